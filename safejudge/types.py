@@ -1,0 +1,472 @@
+"""The core types: what a constitution holds, what goes to an engine, what comes out.
+
+Types that cross a file or a wire are frozen pydantic models that refuse unknown fields.
+Types that live only in the process are frozen dataclasses: hashable, so equal requests are one
+request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class Record(BaseModel):
+    """Base of every type that is written to a file or sent over a wire."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Outcome(StrEnum):
+    """A three-valued answer; also Kleene's truth values, in the order no < undecided < yes."""
+
+    YES = "yes"
+    NO = "no"
+    UNDECIDED = "undecided"
+
+
+class Severity(StrEnum):
+    """How bad a violation is, in the constitution's own judgement."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+# --- constitution -------------------------------------------------------------------------------
+
+
+class Precondition(Record):
+    """A leaf of a condition: one statement that a picture shows or does not show."""
+
+    statement: str
+    """A positive, checkable sentence, as it is put to the model."""
+    look_at: str | None = None
+    """The central object of the statement, in words a detector can look for."""
+
+
+class AllOf(Record):
+    """Holds when every part holds."""
+
+    all: tuple[Condition, ...]
+    """The parts; at least one."""
+
+
+class AnyOf(Record):
+    """Holds when at least one part holds."""
+
+    any: tuple[Condition, ...]
+    """The parts; at least one."""
+
+
+class NoneOf(Record):
+    """Holds when no part holds: the exceptions of a rule."""
+
+    none: tuple[Condition, ...]
+    """The parts; at least one."""
+
+
+Condition = Precondition | AllOf | AnyOf | NoneOf
+AllOf.model_rebuild()
+AnyOf.model_rebuild()
+NoneOf.model_rebuild()
+
+
+class Rule(Record):
+    """One rule of a constitution. A picture violates it when its condition holds."""
+
+    id: str
+    """Unique within the constitution; lower-case words joined by `-` or `_`."""
+    category: str
+    """The heading under which reports group the rule."""
+    severity: Severity
+    """How bad a violation is."""
+    text: str
+    """The rule as people wrote it."""
+    objective: str
+    """The same rule in words whose truth a picture settles."""
+    condition: Condition
+    """The tree of preconditions."""
+
+
+class Constitution(Record):
+    """A set of rules, as read from one YAML file."""
+
+    name: str
+    """What reports call it."""
+    description: str = ""
+    """What it is for, in a sentence or two."""
+    rules: tuple[Rule, ...]
+    """At least one rule; ids are unique."""
+
+    def digest(self) -> str:
+        """Sha256 (hex) of everything that can change a verdict."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """Pixels as a model will see them: one frame on one background.
+
+    Equality and hash go by `digest`, so a picture is a cheap dictionary key.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    """Height x width x 3, RGB; not writeable."""
+    digest: str
+    """Sha256 (hex) of shape and pixels: exactly what is sent, never the source file."""
+    frame: int | None = None
+    """Index of the frame in an animated source."""
+    background: Literal["white", "black"] | None = None
+    """What transparent parts were composited on, if there were any."""
+
+    @staticmethod
+    def of(
+        pixels: npt.NDArray[np.uint8],
+        frame: int | None = None,
+        background: Literal["white", "black"] | None = None,
+    ) -> Picture:
+        """Freeze an H x W x 3 uint8 array and compute its digest."""
+        frozen = np.array(pixels, dtype=np.uint8, order="C", copy=True)
+        if frozen.ndim != 3 or frozen.shape[2] != 3:
+            raise ValueError(f"a picture is height x width x 3, not {frozen.shape}")
+        frozen.setflags(write=False)
+        header = f"{frozen.shape[0]}x{frozen.shape[1]}:".encode()
+        digest = hashlib.sha256(header + frozen.tobytes()).hexdigest()
+        return Picture(frozen, digest, frame, background)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Picture) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """One decoded image: the pictures a judgment has to look at."""
+
+    id: str
+    """Sha256 (hex) of the source bytes; for arrays and tensors, of shape, type and data."""
+    name: str
+    """The path, or `image[3]` for the fourth nameless item of a list."""
+    pictures: tuple[Picture, ...]
+    """At least one: every sampled frame, on every background that the policy asks for."""
+
+
+class Failure(Record):
+    """An image that was not judged, and why. It stands in the image's place in the result list."""
+
+    image: str
+    """The path, or `image[3]`."""
+    id: str | None = None
+    """Sha256 of the source bytes, where they could be read."""
+    reason: str
+    """One word for machines: missing, empty, truncated, not_an_image, unsupported, too_large,
+    too_many_pixels, bad_array, url, unreadable, engine."""
+    message: str
+    """What happened and what to do, for people."""
+
+
+# --- requests to an engine ----------------------------------------------------------------------
+
+YES_NO = ("yes", "no")
+"""The labels of an ordinary question; the first one is the positive answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question whose answer is read from the probabilities of the first token(s).
+
+    The message is one user turn: instruction, images, question, in this order, so that engines
+    with a prefix cache keep the image for every question that follows it.
+    """
+
+    instruction: str
+    """The part that all questions share; comes before the images."""
+    images: tuple[Picture, ...]
+    """None (the language prior), one, or several."""
+    question: str
+    """The part that differs; comes last."""
+    labels: tuple[str, ...] = YES_NO
+    """The answers to compare. A label that is not one token is scored as a sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerProbs:
+    """What an engine read for one probe."""
+
+    p_labels: tuple[float, ...]
+    """Raw probability of each label, in the probe's order, summed over its spellings."""
+    top: str = ""
+    """The likeliest first token as text; tells a person what the model wanted to say."""
+    exact: bool = True
+    """False where a server showed only its top tokens and a label is an upper bound."""
+    problem: str | None = None
+    """Why there is no usable answer; then the numbers mean nothing."""
+
+    @property
+    def label_mass(self) -> float:
+        """P(any of the labels), in [0, 1]."""
+        return min(1.0, sum(self.p_labels))
+
+    @property
+    def score(self) -> float | None:
+        """`M`: the first label's share of the label mass (CLUE sec. 3.4); None if there is none."""
+        total = sum(self.p_labels)
+        if self.problem is not None or not 0.0 < total < float("inf"):
+            return None
+        return self.p_labels[0] / total
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a reasoning conversation."""
+
+    role: Literal["user", "assistant"]
+    """Who speaks."""
+    text: str
+    """What is said; images stand in the first user turn, between instruction and text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A request for text: free, or forced into a JSON schema."""
+
+    instruction: str
+    """The shared part of the first user turn; comes before the images."""
+    images: tuple[Picture, ...]
+    """None, one or several."""
+    messages: tuple[Message, ...]
+    """The conversation so far; the last turn is the user's."""
+    schema: type[BaseModel] | None = None
+    """The reply must be JSON of this (bounded) model; None for free text."""
+    max_tokens: int = 256
+    """The reply is cut there."""
+
+
+# --- verdicts and judgments ---------------------------------------------------------------------
+
+
+class Read(Record):
+    """One look of the model at one view, as numbers."""
+
+    view: Literal["full", "no_image", "region_removed", "region_crop"]
+    """Which view was shown."""
+    score: float | None
+    """M = P(yes) / (P(yes) + P(no)); None where nothing could be read."""
+    label_mass: float
+    """P(yes) + P(no)."""
+    top: str = ""
+    """The likeliest first token."""
+    exact: bool = True
+    """False where the numbers are bounds (top-k servers)."""
+
+
+class ReasoningTrace(Record):
+    """What the cascade heard."""
+
+    text: str
+    """The free reasoning."""
+    rationale: str | None = None
+    """The model's own summary, from the validated JSON."""
+    rating: Literal["Yes", "No", "Unsure"] | None = None
+    """The validated rating; None for a reply that could not be read."""
+    problem: str | None = None
+    """Why the reply could not be read."""
+
+
+class PreconditionVerdict(Record):
+    """The answer to one precondition on one picture, and how it came about."""
+
+    statement: str
+    """The statement that was asked."""
+    look_at: str | None = None
+    """Its central object."""
+    outcome: Outcome
+    """yes, no or undecided."""
+    test: Literal[
+        "reject", "accept", "region", "reasoning", "open", "label_mass", "unreadable"
+    ]
+    """What decided: a test, or why nothing did (`open`: between the bounds, no cascade)."""
+    score: float
+    """Debiased score in [0, 1]; above 0.5 for yes, below for no. See `debias`."""
+    margin: float
+    """log-odds of `score`."""
+    reads: tuple[Read, ...]
+    """Every look, in the order taken."""
+    reasoning: ReasoningTrace | None = None
+    """The cascade's conversation, if it was asked."""
+    note: str | None = None
+    """What a person should know: why it stayed undecided, what the engine reported."""
+
+
+class RuleVerdict(Record):
+    """Whether one rule is violated."""
+
+    outcome: Literal["violated", "not_violated", "undecided", "not_relevant"]
+    """`not_relevant`: skipped by the relevance filter."""
+    score: float | None
+    """How strongly the condition holds, in [0, 1]; None for a skipped rule."""
+    margin: float | None
+    """log-odds of `score`; None for a skipped rule."""
+    bound: Literal["exact", "upper", "lower"] = "exact"
+    """`upper` / `lower`: evaluation stopped early and the full score could only be lower / higher."""
+    frame: int | None = None
+    """The frame that decided, of an animated image."""
+    background: Literal["white", "black"] | None = None
+    """The background that decided, of a transparent image."""
+    preconditions: tuple[PreconditionVerdict, ...] = ()
+    """Everything that was asked for this rule, in the order asked."""
+
+
+class Usage(Record):
+    """What a judgment cost; a question shared by several images is counted where first asked."""
+
+    probes: int = 0
+    """Yes/no questions that this image needed (after early stop)."""
+    reasoning_calls: int = 0
+    """Replies generated for this image."""
+
+
+class Provenance(Record):
+    """What produced a judgment."""
+
+    constitution: str
+    """Digest of the constitution."""
+    prompts: str
+    """Digest of every prompt text."""
+    policy: str
+    """Digest of the policy."""
+    model: str
+    """Engine URI."""
+    revision: str
+    """Digest of the model's weights and templates, as the engine computes it."""
+    versions: dict[str, str]
+    """Versions of safejudge, torch, transformers, ... that took part."""
+
+
+class Judgment(Record):
+    """What was found about one image."""
+
+    image: str
+    """The path, or `image[3]`."""
+    id: str
+    """Sha256 of the source bytes."""
+    label: Literal["safe", "unsafe", "undecided"]
+    """unsafe: a rule is violated; undecided: none is, but at least one could not be settled."""
+    violations: tuple[str, ...]
+    """Ids of the violated rules, in the constitution's order."""
+    score: float
+    """The highest rule score, in [0, 1]."""
+    margin: float
+    """log-odds of `score`."""
+    rules: dict[str, RuleVerdict]
+    """One verdict per rule id, in the constitution's order."""
+    provenance: Provenance
+    """What produced this judgment."""
+    usage: Usage
+    """What it cost."""
+
+
+Result = Judgment | Failure
+"""What a judge returns per image."""
+
+
+class Policy(Record):
+    """Every choice that can change a verdict, in one place; defaults live here and only here."""
+
+    name: str = "default"
+    """What reports call it."""
+    tree: bool = True
+    """Evaluate the condition tree; False flattens a rule to the published AND list."""
+    cascade: bool = True
+    """Reason through what the probabilities leave undecided."""
+    reason_last: bool = True
+    """Ask every cheap question of a rule before reasoning about any (False: in listed order)."""
+    exhaustive: bool = False
+    """Ask every precondition, so that every score is exact."""
+    reject_factor: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """No when M - p0 < -reject_factor * p0 (CLUE: 0.3)."""
+    accept_factor: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Yes when M - p0 > accept_factor * (1 - p0) (CLUE: 0.8)."""
+    minimum_label_mass: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Below this P(yes) + P(no) a read is no answer."""
+    unreadable_reasoning: Literal["undecided", "no"] = "undecided"
+    """What a reply outside the schema means."""
+    background: Literal["worst", "white", "black"] = "worst"
+    """What transparent images are judged on; `worst` judges on both and keeps the worse."""
+    max_frames: Annotated[int, Field(ge=1, le=256)] = 8
+    """Most frames sampled from an animated image."""
+    max_pixels: Annotated[int, Field(ge=1)] = 40_000_000
+    """Larger images are a `Failure`; checked before decoding."""
+    max_bytes: Annotated[int, Field(ge=1)] = 64 * 2**20
+    """Larger files are a `Failure`; checked before decoding."""
+    max_reasoning_tokens: Annotated[int, Field(ge=16, le=4096)] = 256
+    """The free reasoning is cut there."""
+    allow_undecided: bool = False
+    """Whether `Judge.allows` lets an undecided image pass."""
+    allow_failures: bool = False
+    """Whether `Judge.allows` lets an unreadable image pass."""
+
+    def digest(self) -> str:
+        """Sha256 (hex) of all settings."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @staticmethod
+    def clue() -> Policy:
+        """Algorithm 1 to the letter, on the flat form of each rule (arXiv 2501.00192, sec. 3.6)."""
+        return Policy.clue_tree().model_copy(update={"name": "clue", "tree": False})
+
+    @staticmethod
+    def clue_tree() -> Policy:
+        """The thresholds and order of Algorithm 1 over the condition tree."""
+        return Policy(
+            name="clue-tree",
+            reason_last=False,
+            minimum_label_mass=0.0,
+            unreadable_reasoning="no",
+        )
+
+
+def leaves(condition: Condition) -> Iterator[Precondition]:
+    """Yield the preconditions of a condition in listed order."""
+    match condition:
+        case Precondition():
+            yield condition
+        case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
+            for part in parts:
+                yield from leaves(part)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCard:
+    """What an engine says of itself when it has started."""
+
+    uri: str
+    """The URI it was chosen by."""
+    model: str
+    """Model id or folder."""
+    revision: str
+    """Digest over weights' identity, chat template and label tokens: the key of caches."""
+    label_tokens: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """Per label, the spellings found to be single tokens after this template's prompt."""
+    versions: dict[str, str] = field(default_factory=dict, hash=False)
+    """Versions of the libraries that do the work."""
+
+
+JSON = dict[str, Any]
+"""A decoded JSON object."""
