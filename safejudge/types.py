@@ -8,15 +8,16 @@ request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
 
@@ -58,21 +59,21 @@ class Precondition(Record):
 class AllOf(Record):
     """Holds when every part holds."""
 
-    all: tuple[Condition, ...]
+    all: Annotated[tuple[Condition, ...], Field(min_length=1)]
     """The parts; at least one."""
 
 
 class AnyOf(Record):
     """Holds when at least one part holds."""
 
-    any: tuple[Condition, ...]
+    any: Annotated[tuple[Condition, ...], Field(min_length=1)]
     """The parts; at least one."""
 
 
 class NoneOf(Record):
     """Holds when no part holds: the exceptions of a rule."""
 
-    none: tuple[Condition, ...]
+    none: Annotated[tuple[Condition, ...], Field(min_length=1)]
     """The parts; at least one."""
 
 
@@ -106,8 +107,19 @@ class Constitution(Record):
     """What reports call it."""
     description: str = ""
     """What it is for, in a sentence or two."""
-    rules: tuple[Rule, ...]
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     """At least one rule; ids are unique."""
+
+    @field_validator("rules")
+    @classmethod
+    def _ids_are_unique(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        # Verdicts are keyed by id: a doubled id would quietly lose a rule.
+        seen: set[str] = set()
+        for rule in rules:
+            if rule.id in seen:
+                raise ValueError(f"two rules have the id {rule.id!r}")
+            seen.add(rule.id)
+        return rules
 
     def digest(self) -> str:
         """Sha256 (hex) of everything that can change a verdict."""
@@ -298,9 +310,7 @@ class PreconditionVerdict(Record):
     """Its central object."""
     outcome: Outcome
     """yes, no or undecided."""
-    test: Literal[
-        "reject", "accept", "region", "reasoning", "open", "label_mass", "unreadable"
-    ]
+    test: Literal["reject", "accept", "region", "reasoning", "open", "label_mass", "unreadable"]
     """What decided: a test, or why nothing did (`open`: between the bounds, no cascade)."""
     score: float
     """Debiased score in [0, 1]; above 0.5 for yes, below for no. See `debias`."""
@@ -324,7 +334,7 @@ class RuleVerdict(Record):
     margin: float | None
     """log-odds of `score`; None for a skipped rule."""
     bound: Literal["exact", "upper", "lower"] = "exact"
-    """`upper` / `lower`: evaluation stopped early and the full score could only be lower / higher."""
+    """`upper` / `lower`: evaluation stopped early; the full score could only be lower / higher."""
     frame: int | None = None
     """The frame that decided, of an animated image."""
     background: Literal["white", "black"] | None = None
@@ -334,10 +344,13 @@ class RuleVerdict(Record):
 
 
 class Usage(Record):
-    """What a judgment cost; a question shared by several images is counted where first asked."""
+    """What one image needed, whatever stood beside it in the batch.
+
+    Not counted: the questions without an image, which all images share and the disk keeps.
+    """
 
     probes: int = 0
-    """Yes/no questions that this image needed (after early stop)."""
+    """Different yes/no questions with a picture of this image (after early stop)."""
     reasoning_calls: int = 0
     """Replies generated for this image."""
 
@@ -406,7 +419,7 @@ class Policy(Record):
     minimum_label_mass: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Below this P(yes) + P(no) a read is no answer."""
     unreadable_reasoning: Literal["undecided", "no"] = "undecided"
-    """What a reply outside the schema means."""
+    """What a reply means that is no Yes and no No: outside the schema, or Unsure."""
     background: Literal["worst", "white", "black"] = "worst"
     """What transparent images are judged on; `worst` judges on both and keeps the worse."""
     max_frames: Annotated[int, Field(ge=1, le=256)] = 8
@@ -433,7 +446,7 @@ class Policy(Record):
 
     @staticmethod
     def clue_tree() -> Policy:
-        """The thresholds and order of Algorithm 1 over the condition tree."""
+        """Keep the thresholds and order of Algorithm 1, over the condition tree."""
         return Policy(
             name="clue-tree",
             reason_last=False,

@@ -1,0 +1,68 @@
+"""Engines: models behind two batched methods, chosen by a URI.
+
+Importing this loads no model library; an engine's own module does, when it is opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safejudge.engines.base import Engine
+from safejudge.errors import EngineSetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Engine", "open_engine"]
+
+FORMS = (
+    "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
+    "hf:/path/to/folder (the same from disk), hf:sketch (the small judge of drawn scenes that "
+    "ships with this package), fake: (made-up answers, for trying out the machinery)"
+)
+"""What people are told where a URI is missing or wrong."""
+
+
+def open_engine(
+    uri: str,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    batch_size: int | None = None,
+) -> Engine:
+    """Start the engine that a URI names.
+
+    `device`, `dtype` and `batch_size` are for models in this process (see `HFEngine`). Raises
+    `EngineSetupError`: no engine is assumed, and options that mean nothing are refused.
+    """
+    scheme, colon, rest = uri.partition(":")
+    options = {"device": device, "dtype": dtype, "batch_size": batch_size}
+    given = {name: value for name, value in options.items() if value is not None}
+    if uri != "hf:sketch" and colon and scheme == "hf" and rest:
+        from safejudge.engines.hf import HFEngine
+
+        return HFEngine(rest, uri=uri, device=device, dtype=dtype, batch_size=batch_size or 16)
+    if uri in _WITHOUT_OPTIONS:
+        if given:
+            raise EngineSetupError(f"{uri} takes no option {', '.join(given)}; leave it out.")
+        return _WITHOUT_OPTIONS[uri]()
+    if colon and scheme in {"vllm", "server"}:
+        raise EngineSetupError(
+            f"{uri}: there is no {scheme}: engine in this version yet. There are: {FORMS}."
+        )
+    raise EngineSetupError(f"{uri!r} names no engine, and none is assumed. There are: {FORMS}.")
+
+
+def _sketch() -> Engine:
+    from safejudge.sketch.judge import open_sketch_engine
+
+    return open_sketch_engine()
+
+
+def _fake() -> Engine:
+    from safejudge.engines.fake import FakeEngine
+
+    return FakeEngine()
+
+
+_WITHOUT_OPTIONS: dict[str, Callable[[], Engine]] = {"hf:sketch": _sketch, "fake:": _fake}

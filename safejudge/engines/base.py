@@ -5,10 +5,12 @@ An engine knows models, tokens and pictures. It knows nothing of rules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
 
 
 class Engine(Protocol):

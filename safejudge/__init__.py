@@ -1,0 +1,72 @@
+"""Judge whether images are safe, by rules that people write.
+
+    from safejudge import Judge
+
+    with Judge.load("sketch", "hf:sketch") as judge:
+        for result in judge(["a.png", "b.png"]):
+            print(result)
+
+Everything public is listed in `__all__`. Importing the package loads no model library.
+"""
+
+from safejudge.constitution import load_constitution
+from safejudge.errors import (
+    ConstitutionError,
+    EngineCallError,
+    EngineError,
+    EngineSetupError,
+    ImageError,
+    InputError,
+    OutputError,
+    PolicyError,
+    SafejudgeError,
+    StatementError,
+)
+from safejudge.judge import Judge
+from safejudge.probe import PriorCache
+from safejudge.types import (
+    AllOf,
+    AnyOf,
+    Constitution,
+    Failure,
+    Judgment,
+    NoneOf,
+    Outcome,
+    Policy,
+    Precondition,
+    PreconditionVerdict,
+    Result,
+    Rule,
+    RuleVerdict,
+    Severity,
+)
+
+__all__ = [
+    "AllOf",
+    "AnyOf",
+    "Constitution",
+    "ConstitutionError",
+    "EngineCallError",
+    "EngineError",
+    "EngineSetupError",
+    "Failure",
+    "ImageError",
+    "InputError",
+    "Judge",
+    "Judgment",
+    "NoneOf",
+    "Outcome",
+    "OutputError",
+    "Policy",
+    "PolicyError",
+    "Precondition",
+    "PreconditionVerdict",
+    "PriorCache",
+    "Result",
+    "Rule",
+    "RuleVerdict",
+    "SafejudgeError",
+    "Severity",
+    "StatementError",
+    "load_constitution",
+]

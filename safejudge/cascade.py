@@ -1,0 +1,80 @@
+"""Undecided -> reasoning -> validated answer (CLUE, arXiv 2501.00192, sec. 3.5).
+
+Takes a precondition and a picture; gives what the model said and a rating, or why there is none.
+Two turns of one conversation: reason freely, then sum up as JSON under a schema. Only fields of
+that JSON count; prose is kept for people and never searched for a verdict.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from safejudge import prompts
+from safejudge.probe import printable
+from safejudge.types import Message, Outcome, Picture, Precondition, Reasoning, ReasoningTrace
+
+if TYPE_CHECKING:
+    from safejudge.flow import Flow
+    from safejudge.types import Policy
+
+
+def reason_flow(
+    precondition: Precondition, picture: Picture, caption: str | None, policy: Policy
+) -> Flow[ReasoningTrace]:
+    """Reason about one precondition on one picture; a reply that cannot be read has no rating."""
+    question = Message("user", prompts.statement_question(precondition.statement, caption))
+    (thought,) = yield (
+        Reasoning(prompts.REASON, (picture,), (question,), max_tokens=policy.max_reasoning_tokens),
+    )
+    if not isinstance(thought, str) or not thought.strip():
+        return ReasoningTrace(text="", problem="the free reasoning was empty or no text")
+    thought = printable(thought)
+    turns = (question, Message("assistant", thought), Message("user", prompts.SUMMARISE))
+    (reply,) = yield (Reasoning(prompts.REASON, (picture,), turns, schema=prompts.ReasonedAnswer),)
+    return read_reply(thought, reply)
+
+
+def read_reply(thought: str, reply: object) -> ReasoningTrace:
+    """Validate the JSON that ends a reasoning: exactly the schema, or a `problem`."""
+    if not isinstance(reply, str):
+        problem = f"the reply is a {type(reply).__name__}, not text"
+        return ReasoningTrace(text=thought, problem=problem)
+    try:
+        answer = prompts.ReasonedAnswer.model_validate_json(reply, strict=True)
+        # Pydantic lets the last of two equal keys win; a reply with two ratings has none.
+        json.loads(reply, object_pairs_hook=_distinct)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "reply"
+        problem = f"{where}: {first['msg']}; got {_excerpt(reply)}"
+    except ValueError as error:
+        problem = f"{error}; got {_excerpt(reply)}"
+    else:
+        return ReasoningTrace(text=thought, rationale=answer.rationale, rating=answer.rating)
+    return ReasoningTrace(text=thought, problem=problem)
+
+
+def outcome_of(trace: ReasoningTrace, policy: Policy) -> Outcome:
+    """Turn a trace into an outcome.
+
+    Algorithm 1 takes anything but Yes for "not satisfied"; a policy that follows it says so in
+    `unreadable_reasoning`. By default no rating, and Unsure, leave the precondition undecided.
+    """
+    if trace.rating == "Yes":
+        return Outcome.YES
+    if trace.rating == "No" or policy.unreadable_reasoning == "no":
+        return Outcome.NO
+    return Outcome.UNDECIDED
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("the reply has one key twice")
+    return dict(pairs)
+
+
+def _excerpt(reply: str) -> str:
+    return printable(repr(reply if len(reply) <= 120 else reply[:120] + "..."))

@@ -1,0 +1,126 @@
+"""Probabilities of several views -> yes / no / undecided, as CLUE does it. Pure.
+
+Takes numbers read from the full view (`M`) and from the question without any image (`p0`, the
+language prior); gives an outcome, a score in [0, 1] and a margin. Knows no model and no picture.
+
+**Tests** (arXiv 2501.00192, sec. 3.4 and 3.6; r = 0.3, a = 0.8 as published), in this order:
+
+    reject  if  M - p0 < -r * p0           that is  M < low,   low  = (1 - r) * p0
+    accept  if  M - p0 >  a * (1 - p0)     that is  M > high,  high = p0 + a * (1 - p0)
+    open    otherwise
+
+**Score.** Two pictures of one statement share p0, but two statements do not: M = 0.5 may be a clear
+yes for one and a clear no for another. The score is M measured against the statement's own bounds:
+the line through (0, 0), (low, 1/4), (high, 3/4), (1, 1). So it grows with M, a reject scores at
+most 1/4, an accept at least 3/4, and what is open lies between. Reasoning then moves an open score
+s to the side it found: 1/2 + s/2 for yes, s/2 for no, s for neither; what could not be read at all
+counts as s = 1/2. So an outcome and its score never contradict each other.
+
+**Margin.** logit(score). Near the ends it is the model's own log-odds, shifted: for M > high,
+
+    1 - score = (1 - M) / (4 * (1 - high)),   so
+    logit(score) = log(score / (1 - score)) ~ log(1 / (1 - M)) + log(4 * (1 - high))
+                 ~ logit(M) + log(4 * (1 - a) * (1 - p0))
+
+and for M < low likewise logit(M) - log(4 * (1 - r) * p0). It is clipped to +-20, because a score
+of exactly 0 or 1 is a rounding of the model, not certainty, and JSON knows no infinity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from safejudge.types import Outcome, Policy, Read
+
+MARGIN_LIMIT = 20.0
+"""Margins are clipped to this size."""
+
+UNREAD_SCORE = 0.5
+"""Score where nothing could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the numbers say of one precondition."""
+
+    outcome: Outcome
+    """yes, no or undecided."""
+    test: Literal["reject", "accept", "open", "label_mass", "unreadable"]
+    """The test that decided, or why none did (`unreadable`: the caller had nothing to test)."""
+    score: float
+    """In [0, 1]; see the module."""
+    note: str | None = None
+    """Why a read could not be used."""
+
+
+def decide(full: Read, prior: Read, policy: Policy) -> Decision:
+    """Put the full view and the language prior to the tests.
+
+    A read that is missing or whose label mass is too low is no number: the outcome is then
+    undecided, and in particular a missing prior is never taken for 0.
+    """
+    m, p0 = _number(full, policy), _number(prior, policy)
+    if m is not None and p0 is not None:
+        return weigh(m, p0, policy)
+    bad = full if m is None else prior
+    note = (
+        f"P(yes) + P(no) of the view {bad.view} is {bad.label_mass:.3g}, the policy asks for "
+        f"{policy.minimum_label_mass:g}; the likeliest answer was {bad.top!r}"
+    )
+    return Decision(Outcome.UNDECIDED, "label_mass", UNREAD_SCORE, note)
+
+
+def _number(read: Read, policy: Policy) -> float | None:
+    return None if read.label_mass < policy.minimum_label_mass else read.score
+
+
+def weigh(m: float, p0: float, policy: Policy) -> Decision:
+    """Decide by two numbers in [0, 1]: M of the full view and the prior p0."""
+    low = (1.0 - policy.reject_factor) * p0
+    high = p0 + policy.accept_factor * (1.0 - p0)
+    score = _position(m, low, high)
+    # The inequalities as printed decide; the score is held to their side of the bounds, where
+    # rounding may differ in the last digit.
+    if m - p0 < -policy.reject_factor * p0:
+        return Decision(Outcome.NO, "reject", min(score, 0.25))
+    if m - p0 > policy.accept_factor * (1.0 - p0):
+        return Decision(Outcome.YES, "accept", max(score, 0.75))
+    return Decision(Outcome.UNDECIDED, "open", min(max(score, 0.25), 0.75))
+
+
+def _position(m: float, low: float, high: float) -> float:
+    """Map m by the line through (0, 0), (low, 1/4), (high, 3/4), (1, 1); needs low <= high.
+
+    Where two points share an m (p0 = 0 or 1, or factors of 0 or 1) the line jumps; no division
+    by zero is reached, because m < low needs low > 0 and m > high needs high < 1.
+    """
+    if m < low:
+        return 0.25 * (m / low)
+    if m > high:
+        return 0.75 + 0.25 * ((m - high) / (1.0 - high))
+    if low == high:
+        return 0.5
+    return 0.25 + 0.5 * ((m - low) / (high - low))
+
+
+def after_reasoning(score: float, outcome: Outcome) -> float:
+    """Move the score of an open read (0.25 to 0.75) to the side that reasoning found."""
+    match outcome:
+        case Outcome.YES:
+            return 0.5 + score / 2.0
+        case Outcome.NO:
+            return score / 2.0
+        case Outcome.UNDECIDED:
+            return score
+
+
+def margin(score: float) -> float:
+    """Log-odds of a score in [0, 1], clipped to +-20."""
+    if score <= 0.0:
+        return -MARGIN_LIMIT
+    if score >= 1.0:
+        return MARGIN_LIMIT
+    odds = math.log(score) - math.log1p(-score)
+    return max(-MARGIN_LIMIT, min(MARGIN_LIMIT, odds))

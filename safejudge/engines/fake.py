@@ -1,0 +1,177 @@
+"""An engine without a model, for trying the machinery. It is no judge: its answers mean nothing.
+
+`FakeEngine(script, replies=...)` answers what a test tells it to and fails when the script runs
+out. `FakeEngine()`, which is `fake:`, makes answers up from a hash of picture and question: the
+same on every machine, so that whole runs can be compared byte by byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from safejudge.errors import EngineCallError
+from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Answer = AnswerProbs | float | Exception
+"""A score in [0, 1] means (score, 1 - score), NaN unusable logits; exceptions are raised."""
+Reply = str | Exception
+
+Script = Mapping[Any, Answer] | Sequence[Answer] | Callable[[Probe], Answer]
+"""Answers by probe or question text, or one after the other, or from a function."""
+Replies = Mapping[Any, Reply] | Sequence[Reply] | Callable[[Reasoning], Reply]
+"""Replies by request or last message text, or one after the other, or from a function."""
+
+_CHARACTERS_PER_TOKEN = 4
+"""Where `max_tokens` cuts a reply that has no tokens."""
+
+
+class FakeEngine:
+    """Answers from a script; made-up ones where `script` or `replies` is None. No judge.
+
+    A mapping is asked for the request itself, then for its question (its last message), and may be
+    asked again; a sequence is used up. Whatever a script does not have is an `EngineCallError`.
+    `history` holds every wave of requests in the order received.
+    """
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        replies: Replies | None = None,
+        uri: str = "fake:",
+    ) -> None:
+        self.history: list[tuple[Probe, ...] | tuple[Reasoning, ...]] = []
+        self._answers = _source(made_up_answer if script is None else script)
+        self._replies = _source(made_up_reply if replies is None else replies)
+        self._card = EngineCard(
+            uri=uri,
+            model="fake",
+            revision=hashlib.sha256(b"fake").hexdigest(),
+            label_tokens={"yes": ("yes",), "no": ("no",)},
+        )
+
+    @property
+    def card(self) -> EngineCard:
+        """What this engine is: nothing but a script."""
+        return self._card
+
+    def check_statements(self, statements: Sequence[str]) -> None:
+        """Accept every statement."""
+
+    def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Take one answer per probe from the script."""
+        self.history.append(tuple(probes))
+        return [_answer(probe, self._answers(probe, probe.question)) for probe in probes]
+
+    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
+        """Take one reply per request from the script, cut at about `max_tokens`."""
+        self.history.append(tuple(requests))
+        found = []
+        for request in requests:
+            reply = self._replies(request, request.messages[-1].text)
+            if isinstance(reply, Exception):
+                raise reply
+            found.append(reply[: _CHARACTERS_PER_TOKEN * request.max_tokens])
+        return found
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+
+def made_up_answer(probe: Probe) -> AnswerProbs:
+    """Probabilities that only a hash of pictures, instruction, question and labels decides."""
+    draws = _draws(probe.images, probe.instruction, probe.question, *probe.labels)
+    weights = [next(draws) + 1e-3 for _ in probe.labels]
+    mass = 0.9 + 0.1 * next(draws)
+    p_labels = tuple(mass * weight / sum(weights) for weight in weights)
+    return AnswerProbs(p_labels, top=probe.labels[p_labels.index(max(p_labels))])
+
+
+def made_up_reply(request: Reasoning) -> str:
+    """Text, or JSON that fits the schema, that only a hash of the request decides."""
+    words = [message.text for message in request.messages]
+    draws = _draws(request.images, request.instruction, *words)
+    if request.schema is None:
+        return f"Made up, no judge has looked: {int(next(draws) * 1e6):06d}."
+    schema = request.schema.model_json_schema()
+    return json.dumps(_example(schema, schema, draws), separators=(",", ":"))
+
+
+def _source(script: Any) -> Callable[[Any, str], Any]:
+    """One way to ask any kind of script."""
+    if isinstance(script, Mapping):
+
+        def look_up(request: Any, text: str) -> Any:
+            for key in (request, text):
+                if key in script:
+                    return script[key]
+            raise EngineCallError(f"the script of this FakeEngine has nothing for {text!r}")
+
+        return look_up
+    if callable(script):
+        return lambda request, _text: script(request)
+    left = iter(script)
+
+    def take(_request: Any, text: str) -> Any:
+        for item in left:
+            return item
+        raise EngineCallError(f"the script of this FakeEngine ran out at {text!r}")
+
+    return take
+
+
+def _answer(probe: Probe, scripted: Answer) -> AnswerProbs:
+    if isinstance(scripted, Exception):
+        raise scripted
+    if isinstance(scripted, AnswerProbs):
+        return scripted
+    if math.isnan(scripted):
+        return AnswerProbs((0.0,) * len(probe.labels), problem="scripted: NaN logits")
+    if len(probe.labels) != 2 or not 0 <= scripted <= 1:
+        raise EngineCallError(f"script {scripted!r}: give AnswerProbs for labels {probe.labels!r}")
+    top = probe.labels[0] if scripted >= 0.5 else probe.labels[1]
+    return AnswerProbs((float(scripted), 1.0 - scripted), top=top)
+
+
+def _draws(images: Iterable[Any], *texts: str) -> Iterator[float]:
+    """Endless numbers in [0, 1) from a hash of pictures and texts."""
+    seed = json.dumps([[picture.digest for picture in images], *texts])
+    count = 0
+    while True:
+        block = hashlib.sha256(f"{count}:{seed}".encode()).digest()
+        yield int.from_bytes(block[:6]) / 2**48
+        count += 1
+
+
+def _example(schema: dict[str, Any], root: dict[str, Any], draws: Iterator[float]) -> Any:
+    """Make up a value that fits a JSON schema as pydantic writes it."""
+    if "$ref" in schema:
+        return _example(root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root, draws)
+    options = [schema["const"]] if "const" in schema else schema.get("enum", schema.get("anyOf"))
+    if options:
+        chosen = options[int(next(draws) * len(options))]
+        return _example(chosen, root, draws) if "anyOf" in schema else chosen
+    value: Any = None
+    match schema.get("type"):
+        case "object":
+            parts = schema.get("properties", {})
+            value = {name: _example(part, root, draws) for name, part in parts.items()}
+        case "array":
+            count = max(1, schema.get("minItems", 0)) if "items" in schema else 0
+            value = [_example(schema["items"], root, draws) for _ in range(count)]
+        case "string":
+            text = "made up".ljust(schema.get("minLength", 0), ".")
+            value = text[: schema.get("maxLength", len(text))]
+        case "integer" | "number":
+            low = schema.get("minimum", 0)
+            value = low + int(next(draws) * (schema.get("maximum", low + 1) - low + 1))
+        case "boolean":
+            value = next(draws) < 0.5
+    return value

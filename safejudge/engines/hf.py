@@ -1,0 +1,294 @@
+"""Any vision-language model of transformers that has a chat template, as an `Engine`.
+
+Takes a model id or folder; answers probes from the raw distribution of the next token(s) and
+writes greedy replies, free or forced into a JSON schema. It knows nothing of rules, and does not
+know whether the model is any good: low `label_mass` is the caller's to notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from safejudge.engines import tokens
+from safejudge.engines.chat import Chat
+from safejudge.engines.guide import SchemaGuides
+from safejudge.engines.loading import (
+    default_device,
+    load_config,
+    load_model,
+    load_processor,
+    pin_generation,
+    torch_type,
+    weights_identity,
+)
+from safejudge.engines.readers import PlainReader, open_reader
+from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.types import YES_NO, AnswerProbs, EngineCard, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+
+    import torch
+
+    from safejudge.engines.tokens import LabelPaths
+
+    PathLogs = dict[tokens.Path, dict[int, torch.Tensor]]
+
+Request = TypeVar("Request", Probe, Reasoning)
+
+_STAND_IN = Probe(instruction="Answer the question.", images=(), question="Is it so?")
+"""Rendered once to see the generation prompt that every question ends with."""
+
+
+class HFEngine:
+    """One model in this process.
+
+    `model` is a folder or a hub id, `uri` what the card calls it. `device` None takes CUDA where
+    there is one; `dtype` (`float32`, `bfloat16`, `float16`) None is float32 on a CPU and the
+    checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Raises
+    `EngineSetupError`. Calls may come from several threads; they run one after the other.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        uri: str,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        if batch_size < 1:
+            raise EngineSetupError(f"batch_size must be at least 1, not {batch_size}")
+        if dtype is not None:
+            torch_type(dtype)
+        load_config(model)
+        processor = load_processor(model)
+        self._chat = Chat(processor, model)
+        self._labels: dict[tuple[str, ...], LabelPaths | str] = {}
+        self._prompt = self._chat.probe_text(_STAND_IN)
+        yes_no = self._prove_yes_no(model)
+        self._model: Any = load_model(model, device or default_device(), dtype)
+        self._ends = pin_generation(self._model, self._chat.tokenizer)
+        self._reader = open_reader(self._model, processor, self._chat)
+        self._plain = PlainReader(self._model, processor, self._chat)
+        self._guides = SchemaGuides(self._chat.tokenizer, self._ends[0])
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+        self._card = self._make_card(model, uri, yes_no)
+
+    @property
+    def card(self) -> EngineCard:
+        """What this engine is; `label_tokens` are those of yes and no."""
+        return self._card
+
+    def check_statements(self, statements: Sequence[str]) -> None:
+        """Accept every statement: a general model can be asked anything."""
+
+    def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Read each probe's label probabilities; see `Engine.answer_probs`."""
+        answers: dict[Probe, AnswerProbs] = {}
+        with self._running():
+            for batch in self._batches(probes, _probe_kind):
+                answers.update(zip(batch, self._answer(batch), strict=True))
+        return [answers[probe] for probe in probes]
+
+    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
+        """Write one greedy reply per request; see `Engine.reason`.
+
+        A request whose pictures the model's image processing refuses gets an empty reply, which
+        no caller can mistake for an answer.
+        """
+        replies: dict[Reasoning, str] = {}
+        with self._running():
+            for batch in self._batches(requests, _reasoning_kind):
+                replies.update(zip(batch, self._write(batch), strict=True))
+        return [replies[request] for request in requests]
+
+    def close(self) -> None:
+        """Let go of the model; calls after this raise `EngineCallError`."""
+        with self._lock:
+            self._model = self._reader = self._plain = None  # type: ignore[assignment]
+
+    def _make_card(self, model: str, uri: str, yes_no: LabelPaths) -> EngineCard:
+        import torch
+        import transformers
+
+        label_tokens = dict(zip(yes_no.labels, yes_no.spellings, strict=True))
+        identity = {
+            "weights": weights_identity(model),
+            "template": self._chat.template,
+            "labels": label_tokens,
+            "dtype": str(self._model.dtype),
+        }
+        return EngineCard(
+            uri=uri,
+            model=model,
+            revision=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+            label_tokens=label_tokens,
+            versions={"torch": torch.__version__, "transformers": transformers.__version__},
+        )
+
+    def _prove_yes_no(self, model: str) -> LabelPaths:
+        """Refuse to start unless yes and no are single, different tokens after this prompt."""
+        encode = self._chat.encode
+        try:
+            found = tokens.resolve(encode, self._prompt, YES_NO)
+        except tokens.LabelsError as error:
+            raise EngineSetupError(f"{model}: yes and no cannot be read. {error}") from error
+        if any(len(path) > 1 for paths in found.paths for path in paths):
+            raise EngineSetupError(
+                f"{model}: yes and no are not single tokens "
+                f"{tokens.explain(encode, self._prompt, YES_NO)}. Use another model or template."
+            )
+        self._labels[YES_NO] = found
+        return found
+
+    def _label_paths(self, labels: tuple[str, ...]) -> LabelPaths | str:
+        """Paths of a label set, or why there are none; resolved once."""
+        if labels not in self._labels:
+            try:
+                self._labels[labels] = tokens.resolve(self._chat.encode, self._prompt, labels)
+            except tokens.LabelsError as error:
+                self._labels[labels] = f"labels {labels!r}: {error}"
+        return self._labels[labels]
+
+    def _batches(
+        self, requests: Iterable[Request], kind: Callable[[Request], Hashable]
+    ) -> Iterator[list[Request]]:
+        """Distinct requests in bounded batches of one kind, equal pictures next to each other.
+
+        Sorted, so that neither the order nor a repetition in the caller's list can move a number.
+        """
+        kinds: dict[Hashable, list[Request]] = {}
+        for request in set(requests):
+            kinds.setdefault(kind(request), []).append(request)
+        for unsorted in kinds.values():
+            alike = sorted(unsorted, key=_order)
+            for start in range(0, len(alike), self._batch_size):
+                yield alike[start : start + self._batch_size]
+
+    def _answer(self, probes: list[Probe]) -> list[AnswerProbs]:
+        """One batch; a picture that the model refuses costs only the probes that show it."""
+        labels = self._label_paths(probes[0].labels)
+        if isinstance(labels, str):
+            return [_no_answer(probes[0], labels)] * len(probes)
+        try:
+            return self._read(probes, labels)
+        except ValueError as error:
+            if len(probes) == 1:
+                return [_no_answer(probes[0], f"the model cannot take this request: {error}")]
+            return [self._answer([probe])[0] for probe in probes]
+
+    def _read(self, probes: list[Probe], labels: LabelPaths) -> list[AnswerProbs]:
+        """P(label) = sum over its paths of the product of next-token probabilities.
+
+        Where one label begins another ("1", "10") each product also takes the probability that the
+        turn ends there: "1" then means 1 and nothing more, and the two can be compared.
+        """
+        import torch
+
+        wanted = sorted({*self._ends, *(t for paths in labels.paths for p in paths for t in p)})
+        logs: PathLogs = {}
+        top: list[int] = []
+        usable = torch.ones(len(probes), dtype=torch.bool)
+        for path in labels.continuations():
+            logits = self._reader.next_logits(probes, path)
+            usable &= torch.isfinite(logits).all(-1).cpu()
+            if not path:
+                top = logits.nan_to_num(nan=-math.inf).argmax(-1).tolist()
+            # Of a whole vocabulary only these columns are kept, so memory stays bounded.
+            columns = torch.log_softmax(logits, -1)[:, wanted].cpu().double().unbind(1)
+            logs[path] = dict(zip(wanted, columns, strict=True))
+        p_labels = torch.stack(
+            [self._probability(logs, labels, i) for i in range(len(labels.labels))], 1
+        )
+        decode = self._chat.tokenizer.decode
+        return [
+            AnswerProbs(tuple(row), top=decode([best]))
+            if good
+            else _no_answer(probe, "the model gave NaN or infinite logits")
+            for probe, row, best, good in zip(
+                probes, p_labels.tolist(), top, usable.tolist(), strict=True
+            )
+        ]
+
+    def _probability(self, logs: PathLogs, labels: LabelPaths, index: int) -> torch.Tensor:
+        """P of one label for each probe of the batch."""
+        import torch
+
+        spelled = []
+        for path in labels.paths[index]:
+            factors = [logs[path[:i]][token] for i, token in enumerate(path)]
+            if labels.ended:
+                factors.append(torch.stack([logs[path][end] for end in self._ends]).logsumexp(0))
+            spelled.append(torch.stack(factors).sum(0))
+        return torch.stack(spelled).exp().sum(0).clamp(max=1.0)
+
+    def _write(self, requests: list[Reasoning]) -> list[str]:
+        from transformers import LogitsProcessorList
+
+        first = requests[0]
+        try:
+            inputs = self._plain.inputs(
+                [self._chat.reasoning_text(request) for request in requests],
+                [request.images for request in requests],
+            )
+        except ValueError:
+            if len(requests) == 1:
+                return [""]
+            return [self._write([request])[0] for request in requests]
+        guides = [] if first.schema is None else [self._guides.processor(first.schema)]
+        output = self._model.generate(
+            **inputs,
+            max_new_tokens=first.max_tokens,
+            logits_processor=LogitsProcessorList(guides),
+        )
+        replies = output[:, inputs["input_ids"].shape[1] :]
+        texts = self._chat.tokenizer.batch_decode(
+            replies, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return [text.strip() for text in texts]
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """One call at a time, without gradients; what the libraries raise becomes ours."""
+        import torch
+
+        with self._lock, torch.inference_mode():
+            if self._model is None:
+                raise EngineCallError(f"{self._card.uri} is closed; open it again")
+            try:
+                yield
+            except RuntimeError as error:
+                memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(
+                    error
+                )
+                step = (
+                    f"out of memory: use a smaller batch_size than {self._batch_size}"
+                    if memory
+                    else "the model failed on this call"
+                )
+                raise EngineCallError(f"{self._card.uri}: {step}. ({error})") from error
+
+
+def _probe_kind(probe: Probe) -> Hashable:
+    return probe.labels, tuple(picture.pixels.shape for picture in probe.images)
+
+
+def _reasoning_kind(request: Reasoning) -> Hashable:
+    shapes = tuple(picture.pixels.shape for picture in request.images)
+    return request.schema, request.max_tokens, shapes
+
+
+def _order(request: Probe | Reasoning) -> tuple[list[str], str]:
+    return [picture.digest for picture in request.images], repr(request)
+
+
+def _no_answer(probe: Probe, problem: str) -> AnswerProbs:
+    return AnswerProbs((0.0,) * len(probe.labels), problem=problem)

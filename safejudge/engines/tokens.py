@@ -1,0 +1,140 @@
+"""Which tokens say a label, proved in the context of one generation prompt.
+
+Takes a tokenizer as a function from text to ids; gives, per label, the token paths that spell it.
+Pure: no model, no torch. What it cannot know is whether the model likes any of these spellings;
+`AnswerProbs.label_mass` shows that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Encode = Callable[[str], Sequence[int]]
+Path = tuple[int, ...]
+
+
+class LabelsError(ValueError):
+    """These labels cannot be told apart, or not be spelled, after this prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPaths:
+    """The token paths of a set of labels.
+
+    P(label) is the sum over its paths of the product of next-token probabilities. If `ended`, each
+    product also takes the probability that the turn ends right after the path.
+    """
+
+    labels: tuple[str, ...]
+    """The labels, in the probe's order."""
+    paths: tuple[tuple[Path, ...], ...]
+    """Per label, every distinct path that spells it; all of length 1 in the ordinary case."""
+    spellings: tuple[tuple[str, ...], ...]
+    """The text of each path."""
+    ended: bool
+    """Whether one label's path begins another's ("1" and "10"), so that ends must count."""
+
+    def continuations(self) -> tuple[Path, ...]:
+        """List what must follow the prompt, once each, to read every factor; always has `()`."""
+        needed: dict[Path, None] = {(): None}
+        for path in (path for paths in self.paths for path in paths):
+            for length in range(1, len(path) + self.ended):
+                needed[path[:length]] = None
+        return tuple(needed)
+
+
+def spellings(label: str) -> tuple[str, ...]:
+    """Spellings that count as the label: its cases, with and without a leading space.
+
+    Cases of words only: "a" is an article, not the choice "A".
+    """
+    cases = [label]
+    if len(label) > 1 and label.isalpha():
+        cases += [label.lower(), label.capitalize(), label.upper()]
+    return tuple(dict.fromkeys(space + case for case in cases for space in ("", " ")))
+
+
+def continuation(encode: Encode, prompt: str, text: str) -> Path | None:
+    """Tokenise `text` after `prompt`; None if it changes the prompt's own tokens."""
+    before, after = list(encode(prompt)), list(encode(prompt + text))
+    return tuple(after[len(before) :]) if after[: len(before)] == before else None
+
+
+def single_tokens(encode: Encode, prompt: str, label: str) -> dict[Path, str]:
+    """Every single token that spells the label after this prompt, with its spelling."""
+    found: dict[Path, str] = {}
+    for text in spellings(label):
+        path = continuation(encode, prompt, text)
+        if path is not None and len(path) == 1:
+            found.setdefault(path, text)
+    return found
+
+
+def resolve(encode: Encode, prompt: str, labels: tuple[str, ...]) -> LabelPaths:
+    """Find the paths of a set of labels after a rendered prompt.
+
+    Single tokens, summed over all spellings, where every label has one. Otherwise the whole set
+    is scored as sequences, in two spellings: as written and with a leading space (which of the
+    two follows depends on the template, so both count). Raises `LabelsError`.
+    """
+    if len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
+        raise LabelsError(f"labels must be distinct and not empty: {labels!r}")
+    singles = [single_tokens(encode, prompt, label) for label in labels]
+    written = [_written(encode, prompt, label) for label in labels]
+    # A lone "1" may be the beginning of "10": then its first token does not say which is meant.
+    if all(singles) and not _begins_another(singles, written):
+        return _checked(labels, singles, ended=False)
+    missing = [label for label, found in zip(labels, written, strict=True) if not found]
+    if missing:
+        raise LabelsError(explain(encode, prompt, missing))
+    return _checked(labels, written, ended=_begins_another(written, written))
+
+
+def explain(encode: Encode, prompt: str, labels: Sequence[str]) -> str:
+    """How each spelling of each label was tokenised, for an error message."""
+    lines = []
+    for label in labels:
+        for text in spellings(label):
+            path = continuation(encode, prompt, text)
+            said = "changes the prompt's own tokens" if path is None else f"tokens {list(path)}"
+            lines.append(f"{text!r}: {said}")
+    return f"after the prompt ending in {prompt[-40:]!r}: " + "; ".join(lines)
+
+
+def _written(encode: Encode, prompt: str, label: str) -> dict[Path, str]:
+    found: dict[Path, str] = {}
+    for text in (label, f" {label}"):
+        path = continuation(encode, prompt, text)
+        if path:
+            found.setdefault(path, text)
+    return found
+
+
+def _begins_another(starts: Sequence[dict[Path, str]], wholes: Sequence[dict[Path, str]]) -> bool:
+    """Whether a path of one label is a proper beginning of a path of another label."""
+    return any(
+        len(start) < len(whole) and whole[: len(start)] == start
+        for i, own in enumerate(starts)
+        for j, other in enumerate(wholes)
+        if i != j
+        for start in own
+        for whole in other
+    )
+
+
+def _checked(
+    labels: tuple[str, ...], found: Sequence[dict[Path, str]], *, ended: bool
+) -> LabelPaths:
+    owners: dict[Path, str] = {}
+    for label, paths in zip(labels, found, strict=True):
+        for path in paths:
+            if path in owners:
+                raise LabelsError(f"{owners[path]!r} and {label!r} are the same tokens {path}")
+            owners[path] = label
+    return LabelPaths(
+        labels,
+        tuple(tuple(paths) for paths in found),
+        tuple(tuple(paths.values()) for paths in found),
+        ended,
+    )

@@ -1,0 +1,450 @@
+"""What the sketch judge is taught: rows of one picture and many questions about it.
+
+A row is one shared prefix (instruction and pictures) and several independent suffixes, which the
+trainer packs into one sequence so that the picture is encoded once. Every form that the library
+ever asks is here: yes/no with none, one and two pictures, captions beside the picture, ratings on
+three scales, choices, whole rules and whole constitutions, reasoning followed by JSON,
+descriptions, and pictures that are no drawn scenes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from safejudge import prompts
+from safejudge.constitution import load_constitution
+from safejudge.sketch.draw import draw
+from safejudge.sketch.foreign import foreign_picture
+from safejudge.sketch.sample import even_scene, skewed_scene
+from safejudge.sketch.statements import Statement, grammar
+from safejudge.sketch.world import Animal, Entity, Person, Scene, Thing, Vehicle
+from safejudge.types import AllOf, AnyOf, Condition, NoneOf, leaves
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
+UNCLEAR = "Unclear"
+"""The first word of the answer where the picture is no drawn scene."""
+NOT_A_SCENE = "This picture is not a drawn scene, so the statement cannot be checked."
+
+YES_SHARE = {
+    "holding": 0.75, "pointing": 0.7, "clothing": 0.65, "occupation": 0.65, "count": 0.35,
+    "blood": 0.3, "fire": 0.35, "relation": 0.4, "setting": 0.6, "vague": 0.6,
+}  # fmt: skip
+"""The skewed world's share of questions answered yes, per family (0.5 elsewhere)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and the reply to learn."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One prefix and the suffixes that follow it independently of each other."""
+
+    instruction: str
+    pictures: tuple[Pixels, ...]
+    suffixes: tuple[tuple[Turn, ...], ...]
+
+
+class World:
+    """Scenes, and statements about them, with the chosen skew."""
+
+    def __init__(self, seed: str, *, skewed: bool) -> None:
+        self.rng = random.Random(seed)
+        self.noise = np.random.default_rng(self.rng.getrandbits(63))
+        self.skewed = skewed
+
+    def scene(self) -> Scene:
+        """Draw the next scene."""
+        return skewed_scene(self.rng) if self.skewed else even_scene(self.rng)
+
+    def yes_share(self, family: str) -> float:
+        """How often questions of the family are answered yes."""
+        return YES_SHARE.get(family, 0.5) if self.skewed else 0.5
+
+
+def _by_form(statements: Sequence[Statement]) -> dict[str, list[list[Statement]]]:
+    """Group by family, and within a family by form."""
+    forms: dict[tuple[str, str], list[Statement]] = defaultdict(list)
+    for statement in statements:
+        forms[statement.form.family, statement.form.template].append(statement)
+    families: dict[str, list[list[Statement]]] = defaultdict(list)
+    for (family, _), group in forms.items():
+        families[family].append(group)
+    return families
+
+
+@cache
+def family_weights() -> dict[str, float]:
+    """How often each family is asked: by the square root of its number of statements."""
+    sizes: dict[str, int] = defaultdict(int)
+    for statement in grammar().values():
+        sizes[statement.form.family] += 1
+    return {family: math.sqrt(size) for family, size in sizes.items()}
+
+
+class Facts:
+    """All statements of the grammar sorted by their truth in one scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        truth = {statement: statement.holds(scene) for statement in grammar().values()}
+        vocabulary = set(itertools.chain.from_iterable(
+            s.words for s, p in truth.items() if p == 1.0
+        ))  # fmt: skip
+        wrong = [s for s, p in truth.items() if p < 1.0]
+        self.true = _by_form([s for s, p in truth.items() if p > 0.0])
+        self.false = _by_form(wrong)
+        self.near = _by_form([s for s in wrong if all(w in vocabulary for w in s.words)])
+        """False although every word in it fits something in the scene."""
+
+    def pick(self, world: World, family: str, *, want: bool) -> Statement | None:
+        """Draw a statement of the family that holds (or does not), or None if there is none."""
+        rng = world.rng
+        near = self.near if self.near.get(family) and rng.random() < 0.6 else self.false
+        groups = (self.true if want else near).get(family)
+        return rng.choice(rng.choice(groups)) if groups else None
+
+    def ask(self, world: World, *, share: float | None = None) -> tuple[Statement, bool]:
+        """Draw a statement and its label; a vague one is labelled as an annotator would."""
+        weights = family_weights()
+        while True:
+            family = world.rng.choices(tuple(weights), tuple(weights.values()))[0]
+            yes = world.yes_share(family) if share is None else share
+            want = world.rng.random() < yes
+            statement = self.pick(world, family, want=want)
+            if statement is None:
+                continue
+            p = statement.holds(self.scene)
+            if p in (0.0, 1.0) or (world.rng.random() < p) == want:
+                return statement, want
+
+
+# --- descriptions -------------------------------------------------------------------------------
+
+_PLACE = {"room": "in a room", "street": "on a street", "park": "in a park", "beach": "on a beach"}
+
+
+def _describe_person(p: Person) -> Iterator[str]:
+    article = "an" if p.age == "adult" else "a"
+    dress = f"dressed as a {p.occupation}" if p.occupation else f"in a {p.shirt} shirt"
+    yield f"{article} {p.age} {dress}"
+    hair = "" if p.headwear == "headscarf" else f" and {'long ' if p.long_hair else ''}{p.hair} hair"
+    yield f"with {p.skin} skin{hair}"
+    if p.headwear:
+        yield f"wearing a {p.headwear}"
+    if p.masked:
+        yield "wearing a mask"
+    if p.posture != "standing":
+        yield "lying down" if p.posture == "lying" else "kneeling"
+    if p.on:
+        yield f"on a {p.on}"
+    if p.holding:
+        yield f"holding a {p.holding}"
+    if p.pointing:
+        yield f"pointing it to the {p.facing}"
+    if p.bloody:
+        yield "with blood on the body"
+    if p.burning:
+        yield "on fire"
+    if p.hand_in_hand:
+        yield "holding hands with the next person"
+
+
+def _describe(entity: Entity) -> str:
+    match entity:
+        case Person():
+            return " ".join(_describe_person(entity))
+        case Animal():
+            extras = [
+                "lying" if entity.posture == "lying" else "standing",
+                "with blood on its body" if entity.bloody else "",
+                "inside a cage" if entity.caged else "",
+                "on a leash" if entity.leash else "",
+            ]
+            return " ".join(w for w in (f"a {entity.species}", *extras) if w)
+        case Vehicle():
+            state = " upside down" if entity.overturned else ""
+            return f"a {entity.colour} {entity.kind}{state}" + (" on fire" * entity.burning)
+        case Thing():
+            return entity.kind if entity.kind == "blood" else f"a {entity.kind}"
+
+
+def describe(scene: Scene) -> str:
+    """Say in one sentence what is in a scene, from left to right."""
+    listed = "; ".join(_describe(entity) for entity in scene.entities)
+    time = "at night" if scene.night else "by day"
+    return f"{listed}; {_PLACE[scene.setting]} {time}."
+
+
+# --- compositions -------------------------------------------------------------------------------
+
+
+@cache
+def reserved() -> frozenset[frozenset[str]]:
+    """Sets of statements that belong together in a shipped rule: never composed in training."""
+
+    def groups(condition: Condition) -> Iterator[frozenset[str]]:
+        match condition:
+            case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
+                yield frozenset(leaf.statement for leaf in leaves(condition))
+                for part in parts:
+                    yield from groups(part)
+            case _:
+                return
+
+    found = itertools.chain.from_iterable(
+        groups(rule.condition) for rule in load_constitution("sketch").rules
+    )
+    return frozenset(group for group in found if len(group) > 1)
+
+
+def _is_reserved(texts: Iterable[str]) -> bool:
+    together = frozenset(texts)
+    return any(together >= group for group in reserved())
+
+
+_SHAPES: tuple[tuple[str, int, Callable[..., bool]], ...] = (
+    ("{0}, and {1}", 2, lambda a, b: a and b),
+    ("either {0} or {1}", 2, lambda a, b: a or b),
+    ("{0}, unless {1}", 2, lambda a, b: a and not b),
+    ("either {0} or {1}, unless {2}", 3, lambda a, b, c: (a or b) and not c),
+    ("{0}, and either {1} or {2}", 3, lambda a, b, c: a and (b or c)),
+    ("{0}, and {1}, and {2}", 3, lambda a, b, c: a and b and c),
+)
+
+
+def compose(world: World, facts: Facts) -> tuple[str, bool]:
+    """Draw a sentence of two or three statements, as whole rules are worded, and its label."""
+    rng = world.rng
+    want = rng.random() < 0.5
+    while True:
+        shape, arity, combine = rng.choice(_SHAPES)
+        parts = [facts.ask(world, share=rng.choice((0.2, 0.5, 0.8))) for _ in range(arity)]
+        texts = {statement.text for statement, _ in parts}
+        if len(texts) < arity or _is_reserved(texts):
+            continue
+        if combine(*(label for _, label in parts)) == want:
+            text = shape.format(*(s.text for s, _ in parts))
+            return text[0].upper() + text[1:] + ".", want
+
+
+def _styled(world: World, text: str) -> str:
+    """Write one statement in ten as a sentence with capital and full stop."""
+    return text[0].upper() + text[1:] + "." if world.rng.random() < 0.1 else text
+
+
+# --- rows ---------------------------------------------------------------------------------------
+
+_WORD = {True: "Yes", False: "No"}
+
+
+def _question(world: World, facts: Facts) -> tuple[str, bool]:
+    if world.rng.random() < 0.15:
+        return compose(world, facts)
+    statement, label = facts.ask(world)
+    return _styled(world, statement.text), label
+
+
+def yes_no_row(world: World, count: int) -> Row:
+    """Yes/no questions about one picture; one in twenty with a caption, which may be wrong."""
+    scene = world.scene()
+    facts = Facts(scene)
+    suffixes = []
+    for _ in range(count):
+        text, label = _question(world, facts)
+        caption = None
+        if world.rng.random() < 0.05:
+            caption = describe(scene if world.rng.random() < 0.5 else world.scene())
+        suffixes.append((Turn(prompts.statement_question(text, caption), _WORD[label]),))
+    return Row(prompts.ASK, (draw(scene).pixels,), tuple(suffixes))
+
+
+def no_image_row(world: World, count: int) -> Row:
+    """The same questions without the picture: what is usually answered."""
+    turns = []
+    for _ in range(max(1, count // 6)):
+        facts = Facts(world.scene())
+        for _ in range(6):
+            text, label = _question(world, facts)
+            turns.append((Turn(prompts.statement_question(text), _WORD[label]),))
+    return Row(prompts.ASK, (), tuple(turns[:count]))
+
+
+def _conclusion(label: str, text: str) -> str:
+    text = text[0].lower() + text[1:].rstrip(".")
+    if label == "Unsure":
+        return f"People may disagree whether {text}."
+    return f"It is {'' if label == 'Yes' else 'not '}true that {text}."
+
+
+def _reasoned(first: str, facts_text: str, conclusion: str, rating: str) -> tuple[Turn, ...]:
+    reply = json.dumps({"rationale": conclusion[:160], "rating": rating})
+    return (Turn(first, f"{facts_text} {conclusion}"), Turn(prompts.SUMMARISE, reply))
+
+
+def reason_row(world: World, count: int) -> Row:
+    """Free reasoning, then JSON."""
+    scene = world.scene()
+    facts = Facts(scene)
+    seen = "The picture shows " + describe(scene)
+    suffixes = []
+    for _ in range(count):
+        if world.rng.random() < 0.15:
+            text, label = compose(world, facts)
+            rating = _WORD[label]
+        else:
+            statement, label = facts.ask(world)
+            unsure = 0.35 < statement.holds(scene) < 0.65
+            text, rating = statement.text, "Unsure" if unsure else _WORD[label]
+        question = prompts.statement_question(text)
+        suffixes.append(_reasoned(question, seen, _conclusion(rating, text), rating))
+    return Row(prompts.REASON, (draw(scene).pixels,), tuple(suffixes))
+
+
+def describe_row(world: World) -> Row:
+    """A description of one picture."""
+    scene = world.scene()
+    return Row(prompts.DESCRIBE, (draw(scene).pixels,), ((Turn("", describe(scene)),),))
+
+
+def rating_row(world: World, count: int) -> Row:
+    """Ratings: the share of a text's parts that are true, on one of three scales."""
+    instruction, labels = world.rng.choice((
+        (prompts.RATE_5, tuple("12345")),
+        (prompts.RATE_10, tuple(str(n) for n in range(1, 11))),
+        (prompts.RATE_WORDS, prompts.RATING_WORDS),
+    ))  # fmt: skip
+    scene = world.scene()
+    facts = Facts(scene)
+    suffixes: list[tuple[Turn, ...]] = []
+    while len(suffixes) < count:
+        parts = [facts.ask(world, share=world.rng.random()) for _ in range(world.rng.randint(1, 4))]
+        if _is_reserved(statement.text for statement, _ in parts):
+            continue
+        share = sum(label for _, label in parts) / len(parts)
+        text = ", and ".join(statement.text for statement, _ in parts)
+        answer = labels[round(share * (len(labels) - 1))]
+        suffixes.append((Turn(prompts.statement_question(text), answer),))
+    return Row(instruction, (draw(scene).pixels,), tuple(suffixes))
+
+
+def choice_row(world: World, count: int) -> Row:
+    """Two statements, one of which is true."""
+    scene = world.scene()
+    facts = Facts(scene)
+    suffixes = []
+    for _ in range(count):
+        right, _ = facts.ask(world, share=1.0)
+        wrong, _ = facts.ask(world, share=0.0)
+        pair, answer = (right, wrong), "A"
+        if world.rng.random() < 0.5:
+            pair, answer = (wrong, right), "B"
+        question = prompts.choice_question(pair[0].text, pair[1].text)
+        suffixes.append((Turn(question, answer),))
+    return Row(prompts.CHOOSE, (draw(scene).pixels,), tuple(suffixes))
+
+
+def compare_row(world: World, count: int) -> Row:
+    """Two pictures: which one fits a statement or a description."""
+    scenes = (world.scene(), world.scene())
+    facts = [Facts(scene) for scene in scenes]
+    suffixes: list[tuple[Turn, ...]] = []
+    while len(suffixes) < count:
+        side = world.rng.randrange(2)
+        statement, _ = facts[side].ask(world, share=1.0)
+        text = statement.text
+        if world.rng.random() < 0.2:
+            text = describe(scenes[side])
+        elif statement.holds(scenes[side]) <= statement.holds(scenes[1 - side]):
+            continue
+        answer = ("First", "Second")[side]
+        suffixes.append((Turn(prompts.statement_question(text), answer),))
+    return Row(prompts.COMPARE, tuple(draw(s).pixels for s in scenes), tuple(suffixes))
+
+
+def two_picture_row(world: World, count: int) -> Row:
+    """Yes/no questions about one of two pictures."""
+    scenes = (world.scene(), world.scene())
+    facts = [Facts(scene) for scene in scenes]
+    suffixes = []
+    for _ in range(count):
+        side = world.rng.randrange(2)
+        statement, label = facts[side].ask(world)
+        text = f"in the {('first', 'second')[side]} picture, {statement.text}"
+        suffixes.append((Turn(prompts.statement_question(text), _WORD[label]),))
+    return Row(prompts.ASK, tuple(draw(s).pixels for s in scenes), tuple(suffixes))
+
+
+def rules_row(world: World, *, reasoned: bool) -> Row:
+    """A whole constitution in one question: does the picture match any of its rules."""
+    scene = world.scene()
+    facts = Facts(scene)
+    want = world.rng.random() < 0.5
+    rules: list[str] = []
+    matched: list[int] = []
+    hit = world.rng.randint(1, 12)
+    for number in range(1, world.rng.randint(max(2, hit), 12) + 1):
+        text, label = compose(world, facts)
+        while label and not (want and number == hit):
+            text, label = compose(world, facts)
+        while want and number == hit and not label:
+            text, label = compose(world, facts)
+        rules.append(text)
+        if label:
+            matched.append(number)
+    question = prompts.rules_question(rules)
+    pixels = (draw(scene).pixels,)
+    if not reasoned:
+        return Row(prompts.RULES, pixels, ((Turn(question, _WORD[bool(matched)]),),))
+    verdict = f"It matches rule {matched[0]}." if matched else "It matches none of the rules."
+    seen = "The picture shows " + describe(scene)
+    suffix = _reasoned(question, seen, verdict, _WORD[bool(matched)])
+    return Row(prompts.REASON_RULES, pixels, (suffix,))
+
+
+def foreign_row(world: World, count: int, *, reasoned: bool) -> Row:
+    """Questions about a picture that is no drawn scene."""
+    facts = Facts(world.scene())
+    pixels = (foreign_picture(world.noise),)
+    suffixes = []
+    for _ in range(count):
+        text, _ = _question(world, facts)
+        question = prompts.statement_question(text)
+        turns: tuple[Turn, ...] = (Turn(question, UNCLEAR),)
+        if reasoned:
+            reply = json.dumps({"rationale": NOT_A_SCENE, "rating": "Unsure"})
+            turns = (Turn(question, NOT_A_SCENE), Turn(prompts.SUMMARISE, reply))
+        suffixes.append(turns)
+    return Row(prompts.REASON if reasoned else prompts.ASK, pixels, tuple(suffixes))
+
+
+def step_rows(world: World) -> list[Row]:
+    """The rows of one training step."""
+    rows = [yes_no_row(world, 20) for _ in range(18)]
+    rows += [no_image_row(world, 24)]
+    rows += [reason_row(world, 2) for _ in range(3)]
+    rows += [describe_row(world)]
+    rows += [rating_row(world, 6), choice_row(world, 6)]
+    rows += [two_picture_row(world, 8) if world.rng.random() < 0.5 else compare_row(world, 8)]
+    rows += [rules_row(world, reasoned=world.rng.random() < 0.4)]
+    rows += [foreign_row(world, 6, reasoned=False), foreign_row(world, 6, reasoned=False)]
+    rows += [foreign_row(world, 1, reasoned=True)]
+    return rows

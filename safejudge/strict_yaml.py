@@ -1,0 +1,291 @@
+"""Untrusted bytes -> plain strings, lists and mappings, with the line of every one of them.
+
+YAML is read as PyYAML's safe loader reads it, less everything that surprises: anchors and aliases
+(a few hundred bytes can unfold to millions of nodes), tags, directives, further documents, a key
+written twice (the last would win silently), hidden characters, and values that YAML would turn
+into a boolean, number or date. Size and nesting are checked on the event stream, before anything
+recurses. What the keys mean is the caller's business.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 256 * 1024
+"""Larger files are refused."""
+MAX_NODES = 20_000
+"""Most keys, values, lists and mappings in one file."""
+MAX_NESTING = 32
+"""Most lists and mappings inside one another."""
+
+Where = tuple[str | int, ...]
+"""The way to a value: keys and list positions, from the top."""
+
+_TEXT = "tag:yaml.org,2002:str"
+_NOTHING = "tag:yaml.org,2002:null"
+# `1e3` and such: text to PyYAML (YAML 1.1), numbers to readers of YAML 1.2.
+_NUMBER_12 = "tag:yaml.org,2002:number12"
+_NUMBER_12_FORM = re.compile(
+    r"(?:[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|0o[0-7]+)\Z"
+)
+_READ_AS = {
+    "int": "a number",
+    "float": "a number",
+    "number12": "a number in some programs",
+    "timestamp": "a date",
+}
+# The two joiners are part of correct spelling in several scripts and of emoji.
+_JOINERS = "\u200c\u200d"
+_ADVICE = {
+    "start any token": "indent with spaces, never tabs; put text that starts with a sign in quotes",
+    "mapping values": 'put text that contains ": " in quotes, or start the key on its own line',
+    "stream end": "close the bracket that opens here",
+    "end of stream": "close the quote that opens here",
+    "could not find expected ':'": "write `key: value`; indent a text's further lines",
+    "expected <block end>": "start the keys or `-` of one list or mapping in the same column",
+}
+
+
+class Refused(Exception):  # noqa: N818 - a stop inside this reading, turned into a finding
+    """The text cannot be read further: `line` (1-based or None), `problem`, `instead`."""
+
+    def __init__(self, line: int | None, problem: str, instead: str) -> None:
+        super().__init__(problem)
+        self.line = line
+        self.problem = problem
+        self.instead = instead
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something wrong at one place of the data; an empty `instead` leaves the advice to others."""
+
+    where: Where
+    line: int
+    problem: str
+    instead: str
+
+
+@dataclass(slots=True)
+class Sheet:
+    """What a YAML file says: `data` is strings, lists and mappings only."""
+
+    data: Any = None
+    lines: dict[Where, int] = field(default_factory=dict)
+    """The line (1-based) of the key or list item at each place."""
+    remarks: list[Remark] = field(default_factory=list)
+    """Values and keys that are refused; the data hold a stand-in for them."""
+
+    def nearest(self, where: Where) -> Where:
+        """Return the place itself, or the nearest one around it that the file has."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        return where
+
+
+def read(raw: bytes) -> Sheet:
+    """Read one YAML document whose top is a mapping.
+
+    Raises `Refused` where nothing sensible can be read; smaller faults are remarks of the sheet.
+    """
+    node = _compose(_decode(raw))
+    if node is None or (node.tag == _NOTHING and not node.value):
+        raise Refused(None, "the file is empty", "`name:` and `rules:`")
+    sheet = Sheet()
+    if not isinstance(node, yaml.MappingNode):
+        kind = "a list" if isinstance(node, yaml.SequenceNode) else "bare text"
+        raise Refused(_line(node), f"the file holds {kind}", "`name:` and `rules:` at the top")
+    sheet.data = _plain(node, (), sheet)
+    return sheet
+
+
+def write(data: Any) -> str:
+    """Write strings, lists and mappings as YAML text; what `read` allows reads back equal."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+def show(text: str, limit: int = 48) -> str:
+    """Quote text for a message: short, on one line, with hidden characters spelled out."""
+    if len(text) > limit:
+        text = f"{text[:limit]}..."
+    return "`" + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text) + "`"
+
+
+def name_place(where: Where) -> str:
+    """Call a value by its key, or by its number in a list."""
+    if not where:
+        return "the file"
+    if isinstance(where[-1], str):
+        return show(where[-1])
+    return f"item {where[-1] + 1} of {show(str(where[-2]))}"
+
+
+def _hidden(char: str) -> bool:
+    """Whether people reading the file would not see what the model gets."""
+    if char in "\n\r\t" or char in _JOINERS:
+        return False
+    category = unicodedata.category(char)
+    return category in ("Cc", "Cf", "Cs", "Zl", "Zp") or ord(char) & 0xFFFE == 0xFFFE
+
+
+def _first_hidden(text: str) -> str | None:
+    return next((char for char in text if _hidden(char)), None)
+
+
+def _decode(raw: bytes) -> str:
+    if len(raw) > MAX_BYTES:
+        size = f"the file has more than {MAX_BYTES // 1024} KiB"
+        raise Refused(None, size, "fewer rules, or several files")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise Refused(line, "the file is not UTF-8 text", "the same file saved as UTF-8") from error
+    hidden = _first_hidden(text)
+    if hidden is not None:
+        line = text.count("\n", 0, text.index(hidden)) + 1
+        raise Refused(line, f"hidden character U+{ord(hidden):04X}", "the line without it")
+    return text
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, looking at every event before it is turned into a node."""
+
+    depth = 0
+    nodes = 0
+    documents = 0
+
+    def get_event(self) -> yaml.Event:
+        """Pass the next event on, or raise `Refused`."""
+        event: yaml.Event = super().get_event()  # type: ignore[no-untyped-call]
+        line = _line(event)
+        if isinstance(event, yaml.NodeEvent):
+            self._check_node(event, line)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self.depth -= 1
+        elif isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                raise Refused(line, "a second document starts here", "one document; no `---`")
+            if event.version or event.tags:
+                raise Refused(line, "a YAML directive (`%...`)", "the file without it")
+        return event
+
+    def _check_node(self, event: yaml.NodeEvent, line: int) -> None:
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            advice = "the text written out again, or in quotes if it really starts with & or *"
+            raise Refused(line, "an anchor or alias (`&name`, `*name`)", advice)
+        tag = getattr(event, "tag", None)  # aliases alone have none
+        if tag is not None:
+            raise Refused(
+                line, f"a tag ({show(tag)})", "the value without it, in quotes if need be"
+            )
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            problem = f"the file has more than {MAX_NODES} keys and values"
+            raise Refused(line, problem, "fewer rules, or several files")
+        if isinstance(event, yaml.CollectionStartEvent):
+            self.depth += 1
+            if self.depth > MAX_NESTING:
+                problem = f"lists and mappings are nested deeper than {MAX_NESTING}"
+                raise Refused(line, problem, "a flatter condition, or several rules")
+
+
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper; puts in quotes what `_Loader` would refuse bare."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(_NUMBER_12, _NUMBER_12_FORM, list("-+.0123456789"))
+
+
+def _compose(text: str) -> yaml.Node | None:
+    try:
+        return _Loader(text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = f"{error.context or ''} {error.problem or ''}".strip()
+        if (
+            "end of stream" in problem or "stream end" in problem
+        ) and error.context_mark is not None:
+            mark = error.context_mark
+        advice = (text for sign, text in _ADVICE.items() if sign in problem)
+        instead = next(advice, "check quotes, colons and indentation here and one line above")
+        line = None if mark is None else mark.line + 1
+        raise Refused(line, f"not YAML: {problem}", instead) from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # PyYAML lets ValueError through for impossible escapes and endless version numbers.
+        problem = f"not YAML: {show(str(error), 80)}"
+        raise Refused(None, problem, "text without `\\U` escapes and directives") from error
+
+
+def _line(thing: yaml.Node | yaml.Event) -> int:
+    mark = thing.start_mark
+    return 1 if mark is None else int(mark.line) + 1
+
+
+def _plain(node: yaml.Node, where: Where, sheet: Sheet) -> Any:
+    """Turn a node into plain data; recursion is bounded by `MAX_NESTING`."""
+    sheet.lines.setdefault(where, _line(node))
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node, where, sheet)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, where, sheet)
+    return [_plain(item, (*where, place), sheet) for place, item in enumerate(node.value)]
+
+
+def _mapping(node: yaml.MappingNode, where: Where, sheet: Sheet) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = _line(key_node)
+        key = key_node.value
+        if not isinstance(key_node, yaml.ScalarNode) or _first_hidden(key) is not None:
+            advice = "one word and a colon; put text that starts with a bracket in quotes"
+            sheet.remarks.append(Remark((*where, "?"), line, "a key is not a plain word", advice))
+            continue
+        place = (*where, key)
+        if key in data:
+            problem = f"{show(key)} is written twice (first on line {sheet.lines[place]})"
+            sheet.remarks.append(Remark(place, line, problem, "one of the two"))
+            continue
+        sheet.lines[place] = line
+        data[key] = _plain(value_node, place, sheet)
+    return data
+
+
+def _scalar(node: yaml.ScalarNode, where: Where, sheet: Sheet) -> str:
+    text: str = node.value
+    hidden = _first_hidden(text)
+    problem, instead = "", f'the same in quotes: "{show(text)[1:-1]}"'
+    if hidden is not None:
+        problem, instead = f"has the hidden character U+{ord(hidden):04X}", "the text without it"
+        text = "hidden"
+    elif node.tag == _NOTHING:
+        problem = f"is {show(text)}, which YAML reads as nothing" if text else "has no value"
+        instead = ""
+    elif node.tag != _TEXT:
+        problem = f"is {show(text)}, which YAML reads as {_read_as(node)}"
+    if problem:
+        problem = f"{name_place(where)} {problem}"
+        sheet.remarks.append(Remark(where, _line(node), problem, instead))
+    return text
+
+
+def _read_as(node: yaml.ScalarNode) -> str:
+    kind = node.tag.rpartition(":")[2]
+    word = _READ_AS.get(kind, "a special sign")
+    if kind == "bool":
+        return "true" if yaml.SafeLoader.bool_values[node.value.lower()] else "false"
+    if kind == "int" and len(node.value) < 20:
+        loader = yaml.SafeLoader("")
+        try:
+            return f"the number {loader.construct_yaml_int(node)}"
+        except ValueError:  # such as `0b_`, which matches YAML's own pattern of numbers
+            return word
+    return word

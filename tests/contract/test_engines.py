@@ -1,0 +1,186 @@
+"""What every engine promises, whatever it runs on."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from conftest import picture
+from pydantic import BaseModel, Field
+
+from safejudge import prompts
+from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from safejudge.engines.base import Engine
+
+RED, BLUE, WIDE = picture(1), picture(2), picture(3, 48, 96)
+WORDS = ("very bad", "bad", "good", "very good")
+TOLERANCE = 1e-5
+"""Of a probability in float32: padding changes the order of sums, and nothing else."""
+
+
+def ask(images: tuple[Picture, ...], statement: str = "a red square", **more: object) -> Probe:
+    return Probe(prompts.ASK, images, prompts.statement_question(statement), **more)
+
+
+MIXED = [
+    ask((RED,)),
+    ask(()),
+    ask((BLUE,)),
+    ask((WIDE,), "a very long statement about two squares " * 4),
+    ask((RED, BLUE)),
+    ask((RED,), "two dogs"),
+    ask((WIDE,), labels=("1", "2", "3", "4", "5")),
+    ask((), labels=("A", "B")),
+    ask((BLUE,), labels=WORDS),
+    ask((RED,), labels=tuple(str(n) for n in range(1, 11))),
+]
+
+
+def read(engine: Engine, probes: list[Probe]) -> list[AnswerProbs]:
+    answers = engine.answer_probs(probes)
+    refused = [answer.problem for answer in answers if answer.problem]
+    if refused and engine.card.uri == "hf:sketch":
+        pytest.skip(f"sketch looks at drawn scenes only: {refused[0]}")
+    assert not refused
+    return answers
+
+
+def close_to(left: AnswerProbs, right: AnswerProbs) -> bool:
+    pairs = zip(left.p_labels, right.p_labels, strict=True)
+    return all(abs(one - other) < TOLERANCE for one, other in pairs)
+
+
+def test_card_names_the_label_tokens(engine: Engine) -> None:
+    card = engine.card
+    assert set(card.label_tokens) == {"yes", "no"}
+    assert all(card.label_tokens.values())
+    assert all(
+        spelling.strip().lower() == label
+        for label, spellings in card.label_tokens.items()
+        for spelling in spellings
+    )
+    assert len(card.revision) == 64
+    assert card.uri
+
+
+def test_nothing_in_nothing_out(engine: Engine) -> None:
+    assert engine.answer_probs([]) == []
+    assert engine.reason([]) == []
+
+
+def test_answers_are_probabilities(engine: Engine) -> None:
+    for probe, answer in zip(MIXED, read(engine, MIXED), strict=True):
+        assert len(answer.p_labels) == len(probe.labels)
+        assert all(math.isfinite(p) and 0 <= p <= 1 for p in answer.p_labels)
+        assert sum(answer.p_labels) <= 1 + TOLERANCE
+        assert answer.score is not None
+        assert answer.top
+
+
+def test_a_batch_equals_one_by_one(engine: Engine) -> None:
+    together = read(engine, MIXED)
+    alone = [read(engine, [probe])[0] for probe in MIXED]
+    assert all(map(close_to, together, alone))
+
+
+def test_order_does_not_matter(engine: Engine) -> None:
+    order = [7, 2, 9, 0, 5, 3, 8, 1, 6, 4]
+    assert read(engine, [MIXED[i] for i in order]) == [read(engine, MIXED)[i] for i in order]
+
+
+def test_equal_probes_get_equal_answers(engine: Engine) -> None:
+    answers = read(engine, [MIXED[0], MIXED[2], MIXED[0], MIXED[0]])
+    assert answers[0] == answers[2] == answers[3]
+
+
+def test_the_picture_is_looked_at(engine: Engine) -> None:
+    red, blue, none = read(engine, [ask((RED,)), ask((BLUE,)), ask(())])
+    assert not close_to(red, blue)
+    assert not close_to(red, none)
+
+
+def test_the_question_is_read(engine: Engine) -> None:
+    one, other = read(engine, [ask((RED,)), ask((RED,), "two dogs")])
+    assert not close_to(one, other)
+
+
+def test_equal_pixels_are_one_picture(engine: Engine) -> None:
+    twin = Picture.of(RED.pixels.copy(), frame=3)
+    assert read(engine, [ask((RED,))]) == read(engine, [ask((twin,))])
+
+
+def test_several_pictures_in_order(engine: Engine) -> None:
+    one, two, swapped = read(engine, [ask((RED,)), ask((RED, BLUE)), ask((BLUE, RED))])
+    assert not close_to(one, two)
+    assert not close_to(two, swapped)
+
+
+def free(*texts: str, images: tuple[Picture, ...] = (RED,), tokens: int = 8) -> Reasoning:
+    roles: tuple[Literal["user", "assistant"], ...] = ("user", "assistant")
+    messages = tuple(Message(roles[i % 2], text) for i, text in enumerate(texts))
+    return Reasoning(prompts.REASON, images, messages, max_tokens=tokens)
+
+
+def test_one_reply_per_request_the_same_every_time(engine: Engine) -> None:
+    requests = [
+        free("What is it?"),
+        free("What is it?", images=()),
+        free("What is it?", "A square.", "So?"),
+        free("What is it?", images=(RED, BLUE)),
+        free("Is it red?", tokens=3),
+        free("What is it?"),
+    ]
+    replies = engine.reason(requests)
+    assert all(isinstance(reply, str) for reply in replies)
+    assert len(replies) == len(requests)
+    assert replies[0] == replies[5]
+    assert engine.reason(requests[::-1]) == replies[::-1]
+
+
+class Report(BaseModel):
+    """Every kind of field that a bounded schema may have."""
+
+    subject: str = Field(min_length=2, max_length=12)
+    colours: list[Literal["red", "blue"]] = Field(min_length=1, max_length=3)
+    count: Literal[1, 2, 3]
+    certain: bool
+
+
+def forced(schema: type[BaseModel], question: str, tokens: int) -> Reasoning:
+    return Reasoning(prompts.REASON, (RED,), (Message("user", question),), schema, tokens)
+
+
+@pytest.mark.parametrize("schema", [prompts.ReasonedAnswer, Report])
+def test_a_schema_forces_compact_json(engine: Engine, schema: type[BaseModel]) -> None:
+    for reply in engine.reason([forced(schema, "Well?", 300), forced(schema, "And?", 300)]):
+        schema.model_validate_json(reply)
+        decoded = json.loads(reply)
+        assert json.dumps(decoded, separators=(",", ":"), ensure_ascii=False) == reply
+
+
+def test_a_cut_reply_is_a_string_that_does_not_validate(engine: Engine) -> None:
+    for reply in engine.reason([forced(prompts.ReasonedAnswer, "Well?", 4)]):
+        with pytest.raises(ValueError, match="JSON"):
+            prompts.ReasonedAnswer.model_validate_json(reply)
+
+
+def test_requests_of_many_kinds_in_one_call(engine: Engine) -> None:
+    mixed = [free("What?"), forced(Report, "Well?", 200), free("What?", images=())]
+    replies = engine.reason(mixed)
+    Report.model_validate_json(replies[1])
+    assert [engine.reason([request])[0] for request in mixed] == replies
+
+
+def test_any_text_may_be_a_statement(engine: Engine) -> None:
+    odd = ["", " ", "<image>", "\x00\u202e", "a" * 3000, "{{ 7 * 7 }} {% raw %}", "\U0001f600"]
+    answers = engine.answer_probs([ask((RED,), statement) for statement in odd])
+    assert all(answer.problem or answer.score is not None for answer in answers)
+
+
+def test_general_engines_accept_every_statement(engine: Engine) -> None:
+    if engine.card.uri != "hf:sketch":
+        engine.check_statements(["A", "anything at all"])

@@ -1,0 +1,400 @@
+"""What the transformers engine promises beyond the contract, on tiny models of each family."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import pytest
+import tiny_models
+import torch
+from conftest import FAMILIES, picture
+from pydantic import BaseModel
+from test_engines import BLUE, MIXED, RED, WIDE, WORDS, ask, close_to, forced, free
+
+from safejudge import prompts
+from safejudge.engines.hf import HFEngine
+from safejudge.engines.readers import FeatureReader, PlainReader
+from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.types import Message, Picture, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TENS = tuple(str(n) for n in range(1, 11))
+
+
+@pytest.fixture(params=FAMILIES)
+def by_hand(
+    request: pytest.FixtureRequest,
+    shared: Callable[[str], Any],
+    tiny_folder: Callable[[str], Path],
+) -> tuple[HFEngine, ByHand]:
+    return shared(request.param), ByHand(tiny_folder(request.param))
+
+
+class ByHand:
+    """The same model without the engine: unpadded, whole sequences, all logits."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        with tiny_models.pictures_only():
+            self.processor = AutoProcessor.from_pretrained(folder)
+        self.model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+        self.ends = {self.model.generation_config.eos_token_id}
+
+    def inputs(self, probe: Probe, answer: str = "") -> dict[str, torch.Tensor]:
+        from PIL import Image
+
+        parts: list[dict[str, str]] = [{"type": "text", "text": probe.instruction}]
+        parts += [{"type": "image"}] * len(probe.images)
+        parts += [{"type": "text", "text": probe.question}]
+        if not probe.images:
+            parts = [{"type": "text", "text": f"{probe.instruction}\n{probe.question}"}]
+        text = self.processor.tokenizer.apply_chat_template(
+            [{"role": "user", "content": parts}],
+            add_generation_prompt=True,
+            enable_thinking=False,
+            tokenize=False,
+        )
+        images = [Image.fromarray(image.pixels) for image in probe.images]
+        begins = self.processor.tokenizer.bos_token or "\x00"
+        return dict(
+            self.processor(
+                text=[text + answer],
+                images=[images] if images else None,
+                return_tensors="pt",
+                add_special_tokens=not text.startswith(begins),
+            )
+        )
+
+    @torch.inference_mode()
+    def probability(self, probe: Probe, answer: str, *, ended: bool) -> float | None:
+        """P(answer after the prompt), then the turn's end; None if tokens merge into the prompt."""
+        before = self.inputs(probe)["input_ids"][0].tolist()
+        inputs = self.inputs(probe, answer)
+        after = inputs["input_ids"][0].tolist()
+        if after[: len(before)] != before:
+            return None
+        logs = self.model(**inputs).logits[0].float().log_softmax(-1)
+        total = sum(logs[i - 1, after[i]].item() for i in range(len(before), len(after)))
+        if ended:
+            total += logs[-1, list(self.ends)].logsumexp(0).item()
+        return float(torch.tensor(total).exp())
+
+    def length(self, probe: Probe, answer: str) -> int:
+        ids = [self.inputs(probe, text)["input_ids"].shape[1] for text in ("", answer)]
+        return ids[1] - ids[0]
+
+
+def test_yes_and_no_are_all_their_single_token_spellings(
+    by_hand: tuple[HFEngine, ByHand],
+) -> None:
+    engine, hand = by_hand
+    for probe in (ask((RED,)), ask(()), ask((RED, WIDE))):
+        answer = engine.answer_probs([probe])[0]
+        for label, p_label in zip(("yes", "no"), answer.p_labels, strict=True):
+            cases = [label, label.capitalize(), label.upper()]
+            spelled = [space + case for case in cases for space in ("", " ")]
+            single = [text for text in spelled if hand.length(probe, text) == 1]
+            assert sorted(single) == sorted(engine.card.label_tokens[label])
+            found = [hand.probability(probe, text, ended=False) for text in single]
+            assert p_label == pytest.approx(sum(filter(None, found)), abs=1e-5)
+
+
+@pytest.mark.parametrize(("labels", "ended"), [(WORDS, False), (TENS, True)])
+def test_longer_labels_are_scored_as_sequences(
+    by_hand: tuple[HFEngine, ByHand], labels: tuple[str, ...], ended: bool
+) -> None:
+    engine, hand = by_hand
+    probe = ask((BLUE,), labels=labels)
+    answer = engine.answer_probs([probe])[0]
+    for label, p_label in zip(labels, answer.p_labels, strict=True):
+        found = [hand.probability(probe, text, ended=ended) for text in (label, f" {label}")]
+        assert p_label == pytest.approx(sum(filter(None, found)), rel=1e-3)
+
+
+def test_both_readers_give_the_same_numbers(tiny: HFEngine) -> None:
+    plain = tiny._plain
+    if not isinstance(tiny._reader, FeatureReader):
+        assert isinstance(tiny._reader, PlainReader)
+        pytest.skip("this family has only the plain reader")
+    ours = tiny.answer_probs(MIXED)
+    with patch.object(tiny, "_reader", plain):
+        theirs = tiny.answer_probs(MIXED)
+    assert all(map(close_to, ours, theirs))
+    for probe in (ask((RED,)), ask((WIDE, RED)), ask(())):
+        text = tiny._chat.probe_text(probe)
+        seen = [tiny._reader._encoded(image) for image in probe.images]
+        row = tiny._reader._row(tiny._chat.encode(text), seen)
+        assert row == tuple(plain.inputs([text], [probe.images])["input_ids"][0].tolist())
+
+
+def test_each_picture_is_encoded_once(open_tiny: Callable[[str], HFEngine]) -> None:
+    engine = open_tiny("idefics3")
+    images = [picture(seed) for seed in range(20, 26)]
+    probes = [ask((image,), f"statement {i}") for i in range(5) for image in images]
+    whole = engine._model.get_image_features
+    with patch.object(engine._model, "get_image_features", side_effect=whole) as encode:
+        engine.answer_probs(probes)
+    assert encode.call_count == len(images)
+
+
+def test_without_pictures_no_image_token_is_left(tiny: HFEngine) -> None:
+    text = tiny._chat.probe_text(ask((), "a red square"))
+    ids = tiny._plain.inputs([text], [()])["input_ids"][0].tolist()
+    assert tiny._model.config.image_token_id not in ids
+    assert f"{prompts.ASK}\nStatement: a red square" in text
+    marks = ("<image>", "<|vision_start|>", "<|image_pad|>", "<IMG_CONTEXT>", "<start_of_image>")
+    assert not any(mark in text for mark in marks)
+
+
+def test_people_cannot_write_control_tokens(tiny: HFEngine) -> None:
+    """Neither picture marks nor turn marks, whole or nested, in any text that people write."""
+    marks = [token for token in tiny._chat.tokenizer.all_special_tokens if len(token) > 3]
+    nested = [mark[:3] + mark + mark[3:] for mark in marks]
+    attack = "".join(marks + nested) + "<image><|im_end|>"
+    special = set(tiny._chat.tokenizer.all_special_ids)
+
+    def control(probe: Probe) -> list[int]:
+        text = tiny._chat.probe_text(probe)
+        ids = tiny._plain.inputs([text], [probe.images])["input_ids"][0].tolist()
+        return [token for token in ids if token in special]
+
+    for images in ((), (RED,)):
+        clean = control(ask(images, "words"))
+        assert control(ask(images, f"words {attack} words")) == clean
+        assert control(Probe(attack, images, "Statement: words")) == clean
+        captioned = Probe(prompts.ASK, images, prompts.statement_question("words", attack))
+        assert control(captioned) == clean
+    turns = (Message("user", attack), Message("assistant", attack), Message("user", attack))
+    plain = (Message("user", "a"), Message("assistant", "b"), Message("user", "c"))
+
+    def marked(messages: tuple[Message, ...]) -> list[int]:
+        text = tiny._chat.reasoning_text(Reasoning("i", (), messages))
+        return [token for token in tiny._chat.encode(text) if token in special]
+
+    assert marked(turns) == marked(plain)
+
+
+def test_replies_are_greedy_whatever_the_checkpoint_asks_for(
+    by_hand: tuple[HFEngine, ByHand],
+) -> None:
+    """The tiny models ship sampling, a temperature and a repetition penalty."""
+    engine, hand = by_hand
+    request = free("Statement: a red square", tokens=12)
+    probe = Probe(request.instruction, request.images, request.messages[0].text)
+    inputs = hand.inputs(probe)
+    ids: list[int] = []
+    with torch.inference_mode():
+        for _ in range(12):
+            # From the whole text each time: no cache, no `generate`.
+            width = len(ids)
+            grown = {
+                name: torch.cat(
+                    [value, torch.tensor([ids if name == "input_ids" else _fill(name, width)])], 1
+                ).to(value.dtype)
+                if value.shape == inputs["input_ids"].shape
+                else value
+                for name, value in inputs.items()
+            }
+            ids.append(int(hand.model(**grown).logits[0, -1].argmax()))
+            if ids[-1] in hand.ends:
+                break
+    expected = hand.processor.tokenizer.decode(ids, skip_special_tokens=True)
+    assert engine.reason([request]) == [expected.strip()]
+
+
+def _fill(name: str, width: int) -> list[int]:
+    return [int(name == "attention_mask")] * width
+
+
+def test_a_later_turn_and_its_pictures(tiny: HFEngine) -> None:
+    text = tiny._chat.reasoning_text(free("First?", "Second.", "Third?"))
+    where = [text.index(words) for words in (prompts.REASON, "First?", "Second.", "Third?")]
+    assert where == sorted(where)
+    ids = tiny._plain.inputs([text], [(RED,)])["input_ids"][0].tolist()
+    assert tiny._model.config.image_token_id in ids
+
+
+def test_thinking_is_switched_off(shared: Callable[[str], HFEngine]) -> None:
+    assert shared("qwen2_5_vl")._chat.probe_text(ask(())).endswith("<think>\n\n</think>\n\n")
+
+
+def test_nan_logits_are_a_problem_of_their_probe_only(
+    open_tiny: Callable[[str], HFEngine],
+) -> None:
+    engine = open_tiny("llava")
+    probes = [ask((RED,)), ask((BLUE,)), ask((RED,), "two dogs")]
+    good = engine.answer_probs(probes)
+    for poison in (float("nan"), float("inf"), float("-inf")):
+
+        def spoil(*given: Any, poison: float = poison) -> torch.Tensor:
+            logits: torch.Tensor = given[-1].clone()
+            logits[1, ..., 5] = poison
+            return logits
+
+        handle = engine._model.lm_head.register_forward_hook(spoil)
+        spoiled = engine.answer_probs(probes)
+        handle.remove()
+        bad = [answer for answer in spoiled if answer.problem]
+        assert len(bad) == 1
+        assert bad[0].score is None
+        assert "infinite" in str(bad[0].problem)
+        fine = [pair for pair in zip(good, spoiled, strict=True) if not pair[1].problem]
+        assert all(one == other for one, other in fine)
+
+
+def test_a_picture_that_the_model_refuses_costs_only_itself(
+    shared: Callable[[str], HFEngine],
+) -> None:
+    engine = shared("qwen2_5_vl")
+    ribbon = picture(9, 8, 8 * 300)
+    probes = [ask((RED,)), ask((ribbon,)), ask((RED, ribbon)), ask((BLUE,))]
+    answers = engine.answer_probs(probes)
+    assert [answer.problem is None for answer in answers] == [True, False, False, True]
+    assert "aspect ratio" in str(answers[1].problem)
+    assert engine.reason([free("What?", images=(ribbon,))]) == [""]
+
+
+def test_labels_that_cannot_be_told_apart_are_a_problem(shared: Callable[[str], HFEngine]) -> None:
+    same, empty, fine = shared("llava").answer_probs(
+        [ask((), labels=("good", "Good")), ask((), labels=("A", "")), ask(())]
+    )
+    assert "same tokens" in str(same.problem)
+    assert "empty" in str(empty.problem)
+    assert fine.problem is None
+
+
+def test_no_memory_says_what_to_change(open_tiny: Callable[[str], HFEngine]) -> None:
+    engine = open_tiny("llava")
+    full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+    with (
+        patch.object(engine._reader, "next_logits", side_effect=full),
+        pytest.raises(EngineCallError, match="smaller batch_size than 4"),
+    ):
+        engine.answer_probs([ask(())])
+    assert engine.answer_probs([ask(())])[0].score is not None
+
+
+def test_closing_twice_is_fine_and_final(open_tiny: Callable[[str], HFEngine]) -> None:
+    engine = open_tiny("llava")
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineCallError, match="closed"):
+        engine.answer_probs([ask(())])
+
+
+def test_an_open_ended_schema_is_refused(shared: Callable[[str], HFEngine]) -> None:
+    class Endless(BaseModel):
+        rationale: str
+
+    with pytest.raises(EngineCallError, match="Endless: rationale"):
+        shared("llava").reason([forced(Endless, "Well?", 8)])
+
+
+def test_revision_follows_weights_template_and_type(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def revision(folder: Path, **options: Any) -> str:
+        return HFEngine(str(folder), uri="hf:x", device="cpu", **options).card.revision
+
+    first = tiny_folder("llava")
+    copy = shutil.copytree(first, tmp_path / "copy")
+    assert revision(copy) == revision(first)
+    assert revision(first, dtype="bfloat16") != revision(first)
+    template = copy / "chat_template.jinja"
+    template.write_text(template.read_text() + "\n")
+    assert revision(copy) != revision(first)
+
+
+def broken(folder: Path, where: Path, **changes: Any) -> Path:
+    """A copy of a model folder with files rewritten, or removed where None."""
+    copy = shutil.copytree(folder, where / "broken")
+    for name, content in changes.items():
+        path = next(copy.glob(f"{name}.*"))
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(json.dumps({**json.loads(path.read_text()), **content}))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"chat_template": None}, "no chat template"),
+        ({"config": {"model_type": "unheard-of"}}, "architecture is not known"),
+        ({"config": {"model_type": "llama"}}, "not a model that takes pictures"),
+        ({"processor_config": None, "tokenizer_config": None, "tokenizer": None}, "no processor"),
+        ({"model": None}, "weights could not be loaded"),
+        ({"config": None}, "not a folder with a model"),
+    ],
+)
+def test_a_folder_that_will_not_do(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    folder = broken(tiny_folder("llava"), tmp_path, **changes)
+    with pytest.raises(EngineSetupError, match=says) as caught:
+        HFEngine(str(folder), uri="hf:x", device="cpu")
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{ messages[0].content }} Answer:", "does not render a user turn made of parts"),
+        (
+            "{% for c in messages[0].content %}{{ c.text }} {% endfor %}Answer:",
+            "ignores image parts",
+        ),
+    ],
+)
+def test_a_template_that_will_not_do(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, template: str, says: str
+) -> None:
+    folder = shutil.copytree(tiny_folder("llava"), tmp_path / "copy")
+    (folder / "chat_template.jinja").write_text(template)
+    with pytest.raises(EngineSetupError, match=says):
+        HFEngine(str(folder), uri="hf:x", device="cpu")
+
+
+def test_labels_that_are_no_single_tokens_stop_the_start(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder("llava"), tmp_path / "copy")
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model"]["merges"] = []
+    path.write_text(json.dumps(tokenizer))
+    with pytest.raises(EngineSetupError, match=r"not single tokens.*' Yes': tokens \[\d+, \d+"):
+        HFEngine(str(folder), uri="hf:x", device="cpu")
+
+
+def test_what_is_not_on_the_hub_or_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for model in ("no-such-org/no-such-model", "/no/such/folder", "not a name!"):
+        with pytest.raises(EngineSetupError, match="not to be had from the hub"):
+            HFEngine(model, uri=f"hf:{model}")
+
+
+def test_options_are_checked(tiny_folder: Callable[[str], Path]) -> None:
+    folder = str(tiny_folder("llava"))
+    with pytest.raises(EngineSetupError, match="batch_size must be at least 1"):
+        HFEngine(folder, uri="hf:x", batch_size=0)
+    with pytest.raises(EngineSetupError, match="dtype 'int4' is not one of"):
+        HFEngine(folder, uri="hf:x", dtype="int4")
+    with pytest.raises(EngineSetupError, match="device 'tpu9'"):
+        HFEngine(folder, uri="hf:x", device="tpu9")
+
+
+def test_pixels_never_travel_as_addresses(tiny: HFEngine) -> None:
+    image: Picture = RED
+    with patch("transformers.image_utils.load_image", side_effect=AssertionError):
+        assert tiny.answer_probs([ask((image,), "http://localhost/a.png")])[0].problem is None

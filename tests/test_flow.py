@@ -1,0 +1,156 @@
+"""Flows merged into waves, driven by a counting stand-in for an engine."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safejudge.errors import EngineCallError
+from safejudge.flow import ask, drive, gather
+from safejudge.types import AnswerProbs, Message, Probe, Reasoning
+
+
+def probe(name):
+    return Probe("", (), name)
+
+
+def reasoning(name):
+    return Reasoning("", (), (Message("user", name),))
+
+
+def name_of(request):
+    return request.question if isinstance(request, Probe) else request.messages[-1].text
+
+
+class Engine:
+    """Answers by name and writes down every wave."""
+
+    def __init__(self):
+        self.waves = []
+
+    def __call__(self, requests):
+        self.waves.append([name_of(request) for request in requests])
+        return [
+            AnswerProbs((0.5,), top=r.question) if isinstance(r, Probe) else f"text {name_of(r)}"
+            for r in requests
+        ]
+
+
+def script(*waves):
+    """Yield each tuple of requests in turn and return every answer heard."""
+    heard = []
+    for requests in waves:
+        heard.extend((yield tuple(requests)))
+    return heard
+
+
+def test_equal_requests_are_asked_once_ever():
+    engine = Engine()
+    flows = [
+        script([probe("a"), probe("b")], [probe("c")]),
+        script([probe("b")], [probe("a")], [probe("c")]),
+        script([probe("d"), probe("d")]),
+    ]
+    results = drive(gather(flows), engine)
+    asked = [name for wave in engine.waves for name in wave]
+    assert asked == ["a", "b", "d", "c"]
+    assert [answer.top for answer in results[1]] == ["b", "a", "c"]
+    assert [answer.top for answer in results[2]] == ["d", "d"]
+
+
+def test_waves_are_merged():
+    engine = Engine()
+    drive(gather(script([probe(f"{i}")], [probe(f"{i}'")]) for i in range(5)), engine)
+    assert [len(wave) for wave in engine.waves] == [5, 5]
+
+
+def test_reasoning_waits_for_every_probe():
+    engine = Engine()
+    flows = [
+        script([reasoning("slow")], [probe("after")]),
+        script([probe("1")], [probe("2")], [reasoning("late")]),
+    ]
+    drive(gather(flows), engine)
+    assert engine.waves == [["1"], ["2"], ["slow", "late"], ["after"]]
+
+
+def test_tiers_hold_through_nested_gathers():
+    engine = Engine()
+    inner = gather([script([reasoning("slow")]), script([probe("1")])])
+    drive(gather([inner, script([probe("1")], [probe("2")])]), engine)
+    assert engine.waves == [["1"], ["2"], ["slow"]]
+
+
+def test_a_mixed_wave_gets_its_probes_first():
+    engine = Engine()
+    (heard,) = drive(gather([script([reasoning("r"), probe("p")])]), engine)
+    assert engine.waves == [["p"], ["r"]]
+    assert heard[0] == "text r"
+    assert heard[1].top == "p"
+
+
+def test_flows_that_ask_nothing():
+    engine = Engine()
+    assert drive(gather([]), engine) == []
+    assert drive(gather([script(), script([])]), engine) == [[], []]
+    assert engine.waves == []
+    assert drive(script(), engine) == []
+
+
+requests = st.sampled_from(
+    [*(probe(name) for name in "abcd"), *(reasoning(name) for name in "abc")]
+)
+scripts = st.lists(st.lists(st.lists(requests, max_size=3), max_size=3), max_size=5)
+
+
+@given(scripts)
+def test_gather_gives_what_each_flow_gives_alone(waves):
+    alone = [drive(script(*wave), Engine()) for wave in waves]
+    engine = Engine()
+    assert drive(gather(script(*wave) for wave in waves), engine) == alone
+    assert [] not in engine.waves
+
+
+def test_an_exception_inside_a_flow_comes_through_and_closes_the_rest():
+    closed = []
+
+    def failing():
+        yield (probe("a"),)
+        raise ZeroDivisionError
+
+    def other():
+        try:
+            yield (probe("b"),)
+            yield (probe("c"),)
+        finally:
+            closed.append(True)
+
+    with pytest.raises(ZeroDivisionError):
+        drive(gather([other(), failing()]), Engine())
+    assert closed == [True]
+
+
+def test_an_engine_error_comes_through_and_closes_the_flows():
+    closed = []
+
+    def waiting():
+        try:
+            yield (probe("a"),)
+        finally:
+            closed.append(True)
+
+    def broken(requests):
+        raise EngineCallError("out of memory")
+
+    with pytest.raises(EngineCallError, match="out of memory"):
+        drive(gather([waiting(), waiting()]), broken)
+    assert closed == [True, True]
+
+
+def test_a_short_answer_list_is_an_engine_error():
+    with pytest.raises(EngineCallError, match="1 answers to 2 requests"):
+        drive(script([probe("a"), probe("b")]), lambda _: ["x"])
+
+
+def test_a_probe_answered_with_text_is_an_engine_error():
+    with pytest.raises(EngineCallError, match="str"):
+        drive(ask(probe("a")), lambda _: ["yes"])

@@ -1,0 +1,356 @@
+"""Pixels are what a viewer sees: turned, scaled, colour-managed, composited, sampled."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from images_corpus import animation, encode, gradient, png, red_green_profile
+from PIL import Image, ImageCms
+
+from safejudge import frames
+from safejudge.errors import ImageError
+from safejudge.images import load_image
+from safejudge.types import Policy
+
+POLICY = Policy()
+
+
+def pictures(source, **policy):
+    return load_image(source, name="x", policy=Policy(**policy)).pictures
+
+
+def pixels(source, **policy):
+    (picture,) = pictures(source, **policy)
+    return picture.pixels
+
+
+# --- sampling -----------------------------------------------------------------------------------
+
+shown_times = st.lists(st.integers(11, 60_000).map(float), min_size=1, max_size=60)
+
+
+@given(shown_times, st.integers(1, 20))
+def test_a_sample_is_sorted_full_and_starts_with_the_first_frame(shown, most):
+    chosen = frames.sample(shown, most)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(most, len(shown))
+    assert most == 1 or chosen[0] == 0
+    assert chosen == frames.sample(list(shown), most)
+
+
+@given(shown_times, st.integers(1, 20), st.data())
+def test_a_frame_shown_longer_than_a_stretch_is_never_missed(shown, most, data):
+    long = data.draw(st.integers(0, len(shown) - 1))
+    shown[long] = sum(shown) + 1  # more than half of the whole time
+    assert long in frames.sample(shown, max(most, 2))
+    assert long in frames.sample(shown, 1) or len(shown) == 1
+
+
+def test_one_endless_frame_does_not_swallow_the_sample():
+    # Nearly all stretches fall on frame 0; the next longest and then the farthest are taken.
+    shown = [1e6] + [20.0] * 50
+    shown[33] = 40.0
+    chosen = frames.sample(shown, 5)
+    assert {0, 33, 50} <= set(chosen)
+    assert len(chosen) == 5
+
+
+@pytest.mark.parametrize("fmt", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_the_long_frame_is_seen_and_named(fmt):
+    colours = [(10 * i, 0, 0) for i in range(12)]
+    colours[8] = (0, 255, 0)
+    durations = [20] * 12
+    durations[8] = 2000
+    seen = pictures(animation(colours, durations, fmt), max_frames=2)
+    assert [picture.frame for picture in seen] == [0, 8]
+    assert seen[1].pixels[4, 4, 1] > 240
+    assert [p.frame for p in pictures(animation(colours, durations, fmt), max_frames=1)] == [8]
+
+
+@pytest.mark.parametrize("fmt", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
+def test_a_short_animation_is_seen_whole(fmt):
+    seen = pictures(animation(["red", "lime", "blue"], [100, 100, 100], fmt))
+    assert [picture.frame for picture in seen] == [0, 1, 2]
+    strongest = [int(np.argmax(picture.pixels[4, 4])) for picture in seen]
+    assert strongest == [0, 1, 2]
+
+
+def test_identical_frames_are_one_picture_with_the_first_index():
+    seen = pictures(animation(["red", "lime", "red"], [100, 100, 100], "TIFF"))
+    assert [picture.frame for picture in seen] == [0, 1]
+
+
+def test_pages_may_differ_in_size_and_each_is_capped():
+    first, second = Image.new("RGB", (8, 8)), Image.new("L", (30, 20), 9)
+    data = encode(first, "TIFF", save_all=True, append_images=[second])
+    assert [p.pixels.shape for p in pictures(data)] == [(8, 8, 3), (20, 30, 3)]
+    with pytest.raises(ImageError, match="30 x 20") as caught:
+        pictures(data, max_pixels=599)
+    assert caught.value.reason == "too_many_pixels"
+
+
+def test_frames_together_are_bounded_before_they_are_kept():
+    data = animation(["red", "lime", "blue", "black", "white"], [100] * 5)
+    with pytest.raises(ImageError, match="5 sampled frames") as caught:
+        pictures(data, max_pixels=64)
+    assert caught.value.reason == "too_many_pixels"
+    assert len(pictures(data, max_pixels=64, max_frames=4)) == 4
+
+
+def test_looking_through_frames_is_bounded(monkeypatch):
+    data = animation([(i, 0, 0) for i in range(30)], [100] * 30)
+    with pytest.raises(ImageError, match="more than 25 frames") as caught:
+        pictures(data, max_pixels=64, max_frames=1)
+    assert caught.value.reason == "too_many_pixels"
+    monkeypatch.setattr(frames, "_MAX_WALKED", 10)
+    with pytest.raises(ImageError, match="more than 10 frames"):
+        pictures(data)
+
+
+# --- orientation --------------------------------------------------------------------------------
+
+UPRIGHT = {  # orientation → how the stored pixels come from the upright ones
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: np.rot90,
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "WEBP"])
+def test_exif_orientation_gives_the_upright_pixels(orientation, fmt):
+    exif = Image.Exif()
+    exif[274] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(UPRIGHT[orientation](gradient())))
+    options = {"lossless": True} if fmt == "WEBP" else {}
+    data = encode(stored, fmt, exif=exif, **options)
+    assert np.array_equal(pixels(data), gradient())
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(pixels(image), gradient())
+
+
+def test_a_turned_jpeg_equals_its_pre_turned_twin():
+    exif = Image.Exif()
+    exif[274] = 6
+    data = encode(Image.fromarray(np.rot90(gradient())), "JPEG", exif=exif, quality=95)
+    found = pixels(data).astype(int)
+    assert found.shape == (20, 40, 3)
+    assert np.abs(found - gradient()).mean() < 12
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_senseless_orientation_turns_nothing(orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    assert np.array_equal(pixels(encode(Image.fromarray(gradient()), exif=exif)), gradient())
+
+
+def test_broken_exif_is_no_reason_to_refuse():
+    data = encode(Image.fromarray(gradient()), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert np.array_equal(pixels(data), gradient())
+
+
+# --- modes --------------------------------------------------------------------------------------
+
+
+def composite(rgb, alpha, ground):
+    share = alpha[..., None].astype(float) / 255
+    return rgb * share + ground * (1 - share)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(0, 2**32 - 1),
+)
+def test_any_png_round_trips_to_what_is_seen(mode, height, width, seed):
+    rng = np.random.default_rng(seed)
+    rgba = rng.integers(0, 256, (height, width, 4), dtype=np.uint8)
+    grey, alpha = rgba[..., 0], None
+    rgb = np.repeat(grey[..., None], 3, -1)
+    if mode == "1":
+        image = Image.fromarray(grey > 127)
+        rgb = np.where(rgb > 127, 255, 0)
+    elif mode == "L":
+        image = Image.fromarray(grey)
+    elif mode == "LA":
+        image, alpha = Image.fromarray(np.ascontiguousarray(rgba[..., :2]), "LA"), rgba[..., 1]
+    elif mode == "P":
+        palette = rng.integers(0, 256, (256, 3), dtype=np.uint8)
+        image = Image.fromarray(grey).copy()
+        image.putpalette(palette.tobytes())
+        rgb = palette[grey]
+    elif mode == "RGB":
+        image, rgb = Image.fromarray(np.ascontiguousarray(rgba[..., :3])), rgba[..., :3]
+    elif mode == "RGBA":
+        image, rgb, alpha = Image.fromarray(rgba), rgba[..., :3], rgba[..., 3]
+    else:
+        deep = rng.integers(0, 65536, (height, width), dtype=np.uint16)
+        image = Image.fromarray(deep)
+        rgb = np.repeat(np.rint(deep / 257)[..., None], 3, -1)
+    if alpha is None or alpha.min() == 255:
+        assert np.array_equal(pixels(encode(image)), rgb)
+        return
+    for picture in pictures(encode(image)):
+        ground = {"white": 255, "black": 0}[picture.background]
+        assert np.abs(picture.pixels - composite(rgb, alpha, ground)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+def test_sixteen_bits_are_scaled_and_not_clipped(mode):
+    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    image = Image.fromarray(ramp)
+    if mode == "I;16B":
+        image = Image.frombytes("I;16B", (256, 256), ramp.astype(">u2").tobytes())
+    elif mode == "I":
+        image = Image.fromarray(ramp.astype(np.int32))
+    for source in (image, encode(image, "TIFF")):
+        found = pixels(source)
+        assert (found == 255).mean() < 0.01
+        assert np.array_equal(found[..., 0], np.rint(ramp / 257).astype(np.uint8))
+
+
+def test_sixteen_bit_colour_png():
+    row = struct.pack(">6H", 0, 0x8000, 0xFFFF, 0x1200, 0x3456, 0x7890)
+    found = pixels(png(2, 1, 16, 2, [row])).astype(int)
+    assert np.abs(found - [[[0, 128, 255], [0x12, 0x34, 0x78]]]).max() <= 1
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
+def test_float_grey_takes_the_smallest_range_that_holds_it(top):
+    values = np.linspace(0, top, 100, dtype=np.float32).reshape(10, 10)
+    found = pixels(encode(Image.fromarray(values), "TIFF"))[..., 0]
+    assert np.array_equal(found, np.rint(values * (255 / top)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("bad", [-1.0, 1e9, float("nan"), float("inf")])
+def test_float_grey_without_a_scale_is_refused(bad):
+    values = np.full((4, 4), 0.5, dtype=np.float32)
+    values[2, 2] = bad
+    with pytest.raises(ImageError, match="no known scale") as caught:
+        pixels(encode(Image.fromarray(values), "TIFF"))
+    assert caught.value.reason == "unsupported"
+
+
+def test_pgm_of_odd_depth():
+    assert pixels(b"P5 2 1 1023\n\x03\xff\x00\x00")[0, :, 0].tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("fmt", ["JPEG", "TIFF"])
+def test_cmyk_including_adobe_inversion(fmt):
+    inks = {(0, 255, 255, 0): (255, 0, 0), (0, 0, 0, 255): (0, 0, 0), (0, 0, 0, 0): (255,) * 3}
+    for ink, expected in inks.items():
+        data = encode(Image.new("CMYK", (16, 16), ink), fmt)
+        assert (b"Adobe" in data) == (fmt == "JPEG")
+        assert np.abs(pixels(data).astype(int) - expected).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["YCbCr", "HSV", "LAB", "RGBX", "PA", "La", "RGBa"])
+def test_rare_modes_show_the_colour_that_went_in(mode):
+    colour = (200, 30, 60) if mode not in ("La", "PA") else (90, 90, 90)
+    image = Image.new("RGB", (4, 4), colour)
+    if mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        image = ImageCms.profileToProfile(
+            image, ImageCms.createProfile("sRGB"), lab, outputMode="LAB"
+        )
+    elif mode == "La":
+        image = image.convert("LA").convert("La")
+    elif mode == "RGBa":
+        image = image.convert("RGBA").convert("RGBa")
+    elif mode == "PA":
+        image = image.convert("L").convert("PA")
+    else:
+        image = image.convert(mode)
+    assert image.mode == mode
+    assert np.abs(pixels(image).astype(int) - colour).max() <= 4
+
+
+# --- transparency -------------------------------------------------------------------------------
+
+
+def assert_hidden(source, shape=(4, 4, 3)):
+    """Fully transparent everywhere: white on white, black on black, whatever lies below."""
+    white, black = pictures(source)
+    assert (white.background, black.background) == ("white", "black")
+    assert np.array_equal(white.pixels, np.full(shape, 255))
+    assert np.array_equal(black.pixels, np.zeros(shape))
+
+
+def test_transparent_red_is_not_red():
+    data = encode(Image.new("RGBA", (4, 4), (255, 0, 0, 0)))
+    assert_hidden(data)
+    for ground, level in (("white", 255), ("black", 0)):
+        (picture,) = pictures(data, background=ground)
+        assert picture.background == ground
+        assert (picture.pixels == level).all()
+
+
+def test_every_way_to_be_transparent():
+    assert_hidden(encode(Image.new("LA", (4, 4), (90, 0))))
+    assert_hidden(encode(Image.new("L", (4, 4), 90), transparency=90))
+    assert_hidden(encode(Image.new("RGB", (4, 4), (9, 8, 7)), transparency=(9, 8, 7)))
+    assert_hidden(encode(Image.new("1", (4, 4), 1), transparency=1))
+    palette = Image.new("RGB", (4, 4), "red").quantize(4)
+    assert_hidden(encode(palette, transparency=palette.getpixel((0, 0))))
+    assert_hidden(encode(palette, transparency=b"\0\0\0\0"))
+    assert_hidden(encode(palette, "GIF", transparency=palette.getpixel((0, 0))))
+    assert_hidden(encode(Image.new("RGBA", (4, 4), (255, 0, 0, 0)), "WEBP", lossless=True))
+    rows = [struct.pack(">4H", *[0x1234] * 4)] * 4
+    assert_hidden(png(4, 4, 16, 0, rows, transparent=struct.pack(">H", 0x1234)))
+    rows = [struct.pack(">12H", *[0x1234] * 12)] * 4
+    assert_hidden(png(4, 4, 16, 2, rows, transparent=struct.pack(">3H", *[0x1234] * 3)))
+
+
+def test_opaque_alpha_is_one_picture_without_background():
+    (picture,) = pictures(encode(Image.new("RGBA", (4, 4), (255, 0, 0, 255))))
+    assert picture.background is None
+    assert (picture.pixels == (255, 0, 0)).all()
+
+
+def test_one_pixel_less_than_opaque_is_enough_for_two():
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 255))
+    image.putpixel((3, 3), (255, 0, 0, 254))
+    assert [p.background for p in pictures(encode(image))] == ["white", "black"]
+
+
+# --- colour profiles ----------------------------------------------------------------------------
+
+
+def test_a_profile_that_swaps_colours_is_followed():
+    for mode in ("RGB", "RGBA", "P"):
+        image = Image.new("RGB", (4, 4), (255, 0, 0)).convert(mode)
+        found = pixels(encode(image, icc_profile=red_green_profile()))[0, 0].tolist()
+        assert found[1] > 200
+        assert found[0] < 100
+
+
+@pytest.mark.parametrize(
+    ("image", "profile"),
+    [
+        (Image.fromarray(gradient()), b"not a profile"),
+        (Image.fromarray(gradient()), red_green_profile()[:300]),
+        (Image.fromarray(gradient()).convert("CMYK"), red_green_profile()),
+    ],
+)
+def test_a_broken_or_unfitting_profile_is_ignored(image, profile):
+    data = encode(image, "TIFF", icc_profile=profile)
+    assert np.array_equal(pixels(data), np.asarray(image.convert("RGB")))
+
+
+def test_an_srgb_profile_changes_nothing():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = encode(Image.fromarray(gradient()), icc_profile=profile)
+    assert np.abs(pixels(data).astype(int) - gradient()).max() <= 1
