@@ -474,7 +474,8 @@ class EngineCard:
     model: str
     """Model id or folder."""
     revision: str
-    """Digest over weights' identity, chat template and label tokens: the key of caches."""
+    """Digest over weights' identity, chat template and label tokens: the key of caches; empty
+    for an engine whose answers must not be cached."""
     label_tokens: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """Per label, the spellings found to be single tokens after this template's prompt."""
     versions: dict[str, str] = field(default_factory=dict, hash=False)

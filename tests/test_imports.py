@@ -26,6 +26,9 @@ STOREYS = [
     ["judge"],
     ["compile", "rewards", "evals", "sketch"],
     [""],  # the package itself, which only lists names
+    ["arguments", "captions", "records"],
+    ["show"],
+    ["trace"],
     ["cli"],
     ["__main__"],
 ]

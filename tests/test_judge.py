@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -358,6 +359,7 @@ def test_threads_get_what_one_thread_gets_and_take_turns():
         def answer_probs(self, probes):
             assert busy.acquire(blocking=False), "two threads at once"
             try:
+                time.sleep(0.002)  # leaves another thread the chance to come in
                 return super().answer_probs(probes)
             finally:
                 busy.release()

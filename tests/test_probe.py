@@ -99,10 +99,18 @@ def test_priors_are_asked_once_and_come_back_exactly(tmp_path):
 
 
 def test_questions_with_an_image_are_never_cached(tmp_path):
-    engine, cache = Counting(), PriorCache(tmp_path / "c")
-    for _ in range(2):
-        answer_probes(engine, cache, [full_probe(LEAF, PICTURE), prior_probe(LEAF)])
-    assert [bool(probe.images) for probe in engine.asked] == [True, False, True]
+    class Views(Counting):
+        def answer_probs(self, probes):
+            self.asked.extend(probes)
+            return [AnswerProbs((0.9, 0.1) if p.images else (0.5, 0.5)) for p in probes]
+
+    full, prior = full_probe(LEAF, PICTURE), prior_probe(LEAF)
+    for number, order in enumerate([(full, prior), (prior, full)]):
+        engine, cache = Views(), PriorCache(tmp_path / f"c{number}")
+        for again in (order, order, (full,), (prior,)):
+            answers = answer_probes(engine, cache, again)
+            assert [a.score for a in answers] == [0.9 if p.images else 0.5 for p in again]
+        assert engine.asked == [*order, full, full]
 
 
 @pytest.mark.parametrize(

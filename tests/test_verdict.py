@@ -59,7 +59,7 @@ def constitution(**conditions):
 
 @dataclass
 class Table:
-    """Answers by statement: M of the full view (or by shade of the picture), and ratings."""
+    """Answers by statement: M of the full view and ratings, perhaps by shade of the picture."""
 
     full: dict
     ratings: dict = field(default_factory=dict)
@@ -83,6 +83,8 @@ class Table:
             self.log.append(("reason", statement))
             return f"thoughts about {statement}"
         rating = self.ratings[statement]
+        if isinstance(rating, dict):
+            rating = rating[int(request.images[0].pixels[0, 0, 0])]
         if rating not in ("Yes", "No", "Unsure"):
             return rating
         return json.dumps({"rationale": "because", "rating": rating})
@@ -346,11 +348,13 @@ def test_the_worst_picture_counts_per_rule():
 
 def test_undecided_is_worse_than_not_violated_whatever_the_score():
     pictures = [picture(0, frame=0), picture(1, frame=1)]
-    broken = AnswerProbs((0, 0), problem="p")
-    verdicts, _ = judge_image(
-        image(*pictures), constitution(r=A), Table({"a": {0: broken, 1: 0.34}})
-    )
-    assert (verdicts["r"].outcome, verdicts["r"].frame) == ("undecided", 0)
+    table = Table({"a": {0: 0.36, 1: 0.89}}, {"a": {0: "Unsure", 1: "No"}})
+    alone = [judge_image(image(p), constitution(r=A), table)[0]["r"] for p in pictures]
+    assert [v.outcome for v in alone] == ["undecided", "not_violated"]
+    assert alone[0].score < alone[1].score
+    for order in (pictures, pictures[::-1]):
+        verdicts, _ = judge_image(image(*order), constitution(r=A), table)
+        assert verdicts["r"] == alone[0]
 
 
 def test_the_flat_form_is_asked_where_the_policy_says_so():

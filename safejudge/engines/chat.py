@@ -123,7 +123,7 @@ class Chat:
                     f"{model}: its chat template does not render a user turn made of parts; it "
                     f"gave {text!r}. Use a model whose template takes text and image parts."
                 )
-        if seen == plain:
+        if seen.split() == plain.split():
             raise EngineSetupError(
                 f"{model}: its chat template ignores image parts; it gave {seen!r}. "
                 "Use a vision-language model with its own template."

@@ -50,10 +50,12 @@ class FakeEngine:
         self.history: list[tuple[Probe, ...] | tuple[Reasoning, ...]] = []
         self._answers = _source(made_up_answer if script is None else script)
         self._replies = _source(made_up_reply if replies is None else replies)
+        made_up = script is None and replies is None
         self._card = EngineCard(
             uri=uri,
             model="fake",
-            revision=hashlib.sha256(b"fake").hexdigest(),
+            # A script has no revision: no cache may mistake its answers for another script's.
+            revision=hashlib.sha256(b"fake").hexdigest() if made_up else "",
             label_tokens={"yes": ("yes",), "no": ("no",)},
         )
 

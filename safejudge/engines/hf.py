@@ -197,8 +197,9 @@ class HFEngine:
         logs: PathLogs = {}
         top: list[int] = []
         usable = torch.ones(len(probes), dtype=torch.bool)
+        prepared = self._reader.prepare(probes)
         for path in labels.continuations():
-            logits = self._reader.next_logits(probes, path)
+            logits = self._reader.next_logits(prepared, path)
             usable &= torch.isfinite(logits).all(-1).cpu()
             if not path:
                 top = logits.nan_to_num(nan=-math.inf).argmax(-1).tolist()

@@ -27,6 +27,8 @@ def load_config(model: str) -> Any:
     from transformers import AutoConfig
 
     try:
+        if Path(model).is_dir() and not Path(model, "config.json").is_file():
+            raise FileNotFoundError(f"no config.json in {model}")
         return AutoConfig.from_pretrained(model, trust_remote_code=False)
     except OSError as error:
         raise EngineSetupError(

@@ -29,11 +29,14 @@ _KEPT_PICTURES = 64
 class Reader(Protocol):
     """Reads the distribution of the token that follows a prompt."""
 
-    def next_logits(self, probes: Sequence[Probe], continuation: Path) -> Tensor:
-        """Raw logits after each prompt plus `continuation`; float32, B x vocabulary.
+    def prepare(self, probes: Sequence[Probe]) -> Any:
+        """Everything about a batch that is the same for every continuation.
 
         Raises `ValueError` when the model's own image processing refuses a picture.
         """
+
+    def next_logits(self, prepared: Any, continuation: Path) -> Tensor:
+        """Raw logits after each prompt plus `continuation`; float32, B x vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,15 @@ class PlainReader:
         self._processor = processor
         self._chat = chat
 
-    def next_logits(self, probes: Sequence[Probe], continuation: Path) -> Tensor:
-        """See `Reader`."""
+    def prepare(self, probes: Sequence[Probe]) -> dict[str, Tensor]:
+        """See `Reader`; gives the model's inputs."""
         texts = [self._chat.probe_text(probe) for probe in probes]
-        inputs = self.inputs(texts, [probe.images for probe in probes])
+        return self.inputs(texts, [probe.images for probe in probes])
+
+    def next_logits(self, prepared: dict[str, Tensor], continuation: Path) -> Tensor:
+        """See `Reader`."""
         output = self._model.generate(
-            **_append(inputs, continuation),
+            **_append(prepared, continuation),
             max_new_tokens=1,
             output_logits=True,
             return_dict_in_generate=True,
@@ -121,6 +127,14 @@ class _Encoded:
     """`image_grid_thw`, 1 x 3, where positions need it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One prompt as token ids, with the pictures that stand in it."""
+
+    ids: Path
+    pictures: tuple[_Encoded, ...]
+
+
 class FeatureReader:
     """Encodes each picture once and scatters its features into the input embeddings."""
 
@@ -132,33 +146,38 @@ class FeatureReader:
         self._image_id = int(model.config.image_token_id)
         self._kept: OrderedDict[str, _Encoded] = OrderedDict()
 
-    def next_logits(self, probes: Sequence[Probe], continuation: Path) -> Tensor:
+    def prepare(self, probes: Sequence[Probe]) -> list[_Row]:
+        """See `Reader`; gives token ids and pictures per probe."""
+        return [
+            self._row(
+                self._chat.encode(self._chat.probe_text(probe)),
+                [self._encoded(picture) for picture in probe.images],
+            )
+            for probe in probes
+        ]
+
+    def next_logits(self, prepared: list[_Row], continuation: Path) -> Tensor:
         """See `Reader`."""
         import torch
 
-        seen = [[self._encoded(picture) for picture in probe.images] for probe in probes]
-        rows = [
-            self._row(self._chat.encode(self._chat.probe_text(probe)), pictures) + continuation
-            for probe, pictures in zip(probes, seen, strict=True)
-        ]
-        ids, mask = self._left_padded(rows)
+        ids, mask = self._left_padded([row.ids + continuation for row in prepared])
         embeddings = self._model.get_input_embeddings()(ids)
-        flat = [picture.features for pictures in seen for picture in pictures]
-        if flat:
+        pictures = [picture for row in prepared for picture in row.pictures]
+        if pictures:
             place = (ids == self._image_id).unsqueeze(-1)
-            embeddings = embeddings.masked_scatter(place, torch.cat(flat).to(embeddings.dtype))
-        grids = [picture.grid for pictures in seen for picture in pictures]
+            features = torch.cat([picture.features for picture in pictures])
+            embeddings = embeddings.masked_scatter(place, features.to(embeddings.dtype))
         output = self._model(
             inputs_embeds=embeddings,
             attention_mask=mask,
-            position_ids=self._positions(ids, mask, grids),
+            position_ids=self._positions(ids, mask, [picture.grid for picture in pictures]),
             logits_to_keep=1,
             use_cache=False,
         )
         logits: Tensor = output.logits[:, -1].float()
         return logits
 
-    def _row(self, ids: Sequence[int], pictures: Sequence[_Encoded]) -> Path:
+    def _row(self, ids: Sequence[int], pictures: Sequence[_Encoded]) -> _Row:
         """Put each picture's tokens where the template put its placeholder.
 
         The placeholder is an added token, which tokenizers cut out before anything else, and so
@@ -171,7 +190,7 @@ class FeatureReader:
         row: list[int] = []
         for token in ids:
             row.extend(next(left).ids if token == self._image_id else (token,))
-        return tuple(row)
+        return _Row(tuple(row), tuple(pictures))
 
     def _encoded(self, picture: Picture) -> _Encoded:
         if picture.digest not in self._kept:

@@ -23,7 +23,7 @@ import numpy as np
 
 from safejudge import prompts
 from safejudge.constitution import load_constitution
-from safejudge.sketch.draw import draw
+from safejudge.sketch.draw import Drawing, draw
 from safejudge.sketch.foreign import foreign_picture
 from safejudge.sketch.sample import even_scene, skewed_scene
 from safejudge.sketch.statements import Statement, grammar
@@ -61,6 +61,8 @@ class Row:
     instruction: str
     pictures: tuple[Pixels, ...]
     suffixes: tuple[tuple[Turn, ...], ...]
+    drawings: tuple[tuple[Scene, Drawing], ...] = ()
+    """The scenes behind the pictures, where the vision tower goes on learning its patch labels."""
 
 
 class World:
@@ -224,6 +226,7 @@ def _is_reserved(texts: Iterable[str]) -> bool:
 _SHAPES: tuple[tuple[str, int, Callable[..., bool]], ...] = (
     ("{0}, and {1}", 2, lambda a, b: a and b),
     ("either {0} or {1}", 2, lambda a, b: a or b),
+    ("{0} or {1}", 2, lambda a, b: a or b),
     ("{0}, unless {1}", 2, lambda a, b: a and not b),
     ("either {0} or {1}, unless {2}", 3, lambda a, b, c: (a or b) and not c),
     ("{0}, and either {1} or {2}", 3, lambda a, b, c: a and (b or c)),
@@ -274,7 +277,8 @@ def yes_no_row(world: World, count: int) -> Row:
         if world.rng.random() < 0.05:
             caption = describe(scene if world.rng.random() < 0.5 else world.scene())
         suffixes.append((Turn(prompts.statement_question(text, caption), _WORD[label]),))
-    return Row(prompts.ASK, (draw(scene).pixels,), tuple(suffixes))
+    drawing = draw(scene)
+    return Row(prompts.ASK, (drawing.pixels,), tuple(suffixes), ((scene, drawing),))
 
 
 def no_image_row(world: World, count: int) -> Row:

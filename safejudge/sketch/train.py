@@ -14,7 +14,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +33,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from transformers import Idefics3ForConditionalGeneration, PreTrainedTokenizerFast
 
+    from safejudge.sketch.draw import Drawing
+    from safejudge.sketch.world import Scene
+
 TEXT_WEIGHT = 0.5
 """Weight of a token of prose (reasoning, JSON, descriptions) against that of an answer."""
+
+
+PATCH_WEIGHT = 5.0
+"""Weight of the vision tower's patch labels while the whole model learns."""
 
 
 def pixels_tensor(pictures: Iterable[npt.NDArray[np.uint8]]) -> torch.Tensor:
@@ -96,12 +103,17 @@ def vision_batch(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures and patch labels of one step."""
     rng = random.Random(f"vision-{step}")
     scenes = [even_scene(rng) for _ in range(size)]
-    drawings = [draw(scene) for scene in scenes]
-    target = np.stack([
-        dense.labels(scene, drawing.boxes, vlm.GRID, vlm.PATCH)
-        for scene, drawing in zip(scenes, drawings, strict=True)
-    ])  # fmt: skip
-    return pixels_tensor(d.pixels for d in drawings), torch.from_numpy(target)
+    pairs = [(scene, draw(scene)) for scene in scenes]
+    return pixels_tensor(drawing.pixels for _, drawing in pairs), patch_labels(pairs)
+
+
+def patch_labels(pairs: Sequence[tuple[Scene, Drawing]]) -> torch.Tensor:
+    """Labels of every patch, N x patches x attributes."""
+    if not pairs:
+        return torch.zeros(0, vlm.GRID**2, len(dense.ATTRIBUTES))
+    return torch.from_numpy(
+        np.stack([dense.labels(s, d.boxes, vlm.GRID, vlm.PATCH) for s, d in pairs])
+    )
 
 
 def vision_features(model: Idefics3ForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
@@ -119,15 +131,24 @@ def train_vision(run: Run) -> None:
     run.modules["head"] = head
     tower = run.model.model.vision_model
     run.start(Optimizers.of([(tower, 1.0), (head, 1.0)], run.args.lr))
+    weight = rarity() if run.args.rare else None
     for step in run.steps():
-        pixels, target = vision_batch(step, 48)
+        pixels, target = vision_batch(step + run.args.seed * 100_000, 48)
         with torch.autocast("cpu", torch.bfloat16):
             logits = head(vision_features(run.model, pixels))
-        loss = functional.binary_cross_entropy_with_logits(logits.float(), target)
+        loss = functional.binary_cross_entropy_with_logits(
+            logits.float(), target, pos_weight=weight
+        )
         (loss * 20).backward()
         run.update(step, {"loss": loss.item()}, [*tower.parameters(), *head.parameters()])
         if run.due(step):
             run.log(step, vision_scores(run, head))
+
+
+def rarity() -> torch.Tensor:
+    """Weight of each attribute's positive labels: the root of how rare it is, at most 10."""
+    _, target = vision_batch(-2, 512)
+    return target.mean((0, 1)).clamp(min=1e-3).rsqrt().clamp(max=10.0)
 
 
 @torch.inference_mode()
@@ -168,6 +189,10 @@ class Packed:
     """R x L: whether the target belongs to prose."""
     pixels: torch.Tensor | None
     """Pictures in the order of the image tokens."""
+    patches: torch.Tensor
+    """K x patches x attributes: patch labels of some of the pictures."""
+    labelled: list[int]
+    """Which K pictures those are."""
 
 
 class Packer:
@@ -235,7 +260,12 @@ class Packer:
         ]
         pictures = [picture for row, _ in built for picture in row.pictures]
         pixels = pixels_tensor(pictures) if pictures else None
-        return Packed(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4].bool(), pixels)
+        places = {id(picture): place for place, picture in enumerate(pictures)}
+        drawings = [pair for row, _ in built for pair in row.drawings]
+        return Packed(
+            *tensors[:4], tensors[4].bool(), pixels, patch_labels(drawings),
+            [places[id(drawing.pixels)] for _, drawing in drawings],
+        )  # fmt: skip
 
 
 def attention(segments: torch.Tensor) -> torch.Tensor:
@@ -248,14 +278,16 @@ def attention(segments: torch.Tensor) -> torch.Tensor:
 
 
 def target_logits(
-    model: Idefics3ForConditionalGeneration, packed: Packed
+    model: Idefics3ForConditionalGeneration, packed: Packed, seen: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Logits at every learned position, the targets there, and which of them are prose."""
+    """Logits at every learned position, the targets there, and which of them are prose.
+
+    `seen` are the patch features of the pictures (`vision_features`).
+    """
     embeds = model.get_input_embeddings()(packed.ids)
-    if packed.pixels is not None:
-        features = model.model.connector(vision_features(model, packed.pixels))
+    if seen is not None:
         places = (packed.ids == model.config.image_token_id).unsqueeze(-1)
-        embeds = embeds.masked_scatter(places, features.to(embeds.dtype))
+        embeds = embeds.masked_scatter(places, model.model.connector(seen).to(embeds.dtype))
     hidden = model.model.text_model(
         inputs_embeds=embeds,
         attention_mask=attention(packed.segments),
@@ -273,21 +305,36 @@ def train_vlm(run: Run) -> None:
     text: list[tuple[nn.Module, float]] = [
         (model.model.connector, 1.0), (model.model.text_model, 1.0),
     ]  # fmt: skip
-    run.start(Optimizers.of([*text, (model.model.vision_model, 0.3)], run.args.lr))
+    head = nn.Linear(192, len(dense.ATTRIBUTES))
+    head.load_state_dict(torch.load(run.args.vision / "checkpoint.pt", weights_only=True)["head"])
+    run.modules["head"] = head
+    vision: list[tuple[nn.Module, float]] = [(model.model.vision_model, 0.3), (head, 0.3)]
+    run.start(Optimizers.of([*text, *vision], run.args.lr))
     packer = Packer(run.tokenizer)
-    parameters = list(model.parameters())
+    weight = rarity()
+    parameters = [*model.parameters(), *head.parameters()]
     for step in run.steps():
         world = tasks.World(f"vlm-{run.args.world}-{step}", skewed=run.args.world == "skewed")
         batches = list(packer.batches(tasks.step_rows(world), most=5000))
         answers = sum(int(((b.targets != -100) & ~b.prose).sum()) for b in batches)
         words = sum(int(((b.targets != -100) & b.prose).sum()) for b in batches)
-        sums = {"answer_loss": 0.0, "text_loss": 0.0}
+        pictures = sum(len(b.labelled) for b in batches)
+        sums = {"answer_loss": 0.0, "text_loss": 0.0, "patch_loss": 0.0}
         for batch in batches:
             with torch.autocast("cpu", torch.bfloat16):
-                logits, targets, prose = target_logits(model, batch)
+                seen = None if batch.pixels is None else vision_features(model, batch.pixels)
+                logits, targets, prose = target_logits(model, batch, seen)
+                spots = None if seen is None else head(seen[batch.labelled])
             losses = functional.cross_entropy(logits, targets, reduction="none")
             answer, word = losses[~prose].sum() / answers, losses[prose].sum() / max(1, words)
-            (answer + TEXT_WEIGHT * word).backward()
+            loss = answer + TEXT_WEIGHT * word
+            if spots is not None and len(spots):
+                patch = functional.binary_cross_entropy_with_logits(
+                    spots.float(), batch.patches, pos_weight=weight
+                ) * (len(spots) / pictures)
+                loss = loss + PATCH_WEIGHT * patch
+                sums["patch_loss"] += patch.item()
+            loss.backward()
             sums["answer_loss"] += answer.item()
             sums["text_loss"] += word.item()
         run.update(step, sums, parameters)
@@ -312,7 +359,9 @@ def vlm_scores(run: Run, packer: Packer) -> JSON:
             )
             rows.append(tasks.Row(tasks.prompts.ASK, (draw(scene).pixels,), turns))
         with torch.autocast("cpu", torch.bfloat16):
-            logits, _, _ = target_logits(run.model, packer.pack(rows))
+            packed = packer.pack(rows)
+            seen = vision_features(run.model, packed.pixels)
+            logits, _, _ = target_logits(run.model, packed, seen)
         yes, no = packer.encode("Yes")[0], packer.encode("No")[0]
         said = (logits[:, yes] > logits[:, no]).tolist()
         for (family, label), answer in zip(asked, said, strict=True):
@@ -432,7 +481,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=("vision", "vlm"))
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--vision", type=Path, help="vlm: run folder of the vision stage")
+    parser.add_argument("--vision", type=Path, help="run folder whose vision tower to start from")
+    parser.add_argument("--rare", action="store_true", help="vision: weigh rare attributes up")
     parser.add_argument("--world", choices=("skewed", "even"), default="skewed")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--lr", type=float, default=2e-3)

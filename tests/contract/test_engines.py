@@ -89,7 +89,8 @@ def test_a_batch_equals_one_by_one(engine: Engine) -> None:
 
 def test_order_does_not_matter(engine: Engine) -> None:
     order = [7, 2, 9, 0, 5, 3, 8, 1, 6, 4]
-    assert read(engine, [MIXED[i] for i in order]) == [read(engine, MIXED)[i] for i in order]
+    straight = read(engine, MIXED)
+    assert read(engine, [MIXED[i] for i in order]) == [straight[i] for i in order]
 
 
 def test_equal_probes_get_equal_answers(engine: Engine) -> None:
@@ -176,7 +177,7 @@ def test_requests_of_many_kinds_in_one_call(engine: Engine) -> None:
 
 
 def test_any_text_may_be_a_statement(engine: Engine) -> None:
-    odd = ["", " ", "<image>", "\x00\u202e", "a" * 3000, "{{ 7 * 7 }} {% raw %}", "\U0001f600"]
+    odd = ["", " ", "<image>", "\x00\u202e", "a" * 600, "{{ 7 * 7 }} {% raw %}", "\U0001f600"]
     answers = engine.answer_probs([ask((RED,), statement) for statement in odd])
     assert all(answer.problem or answer.score is not None for answer in answers)
 

@@ -129,9 +129,8 @@ def test_both_readers_give_the_same_numbers(tiny: HFEngine) -> None:
     assert all(map(close_to, ours, theirs))
     for probe in (ask((RED,)), ask((WIDE, RED)), ask(())):
         text = tiny._chat.probe_text(probe)
-        seen = [tiny._reader._encoded(image) for image in probe.images]
-        row = tiny._reader._row(tiny._chat.encode(text), seen)
-        assert row == tuple(plain.inputs([text], [probe.images])["input_ids"][0].tolist())
+        (row,) = tiny._reader.prepare([probe])
+        assert row.ids == tuple(plain.inputs([text], [probe.images])["input_ids"][0].tolist())
 
 
 def test_each_picture_is_encoded_once(open_tiny: Callable[[str], HFEngine]) -> None:

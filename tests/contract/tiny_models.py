@@ -253,8 +253,8 @@ def build_gemma3() -> tuple[Any, Any]:
         **named,
     )
     tokenizer.bos_token = "<bos>"  # noqa: S105 - not a password
-    for name in named:
-        setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(named[name]))
+    for name, token in named.items():
+        setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
     config = t.Gemma3Config(
         text_config=text_config(tokenizer, head_dim=8, sliding_window=64),
         vision_config={"model_type": "siglip_vision_model", **VISION},
@@ -343,4 +343,3 @@ def build_model(family: str, folder: Path) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
-

@@ -1,0 +1,63 @@
+# Everything runs in .venv, made on first use and brought up to date when the requirements change.
+#
+#   make demo     draw a dozen scenes, judge them, and show one judgment in full
+#   make test     everything that has to pass: lint, types, tests
+#   make clean    remove all of it
+
+# Any Python from 3.11 on: make test PYTHON=python3.12
+PYTHON ?= python3
+
+# More options for pip. On Linux the ordinary index has torch with gigabytes of CUDA; this takes
+# the build for CPUs instead:
+#   make setup PIP_EXTRA="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_EXTRA ?=
+
+BIN := .venv/bin
+# Its date says when .venv was last in order.
+STAMP := .venv/installed
+
+.PHONY: setup demo test lint clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "safejudge needs Python 3.11 or newer, and '$(PYTHON)' is none." \
+	        "Name one: make PYTHON=python3.12" >&2; \
+	    exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
+	    -c constraints.txt $(PIP_EXTRA) -e '.[dev]'
+	@touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+# Image, label and violated rules, from the records of the demo.
+define LABELS
+import json, pathlib
+for line in pathlib.Path("demo.jsonl").read_text().splitlines()[1:]:
+    one = json.loads(line)
+    print(one["image"], one.get("label", "failed"), *one.get("violations", ()), sep="\t")
+endef
+export LABELS
+labels = $(BIN)/python -c "$$LABELS"
+
+SKETCH := --constitution sketch --engine hf:sketch
+# Exit codes 1 (unsafe) and 4 (undecided) are findings, not failures.
+finding = echo $(BIN)/safejudge $(1); $(BIN)/safejudge $(1); case $$? in 0|1|4) ;; *) exit 1 ;; esac
+
+demo: $(STAMP)
+	$(BIN)/safejudge sketch scenes --out demo --count 12 --seed 7 --overwrite
+	@$(call finding,judge demo $(SKETCH) --out demo.jsonl --overwrite)
+	@test -t 1 || $(labels)  # judge shows its table on terminals only
+	@image=$$($(labels) | awk '$$2 == "unsafe" { print $$1; exit }'); \
+	    $(call finding,explain "$${image:-demo/scene-0000.png}" $(SKETCH))
+
+clean:
+	rm -rf .venv build demo demo.jsonl dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

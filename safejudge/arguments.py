@@ -1,0 +1,201 @@
+"""The arguments of the command line: names, help texts, examples. Decides and runs nothing."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from safejudge.judge import POLICIES, WINDOW
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXIT_CODES = """\
+exit codes:
+  0    every image is safe
+  1    at least one image is unsafe
+  2    the command, the constitution or a file has to be changed first
+  3    the engine failed
+  4    none is unsafe, but at least one is undecided or could not be read
+  130  stopped by Ctrl-C
+"""
+
+_EXAMPLES = """\
+examples:
+  safejudge judge photos/ --constitution rules.yaml --engine hf:ORG/MODEL
+  safejudge explain photo.png --constitution rules.yaml --engine hf:ORG/MODEL
+  safejudge lint rules.yaml
+  safejudge sketch scenes --out scenes --count 100 --seed 7
+"""
+
+_JUDGE = """\
+examples:
+  safejudge judge scenes/ --constitution sketch --engine hf:sketch
+  safejudge judge a.png 'in/**/*.jpg' --constitution rules.yaml \\
+      --engine hf:ORG/MODEL --out results.jsonl --resume
+  safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
+      | jq -r 'select(.label != "safe") | .image'
+"""
+
+_EXPLAIN = """\
+examples:
+  safejudge explain photo.png --constitution rules.yaml --engine hf:ORG/MODEL
+  safejudge explain scene.png --constitution sketch --engine hf:sketch \\
+      --rule armed-child
+"""
+
+_LINT = """\
+examples:
+  safejudge lint rules.yaml more.yaml
+  safejudge lint sketch
+
+exit codes:
+  0    no errors; there may be warnings
+  2    at least one file would be refused
+"""
+
+_SCENES = """\
+example:
+  safejudge sketch scenes --out scenes --count 100 --seed 7
+"""
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line; `command` in the result names what to run.
+
+    Ends the process as argparse does, with code 2 for a mistake and 0 for `--help`.
+    """
+    parser = argparse.ArgumentParser(
+        prog="safejudge",
+        description="Judge whether images are safe, by rules that people write.",
+        **_texts(_EXAMPLES, EXIT_CODES),
+    )
+    version = f"%(prog)s {metadata.version('safejudge')}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_judge(commands)
+    _add_explain(commands)
+    _add_lint(commands)
+    _add_sketch(commands)
+    return parser.parse_args(argv)
+
+
+def _texts(*epilog: str) -> dict[str, Any]:
+    return {
+        "epilog": "\n".join(epilog),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,  # an option added later must not change what an old script means
+    }
+
+
+def _add_judge(commands: Any) -> None:
+    add = commands.add_parser(
+        "judge",
+        help="judge files and folders; a table, or one JSON line per image",
+        description="Judge images. A terminal gets a table; a pipe and --out get one JSON line\n"
+        "per image, with the whole trace of how it came about.",
+        **_texts(_JUDGE, EXIT_CODES),
+    )
+    add.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
+    _add_choices(add)
+    add.add_argument("--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt")
+    add.add_argument("--out", metavar="FILE.jsonl", help="write the records to this file")
+    again = add.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="judge only what --out lacks")
+    again.add_argument("--overwrite", action="store_true", help="begin --out anew")
+    add.add_argument(
+        "--exhaustive", action="store_true", help="ask every question, so that scores are exact"
+    )
+    add.add_argument(
+        "--limit", type=_positive, metavar="N", help="judge only the first N of the images"
+    )
+    add.add_argument(
+        "--window",
+        type=_positive,
+        default=WINDOW,
+        metavar="N",
+        help="images judged, shown and saved together (default: %(default)s)",
+    )
+    add.set_defaults(command="judge")
+
+
+def _add_explain(commands: Any) -> None:
+    add = commands.add_parser(
+        "explain",
+        help="show for one image how each rule was judged",
+        description="Judge one image and show the trace: every rule's condition as a tree,\n"
+        "what was read, and which test decided.",
+        **_texts(_EXPLAIN, EXIT_CODES),
+    )
+    add.add_argument("image", metavar="IMAGE", help="the image")
+    _add_choices(add)
+    add.add_argument("--rule", metavar="ID", help="show only this rule, in full")
+    add.add_argument("--prompt", metavar="TEXT", help="the prompt or caption of the image")
+    add.set_defaults(command="explain", exhaustive=False)
+
+
+def _add_choices(add: argparse.ArgumentParser) -> None:
+    """Add what decides about a verdict; no default for the two that matter most."""
+    add.add_argument(
+        "--constitution", metavar="C", help="the rules: a YAML file, or the name of a shipped one"
+    )
+    add.add_argument(
+        "--engine", metavar="URI", help="the model: hf:ORG/MODEL, hf:/folder or hf:sketch"
+    )
+    add.add_argument(
+        "--policy",
+        choices=POLICIES,
+        default="default",
+        help="how answers are weighed (default: %(default)s)",
+    )
+    add.add_argument(
+        "--no-cascade", action="store_true", help="leave open answers undecided: no reasoning"
+    )
+
+
+def _add_lint(commands: Any) -> None:
+    add = commands.add_parser(
+        "lint",
+        help="check constitution files",
+        description="Check constitutions and say for every problem what to write instead.",
+        **_texts(_LINT),
+    )
+    add.add_argument(
+        "files", nargs="+", metavar="FILE", help="a YAML file, or the name of a shipped one"
+    )
+    add.set_defaults(command="lint")
+
+
+def _add_sketch(commands: Any) -> None:
+    sketch = commands.add_parser(
+        "sketch",
+        help="draw scenes for trying things out",
+        description="The drawn world of the sketch judge.",
+        **_texts(_SCENES),
+    )
+    add = sketch.add_subparsers(metavar="COMMAND", required=True).add_parser(
+        "scenes",
+        help="draw PNG files, and what is in them as facts.jsonl",
+        description="Draw scenes as PNG files, and write what is in each to facts.jsonl.",
+        **_texts(_SCENES),
+    )
+    add.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+    add.add_argument(
+        "--count", type=_positive, default=24, metavar="N", help="how many (default: %(default)s)"
+    )
+    add.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="other scenes (default: %(default)s)"
+    )
+    add.add_argument("--overwrite", action="store_true", help="replace scenes drawn before")
+    add.set_defaults(command="sketch scenes")
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return number

@@ -1,0 +1,308 @@
+"""The command line: parse, one library call, print. `main(argv)` returns the exit code.
+
+Nothing here decides anything about an image. Model libraries are imported when a command needs
+them, so `--help` and `lint` are quick.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.console import Console
+
+from safejudge import arguments, records, show, trace
+from safejudge.captions import captions_digest, match_captions, read_captions
+from safejudge.constitution import lint, load_constitution, shipped_constitutions
+from safejudge.engines import FORMS
+from safejudge.errors import EngineError, InputError, OutputError, SafejudgeError
+from safejudge.images import find_images
+from safejudge.judge import POLICIES, Judge
+from safejudge.types import Failure, Policy, Result
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rich.progress import TaskID
+
+INPUT, ENGINE, BROKEN_PIPE, INTERRUPTED = 2, 3, 141, 130
+
+
+def entry() -> NoReturn:
+    """Run as the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = main()
+    except Exception:  # noqa: BLE001 - a bug; Python's own exit code 1 would read as "unsafe"
+        traceback.print_exc()
+        code = ENGINE
+    sys.exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; see `arguments.EXIT_CODES`. A pipe that is closed early gives 141."""
+    try:
+        options = arguments.parse(argv)
+    except SystemExit as end:  # argparse has said what is wrong
+        return int(end.code or 0)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            code = _COMMANDS[options.command](options)
+            sys.stdout.flush()
+        except EngineError as error:
+            _say(f"error: {error}")
+            return ENGINE
+        except SafejudgeError as error:
+            _say(f"error: {error}")
+            return INPUT
+        except KeyboardInterrupt:
+            _say("stopped")
+            return INTERRUPTED
+        except BrokenPipeError:
+            # The interpreter flushes stdout once more when it ends; that must not fail as well.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+        return code
+
+
+def _say(text: str) -> None:
+    lines = f"safejudge: {show.clean_lines(text)}".split("\n")
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [textwrap.fill(line, width, break_long_words=False) for line in lines]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _say(f"warning: {message}")
+
+
+# --- judge ----------------------------------------------------------------------------------------
+
+
+def _judge(options: argparse.Namespace) -> int:
+    _need_choices(options)
+    out = None if options.out is None else Path(options.out)
+    if out is None and (options.resume or options.overwrite):
+        raise InputError("--resume and --overwrite speak of a file; name it with --out FILE.jsonl")
+    if out is not None:
+        records.check_output(out, resume=options.resume, overwrite=options.overwrite)
+    # One by one: a path that is named twice is judged twice.
+    images = [image for path in options.paths for image in find_images([path])]
+    prompts, captions = _captions(options.prompts, images)
+    images = images[: options.limit]
+    with ExitStack() as stack:
+        judge = stack.enter_context(
+            Judge.load(options.constitution, options.engine, _policy(options))
+        )
+        file = None
+        if out is not None:
+            version = metadata.version("safejudge")
+            head = records.header(version, judge.provenance, captions)
+            file = stack.enter_context(
+                records.RecordFile(out, head, resume=options.resume, overwrite=options.overwrite)
+            )
+        return _Run(judge, images, prompts, options.window, file).go()
+
+
+def _captions(file: str | None, images: list[str]) -> tuple[list[str | None], str | None]:
+    """Return a caption or None per image, and the digest of the prompt file if there is one."""
+    if file is None:
+        return [None] * len(images), None
+    captions = read_captions(file)
+    matched = match_captions(captions, images)
+    if matched.without:
+        _say(
+            f"warning: {len(matched.without)} of {len(images)} images have no prompt in {file} "
+            f"(the first: {matched.without[0]}); they are judged without one"
+        )
+    if matched.unknown:
+        _say(
+            f"warning: {len(matched.unknown)} of {len(captions)} prompts in {file} fit no image "
+            f"(the first: {matched.unknown[0]})"
+        )
+    return matched.prompts, captions_digest(captions)
+
+
+class _Run:
+    """One run over many images: every window goes to file, pipe or table before the next one."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        images: list[str],
+        prompts: list[str | None],
+        window: int,
+        file: records.RecordFile | None,
+    ) -> None:
+        self._judge, self._window, self._file = judge, window, file
+        self._all = len(images)
+        places = range(len(images)) if file is None else records.missing(images, file.recorded)
+        self._images = [images[place] for place in places]
+        self._prompts = [prompts[place] for place in places]
+        self._tally = records.Tally() if file is None else file.tally
+        self._earlier = self._tally.labels.total()
+        self._begun = time.monotonic()
+        self._bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
+        # While a bar stands on the terminal, the table has to be printed above it by the bar.
+        self._table = self._bar.console if sys.stderr.isatty() else _console()
+        self._rows = show.Rows(self._images, self._table.width)
+
+    def go(self) -> int:
+        """Judge and print; return the exit code, which counts earlier runs on the file too."""
+        try:
+            with self._bar:
+                task = self._bar.add_task(
+                    "", total=self._all, completed=self._all - len(self._images), rate="", counts=""
+                )
+                for pairs in self._windows():
+                    self._put(pairs)
+                    self._advance(task, len(pairs))
+        except (KeyboardInterrupt, EngineError) as error:
+            self._say_where_it_stopped()
+            if isinstance(error, EngineError):
+                raise
+            return INTERRUPTED
+        _say(show.summary(self._tally, self._earlier, time.monotonic() - self._begun))
+        return self._tally.exit_code
+
+    def _windows(self) -> Iterator[list[tuple[str, Result]]]:
+        results = self._judge.stream(self._images, self._prompts, window=self._window)
+        done = 0
+        while batch := list(islice(results, self._window)):
+            yield list(zip(self._images[done : done + len(batch)], batch, strict=True))
+            done += len(batch)
+
+    def _put(self, pairs: list[tuple[str, Result]]) -> None:
+        piped = self._file is None and not sys.stdout.isatty()
+        about = self._judge.provenance if piped else None
+        found = [records.record(path, result, about) for path, result in pairs]
+        if self._file is not None:
+            self._file.append(found)
+        elif piped:
+            sys.stdout.write("".join(map(records.to_line, found)))
+            sys.stdout.flush()
+        for record in found:
+            self._tally.add(record)
+        if sys.stdout.isatty():
+            self._table.print(self._rows.table(pairs))
+
+    def _advance(self, task: TaskID, count: int) -> None:
+        seconds = time.monotonic() - self._begun
+        new = self._tally.labels.total() - self._earlier
+        self._bar.update(
+            task,
+            advance=count,
+            rate=f"{show.rate(new, seconds)}/s",
+            counts=show.counts(self._tally),
+        )
+
+    def _say_where_it_stopped(self) -> None:
+        done = self._tally.labels.total()
+        if self._file is None:
+            _say(f"stopped after {done} of {self._all} images")
+        else:
+            _say(
+                f"stopped: {done} records are in {self._file.path}; "
+                "the same command with --resume judges the rest"
+            )
+
+
+# --- the other commands ---------------------------------------------------------------------------
+
+
+def _explain(options: argparse.Namespace) -> int:
+    _need_choices(options)
+    constitution = load_constitution(options.constitution)
+    ids = [rule.id for rule in constitution.rules]
+    if options.rule is not None and options.rule not in ids:
+        raise InputError(f"--rule {options.rule}: there is no such rule; choose {', '.join(ids)}")
+    with Judge.load(constitution, options.engine, _policy(options)) as judge:
+        (result,) = judge([options.image], [options.prompt])
+        policy = judge.policy
+    if isinstance(result, Failure):
+        print(f"{show.clean(result.image)}: failed\n{show.why(result)}")
+    else:
+        rules = [rule for rule in constitution.rules if options.rule in (None, rule.id)]
+        console = _console()
+        with console.capture() as drawn:
+            console.print(trace.explanation(result, rules, policy), width=min(console.width, 100))
+        print("\n".join(line.rstrip() for line in drawn.get().rstrip().split("\n")))
+    tally = records.Tally()
+    tally.add(records.record(options.image, result))
+    return tally.exit_code
+
+
+def _lint(options: argparse.Namespace) -> int:
+    errors = warned = 0
+    for file in options.files:
+        for finding in lint(file):
+            where = file if finding.line is None else f"{file}:{finding.line}"
+            print(show.clean(f"{where}: {finding.level}: {finding.problem}"))
+            if finding.instead:
+                print(show.clean(f"  instead: {finding.instead}"))
+            errors += finding.level == "error"
+            warned += finding.level == "warning"
+    print(f"files: {len(options.files)}, errors: {errors}, warnings: {warned}")
+    return INPUT if errors else 0
+
+
+def _sketch_scenes(options: argparse.Namespace) -> int:
+    out = Path(options.out)
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file; name a folder")
+    used = out.is_dir() and any(out.iterdir())
+    if used and not (out / "facts.jsonl").is_file():
+        raise OutputError(f"{out}: holds files that are no drawn scenes; name a new folder")
+    if used and not options.overwrite:
+        raise OutputError(f"{out}: holds drawn scenes already; --overwrite draws them anew")
+    from safejudge.sketch.scenes import write_scenes
+
+    count = write_scenes(out, options.count, options.seed, overwrite=options.overwrite)
+    print(f"{count} scenes and facts.jsonl in {show.clean(str(out))}")
+    return 0
+
+
+def _need_choices(options: argparse.Namespace) -> None:
+    """Refuse to guess what the rules are, or which model is to be trusted with them."""
+    if options.constitution is None:
+        raise InputError(
+            "no constitution is assumed; choose one with --constitution: the path of a YAML file, "
+            f"or the name of a shipped one ({', '.join(shipped_constitutions())})"
+        )
+    if options.engine is None:
+        raise InputError(f"no engine is assumed; choose one with --engine: {FORMS}")
+
+
+def _policy(options: argparse.Namespace) -> Policy:
+    changed: dict[str, Any] = {}
+    if options.no_cascade:
+        changed["cascade"] = False
+    if options.exhaustive:
+        changed["exhaustive"] = True
+    return POLICIES[options.policy]().model_copy(update=changed)
+
+
+def _console() -> Console:
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+_COMMANDS = {
+    "judge": _judge,
+    "explain": _explain,
+    "lint": _lint,
+    "sketch scenes": _sketch_scenes,
+}

@@ -1,0 +1,282 @@
+"""Result files: one JSON object per line, first what made them, then one record per image.
+
+Takes results; gives lines, and a file that a run can be killed over and go on with. What is
+appended is on disk before `append` returns; a line torn by a kill is cut off when the file is
+opened again. A record is identified by its path as given and by how many equal paths stand before
+it, so images that joined a folder since are simply missing and get judged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from safejudge.errors import OutputError
+from safejudge.types import JSON, Failure, Provenance, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+try:
+    import fcntl
+except ImportError:  # Windows, where two runs on one file are the caller's care
+    fcntl = None  # type: ignore[assignment]
+
+COMPARED = ("constitution", "prompts", "policy", "model", "revision")
+"""What must be equal for a run to be continued; versions of libraries may move on."""
+
+_BEGIN = b'{"safejudge": '
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_ASCII = re.compile(r"[^ -~]")
+
+
+# --- lines ----------------------------------------------------------------------------------------
+
+
+def image_name(path: str) -> str:
+    r"""Write a path as text; bytes of a name that are no UTF-8 become `\udc80` and the like."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def record(path: str, result: Result, provenance: Provenance | None = None) -> JSON:
+    """Make the record of one image: the judgment with its whole trace, or the failure.
+
+    `provenance` is for lines that no header stands before.
+    """
+    about: JSON = {"image": image_name(path)}
+    if isinstance(result, Failure):
+        error = {"reason": result.reason, "message": result.message}
+        about |= {"id": result.id, "error": error}
+    else:
+        about |= result.model_dump(mode="json", exclude={"image", "provenance"})
+    if provenance is not None:
+        about["provenance"] = provenance.model_dump(include=set(COMPARED))
+    return about
+
+
+def header(version: str, provenance: Provenance, captions: str | None) -> JSON:
+    """Make the first record of a file; `captions` is the digest of the prompt file, if any."""
+    return {
+        "safejudge": version,
+        "provenance": provenance.model_dump(mode="json"),
+        "captions": captions,
+    }
+
+
+def to_line(record: JSON) -> str:
+    """Write one record as one line of JSON, newline included.
+
+    Characters that could steer a terminal or split a line are escaped, other scripts are not.
+    Raises `ValueError` for NaN and infinity, which no record holds.
+    """
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    whole = _SURROGATE.sub("\ufffd", text)
+    return _NOT_ASCII.sub(_escaped, whole) + "\n"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    sign = match[0]
+    return sign if sign.isprintable() else json.dumps(sign)[1:-1]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, JSON, int]]:
+    """Yield number, content and end (in bytes) of every whole line."""
+    end = 0
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            if not raw.endswith(b"\n"):
+                return
+            end += len(raw)
+            try:
+                about = json.loads(raw)
+            except (ValueError, RecursionError):
+                about = None
+            if not isinstance(about, dict):
+                raise OutputError(
+                    f"{path}:{number}: is no record of safejudge; restore the file or name another"
+                )
+            yield number, about, end
+
+
+# --- counting -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a list of records comes to."""
+
+    labels: Counter[str] = field(default_factory=Counter)
+    """Images per label: safe, unsafe, undecided; `failed` for those that were not judged."""
+    probes: int = 0
+    """Questions, over all images."""
+    reasoning_calls: int = 0
+    """Replies, over all images."""
+
+    def add(self, record: JSON) -> None:
+        """Count one record."""
+        self.labels[record.get("label", "failed")] += 1
+        usage = record.get("usage", {})
+        self.probes += usage.get("probes", 0)
+        self.reasoning_calls += usage.get("reasoning_calls", 0)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all safe, 1 something unsafe, 4 nothing unsafe but something undecided or failed."""
+        if self.labels["unsafe"]:
+            return 1
+        return 4 if self.labels["undecided"] or self.labels["failed"] else 0
+
+
+def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:
+    """Return the places of the images without a record; a path listed twice needs two."""
+    left = recorded.copy()
+    places = []
+    for place, image in enumerate(images):
+        name = image_name(image)
+        if left[name] > 0:
+            left[name] -= 1
+        else:
+            places.append(place)
+    return places
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raise `OutputError` where it is clear before any work that `path` cannot be written."""
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
+    if not os.path.lexists(path):
+        return
+    if not path.is_file():
+        raise OutputError(f"{path}: is no regular file; name one, or pipe the standard output")
+    if not resume and not overwrite:
+        raise _exists(path)
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(
+        f"{path}: exists already; --resume judges what is missing in it, --overwrite starts anew"
+    )
+
+
+class RecordFile:
+    """A result file that is being written; nobody else may write to it meanwhile."""
+
+    def __init__(self, path: Path, head: JSON, *, resume: bool, overwrite: bool) -> None:
+        """Open a new file, or continue one (`resume`), or begin it again (`overwrite`).
+
+        Raises `OutputError` for a file that exists without either, that another run is writing,
+        or that was made with anything else than `head` says.
+        """
+        self.path = path
+        self.recorded: Counter[str] = Counter()
+        self.tally = Tally()
+        try:
+            mode = "ab" if resume or overwrite else "xb"
+            self._stream = path.open(mode, buffering=0)
+        except FileExistsError as error:
+            raise _exists(path) from error
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        try:
+            self._lock()
+            end = self._read(head) if resume else 0
+            self._stream.truncate(end)
+            if end == 0:
+                self.append([head])
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def append(self, records: Iterable[JSON]) -> None:
+        """Write records and wait until the disk has them."""
+        data = memoryview("".join(map(to_line, records)).encode())
+        try:
+            while data:
+                data = data[self._stream.write(data) :]
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror}); what was written stays, and "
+                "the same command with --resume goes on from there"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(f"{self.path}: another run is writing to this file") from error
+        except OSError:
+            return  # a file system without locks
+
+    def _read(self, head: JSON) -> int:
+        """Count what is there; return where its last whole line ends."""
+        end = 0
+        for number, about, line_end in _lines(self.path):
+            if number == 1:
+                _compare(self.path, about, head)
+            elif not isinstance(about.get("image"), str) or not about.keys() & {"label", "error"}:
+                raise OutputError(f"{self.path}:{number}: is no record of safejudge")
+            else:
+                self.recorded[about["image"]] += 1
+                self.tally.add(about)
+            end = line_end
+        if end == 0:
+            with self.path.open("rb") as stream:
+                torn = stream.read(len(_BEGIN))
+            if not _BEGIN.startswith(torn):
+                raise _foreign(self.path)
+        return end
+
+
+def _foreign(path: Path) -> OutputError:
+    return OutputError(
+        f"{path}: was not written by safejudge with --out, so it cannot be continued; "
+        "name another file"
+    )
+
+
+def _compare(path: Path, found: JSON, head: JSON) -> None:
+    """Raise `OutputError` naming everything in which two headers differ."""
+    made_by: Any = found.get("provenance")
+    if "safejudge" not in found or not isinstance(made_by, dict):
+        raise _foreign(path)
+    old = {key: made_by.get(key) for key in COMPARED} | {"captions": found.get("captions")}
+    new = {key: head["provenance"][key] for key in COMPARED} | {"captions": head["captions"]}
+    differing = [key for key in new if old[key] != new[key]]
+    if differing:
+        changes = (f"{_SAID[key]}: {_short(old[key])}, now {_short(new[key])}" for key in differing)
+        raise OutputError(
+            f"{path}: was made with another {' and '.join(_SAID[key] for key in differing)} "
+            f"({'; '.join(changes)}). Use the same again, or write to another file."
+        )
+
+
+_SAID = {
+    "constitution": "constitution",
+    "prompts": "wording of the questions (prompts)",
+    "policy": "policy",
+    "model": "model",
+    "revision": "model revision",
+    "captions": "prompt file (captions)",
+}
+
+
+def _short(value: object) -> str:
+    text = str(value) if value is not None else "none"
+    return f"{text[:12]}..." if re.fullmatch("[0-9a-f]{64}", text) else text

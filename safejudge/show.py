@@ -1,0 +1,185 @@
+"""Results for people: rows of a table, a progress bar, a line that sums up.
+
+Takes results; gives renderables for a `rich` console, which decides on width and colour. Names,
+captions and whatever a model said are untrusted: everything passes `clean`, nothing is markup.
+How one image was judged is drawn in `trace`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from safejudge.types import (
+    Failure,
+    Outcome,
+    Precondition,
+    PreconditionVerdict,
+    Result,
+    RuleVerdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import Console
+
+    from safejudge.records import Tally
+
+    Verdicts = Mapping[Precondition, PreconditionVerdict]
+
+STYLES = {
+    "safe": "green",
+    "unsafe": "bold red",
+    "undecided": "yellow",
+    "failed": "magenta",
+    "violated": "bold red",
+    "not_violated": "green",
+    "not_relevant": "dim",
+}
+"""Colour of every label and outcome."""
+
+WHY_OPEN = {
+    "open": "between the bounds",
+    "label_mass": "neither yes nor no",
+    "unreadable": "no readable answer",
+    "reasoning": "unsure",
+}
+"""Why a precondition is undecided, by the test that left it so."""
+
+
+# --- text that others wrote -----------------------------------------------------------------------
+
+
+def clean(text: str) -> str:
+    r"""Spell out everything that is no visible character, so that `\x1b` stays a word."""
+    return "".join(c if c.isprintable() else _spelled(c) for c in text)
+
+
+def _spelled(sign: str) -> str:
+    return sign.encode("unicode_escape").decode("ascii")
+
+
+def clean_lines(text: str) -> str:
+    """Do the same and keep the line breaks."""
+    return "\n".join(clean(line) for line in text.split("\n"))
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut the middle out of `text`, so that it fills at most `width` cells of a terminal."""
+    if cell_len(text) <= width:
+        return text
+    if width < 3:
+        return set_cell_size(text, width)
+    head = (width - 1) // 3
+    tail = ""
+    for sign in reversed(text):  # the end of a path says more than its beginning
+        if cell_len(sign + tail) > width - 1 - head:
+            break
+        tail = sign + tail
+    return set_cell_size(text, head).rstrip() + "…" + tail
+
+
+# --- many images ----------------------------------------------------------------------------------
+
+
+class Rows:
+    """A table that is printed piece by piece: every piece has the same columns."""
+
+    def __init__(self, names: Iterable[str], width: int) -> None:
+        """Fit the columns into `width` cells; `names` are all the paths there will be."""
+        room = width - 9 - 5 - 3 * 2
+        wanted = max((cell_len(clean(name)) for name in names), default=0)
+        self._name = max(5, min(wanted, room // 2))
+        self._why = max(5, room - self._name)
+        self._begun = False
+
+    def table(self, results: Iterable[tuple[str, Result]]) -> Table:
+        """Make a table of some more results, with their paths; the first piece has the header."""
+        table = Table(
+            box=None,
+            padding=(0, 2, 0, 0),
+            pad_edge=False,
+            show_header=not self._begun,
+            header_style="bold",
+        )
+        self._begun = True
+        table.add_column("image", width=self._name, no_wrap=True)
+        table.add_column("label", width=9)
+        table.add_column("score", width=5, justify="right")
+        table.add_column("violated, or why not safe", width=self._why)
+        for name, result in results:
+            label = "failed" if isinstance(result, Failure) else result.label
+            score = "" if isinstance(result, Failure) else f"{result.score:.2f}"
+            table.add_row(
+                Text(shorten(clean(name), self._name)),
+                Text(label, STYLES[label]),
+                Text(score),
+                Text(why(result)),
+            )
+        return table
+
+
+def why(result: Result) -> str:
+    """Say what an image violates, or why it is undecided or was not judged; "" if it is safe."""
+    if isinstance(result, Failure):
+        return clean(f"{result.reason}: {result.message.removeprefix(f'{result.image}: ')}")
+    if result.violations:
+        return ", ".join(map(clean, result.violations))
+    open_rules = (
+        (name, rule) for name, rule in result.rules.items() if rule.outcome == "undecided"
+    )
+    return ", ".join(f"{clean(name)} ({_open_because(rule)})" for name, rule in open_rules)
+
+
+def _open_because(rule: RuleVerdict) -> str:
+    open_ones = (v for v in rule.preconditions if v.outcome is Outcome.UNDECIDED)
+    return "; ".join(dict.fromkeys(WHY_OPEN.get(v.test, v.test) for v in open_ones))
+
+
+def counts(tally: Tally) -> str:
+    """Count labels, as in "3 safe, 1 unsafe, 0 undecided, 0 failed"."""
+    labels = ("safe", "unsafe", "undecided", "failed")
+    return ", ".join(f"{tally.labels[label]} {label}" for label in labels)
+
+
+def summary(tally: Tally, earlier: int, seconds: float) -> str:
+    """Sum up a run in one line; `earlier` images were recorded before its `seconds` began."""
+    total = tally.labels.total()
+    judged = total - tally.labels["failed"]
+    images = f"{total} image{'' if total == 1 else 's'}"
+    from_before = f" ({earlier} from earlier runs)" if earlier else ""
+    parts = [f"{images}{from_before}: {counts(tally)}"]
+    if total > earlier and seconds > 0:
+        parts.append(f"{rate(total - earlier, seconds)} images/s")
+    if judged:
+        parts.append(
+            f"{tally.probes / judged:.1f} questions and {tally.reasoning_calls / judged:.1f} "
+            "reasoning calls per image"
+        )
+    return "; ".join(parts)
+
+
+def rate(count: float, seconds: float) -> str:
+    """Write a rate with two digits that mean something."""
+    return f"{count / seconds:.3g}"
+
+
+def progress_bar(console: Console, *, shown: bool) -> Progress:
+    """Make the bar: done, rate, time left, and the counts so far (the task's field `counts`)."""
+    return Progress(
+        BarColumn(bar_width=None),  # takes what the numbers leave
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[counts]}", markup=False),
+        console=console,
+        expand=True,
+        transient=True,
+        redirect_stdout=False,  # records in a pipe must stay there
+        disable=not shown,
+    )

@@ -1,0 +1,134 @@
+"""`hf:sketch`: the shipped judge of drawn scenes, with its limits built in.
+
+It is an ordinary `HFEngine` on the shipped model folder behind two doors. A statement outside the
+grammar is refused when a constitution is loaded. A picture that is no drawn scene gets no answer:
+the model may say "Unclear", or the picture's arithmetic lies too far from the drawn world; either
+is enough.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safejudge.errors import EngineSetupError, StatementError
+from safejudge.prompts import ReasonedAnswer
+from safejudge.sketch.domain import load_domain
+from safejudge.sketch.statements import grammar, normal
+from safejudge.types import AnswerProbs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from safejudge.engines.base import Engine
+    from safejudge.types import EngineCard, Picture, Probe, Reasoning
+
+MODELS = Path(__file__).parent / "models"
+UNCLEAR = "Unclear"
+NOT_DRAWN = "not a drawn scene, and this judge knows nothing else"
+_CONNECTIVE = re.compile(r",? (?:and|or)(?: either)? |, unless |^either ")
+"""What joins statements to the longer sentences that the judge was taught."""
+
+
+class SketchEngine:
+    """An engine that answers only about drawn scenes, in the words of the grammar."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._domain = load_domain()
+        self._strange = lru_cache(maxsize=4096)(self._distance_problem)
+
+    @property
+    def card(self) -> EngineCard:
+        """The card of the model behind it."""
+        return self._engine.card
+
+    def check_statements(self, statements: Sequence[str]) -> None:
+        """Raise `StatementError` for a statement outside the grammar, naming the nearest ones."""
+        for statement in statements:
+            if not _known(statement):
+                near = difflib.get_close_matches(normal(statement), grammar(), n=3, cutoff=0.5)
+                hint = "; ".join(repr(text) for text in near) or "see sketch/statements.py"
+                raise StatementError(
+                    f"the sketch judge does not know the statement {statement!r}: it was taught a "
+                    f"fixed grammar about drawn scenes. Nearest: {hint}. For your own rules and "
+                    "photographs choose a general model, for example --engine hf:ORG/MODEL"
+                )
+
+    def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Read label probabilities; a picture that is no drawn scene gets a `problem` instead."""
+        return [
+            _refusal(probe, answer, self._problem(probe.images))
+            for probe, answer in zip(probes, self._engine.answer_probs(probes), strict=True)
+        ]
+
+    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
+        """Write replies; about a picture that is no drawn scene it says so, and is Unsure."""
+        written = iter(self._engine.reason([r for r in requests if not self._problem(r.images)]))
+        return [
+            _declined(request) if self._problem(request.images) else next(written)
+            for request in requests
+        ]
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._engine.close()
+
+    def _problem(self, pictures: tuple[Picture, ...]) -> str | None:
+        return next((p for p in map(self._strange, pictures) if p is not None), None)
+
+    def _distance_problem(self, picture: Picture) -> str | None:
+        distance = self._domain.distance(picture.pixels)
+        if distance <= self._domain.limit:
+            return None
+        return f"{NOT_DRAWN} (distance {distance:.1f} > {self._domain.limit:.1f})"
+
+
+def _refusal(probe: Probe, answer: AnswerProbs, problem: str | None) -> AnswerProbs:
+    if problem is None and probe.images and answer.top.strip() == UNCLEAR:
+        problem = f"{NOT_DRAWN} (the model answered {UNCLEAR})"
+    if problem is None:
+        return answer
+    return AnswerProbs((0.0,) * len(probe.labels), top=answer.top, problem=problem)
+
+
+def _declined(request: Reasoning) -> str:
+    if request.schema is None:
+        return f"This picture is {NOT_DRAWN}."
+    if request.schema is ReasonedAnswer:
+        return json.dumps({"rationale": f"This picture is {NOT_DRAWN}.", "rating": "Unsure"})
+    return ""
+
+
+def _known(statement: str) -> bool:
+    return all(part in grammar() for part in _parts(normal(statement)))
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Split a sentence of several statements; a single statement is its own only part."""
+    if text in grammar():
+        yield text
+        return
+    yield from (part for part in _CONNECTIVE.split(text) if part)
+
+
+def model_folder(name: str = "vlm") -> Path:
+    """Where a shipped model lies. Raises `EngineSetupError` if this copy has none."""
+    folder = MODELS / name
+    if not (folder / "model.safetensors").is_file():
+        raise EngineSetupError(
+            f"the weights of the sketch judge are missing: {folder} holds no model.safetensors. "
+            "Install safejudge from a wheel or a complete clone"
+        )
+    return folder
+
+
+def open_sketch_engine(name: str = "vlm") -> Engine:
+    """Open the shipped judge (`vlm`), or its twin from the even world (`vlm-even`)."""
+    from safejudge.engines.hf import HFEngine
+
+    return SketchEngine(HFEngine(str(model_folder(name)), uri="hf:sketch", batch_size=64))

@@ -1,0 +1,135 @@
+"""The README is true: its Python runs, its commands parse, its make targets exist.
+
+A block that cannot be run here says why on the line before its fence: `<!-- not run: reason -->`.
+Everything else in ```python is run beside `demo/`, the folder of scenes that `make demo` draws;
+of ```console (lines after `$ `) and ```sh only the command line is checked.
+"""
+
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from safejudge import arguments, cli
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "safejudge" / "sketch" / "models" / "vlm" / "model.safetensors"
+FENCE = re.compile(
+    r"^(?:<!-- not run: (?P<reason>\S[^\n]*) -->\n+)?```(?P<kind>\w*)\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+COMMANDS = {"console", "sh"}
+
+
+class Block(NamedTuple):
+    kind: str
+    body: str
+    reason: str | None
+    line: int
+
+
+def blocks(text):
+    """Every fenced block, with the line on which it begins and why it is not run, if it is not."""
+    for found in FENCE.finditer(text):
+        line = text.count("\n", 0, found.start("body"))
+        yield Block(found["kind"], found["body"], found["reason"], line)
+
+
+def commands(block):
+    """The words of every command of a block; pipes and redirections end a command."""
+    text = block.body.replace("\\\n", " ")
+    if block.kind == "console":  # lines without a prompt are output
+        text = "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
+    for line in text.splitlines():
+        words = shlex.shlex(line, posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        command = []
+        for word in [*words, ";"]:
+            if set(word) <= set(words.punctuation_chars):
+                if command:
+                    yield command
+                command = []
+            else:
+                command.append(word)
+
+
+README = ROOT / "README.md"
+BLOCKS = list(blocks(README.read_text(encoding="utf-8"))) if README.is_file() else []
+
+
+def of(*kinds):
+    return [pytest.param(b, id=f"line-{b.line}") for b in BLOCKS if b.kind in kinds]
+
+
+@pytest.fixture(scope="module")
+def beside_scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    draw = ["sketch", "scenes", "--out", str(folder / "demo"), "--count", "12", "--seed", "7"]
+    assert cli.main(draw) == 0
+    return folder
+
+
+@pytest.mark.parametrize("block", of("python"))
+def test_python_runs(block, beside_scenes, monkeypatch):
+    if block.reason is not None:
+        pytest.skip(block.reason)
+    if "hf:sketch" in block.body and not WEIGHTS.is_file():
+        pytest.skip("the weights of sketch are not here")
+    monkeypatch.chdir(beside_scenes)
+    # So many lines before it that a traceback shows the README's own numbers.
+    code = compile("\n" * block.line + block.body, str(README), "exec")
+    exec(code, {"__name__": "__main__"})  # noqa: S102 - our own README
+
+
+def refusal(words):
+    """The command line if the parser refuses it, else None; --help and --version end with 0."""
+    try:
+        arguments.parse(words)
+    except SystemExit as end:
+        return f"safejudge {shlex.join(words)}" if end.code else None
+    return None
+
+
+@pytest.mark.parametrize("block", of(*COMMANDS))
+def test_commands_parse(block):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
+    for program, *words in commands(block):
+        if Path(program).name == "safejudge":
+            assert refusal(words) is None
+        elif program == "make":
+            assert {word for word in words if "=" not in word} <= targets
+
+
+def test_there_is_something_to_check():
+    kinds = {block.kind for block in BLOCKS if block.reason is None}
+    assert "python" in kinds
+    assert kinds & COMMANDS
+
+
+def test_only_a_wrong_command_is_refused():
+    assert refusal(["judge", "a b", "--outt", "c"]) == "safejudge judge 'a b' --outt c"
+    assert refusal(["judge", "a b", "--out", "c"]) is None
+    assert refusal(["judge", "--help"]) is None
+
+
+def test_blocks_and_commands_are_found():
+    text = (
+        "```\noutput\n```\n"
+        "```console\n$ safejudge judge 'a b' \\\n    --out c | jq . > d  # why\nc: safe\n"
+        "$ make demo && ls\n```\n"
+        "<!-- not run: needs a GPU -->\n```python\nx = 1\n```\n"
+    )
+    plain, console, python = blocks(text)
+    assert plain == Block("", "output\n", None, 1)
+    assert python == Block("python", "x = 1\n", "needs a GPU", 11)
+    assert text.splitlines()[python.line] == "x = 1"
+    assert list(commands(console)) == [
+        ["safejudge", "judge", "a b", "--out", "c"],
+        ["jq", "."],
+        ["d"],
+        ["make", "demo"],
+        ["ls"],
+    ]
