@@ -42,7 +42,9 @@ INPUT, ENGINE, BROKEN_PIPE, INTERRUPTED = 2, 3, 141, 130
 def entry() -> NoReturn:
     """Run as the console script."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        # A terminal has its own encoding; what goes into a pipe or a file is UTF-8 everywhere.
+        encoding = None if stream.isatty() else "utf-8"
+        stream.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = main()
     except Exception:  # noqa: BLE001 - a bug; Python's own exit code 1 would read as "unsafe"
@@ -261,17 +263,13 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _sketch_scenes(options: argparse.Namespace) -> int:
-    out = Path(options.out)
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out}: is a file; name a folder")
-    used = out.is_dir() and any(out.iterdir())
-    if used and not (out / "facts.jsonl").is_file():
-        raise OutputError(f"{out}: holds files that are no drawn scenes; name a new folder")
-    if used and not options.overwrite:
-        raise OutputError(f"{out}: holds drawn scenes already; --overwrite draws them anew")
     from safejudge.sketch.scenes import write_scenes
 
-    count = write_scenes(out, options.count, options.seed, overwrite=options.overwrite)
+    out = Path(options.out)
+    try:
+        count = write_scenes(out, options.count, options.seed, overwrite=options.overwrite)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
     print(f"{count} scenes and facts.jsonl in {show.clean(str(out))}")
     return 0
 

@@ -208,7 +208,7 @@ def test_two_runs_on_one_file(tmp_path):
 def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
     with opened(tmp_path / "r") as file:
         monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space")))
-        with pytest.raises(OutputError, match="No space.*--resume"):
+        with pytest.raises(OutputError, match=r"No space.*--resume"):
             file.append([{"image": "a"}])
 
 
@@ -219,11 +219,11 @@ def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "there").touch()
     check(tmp_path / "new")
     check(tmp_path / "there", resume=True)
-    with pytest.raises(OutputError, match="--resume.*--overwrite"):
+    with pytest.raises(OutputError, match=r"--resume.*--overwrite"):
         check(tmp_path / "there")
     with pytest.raises(OutputError, match="no folder"):
         check(tmp_path / "none" / "r")
     with pytest.raises(OutputError, match="no regular file"):
         check(tmp_path, overwrite=True)
-    with pytest.raises(OutputError, match="--resume.*--overwrite"):
+    with pytest.raises(OutputError, match=r"--resume.*--overwrite"):
         opened(tmp_path / "there")

@@ -26,11 +26,9 @@ _MARKUP = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 def user_content(instruction: str, images: int, question: str) -> list[dict[str, str]]:
     """Parts of the user turn: instruction, `images` pictures, question.
 
-    Without pictures the two texts are one part with a line break between them: templates join
-    neighbouring parts without any space.
+    Without pictures it is the same text with the images gone and nothing in their place: that is
+    the language prior M(None, c) of CLUE (arXiv 2501.00192, sec. 3.4).
     """
-    if not images:
-        return [{"type": "text", "text": f"{instruction}\n{question}"}]
     return [
         {"type": "text", "text": instruction},
         *({"type": "image"} for _ in range(images)),

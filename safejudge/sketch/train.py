@@ -133,7 +133,7 @@ def train_vision(run: Run) -> None:
     run.start(Optimizers.of([(tower, 1.0), (head, 1.0)], run.args.lr))
     weight = rarity() if run.args.rare else None
     for step in run.steps():
-        pixels, target = vision_batch(step + run.args.seed * 100_000, 48)
+        pixels, target = vision_batch(step + run.args.seed * 100_000, run.args.batch)
         with torch.autocast("cpu", torch.bfloat16):
             logits = head(vision_features(run.model, pixels))
         loss = functional.binary_cross_entropy_with_logits(
@@ -485,6 +485,7 @@ def main() -> None:
     parser.add_argument("--rare", action="store_true", help="vision: weigh rare attributes up")
     parser.add_argument("--world", choices=("skewed", "even"), default="skewed")
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--batch", type=int, default=48, help="vision: scenes per step")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=60)
     parser.add_argument("--every", type=int, default=100, help="steps between evaluations")

@@ -80,7 +80,7 @@ def engine(request: pytest.FixtureRequest, shared: Callable[[str], Engine]) -> E
     except (ImportError, EngineSetupError) as error:
         if request.param != "hf:sketch":
             raise
-        pytest.skip(f"the weights of sketch are not here: {error}")
+        pytest.skip(f"sketch cannot be opened here: {error}")
 
 
 @pytest.fixture(params=FAMILIES)

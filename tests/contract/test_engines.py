@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -11,18 +12,25 @@ from conftest import picture
 from pydantic import BaseModel, Field
 
 from safejudge import prompts
+from safejudge.sketch.draw import draw
+from safejudge.sketch.sample import even_scene
 from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
     from safejudge.engines.base import Engine
 
-RED, BLUE, WIDE = picture(1), picture(2), picture(3, 48, 96)
+RED, BLUE = (
+    Picture.of(draw(even_scene(random.Random(seed))).pixels)  # noqa: S311 - a test needs no secrets
+    for seed in (1, 2)
+)
+"""Drawn scenes, because one of the engines looks at nothing else."""
+WIDE = picture(3, 48, 96)
 WORDS = ("very bad", "bad", "good", "very good")
 TOLERANCE = 1e-5
 """Of a probability in float32: padding changes the order of sums, and nothing else."""
 
 
-def ask(images: tuple[Picture, ...], statement: str = "a red square", **more: object) -> Probe:
+def ask(images: tuple[Picture, ...], statement: str = "a dog is visible", **more: object) -> Probe:
     return Probe(prompts.ASK, images, prompts.statement_question(statement), **more)
 
 
@@ -30,10 +38,10 @@ MIXED = [
     ask((RED,)),
     ask(()),
     ask((BLUE,)),
-    ask((WIDE,), "a very long statement about two squares " * 4),
+    ask((BLUE,), "a dog is visible and a car is visible and a bus is visible"),
     ask((RED, BLUE)),
-    ask((RED,), "two dogs"),
-    ask((WIDE,), labels=("1", "2", "3", "4", "5")),
+    ask((RED,), "a cat is visible"),
+    ask((RED,), labels=("1", "2", "3", "4", "5")),
     ask((), labels=("A", "B")),
     ask((BLUE,), labels=WORDS),
     ask((RED,), labels=tuple(str(n) for n in range(1, 11))),
@@ -44,7 +52,7 @@ def read(engine: Engine, probes: list[Probe]) -> list[AnswerProbs]:
     answers = engine.answer_probs(probes)
     refused = [answer.problem for answer in answers if answer.problem]
     if refused and engine.card.uri == "hf:sketch":
-        pytest.skip(f"sketch looks at drawn scenes only: {refused[0]}")
+        pytest.skip(f"sketch would not answer: {refused[0]}")
     assert not refused
     return answers
 
@@ -105,7 +113,7 @@ def test_the_picture_is_looked_at(engine: Engine) -> None:
 
 
 def test_the_question_is_read(engine: Engine) -> None:
-    one, other = read(engine, [ask((RED,)), ask((RED,), "two dogs")])
+    one, other = read(engine, [ask((RED,)), ask((RED,), "a cat is visible")])
     assert not close_to(one, other)
 
 

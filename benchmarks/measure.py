@@ -1,0 +1,107 @@
+"""What every benchmark shares: intervals, tables, and a record of what produced the numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def wilson(right: int, asked: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson score); (0, 1) without data."""
+    if not asked:
+        return 0.0, 1.0
+    z = 1.96
+    share = right / asked
+    middle = (share + z * z / (2 * asked)) / (1 + z * z / asked)
+    half = z * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked**2))
+    half /= 1 + z * z / asked
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def bootstrap(
+    rows: Sequence[Any], statistic: Callable[[Sequence[Any]], float], draws: int = 1000
+) -> tuple[float, float]:
+    """95 % percentile interval of a statistic over resampled rows (images, so clustered)."""
+    rng = np.random.default_rng(0)
+    values = [
+        statistic([rows[i] for i in rng.integers(0, len(rows), len(rows))]) for _ in range(draws)
+    ]
+    low, high = np.nanpercentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def share(right: int, asked: int) -> str:
+    """A share with its interval and count, for a table."""
+    if not asked:
+        return "no data"
+    low, high = wilson(right, asked)
+    return f"{right / asked:.3f} [{low:.3f}, {high:.3f}] n={asked}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def provenance() -> dict[str, Any]:
+    """Command, machine, versions and commit."""
+    packages = ("safejudge", "torch", "transformers", "outlines", "numpy", "pillow")
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "machine": f"{platform.processor() or platform.machine()}, {_cpus()} cores, {_cpu_name()}",
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in packages},
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def _cpus() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.platform()
+    names = [line.split(":")[1].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.platform()
+
+
+def _git(*args: str) -> str:
+    done = subprocess.run(["git", *args], capture_output=True, text=True, check=False)  # noqa: S607
+    return done.stdout.strip()
+
+
+def record(name: str, numbers: dict[str, Any], text: str) -> None:
+    """Write `results/NAME.json` and `results/NAME.md`, and print the text."""
+    RESULTS.mkdir(exist_ok=True)
+    made_by = provenance()
+    body = json.dumps({"provenance": made_by, **numbers}, indent=1)
+    (RESULTS / f"{name}.json").write_text(body + "\n", encoding="utf-8")
+    versions = ", ".join(f"{k} {v}" for k, v in made_by["versions"].items())
+    foot = (
+        f"`{made_by['command']}` on {made_by['machine']}; Python {made_by['python']}, {versions}; "
+        f"commit {made_by['commit'][:12]}{' (with changes)' if made_by['dirty'] else ''}, "
+        f"{made_by['date']}."
+    )
+    (RESULTS / f"{name}.md").write_text(f"{text}\n\n{foot}\n", encoding="utf-8")
+    print(f"{text}\n\n{foot}")

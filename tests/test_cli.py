@@ -1,0 +1,404 @@
+"""The command line: exit codes, output for terminals and pipes, files that survive a kill."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from safejudge import cli
+from safejudge.engines.fake import FakeEngine
+from safejudge.errors import EngineCallError
+
+RULES = """\
+name: test
+rules:
+  - id: bright
+    category: light
+    severity: low
+    text: No glare.
+    objective: The picture is bright.
+    condition: The picture is bright
+"""
+
+
+def brightness(probe):
+    """Score of a picture: how bright it is; the prior is one half."""
+    return float(probe.images[0].pixels.mean()) / 255 if probe.images else 0.5
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder of pictures named by their shade, with a rule against bright ones."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules.yaml").write_text(RULES)
+    (tmp_path / "in").mkdir()
+    for value in (0, 20, 128, 255):
+        Image.fromarray(np.full((4, 4, 3), value, np.uint8)).save(f"in/{value:03d}.png")
+    (tmp_path / "broken.png").write_bytes(b"junk")
+    return tmp_path
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """What `--engine fake:` opens: a judge of brightness."""
+    fake = FakeEngine(brightness)
+    monkeypatch.setattr("safejudge.judge.open_engine", lambda _: fake)
+    return fake
+
+
+CHOICES = ["--constitution", "rules.yaml", "--engine", "fake:", "--no-cascade"]
+ALL = ["in/000.png", "in/020.png", "in/128.png", "in/255.png"]
+
+
+def judge(*arguments):
+    return cli.main(["judge", *arguments, *CHOICES])
+
+
+# --- exit codes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("paths", "code", "counted"),
+    [
+        (["in/000.png", "in/020.png"], 0, "2 images: 2 safe, 0 unsafe, 0 undecided, 0 failed"),
+        (["in"], 1, "4 images: 2 safe, 1 unsafe, 1 undecided, 0 failed"),
+        (["in/255.png", "broken.png"], 1, "2 images: 0 safe, 1 unsafe, 0 undecided, 1 failed"),
+        (["in/0*.png", "in/128.png"], 4, "3 images: 2 safe, 0 unsafe, 1 undecided, 0 failed"),
+        (["in/000.png", "broken.png"], 4, "2 images: 1 safe, 0 unsafe, 0 undecided, 1 failed"),
+        (["nothing.png"], 4, "1 image: 0 safe, 0 unsafe, 0 undecided, 1 failed"),
+        (["in", "--limit", "2"], 0, "2 images: 2 safe, 0 unsafe, 0 undecided, 0 failed"),
+        (["in/000.png", "in/000.png"], 0, "2 images: 2 safe, 0 unsafe, 0 undecided, 0 failed"),
+    ],
+)
+@pytest.mark.usefixtures("place", "engine")
+def test_exit_codes_of_verdicts(capsys, paths, code, counted):
+    assert judge(*paths) == code
+    out, err = capsys.readouterr()
+    assert counted in err
+    assert len(err.splitlines()) == 1
+    assert len(out.splitlines()) == int(counted.split()[0])
+    explained = cli.main(["explain", paths[0], *CHOICES])
+    if len(paths) == 1 and paths[0].endswith(".png"):
+        assert explained == code
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (["judge", "in"], 2, "no constitution is assumed.*sketch"),
+        (["judge", "in", "--constitution", "sketch"], 2, "no engine is assumed.*hf:ORG/MODEL"),
+        (["explain", "a", "--constitution", "sketch"], 2, "no engine is assumed.*hf:sketch"),
+        (["judge", "in", *CHOICES, "--engine", "nope:"], 3, "'nope:' names no engine"),
+        (["judge", "in", *CHOICES, "--constitution", "nope"], 2, "no shipped constitution"),
+        (["judge", "in", *CHOICES, "--constitution", "broken.png"], 2, "broken.png"),
+        (["judge", "in", *CHOICES, "--policy", "nope"], 2, "invalid choice: 'nope'"),
+        (["judge", "in", *CHOICES, "--limit", "0"], 2, "'0' is no whole number above 0"),
+        (["judge", *CHOICES], 2, "required: PATH"),
+        (["judge", "empty", *CHOICES], 2, "empty: no image in this folder"),
+        (["judge", "in", *CHOICES, "--resume"], 2, "--out FILE.jsonl"),
+        (["judge", "in", *CHOICES, "--out", "rules.yaml"], 2, "--resume.*--overwrite"),
+        (["judge", "in", *CHOICES, "--out", "rules.yaml", "--resume"], 2, "rules.yaml:1"),
+        (["judge", "in", *CHOICES, "--out", "no/r.jsonl"], 2, "no folder no"),
+        (["judge", "in", *CHOICES, "--prompts", "none"], 2, "none: cannot be read"),
+        (["judge", "in", *CHOICES, "--out", "x", "--resume", "--overwrite"], 2, "not allowed"),
+        (["judge", "in", *CHOICES, "--res"], 2, "unrecognized"),
+        (["explain", "in/000.png", *CHOICES, "--rule", "x"], 2, "no such rule; choose bright"),
+        (["lint", "broken.png"], 2, ""),
+        (["lint"], 2, "required: FILE"),
+        ([], 2, "required: COMMAND"),
+    ],
+)
+def test_exit_codes_of_mistakes(place, capsys, argv, code, said):
+    (place / "empty").mkdir()
+    assert cli.main(argv) == code
+    err = capsys.readouterr().err.replace("\n", " ")
+    assert "Traceback" not in err
+    assert re.search(said, err), err
+    assert not said or "safejudge" in err
+    assert (place / "rules.yaml").read_text() == RULES
+
+
+@pytest.mark.parametrize("argv", [["--version"], ["--help"], ["judge", "--help"], ["lint", "-h"]])
+def test_help_and_version(capsys, argv):
+    assert cli.main(argv) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(("safejudge 0.", "usage: safejudge"))
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_help_and_lint_load_no_model_library():
+    code = (
+        "import sys\nfrom safejudge.cli import main\n"
+        "main(['--help']); main(['lint', 'sketch'])\n"
+        "print([n for n in ('torch', 'transformers', 'outlines') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# --- pipes and terminals --------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_one_record_per_image_with_its_provenance(place, engine, capsys):
+    assert judge(*ALL, "in/255.png", "broken.png") == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["image"] for record in found] == [*ALL, "in/255.png", "broken.png"]
+    assert [record.get("label") for record in found] == [
+        "safe",
+        "safe",
+        "undecided",
+        "unsafe",
+        "unsafe",
+        None,
+    ]
+    assert all(record["provenance"]["model"] == "fake:" for record in found)
+    assert found[5]["error"]["reason"] == "not_an_image"
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_terminal_gets_a_table(place, engine, monkeypatch, both):
+    evil = "in/\x1b[31m[bold].png"
+    (place / evil).write_bytes((place / "in/255.png").read_bytes())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    out, err = Terminal(), Terminal() if both else io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert judge("in", "broken.png", "--window", "2") == 1
+    table = err.getvalue() if both else out.getvalue()
+    assert "in/\\x1b[31m[bold].png" in table
+    assert "bright (between the bounds)" in table
+    assert "not_an_image: its bytes" in table
+    assert "{" not in table
+    assert "\x1b[31m[bold]" not in out.getvalue() + err.getvalue()
+    assert "6 images: 2 safe, 2 unsafe, 1 undecided, 1 failed" in err.getvalue()
+
+
+def test_captions_reach_the_questions_and_misfits_are_counted(place, engine, capsys):
+    (place / "p.csv").write_text("image,prompt\n000.png,a night\nin/255.png,a day\nzz.png,x\n")
+    assert judge("in", "--prompts", "p.csv") == 1
+    asked = {probe.question for wave in engine.history for probe in wave if probe.images}
+    assert {question.splitlines()[0] for question in asked} == {
+        "Caption of the picture: a night",
+        "Caption of the picture: a day",
+        "Statement: The picture is bright",
+    }
+    err = capsys.readouterr().err
+    assert "2 of 4 images have no prompt in p.csv (the first: in/020.png)" in err
+    assert "1 of 3 prompts in p.csv fit no image (the first: zz.png)" in err
+
+
+def test_warnings_of_a_policy_are_said_plainly(place, engine, capsys):
+    (place / "rules.yaml").write_text(
+        RULES.replace("condition: The picture is bright", "condition:\n      all: [A, {none: [B]}]")
+    )
+    engine._answers = lambda *_: 0.0
+    judge("in/000.png", "--policy", "clue")
+    assert "safejudge: warning: rule 'bright': the flat form has no" in capsys.readouterr().err
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_out_then_resume_after_more_images_came(place, engine, capsys):
+    assert judge("in/0*.png", "--out", "r.jsonl") == 0
+    first = (place / "r.jsonl").read_bytes()
+    (place / "in/010.png").write_bytes((place / "in/255.png").read_bytes())
+    assert judge("in/0*.png", "--out", "r.jsonl") == 2
+    asked = len(engine.history)
+    assert judge("in/0*.png", "--out", "r.jsonl", "--resume") == 1
+    assert (place / "r.jsonl").read_bytes().startswith(first)
+    assert len((place / "r.jsonl").read_bytes().splitlines()) == 4
+    assert len(engine.history) > asked
+    assert "3 images (2 from earlier runs): 2 safe, 1 unsafe" in capsys.readouterr().err
+    asked = len(engine.history)
+    assert judge("in/000.png", "--out", "r.jsonl", "--resume") == 1  # the file holds a violation
+    assert len(engine.history) == asked
+    out = capsys.readouterr().out
+    assert out == ""
+
+
+def test_a_file_of_another_policy_or_prompts_is_refused(place, engine, capsys):
+    (place / "p.jsonl").write_text('{"image": "000.png", "prompt": "x"}')
+    assert judge("in/000.png", "--out", "r.jsonl") == 0
+    before = (place / "r.jsonl").read_bytes()
+    assert judge("in/000.png", "--out", "r.jsonl", "--resume", "--policy", "clue-tree") == 2
+    assert "another policy" in capsys.readouterr().err
+    assert judge("in/000.png", "--out", "r.jsonl", "--resume", "--prompts", "p.jsonl") == 2
+    assert "another prompt file" in capsys.readouterr().err
+    assert (place / "r.jsonl").read_bytes() == before
+    assert judge("in/020.png", "--out", "r.jsonl", "--overwrite") == 0
+    assert len((place / "r.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_an_engine_that_fails_later_leaves_what_was_written(place, engine, capsys):
+    whole = FakeEngine(brightness)
+    engine._answers = lambda probe, text: (
+        EngineCallError("out of memory")
+        if probe.images and brightness(probe) == 1
+        else whole._answers(probe, text)
+    )
+    assert judge("in", "--out", "r.jsonl", "--window", "1") == 3
+    err = capsys.readouterr().err
+    assert "error: out of memory" in err
+    assert "3 records are in r.jsonl; the same command with --resume" in err
+    engine._answers = whole._answers
+    assert judge("in", "--out", "r.jsonl", "--resume") == 1
+    assert len((place / "r.jsonl").read_bytes().splitlines()) == 5
+
+
+# --- explain, lint, sketch ------------------------------------------------------------------------
+
+
+def test_explain(place, engine, capsys):
+    assert cli.main(["explain", "in/255.png", *CHOICES, "--prompt", "a lamp"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("in/255.png: unsafe, score 1.00\n")
+    assert "accept: M 1.00 > 0.80 + 0.20·p0 = 0.90" in out
+    assert all(line == line.rstrip() for line in out.splitlines())
+    assert {probe.question.splitlines()[0] for probe in engine.history[0]} == {
+        "Caption of the picture: a lamp"
+    }
+    assert cli.main(["explain", "broken.png", *CHOICES]) == 4
+    assert capsys.readouterr().out.startswith("broken.png: failed\nnot_an_image: ")
+
+
+def test_lint(place, capsys):
+    (place / "warned.yaml").write_text(RULES.replace("condition: The", "condition: Not a \\x1b"))
+    assert cli.main(["lint", "sketch", "rules.yaml", "warned.yaml"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("warned.yaml:8: warning: rule `bright`:")
+    assert out[1].startswith("  instead: ")
+    assert out[-1] == "files: 3, errors: 0, warnings: 1"
+    (place / "bad.yaml").write_text(RULES.replace("severity: low", "severity: lowest"))
+    assert cli.main(["lint", "bad.yaml", "nothing"]) == 2
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("bad.yaml:5: error: ")
+    assert out[2].startswith("nothing: error: ")
+    assert out[-1] == "files: 2, errors: 2, warnings: 0"
+
+
+def test_sketch_scenes_never_writes_among_foreign_files(place, capsys):
+    command = ["sketch", "scenes", "--count", "2", "--seed", "7", "--out"]
+    assert cli.main([*command, "in"]) == 2
+    assert cli.main([*command, "in", "--overwrite"]) == 2
+    assert cli.main([*command, "rules.yaml"]) == 2
+    assert cli.main([*command, "rules.yaml/new"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert sorted(os.listdir("in")) == [os.path.basename(path) for path in ALL]  # noqa: PTH119, PTH208
+    assert cli.main([*command, "new"]) == 0
+    assert capsys.readouterr().out == "2 scenes and facts.jsonl in new\n"
+    first = {path.name: path.read_bytes() for path in (place / "new").iterdir()}
+    assert len(first) == 3
+    assert cli.main([*command, "new"]) == 2
+    assert cli.main([*command, "new", "--overwrite"]) == 0
+    assert {path.name: path.read_bytes() for path in (place / "new").iterdir()} == first
+
+
+# --- real processes -------------------------------------------------------------------------------
+
+SLOW = """
+import sys, time
+from safejudge.engines.fake import FakeEngine
+answer = FakeEngine.answer_probs
+def slowly(self, probes):
+    time.sleep(0.02)
+    return answer(self, probes)
+FakeEngine.answer_probs = slowly
+from safejudge.cli import entry
+entry()
+"""
+COMMAND = ["judge", "many", "--window", "2", *CHOICES]
+
+
+@pytest.fixture
+def many(place):
+    (place / "many").mkdir()
+    for value in range(60):
+        Image.fromarray(np.full((4, 4, 3), value, np.uint8)).save(f"many/{value:03d}.png")
+    return place
+
+
+def started(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOW, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+
+
+def wait_for_lines(process, path, count):
+    while process.poll() is None:
+        if path.exists() and path.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError(process.communicate())
+
+
+def test_kill_and_resume_lose_and_double_nothing(many, capsys):
+    code = cli.main([*COMMAND, "--out", "whole.jsonl"])
+    process = started(*COMMAND, "--out", "killed.jsonl")
+    wait_for_lines(process, many / "killed.jsonl", 5)
+    process.kill()
+    process.communicate()
+    left = (many / "killed.jsonl").read_bytes()
+    assert 5 <= left.count(b"\n") < 61
+    (many / "killed.jsonl").write_bytes(left[:-9])  # as if the kill had torn a line
+    assert cli.main([*COMMAND, "--out", "killed.jsonl", "--resume"]) == code
+    assert (many / "killed.jsonl").read_bytes() == (many / "whole.jsonl").read_bytes()
+    sums = [line.split("; ") for line in capsys.readouterr().err.splitlines()]
+    assert sums[0][0].removeprefix("safejudge: 60 images: ") in sums[1][0]
+    assert sums[0][-1] == sums[1][-1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_keeps_what_was_written_and_says_how_to_go_on(many):
+    process = started(*COMMAND, "--out", "r.jsonl")
+    wait_for_lines(process, many / "r.jsonl", 3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert b"records are in r.jsonl; the same command with --resume judges the rest" in err
+    lines = (many / "r.jsonl").read_bytes().splitlines()
+    assert len([json.loads(line) for line in lines]) >= 3
+    assert len(lines) % 2 == 1  # whole windows, after the header
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_closed_pipe_ends_quietly(many):
+    (many / "many/000.png").rename("many/0-ä.png")  # UTF-8 in a pipe, whatever the locale
+    process = started(*COMMAND)
+    images = [json.loads(process.stdout.readline())["image"] for _ in range(2)]
+    assert images == ["many/0-ä.png", "many/001.png"]
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), err) == (141, b"")
+
+
+def test_python_m_and_a_bug_is_no_verdict(place):
+    code = "import safejudge.cli as c; c.main = lambda: 1 / 0; c.entry()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 3
+    assert b"ZeroDivisionError" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "safejudge", "--version"], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout[:10]) == (0, b"safejudge ")

@@ -1,0 +1,97 @@
+"""Training sees what the engine will send: same tokens, same numbers; runs resume exactly."""
+
+import json
+import random
+import sys
+
+import pytest
+import torch
+
+from safejudge.engines.hf import HFEngine
+from safejudge.probe import full_probe, prior_probe
+from safejudge.prompts import ASK, statement_question
+from safejudge.sketch import tasks, train, vlm
+from safejudge.sketch.draw import draw
+from safejudge.sketch.sample import even_scene
+from safejudge.types import Picture, Precondition
+
+STATEMENTS = ("a dog is visible", "at least three people are visible")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return vlm.train_tokenizer(train.corpus())
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    torch.manual_seed(0)
+    return vlm.build_model(tokenizer).eval()
+
+
+@pytest.mark.parametrize("with_picture", [True, False])
+def test_packed_rows_give_the_numbers_that_the_engine_reads(
+    tmp_path, tokenizer, model, with_picture
+):
+    pixels = draw(even_scene(random.Random(4))).pixels
+    turns = tuple((tasks.Turn(statement_question(text), "Yes"),) for text in STATEMENTS)
+    pictures = (pixels,) if with_picture else ()
+    packed = train.Packer(tokenizer).pack([tasks.Row(ASK, pictures, turns)])
+    with torch.inference_mode():
+        seen = train.vision_features(model, packed.pixels) if with_picture else None
+        logits, targets, _ = train.target_logits(model, packed, seen)
+    assert targets.tolist() == [tokenizer.encode("Yes")[0]] * 2
+    model.save_pretrained(tmp_path)
+    vlm.build_processor(tokenizer).save_pretrained(tmp_path)
+    engine = HFEngine(str(tmp_path), uri="hf:test", dtype="float32")
+    leaves = [Precondition(statement=text) for text in STATEMENTS]
+    probes = [
+        full_probe(leaf, Picture.of(pixels), None) if with_picture else prior_probe(leaf, None)
+        for leaf in leaves
+    ]
+    ids = [tokenizer.encode(word)[0] for word in ("Yes", "No")]
+    expected = logits.softmax(-1)[:, ids]
+    read = torch.tensor([answer.p_labels for answer in engine.answer_probs(probes)])
+    assert set(engine.card.label_tokens["yes"]) >= {"Yes"}
+    # the engine adds the mass of rarer spellings (yes, YES) where they are single tokens
+    assert torch.all(read >= expected - 1e-5)
+    assert torch.allclose(read, expected, atol=0.01)
+
+
+def test_a_suffix_cannot_see_its_neighbours(tokenizer, model):
+    pixels = draw(even_scene(random.Random(4))).pixels
+
+    def logits(*questions):
+        turns = tuple((tasks.Turn(statement_question(q), "Yes"),) for q in questions)
+        packed = train.Packer(tokenizer).pack([tasks.Row(ASK, (pixels,), turns)])
+        with torch.inference_mode():
+            seen = train.vision_features(model, packed.pixels)
+            return train.target_logits(model, packed, seen)[0]
+
+    together = logits("a cat is visible", "it is night")
+    alone = logits("it is night")
+    assert torch.allclose(together[1], alone[0], atol=1e-4)
+
+
+def test_prose_is_learned_to_its_end(tokenizer):
+    packer = train.Packer(tokenizer)
+    turns = (tasks.Turn("Statement: it is night", "It is true."), tasks.Turn("Now", '{"a": 1}'))
+    ids, targets, _ = packer.suffix(turns)
+    learned = [t for t in targets if t != -100]
+    assert tokenizer.decode(learned) == "It is true.<end_of_utterance>" + '{"a": 1}<end_of_utterance>'
+    assert len(ids) == len(targets)
+
+
+def test_a_resumed_run_is_the_unbroken_run(tmp_path, monkeypatch):
+    def run(folder, steps):
+        argv = ["train", "vision", "--out", str(folder), "--steps", str(steps), "--every", "2"]
+        monkeypatch.setattr(sys, "argv", [*argv, "--threads", "1", "--batch", "2"])
+        train.main()
+        return (folder / "log.jsonl").read_text().splitlines()
+
+    monkeypatch.setattr(train, "schedule", lambda step, steps, warmup: 1.0)
+    unbroken = run(tmp_path / "a", 4)
+    run(tmp_path / "b", 2)
+    resumed = run(tmp_path / "b", 4)
+    assert json.loads(unbroken[-1])["loss"] == json.loads(resumed[-1])["loss"]
+    assert [json.loads(line)["step"] for line in resumed] == [2, 4]
