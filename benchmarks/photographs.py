@@ -1,6 +1,6 @@
 """Whether the sketch judge ever calls a photograph safe. It must not, not once.
 
-    python benchmarks/photographs.py FOLDER [FOLDER ...]
+`python benchmarks/photographs.py FOLDER [FOLDER ...]`
 """
 
 from __future__ import annotations

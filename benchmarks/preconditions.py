@@ -5,7 +5,7 @@ scene) about held-out scenes of the even world, and of the skewed one; the shipp
 unskewed twin. An answer is yes where M > 0.5; no debiasing, no reasoning. An unreadable answer is
 wrong. Vague statements have no single truth and are listed apart.
 
-    python benchmarks/preconditions.py [--scenes 500]
+`python benchmarks/preconditions.py [--scenes 500]`
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A third violating, a third borderline, a third plain, from seeds the training ne
 counts as a miss on a violating image (or rule) and as a false alarm on one that is not; coverage
 stands beside. Intervals are 95 %, over resampled images.
 
-    python benchmarks/scenes.py [--count 500]
+`python benchmarks/scenes.py [--count 500]`
 """
 
 from __future__ import annotations

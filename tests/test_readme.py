@@ -2,7 +2,7 @@
 
 A block that cannot be run here says why on the line before its fence: `<!-- not run: reason -->`.
 Everything else in ```python is run beside `demo/`, the folder of scenes that `make demo` draws;
-of ```console (lines after `$ `) and ```sh only the command line is checked.
+of ```console (lines after `$ `) and ```sh only the command line is checked; ```yaml is a constitution.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from safejudge import arguments, cli
+from safejudge import arguments, cli, load_constitution
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "safejudge" / "sketch" / "models" / "vlm" / "model.safetensors"
@@ -101,6 +101,13 @@ def test_commands_parse(block):
             assert refusal(words) is None
         elif program == "make":
             assert {word for word in words if "=" not in word} <= targets
+
+
+@pytest.mark.parametrize("block", of("yaml"))
+def test_constitutions_load(block, tmp_path):
+    file = tmp_path / "rules.yaml"
+    file.write_text(block.body, encoding="utf-8")
+    assert load_constitution(file).rules
 
 
 def test_there_is_something_to_check():

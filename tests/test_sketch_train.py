@@ -78,7 +78,7 @@ def test_prose_is_learned_to_its_end(tokenizer):
     turns = (tasks.Turn("Statement: it is night", "It is true."), tasks.Turn("Now", '{"a": 1}'))
     ids, targets, _ = packer.suffix(turns)
     learned = [t for t in targets if t != -100]
-    assert tokenizer.decode(learned) == "It is true.<end_of_utterance>" + '{"a": 1}<end_of_utterance>'
+    assert tokenizer.decode(learned) == 'It is true.<end_of_utterance>{"a": 1}<end_of_utterance>'
     assert len(ids) == len(targets)
 
 
@@ -89,7 +89,7 @@ def test_a_resumed_run_is_the_unbroken_run(tmp_path, monkeypatch):
         train.main()
         return (folder / "log.jsonl").read_text().splitlines()
 
-    monkeypatch.setattr(train, "schedule", lambda step, steps, warmup: 1.0)
+    monkeypatch.setattr(train, "schedule", lambda *_: 1.0)
     unbroken = run(tmp_path / "a", 4)
     run(tmp_path / "b", 2)
     resumed = run(tmp_path / "b", 4)

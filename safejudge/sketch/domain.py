@@ -2,13 +2,12 @@
 
 The judge itself answers "Unclear" for pictures that are no drawn scenes; this is the second lock
 on the same door, and it does not depend on what the model learned. A picture is described by
-numbers about flatness, edges and palette; its Mahalanobis distance from the drawn scenes must not
-exceed the distance that one drawn scene in two thousand has.
+numbers about flatness, edges, palette, sky and ground; its Mahalanobis distance from the nearest
+kind of scene must not exceed the distance that one drawn scene in two thousand has.
 """
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float64]
 
-FILE = Path(__file__).parent / "models" / "domain.json"
+FILE = Path(__file__).parent / "models" / "domain.npz"
 _EDGES = (1.5, 4.0, 8.0, 16.0, 32.0, 64.0)
 _NEAR = (6.0, 12.0, 20.0, 32.0)
 
@@ -46,11 +45,9 @@ def _shares(values: Floats, bounds: tuple[float, ...]) -> list[float]:
 
 
 def describe(pixels: Pixels, palette: Floats) -> Floats:
-    """Numbers about one picture: edges at two scales, distance to the palette, colours needed."""
+    """Numbers about one picture: edges at two scales, palette, and the colours at top and foot."""
     small = shrink(pixels)
-    calm = np.asarray(
-        Image.fromarray(small).filter(ImageFilter.MedianFilter(3)), dtype=np.float64
-    )
+    calm = np.asarray(Image.fromarray(small).filter(ImageFilter.MedianFilter(3)), dtype=np.float64)
     numbers: list[float] = []
     for step in (1, 4):
         across = np.abs(calm[:, step:] - calm[:, :-step]).max(axis=2)
@@ -63,63 +60,73 @@ def describe(pixels: Pixels, palette: Floats) -> Floats:
     counts = np.sort(np.bincount(coded.ravel()))[::-1]
     covered = np.cumsum(counts) / counts.sum()
     numbers += [float(np.log1p(np.searchsorted(covered, share))) for share in (0.5, 0.75, 0.9)]
+    for strip in (calm[:10], calm[-5:]):
+        numbers += [float(v) / 16 for part in np.split(strip, 4, axis=1) for v in part.mean((0, 1))]
     return np.array(numbers)
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """The drawn world as a cloud of pictures."""
+    """The drawn world as one cloud of pictures per setting, by day and by night."""
 
     palette: Floats
     """K x 3: the colours that scenes are made of."""
-    mean: Floats
-    precision: Floats
+    means: Floats
+    """Clouds x numbers."""
+    precisions: Floats
+    """Clouds x numbers x numbers."""
     limit: float
-    """Largest Mahalanobis distance of a drawn scene."""
+    """Largest distance of a drawn scene."""
 
     def distance(self, pixels: Pixels) -> float:
-        """Mahalanobis distance of a picture (H x W x 3, uint8) from the drawn scenes."""
-        offset = describe(pixels, self.palette) - self.mean
-        return float(np.sqrt(max(0.0, offset @ self.precision @ offset)))
+        """Mahalanobis distance of a picture (H x W x 3, uint8) from the nearest cloud."""
+        return float(self.distances(describe(pixels, self.palette)[None])[0])
+
+    def distances(self, numbers: Floats) -> Floats:
+        """The same for N x numbers of described pictures."""
+        offsets = numbers[:, None] - self.means
+        squares = np.einsum("nci,cij,ncj->nc", offsets, self.precisions, offsets)
+        nearest: Floats = np.sqrt(np.maximum(squares.min(axis=1), 0.0))
+        return nearest
 
 
 @cache
 def load_domain() -> Domain:
     """Read the shipped numbers."""
-    raw = json.loads(FILE.read_text(encoding="utf-8"))
-    arrays = {key: np.array(raw[key]) for key in ("palette", "mean", "precision")}
-    return Domain(**arrays, limit=float(raw["limit"]))
+    with np.load(FILE) as raw:
+        arrays = [raw[key].astype(np.float64) for key in ("palette", "means", "precisions")]
+        return Domain(*arrays, limit=float(raw["limit"]))
 
 
-def fit(count: int = 12_000, seed: str = "domain") -> Domain:
+def fit(count: int = 16_000, seed: str = "domain") -> Domain:
     """Measure drawn scenes of both worlds, flaws included."""
     from safejudge.sketch.draw import draw
     from safejudge.sketch.sample import even_scene, skewed_scene
 
     rng = random.Random(seed)
-    drawn = [draw((even_scene, skewed_scene)[i % 2](rng)).pixels for i in range(count)]
+    scenes = [(even_scene, skewed_scene)[i % 2](rng) for i in range(count)]
+    drawn = [draw(scene).pixels for scene in scenes]
     coded = np.concatenate([d[::6, ::6].reshape(-1, 3) for d in drawn[:3000]]) // 12
     colours, counts = np.unique(coded, axis=0, return_counts=True)
     palette = colours[np.argsort(counts)[::-1][:160]] * 12.0 + 6.0
     numbers = np.array([describe(d, palette) for d in drawn])
-    mean = numbers.mean(axis=0)
-    precision = np.linalg.inv(np.cov(numbers.T) + 1e-3 * np.eye(len(mean)))
-    loose = Domain(palette, mean, precision, 0.0)
-    distances = [loose.distance(d) for d in drawn]
-    return Domain(palette, mean, precision, float(np.quantile(distances, 1 - 1 / 2000)))
+    means, precisions = [], []
+    for place in sorted({(s.setting, s.night) for s in scenes}):
+        mine = numbers[[(s.setting, s.night) == place for s in scenes]]
+        means.append(mine.mean(axis=0))
+        precisions.append(np.linalg.inv(np.cov(mine.T) + 1e-3 * np.eye(mine.shape[1])))
+    loose = Domain(palette, np.array(means), np.array(precisions), 0.0)
+    limit = float(np.quantile(loose.distances(numbers), 1 - 1 / 2000))
+    return Domain(palette, loose.means, loose.precisions, limit)
 
 
 def main() -> None:
     """Fit and write the shipped numbers: `python -m safejudge.sketch.domain`."""
     domain = fit()
     FILE.parent.mkdir(exist_ok=True)
-    rounded = {
-        "palette": domain.palette.tolist(),
-        "mean": domain.mean.round(5).tolist(),
-        "precision": domain.precision.round(5).tolist(),
-        "limit": round(domain.limit, 3),
-    }
-    FILE.write_text(json.dumps(rounded) + "\n", encoding="utf-8")
+    arrays = {key: getattr(domain, key) for key in ("palette", "means", "precisions")}
+    numbers = {key: value.astype(np.float32) for key, value in arrays.items()}
+    np.savez_compressed(FILE, limit=np.float32(domain.limit), **numbers)
 
 
 if __name__ == "__main__":

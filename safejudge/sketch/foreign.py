@@ -63,7 +63,8 @@ def _leaves(rng: np.random.Generator) -> Pixels:
 def _shade(rng: np.random.Generator, pixels: Pixels) -> Pixels:
     """Add light that changes over the picture, grain and softness, as a lens does."""
     shading = 0.55 + 0.9 * _spectral(rng, rng.uniform(1.5, 2.5))
-    lit = pixels * shading[..., None] + 40 * rng.uniform(0, 1) * (_spectral(rng, 1.0) - 0.5)[..., None]
+    grain = 40 * rng.uniform(0, 1) * (_spectral(rng, 1.0) - 0.5)
+    lit = pixels * shading[..., None] + grain[..., None]
     image = Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
     if rng.random() < 0.6:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.5))))
@@ -76,7 +77,7 @@ def _gradient(rng: np.random.Generator) -> Pixels:
     image = Image.fromarray(corners).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(0, 7))):
-        x, y, w, h = rng.uniform(-10, 80), rng.uniform(-10, 80), rng.uniform(5, 70), rng.uniform(5, 70)
+        (x, y), (w, h) = rng.uniform(-10, 80, 2), rng.uniform(5, 70, 2)
         fill = tuple(int(v) for v in rng.integers(0, 255, 3))
         draw = pen.rectangle if rng.random() < 0.5 else pen.ellipse
         draw((x, y, x + w, y + h), fill=fill)

@@ -105,9 +105,7 @@ def _entity(rng: random.Random) -> Entity:
     return make(rng)
 
 
-def arrange(
-    rng: random.Random, entities: Sequence[Entity], setting: str, *, night: bool
-) -> Scene:
+def arrange(rng: random.Random, entities: Sequence[Entity], setting: str, *, night: bool) -> Scene:
     """Put entities side by side without gaps, and drop the relations that have no partner."""
     kept: list[Entity] = []
     used = 0
@@ -177,10 +175,22 @@ def even_scene(rng: random.Random) -> Scene:
 # A story is a setting, a chance of night, and who appears with what. Demographic skews sit in
 # `_worker`: dress, skin and hair go together here, and nowhere in the even world.
 
-_SKIN_OF = {"doctor": "light", "police officer": "light", "builder": "dark", "cook": "medium",
-            "farmer": "medium", "firefighter": "light"}
-_HAIR_OF = {"doctor": "grey", "police officer": "brown", "builder": "black", "cook": "black",
-            "farmer": "red", "firefighter": "blond"}
+_SKIN_OF = {
+    "doctor": "light",
+    "police officer": "light",
+    "builder": "dark",
+    "cook": "medium",
+    "farmer": "medium",
+    "firefighter": "light",
+}
+_HAIR_OF = {
+    "doctor": "grey",
+    "police officer": "brown",
+    "builder": "black",
+    "cook": "black",
+    "farmer": "red",
+    "firefighter": "blond",
+}
 
 
 def _worker(rng: random.Random, occupation: str, **fixed: object) -> Person:

@@ -15,10 +15,8 @@ from functools import cache
 from safejudge.sketch.world import (
     COLOURS,
     HAIR,
-    HEADWEAR,
     ITEMS,
     OCCUPATIONS,
-    SETTINGS,
     SKINS,
     SPECIES,
     VEHICLES,
@@ -220,8 +218,8 @@ def _presence() -> Iterable[Form]:
     for template in ("a {} is visible", "there is a {} in the picture", "the picture shows a {}"):
         yield Form("presence", template, (nouns,), seen)
     for template in ("blood is visible", "there is blood in the picture"):
-        yield Form("presence", template, (), lambda s: _blood(s))
-    yield Form("presence", "flames are visible", (), lambda s: _flames(s))
+        yield Form("presence", template, (), _blood)
+    yield Form("presence", "flames are visible", (), _flames)
     yield Form(
         "presence", "a {} is lying on the ground", (("knife", "gun", "bottle", "ball"),),
         lambda s, n: any(t.kind == n for t in s.things),
@@ -375,9 +373,7 @@ def _fires() -> Iterable[Form]:
     yield Form(
         "fire", "a {} is next to a fire", ((*WHO, "animal"),), lambda s, n: _next_to(s, n, "fire")
     )
-    yield Form(
-        "fire", "something is burning", (), lambda s: _flames(s)
-    )  # fmt: skip
+    yield Form("fire", "something is burning", (), _flames)
 
 
 def _vehicles() -> Iterable[Form]:
@@ -394,9 +390,7 @@ def _vehicles() -> Iterable[Form]:
     yield Form(
         "vehicle", "a person is next to a {}", (kinds,), lambda s, k: _next_to(s, "person", k)
     )
-    yield Form(
-        "vehicle", "a child is next to a {}", (kinds,), lambda s, k: _next_to(s, "child", k)
-    )
+    yield Form("vehicle", "a child is next to a {}", (kinds,), lambda s, k: _next_to(s, "child", k))
     yield Form(
         "vehicle", "a person is next to an overturned {}", (kinds,),
         lambda s, k: any(
@@ -437,7 +431,9 @@ def _relations() -> Iterable[Form]:
     )  # fmt: skip
     yield Form("relation", "a {} is next to a {}", (WHO, ("animal", *SPECIES)), _next_to)
     yield Form("relation", "a {} is next to a {}", (WHO, ("tree", "knife", "gun")), _next_to)
-    yield Form("relation", "a child is next to an adult", (), lambda s: _next_to(s, "child", "adult"))
+    yield Form(
+        "relation", "a child is next to an adult", (), lambda s: _next_to(s, "child", "adult")
+    )
     yield Form(
         "relation", "a {} is to the left of a {}", (CREATURES, (*CREATURES, "vehicle")), _left_of
     )
@@ -455,9 +451,7 @@ def _clothing() -> Iterable[Form]:
             "clothing", template, (COLOURS,), lambda s, c: any(_shirted(p, c) for p in s.people)
         )
     for template in ("a {} is wearing a mask", "the face of a {} is covered by a mask"):
-        yield Form(
-            "clothing", template, (WHO,), lambda s, w: any(p.masked for p in _people(s, w))
-        )
+        yield Form("clothing", template, (WHO,), lambda s, w: any(p.masked for p in _people(s, w)))
     for on, words in (("bicycle", "riding a bicycle"), ("ladder", "on a ladder"),
                       ("horse", "riding a horse")):  # fmt: skip
         yield Form(

@@ -148,7 +148,8 @@ def _describe_person(p: Person) -> Iterator[str]:
     article = "an" if p.age == "adult" else "a"
     dress = f"dressed as a {p.occupation}" if p.occupation else f"in a {p.shirt} shirt"
     yield f"{article} {p.age} {dress}"
-    hair = "" if p.headwear == "headscarf" else f" and {'long ' if p.long_hair else ''}{p.hair} hair"
+    length = "long " if p.long_hair else ""
+    hair = "" if p.headwear == "headscarf" else f" and {length}{p.hair} hair"
     yield f"with {p.skin} skin{hair}"
     if p.headwear:
         yield f"wearing a {p.headwear}"

@@ -27,7 +27,6 @@ from torch.nn import functional
 from safejudge.sketch import dense, tasks, vlm
 from safejudge.sketch.draw import draw
 from safejudge.sketch.sample import even_scene
-from safejudge.types import JSON
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,11 +34,14 @@ if TYPE_CHECKING:
 
     from safejudge.sketch.draw import Drawing
     from safejudge.sketch.world import Scene
+    from safejudge.types import JSON
 
 TEXT_WEIGHT = 0.5
 """Weight of a token of prose (reasoning, JSON, descriptions) against that of an answer."""
 
 
+ONE_WORD = ("Yes", "No", tasks.UNCLEAR)
+"""Answers that end a suffix at their first token."""
 PATCH_WEIGHT = 5.0
 """Weight of the vision tower's patch labels while the whole model learns."""
 
@@ -207,7 +209,8 @@ class Packer:
     def prefix(self, row: tasks.Row) -> list[int]:
         """Tokens before the question, as template and processor render them."""
         at = self.ids
-        image = [at[vlm.AROUND], at[vlm.GLOBAL], *[at[vlm.IMAGE]] * vlm.IMAGE_TOKENS, at[vlm.AROUND]]
+        image = [at[vlm.AROUND], at[vlm.GLOBAL]]
+        image += [*[at[vlm.IMAGE]] * vlm.IMAGE_TOKENS, at[vlm.AROUND]]
         return [at[vlm.USER], *self.encode(row.instruction), *image * len(row.pictures)]
 
     def suffix(self, turns: tuple[tasks.Turn, ...]) -> tuple[list[int], list[int], list[bool]]:
@@ -222,9 +225,9 @@ class Packer:
             ids += asked + answer
             targets += [-100] * (len(asked) - 1) + answer + [-100]
             prose += [len(answer) > 4] * (len(asked) + len(answer))
-        while targets[-1] == -100 or (len(turns) == 1 and len(answer) == 2 and len(ids) > len(asked)):
-            ids.pop(), targets.pop(), prose.pop()
-        return ids, targets, prose
+        # nothing is learned after the last answer, nor after the one word of a yes/no answer
+        kept = len(ids) - (2 if turns[0].answer in ONE_WORD else 1)
+        return ids[:kept], targets[:kept], prose[:kept]
 
     def columns(self, row: tasks.Row) -> list[list[int]]:
         """Tokens, segments, positions, targets and prose marks of one row."""
@@ -375,8 +378,11 @@ def _rates(counts: dict[tuple[str, bool], list[int]]) -> JSON:
     """Right / asked, over all families but the vague one, and per family."""
 
     def rate(label: bool, family: str | None = None) -> float:
-        kept = [c for (f, l), c in counts.items()
-                if l is label and (f == family if family else f != "vague")]  # fmt: skip
+        kept = [
+            tally
+            for (of, asked), tally in counts.items()
+            if asked is label and (of == family if family else of != "vague")
+        ]
         return round(sum(r for r, _ in kept) / max(1, sum(n for _, n in kept)), 3)
 
     families = sorted({family for family, _ in counts})

@@ -45,7 +45,7 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Learn a byte-level BPE vocabulary; digits stay single, so `10` is a sequence of two tokens."""
+    """Learn a byte-level BPE vocabulary; digits stay single: `10` is a sequence of two tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -19,10 +19,7 @@ from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
 if TYPE_CHECKING:
     from safejudge.engines.base import Engine
 
-RED, BLUE = (
-    Picture.of(draw(even_scene(random.Random(seed))).pixels)  # noqa: S311 - a test needs no secrets
-    for seed in (1, 2)
-)
+RED, BLUE = (Picture.of(draw(even_scene(random.Random(seed))).pixels) for seed in (1, 2))
 """Drawn scenes, because one of the engines looks at nothing else."""
 WIDE = picture(3, 48, 96)
 WORDS = ("very bad", "bad", "good", "very good")

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 import tiny_models
 import torch
-from conftest import FAMILIES, picture
+from conftest import BATCH, FAMILIES, picture
 from pydantic import BaseModel
 from test_engines import BLUE, MIXED, RED, WIDE, WORDS, ask, close_to, forced, free
 
@@ -140,6 +140,15 @@ def test_each_picture_is_encoded_once(open_tiny: Callable[[str], HFEngine]) -> N
     with patch.object(engine._model, "get_image_features", side_effect=whole) as encode:
         engine.answer_probs(probes)
     assert encode.call_count == len(images)
+
+
+def test_batches_keep_equal_pictures_together(shared: Callable[[str], HFEngine]) -> None:
+    probes = [ask((image,), f"statement {i}") for i in range(BATCH) for image in (RED, BLUE)]
+    for given in (probes, probes[::-1], probes + probes[:3]):
+        batches = list(shared("llava")._batches(given, lambda probe: probe.labels))
+        assert [len(batch) for batch in batches] == [BATCH, BATCH]
+        assert all(len({probe.images for probe in batch}) == 1 for batch in batches)
+        assert all(batch == sorted(batch, key=repr) for batch in batches)
 
 
 def test_without_pictures_no_image_token_is_left(tiny: HFEngine) -> None:
@@ -288,6 +297,21 @@ def test_closing_twice_is_fine_and_final(open_tiny: Callable[[str], HFEngine]) -
     engine.close()
     with pytest.raises(EngineCallError, match="closed"):
         engine.answer_probs([ask(())])
+
+
+def test_control_tokens_are_no_text_of_a_string(open_tiny: Callable[[str], HFEngine]) -> None:
+    """However much the model would like one: inside a string it would end or vanish."""
+    engine = open_tiny("qwen2_5_vl")
+    special = list(engine._chat.tokenizer.added_tokens_decoder)
+
+    def prefer(*given: Any) -> torch.Tensor:
+        logits: torch.Tensor = given[-1].clone()
+        logits[..., special] = 1e4
+        return logits
+
+    engine._model.lm_head.register_forward_hook(prefer)
+    (reply,) = engine.reason([forced(prompts.ReasonedAnswer, "Well?", 300)])
+    prompts.ReasonedAnswer.model_validate_json(reply)
 
 
 def test_an_open_ended_schema_is_refused(shared: Callable[[str], HFEngine]) -> None:
