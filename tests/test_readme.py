@@ -2,7 +2,8 @@
 
 A block that cannot be run here says why on the line before its fence: `<!-- not run: reason -->`.
 Everything else in ```python is run beside `demo/`, the folder of scenes that `make demo` draws;
-of ```console (lines after `$ `) and ```sh only the command line is checked; ```yaml is a constitution.
+of ```console (lines after `$ `) and ```sh only the command line is checked; ```yaml has to load
+as a constitution.
 """
 
 import re

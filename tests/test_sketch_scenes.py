@@ -17,7 +17,8 @@ from safejudge.sketch.draw import draw
 from safejudge.sketch.foreign import foreign_picture
 from safejudge.sketch.judge import SketchEngine
 from safejudge.sketch.sample import even_scene, skewed_scene
-from safejudge.sketch.scenes import mixed_scenes, truth_of, write_scenes
+from safejudge.sketch.scenes import NEAR_MISSES, mixed_scenes, truth_of, write_scenes
+from safejudge.sketch.statements import grammar
 from safejudge.sketch.world import Person, Placed, Scene
 from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
 
@@ -27,11 +28,19 @@ SKETCH = load_constitution("sketch")
 def test_truth_follows_the_rules():
     armed = Scene("room", night=False, placed=(Placed(0, 1, Person(age="child", holding="knife")),))
     assert truth_of(armed, SKETCH).violations == ("armed-child",)
-    calm = Scene("room", night=False, placed=(Placed(0, 1, Person(age="child", holding="ball")),))
-    truth = truth_of(calm, SKETCH)
+    guarded = (Placed(0, 1, Person(age="child")), Placed(1, 1, Person(holding="knife")))
+    truth = truth_of(Scene("room", night=False, placed=guarded), SKETCH)
     assert truth.violations == ()
     assert "armed-child" in truth.borderline
     assert truth.kind == "borderline"
+    calm = Scene("room", night=False, placed=(Placed(0, 1, Person(age="child", holding="ball")),))
+    assert truth_of(calm, SKETCH).kind == "plain"
+
+
+def test_every_rule_has_its_near_misses_in_words_of_the_grammar():
+    assert set(NEAR_MISSES) == {rule.id for rule in SKETCH.rules}
+    texts = {text for lines in NEAR_MISSES.values() for line in lines for text in line}
+    assert texts <= set(grammar())
 
 
 def test_mixed_scenes_cover_every_rule_and_kind():

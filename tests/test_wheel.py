@@ -111,6 +111,7 @@ def test_the_installed_command_judges_with_the_model_of_the_wheel(installed, com
     drawn = run(command, "sketch", "scenes", "--out", "scenes", "--count", "1", cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     judge = [command, "judge", "scenes", "--constitution", "sketch", "--engine", "hf:sketch"]
+    judge += ["--no-cascade"]  # reasoning takes longest, and nothing else of the wheel
     done = run(*judge, cwd=tmp_path)
     (judgment,) = map(json.loads, done.stdout.splitlines())
     codes = {"safe": 0, "unsafe": 1, "undecided": 4}

@@ -49,9 +49,14 @@ GEMMA = (
 )
 
 
-def build_tokenizer(special: list[str], *, eos: str, template: str, **named: str) -> Any:
-    """Train a byte-level BPE on a few sentences; digits and bytes stay single tokens."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def build_tokenizer(
+    special: list[str], *, eos: str, template: str, bos: str | None = None, **named: str
+) -> Any:
+    """Train a byte-level BPE on a few sentences; digits and bytes stay single tokens.
+
+    With `bos` the tokenizer puts that token first, as those of LLaVA and Gemma do.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
@@ -69,8 +74,16 @@ def build_tokenizer(special: list[str], *, eos: str, template: str, **named: str
         show_progress=False,
     )
     bpe.train_from_iterator(CORPUS * 4, trainer)
+    if bos is not None:
+        bpe.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, bpe.token_to_id(bos))]
+        )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, pad_token="<pad>", eos_token=eos, extra_special_tokens=named or None
+        tokenizer_object=bpe,
+        pad_token="<pad>",
+        bos_token=bos,
+        eos_token=eos,
+        extra_special_tokens=named or None,
     )
     tokenizer.chat_template = template
     return tokenizer
@@ -143,7 +156,7 @@ def build_llava() -> tuple[Any, Any]:
     """LLaVA 1.5: CLIP vision, roles in plain words."""
     import transformers as t
 
-    tokenizer = build_tokenizer(["</s>", "<image>"], eos="</s>", template=LLAVA)
+    tokenizer = build_tokenizer(["<s>", "</s>", "<image>"], bos="<s>", eos="</s>", template=LLAVA)
     config = t.LlavaConfig(
         text_config={"model_type": "llama", **text_config(tokenizer)},
         vision_config={"model_type": "clip_vision_model", **VISION},
@@ -248,11 +261,11 @@ def build_gemma3() -> tuple[Any, Any]:
     }
     tokenizer = build_tokenizer(
         ["<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>", *named.values()],
+        bos="<bos>",
         eos="<end_of_turn>",
         template=GEMMA,
         **named,
     )
-    tokenizer.bos_token = "<bos>"  # noqa: S105 - not a password
     for name, token in named.items():
         setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
     config = t.Gemma3Config(
