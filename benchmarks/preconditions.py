@@ -66,7 +66,7 @@ def average(counts: Counts, *, want: bool) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=500)
-    parser.add_argument("--models", nargs="+", default=["vlm", "vlm-even"])
+    parser.add_argument("--models", nargs="+", default=["vlm"])
     args = parser.parse_args()
     parts, numbers = [], {}
     for skewed in (False, True):

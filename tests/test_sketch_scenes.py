@@ -182,7 +182,7 @@ def test_labels_of_rows_are_the_truth():
         facts = tasks.Facts(scene)
         for _ in range(10):
             statement, label = facts.ask(world)
-            if statement.form.family != "vague":
+            if statement.holds(scene) in {0.0, 1.0}:  # the rest may be labelled either way
                 assert statement.holds(scene) == label
 
 

@@ -94,8 +94,10 @@ class Domain:
 def load_domain() -> Domain:
     """Read the shipped numbers."""
     with np.load(FILE) as raw:
-        arrays = [raw[key].astype(np.float64) for key in ("palette", "means", "precisions")]
-        return Domain(*arrays, limit=float(raw["limit"]))
+        palette, means, precisions = (
+            raw[key].astype(np.float64) for key in ("palette", "means", "precisions")
+        )
+        return Domain(palette, means, precisions, float(raw["limit"]))
 
 
 def fit(count: int = 16_000, seed: str = "domain") -> Domain:

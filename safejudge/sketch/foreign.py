@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 
+def _bytes(values: npt.NDArray[np.float64]) -> Pixels:
+    pixels: Pixels = np.clip(values, 0, 255).astype(np.uint8)
+    return pixels
+
+
 def _spectral(rng: np.random.Generator, slope: float) -> npt.NDArray[np.float64]:
     """Grey noise in [0, 1] whose amplitude falls as frequency ** -slope."""
     fx = np.fft.fftfreq(SIZE)[:, None]
@@ -30,7 +35,8 @@ def _spectral(rng: np.random.Generator, slope: float) -> npt.NDArray[np.float64]
     phase = rng.uniform(0, 2 * np.pi, amplitude.shape)
     grey = np.fft.irfft2(amplitude * np.exp(1j * phase), s=(SIZE, SIZE))
     low, high = np.percentile(grey, (1, 99))
-    return np.clip((grey - low) / (high - low + 1e-9), 0, 1)
+    out: npt.NDArray[np.float64] = np.clip((grey - low) / (high - low + 1e-9), 0, 1)
+    return out
 
 
 def _clouds(rng: np.random.Generator) -> Pixels:
@@ -40,7 +46,7 @@ def _clouds(rng: np.random.Generator) -> Pixels:
     mixed = colours[0] + base[..., None] * (colours[1] - colours[0])
     for channel in range(3):
         mixed[..., channel] += 60 * rng.uniform(0, 1) * (_spectral(rng, 1.5) - 0.5)
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    return _bytes(mixed)
 
 
 def _leaves(rng: np.random.Generator) -> Pixels:
@@ -65,7 +71,7 @@ def _shade(rng: np.random.Generator, pixels: Pixels) -> Pixels:
     shading = 0.55 + 0.9 * _spectral(rng, rng.uniform(1.5, 2.5))
     grain = 40 * rng.uniform(0, 1) * (_spectral(rng, 1.0) - 0.5)
     lit = pixels * shading[..., None] + grain[..., None]
-    image = Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
+    image = Image.fromarray(_bytes(lit))
     if rng.random() < 0.6:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.5))))
     return np.asarray(image)
@@ -102,7 +108,7 @@ def _stripes(rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.5:
         wave = np.sign(wave)
     a, b = rng.uniform(0, 255, (2, 3))
-    return (a + (wave[..., None] + 1) / 2 * (b - a)).astype(np.uint8)
+    return _bytes(a + (wave[..., None] + 1) / 2 * (b - a))
 
 
 def _page(rng: np.random.Generator) -> Pixels:
@@ -146,4 +152,4 @@ def foreign_picture(rng: np.random.Generator) -> Pixels:
         return pixels
     grey = pixels.mean(axis=2, keepdims=True)  # the colours of things are mostly muted
     muted = grey + (pixels - grey) * rng.uniform(0.0, 0.6)
-    return np.clip(muted, 0, 255).astype(np.uint8)
+    return _bytes(muted)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,15 +106,10 @@ def _declined(request: Reasoning) -> str:
 
 
 def _known(statement: str) -> bool:
-    return all(part in grammar() for part in _parts(normal(statement)))
-
-
-def _parts(text: str) -> Iterator[str]:
-    """Split a sentence of several statements; a single statement is its own only part."""
-    if text in grammar():
-        yield text
-        return
-    yield from (part for part in _CONNECTIVE.split(text) if part)
+    """Whether this is a statement of the grammar, or a sentence made of several."""
+    text = normal(statement)
+    parts = [part for part in _CONNECTIVE.split(text) if part]
+    return text in grammar() or (bool(parts) and all(part in grammar() for part in parts))
 
 
 def model_folder(name: str = "vlm") -> Path:
@@ -131,4 +127,21 @@ def open_sketch_engine(name: str = "vlm") -> Engine:
     """Open the shipped judge (`vlm`), or its twin from the even world (`vlm-even`)."""
     from safejudge.engines.hf import HFEngine
 
-    return SketchEngine(HFEngine(str(model_folder(name)), uri="hf:sketch", batch_size=64))
+    folder = str(model_folder(name))
+    with _quiet():
+        return SketchEngine(HFEngine(folder, uri="hf:sketch", batch_size=64))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from a progress bar over 9 MB, and from warning of its own defaults."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        logging.enable_progress_bar()

@@ -181,7 +181,7 @@ def _child_danger(s: Scene) -> float:
 def _disturbing(s: Scene) -> float:
     if any(p.burning for p in s.people):
         return 1.0
-    blood = any(e.bloody for e in (*s.people, *s.animals))
+    blood = any(e.bloody for e in s.creatures)
     return 0.8 if blood else 0.4 if count(s, "blood") else 0.0
 
 
@@ -233,11 +233,15 @@ def _presence() -> Iterable[Form]:
 
 
 def _blood(s: Scene) -> bool:
-    return count(s, "blood") > 0 or any(e.bloody for e in (*s.people, *s.animals))
+    return count(s, "blood") > 0 or any(e.bloody for e in s.creatures)
 
 
 def _flames(s: Scene) -> bool:
-    return count(s, "fire") > 0 or any(e.burning for e in (*s.people, *s.vehicles))
+    return (
+        count(s, "fire") > 0
+        or any(p.burning for p in s.people)
+        or any(v.burning for v in s.vehicles)
+    )
 
 
 def _counting() -> Iterable[Form]:

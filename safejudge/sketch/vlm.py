@@ -74,13 +74,19 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
 
 
+def special_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    """The ids of the special tokens."""
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    return {token: vocabulary[token] for token in SPECIAL}
+
+
 def build_model(tokenizer: PreTrainedTokenizerFast) -> Idefics3ForConditionalGeneration:
     """Make the model with random weights (torch's global seed)."""
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration
     from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
     from transformers.models.llama.configuration_llama import LlamaConfig
 
-    ids = dict(zip(SPECIAL, tokenizer.convert_tokens_to_ids(list(SPECIAL)), strict=True))
+    ids = special_ids(tokenizer)
     text = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=256,
@@ -109,8 +115,6 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Idefics3ForConditionalGen
         scale_factor=2,
         image_token_id=ids[IMAGE],
         pad_token_id=ids[PAD],
-        bos_token_id=ids[USER],
-        eos_token_id=ids[END],
         tie_word_embeddings=True,
     )
     return Idefics3ForConditionalGeneration(config)
@@ -142,7 +146,5 @@ def save(
     model: Idefics3ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
     """Write the model folder in bfloat16."""
-    import torch
-
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)

@@ -148,6 +148,11 @@ class Scene:
         return tuple(e for e in self.entities if isinstance(e, Vehicle))
 
     @property
+    def creatures(self) -> tuple[Person | Animal, ...]:
+        """People and animals from left to right."""
+        return tuple(e for e in self.entities if isinstance(e, Person | Animal))
+
+    @property
     def things(self) -> tuple[Thing, ...]:
         """Objects on the ground from left to right."""
         return tuple(e for e in self.entities if isinstance(e, Thing))

@@ -1,0 +1,155 @@
+"""One training run: optimisers, schedule, checkpoints, log, clock."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface
+
+from safejudge.sketch import dense, tasks, vlm
+from safejudge.sketch.pack import plain_attention
+from safejudge.sketch.statements import grammar
+
+if TYPE_CHECKING:
+    from safejudge.types import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizers:
+    """Muon for the matrices of the layers, AdamW for embeddings, norms and biases."""
+
+    parts: tuple[torch.optim.Optimizer, ...]
+    base: tuple[float, ...]
+    """Peak learning rate of each parameter group, in order."""
+
+    @staticmethod
+    def of(groups: Iterable[tuple[nn.Module, float]], lr: float) -> Optimizers:
+        """Build for modules, each with a factor on the learning rate."""
+        muon: list[JSON] = []
+        adam: list[JSON] = []
+        for module, factor in groups:
+            matrices: list[nn.Parameter] = []
+            rest: list[nn.Parameter] = []
+            for name, parameter in module.named_parameters():
+                hidden = parameter.ndim == 2 and "embed" not in name and "head" not in name
+                (matrices if hidden else rest).append(parameter)
+            muon.append({"params": matrices, "lr": lr * factor})
+            adam.append({"params": rest, "lr": lr * factor * 0.6})
+        parts = (
+            torch.optim.Muon(muon, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+        )
+        base = tuple(group["lr"] for part in parts for group in part.param_groups)
+        return Optimizers(parts, base)
+
+    def step(self, scale: float) -> None:
+        """Update with all learning rates scaled, then clear the gradients."""
+        groups = [group for part in self.parts for group in part.param_groups]
+        for group, peak in zip(groups, self.base, strict=True):
+            group["lr"] = peak * scale
+        for part in self.parts:
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+
+def schedule(step: int, steps: int, warmup: int) -> float:
+    """Scale of the learning rate: linear warm-up, plateau, linear decay over the last 40 %."""
+    decay = min(1.0, (steps - step) / (0.4 * steps))
+    return min(1.0, (step + 1) / warmup) * max(0.0, decay)
+
+
+class Run:
+    """One training run in a folder: `log.jsonl`, `checkpoint.pt`, and the model when it is done."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.folder: Path = args.out
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(args.seed)
+        self.tokenizer = vlm.train_tokenizer(corpus())
+        self.model = vlm.build_model(self.tokenizer)
+        # on a CPU the plain kernels are faster than the fused one: twice for 144 patches
+        AttentionInterface.register("plain", plain_attention)
+        self.model.set_attn_implementation({"vision_config": "plain", "text_config": "plain"})
+        self.head = nn.Linear(192, len(dense.ATTRIBUTES))
+        """Reads the patch labels; not part of the model that is shipped."""
+        nn.init.constant_(self.head.bias, -3.0)
+        self.modules: dict[str, nn.Module] = {"model": self.model, "head": self.head}
+        if args.init:
+            before = torch.load(args.init / "checkpoint.pt", weights_only=True)
+            for name, module in self.modules.items():
+                module.load_state_dict(before[name])
+        self.optimizers: Optimizers
+        self.first = 0
+        self.seconds = 0.0
+        self.sums: JSON = {}
+
+    def start(self, optimizers: Optimizers) -> None:
+        """Take the optimizers, and continue from the checkpoint if there is one."""
+        self.optimizers = optimizers
+        path = self.folder / "checkpoint.pt"
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            self.first, self.seconds = state["step"], state["seconds"]
+            for name, module in self.modules.items():
+                module.load_state_dict(state[name])
+            for part, saved in zip(self.optimizers.parts, state["optimizers"], strict=True):
+                part.load_state_dict(saved)
+
+    def save(self, step: int) -> None:
+        """Write the checkpoint; a kill while writing leaves the old one."""
+        state: dict[str, Any] = {name: m.state_dict() for name, m in self.modules.items()}
+        state |= {"step": step, "seconds": self.seconds}
+        state["optimizers"] = [part.state_dict() for part in self.optimizers.parts]
+        torch.save(state, self.folder / "checkpoint.tmp")
+        (self.folder / "checkpoint.tmp").replace(self.folder / "checkpoint.pt")
+
+    def steps(self) -> Iterator[int]:
+        """Count steps, keep time, save every hundred steps and at the end."""
+        for step in range(self.first, self.args.steps):
+            begun = time.monotonic()
+            yield step
+            self.seconds += time.monotonic() - begun
+            if (step + 1) % 100 == 0 or step + 1 == self.args.steps:
+                self.save(step + 1)
+
+    def update(self, step: int, sums: JSON, parameters: list[nn.Parameter]) -> None:
+        """Clip, step, and remember the losses until the next line of the log."""
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.optimizers.step(schedule(step, self.args.steps, self.args.warmup))
+        for name, value in sums.items():
+            self.sums.setdefault(name, []).append(value)
+
+    def due(self, step: int) -> bool:
+        """Whether this step is evaluated."""
+        return bool((step + 1) % self.args.every == 0 or step + 1 == self.args.steps)
+
+    def log(self, step: int, scores: JSON) -> None:
+        """Append a line to the log."""
+        means = {name: round(sum(v) / len(v), 4) for name, v in self.sums.items()}
+        self.sums.clear()
+        line = {"step": step + 1, "minutes": round(self.seconds / 60, 2), **means, **scores}
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)  # noqa: T201
+
+
+def corpus() -> Iterator[str]:
+    """Texts from which the vocabulary is learned."""
+    world = tasks.World("corpus", skewed=False)
+    for _ in range(60):
+        for row in tasks.step_rows(world)[-12:]:
+            yield row.instruction
+            for turn in (turn for turns in row.suffixes for turn in turns):
+                yield turn.question
+                yield turn.answer
+    yield from grammar()
+    yield from ("Yes", "No", tasks.UNCLEAR) * 20
