@@ -19,10 +19,11 @@ from safejudge.types import Failure
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+")
+    parser.add_argument("--models", nargs="+", default=["vlm"])
     args = parser.parse_args()
     paths = find_images(args.folders)
     rows, numbers = [], {}
-    for model in ("vlm", "vlm-even"):
+    for model in args.models:
         for policy in ("default", "clue", "clue-tree"):
             engine = open_sketch_engine(model)
             results = Judge.load("sketch", engine, policy, cache=None)(paths)

@@ -10,7 +10,7 @@ import torch
 from safejudge.engines.hf import HFEngine
 from safejudge.probe import full_probe, prior_probe
 from safejudge.prompts import ASK, statement_question
-from safejudge.sketch import tasks, train, vlm
+from safejudge.sketch import pack, run, tasks, train, vlm
 from safejudge.sketch.draw import draw
 from safejudge.sketch.sample import even_scene
 from safejudge.types import Picture, Precondition
@@ -20,13 +20,15 @@ STATEMENTS = ("a dog is visible", "at least three people are visible")
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return vlm.train_tokenizer(train.corpus())
+    return vlm.train_tokenizer(run.corpus())
 
 
 @pytest.fixture(scope="module")
 def model(tokenizer):
     torch.manual_seed(0)
-    return vlm.build_model(tokenizer).eval()
+    built = vlm.build_model(tokenizer).eval()
+    pack.use_plain_attention(built)
+    return built
 
 
 @pytest.mark.parametrize("with_picture", [True, False])
@@ -36,10 +38,10 @@ def test_packed_rows_give_the_numbers_that_the_engine_reads(
     pixels = draw(even_scene(random.Random(4))).pixels
     turns = tuple((tasks.Turn(statement_question(text), "Yes"),) for text in STATEMENTS)
     pictures = (pixels,) if with_picture else ()
-    packed = train.Packer(tokenizer).pack([tasks.Row(ASK, pictures, turns)])
+    packed = pack.Packer(tokenizer).pack([tasks.Row(ASK, pictures, turns)])
     with torch.inference_mode():
-        seen = train.vision_features(model, packed.pixels) if with_picture else None
-        logits, targets, _ = train.target_logits(model, packed, seen)
+        seen = pack.vision_features(model, packed.pixels) if with_picture else None
+        logits, targets, _ = pack.target_logits(model, packed, seen)
     assert targets.tolist() == [tokenizer.encode("Yes")[0]] * 2
     model.save_pretrained(tmp_path)
     vlm.build_processor(tokenizer).save_pretrained(tmp_path)
@@ -63,10 +65,10 @@ def test_a_suffix_cannot_see_its_neighbours(tokenizer, model):
 
     def logits(*questions):
         turns = tuple((tasks.Turn(statement_question(q), "Yes"),) for q in questions)
-        packed = train.Packer(tokenizer).pack([tasks.Row(ASK, (pixels,), turns)])
+        packed = pack.Packer(tokenizer).pack([tasks.Row(ASK, (pixels,), turns)])
         with torch.inference_mode():
-            seen = train.vision_features(model, packed.pixels)
-            return train.target_logits(model, packed, seen)[0]
+            seen = pack.vision_features(model, packed.pixels)
+            return pack.target_logits(model, packed, seen)[0]
 
     together = logits("a cat is visible", "it is night")
     alone = logits("it is night")
@@ -74,7 +76,7 @@ def test_a_suffix_cannot_see_its_neighbours(tokenizer, model):
 
 
 def test_prose_is_learned_to_its_end(tokenizer):
-    packer = train.Packer(tokenizer)
+    packer = pack.Packer(tokenizer)
     turns = (tasks.Turn("Statement: it is night", "It is true."), tasks.Turn("Now", '{"a": 1}'))
     ids, targets, _ = packer.suffix(turns)
     learned = [t for t in targets if t != -100]
@@ -83,15 +85,17 @@ def test_prose_is_learned_to_its_end(tokenizer):
 
 
 def test_a_resumed_run_is_the_unbroken_run(tmp_path, monkeypatch):
-    def run(folder, steps):
+    def go(folder, steps):
         argv = ["train", "vision", "--out", str(folder), "--steps", str(steps), "--every", "2"]
         monkeypatch.setattr(sys, "argv", [*argv, "--threads", "1", "--batch", "2"])
         train.main()
         return (folder / "log.jsonl").read_text().splitlines()
 
-    monkeypatch.setattr(train, "schedule", lambda *_: 1.0)
-    unbroken = run(tmp_path / "a", 4)
-    run(tmp_path / "b", 2)
-    resumed = run(tmp_path / "b", 4)
+    monkeypatch.setattr(run, "schedule", lambda *_: 1.0)
+    monkeypatch.setattr(run, "corpus", lambda: iter(["Yes", "No"]))
+    monkeypatch.setattr(train, "vision_scores", lambda *_: {})
+    unbroken = go(tmp_path / "a", 4)
+    go(tmp_path / "b", 2)
+    resumed = go(tmp_path / "b", 4)
     assert json.loads(unbroken[-1])["loss"] == json.loads(resumed[-1])["loss"]
     assert [json.loads(line)["step"] for line in resumed] == [2, 4]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from transformers import AttentionInterface
 
 from safejudge.sketch import dense, tasks, vlm
 
@@ -164,6 +165,12 @@ def attention(segments: torch.Tensor) -> torch.Tensor:
     to_prefix = segments[:, None, :] == 0
     hidden = ~((same | to_prefix) & causal)
     return torch.zeros(hidden.shape, dtype=torch.bfloat16).masked_fill_(hidden, -1e9)[:, None]
+
+
+def use_plain_attention(model: Idefics3ForConditionalGeneration) -> None:
+    """Set the attention of both towers, which on a CPU is up to twice as fast as the fused one."""
+    AttentionInterface.register("plain", plain_attention)
+    model.set_attn_implementation({"vision_config": "plain", "text_config": "plain"})
 
 
 def plain_attention(

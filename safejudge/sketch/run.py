@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import AttentionInterface
 
 from safejudge.sketch import dense, tasks, vlm
-from safejudge.sketch.pack import plain_attention
+from safejudge.sketch.pack import use_plain_attention
 from safejudge.sketch.statements import grammar
 
 if TYPE_CHECKING:
@@ -76,9 +75,7 @@ class Run:
         torch.manual_seed(args.seed)
         self.tokenizer = vlm.train_tokenizer(corpus())
         self.model = vlm.build_model(self.tokenizer)
-        # on a CPU the plain kernels are faster than the fused one: twice for 144 patches
-        AttentionInterface.register("plain", plain_attention)
-        self.model.set_attn_implementation({"vision_config": "plain", "text_config": "plain"})
+        use_plain_attention(self.model)
         self.head = nn.Linear(192, len(dense.ATTRIBUTES))
         """Reads the patch labels; not part of the model that is shipped."""
         nn.init.constant_(self.head.bias, -3.0)

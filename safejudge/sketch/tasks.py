@@ -317,7 +317,7 @@ def reason_row(world: World, count: int) -> Row:
             rating = _WORD[label]
         else:
             statement, label = facts.ask(world)
-            unsure = 0.35 < statement.holds(scene) < 0.65
+            unsure = 0.45 < statement.holds(scene) < 0.55 and world.rng.random() < 0.5
             text, rating = statement.text, "Unsure" if unsure else _WORD[label]
         question = prompts.statement_question(text)
         suffixes.append(_reasoned(question, seen, _conclusion(rating, text), rating))
@@ -445,7 +445,7 @@ def step_rows(world: World) -> list[Row]:
     """The rows of one training step."""
     rows = [yes_no_row(world, 20) for _ in range(18)]
     rows += [no_image_row(world, 24)]
-    rows += [reason_row(world, 2) for _ in range(3)]
+    rows += [reason_row(world, 2) for _ in range(5)]
     rows += [describe_row(world)]
     rows += [rating_row(world, 6), choice_row(world, 6)]
     rows += [two_picture_row(world, 8) if world.rng.random() < 0.5 else compare_row(world, 8)]
