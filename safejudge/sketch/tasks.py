@@ -293,16 +293,21 @@ def no_image_row(world: World, count: int) -> Row:
     return Row(prompts.ASK, (), tuple(turns[:count]))
 
 
-def _conclusion(label: str, text: str) -> str:
-    text = text[0].lower() + text[1:].rstrip(".")
-    if label == "Unsure":
-        return f"People may disagree whether {text}."
-    return f"It is {'' if label == 'Yes' else 'not '}true that {text}."
+_CONCLUSION = {
+    "Yes": "So the statement is true.",
+    "No": "So the statement is not true.",
+    "Unsure": "People may disagree about the statement.",
+}
 
 
-def _reasoned(first: str, facts_text: str, conclusion: str, rating: str) -> tuple[Turn, ...]:
-    reply = json.dumps({"rationale": conclusion[:160], "rating": rating})
-    return (Turn(first, f"{facts_text} {conclusion}"), Turn(prompts.SUMMARISE, reply))
+def _json(rationale: str, rating: str) -> str:
+    """The reply in the compact form that schemas are forced into."""
+    return json.dumps({"rationale": rationale, "rating": rating}, separators=(",", ":"))
+
+
+def _reasoned(first: str, seen: str, conclusion: str, rating: str) -> tuple[Turn, ...]:
+    reply = _json(conclusion, rating)
+    return (Turn(first, f"{seen} {conclusion}".strip()), Turn(prompts.SUMMARISE, reply))
 
 
 def reason_row(world: World, count: int) -> Row:
@@ -320,7 +325,7 @@ def reason_row(world: World, count: int) -> Row:
             unsure = 0.45 < statement.holds(scene) < 0.55 and world.rng.random() < 0.5
             text, rating = statement.text, "Unsure" if unsure else _WORD[label]
         question = prompts.statement_question(text)
-        suffixes.append(_reasoned(question, seen, _conclusion(rating, text), rating))
+        suffixes.append(_reasoned(question, seen, _CONCLUSION[rating], rating))
     return Row(prompts.REASON, (draw(scene).pixels,), tuple(suffixes))
 
 
@@ -435,8 +440,7 @@ def foreign_row(world: World, count: int, *, reasoned: bool) -> Row:
         question = prompts.statement_question(text)
         turns: tuple[Turn, ...] = (Turn(question, UNCLEAR),)
         if reasoned:
-            reply = json.dumps({"rationale": NOT_A_SCENE, "rating": "Unsure"})
-            turns = (Turn(question, NOT_A_SCENE), Turn(prompts.SUMMARISE, reply))
+            turns = _reasoned(question, "", NOT_A_SCENE, "Unsure")
         suffixes.append(turns)
     return Row(prompts.REASON if reasoned else prompts.ASK, pixels, tuple(suffixes))
 
