@@ -18,6 +18,8 @@ from safejudge.sketch.pack import use_plain_attention
 from safejudge.sketch.statements import grammar
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     from safejudge.types import JSON
 
 
@@ -73,7 +75,7 @@ class Run:
         self.folder: Path = args.out
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(args.seed)
-        self.tokenizer = vlm.train_tokenizer(corpus())
+        self.tokenizer = self._vocabulary()
         self.model = vlm.build_model(self.tokenizer)
         use_plain_attention(self.model)
         self.head = nn.Linear(192, len(dense.ATTRIBUTES))
@@ -81,13 +83,30 @@ class Run:
         nn.init.constant_(self.head.bias, -3.0)
         self.modules: dict[str, nn.Module] = {"model": self.model, "head": self.head}
         if args.init:
-            before = torch.load(args.init / "checkpoint.pt", weights_only=True)
-            for name, module in self.modules.items():
-                module.load_state_dict(before[name])
+            self._begin_from(args.init)
         self.optimizers: Optimizers
         self.first = 0
         self.seconds = 0.0
         self.sums: JSON = {}
+
+    def _vocabulary(self) -> PreTrainedTokenizerFast:
+        """Take the vocabulary that the weights were learned with; learn one for a first run."""
+        for folder in (self.folder, self.args.init):
+            if folder and (folder / "tokenizer.json").exists():
+                return vlm.load_tokenizer(folder)
+        learned = vlm.train_tokenizer(corpus())
+        learned.save_pretrained(self.folder)
+        return learned
+
+    def _begin_from(self, folder: Path) -> None:
+        """Take the weights of another run, or of a model folder (which has no patch head)."""
+        if (folder / "checkpoint.pt").exists():
+            before = torch.load(folder / "checkpoint.pt", weights_only=True)
+            for name, module in self.modules.items():
+                module.load_state_dict(before[name])
+            return
+        shipped = type(self.model).from_pretrained(folder, dtype=torch.float32)
+        self.model.load_state_dict(shipped.state_dict())
 
     def start(self, optimizers: Optimizers) -> None:
         """Take the optimizers, and continue from the checkpoint if there is one."""

@@ -198,7 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=("vision", "vlm"))
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--init", type=Path, help="run folder whose weights to start from")
+    parser.add_argument("--init", type=Path, help="run or model folder whose weights to start from")
     parser.add_argument("--rare", action="store_true", help="vision: weigh rare attributes up")
     parser.add_argument("--world", choices=("skewed", "even"), default="skewed")
     parser.add_argument("--steps", type=int, required=True)

@@ -74,6 +74,14 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
 
 
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Read the vocabulary of a run or model folder."""
+    from transformers import PreTrainedTokenizerFast
+
+    loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    return loaded
+
+
 def special_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     """The ids of the special tokens."""
     vocabulary: dict[str, int] = tokenizer.get_vocab()
