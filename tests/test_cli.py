@@ -313,11 +313,13 @@ def test_sketch_scenes_never_writes_among_foreign_files(place, capsys):
 # --- real processes -------------------------------------------------------------------------------
 
 SLOW = """
-import sys, time
+import itertools, os, sys, time
 from safejudge.engines.fake import FakeEngine
 answer = FakeEngine.answer_probs
+calls = itertools.count(1)
 def slowly(self, probes):
-    time.sleep(0.02)
+    # halfway through it hangs, so that a signal always meets a running command
+    time.sleep(600 if next(calls) > int(os.environ["HANG_AFTER"]) else 0.02)
     return answer(self, probes)
 FakeEngine.answer_probs = slowly
 from safejudge.cli import entry
@@ -334,12 +336,12 @@ def many(place):
     return place
 
 
-def started(*arguments):
+def started(*arguments, hang_after=20):
     return subprocess.Popen(
         [sys.executable, "-c", SLOW, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "HANG_AFTER": str(hang_after)},
     )
 
 
@@ -384,7 +386,7 @@ def test_ctrl_c_keeps_what_was_written_and_says_how_to_go_on(many):
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_closed_pipe_ends_quietly(many):
     (many / "many/000.png").rename("many/0-ä.png")  # UTF-8 in a pipe, whatever the locale
-    process = started(*COMMAND)
+    process = started(*COMMAND, hang_after=10_000)
     images = [json.loads(process.stdout.readline())["image"] for _ in range(2)]
     assert images == ["many/0-ä.png", "many/001.png"]
     process.stdout.close()
