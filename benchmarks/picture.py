@@ -16,7 +16,7 @@ from safejudge import Judge
 from safejudge.sketch.scenes import FACTS, write_scenes
 from safejudge.types import Failure
 
-CELL, TEXT, COLUMNS = 192, 40, 6
+CELL, TEXT, COLUMNS = 192, 84, 6
 COLOURS = {"safe": (22, 110, 50), "unsafe": (176, 26, 26), "undecided": (150, 100, 0)}
 
 
@@ -36,11 +36,14 @@ def main() -> None:
             x, y = (number % COLUMNS) * (CELL + 8) + 4, (number // COLUMNS) * (CELL + TEXT + 8) + 4
             scene = Image.open(path).resize((CELL, CELL), Image.Resampling.NEAREST)
             sheet.paste(scene, (x, y))
-            right = list(result.violations) == truth["violations"]
-            mark = "" if right else f"  (truth: {', '.join(truth['violations']) or 'safe'})"
-            pen.text((x, y + CELL + 2), result.label + mark, fill=COLOURS[result.label], font=font)
-            words = ", ".join(result.violations)
-            pen.text((x, y + CELL + 19), words, fill=(60, 60, 60), font=font)
+            truly = set(truth["violations"])
+            words = [r if r in truly else f"{r} (wrongly)" for r in result.violations]
+            words += [f"{r} (missed)" for r in sorted(truly - set(result.violations))]
+            pen.text((x, y + CELL + 2), result.label, fill=COLOURS[result.label], font=font)
+            for line, word in enumerate(words[:4], start=1):
+                right = word in truly
+                tint = (60, 60, 60) if right else (170, 60, 160)
+                pen.text((x, y + CELL + 2 + 16 * line), word, fill=tint, font=font)
     sheet.save(RESULTS / "scenes.png", optimize=True)
 
 
