@@ -313,13 +313,15 @@ def test_sketch_scenes_never_writes_among_foreign_files(place, capsys):
 # --- real processes -------------------------------------------------------------------------------
 
 SLOW = """
-import itertools, os, sys, time
+import itertools, os, signal, sys, time
+# a job started in the background inherits deafness to Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from safejudge.engines.fake import FakeEngine
 answer = FakeEngine.answer_probs
 calls = itertools.count(1)
 def slowly(self, probes):
     # halfway through it hangs, so that a signal always meets a running command
-    time.sleep(600 if next(calls) > int(os.environ["HANG_AFTER"]) else 0.02)
+    time.sleep(120 if next(calls) > int(os.environ["HANG_AFTER"]) else 0.02)
     return answer(self, probes)
 FakeEngine.answer_probs = slowly
 from safejudge.cli import entry
