@@ -20,6 +20,7 @@ from safejudge.errors import EngineSetupError, StatementError
 from safejudge.prompts import ReasonedAnswer
 from safejudge.sketch.domain import load_domain
 from safejudge.sketch.statements import grammar, normal
+from safejudge.sketch.vlm import UNCLEAR
 from safejudge.types import AnswerProbs
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from safejudge.types import EngineCard, Picture, Probe, Reasoning
 
 MODELS = Path(__file__).parent / "models"
-UNCLEAR = "Unclear"
 NOT_DRAWN = "not a drawn scene, and this judge knows nothing else"
 _CONNECTIVE = re.compile(r",? (?:and|or)(?: either)? |, unless |^either ")
 """What joins statements to the longer sentences that the judge was taught."""
@@ -62,9 +62,13 @@ class SketchEngine:
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read label probabilities; a picture that is no drawn scene gets a `problem` instead."""
+        drawn = [probe for probe in probes if not self._problem(probe.images)]
+        read = iter(self._engine.answer_probs(drawn))
         return [
-            _refusal(probe, answer, self._problem(probe.images))
-            for probe, answer in zip(probes, self._engine.answer_probs(probes), strict=True)
+            _refused(probe, problem)
+            if (problem := self._problem(probe.images))
+            else _unless_unclear(probe, next(read))
+            for probe in probes
         ]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
@@ -89,12 +93,14 @@ class SketchEngine:
         return f"{NOT_DRAWN} (distance {distance:.1f} > {self._domain.limit:.1f})"
 
 
-def _refusal(probe: Probe, answer: AnswerProbs, problem: str | None) -> AnswerProbs:
-    if problem is None and probe.images and answer.top.strip() == UNCLEAR:
-        problem = f"{NOT_DRAWN} (the model answered {UNCLEAR})"
-    if problem is None:
-        return answer
-    return AnswerProbs((0.0,) * len(probe.labels), top=answer.top, problem=problem)
+def _refused(probe: Probe, problem: str) -> AnswerProbs:
+    return AnswerProbs((0.0,) * len(probe.labels), problem=problem)
+
+
+def _unless_unclear(probe: Probe, answer: AnswerProbs) -> AnswerProbs:
+    if probe.images and answer.top.strip() == UNCLEAR:
+        return _refused(probe, f"{NOT_DRAWN} (the model answered {UNCLEAR})")
+    return answer
 
 
 def _declined(request: Reasoning) -> str:

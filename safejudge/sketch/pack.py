@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from safejudge.sketch.draw import Drawing
     from safejudge.sketch.world import Scene
 
-ONE_WORD = ("Yes", "No", tasks.UNCLEAR)
+ONE_WORD = ("Yes", "No", vlm.UNCLEAR)
 """Answers that end a suffix at their first token."""
 
 

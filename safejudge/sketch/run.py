@@ -168,4 +168,4 @@ def corpus() -> Iterator[str]:
                 yield turn.question
                 yield turn.answer
     yield from grammar()
-    yield from ("Yes", "No", tasks.UNCLEAR) * 20
+    yield from ("Yes", "No", vlm.UNCLEAR) * 20

@@ -15,6 +15,7 @@ from functools import cache
 from safejudge.sketch.world import (
     COLOURS,
     HAIR,
+    HEADWEAR,
     ITEMS,
     OCCUPATIONS,
     SKINS,
@@ -82,7 +83,6 @@ _PLURAL = {"people": "person", "adults": "adult", "children": "child", "animals"
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4}
 _PLACES = {"in a room": "room", "on a street": "street", "in a park": "park",
            "on a beach": "beach"}  # fmt: skip
-_GARMENTS = {"cap": "cap", "helmet": "helmet", "headscarf": "headscarf"}
 OBJECTS = (*ITEMS, "weapon", "fire", "tree", "bed", "box", "ladder", "cage", "leash")
 
 
@@ -139,7 +139,7 @@ def _left_of(scene: Scene, one: str, other: str) -> bool:
 
 
 def _dressed(p: Person, garment: str) -> bool:
-    return p.headwear == _GARMENTS[garment]
+    return p.headwear == garment
 
 
 def _shirted(p: Person, colour: str) -> bool:
@@ -444,10 +444,9 @@ def _relations() -> Iterable[Form]:
 
 
 def _clothing() -> Iterable[Form]:
-    garments = tuple(_GARMENTS)
     for template in ("a {} is wearing a {}", "a {} has a {} on the head"):
         yield Form(
-            "clothing", template, (WHO, garments),
+            "clothing", template, (WHO, HEADWEAR),
             lambda s, w, g: any(_dressed(p, g) for p in _people(s, w)),
         )  # fmt: skip
     for template in ("a person in a {} shirt is visible", "someone wears a {} shirt"):
@@ -459,7 +458,7 @@ def _clothing() -> Iterable[Form]:
     for on, words in (("bicycle", "riding a bicycle"), ("ladder", "on a ladder"),
                       ("horse", "riding a horse")):  # fmt: skip
         yield Form(
-            "clothing", f"a person {words} is wearing a {{}}", (garments,),
+            "clothing", f"a person {words} is wearing a {{}}", (HEADWEAR,),
             lambda s, g, on=on: any(p.on == on and _dressed(p, g) for p in s.people),
         )  # fmt: skip
     yield Form(
@@ -480,7 +479,7 @@ def _workers() -> Iterable[Form]:
         lambda s, o, h: any(_bare_haired(p, h) for p in _people(s, o)),
     )  # fmt: skip
     yield Form(
-        "occupation", "a {} is wearing a {}", (OCCUPATIONS, tuple(_GARMENTS)),
+        "occupation", "a {} is wearing a {}", (OCCUPATIONS, HEADWEAR),
         lambda s, o, g: any(_dressed(p, g) for p in _people(s, o)),
     )  # fmt: skip
     yield Form(

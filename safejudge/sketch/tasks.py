@@ -27,6 +27,7 @@ from safejudge.sketch.draw import Drawing, draw
 from safejudge.sketch.foreign import foreign_picture
 from safejudge.sketch.sample import even_scene, skewed_scene
 from safejudge.sketch.statements import Statement, grammar
+from safejudge.sketch.vlm import UNCLEAR
 from safejudge.sketch.world import Animal, Entity, Person, Scene, Thing, Vehicle
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, leaves
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-UNCLEAR = "Unclear"
-"""The first word of the answer where the picture is no drawn scene."""
 NOT_A_SCENE = "This picture is not a drawn scene, so the statement cannot be checked."
 
 YES_SHARE = {
