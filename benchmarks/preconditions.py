@@ -59,7 +59,11 @@ def measure(model: str, asked: list[tuple[Picture, str, str, bool]]) -> Counts:
 
 def average(counts: Counts, *, want: bool) -> float:
     """Mean over the families that have a truth."""
-    rates = [r / n for (family, label), (r, n) in counts.items() if label is want and n]
+    rates = [
+        right / asked
+        for (family, label), (right, asked) in counts.items()
+        if label is want and asked and family != "vague"
+    ]
     return sum(rates) / len(rates)
 
 
