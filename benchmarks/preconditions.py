@@ -30,12 +30,12 @@ def questions(world: tasks.World, scenes: int) -> list[tuple[Picture, str, str, 
     asked = []
     for number in range(scenes):
         scene = world.scene()
-        facts = tasks.Facts(scene)
+        facts = tasks.Facts(world, scene)
         picture = Picture.of(draw(scene).pixels)
         for offset in range(16):
             want = offset % 2 == 0
             family = families[(number + offset * 7 // 2) % len(families)]
-            statement = facts.pick(world, family, want=want)
+            statement = facts.pick(family, want=want)
             if statement is None or statement.holds(scene) not in {0.0, 1.0}:
                 continue
             asked.append((picture, statement.text, family, want))

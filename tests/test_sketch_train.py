@@ -84,6 +84,19 @@ def test_prose_is_learned_to_its_end(tokenizer):
     assert len(ids) == len(targets)
 
 
+def test_a_conclusion_weighs_as_much_as_an_answer(tokenizer):
+    packer = pack.Packer(tokenizer)
+    turns = (
+        tasks.Turn("Statement: it is night", "The picture shows a dog.", "So it is true."),
+        tasks.Turn("Now", '{"rating":"Yes"}'),
+    )
+    _, targets, prose = packer.suffix(turns)
+    learned = [(t, p) for t, p in zip(targets, prose, strict=True) if t != -100]
+    assert tokenizer.decode([t for t, p in learned if not p]) == " So it is true.<end_of_utterance>"
+    spoken = tokenizer.decode([t for t, _ in learned])
+    assert spoken.startswith("The picture shows a dog. So it is true.<end_of_utterance>")
+
+
 def test_a_resumed_run_is_the_unbroken_run(tmp_path, monkeypatch):
     def go(folder, steps):
         argv = ["train", "vision", "--out", str(folder), "--steps", str(steps), "--every", "2"]

@@ -100,10 +100,14 @@ class Packer:
         for number, turn in enumerate(turns):
             asked = [self.ids[vlm.USER]] if number else []
             asked += [*self.encode(turn.question), self.ids[vlm.END], self.ids[vlm.ASSISTANT]]
-            answer = [*self.encode(turn.answer), self.ids[vlm.END]]
+            told = self.encode(turn.answer)
+            space = " " if turn.answer and turn.conclusion else ""
+            answer = [*told, *self.encode(space + turn.conclusion), self.ids[vlm.END]]
             ids += asked + answer
             targets += [-100] * (len(asked) - 1) + answer + [-100]
-            prose += [len(answer) > 4] * (len(asked) + len(answer))
+            wordy = len(told) > 3
+            prose += [wordy] * (len(asked) - 1 + len(told))
+            prose += [wordy and not turn.conclusion] * (len(answer) - len(told) + 1)
         # nothing is learned after the last answer, nor after the one word of a yes/no answer
         kept = len(ids) - (2 if turns[0].answer in ONE_WORD else 1)
         return ids[:kept], targets[:kept], prose[:kept]

@@ -13,8 +13,8 @@ import itertools
 import json
 import math
 import random
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -51,6 +51,8 @@ class Turn:
 
     question: str
     answer: str
+    conclusion: str = ""
+    """What ends the answer and decides it; learned with the weight of a one-word answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,66 +78,109 @@ class World:
         """Draw the next scene."""
         return skewed_scene(self.rng) if self.skewed else even_scene(self.rng)
 
-    def yes_share(self, family: str) -> float:
-        """How often questions of the family are answered yes."""
-        return YES_SHARE.get(family, 0.5) if self.skewed else 0.5
+    def yes_shares(self) -> npt.NDArray[np.float64]:
+        """How often each of the N statements is answered yes."""
+        of = YES_SHARE if self.skewed else {}
+        return np.array([of.get(family, 0.5) for family in deck().families])
 
 
-def _by_form(statements: Sequence[Statement]) -> dict[str, list[list[Statement]]]:
-    """Group by family, and within a family by form."""
-    forms: dict[tuple[str, str], list[Statement]] = defaultdict(list)
-    for statement in statements:
-        forms[statement.form.family, statement.form.template].append(statement)
-    families: dict[str, list[list[Statement]]] = defaultdict(list)
-    for (family, _), group in forms.items():
-        families[family].append(group)
-    return families
+@dataclass(frozen=True, slots=True)
+class Deck:
+    """All N statements of the grammar, as arrays."""
+
+    statements: tuple[Statement, ...]
+    families: npt.NDArray[np.str_]
+    """N."""
+    weights: npt.NDArray[np.float64]
+    """N: how often each is asked, sum 1. A family counts by the square root of its size, its
+    forms alike, and the statements of a form alike."""
 
 
 @cache
-def family_weights() -> dict[str, float]:
-    """How often each family is asked: by the square root of its number of statements."""
-    sizes: dict[str, int] = defaultdict(int)
-    for statement in grammar().values():
-        sizes[statement.form.family] += 1
-    return {family: math.sqrt(size) for family, size in sizes.items()}
+def deck() -> Deck:
+    """The grammar as arrays."""
+    statements = tuple(grammar().values())
+    family = Counter(s.form.family for s in statements)
+    form = Counter((s.form.family, s.form.template) for s in statements)
+    forms = Counter(of for of, _ in form)
+    weights = np.array([
+        math.sqrt(family[s.form.family])
+        / (forms[s.form.family] * form[s.form.family, s.form.template])
+        for s in statements
+    ])  # fmt: skip
+    return Deck(statements, np.array([s.form.family for s in statements]), weights / weights.sum())
+
+
+NEAR = 5.0
+"""How many times likelier a false statement is asked if every word in it fits something seen."""
+RAREST = 0.01
+"""Statements true (or false) of fewer scenes than this are not made up for in full."""
+
+
+@cache
+def exposure(*, skewed: bool) -> npt.NDArray[np.float64]:
+    """2 x N: a statement's mean weight as a false one and as a true one, over a world's scenes.
+
+    Dividing by it makes the yes share of *every statement* what `YES_SHARE` says, however rare the
+    facts behind it are.
+    """
+    world = World("exposure", skewed=skewed)
+    weights = [Facts(world, world.scene()).weights for _ in range(600)]
+    mean: npt.NDArray[np.float64] = np.mean(weights, axis=0)
+    return mean.clip(min=RAREST)
 
 
 class Facts:
-    """All statements of the grammar sorted by their truth in one scene."""
+    """All statements of the grammar and their truth in one scene.
 
-    def __init__(self, scene: Scene) -> None:
+    A vague one is labelled by chance, as one annotator among those who disagree would.
+    """
+
+    def __init__(self, world: World, scene: Scene) -> None:
         self.scene = scene
-        truth = {statement: statement.holds(scene) for statement in grammar().values()}
-        vocabulary = set(itertools.chain.from_iterable(
-            s.words for s, p in truth.items() if p == 1.0
+        self._world = world
+        truth = np.array([statement.holds(scene) for statement in deck().statements])
+        self.labels = world.noise.random(len(truth)) < truth
+        """N: whether the statement is called true."""
+        words = frozenset(itertools.chain.from_iterable(
+            s.words for s, p in zip(deck().statements, truth, strict=True) if p == 1.0
         ))  # fmt: skip
-        wrong = [s for s, p in truth.items() if p < 1.0]
-        self.true = _by_form([s for s, p in truth.items() if p > 0.0])
-        self.false = _by_form(wrong)
-        self.near = _by_form([s for s in wrong if all(w in vocabulary for w in s.words)])
-        """False although every word in it fits something in the scene."""
+        fits = np.array([words.issuperset(s.words) for s in deck().statements])
+        self.near = fits & ~self.labels
+        """N: false although every word in it fits something in the scene."""
+        self.weights = np.stack([np.where(self.near, NEAR, 1.0) * ~self.labels, self.labels])
+        """2 x N: relative weight as a false and as a true statement."""
+        self._sums: dict[float | None, npt.NDArray[np.float64]] = {}
 
-    def pick(self, world: World, family: str, *, want: bool) -> Statement | None:
-        """Draw a statement of the family that holds (or does not), or None if there is none."""
-        rng = world.rng
-        near = self.near if self.near.get(family) and rng.random() < 0.6 else self.false
-        groups = (self.true if want else near).get(family)
-        return rng.choice(rng.choice(groups)) if groups else None
+    def _cumulative(self, share: float | None) -> npt.NDArray[np.float64]:
+        """Running sums of the weights of all N statements, where `share` are answered yes."""
+        if share not in self._sums:
+            yes = self._world.yes_shares() if share is None else share
+            false, true = self.weights / exposure(skewed=self._world.skewed)
+            relative = false * (1.0 - yes) + true * yes
+            self._sums[share] = np.cumsum(relative * deck().weights)
+        return self._sums[share]
 
-    def ask(self, world: World, *, share: float | None = None) -> tuple[Statement, bool]:
-        """Draw a statement and its label; a vague one is labelled as an annotator would."""
-        weights = family_weights()
-        while True:
-            family = world.rng.choices(tuple(weights), tuple(weights.values()))[0]
-            yes = world.yes_share(family) if share is None else share
-            want = world.rng.random() < yes
-            statement = self.pick(world, family, want=want)
-            if statement is None:
-                continue
-            p = statement.holds(self.scene)
-            if p in (0.0, 1.0) or (world.rng.random() < p) == want:
-                return statement, want
+    def ask(self, *, share: float | None = None) -> tuple[Statement, bool]:
+        """Draw a statement and its label; `share` are true (the world's own share if None)."""
+        sums = self._cumulative(share)
+        place = int(np.searchsorted(sums, self._world.rng.random() * sums[-1], side="right"))
+        return deck().statements[place], bool(self.labels[place])
+
+    def pick(self, family: str, *, want: bool) -> Statement | None:
+        """Draw a statement of the family that holds (or does not), or None if there is none.
+
+        Six in ten false ones are near, where there are such; all forms are equally likely.
+        """
+        rng = self._world.rng
+        fitting = (deck().families == family) & (self.labels == want)
+        if not want and rng.random() < 0.6 and (fitting & self.near).any():
+            fitting &= self.near
+        groups: dict[str, list[Statement]] = defaultdict(list)
+        for place in np.flatnonzero(fitting):
+            statement = deck().statements[place]
+            groups[statement.form.template].append(statement)
+        return rng.choice(rng.choice(list(groups.values()))) if groups else None
 
 
 # --- descriptions -------------------------------------------------------------------------------
@@ -240,7 +285,7 @@ def compose(world: World, facts: Facts) -> tuple[str, bool]:
     want = rng.random() < 0.5
     while True:
         shape, arity, combine = rng.choice(_SHAPES)
-        parts = [facts.ask(world, share=rng.choice((0.2, 0.5, 0.8))) for _ in range(arity)]
+        parts = [facts.ask(share=rng.choice((0.2, 0.5, 0.8))) for _ in range(arity)]
         texts = {statement.text for statement, _ in parts}
         if len(texts) < arity or _is_reserved(texts):
             continue
@@ -262,17 +307,21 @@ _WORD = {True: "Yes", False: "No"}
 def _question(world: World, facts: Facts) -> tuple[str, bool]:
     if world.rng.random() < 0.15:
         return compose(world, facts)
-    statement, label = facts.ask(world)
+    statement, label = facts.ask()
     return _styled(world, statement.text), label
 
 
 def yes_no_row(world: World, count: int) -> Row:
     """Yes/no questions about one picture; one in twenty with a caption, which may be wrong."""
     scene = world.scene()
-    facts = Facts(scene)
-    suffixes = []
-    for _ in range(count):
+    facts = Facts(world, scene)
+    suffixes: list[tuple[Turn, ...]] = []
+    asked: set[str] = set()
+    while len(suffixes) < count:
         text, label = _question(world, facts)
+        if text in asked:
+            continue
+        asked.add(text)
         caption = None
         if world.rng.random() < 0.05:
             caption = describe(scene if world.rng.random() < 0.5 else world.scene())
@@ -285,7 +334,7 @@ def no_image_row(world: World, count: int) -> Row:
     """The same questions without the picture: what is usually answered."""
     turns = []
     for _ in range(max(1, count // 6)):
-        facts = Facts(world.scene())
+        facts = Facts(world, world.scene())
         for _ in range(6):
             text, label = _question(world, facts)
             turns.append((Turn(prompts.statement_question(text), _WORD[label]),))
@@ -306,26 +355,23 @@ def _json(rationale: str, rating: str) -> str:
 
 def _reasoned(first: str, seen: str, conclusion: str, rating: str) -> tuple[Turn, ...]:
     reply = _json(conclusion, rating)
-    return (Turn(first, f"{seen} {conclusion}".strip()), Turn(prompts.SUMMARISE, reply))
+    return (Turn(first, seen, conclusion), Turn(prompts.SUMMARISE, reply))
 
 
-def reason_row(world: World, count: int) -> Row:
+def reason_row(world: World) -> Row:
     """Free reasoning, then JSON."""
     scene = world.scene()
-    facts = Facts(scene)
+    facts = Facts(world, scene)
     seen = "The picture shows " + describe(scene)
-    suffixes = []
-    for _ in range(count):
-        if world.rng.random() < 0.15:
-            text, label = compose(world, facts)
-            rating = _WORD[label]
-        else:
-            statement, label = facts.ask(world)
-            unsure = 0.45 < statement.holds(scene) < 0.55 and world.rng.random() < 0.5
-            text, rating = statement.text, "Unsure" if unsure else _WORD[label]
-        question = prompts.statement_question(text)
-        suffixes.append(_reasoned(question, seen, _CONCLUSION[rating], rating))
-    return Row(prompts.REASON, (draw(scene).pixels,), tuple(suffixes))
+    if world.rng.random() < 0.15:
+        text, label = compose(world, facts)
+        rating = _WORD[label]
+    else:
+        statement, label = facts.ask()
+        unsure = 0.45 < statement.holds(scene) < 0.55 and world.rng.random() < 0.5
+        text, rating = statement.text, "Unsure" if unsure else _WORD[label]
+    suffix = _reasoned(prompts.statement_question(text), seen, _CONCLUSION[rating], rating)
+    return Row(prompts.REASON, (draw(scene).pixels,), (suffix,))
 
 
 def describe_row(world: World) -> Row:
@@ -342,10 +388,10 @@ def rating_row(world: World, count: int) -> Row:
         (prompts.RATE_WORDS, prompts.RATING_WORDS),
     ))  # fmt: skip
     scene = world.scene()
-    facts = Facts(scene)
+    facts = Facts(world, scene)
     suffixes: list[tuple[Turn, ...]] = []
     while len(suffixes) < count:
-        parts = [facts.ask(world, share=world.rng.random()) for _ in range(world.rng.randint(1, 4))]
+        parts = [facts.ask(share=world.rng.random()) for _ in range(world.rng.randint(1, 4))]
         if _is_reserved(statement.text for statement, _ in parts):
             continue
         share = sum(label for _, label in parts) / len(parts)
@@ -358,11 +404,11 @@ def rating_row(world: World, count: int) -> Row:
 def choice_row(world: World, count: int) -> Row:
     """Two statements, one of which is true."""
     scene = world.scene()
-    facts = Facts(scene)
+    facts = Facts(world, scene)
     suffixes = []
     for _ in range(count):
-        right, _ = facts.ask(world, share=1.0)
-        wrong, _ = facts.ask(world, share=0.0)
+        right, _ = facts.ask(share=1.0)
+        wrong, _ = facts.ask(share=0.0)
         pair, answer = (right, wrong), "A"
         if world.rng.random() < 0.5:
             pair, answer = (wrong, right), "B"
@@ -374,11 +420,11 @@ def choice_row(world: World, count: int) -> Row:
 def compare_row(world: World, count: int) -> Row:
     """Two pictures: which one fits a statement or a description."""
     scenes = (world.scene(), world.scene())
-    facts = [Facts(scene) for scene in scenes]
+    facts = [Facts(world, scene) for scene in scenes]
     suffixes: list[tuple[Turn, ...]] = []
     while len(suffixes) < count:
         side = world.rng.randrange(2)
-        statement, _ = facts[side].ask(world, share=1.0)
+        statement, _ = facts[side].ask(share=1.0)
         text = statement.text
         if world.rng.random() < 0.2:
             text = describe(scenes[side])
@@ -392,11 +438,11 @@ def compare_row(world: World, count: int) -> Row:
 def two_picture_row(world: World, count: int) -> Row:
     """Yes/no questions about one of two pictures."""
     scenes = (world.scene(), world.scene())
-    facts = [Facts(scene) for scene in scenes]
+    facts = [Facts(world, scene) for scene in scenes]
     suffixes = []
     for _ in range(count):
         side = world.rng.randrange(2)
-        statement, label = facts[side].ask(world)
+        statement, label = facts[side].ask()
         text = f"in the {('first', 'second')[side]} picture, {statement.text}"
         suffixes.append((Turn(prompts.statement_question(text), _WORD[label]),))
     return Row(prompts.ASK, tuple(draw(s).pixels for s in scenes), tuple(suffixes))
@@ -405,7 +451,7 @@ def two_picture_row(world: World, count: int) -> Row:
 def rules_row(world: World, *, reasoned: bool) -> Row:
     """A whole constitution in one question: does the picture match any of its rules."""
     scene = world.scene()
-    facts = Facts(scene)
+    facts = Facts(world, scene)
     want = world.rng.random() < 0.5
     rules: list[str] = []
     matched: list[int] = []
@@ -431,7 +477,7 @@ def rules_row(world: World, *, reasoned: bool) -> Row:
 
 def foreign_row(world: World, count: int, *, reasoned: bool) -> Row:
     """Questions about a picture that is no drawn scene."""
-    facts = Facts(world.scene())
+    facts = Facts(world, world.scene())
     pixels = (foreign_picture(world.noise),)
     suffixes = []
     for _ in range(count):
@@ -448,7 +494,7 @@ def step_rows(world: World) -> list[Row]:
     """The rows of one training step."""
     rows = [yes_no_row(world, 20) for _ in range(18)]
     rows += [no_image_row(world, 24)]
-    rows += [reason_row(world, 2) for _ in range(5)]
+    rows += [reason_row(world) for _ in range(9)]
     rows += [describe_row(world)]
     rows += [rating_row(world, 6), choice_row(world, 6)]
     rows += [two_picture_row(world, 8) if world.rng.random() < 0.5 else compare_row(world, 8)]

@@ -116,7 +116,7 @@ def train_vlm(run: Run) -> None:
             f"vlm-{run.args.world}-{step + run.args.seed * 100_000}",
             skewed=run.args.world == "skewed",
         )
-        batches = list(packer.batches(tasks.step_rows(world), most=5000))
+        batches = list(packer.batches(tasks.step_rows(world), most=2500))
         answers = sum(int(((b.targets != -100) & ~b.prose).sum()) for b in batches)
         words = sum(int(((b.targets != -100) & b.prose).sum()) for b in batches)
         pictures = sum(len(b.labelled) for b in batches)
@@ -152,8 +152,8 @@ def vlm_scores(run: Run, packer: Packer) -> JSON:
         rows, asked = [], []
         for _ in range(32):
             scene = world.scene()
-            facts = tasks.Facts(scene)
-            picked = [facts.ask(world, share=0.5) for _ in range(16)]
+            facts = tasks.Facts(world, scene)
+            picked = [facts.ask(share=0.5) for _ in range(16)]
             asked += [(s.form.family, label) for s, label in picked]
             turns = tuple(
                 (tasks.Turn(prompts.statement_question(s.text), "Yes"),) for s, _ in picked
