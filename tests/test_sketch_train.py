@@ -98,19 +98,18 @@ def test_a_conclusion_weighs_as_much_as_an_answer(tokenizer):
 
 
 def test_a_resumed_run_is_the_unbroken_run(tmp_path, monkeypatch):
-    def go(folder, steps):
-        argv = ["train", "vision", "--out", str(folder), "--steps", str(steps), "--every", "2"]
-        monkeypatch.setattr(sys, "argv", [*argv, "--threads", "1", "--batch", "2"])
+    def go(folder, *more):
+        argv = ["train", "vision", "--out", str(folder), "--steps", "4", "--every", "2"]
+        monkeypatch.setattr(sys, "argv", [*argv, "--threads", "1", "--batch", "2", *more])
         train.main()
         return (folder / "log.jsonl").read_text().splitlines()
 
-    monkeypatch.setattr(run, "schedule", lambda *_: 1.0)
     monkeypatch.setattr(run, "corpus", lambda: iter(["Yes", "No"]))
     monkeypatch.setattr(train, "vision_scores", lambda *_: {})
-    unbroken = go(tmp_path / "a", 4)
-    go(tmp_path / "b", 2)
+    unbroken = go(tmp_path / "a")
+    go(tmp_path / "b", "--until", "2")
     # a vocabulary learned anew could number the tokens differently from the weights
     monkeypatch.setattr(run, "corpus", lambda: pytest.fail("the vocabulary was learned twice"))
-    resumed = go(tmp_path / "b", 4)
+    resumed = go(tmp_path / "b")
     assert json.loads(unbroken[-1])["loss"] == json.loads(resumed[-1])["loss"]
     assert [json.loads(line)["step"] for line in resumed] == [2, 4]

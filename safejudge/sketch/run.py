@@ -86,6 +86,7 @@ class Run:
             self._begin_from(args.init)
         self.optimizers: Optimizers
         self.first = 0
+        self.last: int = min(args.steps, args.until or args.steps)
         self.seconds = 0.0
         self.sums: JSON = {}
 
@@ -130,11 +131,11 @@ class Run:
 
     def steps(self) -> Iterator[int]:
         """Count steps, keep time, save every hundred steps and at the end."""
-        for step in range(self.first, self.args.steps):
+        for step in range(self.first, self.last):
             begun = time.monotonic()
             yield step
             self.seconds += time.monotonic() - begun
-            if (step + 1) % 100 == 0 or step + 1 == self.args.steps:
+            if (step + 1) % 100 == 0 or step + 1 == self.last:
                 self.save(step + 1)
 
     def update(self, step: int, sums: JSON, parameters: list[nn.Parameter]) -> None:
@@ -146,7 +147,7 @@ class Run:
 
     def due(self, step: int) -> bool:
         """Whether this step is evaluated."""
-        return bool((step + 1) % self.args.every == 0 or step + 1 == self.args.steps)
+        return (step + 1) % self.args.every == 0 or step + 1 == self.last
 
     def log(self, step: int, scores: JSON) -> None:
         """Append a line to the log."""

@@ -202,6 +202,7 @@ def main() -> None:
     parser.add_argument("--rare", action="store_true", help="vision: weigh rare attributes up")
     parser.add_argument("--world", choices=("skewed", "even"), default="skewed")
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--until", type=int, help="pause after this step; run again to go on")
     parser.add_argument("--batch", type=int, default=48, help="vision: scenes per step")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=60)
@@ -212,7 +213,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     run = Run(args)
     (train_vision if args.stage == "vision" else train_vlm)(run)
-    if args.stage == "vlm":
+    if args.stage == "vlm" and run.last == args.steps:
         vlm.save(run.model, run.tokenizer, args.out / "model")
 
 
