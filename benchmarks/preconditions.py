@@ -1,17 +1,20 @@
 """How well the sketch judge answers single questions: TPR and TNR per family of statements.
 
-Balanced questions (half true, half false; most false ones made of words that fit something in the
-scene) about held-out scenes of the even world, and of the skewed one; the shipped model and its
-unskewed twin. An answer is yes where M > 0.5; no debiasing, no reasoning. An unreadable answer is
-wrong. Vague statements have no single truth and are listed apart.
+Held-out scenes of the even world, and of the skewed one; as many true as false questions of every
+family (six in ten false ones are made of words that fit something in the scene); the shipped model
+and its unskewed twin. An answer is yes where M > 0.5; no debiasing, no reasoning. An unreadable
+answer is wrong. Vague statements have no single truth: their label is one annotator's, and they
+are left out of the means.
 
-`python benchmarks/preconditions.py [--scenes 500]`
+`python benchmarks/preconditions.py [--each 200]`
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from measure import record, share, table
 
@@ -19,27 +22,41 @@ from safejudge.probe import full_probe
 from safejudge.sketch import tasks
 from safejudge.sketch.draw import draw
 from safejudge.sketch.judge import open_sketch_engine
+from safejudge.sketch.statements import grammar
 from safejudge.types import Picture, Precondition
 
+if TYPE_CHECKING:
+    from safejudge.sketch.statements import Statement
+
+FAMILIES = tuple(dict.fromkeys(s.form.family for s in grammar().values()))
 Counts = dict[tuple[str, bool], list[int]]
 
 
-def questions(world: tasks.World, scenes: int) -> list[tuple[Picture, str, str, bool]]:
-    """Picture, statement, family, label: 16 per scene, every family equally often."""
-    families = tuple(tasks.family_weights())
+def questions(world: tasks.World, each: int) -> list[tuple[Picture, str, str, bool]]:
+    """Picture, statement, family, label: `each` true and as many false ones of every family.
+
+    A scene gives at most one of each; where a family's facts are rare, many scenes are drawn.
+    """
+    wanted = dict.fromkeys(itertools.product(FAMILIES, (True, False)), each)
     asked = []
-    for number in range(scenes):
-        scene = world.scene()
-        facts = tasks.Facts(world, scene)
-        picture = Picture.of(draw(scene).pixels)
-        for offset in range(16):
-            want = offset % 2 == 0
-            family = families[(number + offset * 7 // 2) % len(families)]
+    while wanted:
+        facts = tasks.Facts(world, world.scene())
+        picture = None
+        for family, want in list(wanted):
             statement = facts.pick(family, want=want)
-            if statement is None or statement.holds(scene) not in {0.0, 1.0}:
+            if statement is None or (family != "vague" and not _settled(statement, facts)):
                 continue
+            picture = picture or Picture.of(draw(facts.scene).pixels)
             asked.append((picture, statement.text, family, want))
+            wanted[family, want] -= 1
+            if not wanted[family, want]:
+                del wanted[family, want]
     return asked
+
+
+def _settled(statement: Statement, facts: tasks.Facts) -> bool:
+    """Whether the statement is simply true or false here (a weak flaw is neither)."""
+    return statement.holds(facts.scene) in {0.0, 1.0}
 
 
 def measure(model: str, asked: list[tuple[Picture, str, str, bool]]) -> Counts:
@@ -69,23 +86,24 @@ def average(counts: Counts, *, want: bool) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=500)
-    parser.add_argument("--models", nargs="+", default=["vlm"])
+    parser.add_argument("--each", type=int, default=200)
+    parser.add_argument("--models", nargs="+", default=["vlm", "vlm-even"])
     args = parser.parse_args()
     parts, numbers = [], {}
     for skewed in (False, True):
         name = "skewed" if skewed else "even"
-        asked = questions(tasks.World(f"held-out-{name}", skewed=skewed), args.scenes)
+        asked = questions(tasks.World(f"held-out-{name}", skewed=skewed), args.each)
         found = {model: measure(model, asked) for model in args.models}
         rows = [
             [f"**mean of {side}**", *(f"**{average(found[m], want=want):.3f}**" for m in found)]
             for side, want in (("TPR", True), ("TNR", False))
         ]
-        for family in tasks.family_weights():
+        for family in FAMILIES:
             for side, want in (("TPR", True), ("TNR", False)):
                 cells = [share(*found[model].get((family, want), [0, 0])) for model in found]
                 rows.append([f"{family}, {side}", *cells])
-        parts.append(f"Scenes of the {name} world ({args.scenes} scenes)\n")
+        scenes = len({picture for picture, *_ in asked})
+        parts.append(f"Scenes of the {name} world ({len(asked)} questions, {scenes} scenes)\n")
         parts.append(table(["questions", *found], rows) + "\n")
         numbers[name] = {
             model: {

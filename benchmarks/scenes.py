@@ -95,7 +95,7 @@ def summary(cases: Sequence[Case]) -> tuple[list[list[str]], dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
-    parser.add_argument("--models", nargs="+", default=["vlm"])
+    parser.add_argument("--models", nargs="+", default=["vlm", "vlm-even"])
     parser.add_argument("--policies", nargs="+", default=["default", "clue", "clue-tree"])
     args = parser.parse_args()
     constitution = load_constitution("sketch")
