@@ -84,15 +84,17 @@ def test_prose_is_learned_to_its_end(tokenizer):
     assert len(ids) == len(targets)
 
 
-def test_a_conclusion_weighs_as_much_as_an_answer(tokenizer):
+def test_a_conclusion_is_no_prose(tokenizer):
     packer = pack.Packer(tokenizer)
     turns = (
         tasks.Turn("Statement: it is night", "The picture shows a dog.", "So it is true."),
         tasks.Turn("Now", '{"rating":"Yes"}'),
     )
-    _, targets, prose = packer.suffix(turns)
-    learned = [(t, p) for t, p in zip(targets, prose, strict=True) if t != -100]
-    assert tokenizer.decode([t for t, p in learned if not p]) == " So it is true.<end_of_utterance>"
+    _, targets, kinds = packer.suffix(turns)
+    learned = [(t, kind) for t, kind in zip(targets, kinds, strict=True) if t != -100]
+    end = tokenizer.decode([t for t, kind in learned if kind == pack.CONCLUSION])
+    assert end == " So it is true.<end_of_utterance>"
+    assert all(kind == pack.PROSE for _, kind in learned[-3:])
     spoken = tokenizer.decode([t for t, _ in learned])
     assert spoken.startswith("The picture shows a dog. So it is true.<end_of_utterance>")
 

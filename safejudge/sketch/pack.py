@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 ONE_WORD = ("Yes", "No", vlm.UNCLEAR)
 """Answers that end a suffix at their first token."""
 
+ANSWER, PROSE, CONCLUSION = range(3)
+"""What a learned token belongs to."""
+
 
 def pixels_tensor(pictures: Iterable[npt.NDArray[np.uint8]]) -> torch.Tensor:
     """Stack pictures to N x 3 x 96 x 96 in [-1, 1], as the processor does."""
@@ -64,8 +67,8 @@ class Packed:
     """R x L: every suffix counts on from the prefix."""
     targets: torch.Tensor
     """R x L: the next token where it is learned, else -100."""
-    prose: torch.Tensor
-    """R x L: whether the target belongs to prose."""
+    kinds: torch.Tensor
+    """R x L: what the target belongs to: `ANSWER`, `PROSE` or `CONCLUSION`."""
     pixels: torch.Tensor | None
     """Pictures in the order of the image tokens."""
     patches: torch.Tensor
@@ -92,11 +95,11 @@ class Packer:
         image += [*[at[vlm.IMAGE]] * vlm.IMAGE_TOKENS, at[vlm.AROUND]]
         return [at[vlm.USER], *self.encode(row.instruction), *image * len(row.pictures)]
 
-    def suffix(self, turns: tuple[tasks.Turn, ...]) -> tuple[list[int], list[int], list[bool]]:
-        """Tokens, next-token targets and prose marks of one suffix."""
+    def suffix(self, turns: tuple[tasks.Turn, ...]) -> tuple[list[int], list[int], list[int]]:
+        """Tokens, next-token targets and kinds of one suffix."""
         ids: list[int] = []
         targets: list[int] = []
-        prose: list[bool] = []
+        kinds: list[int] = []
         for number, turn in enumerate(turns):
             asked = [self.ids[vlm.USER]] if number else []
             asked += [*self.encode(turn.question), self.ids[vlm.END], self.ids[vlm.ASSISTANT]]
@@ -105,23 +108,23 @@ class Packer:
             answer = [*told, *self.encode(space + turn.conclusion), self.ids[vlm.END]]
             ids += asked + answer
             targets += [-100] * (len(asked) - 1) + answer + [-100]
-            wordy = len(told) > 3
-            prose += [wordy] * (len(asked) - 1 + len(told))
-            prose += [wordy and not turn.conclusion] * (len(answer) - len(told) + 1)
+            kind = PROSE if len(told) > 3 else ANSWER
+            end = CONCLUSION if turn.conclusion else kind
+            kinds += [kind] * (len(asked) - 1 + len(told)) + [end] * (len(answer) - len(told) + 1)
         # nothing is learned after the last answer, nor after the one word of a yes/no answer
         kept = len(ids) - (2 if turns[0].answer in ONE_WORD else 1)
-        return ids[:kept], targets[:kept], prose[:kept]
+        return ids[:kept], targets[:kept], kinds[:kept]
 
     def columns(self, row: tasks.Row) -> list[list[int]]:
-        """Tokens, segments, positions, targets and prose marks of one row."""
+        """Tokens, segments, positions, targets and kinds of one row."""
         prefix = self.prefix(row)
         blank = [0] * len(prefix)
         columns = [prefix, blank, list(range(len(prefix))), [-100] * len(prefix), list(blank)]
         start = len(prefix)
         for number, turns in enumerate(row.suffixes, start=1):
-            ids, targets, prose = self.suffix(turns)
+            ids, targets, kinds = self.suffix(turns)
             places = list(range(start, start + len(ids)))
-            added = ([*ids], [number] * len(ids), places, targets, [int(p) for p in prose])
+            added = (ids, [number] * len(ids), places, targets, kinds)
             columns = [[*column, *values] for column, values in zip(columns, added, strict=True)]
         return columns
 
@@ -148,13 +151,13 @@ class Packer:
         pixels = pixels_tensor(pictures) if pictures else None
         places = {id(picture): place for place, picture in enumerate(pictures)}
         drawings = [pair for row, _ in built for pair in row.drawings]
-        ids, segments, positions, targets, prose = tensors
+        ids, segments, positions, targets, kinds = tensors
         return Packed(
             ids=ids,
             segments=segments,
             positions=positions,
             targets=targets,
-            prose=prose.bool(),
+            kinds=kinds,
             pixels=pixels,
             patches=patch_labels(drawings),
             labelled=[places[id(drawing.pixels)] for _, drawing in drawings],
@@ -199,7 +202,7 @@ def plain_attention(
 def target_logits(
     model: Idefics3ForConditionalGeneration, packed: Packed, seen: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Logits at every learned position, the targets there, and which of them are prose.
+    """Logits at every learned position, the targets there, and their kinds.
 
     `seen` are the patch features of the pictures (`vision_features`).
     """
@@ -215,4 +218,4 @@ def target_logits(
     ).last_hidden_state
     learned = packed.targets != -100
     logits = model.lm_head(hidden[learned]).float()
-    return logits, packed.targets[learned], packed.prose[learned]
+    return logits, packed.targets[learned], packed.kinds[learned]

@@ -52,7 +52,7 @@ class Turn:
     question: str
     answer: str
     conclusion: str = ""
-    """What ends the answer and decides it; learned with the weight of a one-word answer."""
+    """What ends the answer and decides it; it weighs like an answer or more, not like prose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,8 +358,8 @@ def _reasoned(first: str, seen: str, conclusion: str, rating: str) -> tuple[Turn
     return (Turn(first, seen, conclusion), Turn(prompts.SUMMARISE, reply))
 
 
-def reason_row(world: World) -> Row:
-    """Free reasoning, then JSON."""
+def reason_row(world: World, summarised: float = 1.0) -> Row:
+    """Free reasoning, then JSON (in a share of rows)."""
     scene = world.scene()
     facts = Facts(world, scene)
     seen = "The picture shows " + describe(scene)
@@ -370,8 +370,10 @@ def reason_row(world: World) -> Row:
         statement, label = facts.ask()
         unsure = 0.45 < statement.holds(scene) < 0.55 and world.rng.random() < 0.5
         text, rating = statement.text, "Unsure" if unsure else _WORD[label]
-    suffix = _reasoned(prompts.statement_question(text), seen, _CONCLUSION[rating], rating)
-    return Row(prompts.REASON, (draw(scene).pixels,), (suffix,))
+    turns = _reasoned(prompts.statement_question(text), seen, _CONCLUSION[rating], rating)
+    if summarised < 1.0 and world.rng.random() >= summarised:
+        turns = turns[:1]
+    return Row(prompts.REASON, (draw(scene).pixels,), (turns,))
 
 
 def describe_row(world: World) -> Row:
@@ -490,11 +492,15 @@ def foreign_row(world: World, count: int, *, reasoned: bool) -> Row:
     return Row(prompts.REASON if reasoned else prompts.ASK, pixels, tuple(suffixes))
 
 
-def step_rows(world: World) -> list[Row]:
-    """The rows of one training step."""
-    rows = [yes_no_row(world, 20) for _ in range(18)]
+def step_rows(world: World, *, reasoning: bool = False) -> list[Row]:
+    """The rows of one training step; `reasoning` shifts the mix to where conclusions are learned.
+
+    Descriptions and JSON are learned early, what follows from a description late.
+    """
+    rows = [yes_no_row(world, 20) for _ in range(17 if reasoning else 18)]
     rows += [no_image_row(world, 24)]
-    rows += [reason_row(world) for _ in range(9)]
+    rows += [reason_row(world, 0.35) for _ in range(14)] if reasoning else []
+    rows += [] if reasoning else [reason_row(world) for _ in range(9)]
     rows += [describe_row(world)]
     rows += [rating_row(world, 6), choice_row(world, 6)]
     rows += [two_picture_row(world, 8) if world.rng.random() < 0.5 else compare_row(world, 8)]

@@ -23,6 +23,7 @@ from safejudge import prompts
 from safejudge.sketch import dense, tasks, vlm
 from safejudge.sketch.draw import draw
 from safejudge.sketch.pack import (
+    PROSE,
     Packer,
     patch_labels,
     pixels_tensor,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 TEXT_WEIGHT = 0.5
 """Weight of a token of prose (reasoning, JSON, descriptions) against that of an answer."""
+CONCLUSION_WEIGHT = 4.0
+"""Weight of a token of a reasoning's conclusion, from `--reasoning-from` on (1 before)."""
 PATCH_WEIGHT = 5.0
 """Weight of the vision tower's patch labels while the whole model learns."""
 
@@ -116,19 +119,22 @@ def train_vlm(run: Run) -> None:
             f"vlm-{run.args.world}-{step + run.args.seed * 100_000}",
             skewed=run.args.world == "skewed",
         )
-        batches = list(packer.batches(tasks.step_rows(world), most=2500))
-        answers = sum(int(((b.targets != -100) & ~b.prose).sum()) for b in batches)
-        words = sum(int(((b.targets != -100) & b.prose).sum()) for b in batches)
+        late = step >= run.args.reasoning_from
+        batches = list(packer.batches(tasks.step_rows(world, reasoning=late), most=2500))
+        answers = sum(int(((b.targets != -100) & (b.kinds != PROSE)).sum()) for b in batches)
+        words = sum(int(((b.targets != -100) & (b.kinds == PROSE)).sum()) for b in batches)
+        weights = torch.tensor([1.0, TEXT_WEIGHT, CONCLUSION_WEIGHT if late else 1.0])
         pictures = sum(len(b.labelled) for b in batches)
         sums = {"answer_loss": 0.0, "text_loss": 0.0, "patch_loss": 0.0}
         for batch in batches:
             with torch.autocast("cpu", torch.bfloat16):
                 seen = None if batch.pixels is None else vision_features(model, batch.pixels)
-                logits, targets, prose = target_logits(model, batch, seen)
+                logits, targets, kinds = target_logits(model, batch, seen)
                 spots = None if seen is None else head(seen[batch.labelled])
-            losses = functional.cross_entropy(logits, targets, reduction="none")
+            losses = functional.cross_entropy(logits, targets, reduction="none") * weights[kinds]
+            prose = kinds == PROSE
             answer, word = losses[~prose].sum() / answers, losses[prose].sum() / max(1, words)
-            loss = answer + TEXT_WEIGHT * word
+            loss = answer + word
             if spots is not None and len(spots):
                 patch = functional.binary_cross_entropy_with_logits(
                     spots.float(), batch.patches, pos_weight=weight
@@ -137,7 +143,7 @@ def train_vlm(run: Run) -> None:
                 sums["patch_loss"] += patch.item()
             loss.backward()
             sums["answer_loss"] += answer.item()
-            sums["text_loss"] += word.item()
+            sums["text_loss"] += word.item() / TEXT_WEIGHT
         run.update(step, sums, parameters)
         if run.due(step):
             run.log(step, vlm_scores(run, packer))
@@ -202,6 +208,9 @@ def main() -> None:
     parser.add_argument("--rare", action="store_true", help="vision: weigh rare attributes up")
     parser.add_argument("--world", choices=("skewed", "even"), default="skewed")
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument(
+        "--reasoning-from", type=int, default=800, help="vlm: step from which reasoning counts more"
+    )
     parser.add_argument("--until", type=int, help="pause after this step; run again to go on")
     parser.add_argument("--batch", type=int, default=48, help="vision: scenes per step")
     parser.add_argument("--lr", type=float, default=2e-3)
