@@ -99,6 +99,15 @@ def test_a_conclusion_is_no_prose(tokenizer):
     assert spoken.startswith("The picture shows a dog. So it is true.<end_of_utterance>")
 
 
+def test_of_a_given_answer_only_the_conclusion_is_learned(tokenizer):
+    packer = pack.Packer(tokenizer)
+    turn = tasks.Turn("Statement: it is night", "It shows a dog by day.", "So no.", given=True)
+    ids, targets, kinds = packer.suffix((turn,))
+    assert "It shows a dog by day. So no." in tokenizer.decode(ids)
+    assert tokenizer.decode([t for t in targets if t != -100]) == " So no.<end_of_utterance>"
+    assert all(k == pack.CONCLUSION for t, k in zip(targets, kinds, strict=True) if t != -100)
+
+
 def test_a_resumed_run_is_the_unbroken_run(tmp_path, monkeypatch):
     def go(folder, *more):
         argv = ["train", "vision", "--out", str(folder), "--steps", "4", "--every", "2"]

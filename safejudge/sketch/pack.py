@@ -107,7 +107,8 @@ class Packer:
             space = " " if turn.answer and turn.conclusion else ""
             answer = [*told, *self.encode(space + turn.conclusion), self.ids[vlm.END]]
             ids += asked + answer
-            targets += [-100] * (len(asked) - 1) + answer + [-100]
+            learned = [-100] * len(told) + answer[len(told) :] if turn.given else answer
+            targets += [-100] * (len(asked) - 1) + learned + [-100]
             kind = PROSE if len(told) > 3 else ANSWER
             end = CONCLUSION if turn.conclusion else kind
             kinds += [kind] * (len(asked) - 1 + len(told)) + [end] * (len(answer) - len(told) + 1)

@@ -53,6 +53,8 @@ class Turn:
     answer: str
     conclusion: str = ""
     """What ends the answer and decides it; it weighs like an answer or more, not like prose."""
+    given: bool = False
+    """The answer is there to be read; only the conclusion is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,22 +360,47 @@ def _reasoned(first: str, seen: str, conclusion: str, rating: str) -> tuple[Turn
     return (Turn(first, seen, conclusion), Turn(prompts.SUMMARISE, reply))
 
 
-def reason_row(world: World, summarised: float = 1.0) -> Row:
-    """Free reasoning, then JSON (in a share of rows)."""
-    scene = world.scene()
+SELDOM = 0.25
+"""Share of reasonings that end in yes, late in training: the cascade is asked about what is open,
+and of that less is true than of balanced questions."""
+
+
+def _to_reason(world: World, scene: Scene, share: float | None) -> tuple[str, str]:
+    """A statement or composition, and its rating."""
     facts = Facts(world, scene)
-    seen = "The picture shows " + describe(scene)
     if world.rng.random() < 0.15:
         text, label = compose(world, facts)
-        rating = _WORD[label]
-    else:
-        statement, label = facts.ask()
-        unsure = 0.45 < statement.holds(scene) < 0.55 and world.rng.random() < 0.5
-        text, rating = statement.text, "Unsure" if unsure else _WORD[label]
+        return text, _WORD[label]
+    statement, label = facts.ask(share=share)
+    unsure = 0.45 < statement.holds(scene) < 0.55 and world.rng.random() < 0.5
+    return statement.text, "Unsure" if unsure else _WORD[label]
+
+
+def reason_row(world: World, summarised: float = 1.0, share: float | None = None) -> Row:
+    """Free reasoning, then JSON (in a share of rows)."""
+    scene = world.scene()
+    text, rating = _to_reason(world, scene, share)
+    seen = "The picture shows " + describe(scene)
     turns = _reasoned(prompts.statement_question(text), seen, _CONCLUSION[rating], rating)
     if summarised < 1.0 and world.rng.random() >= summarised:
         turns = turns[:1]
     return Row(prompts.REASON, (draw(scene).pixels,), (turns,))
+
+
+def reading_row(world: World, count: int) -> Row:
+    """Conclusions from descriptions of *other* pictures: what has been named is what counts.
+
+    Without these the conclusion is read off the picture again, past the description, and a
+    reasoning can only repeat the answer that was undecided.
+    """
+    suffixes: list[tuple[Turn, ...]] = []
+    for _ in range(count):
+        scene = world.scene()
+        text, rating = _to_reason(world, scene, SELDOM)
+        seen = "The picture shows " + describe(scene)
+        question = prompts.statement_question(text)
+        suffixes.append((Turn(question, seen, _CONCLUSION[rating], given=True),))
+    return Row(prompts.REASON, (draw(world.scene()).pixels,), tuple(suffixes))
 
 
 def describe_row(world: World) -> Row:
@@ -492,15 +519,22 @@ def foreign_row(world: World, count: int, *, reasoned: bool) -> Row:
     return Row(prompts.REASON if reasoned else prompts.ASK, pixels, tuple(suffixes))
 
 
-def step_rows(world: World, *, reasoning: bool = False) -> list[Row]:
-    """The rows of one training step; `reasoning` shifts the mix to where conclusions are learned.
+def step_rows(world: World, stage: int = 0) -> list[Row]:
+    """The rows of one training step; later stages (0 to 2) teach more of reasoning.
 
-    Descriptions and JSON are learned early, what follows from a description late.
+    Descriptions and JSON are learned first, then what follows from what is seen, then what
+    follows from what was named.
     """
-    rows = [yes_no_row(world, 20) for _ in range(17 if reasoning else 18)]
+    rows = [yes_no_row(world, 20) for _ in range((18, 17, 16)[stage])]
     rows += [no_image_row(world, 24)]
-    rows += [reason_row(world, 0.35) for _ in range(14)] if reasoning else []
-    rows += [] if reasoning else [reason_row(world) for _ in range(9)]
+    match stage:
+        case 0:
+            rows += [reason_row(world) for _ in range(9)]
+        case 1:
+            rows += [reason_row(world, 0.35) for _ in range(14)]
+        case _:
+            rows += [reason_row(world, 0.35, SELDOM) for _ in range(8)]
+            rows += [reading_row(world, 5) for _ in range(3)]
     rows += [describe_row(world)]
     rows += [rating_row(world, 6), choice_row(world, 6)]
     rows += [two_picture_row(world, 8) if world.rng.random() < 0.5 else compare_row(world, 8)]

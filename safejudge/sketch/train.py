@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 TEXT_WEIGHT = 0.5
 """Weight of a token of prose (reasoning, JSON, descriptions) against that of an answer."""
 CONCLUSION_WEIGHT = 4.0
-"""Weight of a token of a reasoning's conclusion, from `--reasoning-from` on (1 before)."""
+"""Weight of a token of a reasoning's conclusion, from the second stage on (1 before)."""
 PATCH_WEIGHT = 5.0
 """Weight of the vision tower's patch labels while the whole model learns."""
 
@@ -119,11 +119,11 @@ def train_vlm(run: Run) -> None:
             f"vlm-{run.args.world}-{step + run.args.seed * 100_000}",
             skewed=run.args.world == "skewed",
         )
-        late = step >= run.args.reasoning_from
-        batches = list(packer.batches(tasks.step_rows(world, reasoning=late), most=2500))
+        stage = sum(step >= start for start in run.args.stages)
+        batches = list(packer.batches(tasks.step_rows(world, stage), most=2500))
         answers = sum(int(((b.targets != -100) & (b.kinds != PROSE)).sum()) for b in batches)
         words = sum(int(((b.targets != -100) & (b.kinds == PROSE)).sum()) for b in batches)
-        weights = torch.tensor([1.0, TEXT_WEIGHT, CONCLUSION_WEIGHT if late else 1.0])
+        weights = torch.tensor([1.0, TEXT_WEIGHT, CONCLUSION_WEIGHT if stage else 1.0])
         pictures = sum(len(b.labelled) for b in batches)
         sums = {"answer_loss": 0.0, "text_loss": 0.0, "patch_loss": 0.0}
         for batch in batches:
@@ -209,8 +209,9 @@ def main() -> None:
     parser.add_argument("--world", choices=("skewed", "even"), default="skewed")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument(
-        "--reasoning-from", type=int, default=800, help="vlm: step from which reasoning counts more"
-    )
+        "--stages", type=int, nargs=2, default=(800, 1600),
+        help="vlm: steps from which reasoning, then reading, is taught more",
+    )  # fmt: skip
     parser.add_argument("--until", type=int, help="pause after this step; run again to go on")
     parser.add_argument("--batch", type=int, default=48, help="vision: scenes per step")
     parser.add_argument("--lr", type=float, default=2e-3)
