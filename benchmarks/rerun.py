@@ -18,7 +18,7 @@ from pathlib import Path
 from measure import record, table
 
 RECORDED = Path(__file__).parent / "training"
-VLM = "vlm --init runs/vision --steps 2100"
+VLM = "vlm --init runs/vision --steps 2300"
 COMMANDS = {
     "vision": "vision --rare --steps 2200 --lr 3e-3 --threads 2",
     "vlm-skewed": f"{VLM} --world skewed --threads 1",
