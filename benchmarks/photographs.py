@@ -19,7 +19,7 @@ from safejudge.types import Failure
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+")
-    parser.add_argument("--models", nargs="+", default=["vlm"])
+    parser.add_argument("--models", nargs="+", default=["vlm", "vlm-even"])
     args = parser.parse_args()
     paths = find_images(args.folders)
     rows, numbers = [], {}
