@@ -23,6 +23,7 @@ from safejudge.errors import (
     StatementError,
 )
 from safejudge.judge import Judge
+from safejudge.policy import Policy
 from safejudge.probe import PriorCache
 from safejudge.types import (
     AllOf,
@@ -32,7 +33,6 @@ from safejudge.types import (
     Judgment,
     NoneOf,
     Outcome,
-    Policy,
     Precondition,
     PreconditionVerdict,
     Result,

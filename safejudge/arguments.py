@@ -6,7 +6,8 @@ import argparse
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from safejudge.judge import POLICIES, WINDOW
+from safejudge.judge import WINDOW
+from safejudge.policy import POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

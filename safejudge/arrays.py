@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from safejudge.types import Policy
+    from safejudge.policy import Policy
 
 _TOLERANCE = 1e-3
 """How far floats may stray from [0, 1]; resizing and half precision overshoot a little."""

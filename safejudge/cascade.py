@@ -18,7 +18,7 @@ from safejudge.types import Message, Outcome, Picture, Precondition, Reasoning, 
 
 if TYPE_CHECKING:
     from safejudge.flow import Flow
-    from safejudge.types import Policy
+    from safejudge.policy import Policy
 
 
 def reason_flow(

@@ -28,8 +28,9 @@ from safejudge.constitution import lint, load_constitution, shipped_constitution
 from safejudge.engines import FORMS
 from safejudge.errors import EngineError, InputError, OutputError, SafejudgeError
 from safejudge.images import find_images
-from safejudge.judge import POLICIES, Judge
-from safejudge.types import Failure, Policy, Result
+from safejudge.judge import Judge
+from safejudge.policy import POLICIES, Policy
+from safejudge.types import Failure, Result
 
 if TYPE_CHECKING:
     import argparse

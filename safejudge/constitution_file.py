@@ -54,6 +54,7 @@ _WRITE = {
     "severity": "`severity:` and one of low, medium, high, critical",
     "text": "`text:` and the rule as people say it",
     "objective": "`objective:` and the same rule in words that a picture settles",
+    "relevance": "`relevance:` and the rule in few words, or leave the key out",
     "condition": "`condition:` and a statement, or one of `all:`, `any:`, `none:` and a list",
     "statement": "a sentence that a picture shows or does not show: `a person is visible`",
     "look_at": "`look_at:` and the central object, such as `look_at: knife`, or leave it out",
@@ -167,6 +168,7 @@ class _Rule(_Strict):
     severity: Severity
     text: Annotated[str, _text(2000)]
     objective: Annotated[str, _text(1000)]
+    relevance: Annotated[str, _text(300)] | None = None
     condition: _Condition
 
     def typed(self) -> Rule:
@@ -177,6 +179,7 @@ class _Rule(_Strict):
             severity=self.severity,
             text=self.text,
             objective=self.objective,
+            relevance=self.relevance,
             condition=self.condition.typed(),
         )
 

@@ -30,9 +30,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from safejudge.types import Outcome, Policy, Read
+from safejudge.types import Outcome, Read
+
+if TYPE_CHECKING:
+    from safejudge.policy import Policy
 
 MARGIN_LIMIT = 20.0
 """Margins are clipped to this size."""

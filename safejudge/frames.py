@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from safejudge.types import Policy
+    from safejudge.policy import Policy
 
 Background = Literal["white", "black"]
 

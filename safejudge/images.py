@@ -21,13 +21,15 @@ from PIL import Image, UnidentifiedImageError
 
 from safejudge import arrays, frames
 from safejudge.errors import ImageError, InputError
-from safejudge.types import Failure, ImageInput, Picture, Policy
+from safejudge.types import Failure, ImageInput, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
     import torch
+
+    from safejudge.policy import Policy
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image"

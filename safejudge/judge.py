@@ -27,12 +27,12 @@ from safejudge.errors import EngineCallError, InputError, PolicyError
 from safejudge.flow import Answer, Request, drive, gather
 from safejudge.images import load_images, split_batch
 from safejudge.logic import flatten
+from safejudge.policy import POLICIES, Policy
 from safejudge.probe import PriorCache, answer_probes, printable
 from safejudge.types import (
     Constitution,
     Failure,
     ImageInput,
-    Policy,
     Probe,
     Provenance,
     Reasoning,
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 WINDOW = 32
 """Images judged together, unless the caller says otherwise."""
 
-POLICIES = {"default": Policy, "clue": Policy.clue, "clue-tree": Policy.clue_tree}
-"""The policies that have a name."""
 
 _MISSING: Any = object()
 

@@ -22,7 +22,6 @@ from safejudge.types import (
     Judgment,
     NoneOf,
     Outcome,
-    Policy,
     Precondition,
     PreconditionVerdict,
     Rule,
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rich.console import RenderableType
+
+    from safejudge.policy import Policy
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
 

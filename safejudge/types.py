@@ -53,7 +53,7 @@ class Precondition(Record):
     statement: str
     """A positive, checkable sentence, as it is put to the model."""
     look_at: str | None = None
-    """The central object of the statement, in words a detector can look for."""
+    """The central object of the statement, in words a detector can look for; see `regions`."""
 
 
 class AllOf(Record):
@@ -96,6 +96,8 @@ class Rule(Record):
     """The rule as people wrote it."""
     objective: str
     """The same rule in words whose truth a picture settles."""
+    relevance: str | None = None
+    """A shorter text for the relevance filter, where an encoder cannot hold `objective`."""
     condition: Condition
     """The tree of preconditions."""
 
@@ -270,6 +272,48 @@ class Reasoning:
     """The reply is cut there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """A request to a dual encoder: how alike a picture and a text are."""
+
+    picture: Picture
+    """The frame on the background that is looked at."""
+    text: str
+    """The text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locate:
+    """A request to a detector: where in a picture the things are that some words name."""
+
+    picture: Picture
+    """The frame on the background that is looked at."""
+    words: tuple[str, ...]
+    """What to look for, one object each."""
+
+
+class Box(Record):
+    """One object that a detector found."""
+
+    word: str
+    """What was looked for."""
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    """How sure the detector is."""
+    left: Annotated[int, Field(ge=0)]
+    """First column of pixels; the box is inside the picture and not empty."""
+    top: Annotated[int, Field(ge=0)]
+    """First row of pixels."""
+    right: Annotated[int, Field(ge=1)]
+    """One past the last column."""
+    bottom: Annotated[int, Field(ge=1)]
+    """One past the last row."""
+
+    @property
+    def area(self) -> int:
+        """Pixels inside."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+
 # --- verdicts and judgments ---------------------------------------------------------------------
 
 
@@ -318,6 +362,8 @@ class PreconditionVerdict(Record):
     """log-odds of `score`."""
     reads: tuple[Read, ...]
     """Every look, in the order taken."""
+    boxes: tuple[Box, ...] = ()
+    """Where the central object was found, if the detector was asked; the surest box first."""
     reasoning: ReasoningTrace | None = None
     """The cascade's conversation, if it was asked."""
     note: str | None = None
@@ -335,6 +381,8 @@ class RuleVerdict(Record):
     """log-odds of `score`; None for a skipped rule."""
     bound: Literal["exact", "upper", "lower"] = "exact"
     """`upper` / `lower`: evaluation stopped early; the full score could only be lower / higher."""
+    similarity: float | None = None
+    """Cosine similarity of rule and picture, if the relevance filter ran; in [-1, 1]."""
     frame: int | None = None
     """The frame that decided, of an animated image."""
     background: Literal["white", "black"] | None = None
@@ -353,6 +401,17 @@ class Usage(Record):
     """Different yes/no questions with a picture of this image (after early stop)."""
     reasoning_calls: int = 0
     """Replies generated for this image."""
+    detector_calls: int = 0
+    """Different sets of words looked for in a picture of this image."""
+
+
+class ModelRef(Record):
+    """A model beside the judge."""
+
+    uri: str
+    """What it was chosen by."""
+    revision: str
+    """Digest of its weights and settings."""
 
 
 class Provenance(Record):
@@ -368,6 +427,10 @@ class Provenance(Record):
     """Engine URI."""
     revision: str
     """Digest of the model's weights and templates, as the engine computes it."""
+    encoder: ModelRef | None = None
+    """The dual encoder of the relevance filter; None if every rule is asked."""
+    detector: ModelRef | None = None
+    """The detector that finds central objects; None if no regions are looked at."""
     versions: dict[str, str]
     """Versions of safejudge, torch, transformers, ... that took part."""
 
@@ -383,9 +446,9 @@ class Judgment(Record):
     """unsafe: a rule is violated; undecided: none is, but at least one could not be settled."""
     violations: tuple[str, ...]
     """Ids of the violated rules, in the constitution's order."""
-    score: float
-    """The highest rule score, in [0, 1]."""
-    margin: float
+    score: float | None
+    """The highest rule score, in [0, 1]; None if the relevance filter skipped every rule."""
+    margin: float | None
     """log-odds of `score`."""
     rules: dict[str, RuleVerdict]
     """One verdict per rule id, in the constitution's order."""
@@ -397,62 +460,6 @@ class Judgment(Record):
 
 Result = Judgment | Failure
 """What a judge returns per image."""
-
-
-class Policy(Record):
-    """Every choice that can change a verdict, in one place; defaults live here and only here."""
-
-    name: str = "default"
-    """What reports call it."""
-    tree: bool = True
-    """Evaluate the condition tree; False flattens a rule to the published AND list."""
-    cascade: bool = True
-    """Reason through what the probabilities leave undecided."""
-    reason_last: bool = True
-    """Ask every cheap question of a rule before reasoning about any (False: in listed order)."""
-    exhaustive: bool = False
-    """Ask every precondition, so that every score is exact."""
-    reject_factor: Annotated[float, Field(ge=0, le=1)] = 0.3
-    """No when M - p0 < -reject_factor * p0 (CLUE: 0.3)."""
-    accept_factor: Annotated[float, Field(ge=0, le=1)] = 0.8
-    """Yes when M - p0 > accept_factor * (1 - p0) (CLUE: 0.8)."""
-    minimum_label_mass: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Below this P(yes) + P(no) a read is no answer."""
-    unreadable_reasoning: Literal["undecided", "no"] = "undecided"
-    """What a reply means that is no Yes and no No: outside the schema, or Unsure."""
-    background: Literal["worst", "white", "black"] = "worst"
-    """What transparent images are judged on; `worst` judges on both and keeps the worse."""
-    max_frames: Annotated[int, Field(ge=1, le=256)] = 8
-    """Most frames sampled from an animated image."""
-    max_pixels: Annotated[int, Field(ge=1)] = 40_000_000
-    """Larger images are a `Failure`; checked before decoding."""
-    max_bytes: Annotated[int, Field(ge=1)] = 64 * 2**20
-    """Larger files are a `Failure`; checked before decoding."""
-    max_reasoning_tokens: Annotated[int, Field(ge=16, le=4096)] = 256
-    """The free reasoning is cut there."""
-    allow_undecided: bool = False
-    """Whether `Judge.allows` lets an undecided image pass."""
-    allow_failures: bool = False
-    """Whether `Judge.allows` lets an unreadable image pass."""
-
-    def digest(self) -> str:
-        """Sha256 (hex) of all settings."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-    @staticmethod
-    def clue() -> Policy:
-        """Algorithm 1 to the letter, on the flat form of each rule (arXiv 2501.00192, sec. 3.6)."""
-        return Policy.clue_tree().model_copy(update={"name": "clue", "tree": False})
-
-    @staticmethod
-    def clue_tree() -> Policy:
-        """Keep the thresholds and order of Algorithm 1, over the condition tree."""
-        return Policy(
-            name="clue-tree",
-            reason_last=False,
-            minimum_label_mass=0.0,
-            unreadable_reasoning="no",
-        )
 
 
 def leaves(condition: Condition) -> Iterator[Precondition]:

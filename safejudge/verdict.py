@@ -24,7 +24,6 @@ from safejudge.types import (
     Judgment,
     Outcome,
     Picture,
-    Policy,
     Precondition,
     PreconditionVerdict,
     Probe,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from safejudge.flow import Flow
+    from safejudge.policy import Policy
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
 

@@ -11,7 +11,7 @@ from images_corpus import gradient
 
 from safejudge.errors import ImageError
 from safejudge.images import load_image, load_images, split_batch
-from safejudge.types import Policy
+from safejudge.policy import Policy
 
 POLICY = Policy()
 

@@ -8,7 +8,8 @@ import pytest
 from safejudge import prompts
 from safejudge.cascade import outcome_of, read_reply, reason_flow
 from safejudge.flow import drive
-from safejudge.types import Outcome, Picture, Policy, Precondition, ReasoningTrace
+from safejudge.policy import Policy
+from safejudge.types import Outcome, Picture, Precondition, ReasoningTrace
 
 PICTURE = Picture.of(np.zeros((2, 2, 3), np.uint8))
 LEAF = Precondition(statement="A dog is visible.")

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from safejudge.debias import after_reasoning, decide, margin, weigh
-from safejudge.types import Outcome, Policy, Read
+from safejudge.policy import Policy
+from safejudge.types import Outcome, Read
 
 unit = st.floats(0.0, 1.0)
 published = Policy()

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from safejudge import frames
 from safejudge.errors import ImageError
 from safejudge.images import load_image
-from safejudge.types import Policy
+from safejudge.policy import Policy
 
 POLICY = Policy()
 

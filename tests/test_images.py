@@ -18,7 +18,8 @@ from PIL import Image, ImageFile
 
 from safejudge.errors import ImageError, InputError
 from safejudge.images import find_images, load_image, load_images
-from safejudge.types import Failure, ImageInput, Policy
+from safejudge.policy import Policy
+from safejudge.types import Failure, ImageInput
 
 POLICY = Policy()
 FILES = valid_files()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from images_corpus import REASONS, valid_files
 
 from safejudge.images import load_images
-from safejudge.types import Failure, Policy
+from safejudge.policy import Policy
+from safejudge.types import Failure
 
 FILES = valid_files()
 

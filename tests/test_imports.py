@@ -14,6 +14,7 @@ PACKAGE = Path(safejudge.__file__).parent
 STOREYS = [
     ["errors"],
     ["types"],
+    ["policy"],
     ["prompts"],
     ["flow"],
     ["strict_yaml", "frames"],

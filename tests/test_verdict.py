@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from safejudge.errors import PolicyError
 from safejudge.flow import drive, gather
+from safejudge.policy import Policy
 from safejudge.types import (
     AllOf,
     AnswerProbs,
@@ -19,7 +20,6 @@ from safejudge.types import (
     NoneOf,
     Outcome,
     Picture,
-    Policy,
     Precondition,
     Probe,
     Provenance,

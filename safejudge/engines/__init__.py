@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safejudge.engines.base import Engine
+from safejudge.engines.base import Detector, Encoder, Engine
 from safejudge.errors import EngineSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Engine", "open_engine"]
+__all__ = ["Detector", "Encoder", "Engine", "open_engine"]
 
 FORMS = (
     "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "

@@ -1,6 +1,7 @@
 """What an engine is: two batched methods, list in, equally long list out.
 
-An engine knows models, tokens and pictures. It knows nothing of rules.
+Beside it stand an encoder (how alike are a picture and a text) and a detector (where is a thing),
+each with one batched method. All three know models, tokens and pictures, and nothing of rules.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
+    from safejudge.types import AnswerProbs, Box, EngineCard, Locate, Probe, Reasoning, Similarity
 
 
 class Engine(Protocol):
@@ -42,3 +43,45 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back memory and processes. Calling it twice is fine."""
+
+
+class Encoder(Protocol):
+    """A dual encoder: pictures and texts in one space."""
+
+    @property
+    def card(self) -> EngineCard:
+        """What this encoder is; `label_tokens` is empty."""
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """Raise `StatementError` for a text that the text side cannot hold whole."""
+
+    def similarities(self, requests: Sequence[Similarity]) -> list[float]:
+        """Return the cosine of picture and text for each request, in order; in [-1, 1].
+
+        A picture or text of several requests is encoded once. NaN where the model gave none.
+        Raises `EngineCallError` when the model itself fails.
+        """
+
+    def close(self) -> None:
+        """Give back memory. Calling it twice is fine."""
+
+
+class Detector(Protocol):
+    """A zero-shot object detector."""
+
+    @property
+    def card(self) -> EngineCard:
+        """What this detector is; `label_tokens` is empty."""
+
+    def check_words(self, words: Sequence[str]) -> None:
+        """Raise `StatementError` for words that the detector cannot look for."""
+
+    def locate(self, requests: Sequence[Locate]) -> list[tuple[Box, ...]]:
+        """Return the boxes found for each request, in order; the surest first.
+
+        Faint boxes are kept (which are believed is the policy's choice), empty ones are not.
+        Raises `EngineCallError` when the model itself fails.
+        """
+
+    def close(self) -> None:
+        """Give back memory. Calling it twice is fine."""

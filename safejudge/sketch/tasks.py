@@ -44,6 +44,9 @@ YES_SHARE = {
 }  # fmt: skip
 """The skewed world's share of questions answered yes, per family (0.5 elsewhere)."""
 
+NEAR = 5.0
+"""How many times likelier a false statement is asked if every word in it fits something seen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -71,10 +74,11 @@ class Row:
 class World:
     """Scenes, and statements about them, with the chosen skew."""
 
-    def __init__(self, seed: str, *, skewed: bool) -> None:
+    def __init__(self, seed: str, *, skewed: bool, near: float = NEAR) -> None:
         self.rng = random.Random(seed)
         self.noise = np.random.default_rng(self.rng.getrandbits(63))
         self.skewed = skewed
+        self.near = near
 
     def scene(self) -> Scene:
         """Draw the next scene."""
@@ -113,20 +117,18 @@ def deck() -> Deck:
     return Deck(statements, np.array([s.form.family for s in statements]), weights / weights.sum())
 
 
-NEAR = 5.0
-"""How many times likelier a false statement is asked if every word in it fits something seen."""
 RAREST = 0.01
 """Statements true (or false) of fewer scenes than this are not made up for in full."""
 
 
 @cache
-def exposure(*, skewed: bool) -> npt.NDArray[np.float64]:
+def exposure(*, skewed: bool, near: float) -> npt.NDArray[np.float64]:
     """2 x N: a statement's mean weight as a false one and as a true one, over a world's scenes.
 
     Dividing by it makes the yes share of *every statement* what `YES_SHARE` says, however rare the
     facts behind it are.
     """
-    world = World("exposure", skewed=skewed)
+    world = World("exposure", skewed=skewed, near=near)
     weights = [Facts(world, world.scene()).weights for _ in range(600)]
     mean: npt.NDArray[np.float64] = np.mean(weights, axis=0)
     return mean.clip(min=RAREST)
@@ -150,7 +152,7 @@ class Facts:
         fits = np.array([words.issuperset(s.words) for s in deck().statements])
         self.near = fits & ~self.labels
         """N: false although every word in it fits something in the scene."""
-        self.weights = np.stack([np.where(self.near, NEAR, 1.0) * ~self.labels, self.labels])
+        self.weights = np.stack([np.where(self.near, world.near, 1.0) * ~self.labels, self.labels])
         """2 x N: relative weight as a false and as a true statement."""
         self._sums: dict[float | None, npt.NDArray[np.float64]] = {}
 
@@ -158,7 +160,7 @@ class Facts:
         """Running sums of the weights of all N statements, where `share` are answered yes."""
         if share not in self._sums:
             yes = self._world.yes_shares() if share is None else share
-            false, true = self.weights / exposure(skewed=self._world.skewed)
+            false, true = self.weights / exposure(skewed=self._world.skewed, near=self._world.near)
             relative = false * (1.0 - yes) + true * yes
             self._sums[share] = np.cumsum(relative * deck().weights)
         return self._sums[share]

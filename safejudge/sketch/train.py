@@ -118,6 +118,7 @@ def train_vlm(run: Run) -> None:
         world = tasks.World(
             f"vlm-{run.args.world}-{step + run.args.seed * 100_000}",
             skewed=run.args.world == "skewed",
+            near=run.args.near,
         )
         stage = sum(step >= start for start in run.args.stages)
         batches = list(packer.batches(tasks.step_rows(world, stage), most=2500))
@@ -211,6 +212,10 @@ def main() -> None:
     parser.add_argument(
         "--stages", type=int, nargs=2, default=(800, 1600),
         help="vlm: steps from which reasoning, then reading, is taught more",
+    )  # fmt: skip
+    parser.add_argument(
+        "--near", type=float, default=tasks.NEAR,
+        help="vlm: weight of false statements whose every word fits something in the picture",
     )  # fmt: skip
     parser.add_argument("--until", type=int, help="pause after this step; run again to go on")
     parser.add_argument("--batch", type=int, default=48, help="vision: scenes per step")

@@ -1,0 +1,113 @@
+"""Policy: every choice that can change a verdict, and the presets that have a name.
+
+A policy is data: it is written into every result by its digest. `default` is ours, `clue` is the
+published Algorithm 1 (arXiv 2501.00192, sec. 3.6), `clue-tree` its thresholds over the whole tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from safejudge.types import Record
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Policy(Record):
+    """Every choice that can change a verdict, in one place; defaults live here and only here."""
+
+    name: str = "default"
+    """What reports call it."""
+
+    # Which stages run.
+    tree: bool = True
+    """Evaluate the condition tree; False flattens a rule to the published AND list."""
+    relevance: bool = True
+    """Skip rules whose text is too unlike the picture (needs a dual encoder)."""
+    relevance_threshold: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """Ask a rule if its cosine similarity is above this; None: what is stated for the encoder."""
+    prior: bool = True
+    """Compare with the language prior p0; False takes 1/2 for every statement's prior."""
+    crop: bool = True
+    """Look at small objects in a crop (needs a detector)."""
+    region: bool = True
+    """Compare with the picture without the central object (needs a detector)."""
+    cascade: bool = True
+    """Reason through what the probabilities leave undecided."""
+
+    # In which order, and how much.
+    locate_first: bool = False
+    """Run the detector before any test, so that the crop stands in for the picture from the start
+    (Algorithm 1); False: only for what the full view leaves undecided."""
+    reason_last: bool = True
+    """Ask every cheap question of a rule before reasoning about any (False: in listed order)."""
+    exhaustive: bool = False
+    """Ask every precondition of every rule, so that every score is exact."""
+
+    # The tests.
+    reject_factor: Share = 0.3
+    """No when M - p0 < -reject_factor * p0 (CLUE: 0.3)."""
+    accept_factor: Share = 0.8
+    """Yes when M - p0 > accept_factor * (1 - p0) (CLUE: 0.8)."""
+    region_margin: Share = 0.6
+    """Yes when M - M(region removed) > region_margin (CLUE: 0.6)."""
+    minimum_confidence: Share = 0.05
+    """A box the detector is less sure of is no box (CLUE: 0.05)."""
+    crop_area: Share = 0.01
+    """An object that covers less of the picture is looked at in a crop (CLUE: 1 %)."""
+    fill: Literal["surround", "grey"] = "surround"
+    """What a removed region is filled with: the mean colour around it, or mid-grey."""
+    minimum_label_mass: Share = 0.5
+    """Below this P(yes) + P(no) a read is no answer."""
+    unreadable_reasoning: Literal["undecided", "no"] = "undecided"
+    """What a reply means that is no Yes and no No: outside the schema, or Unsure."""
+
+    # Images.
+    background: Literal["worst", "white", "black"] = "worst"
+    """What transparent images are judged on; `worst` judges on both and keeps the worse."""
+    max_frames: Annotated[int, Field(ge=1, le=256)] = 8
+    """Most frames sampled from an animated image."""
+    max_pixels: Annotated[int, Field(ge=1)] = 40_000_000
+    """Larger images are a `Failure`; checked before decoding."""
+    max_bytes: Annotated[int, Field(ge=1)] = 64 * 2**20
+    """Larger files are a `Failure`; checked before decoding."""
+    max_reasoning_tokens: Annotated[int, Field(ge=16, le=4096)] = 256
+    """The free reasoning is cut there."""
+
+    # What passes.
+    allow_undecided: bool = False
+    """Whether `Judge.allows` lets an undecided image pass."""
+    allow_failures: bool = False
+    """Whether `Judge.allows` lets an unreadable image pass."""
+
+    @property
+    def locates(self) -> bool:
+        """Whether anything is done with the detector's boxes."""
+        return self.crop or self.region
+
+    def digest(self) -> str:
+        """Sha256 (hex) of all settings."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @staticmethod
+    def clue() -> Policy:
+        """Algorithm 1 to the letter, on the flat form of each rule."""
+        return Policy.clue_tree().model_copy(update={"name": "clue", "tree": False})
+
+    @staticmethod
+    def clue_tree() -> Policy:
+        """Keep the thresholds and order of Algorithm 1, over the condition tree."""
+        return Policy(
+            name="clue-tree",
+            locate_first=True,
+            reason_last=False,
+            minimum_label_mass=0.0,
+            unreadable_reasoning="no",
+        )
+
+
+POLICIES = {"default": Policy, "clue": Policy.clue, "clue-tree": Policy.clue_tree}
+"""The policies that have a name."""
