@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from measure import record, share, table
 
-from safejudge.probe import full_probe
+from safejudge.probe import picture_probe
 from safejudge.sketch import tasks
 from safejudge.sketch.draw import draw
 from safejudge.sketch.judge import open_sketch_engine
@@ -62,7 +62,7 @@ def _settled(statement: Statement, facts: tasks.Facts) -> bool:
 def measure(model: str, asked: list[tuple[Picture, str, str, bool]]) -> Counts:
     """Right answers and questions per family and label."""
     engine = open_sketch_engine(model)
-    probes = [full_probe(Precondition(statement=text), pic, None) for pic, text, _, _ in asked]
+    probes = [picture_probe(Precondition(statement=text), pic, None) for pic, text, _, _ in asked]
     counts: Counts = defaultdict(lambda: [0, 0])
     for start in range(0, len(probes), 512):
         answers = engine.answer_probs(probes[start : start + 512])

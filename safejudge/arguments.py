@@ -35,6 +35,8 @@ examples:
   safejudge judge scenes/ --constitution sketch --engine hf:sketch
   safejudge judge a.png 'in/**/*.jpg' --constitution rules.yaml \\
       --engine hf:ORG/MODEL --out results.jsonl --resume
+  safejudge judge scenes/ --constitution sketch --engine hf:sketch \\
+      --report page.html
   safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
       | jq -r 'select(.label != "safe") | .image'
 """
@@ -46,6 +48,11 @@ examples:
       --rule armed-child
 """
 
+_RELEVANCE = """\
+example:
+  safejudge relevance some-images/ --constitution rules.yaml --encoder hf:ORG/MODEL --keep 0.4
+"""
+
 _LINT = """\
 examples:
   safejudge lint rules.yaml more.yaml
@@ -54,6 +61,11 @@ examples:
 exit codes:
   0    no errors; there may be warnings
   2    at least one file would be refused
+"""
+
+_BENCH = """\
+example:
+  safejudge sketch bench --per-rule 5 --plain 20
 """
 
 _SCENES = """\
@@ -77,6 +89,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_judge(commands)
     _add_explain(commands)
+    _add_relevance(commands)
     _add_lint(commands)
     _add_sketch(commands)
     return parser.parse_args(argv)
@@ -102,12 +115,12 @@ def _add_judge(commands: Any) -> None:
     _add_choices(add)
     add.add_argument("--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt")
     add.add_argument("--out", metavar="FILE.jsonl", help="write the records to this file")
+    add.add_argument(
+        "--report", metavar="FILE.html", help="write a page with the images and their traces"
+    )
     again = add.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="judge only what --out lacks")
-    again.add_argument("--overwrite", action="store_true", help="begin --out anew")
-    add.add_argument(
-        "--exhaustive", action="store_true", help="ask every question, so that scores are exact"
-    )
+    again.add_argument("--overwrite", action="store_true", help="begin --out and --report anew")
     add.add_argument(
         "--limit", type=_positive, metavar="N", help="judge only the first N of the images"
     )
@@ -133,7 +146,7 @@ def _add_explain(commands: Any) -> None:
     _add_choices(add)
     add.add_argument("--rule", metavar="ID", help="show only this rule, in full")
     add.add_argument("--prompt", metavar="TEXT", help="the prompt or caption of the image")
-    add.set_defaults(command="explain", exhaustive=False)
+    add.set_defaults(command="explain")
 
 
 def _add_choices(add: argparse.ArgumentParser) -> None:
@@ -151,8 +164,50 @@ def _add_choices(add: argparse.ArgumentParser) -> None:
         help="how answers are weighed (default: %(default)s)",
     )
     add.add_argument(
-        "--no-cascade", action="store_true", help="leave open answers undecided: no reasoning"
+        "--encoder", metavar="URI", help="the relevance filter: a CLIP or SigLIP, hf:ORG/MODEL"
     )
+    add.add_argument(
+        "--detector", metavar="URI", help="the regions: an OWLv2 or Grounding DINO, hf:ORG/MODEL"
+    )
+    add.add_argument(
+        "--relevance-threshold",
+        type=float,
+        metavar="T",
+        help="ask a rule above this similarity (default: what is stated for the encoder)",
+    )
+    for name, text in _SWITCHES.items():
+        add.add_argument(f"--{name}", action="store_true", help=text)
+
+
+def _add_relevance(commands: Any) -> None:
+    add = commands.add_parser(
+        "relevance",
+        help="find a threshold for an encoder on images without labels",
+        description="Compare every rule with every image, and say above which similarity a share\n"
+        "of the pairs lies. It says how much would be asked, not how much would be missed.",
+        **_texts(_RELEVANCE),
+    )
+    add.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
+    add.add_argument("--constitution", required=True, metavar="C", help="the rules")
+    add.add_argument("--encoder", required=True, metavar="URI", help="hf:ORG/MODEL")
+    add.add_argument(
+        "--keep",
+        type=float,
+        default=0.4,
+        metavar="SHARE",
+        help="the share of (image, rule) pairs to ask about (default: %(default)s)",
+    )
+    add.set_defaults(command="relevance")
+
+
+_SWITCHES = {
+    "no-relevance": "ask every rule, however unlike the picture",
+    "no-regions": "no crops, and no comparison with the picture without the central object",
+    "no-prior": "take 1/2 for every language prior",
+    "no-cascade": "leave open answers undecided: no reasoning",
+    "exhaustive": "ask every question of every rule, so that scores are exact",
+}
+"""What switches one stage off, or early stopping."""
 
 
 def _add_lint(commands: Any) -> None:
@@ -175,7 +230,9 @@ def _add_sketch(commands: Any) -> None:
         description="The drawn world of the sketch judge.",
         **_texts(_SCENES),
     )
-    add = sketch.add_subparsers(metavar="COMMAND", required=True).add_parser(
+    commands = sketch.add_subparsers(metavar="COMMAND", required=True)
+    _add_bench(commands)
+    add = commands.add_parser(
         "scenes",
         help="draw PNG files, and what is in them as facts.jsonl",
         description="Draw scenes as PNG files, and write what is in each to facts.jsonl.",
@@ -190,6 +247,30 @@ def _add_sketch(commands: Any) -> None:
     )
     add.add_argument("--overwrite", action="store_true", help="replace scenes drawn before")
     add.set_defaults(command="sketch scenes")
+
+
+def _add_bench(commands: Any) -> None:
+    add = commands.add_parser(
+        "bench",
+        help="measure what each stage of the method is worth",
+        description="Judge drawn scenes with exact truth by the method, by its baselines, and\n"
+        "without each of its parts. Takes hours on a laptop; a run that was stopped goes on\n"
+        "where it was, if it is given the same --answers.",
+        **_texts(_BENCH),
+    )
+    add.add_argument("--engine", default="hf:sketch", metavar="URI", help="default: %(default)s")
+    add.add_argument("--encoder", metavar="URI", help="the relevance filter")
+    add.add_argument("--detector", metavar="URI", help="the regions")
+    add.add_argument(
+        "--per-rule", type=_positive, default=50, metavar="N",
+        help="violating scenes, and as many borderline ones, per rule (default: %(default)s)",
+    )  # fmt: skip
+    add.add_argument(
+        "--plain", type=_positive, default=500, metavar="N",
+        help="scenes that no rule is about (default: %(default)s)",
+    )  # fmt: skip
+    add.add_argument("--answers", metavar="FILE", help="keep the model's answers in this file")
+    add.set_defaults(command="sketch bench")
 
 
 def _positive(text: str) -> int:

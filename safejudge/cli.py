@@ -6,6 +6,7 @@ them, so `--help` and `lint` are quick.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -25,17 +26,22 @@ from rich.console import Console
 from safejudge import arguments, records, show, trace
 from safejudge.captions import captions_digest, match_captions, read_captions
 from safejudge.constitution import lint, load_constitution, shipped_constitutions
-from safejudge.engines import FORMS
+from safejudge.engines import FORMS, open_encoder
 from safejudge.errors import EngineError, InputError, OutputError, SafejudgeError
-from safejudge.images import find_images
-from safejudge.judge import Judge
+from safejudge.images import find_images, load_images
+from safejudge.judge import WINDOW, Judge
+from safejudge.models import Models
 from safejudge.policy import POLICIES, Policy
-from safejudge.types import Failure, Result
+from safejudge.relevance import calibrated, survey
+from safejudge.types import Failure, ImageInput, Result
 
 if TYPE_CHECKING:
     import argparse
 
     from rich.progress import TaskID
+
+    from safejudge.report import Report
+    from safejudge.types import Constitution
 
 INPUT, ENGINE, BROKEN_PIPE, INTERRUPTED = 2, 3, 141, 130
 
@@ -97,20 +103,23 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _judge(options: argparse.Namespace) -> int:
+    from safejudge import report
+
     _need_choices(options)
     out = None if options.out is None else Path(options.out)
-    if out is None and (options.resume or options.overwrite):
+    if out is None and (options.resume or (options.overwrite and options.report is None)):
         raise InputError("--resume and --overwrite speak of a file; name it with --out FILE.jsonl")
     if out is not None:
         records.check_output(out, resume=options.resume, overwrite=options.overwrite)
+    page = None if options.report is None else Path(options.report)
+    if page is not None:
+        report.check(page, out=out, resume=options.resume, overwrite=options.overwrite)
     # One by one: a path that is named twice is judged twice.
     images = [image for path in options.paths for image in find_images([path])]
     prompts, captions = _captions(options.prompts, images)
-    images = images[: options.limit]
+    pairs = list(zip(images, prompts, strict=True))[: options.limit]
     with ExitStack() as stack:
-        judge = stack.enter_context(
-            Judge.load(options.constitution, options.engine, _policy(options))
-        )
+        judge = stack.enter_context(_load(options.constitution, options))
         file = None
         if out is not None:
             version = metadata.version("safejudge")
@@ -118,7 +127,13 @@ def _judge(options: argparse.Namespace) -> int:
             file = stack.enter_context(
                 records.RecordFile(out, head, resume=options.resume, overwrite=options.overwrite)
             )
-        return _Run(judge, images, prompts, options.window, file).go()
+        shown = None
+        if page is not None:
+            about = (judge.constitution, judge.policy, judge.provenance)
+            shown = report.Report(page, *about, replace=options.resume or options.overwrite)
+            if options.resume and out is not None:
+                shown.add_recorded(out, pairs)
+        return _Run(judge, pairs, options.window, file, shown).go()
 
 
 def _captions(file: str | None, images: list[str]) -> tuple[list[str | None], str | None]:
@@ -146,16 +161,20 @@ class _Run:
     def __init__(
         self,
         judge: Judge,
-        images: list[str],
-        prompts: list[str | None],
+        pairs: list[tuple[str, str | None]],
         window: int,
         file: records.RecordFile | None,
+        report: Report | None,
     ) -> None:
-        self._judge, self._window, self._file = judge, window, file
-        self._all = len(images)
-        places = range(len(images)) if file is None else records.missing(images, file.recorded)
-        self._images = [images[place] for place in places]
-        self._prompts = [prompts[place] for place in places]
+        self._judge, self._window, self._file, self._report = judge, window, file, report
+        self._all = len(pairs)
+        if file is not None:
+            places = records.missing([path for path, _ in pairs], file.recorded)
+            pairs = [pairs[place] for place in places]
+        self._images = [path for path, _ in pairs]
+        self._prompts = [prompt for _, prompt in pairs]
+        self._captions = dict(pairs)
+        self._shown_before = 0 if report is None else report.count
         self._tally = records.Tally() if file is None else file.tally
         self._earlier = self._tally.labels.total()
         self._begun = time.monotonic()
@@ -179,6 +198,9 @@ class _Run:
             if isinstance(error, EngineError):
                 raise
             return INTERRUPTED
+        finally:
+            if self._report is not None and self._report.count:
+                self._report.write(wanted=self._shown_before + len(self._images))
         _say(show.summary(self._tally, self._earlier, time.monotonic() - self._begun))
         return self._tally.exit_code
 
@@ -200,6 +222,9 @@ class _Run:
             sys.stdout.flush()
         for record in found:
             self._tally.add(record)
+        if self._report is not None:
+            for path, result in pairs:
+                self._report.add_file(path, result, self._captions[path])
         if sys.stdout.isatty():
             self._table.print(self._rows.table(pairs))
 
@@ -233,7 +258,7 @@ def _explain(options: argparse.Namespace) -> int:
     ids = [rule.id for rule in constitution.rules]
     if options.rule is not None and options.rule not in ids:
         raise InputError(f"--rule {options.rule}: there is no such rule; choose {', '.join(ids)}")
-    with Judge.load(constitution, options.engine, _policy(options)) as judge:
+    with _load(constitution, options) as judge:
         (result,) = judge([options.image], [options.prompt])
         policy = judge.policy
     if isinstance(result, Failure):
@@ -247,6 +272,31 @@ def _explain(options: argparse.Namespace) -> int:
     tally = records.Tally()
     tally.add(records.record(options.image, result))
     return tally.exit_code
+
+
+def _relevance(options: argparse.Namespace) -> int:
+    rules = load_constitution(options.constitution).rules
+    paths = find_images(options.paths)
+    encoder = open_encoder(options.encoder)
+    columns: list[list[float]] = [[] for _ in rules]
+    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
+    with bar:
+        task = bar.add_task("", total=len(paths), rate="", counts="")
+        for start in range(0, len(paths), WINDOW):
+            loaded = load_images(paths[start : start + WINDOW], Policy())
+            pictures = [image.pictures[0] for image in loaded if isinstance(image, ImageInput)]
+            found = survey(encoder, rules, pictures)
+            for place, column in enumerate(columns):
+                column += [s for s in found[place :: len(rules)] if math.isfinite(s)]
+            bar.update(task, advance=len(loaded))
+    pairs = [similarity for column in columns for similarity in column]
+    threshold = calibrated(pairs, options.keep)
+    _console().print(show.kept_table([rule.id for rule in rules], columns, threshold))
+    print(
+        f"threshold {threshold:.4f}: above it lie {options.keep:.0%} of {len(pairs)} pairs of "
+        f"{len(columns[0])} images and {len(rules)} rules"
+    )
+    return 0
 
 
 def _lint(options: argparse.Namespace) -> int:
@@ -275,6 +325,23 @@ def _sketch_scenes(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sketch_bench(options: argparse.Namespace) -> int:
+    from safejudge.evals.remember import Remembered
+    from safejudge.sketch import bench_report
+
+    items = bench_report.draw_bench(options.per_rule, options.plain)
+    models = Models.opened(options.engine, options.encoder, options.detector, None)
+    if options.answers is not None:
+        models.engine = Remembered(models.engine, Path(options.answers))
+    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
+    with bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what the flat form drops, rule by rule
+        task = bar.add_task("", total=bench_report.work(models, len(items)), rate="", counts="")
+        _, text = bench_report.run(models, items, lambda count: bar.update(task, advance=count))
+    print(f"{len(items)} scenes, {models.engine.card.uri}\n\n{text}")
+    return 0
+
+
 def _need_choices(options: argparse.Namespace) -> None:
     """Refuse to guess what the rules are, or which model is to be trusted with them."""
     if options.constitution is None:
@@ -286,12 +353,35 @@ def _need_choices(options: argparse.Namespace) -> None:
         raise InputError(f"no engine is assumed; choose one with --engine: {FORMS}")
 
 
+def _load(constitution: str | Constitution, options: argparse.Namespace) -> Judge:
+    return Judge.load(
+        constitution,
+        options.engine,
+        _policy(options),
+        encoder=options.encoder,
+        detector=options.detector,
+    )
+
+
 def _policy(options: argparse.Namespace) -> Policy:
-    changed: dict[str, Any] = {}
-    if options.no_cascade:
-        changed["cascade"] = False
-    if options.exhaustive:
-        changed["exhaustive"] = True
+    """Return the chosen policy with its switches."""
+    changed: dict[str, Any] = {
+        field: value
+        for given, field, value in (
+            (options.no_relevance, "relevance", False),
+            (options.no_regions, "crop", False),
+            (options.no_regions, "region", False),
+            (options.no_prior, "prior", False),
+            (options.no_cascade, "cascade", False),
+            (options.exhaustive, "exhaustive", True),
+        )
+        if given
+    }
+    threshold = options.relevance_threshold
+    if threshold is not None:
+        if not -1 <= threshold <= 1:
+            raise InputError(f"--relevance-threshold {threshold} is no cosine; give -1 to 1")
+        changed["relevance_threshold"] = threshold
     return POLICIES[options.policy]().model_copy(update=changed)
 
 
@@ -302,6 +392,8 @@ def _console() -> Console:
 _COMMANDS = {
     "judge": _judge,
     "explain": _explain,
+    "relevance": _relevance,
     "lint": _lint,
+    "sketch bench": _sketch_bench,
     "sketch scenes": _sketch_scenes,
 }

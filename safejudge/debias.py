@@ -1,20 +1,25 @@
 """Probabilities of several views -> yes / no / undecided, as CLUE does it. Pure.
 
-Takes numbers read from the full view (`M`) and from the question without any image (`p0`, the
-language prior); gives an outcome, a score in [0, 1] and a margin. Knows no model and no picture.
+Takes numbers read from the full view or a crop (`M`), from the question without any image (`p0`,
+the language prior) and from the picture without the central object; gives an outcome, a score in
+[0, 1] and a margin. Knows no model and no picture.
 
-**Tests** (arXiv 2501.00192, sec. 3.4 and 3.6; r = 0.3, a = 0.8 as published), in this order:
+**Tests** (arXiv 2501.00192, sec. 3.4 and 3.6; r = 0.3, a = 0.8, b = 0.6 as published), in this
+order:
 
     reject  if  M - p0 < -r * p0           that is  M < low,   low  = (1 - r) * p0
     accept  if  M - p0 >  a * (1 - p0)     that is  M > high,  high = p0 + a * (1 - p0)
+    region  (accept)  if  M of the full view - M without the central object > b
     open    otherwise
+
+Without a prior (`Policy.prior` off) p0 is 1/2 for every statement.
 
 **Score.** Two pictures of one statement share p0, but two statements do not: M = 0.5 may be a clear
 yes for one and a clear no for another. The score is M measured against the statement's own bounds:
 the line through (0, 0), (low, 1/4), (high, 3/4), (1, 1). So it grows with M, a reject scores at
-most 1/4, an accept at least 3/4, and what is open lies between. Reasoning then moves an open score
-s to the side it found: 1/2 + s/2 for yes, s/2 for no, s for neither; what could not be read at all
-counts as s = 1/2. So an outcome and its score never contradict each other.
+most 1/4, an accept at least 3/4, and what is open lies between. The region test or reasoning then
+moves an open score s to the side it found: 1/2 + s/2 for yes, s/2 for no, s for neither; what could
+not be read at all counts as s = 1/2. So an outcome and its score never contradict each other.
 
 **Margin.** logit(score). Near the ends it is the model's own log-odds, shifted: for M > high,
 
@@ -43,6 +48,9 @@ MARGIN_LIMIT = 20.0
 UNREAD_SCORE = 0.5
 """Score where nothing could be read."""
 
+NO_PRIOR = 0.5
+"""Every statement's prior where the policy asks for none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -58,21 +66,29 @@ class Decision:
     """Why a read could not be used."""
 
 
-def decide(full: Read, prior: Read, policy: Policy) -> Decision:
-    """Put the full view and the language prior to the tests.
+def decide(seen: Read, prior: Read | None, policy: Policy) -> Decision:
+    """Put what was seen (full view or crop) and the language prior to the first two tests.
 
-    A read that is missing or whose label mass is too low is no number: the outcome is then
-    undecided, and in particular a missing prior is never taken for 0.
+    `prior` None means that the policy asks for none. A read that is missing or whose label mass is
+    too low is no number: the outcome is then undecided, and in particular a missing prior is never
+    taken for 0.
     """
-    m, p0 = _number(full, policy), _number(prior, policy)
+    m = _number(seen, policy)
+    p0 = NO_PRIOR if prior is None else _number(prior, policy)
     if m is not None and p0 is not None:
         return weigh(m, p0, policy)
-    bad = full if m is None else prior
+    bad = seen if m is None or prior is None else prior
     note = (
         f"P(yes) + P(no) of the view {bad.view} is {bad.label_mass:.3g}, the policy asks for "
         f"{policy.minimum_label_mass:g}; the likeliest answer was {bad.top!r}"
     )
     return Decision(Outcome.UNDECIDED, "label_mass", UNREAD_SCORE, note)
+
+
+def hangs_on_region(full: Read, removed: Read, policy: Policy) -> bool:
+    """Whether the answer falls with the central object: the test that can only accept."""
+    m, without = _number(full, policy), _number(removed, policy)
+    return m is not None and without is not None and m - without > policy.region_margin
 
 
 def _number(read: Read, policy: Policy) -> float | None:
@@ -108,8 +124,8 @@ def _position(m: float, low: float, high: float) -> float:
     return 0.25 + 0.5 * ((m - low) / (high - low))
 
 
-def after_reasoning(score: float, outcome: Outcome) -> float:
-    """Move the score of an open read (0.25 to 0.75) to the side that reasoning found."""
+def moved(score: float, outcome: Outcome) -> float:
+    """Move the score of an open read (0.25 to 0.75) to the side that a later step found."""
     match outcome:
         case Outcome.YES:
             return 0.5 + score / 2.0

@@ -12,15 +12,20 @@ from contextlib import closing
 from typing import TypeAlias, TypeVar
 
 from safejudge.errors import EngineCallError
-from safejudge.types import AnswerProbs, Probe, Reasoning
+from safejudge.types import AnswerProbs, Box, Locate, Probe, Reasoning, Similarity
 
 T = TypeVar("T")
 
-Request: TypeAlias = Probe | Reasoning
-"""What a flow may ask."""
+Request: TypeAlias = Similarity | Probe | Locate | Reasoning
+"""What a flow may ask; `CHEAPEST_FIRST` has the order."""
 
-Answer: TypeAlias = AnswerProbs | str
-"""What it is sent: `AnswerProbs` for a `Probe`, text for a `Reasoning`."""
+Answer: TypeAlias = float | AnswerProbs | tuple[Box, ...] | str
+"""What it is sent: a number for a `Similarity`, `AnswerProbs` for a `Probe`, boxes for a `Locate`,
+text for a `Reasoning`."""
+
+CHEAPEST_FIRST: tuple[type[Request], ...] = (Similarity, Probe, Locate, Reasoning)
+"""Kinds of requests in the order in which waves ask them. A detector's pass costs several reads of
+a picture that the engine holds already."""
 
 Flow: TypeAlias = Generator[tuple[Request, ...], tuple[Answer, ...], T]
 """Yields a tuple of requests, is sent an equally long tuple of answers, returns a result."""
@@ -43,8 +48,9 @@ def gather(flows: Iterable[Flow[T]]) -> Flow[list[T]]:
     """Merge flows into one, wave by wave; the results stand in the flows' order.
 
     A request is yielded once, however many flows make an equal one, now or in a later wave.
-    Cheap requests go first: while any flow waits for a probe, a wave holds probes only. An
-    exception inside one flow ends them all; flows that ended earlier lose nothing but the list.
+    Cheap requests go first: a wave holds requests of one kind, the cheapest that any flow waits
+    for. An exception inside one flow ends them all; flows that ended earlier lose nothing but the
+    list.
     """
     branches = list(flows)
     wanted: dict[int, tuple[Request, ...]] = {}
@@ -91,7 +97,8 @@ def _next_wave(
 ) -> tuple[Request, ...]:
     """Every different open request of the cheapest kind, in the order of the flows."""
     pending = dict.fromkeys(r for requests in wanted for r in requests if r not in known)
-    return tuple(r for r in pending if isinstance(r, Probe)) or tuple(pending)
+    waves = (tuple(r for r in pending if isinstance(r, kind)) for kind in CHEAPEST_FIRST)
+    return next(wave for wave in waves if wave)
 
 
 def drive(flow: Flow[T], answer: Callable[[Sequence[Request]], Sequence[Answer]]) -> T:

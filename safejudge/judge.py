@@ -1,6 +1,7 @@
 """Judge: the facade. Images in, judgments out.
 
-Takes a constitution, an engine and a policy once; then images, with or without the prompt or
+Takes a constitution, an engine and a policy once, perhaps an encoder for the relevance filter and
+a detector for the regions; then images, with or without the prompt or
 caption that belongs to each. Gives one `Judgment` or `Failure` per image, in order. Images pass
 in windows: those of one window share the engine's batches, and only one window is in memory.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from importlib import metadata
@@ -22,20 +22,20 @@ from PIL import Image
 from safejudge import prompts as prompt_texts
 from safejudge.arrays import is_array
 from safejudge.constitution import load_constitution
-from safejudge.engines import open_engine
-from safejudge.errors import EngineCallError, InputError, PolicyError
-from safejudge.flow import Answer, Request, drive, gather
+from safejudge.errors import InputError, PolicyError
+from safejudge.flow import drive, gather
 from safejudge.images import load_images, split_batch
 from safejudge.logic import flatten
+from safejudge.models import Models, reference
 from safejudge.policy import POLICIES, Policy
-from safejudge.probe import PriorCache, answer_probes, printable
+from safejudge.probe import PriorCache, printable
+from safejudge.regions import words_of
+from safejudge.relevance import relevance_text, threshold_of
 from safejudge.types import (
     Constitution,
     Failure,
     ImageInput,
-    Probe,
     Provenance,
-    Reasoning,
     Result,
     leaves,
 )
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from safejudge.engines.base import Engine
+    from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.images import ImageSource
 
     Images = Iterable[ImageSource] | npt.NDArray[Any] | torch.Tensor
@@ -66,39 +66,38 @@ class Judge:
     manager and closes the engine that it opened; an engine handed in stays the caller's.
     """
 
-    def __init__(
-        self, constitution: Constitution, engine: Engine, policy: Policy, cache: PriorCache | None
-    ) -> None:
-        """Check that this engine can be asked every statement; see `load` for names and URIs.
+    def __init__(self, constitution: Constitution, models: Models, policy: Policy) -> None:
+        """Check that these models can be asked every rule; see `load` for names and URIs.
 
-        Raises `StatementError` for a statement outside what the engine was made for, `PolicyError`
-        for a rule that the policy leaves nothing of.
+        `self.policy` is the policy as it takes effect: without an encoder nothing is filtered,
+        without a detector no regions are looked at. Raises `StatementError` for a statement
+        outside what a model was made for, `PolicyError` for a rule that the policy leaves nothing
+        of and for an encoder without a threshold.
         """
         self.constitution = constitution
-        self.engine = engine
-        self.policy = policy
-        self._cache = cache
-        self._lock = threading.Lock()
-        self._closed = False
-        self._owns_engine = False
-        asked = (asked_condition(rule, policy) for rule in constitution.rules)
-        statements = dict.fromkeys(leaf.statement for tree in asked for leaf in leaves(tree))
-        engine.check_statements(list(statements))
-        self.provenance = _provenance(constitution, engine, policy)
+        self.models = models
+        self.policy = policy_in_effect(policy, models)
+        check_rules(constitution, models, self.policy)
+        self.provenance = _provenance(constitution, models, self.policy)
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - the facade: one argument for each thing a user chooses
         cls,
         constitution: str | os.PathLike[str] | Constitution,
         engine: str | Engine,
         policy: str | Policy = "default",
         cache: PriorCache | Literal["default"] | None = "default",
+        *,
+        encoder: str | Encoder | None = None,
+        detector: str | Detector | None = None,
     ) -> Judge:
         """Load a judge.
 
         `constitution` is a path, the name of a shipped one, or an object; `engine` a URI such as
         `hf:ORG/MODEL`, or an object; `policy` one of `POLICIES`, or an object; `cache` keeps the
         language priors on disk (`default`: under the user's cache folder; None: nowhere).
+        `encoder` (relevance filter) and `detector` (regions) are URIs or objects; None leaves
+        their stage out, whatever the policy says.
         Raises `ConstitutionError`, `EngineSetupError`, `PolicyError`, `StatementError`.
         """
         rules = (
@@ -110,16 +109,12 @@ class Judge:
         if not chosen.tree:
             _warn_of_losses(rules)
         store = PriorCache(PriorCache.default_path()) if cache == "default" else cache
-        if not isinstance(engine, str):
-            return cls(rules, engine, chosen, store)
-        opened = open_engine(engine)
+        models = Models.opened(engine, encoder, detector, store)
         try:
-            judge = cls(rules, opened, chosen, store)
+            return cls(rules, models, chosen)
         except BaseException:
-            opened.close()
+            models.close()
             raise
-        judge._owns_engine = True
-        return judge
 
     def __call__(self, images: Images, prompts: Prompts | None = None) -> list[Result]:
         """Judge a list of sources, or a batch (array or tensor, N x H x W x C or N x C x H x W).
@@ -160,11 +155,8 @@ class Judge:
         )
 
     def close(self) -> None:
-        """Close the engine if this judge opened it. Calling it twice is fine."""
-        with self._lock:
-            if self._owns_engine and not self._closed:
-                self.engine.close()
-            self._closed = True
+        """Close the models that this judge opened. Calling it twice is fine."""
+        self.models.close()
 
     def __enter__(self) -> Self:
         return self
@@ -189,7 +181,7 @@ class Judge:
             for image, (_, caption) in zip(loaded, batch, strict=True)
             if isinstance(image, ImageInput)
         ]
-        found = iter(drive(gather(flows), self._answer))
+        found = iter(drive(gather(flows), self.models.answer))
         return [
             conclude(image, *next(found), self.provenance)
             if isinstance(image, ImageInput)
@@ -197,24 +189,30 @@ class Judge:
             for image in loaded
         ]
 
-    def _answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """Put one wave to the engine; two threads never ask it at once."""
-        probes = [request for request in requests if isinstance(request, Probe)]
-        reasonings = [request for request in requests if isinstance(request, Reasoning)]
-        with self._lock:
-            if self._closed:
-                raise InputError("this judge is closed; load another")
-            read = answer_probes(self.engine, self._cache, probes)
-            replies = self.engine.reason(reasonings) if reasonings else []
-        if len(replies) != len(reasonings):
-            raise EngineCallError(
-                f"{self.engine.card.uri} returned {len(replies)} replies to {len(reasonings)} "
-                "requests; an engine must answer each request once, in order"
-            )
-        answers: dict[Request, Answer] = {}
-        answers.update(zip(probes, read, strict=True))
-        answers.update(zip(reasonings, replies, strict=True))
-        return [answers[request] for request in requests]
+
+def policy_in_effect(policy: Policy, models: Models) -> Policy:
+    """Switch off the stages that have no model, and put in the encoder's threshold."""
+    changed: dict[str, object] = {}
+    if models.encoder is None or not policy.relevance:
+        changed |= {"relevance": False, "relevance_threshold": None}
+    else:
+        changed["relevance_threshold"] = threshold_of(models.encoder.card.uri, policy)
+    if models.detector is None:
+        changed |= {"crop": False, "region": False}
+    return policy.model_copy(update=changed)
+
+
+def check_rules(constitution: Constitution, models: Models, policy: Policy) -> None:
+    """Raise `StatementError` for what one of the models cannot be asked."""
+    asked = [asked_condition(rule, policy) for rule in constitution.rules]
+    preconditions = dict.fromkeys(leaf for tree in asked for leaf in leaves(tree))
+    models.engine.check_statements(list(dict.fromkeys(leaf.statement for leaf in preconditions)))
+    if models.encoder is not None and policy.filters:
+        models.encoder.check_texts([relevance_text(rule) for rule in constitution.rules])
+    if models.detector is not None and policy.locates:
+        looked_for = (leaf.look_at for leaf in preconditions if leaf.look_at is not None)
+        words = dict.fromkeys(word for look_at in looked_for for word in words_of(look_at))
+        models.detector.check_words(list(words))
 
 
 def _sources(images: Images) -> Iterable[ImageSource]:
@@ -286,8 +284,8 @@ def _warn_of_losses(constitution: Constitution) -> None:
             warnings.warn(f"rule {rule.id!r}: {loss}", UserWarning, stacklevel=3)
 
 
-def _provenance(constitution: Constitution, engine: Engine, policy: Policy) -> Provenance:
-    card = engine.card
+def _provenance(constitution: Constitution, models: Models, policy: Policy) -> Provenance:
+    card = models.engine.card
     own = {name: _version(name) for name in ("safejudge", "numpy", "pillow", "pydantic")}
     return Provenance(
         constitution=constitution.digest(),
@@ -295,7 +293,9 @@ def _provenance(constitution: Constitution, engine: Engine, policy: Policy) -> P
         policy=policy.digest(),
         model=card.uri,
         revision=card.revision,
-        versions={"python": platform.python_version(), **own, **card.versions},
+        encoder=reference(models.encoder) if policy.filters else None,
+        detector=reference(models.detector) if policy.locates else None,
+        versions={"python": platform.python_version(), **own, **models.versions()},
     )
 
 

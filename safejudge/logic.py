@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Outcome, Precondition, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     Bounds = tuple[float, float]
 
@@ -98,6 +98,29 @@ def _bounds(condition: Condition, leaf_bounds: Callable[[Precondition], Bounds])
         case NoneOf(none=parts):
             lows, highs = zip(*(_bounds(part, leaf_bounds) for part in parts), strict=True)
             return 1.0 - max(highs), 1.0 - max(lows)
+
+
+def polarities(condition: Condition) -> dict[Precondition, bool]:
+    """Say of each leaf whether it stands under an even number of `none` (True) or an odd one.
+
+    A leaf that stands under both is left out: an error about it has no one direction.
+    """
+    signs: dict[Precondition, set[bool]] = {}
+    for leaf, positive in _signed(condition, positive=True):
+        signs.setdefault(leaf, set()).add(positive)
+    return {leaf: found.pop() for leaf, found in signs.items() if len(found) == 1}
+
+
+def _signed(condition: Condition, *, positive: bool) -> Iterator[tuple[Precondition, bool]]:
+    match condition:
+        case Precondition():
+            yield condition, positive
+        case AllOf(all=parts) | AnyOf(any=parts):
+            for part in parts:
+                yield from _signed(part, positive=positive)
+        case NoneOf(none=parts):
+            for part in parts:
+                yield from _signed(part, positive=not positive)
 
 
 def flatten(condition: Condition) -> tuple[tuple[Precondition, ...], tuple[str, ...]]:

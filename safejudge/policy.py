@@ -28,7 +28,8 @@ class Policy(Record):
     relevance: bool = True
     """Skip rules whose text is too unlike the picture (needs a dual encoder)."""
     relevance_threshold: Annotated[float, Field(ge=-1, le=1)] | None = None
-    """Ask a rule if its cosine similarity is above this; None: what is stated for the encoder."""
+    """Ask a rule if its cosine similarity is above this; None: what is stated for the encoder
+    (`Judge` puts it here)."""
     prior: bool = True
     """Compare with the language prior p0; False takes 1/2 for every statement's prior."""
     crop: bool = True
@@ -82,6 +83,11 @@ class Policy(Record):
     """Whether `Judge.allows` lets an undecided image pass."""
     allow_failures: bool = False
     """Whether `Judge.allows` lets an unreadable image pass."""
+
+    @property
+    def filters(self) -> bool:
+        """Whether rules are compared with the picture before they are asked."""
+        return self.relevance and self.relevance_threshold is not None
 
     @property
     def locates(self) -> bool:

@@ -15,7 +15,7 @@ import sqlite3
 import warnings
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from safejudge import prompts
 from safejudge.errors import EngineCallError
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from safejudge.engines.base import Engine
+    from safejudge.types import View
 
 _PAGE = 500  # keys per SELECT; SQLite allows 999 variables in its older versions
 _ROUNDING = 1e-3  # float32 sums over spellings may end a little above 1
 
 
-def full_probe(precondition: Precondition, picture: Picture, caption: str | None = None) -> Probe:
-    """Ask whether the picture shows the statement."""
+def picture_probe(
+    precondition: Precondition, picture: Picture, caption: str | None = None
+) -> Probe:
+    """Ask whether the picture, or a view of it, shows the statement."""
     question = prompts.statement_question(precondition.statement, caption)
     return Probe(prompts.ASK, (picture,), question)
 
@@ -46,7 +49,7 @@ def prior_probe(precondition: Precondition, caption: str | None = None) -> Probe
     return Probe(prompts.ASK, (), question)
 
 
-def read_answer(view: Literal["full", "no_image"], answer: AnswerProbs) -> tuple[Read, str | None]:
+def read_answer(view: View, answer: AnswerProbs) -> tuple[Read, str | None]:
     """Return what was read, and why it cannot be used if it cannot.
 
     Numbers that are no probabilities (NaN, negative, above 1) are a problem, never a score.

@@ -27,7 +27,7 @@ try:
 except ImportError:  # Windows, where two runs on one file are the caller's care
     fcntl = None  # type: ignore[assignment]
 
-COMPARED = ("constitution", "prompts", "policy", "model", "revision")
+COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
 
 _BEGIN = b'{"safejudge": '
@@ -116,6 +116,8 @@ class Tally:
     """Questions, over all images."""
     reasoning_calls: int = 0
     """Replies, over all images."""
+    detector_calls: int = 0
+    """Searches of the detector, over all images."""
 
     def add(self, record: JSON) -> None:
         """Count one record."""
@@ -123,6 +125,7 @@ class Tally:
         usage = record.get("usage", {})
         self.probes += usage.get("probes", 0)
         self.reasoning_calls += usage.get("reasoning_calls", 0)
+        self.detector_calls += usage.get("detector_calls", 0)
 
     @property
     def exit_code(self) -> int:
@@ -273,10 +276,14 @@ _SAID = {
     "policy": "policy",
     "model": "model",
     "revision": "model revision",
+    "encoder": "encoder",
+    "detector": "detector",
     "captions": "prompt file (captions)",
 }
 
 
 def _short(value: object) -> str:
+    if isinstance(value, dict):  # a model beside the judge
+        return f"{value.get('uri')} {_short(value.get('revision'))}"
     text = str(value) if value is not None else "none"
     return f"{text[:12]}..." if re.fullmatch("[0-9a-f]{64}", text) else text

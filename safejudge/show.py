@@ -24,7 +24,7 @@ from safejudge.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -114,7 +114,8 @@ class Rows:
         table.add_column("violated, or why not safe", width=self._why)
         for name, result in results:
             label = "failed" if isinstance(result, Failure) else result.label
-            score = "" if isinstance(result, Failure) else f"{result.score:.2f}"
+            known = None if isinstance(result, Failure) else result.score
+            score = "" if known is None else f"{known:.2f}"
             table.add_row(
                 Text(shorten(clean(name), self._name)),
                 Text(label, STYLES[label]),
@@ -141,6 +142,20 @@ def _open_because(rule: RuleVerdict) -> str:
     return "; ".join(dict.fromkeys(WHY_OPEN.get(v.test, v.test) for v in open_ones))
 
 
+def kept_table(names: Sequence[str], columns: Sequence[Sequence[float]], threshold: float) -> Table:
+    """Make the table of a calibration: per rule the mean similarity, and the share above."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("rule")
+    table.add_column("mean", justify="right")
+    table.add_column("asked", justify="right")
+    for name, column in zip(names, columns, strict=True):
+        kept = sum(similarity > threshold for similarity in column)
+        mean = sum(column) / len(column) if column else float("nan")
+        share = f"{kept / len(column):.0%}" if column else ""
+        table.add_row(clean(name), f"{mean:.4f}", share)
+    return table
+
+
 def counts(tally: Tally) -> str:
     """Count labels, as in "3 safe, 1 unsafe, 0 undecided, 0 failed"."""
     labels = ("safe", "unsafe", "undecided", "failed")
@@ -157,10 +172,11 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
     if total > earlier and seconds > 0:
         parts.append(f"{rate(total - earlier, seconds)} images/s")
     if judged:
-        parts.append(
-            f"{tally.probes / judged:.1f} questions and {tally.reasoning_calls / judged:.1f} "
-            "reasoning calls per image"
-        )
+        asked = [f"{tally.probes / judged:.1f} questions"]
+        if tally.detector_calls:
+            asked.append(f"{tally.detector_calls / judged:.1f} searches")
+        asked.append(f"{tally.reasoning_calls / judged:.1f} reasoning calls")
+        parts.append(f"{', '.join(asked[:-1])} and {asked[-1]} per image")
     return "; ".join(parts)
 
 

@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
-from safejudge import logic
-from safejudge.show import STYLES, WHY_OPEN, clean
+from safejudge import logic, wording
+from safejudge.show import STYLES, clean
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -38,13 +38,12 @@ if TYPE_CHECKING:
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
 
-_SIGN = {
-    Outcome.YES: ("✓", "bold cyan"),
-    Outcome.NO: ("✗", "bold"),
-    Outcome.UNDECIDED: ("?", "bold yellow"),
+_SIGN_STYLES = {
+    Outcome.YES: "bold cyan",
+    Outcome.NO: "bold",
+    Outcome.UNDECIDED: "bold yellow",
+    None: "dim",
 }
-_UNSETTLED = ("·", "dim")
-_AT = {"exact": "", "upper": "at most ", "lower": "at least "}
 
 
 def explanation(judgment: Judgment, rules: Iterable[Rule], policy: Policy) -> RenderableType:
@@ -72,33 +71,28 @@ def _heading(judgment: Judgment, policy: Policy) -> Text:
         (clean(judgment.image), "bold"),
         ": ",
         (judgment.label, STYLES[judgment.label]),
-        f", score {judgment.score:.2f}\n",
+        ", no rule is relevant\n" if judgment.score is None else f", score {judgment.score:.2f}\n",
     )
     head.append(
         f"engine {clean(about.model)}, policy {clean(policy.name)}, constitution "
         f"{about.constitution[:12]}, image {judgment.id[:12]}\n"
-        f"{_counted(usage.probes, 'question')}, {_counted(usage.reasoning_calls, 'reasoning call')}"
-        "; ✓ holds  ✗ does not  ? undecided  · not asked",
+        f"{wording.counted(usage.probes, 'question')}, "
+        f"{wording.counted(usage.reasoning_calls, 'reasoning call')}; "
+        + "  ".join(f"{sign} {meaning}" for sign, meaning in wording.SIGNS_MEAN.items()),
         "dim",
     )
     return head
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _title(rule: Rule, verdict: RuleVerdict) -> Text:
     title = Text.assemble(
         (verdict.outcome.replace("_", " "), STYLES[verdict.outcome]), " ", (clean(rule.id), "bold")
     )
-    if verdict.score is not None:
-        title.append(f"  score {_AT[verdict.bound]}{verdict.score:.2f}")
-    title.append(f"  ({clean(rule.category)}, {rule.severity})", "dim")
-    if verdict.frame is not None:
-        title.append(f"  frame {verdict.frame}", "dim")
-    if verdict.background is not None:
-        title.append(f"  on {verdict.background}", "dim")
+    score = wording.score_in_words(verdict)
+    if score is not None:
+        title.append(f"  score {score}")
+    for fact in wording.rule_facts(rule, verdict):
+        title.append(f"  {clean(fact)}", "dim")
     return title
 
 
@@ -111,11 +105,9 @@ def _rule(rule: Rule, verdict: RuleVerdict, policy: Policy) -> RenderableType:
             lines.append(f"\n{clean(loss)}", "yellow")
     parts: list[RenderableType] = [lines]
     if verdict.outcome == "not_relevant":
-        lines.append("\nnot asked: the relevance filter skipped this rule")
+        lines.append(f"\n{wording.NOT_RELEVANT}")
     else:
-        found = {
-            Precondition(statement=v.statement, look_at=v.look_at): v for v in verdict.preconditions
-        }
+        found = wording.by_precondition(verdict)
         parts.append(_tree(asked_condition(rule, policy), found, policy))
     return Padding(Group(*parts), (0, 0, 0, 2))
 
@@ -131,75 +123,26 @@ def _tree(condition: Condition, verdicts: Verdicts, policy: Policy) -> Tree:
 
 
 def _node(condition: Condition, verdicts: Verdicts, policy: Policy) -> RenderableType:
-    low, high = logic.possible(condition, {leaf: v.outcome for leaf, v in verdicts.items()})
-    sign, style = _SIGN[low] if low == high else _UNSETTLED
-    match condition:
-        case AllOf():
-            words = "all of"
-        case AnyOf():
-            words = "any of"
-        case NoneOf():
-            words = "none of"
-        case Precondition(statement=statement):
-            words = clean(statement)
-    head = Text.assemble((f"{sign} ", style), words)
+    outcome = wording.settled(condition, verdicts)
+    sign = (f"{wording.SIGNS[outcome]} ", _SIGN_STYLES[outcome])
     if not isinstance(condition, Precondition):
-        return head
+        return Text.assemble(sign, wording.operator(condition))
+    head = Text.assemble(sign, clean(condition.statement))
     if condition not in verdicts:
-        return Text.assemble(head, ("\nnot asked (already settled)", "dim"))
+        return Text.assemble(head, (f"\n{wording.NOT_ASKED}", "dim"))
     return Group(head, Padding(_leaf(verdicts[condition], policy), (0, 0, 0, 2)))
 
 
 def _leaf(verdict: PreconditionVerdict, policy: Policy) -> Text:
     """Say what was read, which test decided, and what the reasoning said."""
-    lines = [_reads(verdict), *_tests(verdict, policy)]
-    trace = verdict.reasoning
+    lines = [wording.reads_in_words(verdict), *wording.tests_in_words(verdict, policy)]
+    boxes, trace = wording.boxes_in_words(verdict), verdict.reasoning
+    if boxes is not None:
+        lines.append(clean(boxes))
     if trace is not None:
-        said = f"rated {trace.rating}" if trace.rating else "no rating"
-        because = f": {clean(trace.rationale)}" if trace.rationale else ""
         lines.append(f"reasoning: {clean(' '.join(trace.text.split()))}")
-        lines.append(f"{said}{because}")
+        lines.append(clean(wording.rating_in_words(trace)))
     if verdict.note:
         lines.append(f"note: {clean(verdict.note)}")
     lines.append(f"→ {verdict.outcome}, score {verdict.score:.2f}")
     return Text("\n".join(lines))
-
-
-def _reads(verdict: PreconditionVerdict) -> str:
-    names = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop"}
-    shown = []
-    for read in verdict.reads:
-        number = "none" if read.score is None else f"{read.score:.2f}"
-        bound = "" if read.exact else ", a bound"
-        shown.append(f"{names[read.view]} {number} (label mass {read.label_mass:.2f}{bound})")
-    return ", ".join(shown)
-
-
-def _tests(verdict: PreconditionVerdict, policy: Policy) -> list[str]:
-    """Write the test that decided with its numbers (CLUE, arXiv 2501.00192, sec. 3.4)."""
-    scores = {read.view: read.score for read in verdict.reads}
-    m, p0 = scores.get("full"), scores.get("no_image")
-    reasoned = verdict.reasoning is not None
-    too_little = any(read.label_mass < policy.minimum_label_mass for read in verdict.reads)
-    if m is None or p0 is None or too_little:
-        return ["no test: " + WHY_OPEN["unreadable" if m is None or p0 is None else "label_mass"]]
-    keep, accept = 1 - policy.reject_factor, policy.accept_factor
-    low, high = keep * p0, p0 + accept * (1 - p0)
-    low_said = f"{keep:.2f}·p0 = "
-    high_said = f"{accept:.2f} + {1 - accept:.2f}·p0 = "
-    if verdict.test == "reject":
-        digits = _digits(m, low)
-        return [f"reject: M {m:.{digits}f} < {low_said}{low:.{digits}f}"]
-    if verdict.test == "accept":
-        digits = _digits(m, high)
-        return [f"accept: M {m:.{digits}f} > {high_said}{high:.{digits}f}"]
-    digits = max(_digits(m, low), _digits(m, high))
-    between = f"open: {low_said}{low:.{digits}f} ≤ M {m:.{digits}f} ≤ {high_said}{high:.{digits}f}"
-    if not reasoned and policy.cascade and verdict.test == "open":
-        between += "; not reasoned through (already settled)"
-    return [between]
-
-
-def _digits(left: float, right: float) -> int:
-    """How many decimals it takes to see which of two numbers is the larger."""
-    return next((n for n in (2, 3, 4, 6) if f"{left:.{n}f}" != f"{right:.{n}f}"), 9)

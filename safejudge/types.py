@@ -317,10 +317,14 @@ class Box(Record):
 # --- verdicts and judgments ---------------------------------------------------------------------
 
 
+View = Literal["full", "no_image", "region_removed", "region_crop"]
+"""What is shown with a question; see `views`."""
+
+
 class Read(Record):
     """One look of the model at one view, as numbers."""
 
-    view: Literal["full", "no_image", "region_removed", "region_crop"]
+    view: View
     """Which view was shown."""
     score: float | None
     """M = P(yes) / (P(yes) + P(no)); None where nothing could be read."""
@@ -362,8 +366,8 @@ class PreconditionVerdict(Record):
     """log-odds of `score`."""
     reads: tuple[Read, ...]
     """Every look, in the order taken."""
-    boxes: tuple[Box, ...] = ()
-    """Where the central object was found, if the detector was asked; the surest box first."""
+    boxes: tuple[Box, ...] | None = None
+    """The region of the central object, the surest box first; None if it was not looked for."""
     reasoning: ReasoningTrace | None = None
     """The cascade's conversation, if it was asked."""
     note: str | None = None

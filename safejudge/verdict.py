@@ -1,8 +1,7 @@
-"""One image's flow: preconditions -> rules -> what the image is judged to be.
+"""One image's flow: relevance -> preconditions -> rules -> what the image is judged to be.
 
 Takes an image's pictures, a constitution and a policy; gives a verdict per rule with its whole
-trace, and from those a `Judgment`. Here the stages meet in the order of the method: probe, debias,
-cascade, logic. It yields requests and never calls a model.
+trace, and from those a `Judgment`. It yields requests and never calls a model.
 
 Within an image nothing is asked twice: `gather` answers equal requests of several rules once, the
 reasoning included, so a precondition that stands in three rules costs one.
@@ -10,24 +9,34 @@ reasoning included, so a precondition that stands in three rules costs one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from safejudge import cascade, debias, logic, probe
+from safejudge import debias, logic
 from safejudge.errors import PolicyError
-from safejudge.flow import ask, gather
+from safejudge.flow import gather
+from safejudge.precondition import (
+    Scene,
+    Step,
+    closer_flow,
+    next_step,
+    precondition_flow,
+    read_flow,
+    reasoned_flow,
+)
+from safejudge.relevance import is_relevant, relevance_flow
 from safejudge.types import (
     AllOf,
     Condition,
     Constitution,
     ImageInput,
     Judgment,
+    Locate,
     Outcome,
-    Picture,
     Precondition,
     PreconditionVerdict,
     Probe,
     Provenance,
+    Reasoning,
     Rule,
     RuleVerdict,
     Usage,
@@ -50,83 +59,6 @@ _RULE_OUTCOME = {
     Outcome.NO: "not_violated",
 }
 _WORSE = ("not_relevant", "not_violated", "undecided", "violated")
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What every question about one picture shares."""
-
-    picture: Picture
-    """The frame on the background that is looked at."""
-    caption: str | None
-    """The caption or prompt that came with the image."""
-    policy: Policy
-    """The choices that can change a verdict."""
-
-
-# --- one precondition ---------------------------------------------------------------------------
-
-
-def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
-    """Ask one precondition the cheap way: full view and language prior, in one wave."""
-    full_answer, prior_answer = yield from ask(
-        probe.full_probe(leaf, scene.picture, scene.caption),
-        probe.prior_probe(leaf, scene.caption),
-    )
-    full, full_problem = probe.read_answer("full", full_answer)
-    prior, prior_problem = probe.read_answer("no_image", prior_answer)
-    problem = full_problem or prior_problem
-    decision = (
-        debias.decide(full, prior, scene.policy)
-        if problem is None
-        else debias.Decision(Outcome.UNDECIDED, "unreadable", debias.UNREAD_SCORE, problem)
-    )
-    return PreconditionVerdict(
-        statement=leaf.statement,
-        look_at=leaf.look_at,
-        outcome=decision.outcome,
-        test=decision.test,
-        score=decision.score,
-        margin=debias.margin(decision.score),
-        reads=(full, prior),
-        note=decision.note,
-    )
-
-
-def awaits_reasoning(verdict: PreconditionVerdict, policy: Policy) -> bool:
-    """Whether the cascade has still to look at this precondition.
-
-    Not where the engine could not answer at all: then its reasoning would be about nothing.
-    """
-    return policy.cascade and verdict.test in {"open", "label_mass"}
-
-
-def reasoned_flow(
-    leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
-) -> Flow[PreconditionVerdict]:
-    """Reason about a precondition that the numbers left open."""
-    trace = yield from cascade.reason_flow(leaf, scene.picture, scene.caption, scene.policy)
-    outcome = cascade.outcome_of(trace, scene.policy)
-    score = debias.after_reasoning(verdict.score, outcome)
-    unread = trace.problem is not None and outcome is Outcome.UNDECIDED
-    return verdict.model_copy(
-        update={
-            "outcome": outcome,
-            "test": "unreadable" if unread else "reasoning",
-            "score": score,
-            "margin": debias.margin(score),
-            "reasoning": trace,
-            "note": trace.problem or verdict.note,
-        }
-    )
-
-
-def precondition_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
-    """Ask one precondition, and reason about it at once if the numbers leave it open."""
-    verdict = yield from read_flow(leaf, scene)
-    if awaits_reasoning(verdict, scene.policy):
-        verdict = yield from reasoned_flow(leaf, verdict, scene)
-    return verdict
 
 
 # --- one rule -----------------------------------------------------------------------------------
@@ -164,20 +96,29 @@ def settle_flow(
 ) -> Flow[dict[Precondition, PreconditionVerdict]]:
     """Ask in listed order until the condition is settled; reason last, or at once (Algorithm 1).
 
-    A precondition that awaits reasoning settles nothing: with `reason_last` the cheap questions
-    go on past it, and often make the reasoning needless.
+    A precondition whose next step is still to come settles nothing: with `reason_last` the cheap
+    questions go on past it, and often make the dearer steps needless.
     """
     first = read_flow if scene.policy.reason_last else precondition_flow
     verdicts: dict[Precondition, PreconditionVerdict] = {}
-    known: dict[Precondition, Outcome] = {}
-    while (leaf := logic.next_leaf(condition, known, skip=verdicts)) is not None:
+
+    def known() -> dict[Precondition, Outcome]:
+        return {leaf: v.outcome for leaf, v in verdicts.items() if not _step(v, scene)}
+
+    while (leaf := logic.next_leaf(condition, known(), skip=verdicts)) is not None:
         verdicts[leaf] = yield from first(leaf, scene)
-        if not awaits_reasoning(verdicts[leaf], scene.policy):
-            known[leaf] = verdicts[leaf].outcome
-    while (leaf := logic.next_leaf(condition, known)) is not None:
-        verdicts[leaf] = yield from reasoned_flow(leaf, verdicts[leaf], scene)
-        known[leaf] = verdicts[leaf].outcome
+    for step in (closer_flow, reasoned_flow):
+        while True:
+            others = [leaf for leaf, v in verdicts.items() if _step(v, scene) is not step]
+            leaf = logic.next_leaf(condition, known(), skip=others)
+            if leaf is None:
+                break
+            verdicts[leaf] = yield from step(leaf, verdicts[leaf], scene)
     return verdicts
+
+
+def _step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
+    return next_step(verdict, scene.policy)
 
 
 def rule_verdict(condition: Condition, verdicts: Verdicts, scene: Scene) -> RuleVerdict:
@@ -188,9 +129,7 @@ def rule_verdict(condition: Condition, verdicts: Verdicts, scene: Scene) -> Rule
     not violated lower.
     """
     outcome = logic.evaluate(condition, {leaf: v.outcome for leaf, v in verdicts.items()})
-    scores = {
-        leaf: v.score for leaf, v in verdicts.items() if not awaits_reasoning(v, scene.policy)
-    }
+    scores = {leaf: v.score for leaf, v in verdicts.items() if not _step(v, scene)}
     low, high = logic.score_interval(condition, scores)
     violated = outcome is Outcome.YES
     score = low if violated else high
@@ -218,15 +157,32 @@ def image_flow(
     """
     asked = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
     scenes = [Scene(picture, caption, policy) for picture in image.pictures]
-    pairs = [(rule, scene) for scene in scenes for rule in asked]
     verdicts, usage = yield from _counted(
-        gather(rule_flow(asked[rule], scene) for rule, scene in pairs)
+        gather(scene_flow(constitution, asked, scene) for scene in scenes)
     )
-    worst: dict[str, RuleVerdict] = {}
-    for (rule, _), verdict in zip(pairs, verdicts, strict=True):
-        if rule not in worst or _badness(verdict) > _badness(worst[rule]):
-            worst[rule] = verdict
+    worst = {rule: max((found[rule] for found in verdicts), key=_badness) for rule in asked}
     return worst, usage
+
+
+def scene_flow(
+    constitution: Constitution, asked: Mapping[str, Condition], scene: Scene
+) -> Flow[dict[str, RuleVerdict]]:
+    """Judge the rules that are relevant to one picture; `exhaustive` asks the others as well."""
+    policy, picture = scene.policy, scene.picture
+    similar: dict[str, float | None] = dict.fromkeys(asked)
+    if policy.filters:
+        similar = yield from relevance_flow(constitution.rules, picture)
+    relevant = [r for r in asked if policy.exhaustive or is_relevant(similar[r], policy)]
+    judged = yield from gather(rule_flow(asked[rule], scene) for rule in relevant)
+    found = dict(zip(relevant, judged, strict=True))
+    skipped = RuleVerdict(
+        outcome="not_relevant", score=None, margin=None,
+        frame=picture.frame, background=picture.background,
+    )  # fmt: skip
+    return {
+        rule: found.get(rule, skipped).model_copy(update={"similarity": similar[rule]})
+        for rule in asked
+    }
 
 
 def _badness(verdict: RuleVerdict) -> tuple[int, float]:
@@ -236,15 +192,17 @@ def _badness(verdict: RuleVerdict) -> tuple[int, float]:
 
 def _counted(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
     """Run a flow of distinct requests and count them."""
-    probes = replies = 0
+    probes = replies = searches = 0
     try:
         wave = next(flow)
         while True:
             probes += sum(isinstance(r, Probe) and bool(r.images) for r in wave)
-            replies += sum(not isinstance(r, Probe) for r in wave)
+            replies += sum(isinstance(r, Reasoning) for r in wave)
+            searches += sum(isinstance(r, Locate) for r in wave)
             wave = flow.send((yield wave))
     except StopIteration as end:
-        return end.value, Usage(probes=probes, reasoning_calls=replies)
+        usage = Usage(probes=probes, reasoning_calls=replies, detector_calls=searches)
+        return end.value, usage
     finally:
         flow.close()
 
@@ -254,7 +212,7 @@ def conclude(
 ) -> Judgment:
     """Make the judgment: unsafe if a rule is violated, else undecided if one is, else safe."""
     outcomes = {verdict.outcome for verdict in rules.values()}
-    score = max(verdict.score for verdict in rules.values() if verdict.score is not None)
+    score = max((v.score for v in rules.values() if v.score is not None), default=None)
     return Judgment(
         image=image.name,
         id=image.id,
@@ -267,7 +225,7 @@ def conclude(
         ),
         violations=tuple(rule for rule, v in rules.items() if v.outcome == "violated"),
         score=score,
-        margin=debias.margin(score),
+        margin=None if score is None else debias.margin(score),
         rules=rules,
         provenance=provenance,
         usage=usage,

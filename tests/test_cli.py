@@ -50,7 +50,7 @@ def place(tmp_path, monkeypatch):
 def engine(monkeypatch):
     """What `--engine fake:` opens: a judge of brightness."""
     fake = FakeEngine(brightness)
-    monkeypatch.setattr("safejudge.judge.open_engine", lambda _: fake)
+    monkeypatch.setattr("safejudge.models.open_engine", lambda _: fake)
     return fake
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from safejudge.debias import after_reasoning, decide, margin, weigh
+from safejudge.debias import moved, decide, margin, weigh
 from safejudge.policy import Policy
 from safejudge.types import Outcome, Read
 
@@ -75,9 +75,9 @@ def test_degenerate_priors():
 
 @given(st.floats(0.25, 0.75))
 def test_reasoning_moves_the_score_to_its_side(score):
-    assert after_reasoning(score, Outcome.YES) > 0.5
-    assert after_reasoning(score, Outcome.NO) < 0.5
-    assert after_reasoning(score, Outcome.UNDECIDED) == score
+    assert moved(score, Outcome.YES) > 0.5
+    assert moved(score, Outcome.NO) < 0.5
+    assert moved(score, Outcome.UNDECIDED) == score
 
 
 @given(unit)

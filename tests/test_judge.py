@@ -115,8 +115,10 @@ def test_provenance_and_usage():
     (result,) = judge([shade(255)])
     about = result.provenance
     assert about.constitution == ONE.digest()
-    assert about.policy == Policy.clue_tree().digest()
-    assert (about.model, about.revision) == (judge.engine.card.uri, judge.engine.card.revision)
+    assert about.policy == judge.policy.digest() != load().policy.digest()
+    card = judge.models.engine.card
+    assert (about.model, about.revision) == (card.uri, card.revision)
+    assert (about.encoder, about.detector) == (None, None)
     assert {"safejudge", "pillow", "numpy", "python"} <= set(about.versions)
     assert (result.usage.probes, result.usage.reasoning_calls) == (1, 0)
 
@@ -246,7 +248,7 @@ def test_a_statement_outside_the_engine_is_refused_at_load(monkeypatch):
     with pytest.raises(StatementError, match="no cows"):
         load(RULES, Narrow())
     opened = Narrow()
-    monkeypatch.setattr("safejudge.judge.open_engine", lambda _: opened)
+    monkeypatch.setattr("safejudge.models.open_engine", lambda _: opened)
     with pytest.raises(StatementError):
         Judge.load(RULES, "narrow:", cache=None)
     assert opened.closed == 1
@@ -279,7 +281,7 @@ def test_who_opens_closes(monkeypatch):
     with pytest.raises(InputError, match="closed"):
         judge([shade(0)])
     opened = Narrow(brightness)
-    monkeypatch.setattr("safejudge.judge.open_engine", lambda _: opened)
+    monkeypatch.setattr("safejudge.models.open_engine", lambda _: opened)
     judge = Judge.load(ONE, "narrow:", cache=None)
     judge.close()
     judge.close()

@@ -12,7 +12,7 @@ import pytest
 
 from safejudge import prompts
 from safejudge.errors import EngineCallError
-from safejudge.probe import PriorCache, answer_probes, full_probe, prior_probe, read_answer
+from safejudge.probe import PriorCache, answer_probes, picture_probe, prior_probe, read_answer
 from safejudge.types import AnswerProbs, EngineCard, Picture, Precondition, Probe
 
 LEAF = Precondition(statement="A dog is visible.")
@@ -43,7 +43,7 @@ def priors(count):
 
 def test_prior_is_the_same_question_without_the_image():
     for caption in (None, "a walk in the park"):
-        full, prior = full_probe(LEAF, PICTURE, caption), prior_probe(LEAF, caption)
+        full, prior = picture_probe(LEAF, PICTURE, caption), prior_probe(LEAF, caption)
         assert full.images == (PICTURE,)
         assert prior == Probe(full.instruction, (), full.question, full.labels)
         assert (caption or "") in prior.question
@@ -104,7 +104,7 @@ def test_questions_with_an_image_are_never_cached(tmp_path):
             self.asked.extend(probes)
             return [AnswerProbs((0.9, 0.1) if p.images else (0.5, 0.5)) for p in probes]
 
-    full, prior = full_probe(LEAF, PICTURE), prior_probe(LEAF)
+    full, prior = picture_probe(LEAF, PICTURE), prior_probe(LEAF)
     for number, order in enumerate([(full, prior), (prior, full)]):
         engine, cache = Views(), PriorCache(tmp_path / f"c{number}")
         for again in (order, order, (full,), (prior,)):

@@ -222,7 +222,7 @@ def test_the_flat_form_is_shown_as_it_was_asked():
 def test_traces_fit_and_text_of_rules_is_no_markup(width):
     nasty = rule("r", leaf(NASTY.replace("\n", "") * 5), text=NASTY * 3)
     subject = judge(nasty, scores={})
-    subject.engine._answers = lambda *_: 0.99
+    subject.models.engine._answers = lambda *_: 0.99
     text = drawn(trace.explanation(judged(subject), [nasty], subject.policy), width, colour=True)
     assert "[bold]x[/bold]" in text.replace("\n", "").replace(" ", "") or width < 80
     for code in ("\x1b[31mred", "\x1b]0;", "\u202e", "\x07"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from safejudge.engines.hf import HFEngine
-from safejudge.probe import full_probe, prior_probe
+from safejudge.probe import picture_probe, prior_probe
 from safejudge.prompts import ASK, statement_question
 from safejudge.sketch import pack, run, tasks, train, vlm
 from safejudge.sketch.draw import draw
@@ -48,7 +48,7 @@ def test_packed_rows_give_the_numbers_that_the_engine_reads(
     engine = HFEngine(str(tmp_path), uri="hf:test", dtype="float32")
     leaves = [Precondition(statement=text) for text in STATEMENTS]
     probes = [
-        full_probe(leaf, Picture.of(pixels), None) if with_picture else prior_probe(leaf, None)
+        picture_probe(leaf, Picture.of(pixels), None) if with_picture else prior_probe(leaf, None)
         for leaf in leaves
     ]
     ids = [tokenizer.encode(word)[0] for word in ("Yes", "No")]

@@ -1,4 +1,4 @@
-"""Engines: models behind two batched methods, chosen by a URI.
+"""Engines: models behind two batched methods, chosen by a URI; encoders and detectors beside them.
 
 Importing this loads no model library; an engine's own module does, when it is opened.
 """
@@ -13,7 +13,7 @@ from safejudge.errors import EngineSetupError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Detector", "Encoder", "Engine", "open_engine"]
+__all__ = ["Detector", "Encoder", "Engine", "open_detector", "open_encoder", "open_engine"]
 
 FORMS = (
     "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
@@ -21,6 +21,18 @@ FORMS = (
     "ships with this package), fake: (made-up answers, for trying out the machinery)"
 )
 """What people are told where a URI is missing or wrong."""
+
+ENCODER_FORMS = (
+    "hf:ORG/MODEL (a dual encoder of the Hugging Face hub: CLIP, SigLIP and alike), "
+    "hf:/path/to/folder (the same from disk), hf:sketch (the small encoder of drawn scenes)"
+)
+"""The same for encoders."""
+
+DETECTOR_FORMS = (
+    "hf:ORG/MODEL (a zero-shot detector of the Hugging Face hub: OWL-ViT, OWLv2, Grounding DINO), "
+    "hf:/path/to/folder (the same from disk), hf:sketch (the small detector of drawn scenes)"
+)
+"""The same for detectors."""
 
 
 def open_engine(
@@ -51,6 +63,49 @@ def open_engine(
             f"{uri}: there is no {scheme}: engine in this version yet. There are: {FORMS}."
         )
     raise EngineSetupError(f"{uri!r} names no engine, and none is assumed. There are: {FORMS}.")
+
+
+def open_encoder(
+    uri: str,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    batch_size: int = 16,
+) -> Encoder:
+    """Start the dual encoder that a URI names; see `HFEncoder`. Raises `EngineSetupError`."""
+    model = _model_of(uri, "encoder", ENCODER_FORMS)
+    from safejudge.engines.encoder import HFEncoder
+
+    return HFEncoder(model, uri=uri, device=device, dtype=dtype, batch_size=batch_size)
+
+
+def open_detector(
+    uri: str,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    batch_size: int = 4,
+) -> Detector:
+    """Start the zero-shot detector that a URI names; see `HFDetector`.
+
+    Raises `EngineSetupError`.
+    """
+    model = _model_of(uri, "detector", DETECTOR_FORMS)
+    from safejudge.engines.detector import HFDetector
+
+    return HFDetector(model, uri=uri, device=device, dtype=dtype, batch_size=batch_size)
+
+
+def _model_of(uri: str, kind: str, forms: str) -> str:
+    """The folder or hub id of an encoder's or detector's URI."""
+    scheme, _, rest = uri.partition(":")
+    if uri == "hf:sketch":
+        from safejudge.sketch.judge import model_folder
+
+        return str(model_folder(kind))
+    if scheme != "hf" or not rest:
+        raise EngineSetupError(f"{uri!r} names no {kind}, and none is assumed. There are: {forms}.")
+    return rest
 
 
 def _sketch() -> Engine:

@@ -1,4 +1,4 @@
-"""An engine without a model, for trying the machinery. It is no judge: its answers mean nothing.
+"""Engine, encoder and detector without a model, for trying the machinery. No judge looks here.
 
 `FakeEngine(script, replies=...)` answers what a test tells it to and fails when the script runs
 out. `FakeEngine()`, which is `fake:`, makes answers up from a hash of picture and question: the
@@ -13,11 +13,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from safejudge.errors import EngineCallError
+from safejudge.errors import EngineCallError, StatementError
 from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from safejudge.types import Box, Locate, Similarity
 
 Answer = AnswerProbs | float | Exception
 """A score in [0, 1] means (score, 1 - score), NaN unusable logits; exceptions are raised."""
@@ -85,6 +87,75 @@ class FakeEngine:
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""
+
+
+class FakeEncoder:
+    """Similarities from a script, by request or text, or from a function. No encoder.
+
+    `history` holds every wave of requests in the order received.
+    """
+
+    def __init__(
+        self,
+        script: Mapping[Any, float] | Callable[[Similarity], float],
+        *,
+        uri: str = "fake:encoder",
+        longest: int = 1000,
+    ) -> None:
+        self.history: list[tuple[Similarity, ...]] = []
+        self.card = EngineCard(uri=uri, model="fake", revision="")
+        self._answers = _source(script)
+        self._longest = longest
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """Refuse texts of more than `longest` characters."""
+        for text in texts:
+            if len(text) > self._longest:
+                raise StatementError(f"{text!r} is too long; give the rule a shorter `relevance`")
+
+    def similarities(self, requests: Sequence[Similarity]) -> list[float]:
+        """Take one number per request from the script."""
+        self.history.append(tuple(requests))
+        return [self._answers(request, request.text) for request in requests]
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+
+class FakeDetector:
+    """Boxes from a script, by request or by word (then of all its words). No detector.
+
+    `history` holds every wave of requests in the order received.
+    """
+
+    def __init__(
+        self,
+        script: Mapping[Any, Sequence[Box]] | Callable[[Locate], Sequence[Box]],
+        *,
+        uri: str = "fake:detector",
+    ) -> None:
+        self.history: list[tuple[Locate, ...]] = []
+        self.card = EngineCard(uri=uri, model="fake", revision="")
+        self._script = script
+
+    def check_words(self, words: Sequence[str]) -> None:
+        """Accept all words."""
+
+    def locate(self, requests: Sequence[Locate]) -> list[tuple[Box, ...]]:
+        """Take the boxes of each request from the script; a word it lacks is not found."""
+        self.history.append(tuple(requests))
+        return [self._boxes(request) for request in requests]
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+    def _boxes(self, request: Locate) -> tuple[Box, ...]:
+        if callable(self._script):
+            found = list(self._script(request))
+        else:
+            keys = [request] if request in self._script else request.words
+            found = [box for key in keys for box in self._script.get(key, ())]
+        return tuple(sorted(found, key=lambda box: -box.confidence))
 
 
 def made_up_answer(probe: Probe) -> AnswerProbs:

@@ -7,19 +7,40 @@ Code from a repository is never run (`trust_remote_code` stays False).
 from __future__ import annotations
 
 import hashlib
+import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.errors import EngineSetupError
+from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.types import EngineCard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
 _WHOLE = 256 * 2**20
 """Weight files up to this size are hashed whole; of larger ones size, first and last MiB."""
 
-_IDENTITY = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors")
+_IDENTITY = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin")
 """Files of a folder that can change an answer: configuration, tokenizer, template, weights."""
+
+_PURPOSE = {
+    "AutoModelForImageTextToText": "takes pictures and writes text",
+    "AutoModel": "puts pictures and texts into one space",
+    "AutoModelForZeroShotObjectDetection": "finds objects by their names",
+}
+"""What a model has to do, by the class of transformers that loads it."""
+
+_WORDS = ("a", "person", "dog", "red", "fire", "1")
+"""At least one of them is in the vocabulary of any model that reads statements."""
+
+_LIBRARIES = (
+    "often torchvision, the one that belongs to the installed torch (Qwen2.5-VL, InternVL, "
+    "SmolVLM2), num2words (SmolVLM2), scipy (OWLv2), sentencepiece (SigLIP) or timm"
+)
+"""What a checkpoint may need beyond this package's own requirements."""
 
 
 def load_config(model: str) -> Any:
@@ -43,44 +64,81 @@ def load_config(model: str) -> Any:
         ) from error
 
 
-def load_processor(model: str) -> Any:
-    """Load tokenizer, image processor and template."""
-    from transformers import AutoProcessor, ProcessorMixin
+def check_options(batch_size: int, dtype: str | None) -> None:
+    """Raise `EngineSetupError` for options that no model in this process takes."""
+    if batch_size < 1:
+        raise EngineSetupError(f"batch_size must be at least 1, not {batch_size}")
+    if dtype is not None:
+        torch_type(dtype)
 
-    auto: Any = AutoProcessor
-    try:
-        processor = auto.from_pretrained(model, trust_remote_code=False)
-    except ImportError as error:
-        raise EngineSetupError(
-            f"{model}: its processor needs a library that is not installed; for Qwen2.5-VL, "
-            "InternVL and SmolVLM2 that is the torchvision that belongs to the installed torch "
-            f"(pip install torchvision; SmolVLM2 also num2words). ({_first_line(error)})"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineSetupError(
-            f"{model}: no processor (preprocessor_config.json, tokenizer files) could be loaded. "
-            f"Use a complete vision-language checkpoint. ({_first_line(error)})"
-        ) from error
-    if not isinstance(processor, ProcessorMixin):
-        raise EngineSetupError(
-            f"{model}: it has a {type(processor).__name__} but no processor for pictures. "
-            "Use a vision-language model."
-        )
+
+def load_processor(model: str) -> Any:
+    """Load tokenizer, image processor and template, ready for generation: padding on the left."""
+    processor = load_pair_processor(model)
     if processor.tokenizer.pad_token_id is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     processor.tokenizer.padding_side = "left"
     return processor
 
 
-def load_model(model: str, device: str, dtype: str | None) -> Any:
+def load_pair_processor(model: str) -> Any:
+    """Load tokenizer and image processor as they were saved."""
+    from transformers import AutoProcessor, ProcessorMixin
+
+    auto: Any = AutoProcessor
+    try:
+        processor = auto.from_pretrained(model, trust_remote_code=False)
+    except ImportError as error:
+        raise missing_library(model, error) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineSetupError(
+            f"{model}: no processor (preprocessor_config.json, tokenizer files) could be loaded. "
+            f"Use a complete checkpoint of a model for pictures and texts. ({_first_line(error)})"
+        ) from error
+    if not isinstance(processor, ProcessorMixin):
+        raise EngineSetupError(
+            f"{model}: it has a {type(processor).__name__} but no processor for pictures. "
+            "Use a model for pictures and texts."
+        )
+    _prove_vocabulary(model, processor.tokenizer)
+    return processor
+
+
+def _prove_vocabulary(model: str, tokenizer: Any) -> None:
+    """Refuse a tokenizer that knows no word.
+
+    Where tokenizer files are missing, several classes of transformers load without a complaint
+    and with nothing but their special tokens: then all texts look alike.
+    """
+    ids = {token for word in _WORDS for token in tokenizer(word)["input_ids"]}
+    if ids <= set(tokenizer.all_special_ids):
+        raise EngineSetupError(
+            f"{model}: no processor could be loaded whole: the tokenizer has no words (its "
+            "vocabulary files are missing). Use a complete checkpoint."
+        )
+
+
+def missing_library(model: str, error: ImportError) -> EngineSetupError:
+    """Say that a checkpoint needs a library that is not installed."""
+    return EngineSetupError(
+        f"{model}: it needs a library that is not installed: {_LIBRARIES}. pip install it. "
+        f"({_first_line(error)})"
+    )
+
+
+def load_model(
+    model: str, device: str, dtype: str | None, loader: str = "AutoModelForImageTextToText"
+) -> Any:
     """Load the weights, strictly, in evaluation mode.
 
-    `dtype` None is float32 on a CPU and the checkpoint's own type elsewhere.
+    `dtype` None is float32 on a CPU and the checkpoint's own type elsewhere. `loader` is the
+    class of transformers that knows the kind of model.
     """
     import torch
-    from transformers import AutoModelForImageTextToText
+    import transformers
+    from safetensors import SafetensorError
 
-    auto: Any = AutoModelForImageTextToText
+    auto: Any = getattr(transformers, loader)
     if dtype is None:
         dtype = "float32" if device == "cpu" else "auto"
     try:
@@ -89,12 +147,15 @@ def load_model(model: str, device: str, dtype: str | None) -> Any:
         )
     except ValueError as error:
         raise EngineSetupError(
-            f"{model}: not a model that takes pictures and writes text "
-            f"(AutoModelForImageTextToText refused it). ({_first_line(error)})"
+            f"{model}: not a model that {_PURPOSE[loader]} ({loader} refused it). "
+            f"({_first_line(error)})"
         ) from error
-    except (OSError, ImportError) as error:
+    except ImportError as error:
+        raise missing_library(model, error) from error
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise EngineSetupError(
-            f"{model}: its weights could not be loaded. ({_first_line(error)})"
+            f"{model}: its weights could not be loaded: the file is missing or damaged, or does "
+            f"not belong to this configuration. Download it again. ({_first_line(error)})"
         ) from error
     for problem in ("missing_keys", "mismatched_keys"):
         if report[problem]:
@@ -116,6 +177,38 @@ def default_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def pair_card(model: str, uri: str, loaded: Any) -> EngineCard:
+    """The card of a model without labels: an encoder or a detector."""
+    import torch
+    import transformers
+
+    identity = {"weights": weights_identity(model), "dtype": str(loaded.dtype)}
+    return EngineCard(
+        uri=uri,
+        model=model,
+        revision=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        versions={"torch": torch.__version__, "transformers": transformers.__version__},
+    )
+
+
+@contextmanager
+def running(uri: str, batch_size: int) -> Iterator[None]:
+    """Run a model without gradients; what the libraries raise becomes `EngineCallError`."""
+    import torch
+
+    with torch.inference_mode():
+        try:
+            yield
+        except (RuntimeError, IndexError, ValueError) as error:
+            memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+            step = (
+                f"out of memory: use a smaller batch_size than {batch_size}"
+                if memory
+                else "the model failed on this call"
+            )
+            raise EngineCallError(f"{uri}: {step}. ({error})") from error
 
 
 def pin_generation(model: Any, tokenizer: Any) -> tuple[int, ...]:
@@ -148,7 +241,7 @@ def pin_generation(model: Any, tokenizer: Any) -> tuple[int, ...]:
 def weights_identity(model: str) -> str:
     """Name the weights: a commit of the hub, or a hash over a folder's files.
 
-    Of safetensors files larger than 256 MiB the hash takes name, size, first and last MiB.
+    Of files larger than 256 MiB the hash takes name, size, first and last MiB.
     """
     folder = Path(model)
     if folder.is_dir():

@@ -122,8 +122,9 @@ def model_folder(name: str = "vlm") -> Path:
     """Where a shipped model lies. Raises `EngineSetupError` if this copy has none."""
     folder = MODELS / name
     if not (folder / "model.safetensors").is_file():
+        noun = name if name in {"encoder", "detector"} else "judge"
         raise EngineSetupError(
-            f"the weights of the sketch judge are missing: {folder} holds no model.safetensors. "
+            f"the weights of the sketch {noun} are missing: {folder} holds no model.safetensors. "
             "Install safejudge from a wheel or a complete clone"
         )
     return folder

@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from safejudge.sketch import dense, tasks, vlm
-from safejudge.sketch.pack import use_plain_attention
-from safejudge.sketch.statements import grammar
-
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
     from safejudge.types import JSON
 
 
@@ -70,44 +64,16 @@ def schedule(step: int, steps: int, warmup: int) -> float:
 class Run:
     """One training run in a folder: `log.jsonl`, `checkpoint.pt`, and the model when it is done."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, modules: dict[str, nn.Module]) -> None:
         self.args = args
         self.folder: Path = args.out
-        self.folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(args.seed)
-        self.tokenizer = self._vocabulary()
-        self.model = vlm.build_model(self.tokenizer)
-        use_plain_attention(self.model)
-        self.head = nn.Linear(192, len(dense.ATTRIBUTES))
-        """Reads the patch labels; not part of the model that is shipped."""
-        nn.init.constant_(self.head.bias, -3.0)
-        self.modules: dict[str, nn.Module] = {"model": self.model, "head": self.head}
-        if args.init:
-            self._begin_from(args.init)
+        self.modules = modules
+        """What is saved and restored."""
         self.optimizers: Optimizers
         self.first = 0
         self.last: int = min(args.steps, args.until or args.steps)
         self.seconds = 0.0
         self.sums: JSON = {}
-
-    def _vocabulary(self) -> PreTrainedTokenizerFast:
-        """Take the vocabulary that the weights were learned with; learn one for a first run."""
-        for folder in (self.folder, self.args.init):
-            if folder and (folder / "tokenizer.json").exists():
-                return vlm.load_tokenizer(folder)
-        learned = vlm.train_tokenizer(corpus())
-        learned.save_pretrained(self.folder)
-        return learned
-
-    def _begin_from(self, folder: Path) -> None:
-        """Take the weights of another run, or of a model folder (which has no patch head)."""
-        if (folder / "checkpoint.pt").exists():
-            before = torch.load(folder / "checkpoint.pt", weights_only=True)
-            for name, module in self.modules.items():
-                module.load_state_dict(before[name])
-            return
-        shipped = type(self.model).from_pretrained(folder, dtype=torch.float32)
-        self.model.load_state_dict(shipped.state_dict())
 
     def start(self, optimizers: Optimizers) -> None:
         """Take the optimizers, and continue from the checkpoint if there is one."""
@@ -157,16 +123,3 @@ class Run:
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)  # noqa: T201
-
-
-def corpus() -> Iterator[str]:
-    """Texts from which the vocabulary is learned."""
-    world = tasks.World("corpus", skewed=False)
-    for _ in range(60):
-        for row in tasks.step_rows(world)[-12:]:
-            yield row.instruction
-            for turn in (turn for turns in row.suffixes for turn in turns):
-                yield turn.question
-                yield turn.answer
-    yield from grammar()
-    yield from ("Yes", "No", vlm.UNCLEAR) * 20

@@ -134,6 +134,12 @@ def rule_scenes(
             yield scene, truth_of(scene, constitution)
 
 
+def near_scenes(constitution: Constitution, rule: str, seed: str) -> Iterator[tuple[Scene, Truth]]:
+    """Draw scenes without end that only just do not violate a rule, nor violate any other."""
+    scenes = rule_scenes(constitution, rule, "borderline", seed)
+    return ((scene, truth) for scene, truth in scenes if not truth.violations)
+
+
 def plain_scenes(constitution: Constitution, seed: str) -> Iterator[tuple[Scene, Truth]]:
     """Draw scenes without end of which no rule is violated, nor nearly."""
     rng = random.Random(f"{seed}-plain")
@@ -148,19 +154,15 @@ def mixed_scenes(constitution: Constitution, seed: str) -> Iterator[tuple[Scene,
     """Draw scenes without end: violating, borderline, plain in turn; every rule in its turn."""
     streams = [
         (rule_scenes(constitution, rule.id, "violating", seed),
-         rule_scenes(constitution, rule.id, "borderline", seed))
+         near_scenes(constitution, rule.id, seed))
         for rule in constitution.rules
     ]  # fmt: skip
     plain = plain_scenes(constitution, seed)
     while True:
         for violating, borderline in streams:
             yield next(violating)
-            yield _without_violation(borderline)
+            yield next(borderline)
             yield next(plain)
-
-
-def _without_violation(scenes: Iterator[tuple[Scene, Truth]]) -> tuple[Scene, Truth]:
-    return next((scene, truth) for scene, truth in scenes if not truth.violations)
 
 
 def write_scenes(out: Path, count: int, seed: int, *, overwrite: bool = False) -> int:

@@ -267,7 +267,8 @@ def reserved() -> frozenset[frozenset[str]]:
     return frozenset(group for group in found if len(group) > 1)
 
 
-def _is_reserved(texts: Iterable[str]) -> bool:
+def is_reserved(texts: Iterable[str]) -> bool:
+    """Whether statements together hold a shipped rule, which no training may compose."""
     together = frozenset(texts)
     return any(together >= group for group in reserved())
 
@@ -291,7 +292,7 @@ def compose(world: World, facts: Facts) -> tuple[str, bool]:
         shape, arity, combine = rng.choice(_SHAPES)
         parts = [facts.ask(share=rng.choice((0.2, 0.5, 0.8))) for _ in range(arity)]
         texts = {statement.text for statement, _ in parts}
-        if len(texts) < arity or _is_reserved(texts):
+        if len(texts) < arity or is_reserved(texts):
             continue
         if combine(*(label for _, label in parts)) == want:
             text = shape.format(*(s.text for s, _ in parts))
@@ -423,7 +424,7 @@ def rating_row(world: World, count: int) -> Row:
     suffixes: list[tuple[Turn, ...]] = []
     while len(suffixes) < count:
         parts = [facts.ask(share=world.rng.random()) for _ in range(world.rng.randint(1, 4))]
-        if _is_reserved(statement.text for statement, _ in parts):
+        if is_reserved(statement.text for statement, _ in parts):
             continue
         share = sum(label for _, label in parts) / len(parts)
         text = ", and ".join(statement.text for statement, _ in parts)

@@ -28,12 +28,18 @@ from safejudge.sketch.pack import (
     patch_labels,
     pixels_tensor,
     target_logits,
+    use_plain_attention,
     vision_features,
 )
 from safejudge.sketch.run import Optimizers, Run
 from safejudge.sketch.sample import even_scene
+from safejudge.sketch.statements import grammar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from transformers import PreTrainedTokenizerFast
+
     from safejudge.types import JSON
 
 TEXT_WEIGHT = 0.5
@@ -42,6 +48,55 @@ CONCLUSION_WEIGHT = 4.0
 """Weight of a token of a reasoning's conclusion, from the second stage on (1 before)."""
 PATCH_WEIGHT = 5.0
 """Weight of the vision tower's patch labels while the whole model learns."""
+
+
+class JudgeRun(Run):
+    """A run of the judge: its vocabulary, the model, and a head over the vision tower."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        torch.manual_seed(args.seed)
+        self.tokenizer = _vocabulary(args)
+        self.model = vlm.build_model(self.tokenizer)
+        use_plain_attention(self.model)
+        self.head = nn.Linear(192, len(dense.ATTRIBUTES))
+        """Reads the patch labels; not part of the model that is shipped."""
+        nn.init.constant_(self.head.bias, -3.0)
+        super().__init__(args, {"model": self.model, "head": self.head})
+        if args.init:
+            self._begin_from(args.init)
+
+    def _begin_from(self, folder: Path) -> None:
+        """Take the weights of another run, or of a model folder (which has no patch head)."""
+        if (folder / "checkpoint.pt").exists():
+            before = torch.load(folder / "checkpoint.pt", weights_only=True)
+            for name, module in self.modules.items():
+                module.load_state_dict(before[name])
+            return
+        shipped = type(self.model).from_pretrained(folder, dtype=torch.float32)
+        self.model.load_state_dict(shipped.state_dict())
+
+
+def _vocabulary(args: argparse.Namespace) -> PreTrainedTokenizerFast:
+    """Take the vocabulary that the weights were learned with; learn one for a first run."""
+    for folder in (args.out, args.init):
+        if folder and (folder / "tokenizer.json").exists():
+            return vlm.load_tokenizer(folder)
+    learned = vlm.train_tokenizer(corpus())
+    learned.save_pretrained(args.out)
+    return learned
+
+
+def corpus() -> Iterator[str]:
+    """Texts from which the vocabulary is learned."""
+    world = tasks.World("corpus", skewed=False)
+    for _ in range(60):
+        for row in tasks.step_rows(world)[-12:]:
+            yield row.instruction
+            for turn in (turn for turns in row.suffixes for turn in turns):
+                yield turn.question
+                yield turn.answer
+    yield from grammar()
+    yield from ("Yes", "No", vlm.UNCLEAR) * 20
 
 
 # --- stage one: the vision tower ----------------------------------------------------------------
@@ -55,7 +110,7 @@ def vision_batch(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return pixels_tensor(drawing.pixels for _, drawing in pairs), patch_labels(pairs)
 
 
-def train_vision(run: Run) -> None:
+def train_vision(run: JudgeRun) -> None:
     """Stage one."""
     head = run.head
     tower = run.model.model.vision_model
@@ -81,7 +136,7 @@ def rarity() -> torch.Tensor:
 
 
 @torch.inference_mode()
-def vision_scores(run: Run, head: nn.Module) -> JSON:
+def vision_scores(run: JudgeRun, head: nn.Module) -> JSON:
     """F1 over all patch labels of held-out scenes, and the worst attributes."""
     pixels, target = vision_batch(-1, 256)
     with torch.autocast("cpu", torch.bfloat16):
@@ -102,7 +157,7 @@ def vision_scores(run: Run, head: nn.Module) -> JSON:
 # --- stage two: the whole model -----------------------------------------------------------------
 
 
-def train_vlm(run: Run) -> None:
+def train_vlm(run: JudgeRun) -> None:
     """Stage two."""
     model = run.model
     text: list[tuple[nn.Module, float]] = [
@@ -151,7 +206,7 @@ def train_vlm(run: Run) -> None:
 
 
 @torch.inference_mode()
-def vlm_scores(run: Run, packer: Packer) -> JSON:
+def vlm_scores(run: JudgeRun, packer: Packer) -> JSON:
     """TPR and TNR on balanced questions about held-out even scenes, in all and per family."""
     world = tasks.World("held-out-curve", skewed=False)
     counts: dict[tuple[str, bool], list[int]] = {}
@@ -225,8 +280,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
-    run = Run(args)
+    run = JudgeRun(args)
     (train_vision if args.stage == "vision" else train_vlm)(run)
     if args.stage == "vlm" and run.last == args.steps:
         vlm.save(run.model, run.tokenizer, args.out / "model")

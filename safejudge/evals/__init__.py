@@ -1,0 +1,1 @@
+"""How good and how biased a judge is, measured."""

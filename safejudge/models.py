@@ -1,0 +1,128 @@
+"""The models of one judge: who answers which request.
+
+Takes a wave of requests of a flow; gives the answers in order. Here, and only here, logic meets
+models: an engine, perhaps an encoder and a detector, and the disk's memory of language priors.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from safejudge.engines import open_detector, open_encoder, open_engine
+from safejudge.errors import EngineCallError, InputError
+from safejudge.flow import Answer, Request
+from safejudge.probe import PriorCache, answer_probes
+from safejudge.types import Locate, ModelRef, Probe, Reasoning, Similarity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from safejudge.engines.base import Detector, Encoder, Engine
+
+R = TypeVar("R", bound=Request)
+T = TypeVar("T")
+M = TypeVar("M", bound="Engine | Encoder | Detector")
+
+
+@dataclass(slots=True)
+class Models:
+    """An engine and what may stand beside it; thread-safe: callers take turns."""
+
+    engine: Engine
+    encoder: Encoder | None = None
+    """For the relevance filter."""
+    detector: Detector | None = None
+    """For the regions."""
+    cache: PriorCache | None = None
+    """Keeps the language priors."""
+    owned: tuple[Engine | Encoder | Detector, ...] = ()
+    """What `close` closes."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _closed: bool = False
+
+    @staticmethod
+    def opened(
+        engine: str | Engine,
+        encoder: str | Encoder | None,
+        detector: str | Detector | None,
+        cache: PriorCache | None,
+    ) -> Models:
+        """Open what is named by a URI and own it; objects stay the caller's."""
+        owned: list[Engine | Encoder | Detector] = []
+
+        def own(model: M) -> M:
+            owned.append(model)
+            return model
+
+        try:
+            return Models(
+                own(open_engine(engine)) if isinstance(engine, str) else engine,
+                own(open_encoder(encoder)) if isinstance(encoder, str) else encoder,
+                own(open_detector(detector)) if isinstance(detector, str) else detector,
+                cache,
+                tuple(owned),
+            )
+        except BaseException:
+            for model in owned:
+                model.close()
+            raise
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answer one wave, in order.
+
+        Raises `EngineCallError` when a model fails or returns another number of answers, and
+        `InputError` after `close`.
+        """
+        answers: dict[Request, Answer] = {}
+        with self._lock:
+            if self._closed:
+                raise InputError("this judge is closed; load another")
+            if probes := [r for r in requests if isinstance(r, Probe)]:
+                read = answer_probes(self.engine, self.cache, probes)
+                answers.update(zip(probes, read, strict=True))
+            if reasonings := [r for r in requests if isinstance(r, Reasoning)]:
+                answers.update(_matched(self.engine, reasonings, self.engine.reason(reasonings)))
+            if pairs := [r for r in requests if isinstance(r, Similarity)]:
+                encoder = _present(self.encoder)
+                answers.update(_matched(encoder, pairs, encoder.similarities(pairs)))
+            if searches := [r for r in requests if isinstance(r, Locate)]:
+                detector = _present(self.detector)
+                answers.update(_matched(detector, searches, detector.locate(searches)))
+        return [answers[request] for request in requests]
+
+    def close(self) -> None:
+        """Close what is owned. Calling it twice is fine."""
+        with self._lock:
+            if not self._closed:
+                for model in self.owned:
+                    model.close()
+            self._closed = True
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the libraries that do the work."""
+        there = (m for m in (self.engine, self.encoder, self.detector) if m is not None)
+        return {name: version for m in there for name, version in m.card.versions.items()}
+
+
+def reference(model: Encoder | Detector | None) -> ModelRef | None:
+    """Name a model for the provenance."""
+    return None if model is None else ModelRef(uri=model.card.uri, revision=model.card.revision)
+
+
+def _present(model: T | None) -> T:
+    if model is None:
+        raise EngineCallError("a stage was asked for whose model this judge does not have")
+    return model
+
+
+def _matched(
+    model: Engine | Encoder | Detector, requests: Sequence[R], answers: Sequence[Answer]
+) -> Iterator[tuple[R, Answer]]:
+    if len(answers) != len(requests):
+        raise EngineCallError(
+            f"{model.card.uri} returned {len(answers)} answers to {len(requests)} requests; "
+            "it must answer each request once, in order"
+        )
+    return zip(requests, answers, strict=True)

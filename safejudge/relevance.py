@@ -1,0 +1,91 @@
+"""Images x rules -> which rules to ask (CLUE, arXiv 2501.00192, sec. 3.2).
+
+A rule is asked about a picture if the cosine of a dual encoder's embeddings of both is above a
+threshold. Takes rules and a picture; gives the similarity of each. What it does not know: the
+encoder, and whether a rule is violated. A similarity that is no number skips nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from safejudge.errors import EngineCallError, InputError, PolicyError
+from safejudge.types import Similarity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from safejudge.engines.base import Encoder
+    from safejudge.flow import Flow
+    from safejudge.policy import Policy
+    from safejudge.types import Picture, Rule
+
+THRESHOLDS: Mapping[str, float] = {"hf:openai/clip-vit-base-patch16": 0.22}
+"""By encoder URI: what its authors, the paper or a benchmark of this repository state."""
+
+
+def threshold_of(uri: str, policy: Policy) -> float:
+    """Return the policy's threshold, else the one stated for the encoder.
+
+    Raises `PolicyError` where neither is known: a threshold of one encoder means nothing for
+    another.
+    """
+    if policy.relevance_threshold is not None:
+        return policy.relevance_threshold
+    if uri in THRESHOLDS:
+        return THRESHOLDS[uri]
+    raise PolicyError(
+        f"no relevance threshold is stated for the encoder {uri}. Calibrate one on a few hundred "
+        "unlabelled images (safejudge relevance IMAGES --constitution C --encoder URI) and give "
+        "it as --relevance-threshold or Policy.relevance_threshold, or switch the filter off "
+        "(--no-relevance)"
+    )
+
+
+def relevance_text(rule: Rule) -> str:
+    """Return what the picture is compared with: the short text if there is one."""
+    return rule.objective if rule.relevance is None else rule.relevance
+
+
+def relevance_flow(rules: Sequence[Rule], picture: Picture) -> Flow[dict[str, float | None]]:
+    """Return each rule's similarity to the picture, by id; None where there is no number."""
+    requests = tuple(Similarity(picture, relevance_text(rule)) for rule in rules)
+    answers = yield requests
+    found: dict[str, float | None] = {}
+    for rule, answer in zip(rules, answers, strict=True):
+        if not isinstance(answer, float):
+            raise EngineCallError(f"the encoder answered with {type(answer).__name__}, no number")
+        found[rule.id] = answer if math.isfinite(answer) else None
+    return found
+
+
+def is_relevant(similarity: float | None, policy: Policy) -> bool:
+    """Whether a rule is asked; one without a number is."""
+    threshold = policy.relevance_threshold
+    return similarity is None or threshold is None or similarity > threshold
+
+
+def survey(encoder: Encoder, rules: Sequence[Rule], pictures: Sequence[Picture]) -> list[float]:
+    """Return the similarity of every picture and every rule, pictures outermost.
+
+    Raises `StatementError` for a text that the encoder cannot hold.
+    """
+    texts = [relevance_text(rule) for rule in rules]
+    encoder.check_texts(texts)
+    return encoder.similarities([Similarity(p, text) for p in pictures for text in texts])
+
+
+def calibrated(similarities: Sequence[float], keep: float) -> float:
+    """Return the threshold above which the share `keep` of (image, rule) pairs lies.
+
+    For an encoder without a stated threshold: on unlabelled images it says how much is asked, not
+    how much is missed.
+    """
+    if not similarities or not 0.0 < keep < 1.0:
+        raise InputError(
+            f"{len(similarities)} similarities and keep = {keep}: calibration needs at least one "
+            "image and a share between 0 and 1"
+        )
+    ranked = sorted(similarities, reverse=True)
+    return ranked[min(len(ranked) - 1, math.floor(keep * len(ranked)))]

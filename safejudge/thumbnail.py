@@ -1,0 +1,135 @@
+"""The picture that was judged -> a small one for a page, with the boxes that were found in it.
+
+Takes decoded images and what was found in them; gives text that an `<img>` can hold, bounded
+however large the picture was, and places in per cent. Knows no HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, NamedTuple
+
+from PIL import Image
+
+from safejudge.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from safejudge.types import Box, ImageInput, Picture, Result, RuleVerdict
+
+_SIDE = 200
+"""Pixels of the screen that a picture fills at most."""
+_DRAWN = 128
+"""A picture without a longer side is drawn pixel by pixel, as often enlarged as it fits."""
+_BYTES = 11_000
+"""Of a picture's file; a third more as text."""
+_SHRINK = ((320, 85), (320, 65), (256, 60), (160, 50), (96, 40))
+"""Longest sides and JPEG qualities that are tried until a picture is small enough; more pixels than
+it fills when small, for when it is looked at closely."""
+
+
+def deciding_picture(result: Result, image: ImageInput) -> Picture:
+    """Return the frame, on the background, that the worst rule was judged by; else the first."""
+    rules = () if isinstance(result, Failure) else result.rules.values()
+    for outcome in ("violated", "undecided"):
+        for verdict in rules:
+            for picture in image.pictures:
+                if verdict.outcome == outcome and _judged(verdict, picture):
+                    return picture
+    return image.pictures[0]
+
+
+def _judged(verdict: RuleVerdict, picture: Picture) -> bool:
+    return (verdict.frame, verdict.background) == (picture.frame, picture.background)
+
+
+class Mark(NamedTuple):
+    """A box over a picture; places and sizes in per cent of it."""
+
+    box: Box
+    """What it is."""
+    left: float
+    """Of its left edge."""
+    top: float
+    """Of its upper edge."""
+    width: float
+    """Of the box."""
+    height: float
+    """Of the box."""
+
+
+class Thumbnail(NamedTuple):
+    """One picture as it stands on a page."""
+
+    source: str
+    """A data URI."""
+    width: int
+    """In pixels of the screen."""
+    height: int
+    """The same."""
+    drawn: bool
+    """Whether each of its pixels is to be seen as a square."""
+    about: str
+    """Which frame, on which background; often empty."""
+    marks: list[Mark]
+    """What a detector found in it."""
+
+    @staticmethod
+    def of(picture: Picture, verdicts: Sequence[RuleVerdict]) -> Thumbnail:
+        """Shrink a picture, and place the boxes that these verdicts found in it."""
+        height, width, _ = picture.pixels.shape
+        drawn = max(width, height) <= _DRAWN
+        factor = _SIDE // max(width, height) if drawn else min(1, _SIDE / max(width, height))
+        about = [] if picture.frame is None else [f"frame {picture.frame}"]
+        about += [] if picture.background is None else [f"on {picture.background}"]
+        boxes = dict.fromkeys(
+            box
+            for verdict in verdicts
+            if _judged(verdict, picture)
+            for leaf in verdict.preconditions
+            for box in leaf.boxes or ()
+        )
+        return Thumbnail(
+            source=data_uri(picture.pixels),
+            width=max(1, round(width * factor)),
+            height=max(1, round(height * factor)),
+            drawn=drawn,
+            about=", ".join(about),
+            marks=[_marked(box, width, height) for box in boxes],
+        )
+
+
+def _marked(box: Box, width: int, height: int) -> Mark:
+    left, top = 100 * box.left / width, 100 * box.top / height
+    right, bottom = 100 * box.right / width, 100 * box.bottom / height
+    return Mark(box, left, top, right - left, bottom - top)
+
+
+def data_uri(pixels: npt.NDArray[np.uint8]) -> str:
+    """Make a data URI of at most about 15 kB: PNG for small drawings, else JPEG."""
+    image = Image.fromarray(pixels)
+    if max(image.size) <= _DRAWN:
+        whole = _encoded(image, "PNG", 0)
+        if len(whole) <= _BYTES:
+            return _uri("png", whole)
+    for side, quality in _SHRINK:
+        image.thumbnail((side, side))
+        small = _encoded(image, "JPEG", quality)
+        if len(small) <= _BYTES:
+            break
+    return _uri("jpeg", small)
+
+
+def _encoded(image: Image.Image, form: str, quality: int) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form, quality=quality, optimize=True)
+    return stream.getvalue()
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

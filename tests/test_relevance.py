@@ -1,0 +1,71 @@
+"""Which rules are asked: thresholds, texts, and what is no number."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safejudge.errors import EngineCallError, InputError, PolicyError
+from safejudge.flow import drive
+from safejudge.policy import Policy
+from safejudge.relevance import (
+    calibrated,
+    is_relevant,
+    relevance_flow,
+    relevance_text,
+    threshold_of,
+)
+from safejudge.types import Picture, Precondition, Rule, Severity
+
+PICTURE = Picture.of(np.zeros((10, 10, 3), np.uint8))
+
+
+def rule(name, relevance=None):
+    return Rule(
+        id=name, category="c", severity=Severity.LOW, text="t", objective=f"objective {name}",
+        relevance=relevance, condition=Precondition(statement="s"),
+    )  # fmt: skip
+
+
+def test_the_short_text_stands_in_for_the_rule():
+    assert relevance_text(rule("a")) == "objective a"
+    assert relevance_text(rule("a", "short")) == "short"
+
+
+def test_similarities_by_rule():
+    def answer(requests):
+        assert [r.text for r in requests] == ["objective a", "short"]
+        return [0.25, math.nan]
+
+    found = drive(relevance_flow([rule("a"), rule("b", "short")], PICTURE), answer)
+    assert found == {"a": 0.25, "b": None}
+    with pytest.raises(EngineCallError, match="str"):
+        drive(relevance_flow([rule("a")], PICTURE), lambda _: ["0.25"])
+
+
+@pytest.mark.parametrize(
+    ("similarity", "relevant"), [(0.23, True), (0.22, False), (0.1, False), (None, True)]
+)
+def test_no_number_skips_nothing(similarity, relevant):
+    assert is_relevant(similarity, Policy(relevance_threshold=0.22)) is relevant
+
+
+def test_thresholds_belong_to_an_encoder():
+    assert threshold_of("hf:openai/clip-vit-base-patch16", Policy()) == 0.22
+    assert threshold_of("hf:some/other", Policy(relevance_threshold=0.1)) == 0.1
+    with pytest.raises(PolicyError, match=r"hf:some/other.*--no-relevance"):
+        threshold_of("hf:some/other", Policy())
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=50, unique=True), st.floats(0.01, 0.99))
+def test_calibration_keeps_the_share(values, keep):
+    threshold = calibrated(values, keep)
+    assert sum(value > threshold for value in values) == math.floor(keep * len(values))
+
+
+@pytest.mark.parametrize(("values", "keep"), [([], 0.5), ([0.1], 0.0), ([0.1], 1.0)])
+def test_calibration_needs_data(values, keep):
+    with pytest.raises(InputError):
+        calibrated(values, keep)
