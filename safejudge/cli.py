@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import sys
-import textwrap
-import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import metadata
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
 from safejudge import arguments, records, show, trace
+from safejudge.batch import INTERRUPTED, Batch
 from safejudge.captions import captions_digest, match_captions, read_captions
 from safejudge.constitution import lint, load_constitution, shipped_constitutions
 from safejudge.engines import FORMS, open_encoder
@@ -33,17 +30,14 @@ from safejudge.judge import WINDOW, Judge
 from safejudge.models import Models
 from safejudge.policy import POLICIES, Policy
 from safejudge.relevance import calibrated, survey
-from safejudge.types import Failure, ImageInput, Result
+from safejudge.types import Failure, ImageInput
 
 if TYPE_CHECKING:
     import argparse
 
-    from rich.progress import TaskID
-
-    from safejudge.report import Report
     from safejudge.types import Constitution
 
-INPUT, ENGINE, BROKEN_PIPE, INTERRUPTED = 2, 3, 141, 130
+INPUT, ENGINE, BROKEN_PIPE = 2, 3, 141
 
 
 def entry() -> NoReturn:
@@ -72,13 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _COMMANDS[options.command](options)
             sys.stdout.flush()
         except EngineError as error:
-            _say(f"error: {error}")
+            show.say(f"error: {error}")
             return ENGINE
         except SafejudgeError as error:
-            _say(f"error: {error}")
+            show.say(f"error: {error}")
             return INPUT
         except KeyboardInterrupt:
-            _say("stopped")
+            show.say("stopped")
             return INTERRUPTED
         except BrokenPipeError:
             # The interpreter flushes stdout once more when it ends; that must not fail as well.
@@ -87,16 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-def _say(text: str) -> None:
-    lines = f"safejudge: {show.clean_lines(text)}".split("\n")
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        lines = [textwrap.fill(line, width, break_long_words=False) for line in lines]
-    print("\n".join(lines), file=sys.stderr)
-
-
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _say(f"warning: {message}")
+    show.say(f"warning: {message}")
 
 
 # --- judge ----------------------------------------------------------------------------------------
@@ -133,7 +119,7 @@ def _judge(options: argparse.Namespace) -> int:
             shown = report.Report(page, *about, replace=options.resume or options.overwrite)
             if options.resume and out is not None:
                 shown.add_recorded(out, pairs)
-        return _Run(judge, pairs, options.window, file, shown).go()
+        return Batch(judge, pairs, options.window, file, shown).go()
 
 
 def _captions(file: str | None, images: list[str]) -> tuple[list[str | None], str | None]:
@@ -143,110 +129,16 @@ def _captions(file: str | None, images: list[str]) -> tuple[list[str | None], st
     captions = read_captions(file)
     matched = match_captions(captions, images)
     if matched.without:
-        _say(
+        show.say(
             f"warning: {len(matched.without)} of {len(images)} images have no prompt in {file} "
             f"(the first: {matched.without[0]}); they are judged without one"
         )
     if matched.unknown:
-        _say(
+        show.say(
             f"warning: {len(matched.unknown)} of {len(captions)} prompts in {file} fit no image "
             f"(the first: {matched.unknown[0]})"
         )
     return matched.prompts, captions_digest(captions)
-
-
-class _Run:
-    """One run over many images: every window goes to file, pipe or table before the next one."""
-
-    def __init__(
-        self,
-        judge: Judge,
-        pairs: list[tuple[str, str | None]],
-        window: int,
-        file: records.RecordFile | None,
-        report: Report | None,
-    ) -> None:
-        self._judge, self._window, self._file, self._report = judge, window, file, report
-        self._all = len(pairs)
-        if file is not None:
-            places = records.missing([path for path, _ in pairs], file.recorded)
-            pairs = [pairs[place] for place in places]
-        self._images = [path for path, _ in pairs]
-        self._prompts = [prompt for _, prompt in pairs]
-        self._captions = dict(pairs)
-        self._shown_before = 0 if report is None else report.count
-        self._tally = records.Tally() if file is None else file.tally
-        self._earlier = self._tally.labels.total()
-        self._begun = time.monotonic()
-        self._bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
-        # While a bar stands on the terminal, the table has to be printed above it by the bar.
-        self._table = self._bar.console if sys.stderr.isatty() else _console()
-        self._rows = show.Rows(self._images, self._table.width)
-
-    def go(self) -> int:
-        """Judge and print; return the exit code, which counts earlier runs on the file too."""
-        try:
-            with self._bar:
-                task = self._bar.add_task(
-                    "", total=self._all, completed=self._all - len(self._images), rate="", counts=""
-                )
-                for pairs in self._windows():
-                    self._put(pairs)
-                    self._advance(task, len(pairs))
-        except (KeyboardInterrupt, EngineError) as error:
-            self._say_where_it_stopped()
-            if isinstance(error, EngineError):
-                raise
-            return INTERRUPTED
-        finally:
-            if self._report is not None and self._report.count:
-                self._report.write(wanted=self._shown_before + len(self._images))
-        _say(show.summary(self._tally, self._earlier, time.monotonic() - self._begun))
-        return self._tally.exit_code
-
-    def _windows(self) -> Iterator[list[tuple[str, Result]]]:
-        results = self._judge.stream(self._images, self._prompts, window=self._window)
-        done = 0
-        while batch := list(islice(results, self._window)):
-            yield list(zip(self._images[done : done + len(batch)], batch, strict=True))
-            done += len(batch)
-
-    def _put(self, pairs: list[tuple[str, Result]]) -> None:
-        piped = self._file is None and not sys.stdout.isatty()
-        about = self._judge.provenance if piped else None
-        found = [records.record(path, result, about) for path, result in pairs]
-        if self._file is not None:
-            self._file.append(found)
-        elif piped:
-            sys.stdout.write("".join(map(records.to_line, found)))
-            sys.stdout.flush()
-        for record in found:
-            self._tally.add(record)
-        if self._report is not None:
-            for path, result in pairs:
-                self._report.add_file(path, result, self._captions[path])
-        if sys.stdout.isatty():
-            self._table.print(self._rows.table(pairs))
-
-    def _advance(self, task: TaskID, count: int) -> None:
-        seconds = time.monotonic() - self._begun
-        new = self._tally.labels.total() - self._earlier
-        self._bar.update(
-            task,
-            advance=count,
-            rate=f"{show.rate(new, seconds)}/s",
-            counts=show.counts(self._tally),
-        )
-
-    def _say_where_it_stopped(self) -> None:
-        done = self._tally.labels.total()
-        if self._file is None:
-            _say(f"stopped after {done} of {self._all} images")
-        else:
-            _say(
-                f"stopped: {done} records are in {self._file.path}; "
-                "the same command with --resume judges the rest"
-            )
 
 
 # --- the other commands ---------------------------------------------------------------------------
@@ -265,7 +157,7 @@ def _explain(options: argparse.Namespace) -> int:
         print(f"{show.clean(result.image)}: failed\n{show.why(result)}")
     else:
         rules = [rule for rule in constitution.rules if options.rule in (None, rule.id)]
-        console = _console()
+        console = show.console()
         with console.capture() as drawn:
             console.print(trace.explanation(result, rules, policy), width=min(console.width, 100))
         print("\n".join(line.rstrip() for line in drawn.get().rstrip().split("\n")))
@@ -291,7 +183,7 @@ def _relevance(options: argparse.Namespace) -> int:
             bar.update(task, advance=len(loaded))
     pairs = [similarity for column in columns for similarity in column]
     threshold = calibrated(pairs, options.keep)
-    _console().print(show.kept_table([rule.id for rule in rules], columns, threshold))
+    show.console().print(show.kept_table([rule.id for rule in rules], columns, threshold))
     print(
         f"threshold {threshold:.4f}: above it lie {options.keep:.0%} of {len(pairs)} pairs of "
         f"{len(columns[0])} images and {len(rules)} rules"
@@ -383,10 +275,6 @@ def _policy(options: argparse.Namespace) -> Policy:
             raise InputError(f"--relevance-threshold {threshold} is no cosine; give -1 to 1")
         changed["relevance_threshold"] = threshold
     return POLICIES[options.policy]().model_copy(update=changed)
-
-
-def _console() -> Console:
-    return Console(markup=False, highlight=False, emoji=False)
 
 
 _COMMANDS = {

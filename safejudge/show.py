@@ -7,9 +7,13 @@ How one image was judged is drawn in `trace`.
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -25,8 +29,6 @@ from safejudge.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from rich.console import Console
 
     from safejudge.records import Tally
 
@@ -82,6 +84,20 @@ def shorten(text: str, width: int) -> str:
             break
         tail = sign + tail
     return set_cell_size(text, head).rstrip() + "…" + tail
+
+
+def say(text: str) -> None:
+    """Say something to the person at the terminal, beside the results."""
+    lines = f"safejudge: {clean_lines(text)}".split("\n")
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [textwrap.fill(line, width, break_long_words=False) for line in lines]
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201 - what this is for
+
+
+def console() -> Console:
+    """Return the console that results are printed on: no markup, no guesses about text."""
+    return Console(markup=False, highlight=False, emoji=False)
 
 
 # --- many images ----------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ STOREYS = [
     ["show", "thumbnail"],
     ["wording"],
     ["trace", "report"],
+    ["batch"],
     ["cli"],
     ["__main__"],
 ]

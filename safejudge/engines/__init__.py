@@ -18,7 +18,8 @@ __all__ = ["Detector", "Encoder", "Engine", "open_detector", "open_encoder", "op
 FORMS = (
     "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
     "hf:/path/to/folder (the same from disk), hf:sketch (the small judge of drawn scenes that "
-    "ships with this package), fake: (made-up answers, for trying out the machinery)"
+    "ships with this package), hf:sketch-even (its unskewed twin, for comparison), "
+    "fake: (made-up answers, for trying out the machinery)"
 )
 """What people are told where a URI is missing or wrong."""
 
@@ -50,14 +51,14 @@ def open_engine(
     scheme, colon, rest = uri.partition(":")
     options = {"device": device, "dtype": dtype, "batch_size": batch_size}
     given = {name: value for name, value in options.items() if value is not None}
-    if uri != "hf:sketch" and colon and scheme == "hf" and rest:
-        from safejudge.engines.hf import HFEngine
-
-        return HFEngine(rest, uri=uri, device=device, dtype=dtype, batch_size=batch_size or 16)
     if uri in _WITHOUT_OPTIONS:
         if given:
             raise EngineSetupError(f"{uri} takes no option {', '.join(given)}; leave it out.")
         return _WITHOUT_OPTIONS[uri]()
+    if colon and scheme == "hf" and rest:
+        from safejudge.engines.hf import HFEngine
+
+        return HFEngine(rest, uri=uri, device=device, dtype=dtype, batch_size=batch_size or 16)
     if colon and scheme in {"vllm", "server"}:
         raise EngineSetupError(
             f"{uri}: there is no {scheme}: engine in this version yet. There are: {FORMS}."
@@ -73,6 +74,10 @@ def open_encoder(
     batch_size: int = 16,
 ) -> Encoder:
     """Start the dual encoder that a URI names; see `HFEncoder`. Raises `EngineSetupError`."""
+    if uri == "hf:sketch":
+        from safejudge.sketch.judge import open_sketch_encoder
+
+        return open_sketch_encoder()
     model = _model_of(uri, "encoder", ENCODER_FORMS)
     from safejudge.engines.encoder import HFEncoder
 
@@ -90,6 +95,10 @@ def open_detector(
 
     Raises `EngineSetupError`.
     """
+    if uri == "hf:sketch":
+        from safejudge.sketch.judge import open_sketch_detector
+
+        return open_sketch_detector()
     model = _model_of(uri, "detector", DETECTOR_FORMS)
     from safejudge.engines.detector import HFDetector
 
@@ -99,10 +108,6 @@ def open_detector(
 def _model_of(uri: str, kind: str, forms: str) -> str:
     """The folder or hub id of an encoder's or detector's URI."""
     scheme, _, rest = uri.partition(":")
-    if uri == "hf:sketch":
-        from safejudge.sketch.judge import model_folder
-
-        return str(model_folder(kind))
     if scheme != "hf" or not rest:
         raise EngineSetupError(f"{uri!r} names no {kind}, and none is assumed. There are: {forms}.")
     return rest
@@ -114,10 +119,20 @@ def _sketch() -> Engine:
     return open_sketch_engine()
 
 
+def _sketch_twin() -> Engine:
+    from safejudge.sketch.judge import open_sketch_engine
+
+    return open_sketch_engine("vlm-even")
+
+
 def _fake() -> Engine:
     from safejudge.engines.fake import FakeEngine
 
     return FakeEngine()
 
 
-_WITHOUT_OPTIONS: dict[str, Callable[[], Engine]] = {"hf:sketch": _sketch, "fake:": _fake}
+_WITHOUT_OPTIONS: dict[str, Callable[[], Engine]] = {
+    "hf:sketch": _sketch,
+    "hf:sketch-even": _sketch_twin,
+    "fake:": _fake,
+}

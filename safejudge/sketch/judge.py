@@ -26,7 +26,7 @@ from safejudge.types import AnswerProbs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from safejudge.engines.base import Engine
+    from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.types import EngineCard, Picture, Probe, Reasoning
 
 MODELS = Path(__file__).parent / "models"
@@ -135,8 +135,27 @@ def open_sketch_engine(name: str = "vlm") -> Engine:
     from safejudge.engines.hf import HFEngine
 
     folder = str(model_folder(name))
+    uri = "hf:sketch" if name == "vlm" else "hf:sketch-even"
     with _quiet():
-        return SketchEngine(HFEngine(folder, uri="hf:sketch", batch_size=64))
+        return SketchEngine(HFEngine(folder, uri=uri, batch_size=64))
+
+
+def open_sketch_encoder() -> Encoder:
+    """Open the shipped encoder."""
+    from safejudge.engines.encoder import HFEncoder
+
+    folder = str(model_folder("encoder"))
+    with _quiet():
+        return HFEncoder(folder, uri="hf:sketch", batch_size=64)
+
+
+def open_sketch_detector() -> Detector:
+    """Open the shipped detector."""
+    from safejudge.engines.detector import HFDetector
+
+    folder = str(model_folder("detector"))
+    with _quiet():
+        return HFDetector(folder, uri="hf:sketch", batch_size=64)
 
 
 @contextmanager
