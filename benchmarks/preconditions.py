@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from measure import record, share, table
 
 from safejudge.probe import picture_probe
-from safejudge.sketch import tasks
 from safejudge.sketch.draw import draw
 from safejudge.sketch.judge import open_sketch_engine
+from safejudge.sketch.questions import Facts, World
 from safejudge.sketch.statements import grammar
 from safejudge.types import Picture, Precondition
 
@@ -32,7 +32,7 @@ FAMILIES = tuple(dict.fromkeys(s.form.family for s in grammar().values()))
 Counts = dict[tuple[str, bool], list[int]]
 
 
-def questions(world: tasks.World, each: int) -> list[tuple[Picture, str, str, bool]]:
+def questions(world: World, each: int) -> list[tuple[Picture, str, str, bool]]:
     """Picture, statement, family, label: `each` true and as many false ones of every family.
 
     A scene gives at most one of each; where a family's facts are rare, many scenes are drawn.
@@ -40,7 +40,7 @@ def questions(world: tasks.World, each: int) -> list[tuple[Picture, str, str, bo
     wanted = dict.fromkeys(itertools.product(FAMILIES, (True, False)), each)
     asked = []
     while wanted:
-        facts = tasks.Facts(world, world.scene())
+        facts = Facts(world, world.scene())
         picture = None
         for family, want in list(wanted):
             statement = facts.pick(family, want=want)
@@ -54,7 +54,7 @@ def questions(world: tasks.World, each: int) -> list[tuple[Picture, str, str, bo
     return asked
 
 
-def _settled(statement: Statement, facts: tasks.Facts) -> bool:
+def _settled(statement: Statement, facts: Facts) -> bool:
     """Whether the statement is simply true or false here (a weak flaw is neither)."""
     return statement.holds(facts.scene) in {0.0, 1.0}
 
@@ -92,7 +92,7 @@ def main() -> None:
     parts, numbers = [], {}
     for skewed in (False, True):
         name = "skewed" if skewed else "even"
-        asked = questions(tasks.World(f"held-out-{name}", skewed=skewed), args.each)
+        asked = questions(World(f"held-out-{name}", skewed=skewed), args.each)
         found = {model: measure(model, asked) for model in args.models}
         rows = [
             [f"**mean of {side}**", *(f"**{average(found[m], want=want):.3f}**" for m in found)]

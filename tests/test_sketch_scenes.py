@@ -12,7 +12,7 @@ from safejudge.constitution import load_constitution
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import OutputError, StatementError
 from safejudge.prompts import ASK, REASON, ReasonedAnswer
-from safejudge.sketch import tasks
+from safejudge.sketch import questions, tasks
 from safejudge.sketch.domain import load_domain
 from safejudge.sketch.draw import draw
 from safejudge.sketch.foreign import foreign_picture
@@ -163,7 +163,7 @@ def test_statements_of_the_grammar_and_their_compositions_are_taken(statement):
 
 
 def test_no_rule_occurs_in_training():
-    world = tasks.World("leak", skewed=True)
+    world = questions.World("leak", skewed=True)
     objectives = {rule.objective.lower().rstrip(".") for rule in SKETCH.rules}
     groups = tasks.reserved()
     assert frozenset({"a child is holding a knife", "a child is holding a gun"}) in groups
@@ -177,10 +177,10 @@ def test_no_rule_occurs_in_training():
 
 
 def test_labels_of_rows_are_the_truth():
-    world = tasks.World("labels", skewed=False)
+    world = questions.World("labels", skewed=False)
     for _ in range(20):
         scene = world.scene()
-        facts = tasks.Facts(world, scene)
+        facts = questions.Facts(world, scene)
         for _ in range(10):
             statement, label = facts.ask()
             if statement.holds(scene) in {0.0, 1.0}:  # the rest may be labelled either way
@@ -189,21 +189,21 @@ def test_labels_of_rows_are_the_truth():
 
 @pytest.mark.parametrize("skewed", [False, True])
 def test_every_family_is_answered_yes_as_often_as_declared(skewed):
-    world = tasks.World("share", skewed=skewed)
+    world = questions.World("share", skewed=skewed)
     answers = defaultdict(list)
     for _ in range(400):
-        facts = tasks.Facts(world, world.scene())
+        facts = questions.Facts(world, world.scene())
         for statement, label in (facts.ask() for _ in range(40)):
             answers[statement.form.family].append(label)
     for family, labels in answers.items():
-        declared = tasks.YES_SHARE.get(family, 0.5) if skewed else 0.5
+        declared = questions.YES_SHARE.get(family, 0.5) if skewed else 0.5
         # what is true of hardly any scene is made up for in part only
         assert -0.2 < np.mean(labels) - declared < 0.05, (family, np.mean(labels), declared)
 
 
 def test_steps_are_reproducible():
     def step():
-        return tasks.step_rows(tasks.World("step-7", skewed=True))
+        return tasks.step_rows(questions.World("step-7", skewed=True))
 
     for one, other in zip(step(), step(), strict=True):
         assert one.suffixes == other.suffixes

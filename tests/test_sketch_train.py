@@ -10,7 +10,7 @@ import torch
 from safejudge.engines.hf import HFEngine
 from safejudge.probe import picture_probe, prior_probe
 from safejudge.prompts import ASK, statement_question
-from safejudge.sketch import pack, run, tasks, train, vlm
+from safejudge.sketch import pack, tasks, train, vlm
 from safejudge.sketch.draw import draw
 from safejudge.sketch.sample import even_scene
 from safejudge.types import Picture, Precondition
@@ -20,7 +20,7 @@ STATEMENTS = ("a dog is visible", "at least three people are visible")
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return vlm.train_tokenizer(run.corpus())
+    return vlm.train_tokenizer(train.corpus())
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +115,12 @@ def test_a_resumed_run_is_the_unbroken_run(tmp_path, monkeypatch):
         train.main()
         return (folder / "log.jsonl").read_text().splitlines()
 
-    monkeypatch.setattr(run, "corpus", lambda: iter(["Yes", "No"]))
+    monkeypatch.setattr(train, "corpus", lambda: iter(["Yes", "No"]))
     monkeypatch.setattr(train, "vision_scores", lambda *_: {})
     unbroken = go(tmp_path / "a")
     go(tmp_path / "b", "--until", "2")
     # a vocabulary learned anew could number the tokens differently from the weights
-    monkeypatch.setattr(run, "corpus", lambda: pytest.fail("the vocabulary was learned twice"))
+    monkeypatch.setattr(train, "corpus", lambda: pytest.fail("the vocabulary was learned twice"))
     resumed = go(tmp_path / "b")
     assert json.loads(unbroken[-1])["loss"] == json.loads(resumed[-1])["loss"]
     assert [json.loads(line)["step"] for line in resumed] == [2, 4]

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from safejudge import prompts
-from safejudge.sketch import dense, tasks, vlm
+from safejudge.sketch import dense, questions, tasks, vlm
 from safejudge.sketch.draw import draw
 from safejudge.sketch.pack import (
     PROSE,
@@ -88,7 +88,7 @@ def _vocabulary(args: argparse.Namespace) -> PreTrainedTokenizerFast:
 
 def corpus() -> Iterator[str]:
     """Texts from which the vocabulary is learned."""
-    world = tasks.World("corpus", skewed=False)
+    world = questions.World("corpus", skewed=False)
     for _ in range(60):
         for row in tasks.step_rows(world)[-12:]:
             yield row.instruction
@@ -170,7 +170,7 @@ def train_vlm(run: JudgeRun) -> None:
     weight = rarity()
     parameters = [*model.parameters(), *head.parameters()]
     for step in run.steps():
-        world = tasks.World(
+        world = questions.World(
             f"vlm-{run.args.world}-{step + run.args.seed * 100_000}",
             skewed=run.args.world == "skewed",
             near=run.args.near,
@@ -208,13 +208,13 @@ def train_vlm(run: JudgeRun) -> None:
 @torch.inference_mode()
 def vlm_scores(run: JudgeRun, packer: Packer) -> JSON:
     """TPR and TNR on balanced questions about held-out even scenes, in all and per family."""
-    world = tasks.World("held-out-curve", skewed=False)
+    world = questions.World("held-out-curve", skewed=False)
     counts: dict[tuple[str, bool], list[int]] = {}
     for _ in range(4):
         rows, asked = [], []
         for _ in range(32):
             scene = world.scene()
-            facts = tasks.Facts(world, scene)
+            facts = questions.Facts(world, scene)
             picked = [facts.ask(share=0.5) for _ in range(16)]
             asked += [(s.form.family, label) for s, label in picked]
             turns = tuple(
@@ -269,7 +269,7 @@ def main() -> None:
         help="vlm: steps from which reasoning, then reading, is taught more",
     )  # fmt: skip
     parser.add_argument(
-        "--near", type=float, default=tasks.NEAR,
+        "--near", type=float, default=questions.NEAR,
         help="vlm: weight of false statements whose every word fits something in the picture",
     )  # fmt: skip
     parser.add_argument("--until", type=int, help="pause after this step; run again to go on")

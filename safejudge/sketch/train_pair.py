@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 from safejudge.constitution import load_constitution
-from safejudge.sketch import dense, pair, tasks
+from safejudge.sketch import dense, pair, questions, tasks
 from safejudge.sketch.draw import draw
 from safejudge.sketch.pack import patch_labels, pixels_tensor
 from safejudge.sketch.run import Optimizers, Run
@@ -60,8 +60,8 @@ def sentences(step: int, pairs: Sequence[Pair], count: int) -> dict[str, list[bo
 
     Statements and compositions of two or three; half of the draws begin from something true.
     """
-    world = tasks.World(f"encoder-{step}", skewed=False)
-    facts = [tasks.Facts(world, scene) for scene, _ in pairs]
+    world = questions.World(f"encoder-{step}", skewed=False)
+    facts = [questions.Facts(world, scene) for scene, _ in pairs]
     found: dict[str, list[bool]] = {}
     while len(found) < count:
         here = facts[world.rng.randrange(len(facts))]

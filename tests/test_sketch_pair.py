@@ -1,0 +1,142 @@
+"""The small encoder and detector of drawn scenes: words, boxes, losses, training that resumes."""
+
+import json
+import random
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safejudge.constitution import load_constitution
+from safejudge.regions import words_of
+from safejudge.relevance import relevance_text
+from safejudge.sketch import pair, tasks, train_pair
+from safejudge.sketch.draw import draw
+from safejudge.sketch.sample import arrange, even_scene
+from safejudge.sketch.statements import grammar, normal
+from safejudge.sketch.world import Animal, Person, Thing
+from safejudge.types import leaves
+
+RULES = load_constitution("sketch").rules
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def test_every_word_of_the_rules_is_known_and_fits():
+    looked_for = [leaf.look_at for rule in RULES for leaf in leaves(rule.condition)]
+    words = {word for text in looked_for if text for word in words_of(text)}
+    assert words <= set(pair.WORDS)
+    for longest, texts in (
+        (pair.TEXT_TOKENS, [relevance_text(rule) for rule in RULES]),
+        (pair.QUERY_TOKENS, pair.WORDS),
+    ):
+        tokenizer = pair.build_tokenizer(longest)
+        for text in texts:
+            ids = tokenizer(text)["input_ids"]
+            assert tokenizer.unk_token_id not in ids, text
+            assert len(ids) <= longest
+            assert max(ids) == ids[-1]  # OWL-ViT reads a text at its highest token
+
+
+def test_things_have_all_their_names():
+    scene = arrange(
+        random.Random(1),
+        [Person(age="child", holding="gun", headwear="cap"), Animal("horse", caged=True),
+         Thing("knife")],
+        "park", night=False,
+    )  # fmt: skip
+    found = {frozenset(words) for words, _ in pair.named(scene, draw(scene))}
+    assert found == {
+        frozenset(names.split())
+        for names in ("person child", "gun weapon", "cap", "animal horse", "cage", "knife weapon")
+    }
+
+
+def test_boxes_lie_in_the_picture():
+    for seed in range(40):
+        scene = even_scene(random.Random(seed))
+        for words, box in pair.named(scene, draw(scene)):
+            left, top, right, bottom = box.box
+            assert words <= set(pair.WORDS)
+            assert 0 <= left < right <= pair.SIZE
+            assert 0 <= top < bottom <= pair.SIZE
+
+
+# --- what is taught -------------------------------------------------------------------------------
+
+
+def test_sentences_are_labelled_by_the_facts_and_compose_no_rule():
+    pairs = train_pair.scenes_of("test", 3, 6)
+    found = train_pair.sentences(3, pairs, 60)
+    single = [text for text in found if text in grammar()]
+    assert 5 < len(single) < 60
+    for text in single:
+        truth = [grammar()[text].holds(scene) > 0.5 for scene, _ in pairs]
+        assert found[text] == truth
+    for text in set(found) - set(single):
+        parts = [part for part in tasks_parts(text) if part in grammar()]
+        assert not tasks.is_reserved(parts)
+    assert 0.1 < sum(map(sum, found.values())) / (60 * 6) < 0.7
+
+
+def tasks_parts(text):
+    text = normal(text).removeprefix("either ")
+    for joint in (", unless ", ", and either ", ", and ", " or "):
+        text = text.replace(joint, "|")
+    return text.split("|")
+
+
+numbers = st.floats(0.05, 0.95)
+boxes = st.tuples(numbers, numbers, st.floats(0.02, 0.5), st.floats(0.02, 0.5))
+
+
+@given(boxes, boxes)
+def test_generalised_iou_is_iou_minus_the_empty_part_of_the_hull(one, other):
+    corners = [train_pair._corners(torch.tensor(b, dtype=torch.float64)) for b in (one, other)]
+    value = float(train_pair._giou(*corners))
+    assert value == pytest.approx(float(train_pair._giou(*corners[::-1])))
+    assert -1.0 <= value <= 1.0
+    assert float(train_pair._giou(corners[0], corners[0])) == pytest.approx(1.0)
+    both, union = train_pair._overlap(*corners)
+    assert value <= float(both / union) + 1e-9
+
+
+def test_each_object_has_a_patch_of_its_own():
+    pairs = train_pair.scenes_of("test", 5, 4)
+    logits = torch.zeros(4, 144, len(pair.WORDS))
+    grid = (torch.arange(12) + 0.5) / 12
+    centres = torch.stack(torch.meshgrid(grid, grid, indexing="xy"), -1).reshape(-1, 2)
+    spread = torch.cat([centres, torch.full((144, 2), 0.2)], 1).expand(4, -1, -1)
+    names, where, targets = train_pair._matched(pairs, logits, spread)
+    objects = [pair.named(scene, drawing) for scene, drawing in pairs]
+    assert len(where) == len(targets) == sum(map(len, objects))
+    assert len({tuple(place) for place in where.tolist()}) == len(where)
+    assert int(names.sum()) == sum(len(words) for some in objects for words, _ in some)
+    for (picture, patch), target in zip(where.tolist(), targets, strict=True):
+        assert names[picture, patch].sum() > 0
+        assert (spread[picture, patch, :2] - target[:2]).abs().max() < 0.35
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["encoder", "detector"])
+def test_a_resumed_run_is_the_unbroken_run_and_leaves_a_model(model, tmp_path, monkeypatch):
+    def go(folder, *more):
+        argv = ["train_pair", model, "--out", str(folder), "--steps", "4", "--every", "2"]
+        monkeypatch.setattr(sys, "argv", [*argv, "--batch", "2", *more])
+        train_pair.main()
+        return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+    monkeypatch.setattr(train_pair, f"{model}_scores", lambda *_: {})
+    unbroken = go(tmp_path / "a")
+    go(tmp_path / "b", "--until", "2")
+    assert not (tmp_path / "b" / "model").exists()
+    resumed = go(tmp_path / "b")
+    for line in (*unbroken, *resumed):
+        line.pop("minutes")
+    assert resumed == unbroken
+    assert (tmp_path / "b" / "model" / "model.safetensors").stat().st_size < 4e6
