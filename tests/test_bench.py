@@ -17,7 +17,7 @@ from safejudge.sketch.bench import Variant
 from safejudge.sketch.draw import draw
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.statements import grammar, normal
-from safejudge.types import Box, Message, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Box, Message, Picture, Probe, Reasoning
 
 RULES = load_constitution("sketch")
 
@@ -234,6 +234,15 @@ def test_replies_are_kept_too(tmp_path, items):
     assert second.history == []
     kept.reason([Reasoning("look", (items[0].picture,), question, max_tokens=9)])
     assert len(second.history) == 1
+
+
+def test_a_failure_is_asked_again(tmp_path, items):
+    probe = Probe("look", (items[0].picture,), "q")
+    failing = FakeEngine([AnswerProbs((0.0, 0.0), problem="busy"), 0.5])
+    kept = Remembered(failing, tmp_path / "answers")
+    assert kept.answer_probs([probe])[0].problem == "busy"
+    assert kept.answer_probs([probe])[0].score == 0.5
+    assert kept.answer_probs([probe])[0].score == 0.5
 
 
 def test_another_picture_or_wording_is_another_request(tmp_path, items):

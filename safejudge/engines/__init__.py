@@ -19,6 +19,8 @@ FORMS = (
     "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
     "hf:/path/to/folder (the same from disk), hf:sketch (the small judge of drawn scenes that "
     "ships with this package), hf:sketch-even (its unskewed twin, for comparison), "
+    "server:http://HOST:PORT/v1#MODEL (any OpenAI-compatible server, vLLM first; its key, if it "
+    "wants one, in SAFEJUDGE_API_KEY), "
     "fake: (made-up answers, for trying out the machinery)"
 )
 """What people are told where a URI is missing or wrong."""
@@ -59,9 +61,17 @@ def open_engine(
         from safejudge.engines.hf import HFEngine
 
         return HFEngine(rest, uri=uri, device=device, dtype=dtype, batch_size=batch_size or 16)
-    if colon and scheme in {"vllm", "server"}:
+    if colon and scheme == "server" and rest:
+        if given:
+            raise EngineSetupError(
+                f"{uri} takes no option {', '.join(given)}; start the server with what it needs."
+            )
+        from safejudge.engines.server import ServerEngine
+
+        return ServerEngine(rest, uri=uri)
+    if colon and scheme == "vllm":
         raise EngineSetupError(
-            f"{uri}: there is no {scheme}: engine in this version yet. There are: {FORMS}."
+            f"{uri}: there is no vllm: engine in this version yet. There are: {FORMS}."
         )
     raise EngineSetupError(f"{uri!r} names no engine, and none is assumed. There are: {FORMS}.")
 

@@ -28,7 +28,11 @@ _BATCH = 256
 
 
 class Remembered:
-    """Asks the engine only what the file does not know for this model revision."""
+    """Asks the engine only what the file does not know for this model revision.
+
+    An engine without a revision (a server, a script) is told from others by its URI alone: use a
+    file of its own for what may change behind one. Answers with a problem are asked again.
+    """
 
     def __init__(self, engine: Engine, file: Path) -> None:
         self._engine = engine
@@ -63,7 +67,8 @@ class Remembered:
         self._engine.close()
 
     def _texts(self, requests: Sequence[R], ask: Callable[[Sequence[R]], list[str]]) -> list[str]:
-        keys = {request: _key(self.card.revision, request) for request in requests}
+        model = self.card.revision or self.card.uri
+        keys = {request: _key(model, request) for request in requests}
         known = {r: text for r, key in keys.items() if (text := self._get(key)) is not None}
         missing = [request for request in keys if request not in known]
         for start in range(0, len(missing), _BATCH):
@@ -71,7 +76,11 @@ class Remembered:
             fresh = dict(zip(some, ask(some), strict=True))
             self._db.executemany(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?)",
-                [(keys[request], text) for request, text in fresh.items()],
+                [
+                    (keys[request], text)
+                    for request, text in fresh.items()
+                    if _answers(request, text)
+                ],
             )
             self._db.commit()
             known |= fresh
@@ -82,8 +91,8 @@ class Remembered:
         return None if row is None else str(row[0])
 
 
-def _key(revision: str, request: Probe | Reasoning) -> str:
-    parts: list[object] = [revision, request.instruction, [p.digest for p in request.images]]
+def _key(model: str, request: Probe | Reasoning) -> str:
+    parts: list[object] = [model, request.instruction, [p.digest for p in request.images]]
     match request:
         case Probe(question=question, labels=labels):
             parts += [question, *labels]
@@ -91,6 +100,11 @@ def _key(revision: str, request: Probe | Reasoning) -> str:
             parts += [[m.role, m.text] for m in messages]
             parts += [None if schema is None else schema.model_json_schema(), most]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _answers(request: Probe | Reasoning, text: str) -> bool:
+    """Whether this is an answer, and not a failure that may pass."""
+    return _unpacked(text).problem is None if isinstance(request, Probe) else bool(text)
 
 
 def _packed(answer: AnswerProbs) -> str:

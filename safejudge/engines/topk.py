@@ -1,0 +1,197 @@
+"""Replies of a chat-completions server -> probabilities of labels.
+
+Takes the decoded reply to a request for one token; gives `AnswerProbs`. Two ways: the server was
+asked for exactly the tokens that spell the labels, and the numbers are exact; or it showed only
+its likeliest tokens, and what is missing among them is bounded from above, never zero. Pure; it
+sends nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safejudge.engines import tokens
+from safejudge.types import AnswerProbs
+
+if TYPE_CHECKING:
+    from safejudge.types import JSON
+
+_ROUNDING = 1e-3
+"""Sums of probabilities that came as float32 logarithms."""
+_TOKEN_ID = "token_id:"  # noqa: S105 - how vLLM writes a token as its id
+_NEVER = -9000.0
+"""vLLM writes -9999 for minus infinity, which JSON cannot hold."""
+
+
+class UnreadableError(ValueError):
+    """A reply without usable log-probabilities; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the labels of a probe are read from a reply."""
+
+    labels: tuple[str, ...]
+    """The labels, in the probe's order."""
+    spellings: tuple[tuple[str, ...], ...]
+    """Per label, the texts of the tokens that spell it."""
+    ids: tuple[tuple[int, ...], ...] | None
+    """Per label, the ids of these tokens; None where the server's tokenizer is out of reach."""
+
+    def wanted(self) -> list[int]:
+        """Every token id to ask for; the ids must be known."""
+        return [token for ids in self.ids or () for token in ids]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One candidate for the next token, as the server reported it."""
+
+    text: str
+    """The token as text, or `token_id:N`."""
+    p: float
+    """Its probability."""
+
+
+def proved(found: tokens.LabelPaths) -> Reading:
+    """Turn single-token paths into a reading. Raises `LabelsError` for longer ones."""
+    if found.ended or any(len(path) > 1 for paths in found.paths for path in paths):
+        raise tokens.LabelsError(
+            "not every one of them is a token of its own for this model, and a server's first "
+            "token does not tell longer ones apart; hf:MODEL scores them as sequences"
+        )
+    ids = tuple(tuple(path[0] for path in paths) for paths in found.paths)
+    return Reading(found.labels, found.spellings, ids)
+
+
+def assumed(labels: tuple[str, ...]) -> Reading:
+    """A reading by text alone, for a server that does not show its tokenizer.
+
+    Raises `LabelsError` where text cannot tell the labels apart: one that begins another, and
+    words with a space between them, which are never one token.
+    """
+    if len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
+        raise tokens.LabelsError(f"labels must be distinct and not empty: {labels!r}")
+    spelled = tuple(tokens.spellings(label) for label in labels)
+    for i, own in enumerate(spelled):
+        others = [text for j, texts in enumerate(spelled) if j != i for text in texts]
+        if len(labels[i].split()) > 1 or any(o.startswith(text) for text in own for o in others):
+            raise tokens.LabelsError(
+                f"{labels[i]!r} is several tokens or begins another label, and this server shows "
+                "neither its tokenizer nor more than a first token; hf:MODEL scores sequences"
+            )
+    return Reading(labels, spelled, None)
+
+
+def said(reply: JSON) -> str:
+    """Return the text of a reply; empty where there is none.
+
+    Raises `UnreadableError` for a reply that is no chat completion, and for a refusal.
+    """
+    message = _choice(reply).get("message")
+    if not isinstance(message, dict):
+        raise UnreadableError("the reply has no message")
+    if message.get("refusal"):
+        raise UnreadableError(f"the model refused: {str(message['refusal'])[:200]}")
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
+
+
+def candidates(reply: JSON) -> list[Token]:
+    """Return the candidates for the first token, the sampled one first.
+
+    Raises `UnreadableError` where the server left them out, and for numbers that are no
+    log-probabilities.
+    """
+    said(reply)
+    logprobs = _choice(reply).get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    first = content[0] if isinstance(content, list) and content else None
+    if not isinstance(first, dict):
+        raise UnreadableError("the reply has no logprobs")
+    listed = first.get("top_logprobs")
+    entries = [_token(entry) for entry in (listed if isinstance(listed, list) else [])]
+    if sum(token.p for token in entries) > 1 + _ROUNDING:
+        raise UnreadableError(
+            "the probabilities sum to more than 1: these are no log-probabilities "
+            "(vllm serve --logprobs-mode raw_logprobs)"
+        )
+    return [_token(first), *entries]
+
+
+def read_exact(reply: JSON, reading: Reading) -> AnswerProbs:
+    """Read a reply to a request for the very ids of the labels."""
+    sampled, *entries = candidates(reply)
+    found = {token.text: token.p for token in entries}
+    wanted = [[f"{_TOKEN_ID}{token}" for token in ids] for ids in reading.ids or ()]
+    missing = [name for names in wanted for name in names if name not in found]
+    if missing:
+        raise UnreadableError(f"the reply leaves out the tokens {', '.join(missing)}")
+    p_labels = tuple(min(1.0, sum(found[name] for name in names)) for names in wanted)
+    return AnswerProbs(p_labels, top=said(reply) or sampled.text)
+
+
+def read_listed(reply: JSON, reading: Reading) -> AnswerProbs:
+    """Read a list of the likeliest tokens; a spelling that is not among them gets the bound.
+
+    No token outside the list is likelier than the last one on it, and all of them together have
+    what the list leaves of 1. Raises `UnreadableError` where no label is on the list: then all
+    numbers would be bounds, and their ratio would mean nothing.
+    """
+    sampled, *entries = candidates(reply)
+    if not entries:
+        raise UnreadableError("the reply has no top_logprobs")
+    last = min((token.p for token in entries if token.p > 0), default=0.0)
+    rest = max(1.0 - sum(token.p for token in entries), _ROUNDING**2)
+    shown = {token.text for token in entries}
+    if not shown & {text for texts in reading.spellings for text in texts}:
+        raise UnreadableError(
+            f"none of the server's {len(entries)} likeliest tokens is one of the labels; "
+            f"the likeliest is {sampled.text!r}"
+        )
+    p_labels, exact = [], True
+    for texts in reading.spellings:
+        p = sum(token.p for token in entries if token.text in texts)
+        missing = sum(text not in shown for text in texts)
+        if missing:
+            p, exact = p + min(missing * last, rest), False
+        if reading.ids is None and not shown & set(texts):
+            # Perhaps it is no token of its own: then only its beginning can be on the list.
+            p += sum(token.p for token in entries if _begins(token.text, texts))
+        p_labels.append(min(1.0, p))
+    return AnswerProbs(tuple(p_labels), top=sampled.text, exact=exact)
+
+
+def _begins(text: str, spellings: tuple[str, ...]) -> bool:
+    return bool(text.strip()) and any(full.startswith(text) for full in spellings)
+
+
+def _choice(reply: JSON) -> JSON:
+    choices = reply.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise UnreadableError("the reply has no choices")
+    return choices[0]
+
+
+def _token(entry: Any) -> Token:
+    if not isinstance(entry, dict):
+        raise UnreadableError("the reply's logprobs are malformed")
+    number = entry.get("logprob")
+    if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
+        raise UnreadableError(f"the reply has {number!r} for a log-probability")
+    if number > _ROUNDING:
+        raise UnreadableError(f"the reply has {number!r} for a log-probability, which is above 0")
+    return Token(_text(entry), 0.0 if number < _NEVER else math.exp(min(number, 0.0)))
+
+
+def _text(entry: JSON) -> str:
+    """A token's text; by its bytes where given, and with the space that tokenizers write."""
+    text = str(entry.get("token", ""))
+    if text.startswith(_TOKEN_ID):
+        return text
+    with suppress(KeyError, TypeError, ValueError):
+        text = bytes(entry["bytes"]).decode()
+    return text.replace("\u2581", " ").replace("\u0120", " ")
