@@ -9,7 +9,9 @@ import resource
 import subprocess
 import time
 
-from measure import record, table
+from measure import record
+
+from safejudge.evals.report import table
 
 
 def main() -> None:

@@ -1,61 +1,18 @@
-"""What every benchmark shares: intervals, tables, and a record of what produced the numbers."""
+"""What every benchmark shares: a record of what produced the numbers."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 RESULTS = Path(__file__).parent / "results"
-
-
-def wilson(right: int, asked: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson score); (0, 1) without data."""
-    if not asked:
-        return 0.0, 1.0
-    z = 1.96
-    share = right / asked
-    middle = (share + z * z / (2 * asked)) / (1 + z * z / asked)
-    half = z * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked**2))
-    half /= 1 + z * z / asked
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def bootstrap(
-    rows: Sequence[Any], statistic: Callable[[Sequence[Any]], float], draws: int = 1000
-) -> tuple[float, float]:
-    """95 % percentile interval of a statistic over resampled rows (images, so clustered)."""
-    rng = np.random.default_rng(0)
-    values = [
-        statistic([rows[i] for i in rng.integers(0, len(rows), len(rows))]) for _ in range(draws)
-    ]
-    low, high = np.nanpercentile(values, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def share(right: int, asked: int) -> str:
-    """A share with its interval and count, for a table."""
-    if not asked:
-        return "no data"
-    low, high = wilson(right, asked)
-    return f"{right / asked:.3f} [{low:.3f}, {high:.3f}] n={asked}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def provenance() -> dict[str, Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
-from measure import record, table
+from measure import record
 
 from safejudge import Judge
+from safejudge.evals.report import table
 from safejudge.images import find_images
 from safejudge.sketch.judge import open_sketch_engine
 from safejudge.types import Failure

@@ -16,8 +16,9 @@ import itertools
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from measure import record, share, table
+from measure import record
 
+from safejudge.evals.report import share, table
 from safejudge.probe import picture_probe
 from safejudge.sketch.draw import draw
 from safejudge.sketch.judge import open_sketch_engine

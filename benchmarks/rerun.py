@@ -15,7 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from measure import record, table
+from measure import record
+
+from safejudge.evals.report import table
 
 RECORDED = Path(__file__).parent / "training"
 VLM = "vlm --init runs/vision --steps 2300"

@@ -14,14 +14,16 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from measure import bootstrap, record, share, table
+from measure import record
 
 from safejudge import Judge
 from safejudge.constitution import load_constitution
+from safejudge.evals.metrics import Counts, bootstrap
+from safejudge.evals.report import figure, share, table
 from safejudge.sketch.draw import draw
 from safejudge.sketch.judge import open_sketch_engine
 from safejudge.sketch.scenes import Truth, mixed_scenes
-from safejudge.types import Failure, Judgment
+from safejudge.types import Failure, Judgment, Outcome
 
 
 @dataclass(frozen=True)
@@ -32,32 +34,18 @@ class Case:
     found: Judgment
 
 
-def confusion(pairs: Sequence[tuple[bool, str]]) -> tuple[int, int, int, int]:
-    """(tp, fp, fn, tn) of (truly unsafe, called) pairs; undecided is always the wrong side."""
-    tp = sum(truth and called == "unsafe" for truth, called in pairs)
-    fn = sum(truth for truth, _ in pairs) - tp
-    fp = sum(not truth and called != "safe" for truth, called in pairs)
-    return tp, fp, fn, len(pairs) - tp - fn - fp
+_CALLED = {
+    "safe": Outcome.NO, "unsafe": Outcome.YES, "undecided": Outcome.UNDECIDED,
+    "violated": Outcome.YES, "not_violated": Outcome.NO,
+}  # fmt: skip
 
 
-def scores(pairs: Sequence[tuple[bool, str]]) -> tuple[float, float, float]:
-    """Precision, recall, F1; NaN where undefined."""
-    tp, fp, fn, _ = confusion(pairs)
-    nan = float("nan")
-    precision = tp / (tp + fp) if tp + fp else nan
-    recall = tp / (tp + fn) if tp + fn else nan
-    return precision, recall, 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else nan
-
-
-_CALLED = {"violated": "unsafe", "not_violated": "safe", "undecided": "undecided"}
-
-
-def image_pairs(cases: Sequence[Case]) -> list[tuple[bool, str]]:
+def image_pairs(cases: Sequence[Case]) -> list[tuple[bool, Outcome]]:
     """One pair per image."""
-    return [(bool(c.truth.violations), c.found.label) for c in cases]
+    return [(bool(c.truth.violations), _CALLED[c.found.label]) for c in cases]
 
 
-def rule_pairs(cases: Sequence[Case], rule: str | None = None) -> list[tuple[bool, str]]:
+def rule_pairs(cases: Sequence[Case], rule: str | None = None) -> list[tuple[bool, Outcome]]:
     """One pair per image and rule."""
     return [
         (name in c.truth.violations, _CALLED[verdict.outcome])
@@ -71,20 +59,20 @@ def summary(cases: Sequence[Case]) -> tuple[list[list[str]], dict[str, float]]:
     """Rows of the table, and the bare numbers."""
     rows, numbers = [], {}
     for level, pairs_of in (("image", image_pairs), ("rule", rule_pairs)):
-        point = scores(pairs_of(cases))
-        for index, name in enumerate(("precision", "recall", "F1")):
-            low, high = bootstrap(cases, lambda some, i=index, f=pairs_of: scores(f(some))[i], 400)
-            rows.append([f"{level} {name}", f"{point[index]:.3f} [{low:.3f}, {high:.3f}]"])
-            numbers[f"{level}_{name}"] = point[index]
+        point = Counts.of(pairs_of(cases))
+        for name in ("precision", "recall", "f1"):
+            interval = bootstrap(
+                cases, lambda some, n=name, f=pairs_of: getattr(Counts.of(f(some)), n), 400
+            )
+            numbers[f"{level}_{name}"] = getattr(point, name)
+            rows.append([f"{level} {name}", figure(numbers[f"{level}_{name}"], interval)])
     for kind in ("plain", "borderline"):
-        some = [c for c in cases if c.truth.kind == kind]
-        alarms = sum(c.found.label != "safe" for c in some)
-        rows.append([f"FPR on {kind} scenes", share(alarms, len(some))])
-        numbers[f"fpr_{kind}"] = alarms / max(1, len(some))
-    decided = sum(c.found.label != "undecided" for c in cases)
-    rows.append(["coverage (images decided)", share(decided, len(cases))])
-    ruled = [called != "undecided" for _, called in rule_pairs(cases)]
-    rows.append(["coverage (rules decided)", share(sum(ruled), len(ruled))])
+        counts = Counts.of(image_pairs([c for c in cases if c.truth.kind == kind]))
+        rows.append([f"FPR on {kind} scenes", share(counts.fp, counts.fp + counts.tn)])
+        numbers[f"fpr_{kind}"] = counts.fpr
+    for level, pairs_of in (("images", image_pairs), ("rules", rule_pairs)):
+        counts = Counts.of(pairs_of(cases))
+        rows.append([f"coverage ({level} decided)", share(counts.decided, counts.asked)])
     for what in ("probes", "reasoning_calls"):
         mean = sum(getattr(c.found.usage, what) for c in cases) / len(cases)
         rows.append([f"{what.replace('_', ' ')} per image", f"{mean:.2f}"])
@@ -113,11 +101,9 @@ def main() -> None:
         columns[name], numbers[name] = summary(cases)
         if (model, policy) == (args.models[0], args.policies[0]):
             for rule in constitution.rules:
-                pairs = rule_pairs(cases, rule.id)
-                p, r, f1 = scores(pairs)
-                n = sum(truth for truth, _ in pairs)
-                open_ = sum(called == "undecided" for _, called in pairs)
-                per_rule.append([rule.id, str(n), f"{p:.3f}", f"{r:.3f}", f"{f1:.3f}", str(open_)])
+                c = Counts.of(rule_pairs(cases, rule.id))
+                rates = [figure(rate) for rate in (c.precision, c.recall, c.f1)]
+                per_rule.append([rule.id, str(c.tp + c.fn), *rates, str(c.asked - c.decided)])
     first = next(iter(columns.values()))
     rows = [[row[0], *(c[i][1] for c in columns.values())] for i, row in enumerate(first)]
     text = f"{args.count} mixed scenes\n\n{table(['', *columns], rows)}\n\n"
