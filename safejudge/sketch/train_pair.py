@@ -176,6 +176,22 @@ def train_detector(run: Run, model: Any) -> None:
             run.log(step, detector_scores(model, tokenizer))
 
 
+def begin(model: Any) -> None:
+    """Make the heads say little: every box its own patch, hardly any name.
+
+    OWL-ViT's own random heads have weights of size 1, which no gradient of a box survives.
+    """
+    for head in (model.class_head, model.box_head):
+        for layer in head.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight, gain=0.5)
+                nn.init.zeros_(layer.bias)
+    nn.init.zeros_(model.class_head.logit_shift.weight)
+    nn.init.zeros_(model.class_head.logit_scale.weight)
+    nn.init.constant_(model.class_head.logit_shift.bias, -1.5)
+    nn.init.constant_(model.class_head.logit_scale.bias, 3.0)
+
+
 def _detect(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits (pictures x patches x `WORDS`) and boxes (centre and size, shares)."""
     ids = tokenizer(
@@ -309,8 +325,7 @@ def main() -> None:
             pair.save(encoder, pair.build_encoder_processor(), args.out / "model")
         return
     detector = pair.build_detector()
-    # Nearly every name of nearly every patch is wrong: begin from that.
-    nn.init.constant_(detector.class_head.logit_shift.bias, -5.0)
+    begin(detector)
     run = Run(args, {"model": detector})
     train_detector(run, detector)
     if run.last == args.steps:
