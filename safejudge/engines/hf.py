@@ -18,12 +18,13 @@ from safejudge.engines import tokens
 from safejudge.engines.chat import Chat
 from safejudge.engines.guide import SchemaGuides
 from safejudge.engines.loading import (
+    call_error,
+    check_options,
     default_device,
     load_config,
     load_model,
     load_processor,
     pin_generation,
-    torch_type,
     weights_identity,
 )
 from safejudge.engines.readers import PlainReader, open_reader
@@ -63,10 +64,7 @@ class HFEngine:
         dtype: str | None = None,
         batch_size: int = 16,
     ) -> None:
-        if batch_size < 1:
-            raise EngineSetupError(f"batch_size must be at least 1, not {batch_size}")
-        if dtype is not None:
-            torch_type(dtype)
+        check_options(batch_size, dtype)
         load_config(model)
         processor = load_processor(model)
         self._chat = Chat(processor, model)
@@ -267,15 +265,7 @@ class HFEngine:
             try:
                 yield
             except RuntimeError as error:
-                memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(
-                    error
-                )
-                step = (
-                    f"out of memory: use a smaller batch_size than {self._batch_size}"
-                    if memory
-                    else "the model failed on this call"
-                )
-                raise EngineCallError(f"{self._card.uri}: {step}. ({error})") from error
+                raise call_error(self._card.uri, self._batch_size, error) from error
 
 
 def _probe_kind(probe: Probe) -> Hashable:

@@ -202,13 +202,20 @@ def running(uri: str, batch_size: int) -> Iterator[None]:
         try:
             yield
         except (RuntimeError, IndexError, ValueError) as error:
-            memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-            step = (
-                f"out of memory: use a smaller batch_size than {batch_size}"
-                if memory
-                else "the model failed on this call"
-            )
-            raise EngineCallError(f"{uri}: {step}. ({error})") from error
+            raise call_error(uri, batch_size, error) from error
+
+
+def call_error(uri: str, batch_size: int, error: Exception) -> EngineCallError:
+    """Say what a model that failed on a call needs: less at once, if it ran out of memory."""
+    import torch
+
+    memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    step = (
+        f"out of memory: use a smaller batch_size than {batch_size}"
+        if memory
+        else "the model failed on this call"
+    )
+    return EngineCallError(f"{uri}: {step}. ({error})")
 
 
 def pin_generation(model: Any, tokenizer: Any) -> tuple[int, ...]:
