@@ -13,27 +13,26 @@ from measure import record
 from safejudge import Judge
 from safejudge.evals.report import table
 from safejudge.images import find_images
-from safejudge.sketch.judge import open_sketch_engine
+from safejudge.policy import POLICIES
 from safejudge.types import Failure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+")
-    parser.add_argument("--models", nargs="+", default=["vlm", "vlm-even"])
+    parser.add_argument("--engines", nargs="+", default=["hf:sketch", "hf:sketch-even"])
     args = parser.parse_args()
     paths = find_images(args.folders)
     rows, numbers = [], {}
-    for model in args.models:
-        for policy in ("default", "clue", "clue-tree"):
-            engine = open_sketch_engine(model)
-            results = Judge.load("sketch", engine, policy, cache=None)(paths)
+    for engine in args.engines:
+        for policy in POLICIES:
+            with Judge.load("sketch", engine, policy, cache=None) as judge:
+                results = judge(paths)
             labels = Counter("failure" if isinstance(r, Failure) else r.label for r in results)
-            engine.close()
             names = ("safe", "unsafe", "undecided", "failure")
-            rows.append([model, policy, str(len(paths)), *(str(labels[n]) for n in names)])
-            numbers[f"{model}, {policy}"] = {"images": len(paths), **labels}
-    text = table(["model", "policy", "photographs", "safe", "unsafe", "undecided", "failed"], rows)
+            rows.append([engine, policy, str(len(paths)), *(str(labels[n]) for n in names)])
+            numbers[f"{engine}, {policy}"] = {"images": len(paths), **labels}
+    text = table(["engine", "policy", "photographs", "safe", "unsafe", "undecided", "failed"], rows)
     record("photographs", numbers, text)
 
 

@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from safejudge.judge import WINDOW
+from safejudge.models import DEFAULT
 from safejudge.policy import POLICIES
 
 if TYPE_CHECKING:
@@ -163,12 +164,7 @@ def _add_choices(add: argparse.ArgumentParser) -> None:
         default="default",
         help="how answers are weighed (default: %(default)s)",
     )
-    add.add_argument(
-        "--encoder", metavar="URI", help="the relevance filter: a CLIP or SigLIP, hf:ORG/MODEL"
-    )
-    add.add_argument(
-        "--detector", metavar="URI", help="the regions: an OWLv2 or Grounding DINO, hf:ORG/MODEL"
-    )
+    _add_kit(add)
     add.add_argument(
         "--relevance-threshold",
         type=float,
@@ -177,6 +173,20 @@ def _add_choices(add: argparse.ArgumentParser) -> None:
     )
     for name, text in _SWITCHES.items():
         add.add_argument(f"--{name}", action="store_true", help=text)
+
+
+def _add_kit(add: argparse.ArgumentParser) -> None:
+    """Add the models beside the engine."""
+    for name, what in (
+        ("encoder", "the relevance filter: a CLIP or SigLIP"),
+        ("detector", "the regions: an OWLv2 or Grounding DINO"),
+    ):
+        add.add_argument(
+            f"--{name}",
+            default=DEFAULT,
+            metavar="URI",
+            help=f"{what}, hf:ORG/MODEL (default: what the engine comes with; only sketch has one)",
+        )
 
 
 def _add_relevance(commands: Any) -> None:
@@ -259,8 +269,7 @@ def _add_bench(commands: Any) -> None:
         **_texts(_BENCH),
     )
     add.add_argument("--engine", default="hf:sketch", metavar="URI", help="default: %(default)s")
-    add.add_argument("--encoder", metavar="URI", help="the relevance filter")
-    add.add_argument("--detector", metavar="URI", help="the regions")
+    _add_kit(add)
     add.add_argument(
         "--per-rule", type=_positive, default=50, metavar="N",
         help="violating scenes, and as many borderline ones, per rule (default: %(default)s)",

@@ -26,7 +26,7 @@ from safejudge.constitution import lint, load_constitution, shipped_constitution
 from safejudge.engines import FORMS, open_encoder
 from safejudge.errors import EngineError, InputError, OutputError, SafejudgeError
 from safejudge.images import find_images, load_images
-from safejudge.judge import WINDOW, Judge
+from safejudge.judge import WINDOW, Judge, missing
 from safejudge.models import Models
 from safejudge.policy import POLICIES, Policy
 from safejudge.relevance import calibrated, survey
@@ -246,13 +246,13 @@ def _need_choices(options: argparse.Namespace) -> None:
 
 
 def _load(constitution: str | Constitution, options: argparse.Namespace) -> Judge:
-    return Judge.load(
-        constitution,
-        options.engine,
-        _policy(options),
-        encoder=options.encoder,
-        detector=options.detector,
+    policy = _policy(options)
+    judge = Judge.load(
+        constitution, options.engine, policy, encoder=options.encoder, detector=options.detector
     )
+    for note in missing(policy, judge.models):
+        show.say(f"note: {note}")
+    return judge
 
 
 def _policy(options: argparse.Namespace) -> Policy:

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -21,6 +21,7 @@ from safejudge.types import (
     AnyOf,
     Condition,
     Constitution,
+    ModerationKey,
     NoneOf,
     Precondition,
     Rule,
@@ -55,6 +56,10 @@ _WRITE = {
     "text": "`text:` and the rule as people say it",
     "objective": "`objective:` and the same rule in words that a picture settles",
     "relevance": "`relevance:` and the rule in few words, or leave the key out",
+    "moderation": (
+        "`moderation:` and a list of OpenAI's categories, such as `moderation: [violence]`, or "
+        "leave the key out"
+    ),
     "condition": "`condition:` and a statement, or one of `all:`, `any:`, `none:` and a list",
     "statement": "a sentence that a picture shows or does not show: `a person is visible`",
     "look_at": "`look_at:` and the central object, such as `look_at: knife`, or leave it out",
@@ -63,7 +68,7 @@ _WRITE = {
     "none": "`none:` and below it the exceptions, each after `- `",
 }
 _KINDS: dict[type, str] = {str: "text", list: "a list", dict: "a mapping of keys"}
-_WANTED = {"string_type": "text", "enum": "text", "tuple_type": "a list"}
+_WANTED = {"string_type": "text", "enum": "text", "literal_error": "text", "tuple_type": "a list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,7 @@ class _Rule(_Strict):
     text: Annotated[str, _text(2000)]
     objective: Annotated[str, _text(1000)]
     relevance: Annotated[str, _text(300)] | None = None
+    moderation: Annotated[tuple[ModerationKey, ...], Field(min_length=1)] | None = None
     condition: _Condition
 
     def typed(self) -> Rule:
@@ -180,6 +186,7 @@ class _Rule(_Strict):
             text=self.text,
             objective=self.objective,
             relevance=self.relevance,
+            moderation=self.moderation or (),
             condition=self.condition.typed(),
         )
 
@@ -283,6 +290,10 @@ def _word(error: ErrorDetails, where: Where) -> tuple[str, str]:
         near = difflib.get_close_matches(given.lower(), list(Severity), 1)
         instead = f"`severity: {near[0]}`" if near else example
         return f"is {show(given)}, which is not low, medium, high or critical", instead
+    if error["type"] == "literal_error" and isinstance(given, str):
+        near = difflib.get_close_matches(given.lower(), get_args(ModerationKey), 1)
+        instead = f"`{near[0]}`" if near else f"one of {', '.join(get_args(ModerationKey))}"
+        return f"is {show(given)}, which is none of OpenAI's categories", instead
     wanted = _WANTED.get(error["type"], "a mapping of keys")
     return f"is {_KINDS[type(given)]} where {wanted} is expected", example
 

@@ -26,7 +26,7 @@ from safejudge.errors import InputError, PolicyError
 from safejudge.flow import drive, gather
 from safejudge.images import load_images, split_batch
 from safejudge.logic import flatten
-from safejudge.models import Models, reference
+from safejudge.models import DEFAULT, Models, reference
 from safejudge.policy import POLICIES, Policy
 from safejudge.probe import PriorCache, printable
 from safejudge.regions import words_of
@@ -88,16 +88,17 @@ class Judge:
         policy: str | Policy = "default",
         cache: PriorCache | Literal["default"] | None = "default",
         *,
-        encoder: str | Encoder | None = None,
-        detector: str | Detector | None = None,
+        encoder: str | Encoder | None = DEFAULT,
+        detector: str | Detector | None = DEFAULT,
     ) -> Judge:
         """Load a judge.
 
         `constitution` is a path, the name of a shipped one, or an object; `engine` a URI such as
         `hf:ORG/MODEL`, or an object; `policy` one of `POLICIES`, or an object; `cache` keeps the
         language priors on disk (`default`: under the user's cache folder; None: nowhere).
-        `encoder` (relevance filter) and `detector` (regions) are URIs or objects; None leaves
-        their stage out, whatever the policy says.
+        `encoder` (relevance filter) and `detector` (regions) are URIs or objects, "default" what
+        the engine comes with: `hf:sketch` has both, others none. None leaves their stage out,
+        whatever the policy says; what the policy does not want is not opened.
         Raises `ConstitutionError`, `EngineSetupError`, `PolicyError`, `StatementError`.
         """
         rules = (
@@ -109,7 +110,12 @@ class Judge:
         if not chosen.tree:
             _warn_of_losses(rules)
         store = PriorCache(PriorCache.default_path()) if cache == "default" else cache
-        models = Models.opened(engine, encoder, detector, store)
+        models = Models.opened(
+            engine,
+            encoder if chosen.relevance else None,
+            detector if chosen.locates else None,
+            store,
+        )
         try:
             return cls(rules, models, chosen)
         except BaseException:
@@ -200,6 +206,16 @@ def policy_in_effect(policy: Policy, models: Models) -> Policy:
     if models.detector is None:
         changed |= {"crop": False, "region": False}
     return policy.model_copy(update=changed)
+
+
+def missing(policy: Policy, models: Models) -> list[str]:
+    """Say which stages a policy wants and these models cannot do, and how to have them."""
+    notes = []
+    if policy.relevance and models.encoder is None:
+        notes.append("no encoder, so every rule is asked (--encoder URI would skip the irrelevant)")
+    if policy.locates and models.detector is None:
+        notes.append("no detector, so no regions are looked at (--detector URI)")
+    return notes
 
 
 def check_rules(constitution: Constitution, models: Models, policy: Policy) -> None:

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from safejudge.engines import open_detector, open_encoder, open_engine
+from safejudge.engines import KITS, open_detector, open_encoder, open_engine
 from safejudge.errors import EngineCallError, InputError
 from safejudge.flow import Answer, Request
 from safejudge.probe import PriorCache, answer_probes
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
+
+DEFAULT = "default"
+"""Stands for the encoder or detector that an engine comes with."""
 
 R = TypeVar("R", bound=Request)
 T = TypeVar("T")
@@ -49,7 +52,13 @@ class Models:
         detector: str | Detector | None,
         cache: PriorCache | None,
     ) -> Models:
-        """Open what is named by a URI and own it; objects stay the caller's."""
+        """Open what is named by a URI and own it; objects stay the caller's.
+
+        `"default"` is what the engine comes with (`KITS`), or nothing.
+        """
+        kit = KITS.get(engine if isinstance(engine, str) else engine.card.uri)
+        encoder = kit if encoder == DEFAULT else encoder
+        detector = kit if detector == DEFAULT else detector
         owned: list[Engine | Encoder | Detector] = []
 
         def own(model: M) -> M:

@@ -30,6 +30,9 @@ class Policy(Record):
     relevance_threshold: Annotated[float, Field(ge=-1, le=1)] | None = None
     """Ask a rule if its cosine similarity is above this; None: what is stated for the encoder
     (`Judge` puts it here)."""
+    always_asked: Annotated[int, Field(ge=0)] = 1
+    """So many rules, the likest, are asked however unlike the picture: no picture is safe because
+    a filter looked at it alone (CLUE: 0)."""
     prior: bool = True
     """Compare with the language prior p0; False takes 1/2 for every statement's prior."""
     crop: bool = True
@@ -108,6 +111,7 @@ class Policy(Record):
         """Keep the thresholds and order of Algorithm 1, over the condition tree."""
         return Policy(
             name="clue-tree",
+            always_asked=0,
             locate_first=True,
             reason_last=False,
             minimum_label_mass=0.0,

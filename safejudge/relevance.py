@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from safejudge.policy import Policy
     from safejudge.types import Picture, Rule
 
-THRESHOLDS: Mapping[str, float] = {"hf:openai/clip-vit-base-patch16": 0.22}
+THRESHOLDS: Mapping[str, float] = {
+    "hf:openai/clip-vit-base-patch16": 0.22,  # the paper
+    "hf:sketch": -0.093,  # benchmarks/threshold.py
+}
 """By encoder URI: what its authors, the paper or a benchmark of this repository state."""
 
 
@@ -60,10 +63,19 @@ def relevance_flow(rules: Sequence[Rule], picture: Picture) -> Flow[dict[str, fl
     return found
 
 
-def is_relevant(similarity: float | None, policy: Policy) -> bool:
-    """Whether a rule is asked; one without a number is."""
+def relevant(similar: Mapping[str, float | None], policy: Policy) -> list[str]:
+    """Return the ids of the rules to ask, in their order.
+
+    Those above the threshold, those without a number, and the likest where all are below it.
+    """
     threshold = policy.relevance_threshold
-    return similarity is None or threshold is None or similarity > threshold
+    ranked = sorted(similar, key=lambda rule: -(similar[rule] or 0.0))
+    likest = ranked[: policy.always_asked]
+    return [
+        rule
+        for rule, similarity in similar.items()
+        if similarity is None or threshold is None or similarity > threshold or rule in likest
+    ]
 
 
 def survey(encoder: Encoder, rules: Sequence[Rule], pictures: Sequence[Picture]) -> list[float]:

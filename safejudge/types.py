@@ -83,6 +83,14 @@ AnyOf.model_rebuild()
 NoneOf.model_rebuild()
 
 
+ModerationKey = Literal[
+    "harassment", "harassment/threatening", "hate", "hate/threatening", "illicit",
+    "illicit/violent", "self-harm", "self-harm/intent", "self-harm/instructions", "sexual",
+    "sexual/minors", "violence", "violence/graphic",
+]  # fmt: skip
+"""The categories of OpenAI's moderation endpoint."""
+
+
 class Rule(Record):
     """One rule of a constitution. A picture violates it when its condition holds."""
 
@@ -98,6 +106,8 @@ class Rule(Record):
     """The same rule in words whose truth a picture settles."""
     relevance: str | None = None
     """A shorter text for the relevance filter, where an encoder cannot hold `objective`."""
+    moderation: tuple[ModerationKey, ...] = ()
+    """The categories of OpenAI's moderation endpoint that a violation falls under."""
     condition: Condition
     """The tree of preconditions."""
 
@@ -138,7 +148,7 @@ class Picture:
     Equality and hash go by `digest`, so a picture is a cheap dictionary key.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8] = field(repr=False)
     """Height x width x 3, RGB; not writeable."""
     digest: str
     """Sha256 (hex) of shape and pixels: exactly what is sent, never the source file."""

@@ -23,7 +23,7 @@ from safejudge.precondition import (
     read_flow,
     reasoned_flow,
 )
-from safejudge.relevance import is_relevant, relevance_flow
+from safejudge.relevance import relevance_flow, relevant
 from safejudge.types import (
     AllOf,
     Condition,
@@ -172,9 +172,9 @@ def scene_flow(
     similar: dict[str, float | None] = dict.fromkeys(asked)
     if policy.filters:
         similar = yield from relevance_flow(constitution.rules, picture)
-    relevant = [r for r in asked if policy.exhaustive or is_relevant(similar[r], policy)]
-    judged = yield from gather(rule_flow(asked[rule], scene) for rule in relevant)
-    found = dict(zip(relevant, judged, strict=True))
+    chosen = list(asked) if policy.exhaustive else relevant(similar, policy)
+    judged = yield from gather(rule_flow(asked[rule], scene) for rule in chosen)
+    found = dict(zip(chosen, judged, strict=True))
     skipped = RuleVerdict(
         outcome="not_relevant", score=None, margin=None,
         frame=picture.frame, background=picture.background,

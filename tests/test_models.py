@@ -14,6 +14,7 @@ from safejudge.errors import (
     PolicyError,
     StatementError,
 )
+from safejudge.judge import missing
 from safejudge.models import Models
 from safejudge.types import (
     AllOf,
@@ -74,11 +75,43 @@ def test_a_rule_unlike_the_picture_is_not_asked():
 
 
 def test_an_image_that_no_rule_is_about_is_safe_without_a_score():
-    judge = load(encoder=FakeEncoder(dict.fromkeys(SIMILAR, 0.0)))
+    policy = Policy(relevance_threshold=0.2, always_asked=0)
+    judge = load(policy=policy, encoder=FakeEncoder(dict.fromkeys(SIMILAR, 0.0)))
     (result,) = judge([shade(0)])
     assert (result.label, result.score, result.margin) == ("safe", None, None)
     assert type(result).model_validate_json(result.model_dump_json()) == result
     assert judge.allows(shade(0))
+
+
+def test_the_likest_rule_is_asked_however_unlike_so_no_filter_alone_says_safe():
+    unsure = load(0.5, encoder=FakeEncoder(SIMILAR | {"about armed": 0.05}))
+    (result,) = unsure([shade(0)])
+    assert result.rules["armed"].outcome == "not_relevant"
+    assert result.label == result.rules["dark"].outcome == "undecided"
+
+
+def test_the_sketch_judge_comes_with_encoder_and_detector_and_others_with_none():
+    with Judge.load("sketch", "hf:sketch", cache=None) as judge:
+        assert judge.models.encoder.card.uri == judge.models.detector.card.uri == "hf:sketch"
+        assert judge.policy.filters
+        assert judge.policy.locates
+    with Judge.load("sketch", "hf:sketch", cache=None, encoder=None, detector=None) as judge:
+        assert (judge.models.encoder, judge.models.detector) == (None, None)
+    plain = Policy(relevance=False, crop=False, region=False)
+    with Judge.load("sketch", "hf:sketch", plain, cache=None) as judge:
+        assert (judge.models.encoder, judge.models.detector) == (None, None)
+    others = load(encoder="default", detector="default")
+    assert (others.models.encoder, others.models.detector) == (None, None)
+
+
+def test_missing_models_of_wanted_stages_are_named():
+    bare = load().models
+    assert [note.partition(",")[0] for note in missing(Policy(), bare)] == [
+        "no encoder", "no detector"
+    ]  # fmt: skip
+    assert missing(Policy(relevance=False, crop=False, region=False), bare) == []
+    whole = load(encoder=FakeEncoder(SIMILAR), detector=FakeDetector({})).models
+    assert missing(Policy(), whole) == []
 
 
 def test_a_similarity_that_is_no_number_skips_nothing():

@@ -12,9 +12,9 @@ from safejudge.flow import drive
 from safejudge.policy import Policy
 from safejudge.relevance import (
     calibrated,
-    is_relevant,
     relevance_flow,
     relevance_text,
+    relevant,
     threshold_of,
 )
 from safejudge.types import Picture, Precondition, Rule, Severity
@@ -46,10 +46,26 @@ def test_similarities_by_rule():
 
 
 @pytest.mark.parametrize(
-    ("similarity", "relevant"), [(0.23, True), (0.22, False), (0.1, False), (None, True)]
+    ("similar", "asked"),
+    [
+        ({"a": 0.23, "b": 0.1}, ["a"]),
+        ({"a": 0.22, "b": 0.23}, ["b"]),
+        ({"a": 0.1, "b": None, "c": 0.3}, ["b", "c"]),
+        ({"a": 0.1, "b": 0.2, "c": -0.3}, ["b"]),
+        ({"a": None, "b": None}, ["a", "b"]),
+        ({}, []),
+    ],
 )
-def test_no_number_skips_nothing(similarity, relevant):
-    assert is_relevant(similarity, Policy(relevance_threshold=0.22)) is relevant
+def test_no_number_skips_nothing_and_something_is_always_asked(similar, asked):
+    assert relevant(similar, Policy(relevance_threshold=0.22)) == asked
+
+
+def test_the_published_filter_may_skip_every_rule():
+    clue = Policy.clue().model_copy(update={"relevance_threshold": 0.22})
+    assert relevant({"a": 0.1, "b": 0.2}, clue) == []
+    assert relevant({"a": 0.1, "b": 0.2}, Policy(always_asked=5, relevance_threshold=1.0)) == [
+        "a", "b"
+    ]  # fmt: skip
 
 
 def test_thresholds_belong_to_an_encoder():

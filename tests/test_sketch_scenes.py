@@ -1,6 +1,7 @@
 """Scenes with truth, the refusal of foreign pictures and statements, and the training rows."""
 
 import json
+import math
 import random
 from collections import defaultdict
 from itertools import islice
@@ -9,19 +10,19 @@ import numpy as np
 import pytest
 
 from safejudge.constitution import load_constitution
-from safejudge.engines.fake import FakeEngine
+from safejudge.engines.fake import FakeEncoder, FakeEngine
 from safejudge.errors import OutputError, StatementError
 from safejudge.prompts import ASK, REASON, ReasonedAnswer
 from safejudge.sketch import questions, tasks
 from safejudge.sketch.domain import load_domain
 from safejudge.sketch.draw import draw
 from safejudge.sketch.foreign import foreign_picture
-from safejudge.sketch.judge import SketchEngine
+from safejudge.sketch.judge import SketchEncoder, SketchEngine
 from safejudge.sketch.sample import even_scene, skewed_scene
 from safejudge.sketch.scenes import NEAR_MISSES, mixed_scenes, truth_of, write_scenes
 from safejudge.sketch.statements import grammar
 from safejudge.sketch.world import Person, Placed, Scene
-from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning, Similarity
 
 SKETCH = load_constitution("sketch")
 
@@ -107,6 +108,16 @@ def test_a_foreign_picture_is_never_answered():
     assert drawn.score < 0.5
     assert "not a drawn scene" in refused.problem
     assert refused.score is None
+
+
+def test_a_foreign_picture_is_like_no_rule_in_no_number():
+    encoder = SketchEncoder(FakeEncoder({"a rule": -0.9}))
+    drawn = Picture.of(draw(even_scene(random.Random(1))).pixels)
+    foreign = Picture.of(foreign_picture(np.random.default_rng(2)))
+    found = encoder.similarities([Similarity(p, "a rule") for p in (foreign, drawn, foreign)])
+    assert math.isnan(found[0])
+    assert math.isnan(found[2])
+    assert found[1] == -0.9
 
 
 def test_the_model_saying_unclear_is_enough():

@@ -13,7 +13,7 @@ from safejudge.errors import EngineSetupError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Detector", "Encoder", "Engine", "open_detector", "open_encoder", "open_engine"]
+__all__ = ["KITS", "Detector", "Encoder", "Engine", "open_detector", "open_encoder", "open_engine"]
 
 FORMS = (
     "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
@@ -36,6 +36,9 @@ DETECTOR_FORMS = (
     "hf:/path/to/folder (the same from disk), hf:sketch (the small detector of drawn scenes)"
 )
 """The same for detectors."""
+
+KITS = {"hf:sketch": "hf:sketch", "hf:sketch-even": "hf:sketch"}
+"""Engines that come with an encoder and a detector: by URI, the URI of both."""
 
 
 def open_engine(

@@ -111,12 +111,14 @@ def variants(models: Models) -> tuple[Variant, ...]:
 # --- scenes -------------------------------------------------------------------------------------
 
 
-def scenes(constitution: Constitution, per_rule: int, plain: int) -> Iterator[Item]:
+def scenes(
+    constitution: Constitution, per_rule: int, plain: int, seed: str = SEED
+) -> Iterator[Item]:
     """Draw the bench: `per_rule` violating and as many borderline scenes per rule, then plain."""
     for rule in constitution.rules:
-        yield from _items(rule_scenes(constitution, rule.id, "violating", SEED), per_rule)
-        yield from _items(near_scenes(constitution, rule.id, SEED), per_rule)
-    yield from _items(plain_scenes(constitution, SEED), plain)
+        yield from _items(rule_scenes(constitution, rule.id, "violating", seed), per_rule)
+        yield from _items(near_scenes(constitution, rule.id, seed), per_rule)
+    yield from _items(plain_scenes(constitution, seed), plain)
 
 
 def _items(drawn: Iterator[tuple[Scene, Truth]], count: int) -> Iterator[Item]:
@@ -144,20 +146,19 @@ def judged(
         tick(len(some))
 
 
+def kept(item: Item, judgment: Judgment) -> Found:
+    """Keep what the table needs."""
+    rules = {rule: _CALLED[verdict.outcome] for rule, verdict in judgment.rules.items()}
+    return Found(item.truth, _CALLED[judgment.label], rules, judgment.usage)
+
+
 def measure(
     variant: Variant, constitution: Constitution, models: Models, items: Sequence[Item], tick: Tick
 ) -> list[Found]:
-    """Judge the scenes by one variant and keep what the table needs."""
+    """Judge the scenes by one variant."""
     if variant.at_once is None:
-        return [
-            Found(
-                item.truth,
-                _CALLED[judgment.label],
-                {rule: _CALLED[v.outcome] for rule, v in judgment.rules.items()},
-                judgment.usage,
-            )
-            for item, judgment in judged(variant, constitution, models, items, tick)
-        ]
+        judgments = judged(variant, constitution, models, items, tick)
+        return [kept(item, judgment) for item, judgment in judgments]
     found = []
     reasons = variant.at_once is reasoned_flow
     usage = Usage(probes=0 if reasons else 1, reasoning_calls=2 if reasons else 0)

@@ -16,9 +16,9 @@ from safejudge.sketch.bench import (
     Item,
     Row,
     Tick,
-    Variant,
     image_calls,
     judged,
+    kept,
     measure,
     row,
     rule_calls,
@@ -28,7 +28,7 @@ from safejudge.sketch.bench import (
 
 if TYPE_CHECKING:
     from safejudge.models import Models
-    from safejudge.types import JSON
+    from safejudge.types import JSON, Judgment
 
 FLIPS = 50
 """Flipping scenes, and others, per edit."""
@@ -36,26 +36,26 @@ FLIPS = 50
 
 def work(models: Models, count: int) -> int:
     """How many scenes will be judged in all, for a progress bar."""
-    return (len(variants(models)) + 1) * count + 2 * FLIPS * len(flips.EDITS)
+    return len(variants(models)) * count + 2 * FLIPS * len(flips.EDITS)
 
 
 def run(models: Models, items: Sequence[Item], tick: Tick) -> tuple[JSON, str]:
     """Measure one model on the bench; return the bare numbers, and the text."""
     constitution = load_constitution("sketch")
     rows: dict[str, Row] = {}
-    whole: list[Found] = []
+    whole: list[tuple[Item, Judgment]] = []
     for variant in variants(models):
-        found = measure(variant, constitution, models, items, tick)
-        rows[variant.name] = row(found)
         if variant.name == "default":
-            whole = found
-    tallies = mechanisms.tally(
-        constitution, judged(Variant("default"), constitution, models, items, tick)
-    )
+            whole = list(judged(variant, constitution, models, items, tick))
+            found = [kept(item, judgment) for item, judgment in whole]
+        else:
+            found = measure(variant, constitution, models, items, tick)
+        rows[variant.name] = row(found)
+    tallies = mechanisms.tally(constitution, whole)
     turned = flips.measure(models, Policy(), FLIPS, tick)
     parts = [
         variants_table(rows),
-        "Per rule, `default`\n\n" + rules_table(whole),
+        "Per rule, `default`\n\n" + rules_table([kept(item, judgment) for item, judgment in whole]),
         "What decided, `default`\n\n" + mechanisms.shown(tallies),
         "Policy flips, `default`\n\n" + flips.shown(turned),
     ]
@@ -65,7 +65,7 @@ def run(models: Models, items: Sequence[Item], tick: Tick) -> tuple[JSON, str]:
         parts.append("Relevance filter\n\n" + swept)
     if models.detector is not None:
         parts.append("Detector\n\n" + sweeps.detection(models.detector, constitution, items))
-    numbers = {name: _numbers(found) for name, found in rows.items()}
+    numbers = {name: figures(found) for name, found in rows.items()}
     return numbers, "\n\n".join(parts)
 
 
@@ -108,7 +108,8 @@ def rules_table(found: Sequence[Found]) -> str:
     return text
 
 
-def _numbers(found: Row) -> JSON:
+def figures(found: Row) -> JSON:
+    """Return the bare numbers of a row."""
     return {
         "image": {"precision": found.image.precision, "recall": found.image.recall,
                   "f1": found.image.f1, "interval": found.image_f1},

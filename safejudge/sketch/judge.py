@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from contextlib import contextmanager
 from functools import lru_cache
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
-    from safejudge.types import EngineCard, Picture, Probe, Reasoning
+    from safejudge.types import EngineCard, Picture, Probe, Reasoning, Similarity
 
 MODELS = Path(__file__).parent / "models"
 NOT_DRAWN = "not a drawn scene, and this judge knows nothing else"
@@ -35,13 +36,27 @@ _CONNECTIVE = re.compile(r",? (?:and|or)(?: either)? |, unless |^either ")
 """What joins statements to the longer sentences that the judge was taught."""
 
 
+class Door:
+    """Tells pictures that are no drawn scenes by their arithmetic, and remembers."""
+
+    def __init__(self) -> None:
+        self._domain = load_domain()
+        self.problem = lru_cache(maxsize=4096)(self._problem)
+        """What is wrong with a picture; None if it may be a drawn scene."""
+
+    def _problem(self, picture: Picture) -> str | None:
+        distance = self._domain.distance(picture.pixels)
+        if distance <= self._domain.limit:
+            return None
+        return f"{NOT_DRAWN} (distance {distance:.1f} > {self._domain.limit:.1f})"
+
+
 class SketchEngine:
     """An engine that answers only about drawn scenes, in the words of the grammar."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._domain = load_domain()
-        self._strange = lru_cache(maxsize=4096)(self._distance_problem)
+        self._door = Door()
 
     @property
     def card(self) -> EngineCard:
@@ -84,13 +99,34 @@ class SketchEngine:
         self._engine.close()
 
     def _problem(self, pictures: tuple[Picture, ...]) -> str | None:
-        return next((p for p in map(self._strange, pictures) if p is not None), None)
+        return next((p for p in map(self._door.problem, pictures) if p is not None), None)
 
-    def _distance_problem(self, picture: Picture) -> str | None:
-        distance = self._domain.distance(picture.pixels)
-        if distance <= self._domain.limit:
-            return None
-        return f"{NOT_DRAWN} (distance {distance:.1f} > {self._domain.limit:.1f})"
+
+class SketchEncoder:
+    """An encoder that has no number for what is no drawn scene, so that no rule is skipped."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._door = Door()
+
+    @property
+    def card(self) -> EngineCard:
+        """The card of the model behind it."""
+        return self._encoder.card
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """Raise `StatementError` for a text that the model cannot hold."""
+        self._encoder.check_texts(texts)
+
+    def similarities(self, pairs: Sequence[Similarity]) -> list[float]:
+        """Return cosines; NaN where the picture is no drawn scene."""
+        drawn = [pair for pair in pairs if self._door.problem(pair.picture) is None]
+        found = dict(zip(drawn, self._encoder.similarities(drawn), strict=True))
+        return [found.get(pair, math.nan) for pair in pairs]
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._encoder.close()
 
 
 def _refused(probe: Probe, problem: str) -> AnswerProbs:
@@ -146,7 +182,7 @@ def open_sketch_encoder() -> Encoder:
 
     folder = str(model_folder("encoder"))
     with _quiet():
-        return HFEncoder(folder, uri="hf:sketch", batch_size=64)
+        return SketchEncoder(HFEncoder(folder, uri="hf:sketch", batch_size=64))
 
 
 def open_sketch_detector() -> Detector:

@@ -120,8 +120,9 @@ def build_tokenizer(longest: int) -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
-_TOWER = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
-_VISION = {**_TOWER, "intermediate_size": 384, "image_size": SIZE, "patch_size": PATCH}
+_PICTURE = {"image_size": SIZE, "patch_size": PATCH, "num_attention_heads": 4}
+_WIDTH = 192
+"""Features of a patch in the judge's vision tower, which the encoder begins with."""
 
 
 def build_encoder() -> SiglipModel:
@@ -129,12 +130,30 @@ def build_encoder() -> SiglipModel:
     from transformers import SiglipConfig, SiglipModel
 
     marks = {word: place for place, word in enumerate(vocabulary())}
+    vision = {
+        **_PICTURE, "hidden_size": _WIDTH, "intermediate_size": 512, "num_hidden_layers": 4,
+    }  # fmt: skip
     text = {
-        **_TOWER, "num_hidden_layers": 3, "intermediate_size": 256,
-        "vocab_size": len(marks), "max_position_embeddings": TEXT_TOKENS, "projection_size": 128,
+        "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "intermediate_size": 256, "projection_size": _WIDTH,
+        "vocab_size": len(marks), "max_position_embeddings": TEXT_TOKENS,
         "pad_token_id": marks[PAD], "bos_token_id": marks[START], "eos_token_id": marks[END],
     }  # fmt: skip
-    return SiglipModel(SiglipConfig(text_config=text, vision_config=_VISION))
+    return SiglipModel(SiglipConfig(text_config=text, vision_config=vision))
+
+
+def take_tower(encoder: SiglipModel, judge: Path) -> None:
+    """Begin with the lower layers of a judge's vision tower (a model folder); shapes are alike."""
+    from safetensors.torch import load_file
+
+    theirs, mark = load_file(judge / "model.safetensors"), "model.vision_model."
+    tower = encoder.vision_model.state_dict()
+    found = {
+        name: theirs[mark + name].to(weight.dtype)
+        for name, weight in tower.items()
+        if mark + name in theirs
+    }
+    encoder.vision_model.load_state_dict(tower | found)
 
 
 def build_encoder_processor() -> SiglipProcessor:
@@ -156,7 +175,10 @@ def build_detector() -> OwlViTForObjectDetection:
         "max_position_embeddings": QUERY_TOKENS,
         "pad_token_id": marks[PAD], "bos_token_id": marks[START], "eos_token_id": marks[END],
     }  # fmt: skip
-    config = OwlViTConfig(text_config=text, vision_config=_VISION, projection_dim=128)
+    vision = {
+        **_PICTURE, "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4,
+    }  # fmt: skip
+    config = OwlViTConfig(text_config=text, vision_config=vision, projection_dim=128)
     return OwlViTForObjectDetection(config)
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from safejudge.sketch.muon import Muon32
+
 if TYPE_CHECKING:
     from safejudge.types import JSON
 
@@ -39,7 +41,9 @@ class Optimizers:
             muon.append({"params": matrices, "lr": lr * factor})
             adam.append({"params": rest, "lr": lr * factor * 0.6})
         parts = (
-            torch.optim.Muon(muon, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.Muon(muon, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+            if has_bfloat16()
+            else Muon32(muon, weight_decay=0.02),
             torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
         )
         base = tuple(group["lr"] for part in parts for group in part.param_groups)
@@ -53,6 +57,16 @@ class Optimizers:
         for part in self.parts:
             part.step()
             part.zero_grad(set_to_none=True)
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16; others do it far slower than in float32."""
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def autocast() -> torch.autocast:
+    """Return a block that computes in bfloat16, where that is faster."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16())
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:

@@ -40,10 +40,10 @@ def relevance(
     found = survey(encoder, rules, [item.picture for item in items])
     similar = np.array(found).reshape(len(items), len(rules))
     violated = np.array([[r.id in item.truth.violations for r in rules] for item in items])
-    cuts = [float(np.quantile(similar, part)) for part in DROPPED]
+    cuts = [float(np.nanquantile(similar, part)) for part in DROPPED]
     rows = []
     for cut in [*cuts, threshold]:
-        kept = similar > cut
+        kept = ~(similar <= cut)  # without a number too, as the filter does
         rows.append([
             f"{cut:.4f}{' (in use)' if cut == threshold else ''}",
             share(int((kept & violated).sum()), int(violated.sum())),

@@ -31,7 +31,7 @@ from safejudge.sketch.pack import (
     use_plain_attention,
     vision_features,
 )
-from safejudge.sketch.run import Optimizers, Run
+from safejudge.sketch.run import Optimizers, Run, autocast
 from safejudge.sketch.sample import even_scene
 from safejudge.sketch.statements import grammar
 
@@ -118,7 +118,7 @@ def train_vision(run: JudgeRun) -> None:
     weight = rarity() if run.args.rare else None
     for step in run.steps():
         pixels, target = vision_batch(step + run.args.seed * 100_000, run.args.batch)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             logits = head(vision_features(run.model, pixels))
         loss = functional.binary_cross_entropy_with_logits(
             logits.float(), target, pos_weight=weight
@@ -139,7 +139,7 @@ def rarity() -> torch.Tensor:
 def vision_scores(run: JudgeRun, head: nn.Module) -> JSON:
     """F1 over all patch labels of held-out scenes, and the worst attributes."""
     pixels, target = vision_batch(-1, 256)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         found = torch.cat([
             head(vision_features(run.model, part)).float() > 0 for part in pixels.split(64)
         ])  # fmt: skip
@@ -183,7 +183,7 @@ def train_vlm(run: JudgeRun) -> None:
         pictures = sum(len(b.labelled) for b in batches)
         sums = {"answer_loss": 0.0, "text_loss": 0.0, "patch_loss": 0.0}
         for batch in batches:
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast():
                 seen = None if batch.pixels is None else vision_features(model, batch.pixels)
                 logits, targets, kinds = target_logits(model, batch, seen)
                 spots = None if seen is None else head(seen[batch.labelled])
@@ -221,7 +221,7 @@ def vlm_scores(run: JudgeRun, packer: Packer) -> JSON:
                 (tasks.Turn(prompts.statement_question(s.text), "Yes"),) for s, _ in picked
             )
             rows.append(tasks.Row(prompts.ASK, (draw(scene).pixels,), turns))
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             packed = packer.pack(rows)
             seen = vision_features(
                 run.model, pixels_tensor(p for row in rows for p in row.pictures)

@@ -5,7 +5,8 @@
     detector   OWL-ViT's: each object is matched to one patch, which learns its names (sigmoid
                focal loss) and its box (L1 and generalised IoU).
 
-Both see even scenes only, so neither learns the skew. A step's data depend on its number alone, so
+The encoder begins with the vision tower of the judge's twin, which grew up in the even world. Both
+see even scenes only, so neither learns the skew. A step's data depend on its number alone, so
 a resumed run sees what an unbroken one would. Shipped rules and compositions equal to one are not
 among the sentences.
 """
@@ -13,6 +14,7 @@ among the sentences.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +25,11 @@ from torch import nn
 from torch.nn import functional
 
 from safejudge.constitution import load_constitution
-from safejudge.sketch import dense, pair, questions, tasks
+from safejudge.sketch import pair, questions, tasks
 from safejudge.sketch.draw import draw
-from safejudge.sketch.pack import patch_labels, pixels_tensor
-from safejudge.sketch.run import Optimizers, Run
+from safejudge.sketch.judge import MODELS
+from safejudge.sketch.pack import pixels_tensor
+from safejudge.sketch.run import Optimizers, Run, autocast
 from safejudge.sketch.sample import even_scene
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.world import SIZE
@@ -90,23 +93,24 @@ _SHAPES: tuple[tuple[str, int, Callable[..., bool]], ...] = (
 )  # fmt: skip
 
 
-def train_encoder(run: Run, model: Any, head: nn.Module) -> None:
-    """Teach the encoder, with the patch labels beside the sentences so that its tower learns."""
-    run.start(Optimizers.of([(model, 1.0), (head, 1.0)], run.args.lr))
+def train_encoder(run: Run, model: Any) -> None:
+    """Teach the encoder; the tower that it took over moves slowly."""
+    pool = model.vision_model.head
+    tower = [part for part in model.vision_model.children() if part is not pool]
+    scale = nn.ParameterList([model.logit_scale, model.logit_bias])
+    parts = [(nn.ModuleList(tower), 0.3), (pool, 1.0), (model.text_model, 1.0), (scale, 1.0)]
+    run.start(Optimizers.of(parts, run.args.lr))
     tokenizer = pair.build_tokenizer(pair.TEXT_TOKENS)
-    parameters = [*model.parameters(), *head.parameters()]
+    parameters = list(model.parameters())
     for step in run.steps():
         pairs = scenes_of("encoder", step, run.args.batch)
         texts = sentences(step, pairs, 4 * run.args.batch)
         truth = torch.tensor(list(texts.values())).T.float()
-        seen, logits, _ = _compare(model, tokenizer, pairs, list(texts))
-        patches = functional.binary_cross_entropy_with_logits(
-            head(seen).float(), patch_labels(pairs)
-        )
-        losses = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        logits, _ = _compare(model, tokenizer, pairs, list(texts))
+        losses = cross_entropy(logits, truth, reduction="none")
         loss = _mean(losses, truth) + _mean(losses, 1 - truth)
-        (loss + 20 * patches).backward()
-        run.update(step, {"loss": loss.item(), "patch_loss": patches.item()}, parameters)
+        loss.backward()
+        run.update(step, {"loss": loss.item()}, parameters)
         if run.due(step):
             run.log(step, encoder_scores(model, tokenizer))
 
@@ -117,18 +121,20 @@ def _mean(losses: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 def _compare(
     model: Any, tokenizer: Any, pairs: Sequence[Pair], texts: Sequence[str]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return patches x features, logits and cosines (pictures x texts)."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits and cosines (pictures x texts)."""
     ids = tokenizer(
         list(texts), padding="max_length", max_length=pair.TEXT_TOKENS, return_tensors="pt"
     )["input_ids"]
-    with torch.autocast("cpu", torch.bfloat16):
-        vision = model.vision_model(pixel_values=pixels_tensor(d.pixels for _, d in pairs))
+    with autocast():
+        image = model.vision_model(
+            pixel_values=pixels_tensor(d.pixels for _, d in pairs)
+        ).pooler_output
         text = model.text_model(input_ids=ids).pooler_output
-    image = functional.normalize(vision.pooler_output.float(), dim=-1)
-    cosines = image @ functional.normalize(text.float(), dim=-1).T
+    image, text = (functional.normalize(side.float(), dim=-1) for side in (image, text))
+    cosines = image @ text.T
     logits = cosines * model.logit_scale.exp() + model.logit_bias
-    return vision.last_hidden_state, logits, cosines
+    return logits, cosines
 
 
 @torch.inference_mode()
@@ -136,7 +142,7 @@ def encoder_scores(model: Any, tokenizer: Any) -> JSON:
     """How many (scene, rule) pairs can be dropped when 97 % of the violated ones are kept."""
     constitution = load_constitution("sketch")
     pairs = scenes_of("encoder", HELD_OUT, 512)
-    _, _, cosines = _compare(model, tokenizer, pairs, [r.objective for r in constitution.rules])
+    _, cosines = _compare(model, tokenizer, pairs, [r.objective for r in constitution.rules])
     violated = np.array([
         [rule.id in truth_of(scene, constitution).violations for rule in constitution.rules]
         for scene, _ in pairs
@@ -197,7 +203,7 @@ def _detect(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> tuple[torch.Te
     ids = tokenizer(
         list(pair.WORDS), padding="max_length", max_length=pair.QUERY_TOKENS, return_tensors="pt"
     )
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         owl = model.owlvit
         queries = owl.text_projection(owl.text_model(**ids).pooler_output)
         grid, _ = model.image_embedder(pixels_tensor(d.pixels for _, d in pairs))
@@ -306,6 +312,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--until", type=int, help="pause after this step; run again to go on")
+    parser.add_argument(
+        "--tower", type=Path, default=MODELS / "vlm-even",
+        help="judge (a model folder) whose vision tower the encoder begins with",
+    )  # fmt: skip
     parser.add_argument("--batch", type=int, default=48, help="scenes per step")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--warmup", type=int, default=60)
@@ -318,9 +328,10 @@ def main() -> None:
     torch.manual_seed(args.seed)
     if args.model == "encoder":
         encoder = pair.build_encoder()
-        head = nn.Linear(128, len(dense.ATTRIBUTES))
-        run = Run(args, {"model": encoder, "head": head})
-        train_encoder(run, encoder, head)
+        pair.take_tower(encoder, args.tower)
+        nn.init.constant_(encoder.logit_scale, math.log(10))  # as in arXiv 2303.15343
+        run = Run(args, {"model": encoder})
+        train_encoder(run, encoder)
         if run.last == args.steps:
             pair.save(encoder, pair.build_encoder_processor(), args.out / "model")
         return

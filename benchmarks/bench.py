@@ -1,0 +1,46 @@
+"""SketchBench, recorded: what each stage of the method is worth, for one model.
+
+The same as `safejudge sketch bench`. The answers that one run leaves in `--answers` are taken up by
+the next of the same weights and prompts.
+
+`python benchmarks/bench.py hf:sketch --answers runs/answers.db`
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from measure import record
+from rich.console import Console
+
+from safejudge import show
+from safejudge.evals.remember import Remembered
+from safejudge.models import DEFAULT, Models
+from safejudge.sketch import bench_report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("engine")
+    parser.add_argument("--answers", type=Path)
+    parser.add_argument("--per-rule", type=int, default=50)
+    parser.add_argument("--plain", type=int, default=500)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore", UserWarning)  # what the flat form drops, rule by rule
+    items = bench_report.draw_bench(args.per_rule, args.plain)
+    models = Models.opened(args.engine, DEFAULT, DEFAULT, None)
+    if args.answers is not None:
+        models.engine = Remembered(models.engine, args.answers)
+    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
+    with bar:
+        task = bar.add_task("", total=bench_report.work(models, len(items)), rate="", counts="")
+        numbers, text = bench_report.run(models, items, lambda n: bar.update(task, advance=n))
+    name = "bench-" + args.engine.removeprefix("hf:")
+    record(name, numbers, f"{len(items)} scenes, {args.engine}\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()
