@@ -87,6 +87,9 @@ def dump_constitution(constitution: Constitution) -> str:
     data = constitution.model_dump(mode="json", exclude_none=True)
     if not constitution.description:
         del data["description"]
+    for rule in data["rules"]:
+        if not rule["moderation"]:
+            del rule["moderation"]
     text = strict_yaml.write(data)
     again, _, errors = parse(text.encode("utf-8", "surrogatepass"))
     name = f"constitution {show(constitution.name)}"
