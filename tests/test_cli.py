@@ -54,7 +54,8 @@ def engine(monkeypatch):
     return fake
 
 
-CHOICES = ["--constitution", "rules.yaml", "--engine", "fake:", "--no-cascade"]
+STAGES = ["--no-cascade", "--no-relevance", "--no-regions"]
+CHOICES = ["--constitution", "rules.yaml", "--engine", "fake:", *STAGES]
 ALL = ["in/000.png", "in/020.png", "in/128.png", "in/255.png"]
 
 

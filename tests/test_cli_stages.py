@@ -69,8 +69,19 @@ def test_all_stages(asked, capsys):
     middle = records[2]["rules"]["bright"]["preconditions"][0]
     assert middle["boxes"][0]["word"] == "lamp"
     assert [read["view"] for read in middle["reads"]][-1] == "region_removed"
-    assert records[0]["score"] is None
+    assert outcomes(records, "noisy")[0] == "not_violated"  # the likest, so asked all the same
     assert len(asked["detector"].history) == 1
+
+
+@pytest.mark.usefixtures("asked")
+def test_stages_that_are_wanted_and_have_no_model_are_named_at_the_start(capsys):
+    command = ["judge", "in", "--constitution", "rules.yaml", "--engine", "e:"]
+    cli.main([*command, "--no-relevance"])
+    assert capsys.readouterr().err.startswith("safejudge: note: no detector, so no regions")
+    cli.main([*command, "--no-regions"])
+    assert capsys.readouterr().err.startswith("safejudge: note: no encoder, so every rule")
+    cli.main([*command, "--no-regions", "--no-relevance"])
+    assert "note:" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

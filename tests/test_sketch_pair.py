@@ -139,4 +139,4 @@ def test_a_resumed_run_is_the_unbroken_run_and_leaves_a_model(model, tmp_path, m
     for line in (*unbroken, *resumed):
         line.pop("minutes")
     assert resumed == unbroken
-    assert (tmp_path / "b" / "model" / "model.safetensors").stat().st_size < 4e6
+    assert (tmp_path / "b" / "model" / "model.safetensors").stat().st_size < 5e6
