@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge import strict_yaml
+from safejudge.coherence import condition_flaws, constant
 from safejudge.constitution_file import OPERATORS, Finding, parse
 from safejudge.errors import ConstitutionError
+from safejudge.language import Flaw, objective_flaws, statement_flaws
 from safejudge.strict_yaml import Sheet, Where, show
-from safejudge.types import AllOf, AnyOf, Condition, Constitution, NoneOf, Precondition
+from safejudge.types import AllOf, AnyOf, Condition, Constitution, NoneOf, Precondition, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +34,6 @@ __all__ = [
     "read_constitution",
     "shipped_constitutions",
 ]
-
-_NEGATIVE = re.compile(r"(no|not|never|without|there (is|are) (no|not))\s", re.IGNORECASE)
 
 # --- public -------------------------------------------------------------------------------------
 
@@ -164,29 +163,38 @@ def _warnings(constitution: Constitution, sheet: Sheet) -> Iterator[Finding]:
     same: dict[Condition, str] = {}
     for place, rule in enumerate(constitution.rules):
         where: Where = ("rules", place, "condition")
-        line = sheet.lines[where]
         about = f"rule {show(rule.id)}:"
-        if _holds_of_nothing(rule.condition):
-            problem = f"{about} a picture that shows nothing at all violates it"
-            advice = "what must be visible under `all`, with the exceptions as `none` beside it"
-            yield Finding(line, "warning", problem, advice)
+        for flaw in objective_flaws(rule.objective):
+            line = sheet.lines["rules", place, "objective"]
+            yield _as_warning(flaw, line, f"{about} {show(rule.objective)}")
         first = same.setdefault(rule.condition, rule.id)
         if first != rule.id:
             problem = f"{about} its condition is that of rule {show(first)}"
-            yield Finding(line, "warning", problem, "one rule, or conditions that differ")
-        leaves = list(_leaves(sheet.data["rules"][place]["condition"], where))
-        yield from _repeated(leaves, sheet, about)
-        for at, statement in leaves:
-            yield from _wording(statement, sheet.lines[at], about)
+            advice = "one rule, or conditions that differ"
+            yield Finding(sheet.lines[where], "warning", problem, advice)
+        # A condition that every picture meets has a warning of its own.
+        if _holds_of_nothing(rule.condition) and constant(rule.condition) is None:
+            problem = f"{about} a picture that shows nothing at all violates it"
+            advice = "what must be visible under `all`, with the exceptions as `none` beside it"
+            yield Finding(sheet.lines[where], "warning", problem, advice)
+        found = list(_leaves(sheet.data["rules"][place]["condition"], where))
+        logic = [
+            _as_warning(flaw, sheet.lines[*where, *way], about)
+            for way, flaw in condition_flaws(rule.condition)
+        ]
+        # Where a repetition makes the logic fail, that warning says more.
+        yield from logic or _repeated(found, sheet, about)
+        for (at, _), leaf in zip(found, leaves(rule.condition), strict=True):
+            yield from _wording(leaf, sheet.lines[at], about)
 
 
-def _wording(statement: str, line: int, about: str) -> Iterator[Finding]:
-    if statement.endswith("?"):
-        problem = f"{about} {show(statement)} is a question"
-        yield Finding(line, "warning", problem, "a statement; the question is asked around it")
-    if _NEGATIVE.match(statement):
-        problem = f"{about} {show(statement)} is a negative statement"
-        yield Finding(line, "warning", problem, "the positive statement under `none`")
+def _wording(leaf: Precondition, line: int, about: str) -> Iterator[Finding]:
+    for flaw in statement_flaws(leaf):
+        yield _as_warning(flaw, line, f"{about} {show(leaf.statement)}")
+
+
+def _as_warning(flaw: Flaw, line: int, about: str) -> Finding:
+    return Finding(line, "warning", f"{about} {flaw.problem}", flaw.instead)
 
 
 def _holds_of_nothing(condition: Condition) -> bool:
