@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from measure import record
 
+from safejudge.engines import open_engine
 from safejudge.evals.report import share, table
 from safejudge.probe import picture_probe
 from safejudge.sketch.draw import draw
-from safejudge.sketch.judge import open_sketch_engine
 from safejudge.sketch.questions import Facts, World
 from safejudge.sketch.statements import grammar
 from safejudge.types import Picture, Precondition
@@ -62,7 +62,7 @@ def _settled(statement: Statement, facts: Facts) -> bool:
 
 def measure(model: str, asked: list[tuple[Picture, str, str, bool]]) -> Counts:
     """Right answers and questions per family and label."""
-    engine = open_sketch_engine(model)
+    engine = open_engine(model)
     probes = [picture_probe(Precondition(statement=text), pic, None) for pic, text, _, _ in asked]
     counts: Counts = defaultdict(lambda: [0, 0])
     for start in range(0, len(probes), 512):
@@ -88,13 +88,13 @@ def average(counts: Counts, *, want: bool) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=200)
-    parser.add_argument("--models", nargs="+", default=["vlm", "vlm-even"])
+    parser.add_argument("--engines", nargs="+", default=["hf:sketch", "hf:sketch-even"])
     args = parser.parse_args()
     parts, numbers = [], {}
     for skewed in (False, True):
         name = "skewed" if skewed else "even"
         asked = questions(World(f"held-out-{name}", skewed=skewed), args.each)
-        found = {model: measure(model, asked) for model in args.models}
+        found = {model: measure(model, asked) for model in args.engines}
         rows = [
             [f"**mean of {side}**", *(f"**{average(found[m], want=want):.3f}**" for m in found)]
             for side, want in (("TPR", True), ("TNR", False))

@@ -6,6 +6,8 @@ import argparse
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from safejudge.judge import WINDOW
 from safejudge.models import DEFAULT
 from safejudge.policy import POLICIES
@@ -156,7 +158,17 @@ def _add_choices(add: argparse.ArgumentParser) -> None:
         "--constitution", metavar="C", help="the rules: a YAML file, or the name of a shipped one"
     )
     add.add_argument(
-        "--engine", metavar="URI", help="the model: hf:ORG/MODEL, hf:/folder or hf:sketch"
+        "--engine",
+        metavar="URI",
+        help="the model: hf:ORG/MODEL, vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, hf:sketch",
+    )
+    add.add_argument(
+        "--engine-arg",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the engine, such as max_model_len=4096; may be given several times",
     )
     add.add_argument(
         "--policy",
@@ -280,6 +292,18 @@ def _add_bench(commands: Any) -> None:
     )  # fmt: skip
     add.add_argument("--answers", metavar="FILE", help="keep the model's answers in this file")
     add.set_defaults(command="sketch bench")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE; the value as YAML reads it (number, true, text, {a: 1})."""
+    name, sign, value = text.partition("=")
+    name = name.strip().lstrip("-").replace("-", "_")
+    if not sign or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value cannot be read") from error
 
 
 def _positive(text: str) -> int:

@@ -248,7 +248,12 @@ def _need_choices(options: argparse.Namespace) -> None:
 def _load(constitution: str | Constitution, options: argparse.Namespace) -> Judge:
     policy = _policy(options)
     judge = Judge.load(
-        constitution, options.engine, policy, encoder=options.encoder, detector=options.detector
+        constitution,
+        options.engine,
+        policy,
+        encoder=options.encoder,
+        detector=options.detector,
+        engine_args=dict(options.engine_arg),
     )
     for note in missing(policy, judge.models):
         show.say(f"note: {note}")

@@ -12,7 +12,7 @@ import asyncio
 import os
 import platform
 import warnings
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from importlib import metadata
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -90,6 +90,7 @@ class Judge:
         *,
         encoder: str | Encoder | None = DEFAULT,
         detector: str | Detector | None = DEFAULT,
+        engine_args: Mapping[str, Any] | None = None,
     ) -> Judge:
         """Load a judge.
 
@@ -98,7 +99,8 @@ class Judge:
         language priors on disk (`default`: under the user's cache folder; None: nowhere).
         `encoder` (relevance filter) and `detector` (regions) are URIs or objects, "default" what
         the engine comes with: `hf:sketch` has both, others none. None leaves their stage out,
-        whatever the policy says; what the policy does not want is not opened.
+        whatever the policy says; what the policy does not want is not opened. `engine_args` are
+        options of the engine, such as vLLM's `max_model_len` (see `open_engine`).
         Raises `ConstitutionError`, `EngineSetupError`, `PolicyError`, `StatementError`.
         """
         rules = (
@@ -115,6 +117,7 @@ class Judge:
             encoder if chosen.relevance else None,
             detector if chosen.locates else None,
             store,
+            engine_args,
         )
         try:
             return cls(rules, models, chosen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safejudge.engines import KITS, open_detector, open_encoder, open_engine
 from safejudge.errors import EngineCallError, InputError
@@ -17,7 +17,7 @@ from safejudge.probe import PriorCache, answer_probes
 from safejudge.types import Locate, ModelRef, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
 
@@ -51,11 +51,15 @@ class Models:
         encoder: str | Encoder | None,
         detector: str | Detector | None,
         cache: PriorCache | None,
+        engine_args: Mapping[str, Any] | None = None,
     ) -> Models:
         """Open what is named by a URI and own it; objects stay the caller's.
 
-        `"default"` is what the engine comes with (`KITS`), or nothing.
+        `"default"` is what the engine comes with (`KITS`), or nothing. `engine_args` are options
+        of the engine that is opened here.
         """
+        if engine_args and not isinstance(engine, str):
+            raise InputError("engine_args are for an engine named by its URI; this one is open")
         kit = KITS.get(engine if isinstance(engine, str) else engine.card.uri)
         encoder = kit if encoder == DEFAULT else encoder
         detector = kit if detector == DEFAULT else detector
@@ -67,7 +71,9 @@ class Models:
 
         try:
             return Models(
-                own(open_engine(engine)) if isinstance(engine, str) else engine,
+                own(open_engine(engine, **(engine_args or {})))
+                if isinstance(engine, str)
+                else engine,
                 own(open_encoder(encoder)) if isinstance(encoder, str) else encoder,
                 own(open_detector(detector)) if isinstance(detector, str) else detector,
                 cache,

@@ -145,7 +145,6 @@ def test_fake_opens_by_uri() -> None:
         ("HuggingFaceTB/SmolVLM-Instruct", "none is assumed"),
         ("gpt:anything", "none is assumed"),
         ("fake:x", "none is assumed"),
-        ("vllm:ORG/MODEL", "no vllm: engine in this version yet"),
         ("server:", "none is assumed"),
     ],
 )

@@ -5,20 +5,21 @@ Importing this loads no model library; an engine's own module does, when it is o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.base import Detector, Encoder, Engine
 from safejudge.errors import EngineSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["KITS", "Detector", "Encoder", "Engine", "open_detector", "open_encoder", "open_engine"]
 
 FORMS = (
     "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
-    "hf:/path/to/folder (the same from disk), hf:sketch (the small judge of drawn scenes that "
-    "ships with this package), hf:sketch-even (its unskewed twin, for comparison), "
+    "hf:/path/to/folder (the same from disk), vllm:ORG/MODEL (the same run by vLLM), "
+    "hf:sketch (the small judge of drawn scenes that ships with this package; vllm:sketch), "
+    "hf:sketch-even (its unskewed twin, for comparison), "
     "server:http://HOST:PORT/v1#MODEL (any OpenAI-compatible server, vLLM first; its key, if it "
     "wants one, in SAFEJUDGE_API_KEY), "
     "fake: (made-up answers, for trying out the machinery)"
@@ -37,46 +38,59 @@ DETECTOR_FORMS = (
 )
 """The same for detectors."""
 
-KITS = {"hf:sketch": "hf:sketch", "hf:sketch-even": "hf:sketch"}
+SKETCHES = {
+    "hf:sketch": "vlm", "hf:sketch-even": "vlm-even",
+    "vllm:sketch": "vlm", "vllm:sketch-even": "vlm-even",
+}  # fmt: skip
+"""The shipped judges by URI, with the names of their folders."""
+
+KITS = dict.fromkeys(SKETCHES, "hf:sketch")
 """Engines that come with an encoder and a detector: by URI, the URI of both."""
 
+_OPTIONS: dict[str, tuple[str, ...] | None] = {
+    "hf": ("device", "dtype", "batch_size"),
+    "server": ("concurrency", "timeout"),
+    "vllm": None,
+}
+"""What each kind of engine may be told; None: whatever its library takes."""
 
-def open_engine(
-    uri: str,
-    *,
-    device: str | None = None,
-    dtype: str | None = None,
-    batch_size: int | None = None,
-) -> Engine:
+
+def open_engine(uri: str, **options: Any) -> Engine:
     """Start the engine that a URI names.
 
-    `device`, `dtype` and `batch_size` are for models in this process (see `HFEngine`). Raises
+    `options` are those of its class: `device`, `dtype`, `batch_size` (`HFEngine`), `concurrency`,
+    `timeout` (`ServerEngine`), all arguments of `vllm.LLM` (`VLLMEngine`). Raises
     `EngineSetupError`: no engine is assumed, and options that mean nothing are refused.
     """
     scheme, colon, rest = uri.partition(":")
-    options = {"device": device, "dtype": dtype, "batch_size": batch_size}
-    given = {name: value for name, value in options.items() if value is not None}
-    if uri in _WITHOUT_OPTIONS:
-        if given:
-            raise EngineSetupError(f"{uri} takes no option {', '.join(given)}; leave it out.")
-        return _WITHOUT_OPTIONS[uri]()
-    if colon and scheme == "hf" and rest:
+    if uri == "fake:":
+        _check_options(uri, options, ())
+        return _fake()
+    if uri in SKETCHES:
+        _check_options(uri, options, _OPTIONS["vllm"] if scheme == "vllm" else ())
+        return _sketch(uri, options)
+    if not (colon and rest and scheme in _OPTIONS):
+        raise EngineSetupError(f"{uri!r} names no engine, and none is assumed. There are: {FORMS}.")
+    _check_options(uri, options, _OPTIONS[scheme])
+    if scheme == "hf":
         from safejudge.engines.hf import HFEngine
 
-        return HFEngine(rest, uri=uri, device=device, dtype=dtype, batch_size=batch_size or 16)
-    if colon and scheme == "server" and rest:
-        if given:
-            raise EngineSetupError(
-                f"{uri} takes no option {', '.join(given)}; start the server with what it needs."
-            )
+        return HFEngine(rest, uri=uri, **options)
+    if scheme == "server":
         from safejudge.engines.server import ServerEngine
 
-        return ServerEngine(rest, uri=uri)
-    if colon and scheme == "vllm":
-        raise EngineSetupError(
-            f"{uri}: there is no vllm: engine in this version yet. There are: {FORMS}."
-        )
-    raise EngineSetupError(f"{uri!r} names no engine, and none is assumed. There are: {FORMS}.")
+        return ServerEngine(rest, uri=uri, **options)
+    from safejudge.engines.vllm import VLLMEngine
+
+    return VLLMEngine(rest, uri=uri, options=options)
+
+
+def _check_options(uri: str, given: Mapping[str, Any], known: Sequence[str] | None) -> None:
+    if known is None:  # vLLM checks its own
+        return
+    if strange := [name for name in given if name not in known]:
+        instead = f"it takes {', '.join(known)}" if known else "leave it out"
+        raise EngineSetupError(f"{uri} takes no option {', '.join(strange)}; {instead}.")
 
 
 def open_encoder(
@@ -126,26 +140,13 @@ def _model_of(uri: str, kind: str, forms: str) -> str:
     return rest
 
 
-def _sketch() -> Engine:
+def _sketch(uri: str, options: Mapping[str, Any]) -> Engine:
     from safejudge.sketch.judge import open_sketch_engine
 
-    return open_sketch_engine()
-
-
-def _sketch_twin() -> Engine:
-    from safejudge.sketch.judge import open_sketch_engine
-
-    return open_sketch_engine("vlm-even")
+    return open_sketch_engine(SKETCHES[uri], uri, options)
 
 
 def _fake() -> Engine:
     from safejudge.engines.fake import FakeEngine
 
     return FakeEngine()
-
-
-_WITHOUT_OPTIONS: dict[str, Callable[[], Engine]] = {
-    "hf:sketch": _sketch,
-    "hf:sketch-even": _sketch_twin,
-    "fake:": _fake,
-}

@@ -25,31 +25,14 @@ class SchemaGuides:
         self._indexes: dict[str, Any] = {}
 
     def processor(self, schema: type[BaseModel]) -> Any:
-        """Make a fresh logits processor (it keeps state for one `generate` call).
-
-        JSON comes compact: no whitespace between its parts, which a weak model could otherwise
-        write for ever.
-        """
+        """Make a fresh logits processor (it keeps state for one `generate` call)."""
         from outlines.backends.outlines_core import OutlinesCoreLogitsProcessor
-
-        text = json.dumps(schema.model_json_schema())
-        if text not in self._indexes:
-            self._indexes[text] = self._index(schema, text)
-        return OutlinesCoreLogitsProcessor(self._indexes[text], "torch")
-
-    def _index(self, schema: type[BaseModel], text: str) -> Any:
         from outlines_core import Index  # type: ignore[import-untyped]
-        from outlines_core.json_schema import (  # type: ignore[import-untyped]
-            build_regex_from_schema,
-        )
 
-        loose = open_ended(schema.model_json_schema())
-        if loose:
-            raise EngineCallError(
-                f"{schema.__name__}: {', '.join(loose)} may grow without end, and a weak model "
-                "never closes it. Give every string a max_length and every list a max_length."
-            )
-        return Index(build_regex_from_schema(text, ""), self._allowed())
+        regex = json_regex(schema)
+        if regex not in self._indexes:
+            self._indexes[regex] = Index(regex, self._allowed())
+        return OutlinesCoreLogitsProcessor(self._indexes[regex], "torch")
 
     def _allowed(self) -> Any:
         from outlines.backends.outlines_core import OutlinesCoreBackend
@@ -73,6 +56,29 @@ class SchemaGuides:
                 TransformerTokenizer(self._tokenizer).convert_token_to_string,
             )
         return self._vocabulary
+
+
+def json_regex(schema: type[BaseModel]) -> str:
+    """Return the regular expression of a schema's compact JSON.
+
+    No whitespace between its parts, which a weak model could otherwise write for ever. Raises
+    `EngineCallError` for a schema without bounds.
+    """
+    from outlines_core.json_schema import (  # type: ignore[import-untyped]
+        build_regex_from_schema,
+    )
+
+    check_bounded(schema)
+    return str(build_regex_from_schema(json.dumps(schema.model_json_schema()), ""))
+
+
+def check_bounded(schema: type[BaseModel]) -> None:
+    """Raise `EngineCallError` for a schema in which something may grow without end."""
+    if loose := open_ended(schema.model_json_schema()):
+        raise EngineCallError(
+            f"{schema.__name__}: {', '.join(loose)} may grow without end, and a weak model "
+            "never closes it. Give every string a max_length and every list a max_length."
+        )
 
 
 def open_ended(schema: dict[str, Any], name: str = "schema") -> list[str]:

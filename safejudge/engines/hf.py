@@ -28,17 +28,13 @@ from safejudge.engines.loading import (
     weights_identity,
 )
 from safejudge.engines.readers import PlainReader, open_reader
-from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.errors import EngineCallError
 from safejudge.types import YES_NO, AnswerProbs, EngineCard, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
-    import torch
-
     from safejudge.engines.tokens import LabelPaths
-
-    PathLogs = dict[tokens.Path, dict[int, torch.Tensor]]
 
 Request = TypeVar("Request", Probe, Reasoning)
 
@@ -70,7 +66,8 @@ class HFEngine:
         self._chat = Chat(processor, model)
         self._labels: dict[tuple[str, ...], LabelPaths | str] = {}
         self._prompt = self._chat.probe_text(_STAND_IN)
-        yes_no = self._prove_yes_no(model)
+        yes_no = tokens.prove_yes_no(self._chat.encode, self._prompt, model)
+        self._labels[YES_NO] = yes_no
         self._model: Any = load_model(model, device or default_device(), dtype)
         self._ends = pin_generation(self._model, self._chat.tokenizer)
         self._reader = open_reader(self._model, processor, self._chat)
@@ -132,21 +129,6 @@ class HFEngine:
             versions={"torch": torch.__version__, "transformers": transformers.__version__},
         )
 
-    def _prove_yes_no(self, model: str) -> LabelPaths:
-        """Refuse to start unless yes and no are single, different tokens after this prompt."""
-        encode = self._chat.encode
-        try:
-            found = tokens.resolve(encode, self._prompt, YES_NO)
-        except tokens.LabelsError as error:
-            raise EngineSetupError(f"{model}: yes and no cannot be read. {error}") from error
-        if any(len(path) > 1 for paths in found.paths for path in paths):
-            raise EngineSetupError(
-                f"{model}: yes and no are not single tokens "
-                f"{tokens.explain(encode, self._prompt, YES_NO)}. Use another model or template."
-            )
-        self._labels[YES_NO] = found
-        return found
-
     def _label_paths(self, labels: tuple[str, ...]) -> LabelPaths | str:
         """Paths of a label set, or why there are none; resolved once."""
         if labels not in self._labels:
@@ -184,15 +166,11 @@ class HFEngine:
             return [self._answer([probe])[0] for probe in probes]
 
     def _read(self, probes: list[Probe], labels: LabelPaths) -> list[AnswerProbs]:
-        """P(label) = sum over its paths of the product of next-token probabilities.
-
-        Where one label begins another ("1", "10") each product also takes the probability that the
-        turn ends there: "1" then means 1 and nothing more, and the two can be compared.
-        """
+        """Read what follows each prompt and each continuation that the labels need."""
         import torch
 
         wanted = sorted({*self._ends, *(t for paths in labels.paths for p in paths for t in p)})
-        logs: PathLogs = {}
+        logs: list[dict[tokens.Path, dict[int, float]]] = [{} for _ in probes]
         top: list[int] = []
         usable = torch.ones(len(probes), dtype=torch.bool)
         prepared = self._reader.prepare(probes)
@@ -202,32 +180,16 @@ class HFEngine:
             if not path:
                 top = logits.nan_to_num(nan=-math.inf).argmax(-1).tolist()
             # Of a whole vocabulary only these columns are kept, so memory stays bounded.
-            columns = torch.log_softmax(logits, -1)[:, wanted].cpu().double().unbind(1)
-            logs[path] = dict(zip(wanted, columns, strict=True))
-        p_labels = torch.stack(
-            [self._probability(logs, labels, i) for i in range(len(labels.labels))], 1
-        )
+            rows = torch.log_softmax(logits, -1)[:, wanted].tolist()
+            for log, row in zip(logs, rows, strict=True):
+                log[path] = dict(zip(wanted, row, strict=True))
         decode = self._chat.tokenizer.decode
         return [
-            AnswerProbs(tuple(row), top=decode([best]))
+            AnswerProbs(tokens.label_probabilities(labels, log, self._ends), top=decode([best]))
             if good
             else _no_answer(probe, "the model gave NaN or infinite logits")
-            for probe, row, best, good in zip(
-                probes, p_labels.tolist(), top, usable.tolist(), strict=True
-            )
+            for probe, log, best, good in zip(probes, logs, top, usable.tolist(), strict=True)
         ]
-
-    def _probability(self, logs: PathLogs, labels: LabelPaths, index: int) -> torch.Tensor:
-        """P of one label for each probe of the batch."""
-        import torch
-
-        spelled = []
-        for path in labels.paths[index]:
-            factors = [logs[path[:i]][token] for i, token in enumerate(path)]
-            if labels.ended:
-                factors.append(torch.stack([logs[path][end] for end in self._ends]).logsumexp(0))
-            spelled.append(torch.stack(factors).sum(0))
-        return torch.stack(spelled).exp().sum(0).clamp(max=1.0)
 
     def _write(self, requests: list[Reasoning]) -> list[str]:
         from transformers import LogitsProcessorList

@@ -54,13 +54,13 @@ def load_config(model: str) -> Any:
     except OSError as error:
         raise EngineSetupError(
             f"{model}: not a folder with a model, and not to be had from the hub. Check the "
-            f"spelling, the network, or give hf:/path/to/folder. ({_first_line(error)})"
+            f"spelling, the network, or give hf:/path/to/folder. ({first_line(error)})"
         ) from error
     except (ValueError, KeyError) as error:
         raise EngineSetupError(
             f"{model}: its architecture is not known to the installed transformers; code that a "
             f"repository brings along is never run. Upgrade transformers or use another model. "
-            f"({_first_line(error)})"
+            f"({first_line(error)})"
         ) from error
 
 
@@ -93,7 +93,7 @@ def load_pair_processor(model: str) -> Any:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineSetupError(
             f"{model}: no processor (preprocessor_config.json, tokenizer files) could be loaded. "
-            f"Use a complete checkpoint of a model for pictures and texts. ({_first_line(error)})"
+            f"Use a complete checkpoint of a model for pictures and texts. ({first_line(error)})"
         ) from error
     if not isinstance(processor, ProcessorMixin):
         raise EngineSetupError(
@@ -122,7 +122,7 @@ def missing_library(model: str, error: ImportError) -> EngineSetupError:
     """Say that a checkpoint needs a library that is not installed."""
     return EngineSetupError(
         f"{model}: it needs a library that is not installed: {_LIBRARIES}. pip install it. "
-        f"({_first_line(error)})"
+        f"({first_line(error)})"
     )
 
 
@@ -148,14 +148,14 @@ def load_model(
     except ValueError as error:
         raise EngineSetupError(
             f"{model}: not a model that {_PURPOSE[loader]} ({loader} refused it). "
-            f"({_first_line(error)})"
+            f"({first_line(error)})"
         ) from error
     except ImportError as error:
         raise missing_library(model, error) from error
     except (OSError, RuntimeError, SafetensorError) as error:
         raise EngineSetupError(
             f"{model}: its weights could not be loaded: the file is missing or damaged, or does "
-            f"not belong to this configuration. Download it again. ({_first_line(error)})"
+            f"not belong to this configuration. Download it again. ({first_line(error)})"
         ) from error
     for problem in ("missing_keys", "mismatched_keys"):
         if report[problem]:
@@ -168,7 +168,7 @@ def load_model(
         return loaded.to(torch.device(device)).eval()
     except (RuntimeError, AssertionError) as error:
         raise EngineSetupError(
-            f"{model}: cannot be placed on device {device!r}. ({_first_line(error)})"
+            f"{model}: cannot be placed on device {device!r}. ({first_line(error)})"
         ) from error
 
 
@@ -226,15 +226,7 @@ def pin_generation(model: Any, tokenizer: Any) -> tuple[int, ...]:
     """
     from transformers import GenerationConfig
 
-    given = model.generation_config.eos_token_id
-    ends = [given] if isinstance(given, int) else list(given or ())
-    if tokenizer.eos_token_id is not None:
-        ends.append(tokenizer.eos_token_id)
-    if not ends:
-        raise EngineSetupError(
-            "the model names no token that ends a turn (eos_token_id); add it to the tokenizer"
-        )
-    distinct = tuple(dict.fromkeys(int(token) for token in ends))
+    distinct = _distinct_ends(model.generation_config.eos_token_id, tokenizer)
     pinned: Any = GenerationConfig
     model.generation_config = pinned(
         do_sample=False,
@@ -243,6 +235,28 @@ def pin_generation(model: Any, tokenizer: Any) -> tuple[int, ...]:
         pad_token_id=tokenizer.pad_token_id,
     )
     return distinct
+
+
+def turn_ends(model: str, tokenizer: Any) -> tuple[int, ...]:
+    """Ids that end a turn, of a model that is not loaded here."""
+    from transformers import GenerationConfig
+
+    try:
+        given = GenerationConfig.from_pretrained(model).eos_token_id
+    except OSError:
+        given = None  # many folders have no such file
+    return _distinct_ends(given, tokenizer)
+
+
+def _distinct_ends(given: int | list[int] | None, tokenizer: Any) -> tuple[int, ...]:
+    ends = [given] if isinstance(given, int) else list(given or ())
+    if tokenizer.eos_token_id is not None:
+        ends.append(tokenizer.eos_token_id)
+    if not ends:
+        raise EngineSetupError(
+            "the model names no token that ends a turn (eos_token_id); add it to the tokenizer"
+        )
+    return tuple(dict.fromkeys(int(token) for token in ends))
 
 
 def weights_identity(model: str) -> str:
@@ -276,7 +290,8 @@ def _file_digest(path: Path) -> bytes:
         return hashlib.sha256(first + file.read()).digest()
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error says first, shortened."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from safejudge.engines import handshake, tokens, topk
-from safejudge.engines.guide import open_ended
+from safejudge.engines.guide import check_bounded
 from safejudge.engines.http import (
     Background,
     FailedError,
@@ -115,11 +115,7 @@ class ServerEngine:
         """
         distinct = sorted(set(requests), key=_order)
         for schema in {request.schema for request in distinct if request.schema is not None}:
-            if loose := open_ended(schema.model_json_schema()):
-                raise EngineCallError(
-                    f"{schema.__name__}: {', '.join(loose)} may grow without end, and a weak model "
-                    "never closes it. Give every string a max_length and every list a max_length."
-                )
+            check_bounded(schema)
         replies = dict(zip(distinct, self._all(self._write, distinct), strict=True))
         return [replies[request] for request in requests]
 

@@ -7,8 +7,12 @@ Pure: no model, no torch. What it cannot know is whether the model likes any of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from safejudge.errors import EngineSetupError
+from safejudge.types import YES_NO
 
 Encode = Callable[[str], Sequence[int]]
 Path = tuple[int, ...]
@@ -89,6 +93,39 @@ def resolve(encode: Encode, prompt: str, labels: tuple[str, ...]) -> LabelPaths:
     if missing:
         raise LabelsError(explain(encode, prompt, missing))
     return _checked(labels, written, ended=_begins_another(written, written))
+
+
+def prove_yes_no(encode: Encode, prompt: str, model: str) -> LabelPaths:
+    """Find yes and no; `EngineSetupError` unless they are single, different tokens here."""
+    try:
+        found = resolve(encode, prompt, YES_NO)
+    except LabelsError as error:
+        raise EngineSetupError(f"{model}: yes and no cannot be read. {error}") from error
+    if any(len(path) > 1 for paths in found.paths for path in paths):
+        raise EngineSetupError(
+            f"{model}: yes and no are not single tokens {explain(encode, prompt, YES_NO)}. "
+            "Use another model or template."
+        )
+    return found
+
+
+def label_probabilities(
+    labels: LabelPaths, logs: Mapping[Path, Mapping[int, float]], ends: Sequence[int]
+) -> tuple[float, ...]:
+    """P(label) = sum over its paths of the product of next-token probabilities.
+
+    `logs` holds natural logarithms of next-token probabilities after each continuation. Where one
+    label begins another ("1", "10") each product also takes the probability that the turn ends
+    there: "1" then means 1 and nothing more, and the two can be compared. NaN where a number is.
+    """
+
+    def spelled(path: Path) -> float:
+        log = math.fsum(logs[path[:place]][token] for place, token in enumerate(path))
+        ended = math.fsum(math.exp(logs[path][end]) for end in ends) if labels.ended else 1.0
+        return math.exp(log) * ended
+
+    sums = [math.fsum(map(spelled, paths)) for paths in labels.paths]
+    return tuple(min(total, 1.0) for total in sums)
 
 
 def explain(encode: Encode, prompt: str, labels: Sequence[str]) -> str:

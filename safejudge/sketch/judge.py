@@ -15,7 +15,7 @@ import re
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import EngineSetupError, StatementError
 from safejudge.prompts import ReasonedAnswer
@@ -25,7 +25,7 @@ from safejudge.sketch.vlm import UNCLEAR
 from safejudge.types import AnswerProbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.types import EngineCard, Picture, Probe, Reasoning, Similarity
@@ -166,12 +166,19 @@ def model_folder(name: str = "vlm") -> Path:
     return folder
 
 
-def open_sketch_engine(name: str = "vlm") -> Engine:
-    """Open the shipped judge (`vlm`), or its twin from the even world (`vlm-even`)."""
+def open_sketch_engine(name: str, uri: str, options: Mapping[str, Any]) -> Engine:
+    """Open the shipped judge (`vlm`), or its twin from the even world (`vlm-even`).
+
+    By transformers or by vLLM, as `uri` says; `options` are vLLM's.
+    """
+    folder = str(model_folder(name))
+    if uri.startswith("vllm:"):
+        from safejudge.engines.vllm import VLLMEngine
+
+        settings = {"dtype": "float32", "max_model_len": 2048, **options}
+        return SketchEngine(VLLMEngine(folder, uri=uri, options=settings))
     from safejudge.engines.hf import HFEngine
 
-    folder = str(model_folder(name))
-    uri = "hf:sketch" if name == "vlm" else "hf:sketch-even"
     with _quiet():
         return SketchEngine(HFEngine(folder, uri=uri, batch_size=64))
 

@@ -1,0 +1,334 @@
+"""Any model that vLLM can run, in this process, as an `Engine`.
+
+Takes a model id or folder; answers probes from the raw probabilities of chosen next tokens and
+writes greedy replies, free or forced into a JSON schema. Prompts are token ids of our own chat
+rendering, the same that `hf:` reads; every picture is handed over once, under the hash of exactly
+the pixels sent. It knows nothing of rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safejudge.engines import tokens
+from safejudge.engines.chat import Chat
+from safejudge.engines.guide import json_regex
+from safejudge.engines.loading import first_line, load_processor, turn_ends, weights_identity
+from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.types import YES_NO, AnswerProbs, EngineCard, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from safejudge.engines.tokens import LabelPaths, Path
+    from safejudge.types import Picture
+
+_KEPT_PICTURES = 256
+"""Pictures of which vLLM is expected to remember what it made of them; least recent first out."""
+
+_BLOCK_ON_CPU = 32
+"""Tokens per block of the prefix cache; vLLM's own 128 on a CPU would hide short prefixes."""
+
+_STAND_IN = Probe(instruction="Answer the question.", images=(), question="Is it so?")
+"""Rendered once to see the generation prompt that every question ends with."""
+
+
+class VLLMEngine:
+    """One model in a vLLM `LLM`.
+
+    `options` are arguments of `vllm.LLM` (`max_model_len`, `gpu_memory_utilization`, `dtype`, ...).
+    Raises `EngineSetupError`. Calls may come from several threads; they run one after the other.
+    """
+
+    def __init__(self, model: str, *, uri: str, options: Mapping[str, Any] | None = None) -> None:
+        self._llm: Any = None
+        self._params, self._structured, self._refusals = _import_vllm(uri)
+        processor = load_processor(model)
+        self._chat = Chat(processor, model)
+        self._ends = turn_ends(model, self._chat.tokenizer)
+        self._labels: dict[tuple[str, ...], LabelPaths | str] = {}
+        self._prompt = self._chat.probe_text(_STAND_IN)
+        yes_no = tokens.prove_yes_no(self._chat.encode, self._prompt, model)
+        self._labels[YES_NO] = yes_no
+        self._lock = threading.Lock()
+        self._sent: OrderedDict[str, None] = OrderedDict()
+        """Pictures that vLLM should know by their hash."""
+        self._left_out: set[str] = set()
+        """Pictures whose pixels the batch under way left out."""
+        self._llm = _start(model, uri, options or {})
+        self._card = self._make_card(model, uri, yes_no)
+
+    @property
+    def card(self) -> EngineCard:
+        """What this engine is; `label_tokens` are those of yes and no."""
+        return self._card
+
+    def check_statements(self, statements: Sequence[str]) -> None:
+        """Accept every statement: a general model can be asked anything."""
+
+    def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Read each probe's label probabilities; see `Engine.answer_probs`."""
+        distinct = sorted(set(probes), key=_order)
+        problems = {p: labels for p in distinct if isinstance(labels := self._paths(p), str)}
+        readable = [probe for probe in distinct if probe not in problems]
+        asked = [(p, path) for p in readable for path in self._read_paths(p).continuations()]
+        requests = [
+            _Request(
+                (*self._chat.encode(self._chat.probe_text(probe)), *path),
+                probe.images,
+                self._params(
+                    max_tokens=1, logprob_token_ids=self._wanted(self._read_paths(probe)), **_PINNED
+                ),
+            )
+            for probe, path in asked
+        ]
+        with self._lock:
+            outputs = dict(zip(asked, self._run(requests), strict=True))
+        answers = {probe: _no_answer(probe, problem) for probe, problem in problems.items()}
+        for probe in readable:
+            paths = self._read_paths(probe)
+            found = {path: outputs[probe, path] for path in paths.continuations()}
+            answers[probe] = self._answer(probe, paths, found)
+        return [answers[probe] for probe in probes]
+
+    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
+        """Write one greedy reply per request; see `Engine.reason`.
+
+        A request that vLLM refuses (a picture, its length) gets an empty reply, which no caller
+        can mistake for an answer.
+        """
+        distinct = sorted(set(requests), key=_order)
+        asked = [
+            _Request(
+                tuple(self._chat.encode(self._chat.reasoning_text(request))),
+                request.images,
+                self._params(
+                    max_tokens=request.max_tokens,
+                    stop_token_ids=list(self._ends),
+                    structured_outputs=None
+                    if request.schema is None
+                    else self._structured(regex=json_regex(request.schema)),
+                    **_PINNED,
+                ),
+            )
+            for request in distinct
+        ]
+        with self._lock:
+            outputs = dict(zip(distinct, self._run(asked), strict=True))
+        replies = {
+            request: "" if isinstance(output, str) else output.outputs[0].text.strip()
+            for request, output in outputs.items()
+        }
+        return [replies[request] for request in requests]
+
+    def close(self) -> None:
+        """End vLLM's processes; calls after this raise `EngineCallError`."""
+        with self._lock:
+            if self._llm is not None:
+                self._llm.llm_engine.engine_core.shutdown()
+            self._llm = None
+
+    def _make_card(self, model: str, uri: str, yes_no: LabelPaths) -> EngineCard:
+        import torch
+        import transformers
+        import vllm
+
+        label_tokens = dict(zip(yes_no.labels, yes_no.spellings, strict=True))
+        identity = {
+            "engine": "vllm",
+            "weights": weights_identity(model),
+            "template": self._chat.template,
+            "labels": label_tokens,
+            "dtype": str(self._llm.model_config.dtype),
+        }
+        return EngineCard(
+            uri=uri,
+            model=model,
+            revision=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+            label_tokens=label_tokens,
+            versions={
+                "vllm": vllm.__version__,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+            },
+        )
+
+    def _paths(self, probe: Probe) -> LabelPaths | str:
+        """Paths of a probe's labels, or why there are none; resolved once."""
+        if probe.labels not in self._labels:
+            try:
+                found: LabelPaths | str = tokens.resolve(
+                    self._chat.encode, self._prompt, probe.labels
+                )
+            except tokens.LabelsError as error:
+                found = f"labels {probe.labels!r}: {error}"
+            self._labels[probe.labels] = found
+        return self._labels[probe.labels]
+
+    def _read_paths(self, probe: Probe) -> LabelPaths:
+        paths = self._paths(probe)
+        assert not isinstance(paths, str)  # noqa: S101 - such probes were set aside
+        return paths
+
+    def _wanted(self, paths: LabelPaths) -> list[int]:
+        """Ids whose probabilities are read: those of every path, and what ends a turn."""
+        ids = {token for label in paths.paths for path in label for token in path}
+        return sorted(ids | set(self._ends) if paths.ended else ids)
+
+    def _answer(self, probe: Probe, paths: LabelPaths, found: Mapping[Path, Any]) -> AnswerProbs:
+        logs: dict[Path, dict[int, float]] = {}
+        for path, output in found.items():
+            if isinstance(output, str):
+                return _no_answer(probe, f"the model cannot take this request: {output}")
+            logs[path] = {t: read.logprob for t, read in output.outputs[0].logprobs[0].items()}
+        p_labels = tokens.label_probabilities(paths, logs, self._ends)
+        if not all(0.0 <= p <= 1.0 for p in p_labels):
+            return _no_answer(probe, "the model gave NaN or infinite logits")
+        (first,) = found[()].outputs[0].token_ids
+        return AnswerProbs(p_labels, top=self._chat.tokenizer.decode([first]))
+
+    # --- talking to vLLM ------------------------------------------------------------------------
+
+    def _run(self, requests: Sequence[_Request]) -> list[Any]:
+        """One output per request, in order; a text says why vLLM refused a single one."""
+        if self._llm is None:
+            raise EngineCallError(f"{self._card.uri} is closed; open it again")
+        if not requests:
+            return []
+        try:
+            return self._generate(requests)
+        except self._refusals as error:
+            # Either vLLM has let go of a picture that it was to remember, or it refuses one
+            # request; halves of the batch, with all pictures sent again, tell which.
+            resent = self._forget(requests)
+            if len(requests) == 1 and not resent:
+                return [first_line(error)]
+        except Exception as error:  # whatever vLLM raises, this batch has no answers
+            raise EngineCallError(f"{self._card.uri}: {_failed(error)}") from error
+        middle = len(requests) // 2
+        return [*self._run(requests[:middle]), *self._run(requests[middle:])]
+
+    def _generate(self, requests: Sequence[_Request]) -> list[Any]:
+        self._left_out.clear()
+        outputs: list[Any] = self._llm.generate(
+            [self._prompt_of(request) for request in requests],
+            [request.params for request in requests],
+            use_tqdm=False,
+        )
+        return outputs
+
+    def _prompt_of(self, request: _Request) -> dict[str, Any]:
+        prompt: dict[str, Any] = {"prompt_token_ids": list(request.ids)}
+        if request.images:
+            prompt["multi_modal_data"] = {"image": [self._once(p) for p in request.images]}
+            prompt["multi_modal_uuids"] = {"image": [p.digest for p in request.images]}
+        return prompt
+
+    def _once(self, picture: Picture) -> Any:
+        """Hand a picture over the first time, and later its hash alone."""
+        known = picture.digest in self._sent
+        self._sent[picture.digest] = None
+        self._sent.move_to_end(picture.digest)
+        while len(self._sent) > _KEPT_PICTURES:
+            self._sent.popitem(last=False)
+        if known:
+            self._left_out.add(picture.digest)
+        return None if known else _pil(picture)
+
+    def _forget(self, requests: Sequence[_Request]) -> bool:
+        """Plan to send the pixels again; say whether any had been left out."""
+        digests = [picture.digest for request in requests for picture in request.images]
+        for digest in digests:
+            self._sent.pop(digest, None)
+        left_out = self._left_out.intersection(digests)
+        self._left_out -= left_out
+        return bool(left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One prompt as token ids, with the pictures whose placeholders stand in it."""
+
+    ids: Path
+    images: tuple[Picture, ...]
+    params: Any
+
+
+_PINNED: dict[str, Any] = {
+    "temperature": 0.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0,
+    "presence_penalty": 0.0, "frequency_penalty": 0.0, "n": 1,
+}  # fmt: skip
+"""Greedy and unpenalised, whatever a checkpoint or a later default says."""
+
+
+def _import_vllm(uri: str) -> tuple[Any, Any, tuple[type[Exception], ...]]:
+    """Return vLLM's classes of parameters and what it raises for a request that it refuses."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # it tells its whole start otherwise
+    try:
+        from vllm import SamplingParams, exceptions
+        from vllm.sampling_params import StructuredOutputsParams
+    except ImportError as error:
+        raise EngineSetupError(
+            f"{uri}: vLLM cannot be imported ({first_line(error)}). pip install 'safejudge[vllm]', "
+            "or ask a server (server:http://HOST:PORT/v1#MODEL) or transformers (hf:ORG/MODEL)"
+        ) from error
+    refusals = ValueError, getattr(exceptions, "VLLMClientError", ValueError)
+    return SamplingParams, StructuredOutputsParams, refusals
+
+
+def _start(model: str, uri: str, options: Mapping[str, Any]) -> Any:
+    from vllm import LLM
+    from vllm.platforms import current_platform
+
+    settings: dict[str, Any] = {
+        "generation_config": "vllm",
+        "logprobs_mode": "raw_logprobs",
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+    }
+    if current_platform.is_cpu():
+        settings["block_size"] = _BLOCK_ON_CPU
+    try:
+        return LLM(model=model, **(settings | dict(options)))
+    except TypeError as error:
+        raise EngineSetupError(
+            f"{uri}: vLLM takes no such option ({first_line(error)}). --engine-arg NAME=VALUE "
+            "takes the arguments of vllm.LLM, such as max_model_len=4096"
+        ) from error
+    except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
+        raise EngineSetupError(f"{uri}: vLLM did not start. {_failed(error)}") from error
+
+
+def _failed(error: Exception) -> str:
+    """Say what vLLM met, and what to try where that is known."""
+    text = str(error).lower()
+    step = ""
+    if "out of memory" in text or "kv cache" in text or "free memory" in text:
+        step = (
+            " Give it more or ask for less: --engine-arg gpu_memory_utilization=0.95, "
+            "--engine-arg max_model_len=4096 (on a CPU: VLLM_CPU_KVCACHE_SPACE, in GiB)."
+        )
+    elif "architectures" in text and "not supported" in text:
+        step = " This version of vLLM does not know the model; try hf:, or a newer vLLM."
+    return f"{first_line(error)}{step}"
+
+
+def _pil(picture: Picture) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(picture.pixels, mode="RGB")
+
+
+def _order(request: Probe | Reasoning) -> tuple[list[str], str]:
+    """Equal pictures next to each other, in an order that the caller's list cannot change."""
+    return [picture.digest for picture in request.images], repr(request)
+
+
+def _no_answer(probe: Probe, problem: str) -> AnswerProbs:
+    return AnswerProbs((0.0,) * len(probe.labels), problem=problem)
