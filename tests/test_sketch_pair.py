@@ -1,6 +1,9 @@
 """The small encoder and detector of drawn scenes: words, boxes, losses, training that resumes."""
 
+import itertools
 import json
+import math
+import operator
 import random
 import sys
 
@@ -10,14 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safejudge.constitution import load_constitution
-from safejudge.regions import words_of
-from safejudge.relevance import relevance_text
+from safejudge.engines import open_detector, open_encoder
+from safejudge.policy import Policy
+from safejudge.regions import believed, words_of
+from safejudge.relevance import THRESHOLDS, relevance_text, survey
 from safejudge.sketch import pair, tasks, train_pair
+from safejudge.sketch.bench import Item
 from safejudge.sketch.draw import draw
 from safejudge.sketch.sample import arrange, even_scene
+from safejudge.sketch.scenes import mixed_scenes
 from safejudge.sketch.statements import grammar, normal
-from safejudge.sketch.world import Animal, Person, Thing
-from safejudge.types import leaves
+from safejudge.sketch.world import Animal, Person, Scene, Thing
+from safejudge.types import Locate, Picture, leaves
 
 RULES = load_constitution("sketch").rules
 
@@ -140,3 +147,43 @@ def test_a_resumed_run_is_the_unbroken_run_and_leaves_a_model(model, tmp_path, m
         line.pop("minutes")
     assert resumed == unbroken
     assert (tmp_path / "b" / "model" / "model.safetensors").stat().st_size < 5e6
+
+
+# --- what is shipped ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shown():
+    rules = load_constitution("sketch")
+    drawn = itertools.islice(mixed_scenes(rules, "shipped"), 60)
+    return [Item(scene, truth, Picture.of(draw(scene).pixels)) for scene, truth in drawn]
+
+
+def test_the_shipped_encoder_keeps_what_is_violated_and_drops_most_of_the_rest(shown):
+    rules = load_constitution("sketch").rules
+    encoder = open_encoder("hf:sketch")
+    similar = survey(encoder, rules, [item.picture for item in shown])
+    violated = [rule.id in item.truth.violations for item in shown for rule in rules]
+    kept = [value > THRESHOLDS["hf:sketch"] or math.isnan(value) for value in similar]
+    assert sum(map(operator.and_, kept, violated)) / sum(violated) > 0.9
+    assert sum(kept) / len(kept) < 0.4
+    encoder.close()
+
+
+def test_the_shipped_detector_finds_people_and_no_car_in_an_empty_sky(shown):
+    detector = open_detector("hf:sketch")
+    answers = detector.locate([Locate(item.picture, ("person",)) for item in shown])
+    hits = []
+    for item, boxes in zip(shown, answers, strict=True):
+        for names, box in pair.named(item.scene, draw(item.scene)):
+            if "person" in names:
+                left, top, right, bottom = box.box
+                middle = ((left + right) / 2, (top + bottom) / 2)
+                sure = believed(boxes, Policy())
+                hits.append(any(b.left < middle[0] < b.right and b.top < middle[1] < b.bottom
+                                for b in sure))  # fmt: skip
+    assert sum(hits) / len(hits) > 0.8
+    empty = draw(Scene(setting="park", night=False, placed=()))
+    (found,) = detector.locate([Locate(Picture.of(empty.pixels), ("car",))])
+    assert believed(found, Policy()) == ()
+    detector.close()
