@@ -90,14 +90,17 @@ def build_tokenizer(
 
 
 def text_config(tokenizer: Any, **more: Any) -> dict[str, Any]:
-    """Settings that every tiny language model here shares."""
+    """Settings that every tiny language model here shares.
+
+    Heads of 32, the smallest that vLLM's attention on CPUs has.
+    """
     return {
         "vocab_size": len(tokenizer),
-        "hidden_size": 32,
-        "intermediate_size": 48,
+        "hidden_size": 64,
+        "intermediate_size": 96,
         "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
         "max_position_embeddings": 1024,
         "initializer_range": 0.3,
         "pad_token_id": tokenizer.pad_token_id,
@@ -188,7 +191,7 @@ def build_qwen2_5_vl() -> tuple[Any, Any]:
         ["<|im_start|>", "<|im_end|>", *pads], eos="<|im_end|>", template=template
     )
     ids = tokenizer.convert_tokens_to_ids
-    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
+    rope = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0}
     config = t.Qwen2_5_VLConfig(
         text_config=text_config(tokenizer, rope_parameters=rope),
         vision_config={
@@ -196,7 +199,7 @@ def build_qwen2_5_vl() -> tuple[Any, Any]:
             "hidden_size": 32,
             "intermediate_size": 48,
             "num_heads": 4,
-            "out_hidden_size": 32,
+            "out_hidden_size": 64,
             "patch_size": 8,
             "spatial_merge_size": 2,
             "temporal_patch_size": 2,
@@ -269,7 +272,7 @@ def build_gemma3() -> tuple[Any, Any]:
     for name, token in named.items():
         setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
     config = t.Gemma3Config(
-        text_config=text_config(tokenizer, head_dim=8, sliding_window=64),
+        text_config=text_config(tokenizer, head_dim=32, sliding_window=64),
         vision_config={"model_type": "siglip_vision_model", **VISION},
         mm_tokens_per_image=4,
         boi_token_index=tokenizer.convert_tokens_to_ids("<start_of_image>"),
@@ -354,5 +357,19 @@ def build_model(family: str, folder: Path) -> Path:
         pad_token_id=processor.tokenizer.pad_token_id,
     )
     model.save_pretrained(folder)
+    if family == "llava":
+        _name_like_the_hub(folder / "model.safetensors")
     processor.save_pretrained(folder)
     return folder
+
+
+def _name_like_the_hub(file: Path) -> None:
+    """Name LLaVA's vision weights as released checkpoints do; transformers reads both."""
+    from safetensors.torch import load_file, save_file
+
+    old, new = "vision_tower.", "vision_tower.vision_model."
+    weights = {
+        name if new in name else name.replace(old, new): weight
+        for name, weight in load_file(file).items()
+    }
+    save_file(weights, file, metadata={"format": "pt"})
