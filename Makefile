@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use and brought up to date when the requirements change.
 #
 #   make demo     draw a dozen scenes, judge them, and show one judgment in full
-#   make test     everything that has to pass: lint, types, tests
+#   make test     everything that has to pass: lint, types, tests, and those of vLLM where it runs
 #   make clean    remove all of it
 
 # Any Python from 3.11 on: make test PYTHON=python3.12
@@ -16,7 +16,7 @@ BIN := .venv/bin
 # Its date says when .venv was last in order.
 STAMP := .venv/installed
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test test-vllm lint clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,11 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest
+	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/vllm.sh
+
+# Only the tests that need vLLM, in .venv-vllm. Takes minutes the first time.
+test-vllm:
+	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/vllm.sh
 
 # Image, label and violated rules, from the records of the demo.
 define LABELS
@@ -60,4 +65,4 @@ demo: $(STAMP)
 	    $(call finding,explain "$${image:-demo/scene-0000.png}" $(SKETCH))
 
 clean:
-	rm -rf .venv build demo demo.jsonl dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm build demo demo.jsonl dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

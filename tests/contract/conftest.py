@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,10 @@ import pytest
 import tiny_models
 
 from safejudge.engines import open_engine
-from safejudge.errors import EngineSetupError
 from safejudge.types import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from safejudge.engines.base import Engine
     from safejudge.engines.hf import HFEngine
@@ -73,14 +73,49 @@ def shared(open_tiny: Callable[[str], HFEngine]) -> Callable[[str], Engine]:
     return engine
 
 
-@pytest.fixture(params=["fake:", *FAMILIES, "hf:sketch"])
-def engine(request: pytest.FixtureRequest, shared: Callable[[str], Engine]) -> Engine:
-    try:
-        return shared(request.param)
-    except (ImportError, EngineSetupError) as error:
-        if request.param != "hf:sketch":
-            raise
-        pytest.skip(f"sketch cannot be opened here: {error}")
+ON_VLLM = [
+    pytest.param(f"vllm:{name}", marks=pytest.mark.vllm)
+    for name in ("sketch", "qwen2_5_vl", "internvl", "llava", "smolvlm")
+]
+
+
+# Of the session, so that all tests of one engine run together and one vLLM is open at a time.
+@pytest.fixture(scope="session", params=["fake:", *FAMILIES, "hf:sketch", *ON_VLLM])
+def engine(
+    request: pytest.FixtureRequest,
+    shared: Callable[[str], Engine],
+    open_vllm: Callable[[str], Engine],
+) -> Iterator[Engine]:
+    if request.param.startswith("vllm:"):
+        opened = open_vllm(request.param.removeprefix("vllm:"))
+        yield opened
+        opened.close()
+    else:
+        yield shared(request.param)
+
+
+@pytest.fixture(scope="session")
+def open_vllm(tiny_folder: Callable[[str], Path]) -> Callable[[str], Engine]:
+    """A newly opened engine on vLLM, of `sketch` or of a family, in float32."""
+
+    def open_one(name: str) -> Engine:
+        options = {"dtype": "float32", "max_model_len": 1024}
+        if name == "sketch":
+            return open_engine("vllm:sketch", **options)
+        # Profiling would draw a video of the largest size for models that could take one.
+        options["limit_mm_per_prompt"] = {"image": 4, "video": 0}
+        return open_engine(f"vllm:{tiny_folder(name)}", **options)
+
+    return open_one
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs vLLM where there is none, and say why."""
+    if importlib.util.find_spec("vllm") is None:
+        reason = pytest.mark.skip(reason="vLLM is not installed here; `make test-vllm` runs this")
+        for item in items:
+            if item.get_closest_marker("vllm"):
+                item.add_marker(reason)
 
 
 @pytest.fixture(params=FAMILIES)

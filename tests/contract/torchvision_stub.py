@@ -20,7 +20,7 @@ SCHEMAS = (
 class DeclareFirst(importlib.abc.MetaPathFinder):
     """Finds nothing; declares the operators when torchvision is first looked for."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def find_spec(self, name: str, *_: object) -> None:
         if name == "torchvision" and self in sys.meta_path:
             sys.meta_path.remove(self)
             import torch

@@ -1,0 +1,145 @@
+"""Beyond the contract: `vllm:` gives the numbers of `hf:`, sends pictures once, names errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+import shutil
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import pytest
+from conftest import picture
+
+from safejudge import prompts
+from safejudge.engines import open_engine
+from safejudge.engines import vllm as module
+from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.sketch.draw import draw
+from safejudge.sketch.sample import even_scene
+from safejudge.sketch.statements import grammar
+from safejudge.types import Message, Picture, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from safejudge.engines.base import Engine
+    from safejudge.engines.vllm import VLLMEngine
+
+RNG = random.Random("vllm")
+SCENES = [Picture.of(draw(even_scene(RNG)).pixels) for _ in range(6)]
+STATEMENTS = RNG.sample(sorted(grammar()), 10)
+CLOSE = 1e-3
+"""In float32 the two may differ by the order of their sums, and by nothing else."""
+
+
+def ask(*pictures: Picture, statement: str = STATEMENTS[0], **more: Any) -> Probe:
+    return Probe(prompts.ASK, pictures, prompts.statement_question(statement), **more)
+
+
+@pytest.fixture(scope="module")
+def sketch(open_vllm: Callable[[str], Engine]) -> Iterator[Engine]:
+    engine = open_vllm("sketch")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def inside(sketch: Engine) -> VLLMEngine:
+    """The engine behind the door that refuses what is no drawn scene."""
+    return sketch._engine  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.vllm
+def test_reads_are_those_of_transformers(sketch: Engine) -> None:
+    probes = [ask(scene, statement=s) for scene in SCENES for s in STATEMENTS]
+    probes += [ask(statement=s) for s in STATEMENTS]
+    probes += [ask(SCENES[0], SCENES[1]), ask(SCENES[0], labels=("A", "B"))]
+    probes += [ask(SCENES[0], labels=tuple(str(n) for n in range(1, 11)))]
+    probes += [ask(SCENES[1], labels=("very bad", "bad", "good", "very good"))]
+    reference = open_engine("hf:sketch")
+    for one, other in zip(sketch.answer_probs(probes), reference.answer_probs(probes), strict=True):
+        assert one.problem == other.problem
+        assert one.p_labels == pytest.approx(other.p_labels, abs=CLOSE)
+        if one.score is not None and other.score is not None:
+            assert one.score == pytest.approx(other.score, abs=CLOSE)
+
+
+@pytest.mark.vllm
+def test_a_picture_is_sent_once_and_again_when_it_was_forgotten(
+    inside: VLLMEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = [Picture.of(draw(even_scene(random.Random(seed))).pixels) for seed in (91, 92)]
+    sent: list[str] = []
+    real = module._pil
+    monkeypatch.setattr(module, "_pil", lambda p: sent.append(p.digest) or real(p))
+    first = inside.answer_probs([ask(p, statement=s) for p in fresh for s in STATEMENTS[:3]])
+    assert sorted(sent) == sorted(p.digest for p in fresh)
+    again = [ask(p, statement=s) for p in fresh for s in STATEMENTS[3:5]]
+    inside.answer_probs(again)
+    assert len(sent) == 2
+    inside._llm.reset_mm_cache()
+    inside._llm.reset_prefix_cache()
+    later = inside.answer_probs([ask(p, statement=s) for p in fresh for s in STATEMENTS[:3]])
+    assert [a.problem for a in later] == [None] * 6
+    for one, other in zip(first, later, strict=True):
+        assert one.p_labels == pytest.approx(other.p_labels, abs=CLOSE)
+
+
+@pytest.mark.vllm
+def test_what_is_too_long_costs_itself_alone(inside: VLLMEngine) -> None:
+    long = ask(SCENES[0], statement="a dog is visible " * 900)
+    one, two, three = inside.answer_probs([ask(SCENES[0]), long, ask(SCENES[1])])
+    assert one.problem is three.problem is None
+    assert two.problem is not None
+    assert "context length" in two.problem
+    assert two.score is None
+    turns = (Message("user", "why " * 2000),)
+    said = Message("user", "What does it show?")
+    replies = inside.reason(
+        [Reasoning(prompts.REASON, (SCENES[0],), t, max_tokens=8) for t in (turns, (said,))]
+    )
+    assert replies[0] == ""
+    assert replies[1]
+
+
+@pytest.mark.vllm
+def test_a_closed_engine_says_so(open_vllm: Callable[[str], Engine]) -> None:
+    engine = open_vllm("llava")
+    assert engine.answer_probs([ask(picture(1))])[0].problem is None
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineCallError, match="is closed; open it again"):
+        engine.answer_probs([ask(picture(1))])
+
+
+@pytest.mark.vllm
+def test_wrong_options_and_unknown_models_are_named(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(EngineSetupError, match=r"no such option.*--engine-arg"):
+        open_engine("vllm:sketch", colour="red")
+    folder = shutil.copytree(tiny_folder("llava"), tmp_path / "strange")
+    config = json.loads((folder / "config.json").read_text())
+    config["architectures"] = ["NoSuchModelForAnything"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(EngineSetupError, match="NoSuchModel"):
+        open_engine(f"vllm:{folder}")
+    with pytest.raises(EngineSetupError, match=r"vLLM did not start"):
+        open_engine("vllm:sketch", max_model_len=10**9)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed here")
+def test_without_vllm_the_error_says_what_to_install(tiny_folder: Callable[[str], Path]) -> None:
+    with pytest.raises(EngineSetupError, match=r"pip install 'safejudge\[vllm\]'.*server:.*hf:"):
+        open_engine(f"vllm:{tiny_folder('llava')}")
+
+
+def test_what_runs_out_is_told_with_a_way_out() -> None:
+    for text in ("CUDA out of memory. Tried", "No available memory for the cache blocks: KV cache"):
+        assert "gpu_memory_utilization" in module._failed(RuntimeError(text))
+    assert "newer vLLM" in module._failed(ValueError("Model architectures ['X'] are not supported"))
+    with patch.dict("sys.modules", {"vllm": None}), pytest.raises(EngineSetupError, match="vllm:x"):
+        module._import_vllm("vllm:x")
