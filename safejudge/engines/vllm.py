@@ -16,6 +16,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from safejudge.engines import tokens
 from safejudge.engines.chat import Chat
 from safejudge.engines.guide import json_regex
@@ -307,6 +309,9 @@ def _start(model: str, uri: str, options: Mapping[str, Any]) -> Any:
 
 def _failed(error: Exception) -> str:
     """Say what vLLM met, and what to try where that is known."""
+    told = first_line(error)
+    if isinstance(error, ValidationError):  # its first line only counts the errors
+        told = "; ".join(found["msg"] for found in error.errors())[:300]
     text = str(error).lower()
     step = ""
     if "out of memory" in text or "kv cache" in text or "free memory" in text:
@@ -316,7 +321,7 @@ def _failed(error: Exception) -> str:
         )
     elif "architectures" in text and "not supported" in text:
         step = " This version of vLLM does not know the model; try hf:, or a newer vLLM."
-    return f"{first_line(error)}{step}"
+    return f"{told.rstrip('.')}.{step}"
 
 
 def _pil(picture: Picture) -> Any:
