@@ -59,9 +59,15 @@ class Serve:
 
     def start(self) -> None:
         command = [
-            str(Path(sys.executable).parent / "vllm"), "serve", str(model_folder("vlm")),
+            # What `vllm serve` runs; that command asks for a package named vllm, and the build
+            # for CPUs has another name.
+            sys.executable, "-m", "vllm.entrypoints.openai.api_server",
+            "--model", str(model_folder("vlm")),
             "--served-model-name", "sketch", "--host", "127.0.0.1", "--port", str(self.port),
             "--dtype", "float32", "--max-model-len", "1024", "--block-size", "32",
+            # Otherwise a weak model writes spaces between two parts until its reply is cut.
+            "--structured-outputs-config",
+            '{"backend": "xgrammar", "disable_any_whitespace": true}',
         ]  # fmt: skip
         # A group of its own, so that its workers can be killed with it.
         self._process = subprocess.Popen(
@@ -75,7 +81,8 @@ class Serve:
 
     def kill(self) -> None:
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = None
 
