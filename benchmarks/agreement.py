@@ -1,0 +1,112 @@
+"""Whether `hf:`, `vllm:` and `server:` read the same from the sketch judge.
+
+The same probes through transformers and vLLM in float32 (|dM|, wanted under 1e-3) and in bfloat16
+(|d logit M| over probes with 0.05 < M < 0.95, wanted at most 0.25 at the 95th percentile), and
+through vLLM's own server in float32; then the labels of SketchBench scenes with reasoning on and
+off, each difference listed. Runs where vLLM is: `.venv-vllm/bin/python benchmarks/agreement.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from measure import record
+
+from safejudge import Judge, Policy
+from safejudge.constitution import load_constitution
+from safejudge.engines import open_engine
+from safejudge.engines.hf import HFEngine
+from safejudge.evals.report import table
+from safejudge.probe import picture_probe
+from safejudge.sketch.bench import Item, scenes
+from safejudge.sketch.judge import model_folder
+from safejudge.types import Judgment, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from safejudge.types import AnswerProbs, Probe
+
+
+def probes_of(items: Sequence[Item]) -> list[Probe]:
+    """Every precondition of the constitution, put to every scene and to none."""
+    rules = load_constitution("sketch").rules
+    asked = dict.fromkeys(leaf for rule in rules for leaf in leaves(rule.condition))
+    pictures = [*(item.picture for item in items), None]
+    return [picture_probe(leaf, picture, None) for picture in pictures for leaf in asked]
+
+
+def differences(one: Sequence[AnswerProbs], other: Sequence[AnswerProbs]) -> list[str]:
+    """Rows: largest |dM|; 95th percentile of |d logit M| where M is not extreme."""
+    pairs = [
+        (a.score, b.score)
+        for a, b in zip(one, other, strict=True)
+        if a.score is not None and b.score is not None
+    ]
+    moved = [abs(a - b) for a, b in pairs]
+    middle = [abs(_logit(a) - _logit(b)) for a, b in pairs if 0.05 < a < 0.95 and 0 < b < 1]
+    p95 = f"{np.quantile(middle, 0.95):.4f} (n={len(middle)})" if middle else "-"
+    return [f"{max(moved):.2e}", p95, str(len(pairs))]
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+def labels(items: Sequence[Item], engine: str, policy: Policy) -> list[str]:
+    """Label each scene."""
+    with Judge.load("sketch", engine, policy, cache=None) as judge:
+        results = judge([item.picture.pixels for item in items])
+    return [r.label if isinstance(r, Judgment) else "failure" for r in results]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--per-rule", type=int, default=50)
+    parser.add_argument("--plain", type=int, default=500)
+    parser.add_argument("--read", type=int, default=200, help="scenes whose probes are compared")
+    parser.add_argument("--read-slowly", type=int, default=40, help="the same in bfloat16")
+    parser.add_argument("--server", metavar="URI", help="server:http://...#MODEL in float32")
+    args = parser.parse_args()
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    items = list(scenes(load_constitution("sketch"), args.per_rule, args.plain))
+    step = max(1, len(items) // args.read)
+    probes = probes_of(items[::step][: args.read])
+    few = probes_of(items[::step][: args.read_slowly])
+    rows = []
+    for dtype, some in (("float32", probes), ("bfloat16", few)):
+        by_hf = HFEngine(str(model_folder()), uri="hf:", dtype=dtype, batch_size=64)
+        expected = by_hf.answer_probs(some)
+        by_hf.close()
+        engine = open_engine(f"vllm:{model_folder()}", dtype=dtype, max_model_len=2048)
+        found = engine.answer_probs(some)
+        engine.close()
+        rows.append([f"hf and vllm, {dtype}", *differences(expected, found)])
+        if args.server and dtype == "float32":
+            server = open_engine(args.server)
+            rows.append(
+                ["hf and server, float32", *differences(expected, server.answer_probs(some))]
+            )
+            server.close()
+    head = ["", "largest change of M", "change of logit M, 95th percentile", "probes"]
+    text = table(head, rows)
+    numbers = {row[0]: row[1:] for row in rows}
+    for name, policy in (("on", Policy()), ("off", Policy(cascade=False))):
+        ours, theirs = (labels(items, uri, policy) for uri in ("hf:sketch", "vllm:sketch"))
+        other = [
+            f"scene {place}: hf {a}, vllm {b}"
+            for place, (a, b) in enumerate(zip(ours, theirs, strict=True))
+            if a != b
+        ]
+        text += f"\n\nReasoning {name}: {len(other)} of {len(items)} labels differ"
+        text += "".join(f"\n- {line}" for line in other)
+        numbers[f"labels that differ, reasoning {name}"] = other
+    record("agreement", numbers, text)
+
+
+if __name__ == "__main__":
+    main()
