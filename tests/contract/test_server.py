@@ -409,7 +409,8 @@ def test_waits_double_and_end(server: Loopback) -> None:
     server.behave(fault=loopback.crash, sour="statement")
     assert engine.answer_probs(crowd(1, 1))[0].problem
     assert len(waits) == 7
-    assert all(0.5 * 2**n / 2 <= wait <= min(0.5 * 2**n, 30) for n, wait in enumerate(waits))
+    longest = [min(0.5 * 2**n, 30) for n in range(7)]
+    assert all(most / 2 <= wait <= most for most, wait in zip(longest, waits, strict=True))
 
 
 def test_a_wait_longer_than_patience_is_not_begun(server: Loopback) -> None:
