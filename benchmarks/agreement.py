@@ -21,7 +21,7 @@ from safejudge.constitution import load_constitution
 from safejudge.engines import open_engine
 from safejudge.engines.hf import HFEngine
 from safejudge.evals.report import table
-from safejudge.probe import picture_probe
+from safejudge.probe import picture_probe, prior_probe
 from safejudge.sketch.bench import Item, scenes
 from safejudge.sketch.judge import model_folder
 from safejudge.types import Judgment, leaves
@@ -36,8 +36,10 @@ def probes_of(items: Sequence[Item]) -> list[Probe]:
     """Every precondition of the constitution, put to every scene and to none."""
     rules = load_constitution("sketch").rules
     asked = dict.fromkeys(leaf for rule in rules for leaf in leaves(rule.condition))
-    pictures = [*(item.picture for item in items), None]
-    return [picture_probe(leaf, picture, None) for picture in pictures for leaf in asked]
+    return [
+        *(picture_probe(leaf, item.picture, None) for item in items for leaf in asked),
+        *(prior_probe(leaf) for leaf in asked),
+    ]
 
 
 def differences(one: Sequence[AnswerProbs], other: Sequence[AnswerProbs]) -> list[str]:
