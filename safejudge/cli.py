@@ -171,16 +171,23 @@ def _relevance(options: argparse.Namespace) -> int:
     paths = find_images(options.paths)
     encoder = open_encoder(options.encoder)
     columns: list[list[float]] = [[] for _ in rules]
+    unread: list[Failure] = []
     bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
     with bar:
         task = bar.add_task("", total=len(paths), rate="", counts="")
         for start in range(0, len(paths), WINDOW):
-            loaded = load_images(paths[start : start + WINDOW], Policy())
+            loaded = load_images(paths[start : start + WINDOW], Policy(), first=start)
+            unread += [image for image in loaded if isinstance(image, Failure)]
             pictures = [image.pictures[0] for image in loaded if isinstance(image, ImageInput)]
             found = survey(encoder, rules, pictures)
             for place, column in enumerate(columns):
                 column += [s for s in found[place :: len(rules)] if math.isfinite(s)]
             bar.update(task, advance=len(loaded))
+    if unread:
+        show.say(
+            f"warning: {len(unread)} of {len(paths)} images could not be read (the first: "
+            f"{show.clean(unread[0].image)}: {show.why(unread[0])})"
+        )
     pairs = [similarity for column in columns for similarity in column]
     threshold = calibrated(pairs, options.keep)
     show.console().print(show.kept_table([rule.id for rule in rules], columns, threshold))

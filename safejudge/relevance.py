@@ -94,10 +94,9 @@ def calibrated(similarities: Sequence[float], keep: float) -> float:
     For an encoder without a stated threshold: on unlabelled images it says how much is asked, not
     how much is missed.
     """
-    if not similarities or not 0.0 < keep < 1.0:
-        raise InputError(
-            f"{len(similarities)} similarities and keep = {keep}: calibration needs at least one "
-            "image and a share between 0 and 1"
-        )
+    if not 0.0 < keep < 1.0:
+        raise InputError(f"the share to keep is {keep:g}; it must lie above 0 and below 1")
+    if not similarities:
+        raise InputError("no image gave a number to calibrate with; hand over images it can read")
     ranked = sorted(similarities, reverse=True)
     return ranked[min(len(ranked) - 1, math.floor(keep * len(ranked)))]

@@ -140,7 +140,9 @@ def test_calibration_of_nothing_readable(asked, capsys, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"junk")
     argv = ["relevance", "bad.png", "--constitution", "rules.yaml", "--encoder", "e:"]
     assert cli.main(argv) == 2
-    assert "at least one image" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "1 of 1 images could not be read (the first: bad.png: not_an_image" in err
+    assert "no image gave a number" in err
 
 
 def test_the_bench_runs_and_goes_on_from_its_answers(tmp_path, capsys):

@@ -50,6 +50,8 @@ def load_config(model: str) -> Any:
     try:
         if Path(model).is_dir() and not Path(model, "config.json").is_file():
             raise FileNotFoundError(f"no config.json in {model}")
+        if model.startswith(("/", "./", "../", "~")) and not Path(model).exists():
+            raise FileNotFoundError(f"there is no folder {model}")
         return AutoConfig.from_pretrained(model, trust_remote_code=False)
     except OSError as error:
         raise EngineSetupError(
