@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.patches import place_patches
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import EngineCard
 
@@ -166,6 +167,7 @@ def load_model(
                 f"{model}: {len(report[problem])} {problem.replace('_', ' ')}, such as {some}. "
                 "These weights do not belong to this configuration."
             )
+    place_patches(loaded)
     try:
         return loaded.to(torch.device(device)).eval()
     except (RuntimeError, AssertionError) as error:
