@@ -176,7 +176,7 @@ def _relevance(options: argparse.Namespace) -> int:
     with bar:
         task = bar.add_task("", total=len(paths), rate="", counts="")
         for start in range(0, len(paths), WINDOW):
-            loaded = load_images(paths[start : start + WINDOW], Policy(), first=start)
+            loaded = load_images(paths[start : start + WINDOW], Policy())
             unread += [image for image in loaded if isinstance(image, Failure)]
             pictures = [image.pictures[0] for image in loaded if isinstance(image, ImageInput)]
             found = survey(encoder, rules, pictures)

@@ -70,6 +70,10 @@ class Chat:
         """Render a probe as one user turn, followed by the generation prompt."""
         return self._render([("user", probe.instruction, len(probe.images), probe.question)])
 
+    def question_prompt(self) -> str:
+        """Render some question, to see the generation prompt that every one of them ends with."""
+        return self._render([("user", "Answer the question.", 0, "Is it so?")])
+
     def reasoning_text(self, request: Reasoning) -> str:
         """Render a conversation; instruction and images stand in its first turn."""
         first, *later = request.messages

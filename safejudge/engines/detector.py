@@ -24,6 +24,7 @@ from safejudge.engines.loading import (
     pair_card,
     running,
 )
+from safejudge.engines.requests import as_image
 from safejudge.errors import EngineCallError, EngineSetupError, StatementError
 from safejudge.types import Box, Picture
 
@@ -190,11 +191,10 @@ class HFDetector:
         return results
 
     def _inputs(self, looks: list[Look]) -> dict[str, Any]:
-        from PIL import Image
 
         # As PIL: transformers would fetch an address or open a path, and guess where channels are.
         inputs = self._processor(
-            images=[Image.fromarray(picture.pixels, mode="RGB") for picture, _ in looks],
+            images=[as_image(picture) for picture, _ in looks],
             text=[list(words) if self._together else _sentence(words[0]) for _, words in looks],
             padding="max_length" if self._together else True,
             max_length=self._limit if self._together else None,

@@ -23,6 +23,7 @@ from safejudge.engines.loading import (
     pair_card,
     running,
 )
+from safejudge.engines.requests import as_image
 from safejudge.errors import EngineCallError, EngineSetupError, StatementError
 from safejudge.types import Picture
 
@@ -165,10 +166,9 @@ class HFEncoder:
     def _embed_pictures(self, pictures: Sequence[Picture]) -> Tensor:
         """Unit vectors of pictures, as rows; NaN for one that the image processing refuses."""
         import torch
-        from PIL import Image
 
         # As PIL: transformers would fetch an address or open a path, and guess where channels are.
-        images = [Image.fromarray(picture.pixels, mode="RGB") for picture in pictures]
+        images = [as_image(picture) for picture in pictures]
         try:
             inputs = self._processor.image_processor(images, return_tensors="pt")
         except ValueError:

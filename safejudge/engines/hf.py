@@ -7,8 +7,6 @@ know whether the model is any good: low `label_mass` is the caller's to notice.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import threading
 from contextlib import contextmanager
@@ -19,17 +17,18 @@ from safejudge.engines.chat import Chat
 from safejudge.engines.guide import SchemaGuides
 from safejudge.engines.loading import (
     call_error,
+    chat_card,
     check_options,
     default_device,
     load_config,
     load_model,
     load_processor,
     pin_generation,
-    weights_identity,
 )
 from safejudge.engines.readers import PlainReader, open_reader
+from safejudge.engines.requests import no_answer, place
 from safejudge.errors import EngineCallError
-from safejudge.types import YES_NO, AnswerProbs, EngineCard, Probe, Reasoning
+from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
     from safejudge.engines.tokens import LabelPaths
 
 Request = TypeVar("Request", Probe, Reasoning)
-
-_STAND_IN = Probe(instruction="Answer the question.", images=(), question="Is it so?")
-"""Rendered once to see the generation prompt that every question ends with."""
 
 
 class HFEngine:
@@ -64,10 +60,7 @@ class HFEngine:
         load_config(model)
         processor = load_processor(model)
         self._chat = Chat(processor, model)
-        self._labels: dict[tuple[str, ...], LabelPaths | str] = {}
-        self._prompt = self._chat.probe_text(_STAND_IN)
-        yes_no = tokens.prove_yes_no(self._chat.encode, self._prompt, model)
-        self._labels[YES_NO] = yes_no
+        self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
         self._model: Any = load_model(model, device or default_device(), dtype)
         self._ends = pin_generation(self._model, self._chat.tokenizer)
         self._reader = open_reader(self._model, processor, self._chat)
@@ -75,7 +68,8 @@ class HFEngine:
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends[0])
         self._batch_size = batch_size
         self._lock = threading.Lock()
-        self._card = self._make_card(model, uri, yes_no)
+        identity = {"template": self._chat.template, "dtype": str(self._model.dtype)}
+        self._card = chat_card(model, uri, self._labels, identity)
 
     @property
     def card(self) -> EngineCard:
@@ -110,34 +104,6 @@ class HFEngine:
         with self._lock:
             self._model = self._reader = self._plain = None  # type: ignore[assignment]
 
-    def _make_card(self, model: str, uri: str, yes_no: LabelPaths) -> EngineCard:
-        import torch
-        import transformers
-
-        label_tokens = dict(zip(yes_no.labels, yes_no.spellings, strict=True))
-        identity = {
-            "weights": weights_identity(model),
-            "template": self._chat.template,
-            "labels": label_tokens,
-            "dtype": str(self._model.dtype),
-        }
-        return EngineCard(
-            uri=uri,
-            model=model,
-            revision=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-            label_tokens=label_tokens,
-            versions={"torch": torch.__version__, "transformers": transformers.__version__},
-        )
-
-    def _label_paths(self, labels: tuple[str, ...]) -> LabelPaths | str:
-        """Paths of a label set, or why there are none; resolved once."""
-        if labels not in self._labels:
-            try:
-                self._labels[labels] = tokens.resolve(self._chat.encode, self._prompt, labels)
-            except tokens.LabelsError as error:
-                self._labels[labels] = f"labels {labels!r}: {error}"
-        return self._labels[labels]
-
     def _batches(
         self, requests: Iterable[Request], kind: Callable[[Request], Hashable]
     ) -> Iterator[list[Request]]:
@@ -149,20 +115,20 @@ class HFEngine:
         for request in set(requests):
             kinds.setdefault(kind(request), []).append(request)
         for unsorted in kinds.values():
-            alike = sorted(unsorted, key=_order)
+            alike = sorted(unsorted, key=place)
             for start in range(0, len(alike), self._batch_size):
                 yield alike[start : start + self._batch_size]
 
     def _answer(self, probes: list[Probe]) -> list[AnswerProbs]:
         """One batch; a picture that the model refuses costs only the probes that show it."""
-        labels = self._label_paths(probes[0].labels)
+        labels = self._labels.paths(probes[0].labels)
         if isinstance(labels, str):
-            return [_no_answer(probes[0], labels)] * len(probes)
+            return [no_answer(probes[0], labels)] * len(probes)
         try:
             return self._read(probes, labels)
         except ValueError as error:
             if len(probes) == 1:
-                return [_no_answer(probes[0], f"the model cannot take this request: {error}")]
+                return [no_answer(probes[0], f"the model cannot take this request: {error}")]
             return [self._answer([probe])[0] for probe in probes]
 
     def _read(self, probes: list[Probe], labels: LabelPaths) -> list[AnswerProbs]:
@@ -187,7 +153,7 @@ class HFEngine:
         return [
             AnswerProbs(tokens.label_probabilities(labels, log, self._ends), top=decode([best]))
             if good
-            else _no_answer(probe, "the model gave NaN or infinite logits")
+            else no_answer(probe, "the model gave NaN or infinite logits")
             for probe, log, best, good in zip(probes, logs, top, usable.tolist(), strict=True)
         ]
 
@@ -237,11 +203,3 @@ def _probe_kind(probe: Probe) -> Hashable:
 def _reasoning_kind(request: Reasoning) -> Hashable:
     shapes = tuple(picture.pixels.shape for picture in request.images)
     return request.schema, request.max_tokens, shapes
-
-
-def _order(request: Probe | Reasoning) -> tuple[list[str], str]:
-    return [picture.digest for picture in request.images], repr(request)
-
-
-def _no_answer(probe: Probe, problem: str) -> AnswerProbs:
-    return AnswerProbs((0.0,) * len(probe.labels), problem=problem)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
+
+    from safejudge.engines.tokens import LabelBook
+    from safejudge.types import JSON
 
 _WHOLE = 256 * 2**20
 """Weight files up to this size are hashed whole; of larger ones size, first and last MiB."""
@@ -185,15 +189,27 @@ def default_device() -> str:
 
 def pair_card(model: str, uri: str, loaded: Any) -> EngineCard:
     """The card of a model without labels: an encoder or a detector."""
-    import torch
-    import transformers
+    return _card(model, uri, {"dtype": str(loaded.dtype)}, {})
 
-    identity = {"weights": weights_identity(model), "dtype": str(loaded.dtype)}
+
+def chat_card(model: str, uri: str, labels: LabelBook, identity: dict[str, str]) -> EngineCard:
+    """The card of a model that answers; `identity` is what its numbers depend on besides.
+
+    Where that names another `engine` than transformers, its version is noted as well.
+    """
+    spelled = dict(zip(labels.yes_no.labels, labels.yes_no.spellings, strict=True))
+    return _card(model, uri, {**identity, "labels": spelled}, spelled)
+
+
+def _card(model: str, uri: str, identity: JSON, labels: dict[str, tuple[str, ...]]) -> EngineCard:
+    whole = identity | {"weights": weights_identity(model)}
+    libraries = ["torch", "transformers", *filter(None, [identity.get("engine")])]
     return EngineCard(
         uri=uri,
         model=model,
-        revision=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-        versions={"torch": torch.__version__, "transformers": transformers.__version__},
+        revision=hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest(),
+        label_tokens=labels,
+        versions={name: str(import_module(name).__version__) for name in libraries},
     )
 
 

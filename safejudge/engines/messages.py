@@ -17,6 +17,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from safejudge.engines.chat import user_content
+from safejudge.engines.requests import as_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,9 +81,7 @@ def neutralise(text: str) -> str:
 
 
 def _data_url(picture: Picture) -> str:
-    from PIL import Image
-
     buffer = io.BytesIO()
     # Lossless at any level; the lowest costs a fraction of the time.
-    Image.fromarray(picture.pixels, mode="RGB").save(buffer, "PNG", compress_level=1)
+    as_image(picture).save(buffer, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

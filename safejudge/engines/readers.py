@@ -11,6 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from safejudge.engines.requests import as_image
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -99,7 +101,7 @@ class PlainReader:
         self, texts: Sequence[str], images: Sequence[Sequence[Picture]]
     ) -> dict[str, Tensor]:
         """Model inputs of rendered texts that all have the same number of pictures."""
-        pictures = [[_pil(picture) for picture in row] for row in images]
+        pictures = [[as_image(picture) for picture in row] for row in images]
         found = self._processor(
             text=list(texts),
             images=pictures if any(pictures) else None,
@@ -207,7 +209,7 @@ class FeatureReader:
         placeholder = self._chat.tokenizer.convert_ids_to_tokens(self._image_id)
         inputs = self._processor(
             text=[placeholder],
-            images=[[_pil(picture)]],
+            images=[[as_image(picture)]],
             return_tensors="pt",
             add_special_tokens=False,
         ).to(self._model.device)
@@ -251,13 +253,6 @@ class FeatureReader:
             ids, kinds, image_grid_thw=grid, attention_mask=mask
         )
         return positions
-
-
-def _pil(picture: Picture) -> Any:
-    """Pixels as PIL: transformers would fetch an address or open a path, so it never sees one."""
-    from PIL import Image
-
-    return Image.fromarray(picture.pixels, mode="RGB")
 
 
 def _append(inputs: dict[str, Tensor], continuation: Path) -> dict[str, Tensor]:

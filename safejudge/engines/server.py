@@ -25,6 +25,7 @@ from safejudge.engines.http import (
     gathered,
 )
 from safejudge.engines.messages import Messages
+from safejudge.engines.requests import no_answer, place
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import YES_NO, AnswerProbs, EngineCard, Probe, Reasoning
 
@@ -100,7 +101,7 @@ class ServerEngine:
         A request that the server refuses or cannot answer, while it answers others, is a
         `problem` of that probe alone.
         """
-        distinct = sorted(set(probes), key=_order)
+        distinct = sorted(set(probes), key=place)
         for labels in dict.fromkeys(probe.labels for probe in distinct):
             self._resolve(labels)
         answers = dict(zip(distinct, self._all(self._read, distinct), strict=True))
@@ -113,7 +114,7 @@ class ServerEngine:
         caller can mistake for an answer; one that fails is an `EngineCallError`, because it may
         succeed later.
         """
-        distinct = sorted(set(requests), key=_order)
+        distinct = sorted(set(requests), key=place)
         for schema in {request.schema for request in distinct if request.schema is not None}:
             check_bounded(schema)
         replies = dict(zip(distinct, self._all(self._write, distinct), strict=True))
@@ -179,7 +180,7 @@ class ServerEngine:
     async def _read(self, probe: Probe) -> AnswerProbs:
         reading = self._readings[probe.labels]
         if isinstance(reading, str):
-            return _no_answer(probe, reading)
+            return no_answer(probe, reading)
 
         def body() -> JSON:
             return self._abilities.read_body(self._messages.of_probe(probe), reading)
@@ -187,12 +188,12 @@ class ServerEngine:
         try:
             return self._abilities.read(await self._wire.send(self._chat, body), reading)
         except RefusedError as error:
-            return _no_answer(probe, f"the server refused this request: {error}")
+            return no_answer(probe, f"the server refused this request: {error}")
         except topk.UnreadableError as error:
-            return _no_answer(probe, str(error))
+            return no_answer(probe, str(error))
         except FailedError as error:
             await self._check_alive(error)
-            return _no_answer(probe, f"the server failed on this request: {error}")
+            return no_answer(probe, f"the server failed on this request: {error}")
 
     async def _write(self, request: Reasoning) -> str:
         schema = None if request.schema is None else request.schema.model_json_schema()
@@ -255,12 +256,3 @@ def _key(base: str) -> str | None:
                 raise EngineSetupError(f"{name} holds characters that no header can; set it anew.")
             return key
     return None
-
-
-def _order(request: Probe | Reasoning) -> tuple[list[str], str]:
-    """Equal pictures next to each other: for prefix caches, and to encode each once."""
-    return [picture.digest for picture in request.images], repr(request)
-
-
-def _no_answer(probe: Probe, problem: str) -> AnswerProbs:
-    return AnswerProbs((0.0,) * len(probe.labels), problem=problem)

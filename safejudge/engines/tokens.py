@@ -109,6 +109,27 @@ def prove_yes_no(encode: Encode, prompt: str, model: str) -> LabelPaths:
     return found
 
 
+class LabelBook:
+    """The label sets of one tokenizer and prompt, each resolved once; yes and no are proved first.
+
+    Raises `EngineSetupError` where yes and no are no single tokens.
+    """
+
+    def __init__(self, encode: Encode, prompt: str, model: str) -> None:
+        self._encode, self._prompt = encode, prompt
+        self.yes_no = prove_yes_no(encode, prompt, model)
+        self._known: dict[tuple[str, ...], LabelPaths | str] = {YES_NO: self.yes_no}
+
+    def paths(self, labels: tuple[str, ...]) -> LabelPaths | str:
+        """Return the paths of a label set, or why there are none."""
+        if labels not in self._known:
+            try:
+                self._known[labels] = resolve(self._encode, self._prompt, labels)
+            except LabelsError as error:
+                self._known[labels] = f"labels {labels!r}: {error}"
+        return self._known[labels]
+
+
 def label_probabilities(
     labels: LabelPaths, logs: Mapping[Path, Mapping[int, float]], ends: Sequence[int]
 ) -> tuple[float, ...]:

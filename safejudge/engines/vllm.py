@@ -8,8 +8,6 @@ the pixels sent. It knows nothing of rules.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import threading
 from collections import OrderedDict
@@ -21,9 +19,10 @@ from pydantic import ValidationError
 from safejudge.engines import tokens
 from safejudge.engines.chat import Chat
 from safejudge.engines.guide import json_regex
-from safejudge.engines.loading import first_line, load_processor, turn_ends, weights_identity
+from safejudge.engines.loading import chat_card, first_line, load_processor, turn_ends
+from safejudge.engines.requests import as_image, no_answer, place
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.types import YES_NO, AnswerProbs, EngineCard, Probe, Reasoning
+from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,9 +35,6 @@ _KEPT_PICTURES = 256
 
 _BLOCK_ON_CPU = 32
 """Tokens per block of the prefix cache; vLLM's own 128 on a CPU would hide short prefixes."""
-
-_STAND_IN = Probe(instruction="Answer the question.", images=(), question="Is it so?")
-"""Rendered once to see the generation prompt that every question ends with."""
 
 
 class VLLMEngine:
@@ -54,17 +50,16 @@ class VLLMEngine:
         processor = load_processor(model)
         self._chat = Chat(processor, model)
         self._ends = turn_ends(model, self._chat.tokenizer)
-        self._labels: dict[tuple[str, ...], LabelPaths | str] = {}
-        self._prompt = self._chat.probe_text(_STAND_IN)
-        yes_no = tokens.prove_yes_no(self._chat.encode, self._prompt, model)
-        self._labels[YES_NO] = yes_no
+        self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
         self._lock = threading.Lock()
         self._sent: OrderedDict[str, None] = OrderedDict()
         """Pictures that vLLM should know by their hash."""
         self._left_out: set[str] = set()
         """Pictures whose pixels the batch under way left out."""
         self._llm = _start(model, uri, options or {})
-        self._card = self._make_card(model, uri, yes_no)
+        dtype = str(self._llm.model_config.dtype)
+        identity = {"engine": "vllm", "template": self._chat.template, "dtype": dtype}
+        self._card = chat_card(model, uri, self._labels, identity)
 
     @property
     def card(self) -> EngineCard:
@@ -76,27 +71,24 @@ class VLLMEngine:
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read each probe's label probabilities; see `Engine.answer_probs`."""
-        distinct = sorted(set(probes), key=_order)
-        problems = {p: labels for p in distinct if isinstance(labels := self._paths(p), str)}
-        readable = [probe for probe in distinct if probe not in problems]
-        asked = [(p, path) for p in readable for path in self._read_paths(p).continuations()]
-        requests = [
-            _Request(
+        distinct = sorted(set(probes), key=place)
+        found = {probe: self._labels.paths(probe.labels) for probe in distinct}
+        readable = {p: paths for p, paths in found.items() if not isinstance(paths, str)}
+        asked = {
+            (probe, path): _Request(
                 (*self._chat.encode(self._chat.probe_text(probe)), *path),
                 probe.images,
-                self._params(
-                    max_tokens=1, logprob_token_ids=self._wanted(self._read_paths(probe)), **_PINNED
-                ),
+                self._params(max_tokens=1, logprob_token_ids=self._wanted(paths), **_PINNED),
             )
-            for probe, path in asked
-        ]
+            for probe, paths in readable.items()
+            for path in paths.continuations()
+        }
         with self._lock:
-            outputs = dict(zip(asked, self._run(requests), strict=True))
-        answers = {probe: _no_answer(probe, problem) for probe, problem in problems.items()}
-        for probe in readable:
-            paths = self._read_paths(probe)
-            found = {path: outputs[probe, path] for path in paths.continuations()}
-            answers[probe] = self._answer(probe, paths, found)
+            outputs = dict(zip(asked, self._run(list(asked.values())), strict=True))
+        answers = {p: no_answer(p, paths) for p, paths in found.items() if isinstance(paths, str)}
+        for probe, paths in readable.items():
+            replies = {path: outputs[probe, path] for path in paths.continuations()}
+            answers[probe] = self._answer(probe, paths, replies)
         return [answers[probe] for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
@@ -105,7 +97,7 @@ class VLLMEngine:
         A request that vLLM refuses (a picture, its length) gets an empty reply, which no caller
         can mistake for an answer.
         """
-        distinct = sorted(set(requests), key=_order)
+        distinct = sorted(set(requests), key=place)
         asked = [
             _Request(
                 tuple(self._chat.encode(self._chat.reasoning_text(request))),
@@ -136,48 +128,6 @@ class VLLMEngine:
                 self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
 
-    def _make_card(self, model: str, uri: str, yes_no: LabelPaths) -> EngineCard:
-        import torch
-        import transformers
-        import vllm
-
-        label_tokens = dict(zip(yes_no.labels, yes_no.spellings, strict=True))
-        identity = {
-            "engine": "vllm",
-            "weights": weights_identity(model),
-            "template": self._chat.template,
-            "labels": label_tokens,
-            "dtype": str(self._llm.model_config.dtype),
-        }
-        return EngineCard(
-            uri=uri,
-            model=model,
-            revision=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-            label_tokens=label_tokens,
-            versions={
-                "vllm": vllm.__version__,
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-            },
-        )
-
-    def _paths(self, probe: Probe) -> LabelPaths | str:
-        """Paths of a probe's labels, or why there are none; resolved once."""
-        if probe.labels not in self._labels:
-            try:
-                found: LabelPaths | str = tokens.resolve(
-                    self._chat.encode, self._prompt, probe.labels
-                )
-            except tokens.LabelsError as error:
-                found = f"labels {probe.labels!r}: {error}"
-            self._labels[probe.labels] = found
-        return self._labels[probe.labels]
-
-    def _read_paths(self, probe: Probe) -> LabelPaths:
-        paths = self._paths(probe)
-        assert not isinstance(paths, str)  # noqa: S101 - such probes were set aside
-        return paths
-
     def _wanted(self, paths: LabelPaths) -> list[int]:
         """Ids whose probabilities are read: those of every path, and what ends a turn."""
         ids = {token for label in paths.paths for path in label for token in path}
@@ -187,11 +137,11 @@ class VLLMEngine:
         logs: dict[Path, dict[int, float]] = {}
         for path, output in found.items():
             if isinstance(output, str):
-                return _no_answer(probe, f"the model cannot take this request: {output}")
+                return no_answer(probe, f"the model cannot take this request: {output}")
             logs[path] = {t: read.logprob for t, read in output.outputs[0].logprobs[0].items()}
         p_labels = tokens.label_probabilities(paths, logs, self._ends)
         if not all(0.0 <= p <= 1.0 for p in p_labels):
-            return _no_answer(probe, "the model gave NaN or infinite logits")
+            return no_answer(probe, "the model gave NaN or infinite logits")
         (first,) = found[()].outputs[0].token_ids
         return AnswerProbs(p_labels, top=self._chat.tokenizer.decode([first]))
 
@@ -241,7 +191,7 @@ class VLLMEngine:
             self._sent.popitem(last=False)
         if known:
             self._left_out.add(picture.digest)
-        return None if known else _pil(picture)
+        return None if known else as_image(picture)
 
     def _forget(self, requests: Sequence[_Request]) -> bool:
         """Plan to send the pixels again; say whether any had been left out."""
@@ -322,18 +272,3 @@ def _failed(error: Exception) -> str:
     elif "architectures" in text and "not supported" in text:
         step = " This version of vLLM does not know the model; try hf:, or a newer vLLM."
     return f"{told.rstrip('.')}.{step}"
-
-
-def _pil(picture: Picture) -> Any:
-    from PIL import Image
-
-    return Image.fromarray(picture.pixels, mode="RGB")
-
-
-def _order(request: Probe | Reasoning) -> tuple[list[str], str]:
-    """Equal pictures next to each other, in an order that the caller's list cannot change."""
-    return [picture.digest for picture in request.images], repr(request)
-
-
-def _no_answer(probe: Probe, problem: str) -> AnswerProbs:
-    return AnswerProbs((0.0,) * len(probe.labels), problem=problem)

@@ -13,22 +13,22 @@ import json
 import math
 import re
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.requests import no_answer
 from safejudge.errors import EngineSetupError, StatementError
 from safejudge.prompts import ReasonedAnswer
 from safejudge.sketch.domain import load_domain
 from safejudge.sketch.statements import grammar, normal
 from safejudge.sketch.vlm import UNCLEAR
-from safejudge.types import AnswerProbs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
-    from safejudge.types import EngineCard, Picture, Probe, Reasoning, Similarity
+    from safejudge.types import AnswerProbs, EngineCard, Picture, Probe, Reasoning, Similarity
 
 MODELS = Path(__file__).parent / "models"
 NOT_DRAWN = "not a drawn scene, and this judge knows nothing else"
@@ -36,19 +36,18 @@ _CONNECTIVE = re.compile(r",? (?:and|or)(?: either)? |, unless |^either ")
 """What joins statements to the longer sentences that the judge was taught."""
 
 
-class Door:
-    """Tells pictures that are no drawn scenes by their arithmetic, and remembers."""
+_domain = cache(load_domain)
 
-    def __init__(self) -> None:
-        self._domain = load_domain()
-        self.problem = lru_cache(maxsize=4096)(self._problem)
-        """What is wrong with a picture; None if it may be a drawn scene."""
 
-    def _problem(self, picture: Picture) -> str | None:
-        distance = self._domain.distance(picture.pixels)
-        if distance <= self._domain.limit:
-            return None
-        return f"{NOT_DRAWN} (distance {distance:.1f} > {self._domain.limit:.1f})"
+# Engine and encoder meet the same pictures; measuring one takes as long as a question about it.
+@lru_cache(maxsize=4096)
+def problem_of(picture: Picture) -> str | None:
+    """What is wrong with a picture by its arithmetic; None if it may be a drawn scene."""
+    domain = _domain()
+    distance = domain.distance(picture.pixels)
+    if distance <= domain.limit:
+        return None
+    return f"{NOT_DRAWN} (distance {distance:.1f} > {domain.limit:.1f})"
 
 
 class SketchEngine:
@@ -56,7 +55,6 @@ class SketchEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._door = Door()
 
     @property
     def card(self) -> EngineCard:
@@ -80,7 +78,7 @@ class SketchEngine:
         drawn = [probe for probe in probes if not self._problem(probe.images)]
         read = iter(self._engine.answer_probs(drawn))
         return [
-            _refused(probe, problem)
+            no_answer(probe, problem)
             if (problem := self._problem(probe.images))
             else _unless_unclear(probe, next(read))
             for probe in probes
@@ -99,7 +97,7 @@ class SketchEngine:
         self._engine.close()
 
     def _problem(self, pictures: tuple[Picture, ...]) -> str | None:
-        return next((p for p in map(self._door.problem, pictures) if p is not None), None)
+        return next((p for p in map(problem_of, pictures) if p is not None), None)
 
 
 class SketchEncoder:
@@ -107,7 +105,6 @@ class SketchEncoder:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._door = Door()
 
     @property
     def card(self) -> EngineCard:
@@ -120,7 +117,7 @@ class SketchEncoder:
 
     def similarities(self, pairs: Sequence[Similarity]) -> list[float]:
         """Return cosines; NaN where the picture is no drawn scene."""
-        drawn = [pair for pair in pairs if self._door.problem(pair.picture) is None]
+        drawn = [pair for pair in pairs if problem_of(pair.picture) is None]
         found = dict(zip(drawn, self._encoder.similarities(drawn), strict=True))
         return [found.get(pair, math.nan) for pair in pairs]
 
@@ -129,13 +126,9 @@ class SketchEncoder:
         self._encoder.close()
 
 
-def _refused(probe: Probe, problem: str) -> AnswerProbs:
-    return AnswerProbs((0.0,) * len(probe.labels), problem=problem)
-
-
 def _unless_unclear(probe: Probe, answer: AnswerProbs) -> AnswerProbs:
     if probe.images and answer.top.strip() == UNCLEAR:
-        return _refused(probe, f"{NOT_DRAWN} (the model answered {UNCLEAR})")
+        return no_answer(probe, f"{NOT_DRAWN} (the model answered {UNCLEAR})")
     return answer
 
 

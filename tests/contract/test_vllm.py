@@ -73,8 +73,8 @@ def test_a_picture_is_sent_once_and_again_when_it_was_forgotten(
 ) -> None:
     fresh = [Picture.of(draw(even_scene(random.Random(seed))).pixels) for seed in (91, 92)]
     sent: list[str] = []
-    real = module._pil
-    monkeypatch.setattr(module, "_pil", lambda p: sent.append(p.digest) or real(p))
+    real = module.as_image
+    monkeypatch.setattr(module, "as_image", lambda p: sent.append(p.digest) or real(p))
     first = inside.answer_probs([ask(p, statement=s) for p in fresh for s in STATEMENTS[:3]])
     assert sorted(sent) == sorted(p.digest for p in fresh)
     again = [ask(p, statement=s) for p in fresh for s in STATEMENTS[3:5]]
