@@ -22,7 +22,7 @@ from PIL import Image
 from safejudge import prompts as prompt_texts
 from safejudge.arrays import is_array
 from safejudge.constitution import load_constitution
-from safejudge.errors import InputError, PolicyError
+from safejudge.errors import EngineSetupError, InputError, PolicyError
 from safejudge.flow import drive, gather
 from safejudge.images import load_images, split_batch
 from safejudge.logic import flatten
@@ -72,8 +72,13 @@ class Judge:
         `self.policy` is the policy as it takes effect: without an encoder nothing is filtered,
         without a detector no regions are looked at. Raises `StatementError` for a statement
         outside what a model was made for, `PolicyError` for a rule that the policy leaves nothing
-        of and for an encoder without a threshold.
+        of and for an encoder without a threshold, `EngineSetupError` for an engine without eyes.
         """
+        if not models.engine.card.pictures:
+            raise EngineSetupError(
+                f"{models.engine.card.uri} takes text alone, no pictures. Judging needs a "
+                "vision-language model; this one can compile constitutions."
+            )
         self.constitution = constitution
         self.models = models
         self.policy = policy_in_effect(policy, models)

@@ -501,6 +501,8 @@ class EngineCard:
     """Per label, the spellings found to be single tokens after this template's prompt."""
     versions: dict[str, str] = field(default_factory=dict, hash=False)
     """Versions of the libraries that do the work."""
+    pictures: bool = True
+    """Whether it takes pictures; a model for text alone cannot judge, but it can compile."""
 
 
 JSON = dict[str, Any]

@@ -1,6 +1,7 @@
 """Requests -> the text that a chat model is given, by the model's own chat template.
 
-Takes a processor (tokenizer, image processor, template); gives rendered text and its token ids.
+Takes a processor (tokenizer, image processor, template), or the tokenizer of a model for text
+alone; gives rendered text and its token ids.
 People's words (statements, captions, instructions) never act as control tokens: whatever would
 be one is taken out before the template is applied. It knows no model and no tensors.
 
@@ -53,7 +54,9 @@ class Chat:
     """The chat template of one model, and the tokenizer behind it."""
 
     def __init__(self, processor: Any, model: str) -> None:
-        self.tokenizer = processor.tokenizer
+        self.tokenizer = getattr(processor, "tokenizer", processor)
+        self.pictures = processor is not self.tokenizer
+        """Whether the model takes pictures; without an image processor it reads text alone."""
         self.template = _find_template(processor, model)
         self._control = re.compile("|".join(map(re.escape, control_tokens(self.tokenizer))))
         self._prove(model)
@@ -65,6 +68,12 @@ class Chat:
         another one.
         """
         return self._control.sub(" ", text) if self._control.pattern else text
+
+    def refuses(self, request: Probe | Reasoning) -> str | None:
+        """Say why a request cannot be put to this model; None if it can."""
+        if request.images and not self.pictures:
+            return "this model takes text alone, no pictures"
+        return None
 
     def probe_text(self, probe: Probe) -> str:
         """Render a probe as one user turn, followed by the generation prompt."""
@@ -99,7 +108,9 @@ class Chat:
                 content = user_content(self.neutralise(instruction), images, words)
             else:
                 content = [{"type": "image"}] * images + [{"type": "text", "text": words}]
-            messages.append({"role": role, "content": content})
+            # Templates of models for text take plain strings, and some nothing else.
+            plain = None if self.pictures else "\n".join(part["text"] for part in content)
+            messages.append({"role": role, "content": content if plain is None else plain})
         return self._apply(messages)
 
     def _apply(self, messages: list[dict[str, Any]]) -> str:
@@ -114,18 +125,18 @@ class Chat:
         return rendered
 
     def _prove(self, model: str) -> None:
-        """Refuse a template that drops a text or does not know pictures (a text-only one)."""
-        texts = [{"type": "text", "text": words} for words in ("first words", "last words")]
-        picture = {"type": "image"}
-        plain = self._apply([{"role": "user", "content": texts}])
-        seen = self._apply([{"role": "user", "content": [texts[0], picture, texts[1]]}])
+        """Refuse a template that drops a text, or pictures where the model takes them."""
+        plain, seen = (
+            self._render([("user", "first words", count, "last words")])
+            for count in (0, 1 if self.pictures else 0)
+        )
         for text in (plain, seen):
             if "first words" not in text or "last words" not in text or "'type'" in text:
                 raise EngineSetupError(
                     f"{model}: its chat template does not render a user turn made of parts; it "
                     f"gave {text!r}. Use a model whose template takes text and image parts."
                 )
-        if seen.split() == plain.split():
+        if self.pictures and seen.split() == plain.split():
             raise EngineSetupError(
                 f"{model}: its chat template ignores image parts; it gave {seen!r}. "
                 "Use a vision-language model with its own template."
@@ -134,7 +145,7 @@ class Chat:
 
 def _find_template(processor: Any, model: str) -> str:
     """Find the processor's template, else its tokenizer's; of several the one named `default`."""
-    for holder in (processor, processor.tokenizer):
+    for holder in (processor, getattr(processor, "tokenizer", processor)):
         template = holder.chat_template
         if isinstance(template, dict):
             template = template.get("default")

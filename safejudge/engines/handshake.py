@@ -1,18 +1,21 @@
 """What a chat-completions server can do, found out before the first picture is sent.
 
 Takes a way to send requests; gives the model's name, which fields the server takes, how labels
-are read from it and what proves yes and no. Whatever is missing is an `EngineSetupError` that
-says what to do about it. It sends no picture, so a text-only model passes.
+are read from it, what proves yes and no, how replies are forced into a schema, and whether
+pictures are taken. Whatever is missing is an `EngineSetupError` that says what to do about it;
+a model for text alone passes, and is known as one.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from safejudge.engines import tokens, topk
+from safejudge.engines.guide import json_regex
 from safejudge.engines.http import FailedError, RefusedError
 from safejudge.errors import EngineSetupError
 from safejudge.types import JSON, YES_NO
@@ -39,13 +42,15 @@ _PINNED: JSON = {
 """A server's own defaults (generation_config.json) must not move a number."""
 _EXTRAS: JSON = {"repetition_penalty": 1.0, "chat_template_kwargs": {"enable_thinking": False}}
 """The same for what not every server knows; left out where it is refused."""
-_FRUIT: JSON = {
-    "type": "object",
-    "properties": {"fruit": {"type": "string", "enum": ["quince", "medlar"]}},
-    "required": ["fruit"],
-    "additionalProperties": False,
-}
 _SHOWN_MODELS = 20
+
+
+class _Reply(BaseModel):
+    """What nobody says who is not forced to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fruit: Literal["quince", "medlar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ class Abilities:
     """What goes into every request: model, pinned settings, extras."""
     top: int
     """How many likeliest tokens to ask for; 0 where it gives exactly the tokens asked for."""
+    regex: bool = False
+    """Whether a reply's form is given as a regular expression (vLLM), which leaves no room for
+    white space between its parts; else as a JSON schema (everybody)."""
 
     def read_body(self, messages: list[JSON], reading: Reading) -> JSON:
         """A request for one token and the log-probabilities of the labels."""
@@ -67,10 +75,16 @@ class Abilities:
             "return_tokens_as_token_ids": True,
         }
 
-    def write_body(self, messages: list[JSON], schema: JSON | None, max_tokens: int) -> JSON:
+    def write_body(
+        self, messages: list[JSON], schema: type[BaseModel] | None, max_tokens: int
+    ) -> JSON:
         """A request for a greedy reply, free or under a schema."""
         body = self.fields | {"messages": messages, "max_tokens": max_tokens}
-        return body if schema is None else body | {"response_format": _format(schema)}
+        if schema is None:
+            return body
+        if self.regex:
+            return body | {"structured_outputs": {"regex": json_regex(schema)}}
+        return body | {"response_format": _format(schema.model_json_schema())}
 
     def read(self, reply: JSON, reading: Reading) -> AnswerProbs:
         """Read the labels from a reply to `read_body`. Raises `UnreadableError`."""
@@ -202,31 +216,37 @@ def find_abilities(send: Send, base: str, model: str, vocabulary: Vocabulary | N
     raise EngineSetupError(_no_logprobs(base, refusals[-1]))
 
 
-def prove_schema(send: Send, base: str, abilities: Abilities) -> None:
-    """Refuse a server that does not force replies into a schema.
+def prove_schema(send: Send, base: str, abilities: Abilities) -> Abilities:
+    """Find a way in which the server forces replies into a schema; refuse one that does not.
 
     Nothing in the question suggests the schema, so only a server that enforces it can pass.
     """
-    body = abilities.write_body(_question("Say hello."), _FRUIT, 64)
+    for able in (replace(abilities, regex=True), abilities):
+        problem = _schema_problem(send, base, able)
+        if problem is None:
+            return able
     step = (
         "Reasoning needs structured outputs: use vLLM 0.12 or newer, or another server that "
         "enforces response_format json_schema; if the reply is only whitespace, start vLLM with "
         "--structured-outputs-config '{\"disable_any_whitespace\": true}'."
     )
+    raise EngineSetupError(f"{problem}. {step}")
+
+
+def takes_pictures(send: Send, base: str, body: JSON) -> bool:
+    """Whether the server answers a question with a picture. Raises `EngineSetupError`."""
     try:
-        reply = topk.said(send(f"{base}/chat/completions", body))
-        held = _is_fruit(json.loads(reply))
-    except (RefusedError, FailedError, topk.UnreadableError) as error:
-        raise EngineSetupError(
-            f"{base}: a request with a schema failed: {error}. {step}"
-        ) from error
-    except ValueError:
-        held = False
-    if not held:
-        raise EngineSetupError(
-            f'{base} ignores structured outputs: asked for {{"fruit": ...}} it wrote '
-            f"{reply[:120]!r}. {step}"
+        send(f"{base}/chat/completions", body)
+    except RefusedError:
+        return False
+    except FailedError as error:
+        # llama-server answers so where it has no image encoder.
+        if error.status == 500 and "image" in str(error).lower():
+            return False
+        raise EngineSetupError(f"{base}: the first question with a picture failed. {error}") from (
+            error
         )
+    return True
 
 
 def trivial_body(abilities: Abilities, reading: Reading) -> JSON:
@@ -279,17 +299,28 @@ def _question(text: str) -> list[JSON]:
     return [{"role": "user", "content": parts}]
 
 
+def _schema_problem(send: Send, base: str, abilities: Abilities) -> str | None:
+    """What is wrong with a reply under a schema; None if nothing is."""
+    body = abilities.write_body(_question("Say hello."), _Reply, 64)
+    try:
+        reply = topk.said(send(f"{base}/chat/completions", body))
+    except (RefusedError, FailedError, topk.UnreadableError) as error:
+        return f"{base}: a request with a schema failed: {error}"
+    try:
+        _Reply.model_validate_json(reply)
+    except ValidationError:
+        return (
+            f'{base} ignores structured outputs: asked for {{"fruit": ...}} it wrote '
+            f"{reply[:120]!r}"
+        )
+    return None
+
+
 def _format(schema: JSON) -> JSON:
     return {
         "type": "json_schema",
         "json_schema": {"name": "reply", "schema": schema, "strict": True},
     }
-
-
-def _is_fruit(value: Any) -> bool:
-    return isinstance(value, dict) and list(value.items()) in (
-        [("fruit", name)] for name in _FRUIT["properties"]["fruit"]["enum"]
-    )
 
 
 def _unreached(base: str, error: FailedError | RefusedError) -> str:

@@ -1,4 +1,4 @@
-"""Any vision-language model of transformers that has a chat template, as an `Engine`.
+"""Any chat model of transformers, for pictures and text or for text alone, as an `Engine`.
 
 Takes a model id or folder; answers probes from the raw distribution of the next token(s) and
 writes greedy replies, free or forced into a JSON schema. It knows nothing of rules, and does not
@@ -61,15 +61,16 @@ class HFEngine:
         processor = load_processor(model)
         self._chat = Chat(processor, model)
         self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
-        self._model: Any = load_model(model, device or default_device(), dtype)
+        loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
+        self._model: Any = load_model(model, device or default_device(), dtype, loader)
         self._ends = pin_generation(self._model, self._chat.tokenizer)
         self._reader = open_reader(self._model, processor, self._chat)
         self._plain = PlainReader(self._model, processor, self._chat)
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends[0])
         self._batch_size = batch_size
         self._lock = threading.Lock()
-        identity = {"template": self._chat.template, "dtype": str(self._model.dtype)}
-        self._card = chat_card(model, uri, self._labels, identity)
+        identity = {"dtype": str(self._model.dtype)}
+        self._card = chat_card(model, uri, self._chat, self._labels, identity)
 
     @property
     def card(self) -> EngineCard:
@@ -121,7 +122,7 @@ class HFEngine:
 
     def _answer(self, probes: list[Probe]) -> list[AnswerProbs]:
         """One batch; a picture that the model refuses costs only the probes that show it."""
-        labels = self._labels.paths(probes[0].labels)
+        labels = self._chat.refuses(probes[0]) or self._labels.paths(probes[0].labels)
         if isinstance(labels, str):
             return [no_answer(probes[0], labels)] * len(probes)
         try:
@@ -161,6 +162,8 @@ class HFEngine:
         from transformers import LogitsProcessorList
 
         first = requests[0]
+        if self._chat.refuses(first):
+            return [""] * len(requests)
         try:
             inputs = self._plain.inputs(
                 [self._chat.reasoning_text(request) for request in requests],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from safejudge.engines.chat import Chat
     from safejudge.engines.tokens import LabelBook
     from safejudge.types import JSON
 
@@ -33,6 +35,7 @@ _IDENTITY = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin")
 
 _PURPOSE = {
     "AutoModelForImageTextToText": "takes pictures and writes text",
+    "AutoModelForCausalLM": "writes text",
     "AutoModel": "puts pictures and texts into one space",
     "AutoModelForZeroShotObjectDetection": "finds objects by their names",
 }
@@ -80,21 +83,37 @@ def check_options(batch_size: int, dtype: str | None) -> None:
 
 
 def load_processor(model: str) -> Any:
-    """Load tokenizer, image processor and template, ready for generation: padding on the left."""
-    processor = load_pair_processor(model)
-    if processor.tokenizer.pad_token_id is None:
-        processor.tokenizer.pad_token = processor.tokenizer.eos_token
-    processor.tokenizer.padding_side = "left"
+    """Load a processor, or for a model that takes text alone its tokenizer, ready for generation.
+
+    Padding is on the left.
+    """
+    from transformers import PreTrainedTokenizerBase
+
+    processor = _load_processor(model)
+    if isinstance(processor, PreTrainedTokenizerBase):
+        tokenizer: Any = processor
+    else:
+        tokenizer = _require_pictures(model, processor).tokenizer
+    _prove_vocabulary(model, tokenizer)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
     return processor
 
 
 def load_pair_processor(model: str) -> Any:
     """Load tokenizer and image processor as they were saved."""
-    from transformers import AutoProcessor, ProcessorMixin
+    processor = _require_pictures(model, _load_processor(model))
+    _prove_vocabulary(model, processor.tokenizer)
+    return processor
+
+
+def _load_processor(model: str) -> Any:
+    from transformers import AutoProcessor
 
     auto: Any = AutoProcessor
     try:
-        processor = auto.from_pretrained(model, trust_remote_code=False)
+        return auto.from_pretrained(model, trust_remote_code=False)
     except ImportError as error:
         raise missing_library(model, error) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -102,12 +121,16 @@ def load_pair_processor(model: str) -> Any:
             f"{model}: no processor (preprocessor_config.json, tokenizer files) could be loaded. "
             f"Use a complete checkpoint of a model for pictures and texts. ({first_line(error)})"
         ) from error
+
+
+def _require_pictures(model: str, processor: Any) -> Any:
+    from transformers import ProcessorMixin
+
     if not isinstance(processor, ProcessorMixin):
         raise EngineSetupError(
             f"{model}: it has a {type(processor).__name__} but no processor for pictures. "
             "Use a model for pictures and texts."
         )
-    _prove_vocabulary(model, processor.tokenizer)
     return processor
 
 
@@ -192,13 +215,16 @@ def pair_card(model: str, uri: str, loaded: Any) -> EngineCard:
     return _card(model, uri, {"dtype": str(loaded.dtype)}, {})
 
 
-def chat_card(model: str, uri: str, labels: LabelBook, identity: dict[str, str]) -> EngineCard:
+def chat_card(
+    model: str, uri: str, chat: Chat, labels: LabelBook, identity: dict[str, str]
+) -> EngineCard:
     """The card of a model that answers; `identity` is what its numbers depend on besides.
 
     Where that names another `engine` than transformers, its version is noted as well.
     """
     spelled = dict(zip(labels.yes_no.labels, labels.yes_no.spellings, strict=True))
-    return _card(model, uri, {**identity, "labels": spelled}, spelled)
+    whole = {**identity, "template": chat.template, "labels": spelled}
+    return replace(_card(model, uri, whole, spelled), pictures=chat.pictures)
 
 
 def _card(model: str, uri: str, identity: JSON, labels: dict[str, tuple[str, ...]]) -> EngineCard:

@@ -104,7 +104,7 @@ class PlainReader:
         pictures = [[as_image(picture) for picture in row] for row in images]
         found = self._processor(
             text=list(texts),
-            images=pictures if any(pictures) else None,
+            **({"images": pictures} if any(pictures) else {}),
             padding=True,
             padding_side="left",
             return_tensors="pt",

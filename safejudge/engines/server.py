@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible chat-completions server with a vision-language model, as an `Engine`.
+"""Any OpenAI-compatible chat-completions server, as an `Engine`.
 
 Takes an address; answers probes from the log-probabilities of the first token and asks for greedy
 replies, free or forced into a JSON schema. vLLM first; what else a server can do is found out at
@@ -14,6 +14,8 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from safejudge.engines import handshake, tokens, topk
 from safejudge.engines.guide import check_bounded
 from safejudge.engines.http import (
@@ -27,7 +29,7 @@ from safejudge.engines.http import (
 from safejudge.engines.messages import Messages
 from safejudge.engines.requests import no_answer, place
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.types import YES_NO, AnswerProbs, EngineCard, Probe, Reasoning
+from safejudge.types import YES_NO, AnswerProbs, EngineCard, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -42,6 +44,13 @@ KEY = "SAFEJUDGE_API_KEY"
 """Environment variable that may hold the server's key."""
 OPENAI = {"host": "api.openai.com", "key": "OPENAI_API_KEY"}
 """The one host that the key of this other variable is sent to: it was issued for nobody else."""
+
+_GREY = Probe(
+    "Answer the question with Yes or No.",
+    (Picture.of(np.full((224, 224, 3), 128, np.uint8)),),
+    "Is the picture grey?",
+)
+"""A question with a picture, to see whether the model takes any."""
 
 _FEW_TRIES = 3
 """Attempts at the start, and to see whether a server is gone: neither should take minutes."""
@@ -134,13 +143,15 @@ class ServerEngine:
         found = handshake.find_abilities(self._send, self._base, name, self._vocabulary)
         self._abilities = found.abilities
         self._readings[YES_NO] = self._yes_no = found.reading
-        handshake.prove_schema(self._send, self._base, self._abilities)
+        self._abilities = handshake.prove_schema(self._send, self._base, self._abilities)
+        seen = self._abilities.read_body(Messages().of_probe(_GREY), self._yes_no)
         return EngineCard(
             uri=uri,
             model=name,
             revision="",
             label_tokens=dict(zip(YES_NO, found.spellings, strict=True)),
             versions=handshake.find_version(self._send, self._root),
+            pictures=handshake.takes_pictures(self._send, self._base, seen),
         )
 
     def _send(self, url: str, body: JSON | None) -> JSON:
@@ -196,11 +207,9 @@ class ServerEngine:
             return no_answer(probe, f"the server failed on this request: {error}")
 
     async def _write(self, request: Reasoning) -> str:
-        schema = None if request.schema is None else request.schema.model_json_schema()
-
         def body() -> JSON:
             messages = self._messages.of_reasoning(request)
-            return self._abilities.write_body(messages, schema, request.max_tokens)
+            return self._abilities.write_body(messages, request.schema, request.max_tokens)
 
         try:
             return topk.said(await self._wire.send(self._chat, body)).strip()

@@ -58,8 +58,8 @@ class VLLMEngine:
         """Pictures whose pixels the batch under way left out."""
         self._llm = _start(model, uri, options or {})
         dtype = str(self._llm.model_config.dtype)
-        identity = {"engine": "vllm", "template": self._chat.template, "dtype": dtype}
-        self._card = chat_card(model, uri, self._labels, identity)
+        identity = {"engine": "vllm", "dtype": dtype}
+        self._card = chat_card(model, uri, self._chat, self._labels, identity)
 
     @property
     def card(self) -> EngineCard:
@@ -72,7 +72,7 @@ class VLLMEngine:
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read each probe's label probabilities; see `Engine.answer_probs`."""
         distinct = sorted(set(probes), key=place)
-        found = {probe: self._labels.paths(probe.labels) for probe in distinct}
+        found = {p: self._chat.refuses(p) or self._labels.paths(p.labels) for p in distinct}
         readable = {p: paths for p, paths in found.items() if not isinstance(paths, str)}
         asked = {
             (probe, path): _Request(
@@ -97,7 +97,7 @@ class VLLMEngine:
         A request that vLLM refuses (a picture, its length) gets an empty reply, which no caller
         can mistake for an answer.
         """
-        distinct = sorted(set(requests), key=place)
+        distinct = sorted({r for r in requests if not self._chat.refuses(r)}, key=place)
         asked = [
             _Request(
                 tuple(self._chat.encode(self._chat.reasoning_text(request))),
@@ -119,7 +119,7 @@ class VLLMEngine:
             request: "" if isinstance(output, str) else output.outputs[0].text.strip()
             for request, output in outputs.items()
         }
-        return [replies[request] for request in requests]
+        return [replies.get(request, "") for request in requests]
 
     def close(self) -> None:
         """End vLLM's processes; calls after this raise `EngineCallError`."""

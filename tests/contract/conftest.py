@@ -46,6 +46,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
 
 @pytest.fixture(scope="session")
+def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model that takes text alone."""
+    return tiny_models.build_text_model(tmp_path_factory.mktemp("text"))
+
+
+@pytest.fixture(scope="session")
 def open_tiny(tiny_folder: Callable[[str], Path]) -> Callable[[str], HFEngine]:
     """A newly opened engine of a family."""
 

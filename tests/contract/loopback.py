@@ -53,6 +53,8 @@ WORDS = (
 IDS = {word: 1000 + i for i, word in enumerate(WORDS)}
 TEXTS = {number: word for word, number in IDS.items()}
 PROMPT = "<user>{}<answer>"
+REPLIES = ('{"fruit":"medlar"}', '{"rationale":"a dog","rating":"Unsure"}')
+"""What is written under a regular expression: the first one that fits."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Manners:
     """Fields that it answers with a 400."""
     key: str = ""
     schemas: bool = True
+    regexes: bool = False
+    """Whether it takes a regular expression for a reply's form, as vLLM does."""
+    pictures: bool = True
     likeliest: str = ""
     """A token that has nearly all of the probability."""
     logprobs: bool = True
@@ -109,6 +114,11 @@ def urls_of(body: dict[str, Any]) -> list[str]:
         for part in (message["content"] if isinstance(message["content"], list) else [])
         if part["type"] == "image_url"
     ]
+
+
+def shown(body: dict[str, Any]) -> bool:
+    """Whether this is a request of a test with a picture, not the engine's own at its start."""
+    return bool(urls_of(body)) and "Is the picture grey?" not in texts_of(body)
 
 
 @lru_cache(256)
@@ -182,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"prompt": "".join(TEXTS.get(t) or chr(t) for t in body["tokens"])})
         elif self.path == "/v1/chat/completions":
             sour = bool(manners.sour) and any(manners.sour in text for text in texts_of(body))
-            turn = manners.every and urls_of(body) and count % manners.every == 0
+            turn = manners.every and shown(body) and count % manners.every == 0
             if manners.fault and (sour or turn) and manners.fault(self):
                 return
             self.chat(body)
@@ -210,6 +220,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if "logprob_token_ids" in body and manners.by_id == "refused":
             self.refuse("unexpected logprob_token_ids")
+            return
+        if urls_of(body) and not manners.pictures:
+            self.refuse("org/tiny is not a multimodal model")
             return
         reply = self.read(body) if body.get("logprobs") else self.write(body)
         if manners.twist and urls_of(body):
@@ -250,6 +263,9 @@ class Handler(BaseHTTPRequestHandler):
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         seed = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
         text = f" thinking about {seed} "
+        regex = body.get("structured_outputs", {}).get("regex")
+        if regex and self.server.manners.regexes:
+            text = next(reply for reply in REPLIES if re.fullmatch(regex, reply))
         if schema and self.server.manners.schemas:
             made = {}
             for name, part in schema["properties"].items():
@@ -294,11 +310,13 @@ class Loopback(ThreadingHTTPServer):
         """Keep a request; return how many chat requests with a picture there were."""
         with self._guard:
             self.seen.append(request)
-            self._pictured += request.path.endswith("completions") and bool(urls_of(request.body))
+            self._pictured += request.path.endswith("completions") and shown(request.body)
             return self._pictured
 
     def chats(self) -> list[Request]:
-        return [request for request in self.seen if request.path.endswith("/chat/completions")]
+        """Every chat request, without the picture that the engine shows at its start."""
+        chats = [request for request in self.seen if request.path.endswith("/chat/completions")]
+        return [r for r in chats if shown(r.body) or not urls_of(r.body)]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._sockets.add(request)

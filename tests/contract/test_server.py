@@ -19,7 +19,7 @@ from loopback import MODEL, WORDS, Loopback, distribution, pixels_of, texts_of, 
 from PIL import Image
 from pydantic import BaseModel
 
-from safejudge import cli, prompts
+from safejudge import Judge, cli, prompts
 from safejudge.engines import open_engine
 from safejudge.engines.http import Retry
 from safejudge.engines.server import ServerEngine
@@ -263,12 +263,12 @@ def test_pixels_parts_and_settings(server: Loopback) -> None:
 
 
 def test_a_picture_is_encoded_once(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = connect(server)
     saved = []
     save = Image.Image.save
     monkeypatch.setattr(
         Image.Image, "save", lambda self, *a, **k: saved.append(1) or save(self, *a, **k)
     )
-    engine = connect(server)
     engine.answer_probs(crowd(150, 30))
     assert len(saved) == 30
 
@@ -574,6 +574,25 @@ def test_replies_free_and_under_a_schema(server: Loopback) -> None:
     assert sent["max_tokens"] == 256
     with pytest.raises(EngineCallError, match="may grow without end"):
         engine.reason([think("What?", schema=Loose)])
+
+
+def test_a_regular_expression_is_preferred_where_the_server_takes_one(server: Loopback) -> None:
+    server.behave(regexes=True, unknown=("response_format",))
+    engine = connect(server)
+    (reply,) = engine.reason([think("So?", schema=prompts.ReasonedAnswer)])
+    assert prompts.ReasonedAnswer.model_validate_json(reply).rating == "Unsure"
+    assert "rationale" in server.chats()[-1].body["structured_outputs"]["regex"]
+
+
+def test_a_model_for_text_alone_starts_and_judges_nothing(server: Loopback) -> None:
+    server.behave(pictures=False)
+    engine = connect(server)
+    assert not engine.card.pictures
+    assert engine.answer_probs([ask(())])[0].score is not None
+    assert "not a multimodal model" in str(engine.answer_probs([MIXED[0]])[0].problem)
+    assert engine.reason([think("What?", images=())])[0].startswith("thinking")
+    with pytest.raises(EngineSetupError, match="takes text alone"):
+        Judge.load("default", engine)
 
 
 def test_a_failed_reply_is_never_an_answer(server: Loopback) -> None:

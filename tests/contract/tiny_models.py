@@ -363,6 +363,28 @@ def build_model(family: str, folder: Path) -> Path:
     return folder
 
 
+def build_text_model(folder: Path) -> Path:
+    """Save a tiny Qwen2 that takes text alone, with a template that takes plain strings alone."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    template = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    tokenizer = build_tokenizer(["<|im_start|>", "<|im_end|>"], eos="<|im_end|>", template=template)
+    torch.manual_seed(7)
+    config = Qwen2Config(**text_config(tokenizer, max_position_embeddings=32768))
+    model = Qwen2ForCausalLM(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, 0.3)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def _name_like_the_hub(file: Path) -> None:
     """Name LLaVA's vision weights as released checkpoints do; transformers reads both."""
     from safetensors.torch import load_file, save_file

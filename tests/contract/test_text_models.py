@@ -1,0 +1,75 @@
+"""Models that take text alone: valid engines for requests without pictures, and for no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import picture
+
+from safejudge import Judge, prompts
+from safejudge.engines import open_engine
+from safejudge.errors import EngineSetupError
+from safejudge.types import Message, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from safejudge.engines.base import Engine
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "hf": {"device": "cpu", "batch_size": 4},
+    "vllm": {"dtype": "float32", "max_model_len": 2048},
+}
+QUESTIONS = [
+    Probe(prompts.ASK, (), prompts.statement_question(f"statement {number}")) for number in range(6)
+]
+SEEN = Probe(prompts.ASK, (picture(1),), prompts.statement_question("a dog is visible"))
+
+
+def told(text: str, **more: Any) -> Reasoning:
+    return Reasoning("Answer.", (), (Message("user", text),), **{"max_tokens": 8, **more})
+
+
+@pytest.fixture(scope="module", params=["hf", pytest.param("vllm", marks=pytest.mark.vllm)])
+def reader(request: pytest.FixtureRequest, text_folder: Path) -> Iterator[Engine]:
+    opened = open_engine(f"{request.param}:{text_folder}", **OPTIONS[request.param])
+    yield opened
+    opened.close()
+
+
+def test_text_is_answered_and_pictures_are_not(reader: Engine) -> None:
+    assert not reader.card.pictures
+    *answers, refused = reader.answer_probs([*QUESTIONS, SEEN])
+    assert all(answer.score is not None for answer in answers)
+    assert len({answer.score for answer in answers}) > 1
+    assert refused.score is None
+    assert "takes text alone" in str(refused.problem)
+
+
+def test_replies_free_and_under_a_schema(reader: Engine) -> None:
+    turns = (Message("user", "What?"), Message("assistant", "So."), Message("user", "And?"))
+    talk = Reasoning("Answer.", (), turns, max_tokens=8)
+    shown = Reasoning("Answer.", (picture(1),), turns, max_tokens=8)
+    forced = told("Well?", schema=prompts.ReasonedAnswer, max_tokens=300)
+    replies = reader.reason([told("What?"), talk, shown, forced, told("What?")])
+    assert replies[0]
+    assert replies[0] == replies[4]
+    assert replies[1] != replies[0]
+    assert replies[2] == ""
+    prompts.ReasonedAnswer.model_validate_json(replies[3])
+
+
+def test_it_cannot_judge(reader: Engine) -> None:
+    with pytest.raises(EngineSetupError, match=r"takes text alone.*vision-language"):
+        Judge.load("default", reader)
+
+
+@pytest.mark.vllm
+def test_vllm_and_transformers_agree(text_folder: Path, reader: Engine) -> None:
+    with_transformers = open_engine(f"hf:{text_folder}", **OPTIONS["hf"])
+    pairs = zip(
+        with_transformers.answer_probs(QUESTIONS), reader.answer_probs(QUESTIONS), strict=True
+    )
+    assert all(one.p_labels == pytest.approx(other.p_labels, abs=1e-4) for one, other in pairs)
