@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from safejudge.compile import ROUNDS
 from safejudge.judge import WINDOW
 from safejudge.models import DEFAULT
 from safejudge.policy import POLICIES
@@ -29,7 +30,9 @@ _EXAMPLES = """\
 examples:
   safejudge judge photos/ --constitution rules.yaml --engine hf:ORG/MODEL
   safejudge explain photo.png --constitution rules.yaml --engine hf:ORG/MODEL
+  safejudge compile rules.yaml --llm server:http://HOST:PORT/v1#MODEL
   safejudge lint rules.yaml
+  safejudge diff rules-before.yaml rules.yaml
   safejudge sketch scenes --out scenes --count 100 --seed 7
 """
 
@@ -66,6 +69,33 @@ exit codes:
   2    at least one file would be refused
 """
 
+_DIFF = """\
+examples:
+  safejudge diff rules-before.yaml rules.yaml
+  safejudge diff sketch my-sketch.yaml
+
+"can only be violated less" (or more) is said where it is certain from the
+conditions, statements answered alike. Order and nesting are no change.
+
+exit codes:
+  0    nothing changed
+  1    something changed
+  2    a file would be refused
+"""
+
+_COMPILE = """\
+examples:
+  safejudge compile rules.yaml --llm server:http://127.0.0.1:8000/v1#MODEL
+  safejudge compile rules.yaml --llm hf:ORG/MODEL --max-rounds 6
+
+exit codes:
+  0    every rule has a condition, its own or in the lock, and nothing is open
+  2    the command, the constitution or the lock has to be changed first
+  3    the engine failed; what was compiled is in the lock
+  4    something is left for a person: rules to review, or rules that failed
+  130  stopped by Ctrl-C; the same command goes on
+"""
+
 _BENCH = """\
 example:
   safejudge sketch bench --per-rule 5 --plain 20
@@ -93,7 +123,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_judge(commands)
     _add_explain(commands)
     _add_relevance(commands)
+    _add_compile(commands)
     _add_lint(commands)
+    _add_diff(commands)
     _add_sketch(commands)
     return parser.parse_args(argv)
 
@@ -162,14 +194,7 @@ def _add_choices(add: argparse.ArgumentParser) -> None:
         metavar="URI",
         help="the model: hf:ORG/MODEL, vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, hf:sketch",
     )
-    add.add_argument(
-        "--engine-arg",
-        action="append",
-        type=_setting,
-        default=[],
-        metavar="NAME=VALUE",
-        help="an option of the engine, such as max_model_len=4096; may be given several times",
-    )
+    _add_engine_arg(add)
     add.add_argument(
         "--policy",
         choices=POLICIES,
@@ -185,6 +210,17 @@ def _add_choices(add: argparse.ArgumentParser) -> None:
     )
     for name, text in _SWITCHES.items():
         add.add_argument(f"--{name}", action="store_true", help=text)
+
+
+def _add_engine_arg(add: argparse.ArgumentParser) -> None:
+    add.add_argument(
+        "--engine-arg",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the engine, such as max_model_len=4096; may be given several times",
+    )
 
 
 def _add_kit(add: argparse.ArgumentParser) -> None:
@@ -232,6 +268,35 @@ _SWITCHES = {
 """What switches one stage off, or early stopping."""
 
 
+def _add_compile(commands: Any) -> None:
+    add = commands.add_parser(
+        "compile",
+        help="turn rules as people write them into conditions that a model can check",
+        description="Find an objective wording and a condition for every rule that has none, and\n"
+        "write them to the lock beside the file (NAME.lock.yaml), to be read, corrected\n"
+        "and committed. Rules with a condition are not touched.",
+        **_texts(_COMPILE),
+    )
+    add.add_argument("file", metavar="FILE", help="a constitution")
+    add.add_argument(
+        "--llm",
+        required=True,
+        metavar="URI",
+        help="a language model, with or without eyes: server:http://HOST:PORT/v1#MODEL, "
+        "vllm:ORG/MODEL, hf:ORG/MODEL",
+    )
+    _add_engine_arg(add)
+    add.add_argument(
+        "--max-rounds",
+        type=_positive,
+        default=ROUNDS,
+        metavar="N",
+        help="most rewritings of a wording, and repairs of a condition (default: %(default)s)",
+    )
+    add.add_argument("--out", metavar="FILE", help="write the lock here (default: beside the file)")
+    add.set_defaults(command="compile")
+
+
 def _add_lint(commands: Any) -> None:
     add = commands.add_parser(
         "lint",
@@ -243,6 +308,20 @@ def _add_lint(commands: Any) -> None:
         "files", nargs="+", metavar="FILE", help="a YAML file, or the name of a shipped one"
     )
     add.set_defaults(command="lint")
+
+
+def _add_diff(commands: Any) -> None:
+    add = commands.add_parser(
+        "diff",
+        help="show what a change of a constitution means",
+        description="Compare two constitutions rule by rule: wordings, lost and new exceptions,\n"
+        "and whether a rule can only be violated less, or only more.",
+        **_texts(_DIFF),
+    )
+    for name, what in (("old", "the rules as they were"), ("new", "the rules as they are now")):
+        text = f"{what}: a YAML file, or the name of a shipped one"
+        add.add_argument(name, metavar=name.upper(), help=text)
+    add.set_defaults(command="diff")
 
 
 def _add_sketch(commands: Any) -> None:

@@ -8,9 +8,9 @@ that JSON count; prose is kept for people and never searched for a verdict.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from safejudge import prompts
 from safejudge.probe import printable
@@ -19,6 +19,8 @@ from safejudge.types import Message, Outcome, Picture, Precondition, Reasoning, 
 if TYPE_CHECKING:
     from safejudge.flow import Flow
     from safejudge.policy import Policy
+
+S = TypeVar("S", bound=BaseModel)
 
 
 def reason_flow(
@@ -39,22 +41,27 @@ def reason_flow(
 
 def read_reply(thought: str, reply: object) -> ReasoningTrace:
     """Validate the JSON that ends a reasoning: exactly the schema, or a `problem`."""
+    answer = validated(reply, prompts.ReasonedAnswer)
+    if isinstance(answer, str):
+        return ReasoningTrace(text=thought, problem=answer)
+    return ReasoningTrace(text=thought, rationale=answer.rationale, rating=answer.rating)
+
+
+def validated(reply: object, schema: type[S]) -> S | str:
+    """Read a reply that is exactly of a schema, or say what is wrong with it."""
     if not isinstance(reply, str):
-        problem = f"the reply is a {type(reply).__name__}, not text"
-        return ReasoningTrace(text=thought, problem=problem)
+        return f"the reply is a {type(reply).__name__}, not text"
     try:
-        answer = prompts.ReasonedAnswer.model_validate_json(reply, strict=True)
+        answer = schema.model_validate_json(reply, strict=True)
         # Pydantic lets the last of two equal keys win; a reply with two ratings has none.
         json.loads(reply, object_pairs_hook=_distinct)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "reply"
-        problem = f"{where}: {first['msg']}; got {_excerpt(reply)}"
+        return f"{where}: {first['msg']}; got {_excerpt(reply)}"
     except ValueError as error:
-        problem = f"{error}; got {_excerpt(reply)}"
-    else:
-        return ReasoningTrace(text=thought, rationale=answer.rationale, rating=answer.rating)
-    return ReasoningTrace(text=thought, problem=problem)
+        return f"{error}; got {_excerpt(reply)}"
+    return answer
 
 
 def outcome_of(trace: ReasoningTrace, policy: Policy) -> Outcome:

@@ -19,11 +19,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
-from safejudge import arguments, records, show, trace
+from safejudge import arguments, compile_text, diff, diff_text, records, show, trace
 from safejudge.batch import INTERRUPTED, Batch
 from safejudge.captions import captions_digest, match_captions, read_captions
-from safejudge.constitution import lint, load_constitution, shipped_constitutions
-from safejudge.engines import FORMS, open_encoder
+from safejudge.compile import Compiled, compile_constitution
+from safejudge.constitution import (
+    lint,
+    load_constitution,
+    lock_path,
+    read_draft,
+    shipped_constitutions,
+)
+from safejudge.engines import FORMS, open_encoder, open_engine
 from safejudge.errors import EngineError, InputError, OutputError, SafejudgeError
 from safejudge.images import find_images, load_images
 from safejudge.judge import WINDOW, Judge, missing
@@ -35,9 +42,11 @@ from safejudge.types import Failure, ImageInput
 if TYPE_CHECKING:
     import argparse
 
+    from rich.console import RenderableType
+
     from safejudge.types import Constitution
 
-INPUT, ENGINE, BROKEN_PIPE = 2, 3, 141
+INPUT, ENGINE, OPEN, BROKEN_PIPE = 2, 3, 4, 141
 
 
 def entry() -> NoReturn:
@@ -157,13 +166,18 @@ def _explain(options: argparse.Namespace) -> int:
         print(f"{show.clean(result.image)}: failed\n{show.why(result)}")
     else:
         rules = [rule for rule in constitution.rules if options.rule in (None, rule.id)]
-        console = show.console()
-        with console.capture() as drawn:
-            console.print(trace.explanation(result, rules, policy), width=min(console.width, 100))
-        print("\n".join(line.rstrip() for line in drawn.get().rstrip().split("\n")))
+        _print_trimmed(trace.explanation(result, rules, policy))
     tally = records.Tally()
     tally.add(records.record(options.image, result))
     return tally.exit_code
+
+
+def _print_trimmed(what: RenderableType) -> None:
+    """Print in at most 100 columns, without the spaces that fill lines up."""
+    console = show.console()
+    with console.capture() as drawn:
+        console.print(what, width=min(console.width, 100))
+    print("\n".join(line.rstrip() for line in drawn.get().rstrip().split("\n")))
 
 
 def _relevance(options: argparse.Namespace) -> int:
@@ -198,6 +212,36 @@ def _relevance(options: argparse.Namespace) -> int:
     return 0
 
 
+def _compile(options: argparse.Namespace) -> int:
+    if not Path(options.file).is_file() and options.file in shipped_constitutions():
+        raise InputError(f"{options.file} is a shipped constitution, compiled by hand; name a file")
+    wanted = [rule.id for rule in read_draft(options.file).rules if rule.condition is None]
+    place = str(lock_path(options.file) if options.out is None else options.out)
+    if not wanted:
+        print(f"{show.clean(options.file)}: every rule has a condition of its own; nothing to do")
+        return 0
+    engine = open_engine(options.llm, **dict(options.engine_arg))
+    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
+    try:
+        with bar:
+            task = bar.add_task("", total=len(wanted), rate="", counts="")
+
+            def done(news: Sequence[Compiled]) -> None:
+                bar.update(task, advance=len(news))
+
+            results = compile_constitution(
+                options.file, engine, out=options.out, rounds=options.max_rounds, done=done
+            )
+    except (EngineError, KeyboardInterrupt):
+        show.say(f"stopped; what was compiled is in {place}, and the same command goes on")
+        raise
+    finally:
+        engine.close()
+    _print_trimmed(compile_text.shown(results))
+    print(compile_text.summary(results, place))
+    return 0 if all(result.clean for result in results) else OPEN
+
+
 def _lint(options: argparse.Namespace) -> int:
     errors = warned = 0
     for file in options.files:
@@ -210,6 +254,16 @@ def _lint(options: argparse.Namespace) -> int:
             warned += finding.level == "warning"
     print(f"files: {len(options.files)}, errors: {errors}, warnings: {warned}")
     return INPUT if errors else 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    old, new = load_constitution(options.old), load_constitution(options.new)
+    found = diff.changes(old, new)
+    if found:
+        _print_trimmed(diff_text.shown(found))
+        return 1
+    print("no change" if old == new else "no change but in order or nesting")
+    return 0
 
 
 def _sketch_scenes(options: argparse.Namespace) -> int:
@@ -293,7 +347,9 @@ _COMMANDS = {
     "judge": _judge,
     "explain": _explain,
     "relevance": _relevance,
+    "compile": _compile,
     "lint": _lint,
+    "diff": _diff,
     "sketch bench": _sketch_bench,
     "sketch scenes": _sketch_scenes,
 }

@@ -1,7 +1,9 @@
 """Strict YAML -> `Constitution`: takes a path or the name of a shipped one, gives typed rules.
 
-`read_constitution` and `lint` collect every problem of a file with its line, `load_constitution`
-raises, `dump_constitution` writes a file that reads back equal.
+A rule with a condition is used as written; one without takes it from the lock beside the file,
+if that was compiled from the text that stands there now. `read_constitution` and `lint` collect
+every problem of a file with its line, `load_constitution` raises, `dump_constitution` writes a
+file that reads back equal.
 What this does not know: whether a statement is true, useful, or inside a judge's grammar.
 """
 
@@ -9,29 +11,45 @@ from __future__ import annotations
 
 import difflib
 import os
+import warnings
 from collections import Counter
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safejudge import strict_yaml
 from safejudge.coherence import condition_flaws, constant
-from safejudge.constitution_file import OPERATORS, Finding, parse
+from safejudge.constitution_file import Finding, parse
 from safejudge.errors import ConstitutionError
 from safejudge.language import Flaw, objective_flaws, statement_flaws
+from safejudge.lock_file import Lock, parse_lock
 from safejudge.strict_yaml import Sheet, Where, show
-from safejudge.types import AllOf, AnyOf, Condition, Constitution, NoneOf, Precondition, leaves
+from safejudge.types import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Constitution,
+    Draft,
+    NoneOf,
+    Precondition,
+    Rule,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
+
+    from safejudge.lock_file import LockedRule
 
 __all__ = [
     "Finding",
     "dump_constitution",
     "lint",
     "load_constitution",
+    "lock_path",
     "read_constitution",
+    "read_draft",
+    "read_lock",
     "shipped_constitutions",
 ]
 
@@ -42,12 +60,24 @@ def load_constitution(source: str | os.PathLike[str]) -> Constitution:
     """Load a constitution by path, or a shipped one by name.
 
     A string with a path separator or ending in .yaml or .yml is a path, any other a name.
-    Raises `ConstitutionError` for the first problem; its message lists further ones.
+    Raises `ConstitutionError` for the first problem; its message lists further ones. Warns of
+    compiled rules at which a person has yet to look.
     """
     file, raw = _fetch(source)
-    constitution, _, errors = parse(raw)
+    draft, sheet, errors = parse(raw)
+    lock = None if draft is None else _lock_of(draft, source)
+    constitution = None
+    if draft is not None:
+        constitution, errors = _completed(draft, lock, sheet, file)
     if constitution is None:
         raise _as_error(file, errors)
+    if open_rules := [entry.id for entry in _used(constitution, lock) if entry.review]:
+        warnings.warn(
+            f"{lock_path(file)}: compiled, and marked for review: {', '.join(open_rules)} "
+            f"(safejudge lint {file} says why)",
+            UserWarning,
+            stacklevel=2,
+        )
     return constitution
 
 
@@ -58,13 +88,46 @@ def read_constitution(source: str | os.PathLike[str]) -> tuple[Constitution | No
     otherwise all findings are warnings.
     """
     try:
-        _, raw = _fetch(source)
+        file, raw = _fetch(source)
+        draft, sheet, findings = parse(raw)
+        if draft is None:
+            return None, findings
+        lock = _lock_of(draft, source)
     except ConstitutionError as error:
         return None, [Finding(error.line, "error", error.problem, error.instead)]
-    constitution, sheet, findings = parse(raw)
+    constitution, findings = _completed(draft, lock, sheet, file)
     if constitution is not None:
-        findings = sorted(_warnings(constitution, sheet), key=lambda finding: finding.line or 0)
+        found = [*_warnings(constitution, sheet), *_open(constitution, lock, sheet)]
+        findings = sorted(found, key=lambda finding: finding.line or 0)
     return constitution, findings
+
+
+def read_draft(source: str | os.PathLike[str]) -> Draft:
+    """Read a constitution as it was written, conditions or none. Raises `ConstitutionError`."""
+    file, raw = _fetch(source)
+    draft, _, errors = parse(raw)
+    if draft is None:
+        raise _as_error(file, errors)
+    return draft
+
+
+def lock_path(source: str | os.PathLike[str]) -> Path:
+    """Return where the lock of a constitution lies: `NAME.lock.yaml` beside `NAME.yaml`."""
+    path = Path(source)
+    return path.with_name(f"{path.stem}{_LOCK}")
+
+
+def read_lock(path: Path) -> Lock | None:
+    """Read a lock; None if there is no such file. Raises `ConstitutionError`."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(strict_yaml.MAX_BYTES + 1)
+    except OSError as error:
+        problem = f"the file cannot be read: {error.strerror}"
+        raise ConstitutionError(str(path), None, problem, "a file you may read") from error
+    return parse_lock(str(path), raw)
 
 
 def lint(source: str | os.PathLike[str]) -> list[Finding]:
@@ -75,7 +138,11 @@ def lint(source: str | os.PathLike[str]) -> list[Finding]:
 def shipped_constitutions() -> list[str]:
     """Return the names of the constitutions that come with the package, sorted."""
     names = (entry.name for entry in _shelf().iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    return sorted(
+        name.removesuffix(".yaml")
+        for name in names
+        if name.endswith(".yaml") and not name.endswith(_LOCK)
+    )
 
 
 def dump_constitution(constitution: Constitution) -> str:
@@ -90,17 +157,19 @@ def dump_constitution(constitution: Constitution) -> str:
         if not rule["moderation"]:
             del rule["moderation"]
     text = strict_yaml.write(data)
-    again, _, errors = parse(text.encode("utf-8", "surrogatepass"))
+    again, sheet, errors = parse(text.encode("utf-8", "surrogatepass"))
     name = f"constitution {show(constitution.name)}"
     if again is None:
         raise _as_error(name, errors)
-    if again != constitution:
+    if _completed(again, None, sheet, name)[0] != constitution:
         problem = "a text has line breaks, or spaces that reading would drop"
         raise ConstitutionError(name, None, problem, "texts on one line, single spaces")
     return text
 
 
 # --- finding files ------------------------------------------------------------------------------
+
+_LOCK = ".lock.yaml"
 
 
 def _shelf() -> Traversable:
@@ -120,6 +189,9 @@ def _fetch(source: str | os.PathLike[str]) -> tuple[str, bytes]:
     else:
         place = Path(source)
     file = str(place)
+    if file.endswith(_LOCK):
+        constitution = f"{file.removesuffix(_LOCK)}.yaml"
+        raise ConstitutionError(file, None, "this is a lock, not a constitution", constitution)
     # Asked first because opening a named pipe would wait for ever.
     if not place.is_file():
         problem = "there is no file of this name"
@@ -155,6 +227,63 @@ def _as_error(file: str, errors: list[Finding]) -> ConstitutionError:
     return error
 
 
+# --- compiled rules -----------------------------------------------------------------------------
+
+
+def _lock_of(draft: Draft, source: str | os.PathLike[str]) -> Lock | None:
+    """The lock beside a constitution, if the constitution needs one."""
+    if all(rule.condition is not None for rule in draft.rules):
+        return None
+    shipped = isinstance(source, str) and not _is_path(source)
+    return read_lock(lock_path(Path(str(_shelf())) / source if shipped else source))
+
+
+def _completed(
+    draft: Draft, lock: Lock | None, sheet: Sheet, file: str
+) -> tuple[Constitution | None, list[Finding]]:
+    """Fill in what was compiled; what is missing or was compiled from another text is an error."""
+    rules, errors = [], []
+    compile_it = f"safejudge compile {file} --llm URI"
+    for place, rule in enumerate(draft.rules):
+        entry = None if lock is None else lock.rule(rule.id)
+        data = rule.model_dump()
+        if rule.condition is None:
+            if entry is None:
+                problem = f"rule {show(rule.id)} has no `condition`, nor has {lock_path(file)}"
+                instead = f"a `condition:`; or compile the rule: {compile_it}"
+            else:
+                problem = f"rule {show(rule.id)} has changed since {lock_path(file)} was made"
+                instead = f"the rule compiled again: {compile_it}"
+            if entry is None or entry.source != rule.source():
+                errors.append(Finding(sheet.lines["rules", place], "error", problem, instead))
+                continue
+            data |= {"objective": entry.objective, "condition": entry.condition}
+        rules.append(Rule.model_validate(data))
+    if errors:
+        return None, errors
+    whole = Constitution(name=draft.name, description=draft.description, rules=tuple(rules))
+    return whole, []
+
+
+def _used(constitution: Constitution, lock: Lock | None) -> Iterator[LockedRule]:
+    """The entries of a lock that rules of the constitution come from."""
+    conditions = {rule.id: rule.condition for rule in constitution.rules}
+    for entry in () if lock is None else lock.rules:
+        if conditions.get(entry.id) == entry.condition:
+            yield entry
+
+
+def _open(constitution: Constitution, lock: Lock | None, sheet: Sheet) -> Iterator[Finding]:
+    """Warn of what the compiler left open."""
+    places = {rule.id: place for place, rule in enumerate(constitution.rules)}
+    for entry in _used(constitution, lock):
+        for remark in entry.review:
+            problem = f"rule {show(entry.id)} was compiled, and left open: {remark}"
+            line = sheet.lines["rules", places[entry.id]]
+            advice = "the entry in the lock corrected if need be, and without `review`"
+            yield Finding(line, "warning", problem, advice)
+
+
 # --- advice -------------------------------------------------------------------------------------
 
 
@@ -165,27 +294,32 @@ def _warnings(constitution: Constitution, sheet: Sheet) -> Iterator[Finding]:
         where: Where = ("rules", place, "condition")
         about = f"rule {show(rule.id)}:"
         for flaw in objective_flaws(rule.objective):
-            line = sheet.lines["rules", place, "objective"]
+            line = _line(sheet, ("rules", place, "objective"))
             yield _as_warning(flaw, line, f"{about} {show(rule.objective)}")
         first = same.setdefault(rule.condition, rule.id)
         if first != rule.id:
             problem = f"{about} its condition is that of rule {show(first)}"
             advice = "one rule, or conditions that differ"
-            yield Finding(sheet.lines[where], "warning", problem, advice)
+            yield Finding(_line(sheet, where), "warning", problem, advice)
         # A condition that every picture meets has a warning of its own.
         if _holds_of_nothing(rule.condition) and constant(rule.condition) is None:
             problem = f"{about} a picture that shows nothing at all violates it"
             advice = "what must be visible under `all`, with the exceptions as `none` beside it"
-            yield Finding(sheet.lines[where], "warning", problem, advice)
-        found = list(_leaves(sheet.data["rules"][place]["condition"], where))
+            yield Finding(_line(sheet, where), "warning", problem, advice)
+        found = list(_places(rule.condition, where))
         logic = [
-            _as_warning(flaw, sheet.lines[*where, *way], about)
+            _as_warning(flaw, _line(sheet, (*where, *way)), about)
             for way, flaw in condition_flaws(rule.condition)
         ]
         # Where a repetition makes the logic fail, that warning says more.
         yield from logic or _repeated(found, sheet, about)
-        for (at, _), leaf in zip(found, leaves(rule.condition), strict=True):
-            yield from _wording(leaf, sheet.lines[at], about)
+        for at, leaf in found:
+            yield from _wording(leaf, _line(sheet, at), about)
+
+
+def _line(sheet: Sheet, where: Where) -> int:
+    """The line of a place; of the rule, for what stands in the lock."""
+    return sheet.lines[sheet.nearest(where)]
 
 
 def _wording(leaf: Precondition, line: int, about: str) -> Iterator[Finding]:
@@ -210,31 +344,36 @@ def _holds_of_nothing(condition: Condition) -> bool:
             return not any(_holds_of_nothing(part) for part in parts)
 
 
-def _leaves(value: Any, where: Where) -> Iterator[tuple[Where, str]]:
-    """Yield every statement of a checked condition, tidied, with its place in the file."""
-    if isinstance(value, str):
-        yield where, " ".join(value.split())
-    elif "statement" in value:
-        yield (*where, "statement"), " ".join(value["statement"].split())
-    else:
-        (operator,) = (key for key in value if key in OPERATORS)
-        for place, part in enumerate(value[operator]):
-            yield from _leaves(part, (*where, operator, place))
+def _places(condition: Condition, where: Where) -> Iterator[tuple[Where, Precondition]]:
+    """Yield every statement of a condition with its place in the file."""
+    match condition:
+        case Precondition():
+            yield (*where, "statement"), condition
+        case AllOf(all=parts):
+            for place, part in enumerate(parts):
+                yield from _places(part, (*where, "all", place))
+        case AnyOf(any=parts):
+            for place, part in enumerate(parts):
+                yield from _places(part, (*where, "any", place))
+        case NoneOf(none=parts):
+            for place, part in enumerate(parts):
+                yield from _places(part, (*where, "none", place))
 
 
-def _repeated(leaves: list[tuple[Where, str]], sheet: Sheet, about: str) -> Iterator[Finding]:
+def _repeated(
+    found: list[tuple[Where, Precondition]], sheet: Sheet, about: str
+) -> Iterator[Finding]:
     """Find statements whose own list has them again, there or deeper: useless or contradictory.
 
     The same statement in two separate branches is fine, as in (A and B) or (A and C).
     """
     below = Counter(
-        (statement.casefold(), at[:length]) for at, statement in leaves for length in range(len(at))
+        (leaf.statement.casefold(), at[:length]) for at, leaf in found for length in range(len(at))
     )
     told = set()
-    for at, statement in leaves:
-        home = at[:-2] if at[-1] == "statement" else at[:-1]
-        key = (statement.casefold(), home)
+    for at, leaf in found:
+        key = (leaf.statement.casefold(), at[:-2])
         if below[key] > 1 and key[0] not in told:
             told.add(key[0])
-            problem = f"{about} {show(statement)} stands in this list more than once"
-            yield Finding(sheet.lines[at], "warning", problem, "it once, or separate branches")
+            problem = f"{about} {show(leaf.statement)} stands in this list more than once"
+            yield Finding(_line(sheet, at), "warning", problem, "it once, or separate branches")

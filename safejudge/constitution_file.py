@@ -1,4 +1,4 @@
-"""The model of a constitution file: bytes -> `Constitution`, or every error with its line.
+"""The model of a constitution file: bytes -> `Draft`, or every error with its line.
 
 pydantic checks the shape; what it reports is put into words that say what to write instead.
 """
@@ -20,11 +20,11 @@ from safejudge.types import (
     AllOf,
     AnyOf,
     Condition,
-    Constitution,
+    Draft,
+    DraftRule,
     ModerationKey,
     NoneOf,
     Precondition,
-    Rule,
     Severity,
 )
 
@@ -92,7 +92,7 @@ def _problem(problem: str, instead: str = "") -> PydanticCustomError:
     return PydanticCustomError("refused", "{problem}", {"problem": problem, "instead": instead})
 
 
-def _text(limit: int) -> AfterValidator:
+def one_line(limit: int) -> AfterValidator:
     """Text on one line: white space collapsed, not empty, at most `limit` characters."""
 
     def tidy(text: str) -> str:
@@ -118,18 +118,20 @@ def _check_id(text: str) -> str:
     raise _problem(f"is {show(text)}, which is no id", advice)
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Base of what a file may hold."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Condition(_Strict):
+class ConditionNode(Strict):
     """A statement, or one operator over parts; a bare string is a statement."""
 
-    statement: Annotated[str, _text(300)] | None = None
-    look_at: Annotated[str, _text(80)] | None = None
-    all: Annotated[tuple[_Condition, ...], Field(min_length=1)] | None = None
-    any: Annotated[tuple[_Condition, ...], Field(min_length=1)] | None = None
-    none: Annotated[tuple[_Condition, ...], Field(min_length=1)] | None = None
+    statement: Annotated[str, one_line(300)] | None = None
+    look_at: Annotated[str, one_line(80)] | None = None
+    all: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
+    any: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
+    none: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -148,7 +150,7 @@ class _Condition(_Strict):
         return value
 
     @model_validator(mode="after")
-    def _one_kind(self) -> _Condition:
+    def _one_kind(self) -> ConditionNode:
         parts = self.all or self.any or self.none
         if self.statement is None and parts is None:
             raise _problem("has no `statement`, `all`, `any` or `none`", _WRITE["condition"])
@@ -167,19 +169,25 @@ class _Condition(_Strict):
         return Precondition(statement=self.statement or "", look_at=self.look_at)
 
 
-class _Rule(_Strict):
-    id: Annotated[str, _text(64), AfterValidator(_check_id)]
-    category: Annotated[str, _text(80)]
+class _Rule(Strict):
+    id: Annotated[str, one_line(64), AfterValidator(_check_id)]
+    category: Annotated[str, one_line(80)]
     severity: Severity
-    text: Annotated[str, _text(2000)]
-    objective: Annotated[str, _text(1000)]
-    relevance: Annotated[str, _text(300)] | None = None
+    text: Annotated[str, one_line(2000)]
+    objective: Annotated[str, one_line(1000)] | None = None
+    relevance: Annotated[str, one_line(300)] | None = None
     moderation: Annotated[tuple[ModerationKey, ...], Field(min_length=1)] | None = None
-    condition: _Condition
+    condition: ConditionNode | None = None
 
-    def typed(self) -> Rule:
+    @model_validator(mode="after")
+    def _condition_has_an_objective(self) -> _Rule:
+        if self.condition is not None and self.objective is None:
+            raise _problem("has a `condition` and lacks `objective`", _WRITE["objective"])
+        return self
+
+    def typed(self) -> DraftRule:
         """Convert to the core type."""
-        return Rule(
+        return DraftRule(
             id=self.id,
             category=self.category,
             severity=self.severity,
@@ -187,21 +195,21 @@ class _Rule(_Strict):
             objective=self.objective,
             relevance=self.relevance,
             moderation=self.moderation or (),
-            condition=self.condition.typed(),
+            condition=None if self.condition is None else self.condition.typed(),
         )
 
 
-class _File(_Strict):
-    name: Annotated[str, _text(80)]
-    description: Annotated[str, _text(2000)] | None = None
+class _File(Strict):
+    name: Annotated[str, one_line(80)]
+    description: Annotated[str, one_line(2000)] | None = None
     rules: Annotated[tuple[_Rule, ...], Field(min_length=1)]
 
 
 # --- reading ------------------------------------------------------------------------------------
 
 
-def parse(raw: bytes) -> tuple[Constitution | None, Sheet, list[Finding]]:
-    """Read the bytes of a file; the constitution is None exactly if there is a finding.
+def parse(raw: bytes) -> tuple[Draft | None, Sheet, list[Finding]]:
+    """Read the bytes of a file; the draft is None exactly if there is a finding.
 
     The sheet says on which line everything stands.
     """
@@ -229,8 +237,7 @@ def parse(raw: bytes) -> tuple[Constitution | None, Sheet, list[Finding]]:
     if file is None or findings:
         return None, sheet, findings
     rules = tuple(rule.typed() for rule in file.rules)
-    constitution = Constitution(name=file.name, description=file.description or "", rules=rules)
-    return constitution, sheet, []
+    return Draft(name=file.name, description=file.description or "", rules=rules), sheet, []
 
 
 def _merge(misread: list[Remark], complaints: list[Remark]) -> list[Remark]:
@@ -301,7 +308,7 @@ def _word(error: ErrorDetails, where: Where) -> tuple[str, str]:
 def _meant_key(where: Where) -> tuple[str, str]:
     """Guess which key an unknown one stands for ("" if none is near), and put it as advice."""
     models: dict[int, type[BaseModel]] = {1: _File, 3: _Rule}
-    keys, key = list(models.get(len(where), _Condition).model_fields), str(where[-1])
+    keys, key = list(models.get(len(where), ConditionNode).model_fields), str(where[-1])
     near = difflib.get_close_matches(key.lower(), keys, 1)
     meant = near[0] if near else _MEANT.get(key.lower(), "")
     if meant not in keys:

@@ -126,16 +126,17 @@ def name_place(where: Where) -> str:
     return f"item {where[-1] + 1} of {show(str(where[-2]))}"
 
 
+def first_hidden(text: str) -> str | None:
+    """Return the first character of a text that people reading it would not see."""
+    return next((char for char in text if _hidden(char)), None)
+
+
 def _hidden(char: str) -> bool:
     """Whether people reading the file would not see what the model gets."""
     if char in "\n\r\t" or char in _JOINERS:
         return False
     category = unicodedata.category(char)
     return category in ("Cc", "Cf", "Cs", "Zl", "Zp") or ord(char) & 0xFFFE == 0xFFFE
-
-
-def _first_hidden(text: str) -> str | None:
-    return next((char for char in text if _hidden(char)), None)
 
 
 def _decode(raw: bytes) -> str:
@@ -147,7 +148,7 @@ def _decode(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise Refused(line, "the file is not UTF-8 text", "the same file saved as UTF-8") from error
-    hidden = _first_hidden(text)
+    hidden = first_hidden(text)
     if hidden is not None:
         line = text.count("\n", 0, text.index(hidden)) + 1
         raise Refused(line, f"hidden character U+{ord(hidden):04X}", "the line without it")
@@ -245,7 +246,7 @@ def _mapping(node: yaml.MappingNode, where: Where, sheet: Sheet) -> dict[str, An
     for key_node, value_node in node.value:
         line = _line(key_node)
         key = key_node.value
-        if not isinstance(key_node, yaml.ScalarNode) or _first_hidden(key) is not None:
+        if not isinstance(key_node, yaml.ScalarNode) or first_hidden(key) is not None:
             advice = "one word and a colon; put text that starts with a bracket in quotes"
             sheet.remarks.append(Remark((*where, "?"), line, "a key is not a plain word", advice))
             continue
@@ -261,7 +262,7 @@ def _mapping(node: yaml.MappingNode, where: Where, sheet: Sheet) -> dict[str, An
 
 def _scalar(node: yaml.ScalarNode, where: Where, sheet: Sheet) -> str:
     text: str = node.value
-    hidden = _first_hidden(text)
+    hidden = first_hidden(text)
     problem, instead = "", f'the same in quotes: "{show(text)[1:-1]}"'
     if hidden is not None:
         problem, instead = f"has the hidden character U+{ord(hidden):04X}", "the text without it"

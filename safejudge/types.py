@@ -91,8 +91,8 @@ ModerationKey = Literal[
 """The categories of OpenAI's moderation endpoint."""
 
 
-class Rule(Record):
-    """One rule of a constitution. A picture violates it when its condition holds."""
+class DraftRule(Record):
+    """One rule as people wrote it; what is missing is the compiler's to find."""
 
     id: str
     """Unique within the constitution; lower-case words joined by `-` or `_`."""
@@ -102,18 +102,40 @@ class Rule(Record):
     """How bad a violation is."""
     text: str
     """The rule as people wrote it."""
-    objective: str
+    objective: str | None = None
     """The same rule in words whose truth a picture settles."""
     relevance: str | None = None
     """A shorter text for the relevance filter, where an encoder cannot hold `objective`."""
     moderation: tuple[ModerationKey, ...] = ()
     """The categories of OpenAI's moderation endpoint that a violation falls under."""
+    condition: Condition | None = None
+    """The tree of preconditions; used as written."""
+
+    def source(self) -> str:
+        """Sha256 (hex) of what a compiled form of this rule is made from."""
+        return hashlib.sha256(repr((self.text, self.objective)).encode()).hexdigest()
+
+
+class Rule(DraftRule):
+    """One rule of a constitution. A picture violates it when its condition holds."""
+
+    objective: str
     condition: Condition
-    """The tree of preconditions."""
+
+
+class Draft(Record):
+    """A constitution as people wrote it; rules without a condition are still to be compiled."""
+
+    name: str
+    """What reports call it."""
+    description: str = ""
+    """What it is for, in a sentence or two."""
+    rules: Annotated[tuple[DraftRule, ...], Field(min_length=1)]
+    """At least one rule; ids are unique."""
 
 
 class Constitution(Record):
-    """A set of rules, as read from one YAML file."""
+    """A set of rules, as read from one YAML file and, where rules were compiled, its lock."""
 
     name: str
     """What reports call it."""

@@ -141,10 +141,22 @@ def test_refused_with_line_and_advice(text, line, problem, instead):
 def test_all_missing_keys_are_named_once():
     (finding,) = errors_of("name: a\nrules:\n  - id: b\n    severity: low\n")
     assert finding.line == 3
-    for key in ("category", "text", "objective", "condition"):
+    for key in ("category", "text"):
         assert f"`{key}`" in finding.problem
         assert f"`{key}:`" in finding.instead
     assert "`severity`" not in finding.problem
+
+
+def test_a_condition_needs_its_objective_and_a_rule_may_lack_both():
+    rule = "name: a\nrules:\n  - id: b\n    category: c\n    severity: low\n    text: d\n"
+    draft, _, findings = parse(rule.encode())
+    assert findings == []
+    assert draft.rules[0].objective is draft.rules[0].condition is None
+    (finding,) = errors_of(rule + "    condition: e\n")
+    assert "lacks `objective`" in finding.problem
+    draft, _, findings = parse((rule + "    objective: e\n").encode())
+    assert findings == []
+    assert draft.rules[0].objective == "e"
 
 
 def test_a_misspelt_key_is_not_also_missing():

@@ -1,0 +1,317 @@
+"""One rule's way through the compiler: score, rewrite, split, verify, repair.
+
+Takes a rule as people wrote it; gives its compiled form, or says why there is none. A flow: it
+asks a model for texts and never says which model. Every reply is forced into a small schema and
+validated; one that cannot be used is asked for again with what is wrong with it, and in the end
+reported. What the checks still find when the rounds are over is kept with the rule, for a person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from safejudge import compile_prompts as prompts
+from safejudge.cascade import validated
+from safejudge.coherence import condition_flaws
+from safejudge.combine import CombineError, combine
+from safejudge.fidelity import covers, differences, losses, read_back
+from safejudge.language import objective_flaws, plain, statement_flaws
+from safejudge.lock_file import LockedRule, Version, fingerprint
+from safejudge.logic import evaluate
+from safejudge.probe import printable
+from safejudge.strict_yaml import first_hidden, show
+from safejudge.types import Message, Outcome, Precondition, Reasoning, leaves
+
+if TYPE_CHECKING:
+    from safejudge.flow import Flow
+    from safejudge.language import Flaw
+    from safejudge.lock_file import Compiler
+    from safejudge.types import Condition, DraftRule
+
+GOAL = 9
+"""Objectiveness at which a wording is left alone (CLUE sec. 3.1); 10 is out of reach."""
+ATTEMPTS = 3
+"""How often one reply is asked for."""
+MOST = 12
+"""Statements of one rule."""
+
+_REPLY_TOKENS = 1200
+_LIST_TOKENS = 600
+
+R = TypeVar("R", bound=prompts.Reply)
+
+
+class UnusableError(Exception):
+    """A model gave no usable reply within the attempts; the message says what was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A condition, and what the checks found."""
+
+    condition: Condition
+    remarks: tuple[str, ...]
+    """What its words and operators give away: certain."""
+    doubts: tuple[str, ...]
+    """What a second reading found: an opinion."""
+
+
+def rule_flow(rule: DraftRule, rounds: int, compiler: Compiler) -> Flow[LockedRule | str]:
+    """Compile one rule; a text says why that failed. At most `rounds` rewritings and repairs."""
+    versions: list[Version] = []
+    objective = rule.objective
+    review: list[str] = []
+    try:
+        if objective is None:
+            versions = yield from _wordings(rule.text, rounds)
+            best = _best(rule.text, versions)
+            objective, review = best.objective, _shortcomings(rule.text, best)
+        tree = yield from _tree(objective, rounds)
+    except UnusableError as error:
+        return str(error)
+    return LockedRule(
+        id=rule.id,
+        text=rule.text,
+        source=rule.source(),
+        compiler=compiler,
+        versions=tuple(versions),
+        objective=objective,
+        condition=tree.condition,
+        covers=tuple(covers(objective, tree.condition)),
+        review=(*review, *tree.remarks, *tree.doubts),
+        written=fingerprint(objective, tree.condition),
+    )
+
+
+# --- objective words ----------------------------------------------------------------------------
+
+
+def _wordings(text: str, rounds: int) -> Flow[list[Version]]:
+    """Score the rule, rewrite it as what a picture shows, and go on while under `GOAL`."""
+    versions = [(yield from _scored(text))]
+    while len(versions) <= rounds:
+        last = versions[-1]
+        remarks = [last.explanation, *_faults(text, last.objective)]
+        turn = prompts.rewrite_turn(text, last.objective, remarks)
+        reply = yield from _asked(prompts.REWRITE, [turn], prompts.Wording, _check_wording)
+        wording = _tidy(reply.objective)
+        if any(version.objective == wording for version in versions):
+            break  # the model has nothing better
+        versions.append((yield from _scored(wording)))
+        if versions[-1].score >= GOAL and not _faults(text, wording):
+            break
+    return versions
+
+
+def _scored(wording: str) -> Flow[Version]:
+    turn = prompts.rule_turn(wording)
+    reply = yield from _asked(
+        prompts.SCORE, [turn], prompts.Score, lambda score: _unprintable(score.explanation)
+    )
+    said = _tidy(reply.explanation)
+    return Version(objective=wording, score=reply.score, explanation=said)
+
+
+def _best(text: str, versions: list[Version]) -> Version:
+    """The most objective wording among those that lose nothing; the text itself only if alone."""
+    rewritten = versions[1:] or versions
+    return max(rewritten, key=lambda v: (-len(_faults(text, v.objective)), v.score))
+
+
+def _faults(text: str, wording: str) -> list[str]:
+    """What a wording lost, and whether it says what is not there; nothing for the text itself."""
+    found = [lost.problem for lost in losses(text, wording)]
+    if _DENIAL.search(plain(wording)):
+        found.append("it says what must not be there, not what a picture shows that breaks it")
+    return found
+
+
+_DENIAL = re.compile(r"\b(?:no|not|never|nobody|nothing|none|cannot|\w+n't)\b")
+
+
+def _shortcomings(text: str, best: Version) -> list[str]:
+    """What is left for a person of the wording that was kept."""
+    found = _faults(text, best.objective)
+    if best.score < GOAL:
+        found.append(f"objectiveness {best.score} of 10: {best.explanation}")
+    found += [f"the objective {flaw.problem}" for flaw in objective_flaws(best.objective)]
+    return found
+
+
+def _check_wording(reply: prompts.Wording) -> str | None:
+    if _REFUSAL.search(reply.objective):
+        return "it speaks of the task, not of a picture"
+    return _unprintable(reply.objective)
+
+
+_REFUSAL = re.compile(
+    r"\b(?:sorry|as an? (?:ai|assistant)|i (?:am|can|will|must|would)|i'm)\b", re.IGNORECASE
+)
+
+
+# --- the tree -----------------------------------------------------------------------------------
+
+
+def _tree(objective: str, rounds: int) -> Flow[Tree]:
+    """Split a wording, check what comes out, and have it repaired while something is found."""
+    begin = prompts.rule_turn(objective) + "\n" + prompts.LIST
+    first = Message("user", begin)
+    (plan,) = yield (Reasoning(prompts.STATEMENTS, (), (first,), max_tokens=_LIST_TOKENS),)
+    planned = (first, Message("assistant", _said(plan)))
+    turn = prompts.FIRST
+    best: Tree | None = None
+    seen: set[Condition] = set()
+    for _ in range(rounds):
+        try:
+            condition = yield from _split([*planned, Message("user", turn)])
+        except UnusableError:
+            if best is None:
+                raise
+            break
+        tree = yield from _checked(objective, condition)
+        if best is None or _rank(tree) < _rank(best):
+            best = tree
+        if _rank(tree) == (0, 0) or condition in seen:
+            break
+        seen.add(condition)
+        turn = prompts.repair_turn(read_back(condition), [*tree.remarks, *tree.doubts])
+    if best is None:
+        raise UnusableError("no round was allowed")
+    return best
+
+
+def _rank(tree: Tree) -> tuple[int, int]:
+    return len(tree.remarks), len(tree.doubts)
+
+
+def _split(turns: list[Message]) -> Flow[Condition]:
+    """Ask for one statement after the other, and then for how they combine."""
+    statements: list[Precondition] = []
+
+    def check(reply: prompts.Statement) -> str | None:
+        words = _statement(reply).statement
+        if words in [known.statement for known in statements]:
+            return "the same statement came before"
+        return _unprintable(words) or _unprintable(f"x{reply.look_at}")
+
+    more = True
+    while more and len(statements) < MOST:
+        if statements:
+            turns.append(Message("user", prompts.NEXT.format(number=len(statements) + 1)))
+        reply = yield from _conversed(prompts.STATEMENTS, turns, prompts.Statement, check)
+        statements.append(_statement(reply))
+        more = reply.more
+    turns.append(Message("user", prompts.LOGIC.format(count=len(statements))))
+
+    def check_logic(reply: prompts.Logic) -> str | None:
+        try:
+            combine(reply.combined, statements)
+        except CombineError as error:
+            return str(error)
+        return None
+
+    logic = yield from _conversed(prompts.STATEMENTS, turns, prompts.Logic, check_logic)
+    return combine(logic.combined, statements)
+
+
+def _statement(reply: prompts.Statement) -> Precondition:
+    words = _tidy(reply.statement).rstrip(".")
+    if words[1:2].islower():
+        words = words[0].lower() + words[1:]
+    return Precondition(statement=words, look_at=_tidy(reply.look_at) or None)
+
+
+def _checked(objective: str, condition: Condition) -> Flow[Tree]:
+    """Look at words and operators; where these are right, have the tree read by a second reader."""
+    remarks = [difference.problem for difference in differences(objective, condition)]
+    remarks += [_flaw("the condition", flaw) for _, flaw in condition_flaws(condition)]
+    if evaluate(condition, dict.fromkeys(leaves(condition), Outcome.NO)) is Outcome.YES:
+        remarks.append("a picture that shows nothing at all would break the rule")
+    for leaf in leaves(condition):
+        # What is vague in the rule's own words is no fault of the tree.
+        wording = set(objective_flaws(leaf.statement))
+        flaws = [flaw for flaw in statement_flaws(leaf) if flaw not in wording]
+        remarks += [_flaw(show(leaf.statement, 120), flaw) for flaw in flaws]
+    doubts: list[str] = []
+    if not remarks:
+        turn = prompts.compare_turn(objective, read_back(condition))
+        try:
+            reply = yield from _asked(prompts.COMPARE, [turn], prompts.Comparison, _check_reading)
+        except UnusableError as error:
+            doubts.append(f"there was no second reading: {error}")
+        else:
+            if reply.verdict != "same":
+                doubts.append(f"second reading: the tree {reply.verdict} {_tidy(reply.difference)}")
+    return Tree(condition, tuple(remarks), tuple(doubts))
+
+
+def _flaw(about: str, flaw: Flaw) -> str:
+    return f"{about} {flaw.problem}"
+
+
+def _check_reading(reply: prompts.Comparison) -> str | None:
+    if reply.verdict != "same" and _tidy(reply.difference).lower().strip(".") == "nothing":
+        return f"`{reply.verdict}` with no difference named"
+    return _unprintable(reply.difference)
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+def _asked(
+    instruction: str,
+    turns: list[str],
+    schema: type[R],
+    check: Callable[[R], str | None] = lambda _: None,
+) -> Flow[R]:
+    """Ask once, without a conversation before it."""
+    return (yield from _conversed(instruction, [Message("user", t) for t in turns], schema, check))
+
+
+def _conversed(
+    instruction: str,
+    turns: list[Message],
+    schema: type[R],
+    check: Callable[[R], str | None] = lambda _: None,
+) -> Flow[R]:
+    """Ask until a reply can be used, saying what is wrong; it is added to the turns.
+
+    Raises `UnusableError`.
+    """
+    tries = list(turns)
+    problem: str | None = None
+    for _ in range(ATTEMPTS):
+        (said,) = yield (
+            Reasoning(instruction, (), tuple(tries), schema, max_tokens=_REPLY_TOKENS),
+        )
+        reply = validated(said, schema)
+        problem = reply if isinstance(reply, str) else check(reply)
+        if not isinstance(reply, str) and problem is None:
+            turns.append(Message("assistant", _said(said)))
+            return reply
+        again = prompts.again_turn(_seen(str(problem)))
+        tries += [Message("assistant", _said(said)), Message("user", again)]
+    raise UnusableError(f"no usable {schema.__name__.lower()}: {_seen(str(problem))}")
+
+
+def _said(reply: object) -> str:
+    text = printable(reply).strip() if isinstance(reply, str) else ""
+    return text or "(no reply)"
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _unprintable(text: str) -> str | None:
+    if first_hidden(text) is not None:
+        return "it has characters that nobody sees"
+    return None if _tidy(text) else "it is empty"
+
+
+def _seen(text: str) -> str:
+    """What a model said, for a file and a terminal: hidden characters spelled out."""
+    return "".join(c if first_hidden(c) is None else f"\\u{ord(c):04x}" for c in printable(text))

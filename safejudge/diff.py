@@ -1,0 +1,296 @@
+"""What an edit of a constitution means: two constitutions -> typed changes. Pure.
+
+Conditions are compared by what they mean: the order of a list, a list of one, and a list inside
+its like change no verdict, so they are no change. That a rule can only be violated less, or only
+more, is claimed where every change of its condition goes that one way, whatever is true, false
+or undecided of the statements. Two wordings are two statements here, so a reworded one claims
+nothing; nor does this know what the relevance filter makes of another objective.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leaves
+from safejudge.wording import operator, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from safejudge.types import Constitution, Rule
+
+    Kind = type[AllOf | AnyOf | NoneOf]
+
+T = TypeVar("T")
+Effect = Literal["less", "more", "open", "none"]
+"""What a change does to violations: only fewer, only more, either; `none`: it is elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is different."""
+
+    rule: str
+    """Id of the rule, the new one if it was renamed; empty for the constitution's own texts."""
+    kind: str
+    """A field's name; or, such as "exception removed", what happened to a part of the condition."""
+    place: tuple[str, ...]
+    """The lists of the condition around it, from the outermost; empty for a field."""
+    old: str | None
+    """What it was; None for what is added."""
+    new: str | None
+    """What it is; None for what is removed."""
+    effect: Effect
+    """What this change alone does to the violations of the rule."""
+
+
+# --- constitutions and rules ----------------------------------------------------------------------
+
+
+def changes(old: Constitution, new: Constitution) -> list[Change]:
+    """List what changed in meaning: the head, the new rules in their order, what was removed."""
+    found = [*_fields("", old, new, ("name", "description"))]
+    place = {rule.id: number for number, rule in enumerate(new.rules)}
+    pairs = [*_pairs(old.rules, new.rules, lambda rule: rule.id, _alike_rules)]
+    pairs.sort(key=lambda pair: len(place) if pair[1] is None else place[pair[1].id])
+    return found + [change for pair in pairs for change in _rule(*pair)]
+
+
+def effect_of(some: Sequence[Change]) -> Effect:
+    """Say what several changes of one rule do together."""
+    effects = {change.effect for change in some} - {"none"}
+    return "none" if not effects else effects.pop() if len(effects) == 1 else "open"
+
+
+def _rule(old: Rule | None, new: Rule | None) -> Iterator[Change]:
+    fields = ("category", "severity", "text", "objective", "relevance", "moderation")
+    if old is not None and new is not None:
+        if old.id != new.id:
+            yield Change(new.id, "renamed", (), old.id, new.id, "none")
+        yield from _fields(new.id, old, new, fields)
+        yield from _conditions(old.condition, new.condition, _Spot(new.id))
+    elif new is not None:
+        yield Change(new.id, "rule added", (), None, f"{new.category}, {new.severity}", "more")
+        yield Change(new.id, "text", (), None, new.text, "none")
+        yield Change(new.id, "condition", (), None, _said(new.condition), "none")
+    elif old is not None:
+        yield Change(old.id, "rule removed", (), f"{old.category}, {old.severity}", None, "less")
+        yield Change(old.id, "text", (), old.text, None, "none")
+        yield Change(old.id, "condition", (), _said(old.condition), None, "none")
+
+
+def _fields(rule: str, old: T, new: T, names: Sequence[str]) -> Iterator[Change]:
+    for name in names:
+        values = (getattr(one, name) for one in (old, new))
+        before, after = (", ".join(v) if isinstance(v, tuple) else v or None for v in values)
+        if before != after:
+            yield Change(rule, name, (), before, after, "none")
+
+
+def _alike_rules(old: Rule, new: Rule) -> float:
+    """How alike two rules are but for the id; 0 for what is rather another rule."""
+    texts = (f"{r.text} {r.objective} {_said(_tidy(r.condition))}" for r in (old, new))
+    likeness = _ratio(*texts)
+    return likeness if likeness >= 0.7 else 0.0
+
+
+# --- conditions -----------------------------------------------------------------------------------
+
+_ROLES: dict[Kind, str] = {AllOf: "requirement", AnyOf: "alternative", NoneOf: "exception"}
+_NAMES: dict[Kind, str] = {AllOf: "all", AnyOf: "any", NoneOf: "none"}
+_SMALL = {"a", "an", "and", "are", "at", "in", "is", "of", "on", "or", "the", "to", "visible"}
+"""Words that two statements may share by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A list inside the condition of a rule."""
+
+    rule: str
+    place: tuple[str, ...] = ()
+    sign: int = 1
+    """1 where what holds more often makes for more violations, -1 for fewer; 0: unknown."""
+
+    def inside(self, kind: Kind) -> _Spot:
+        turned = -self.sign if kind is NoneOf else self.sign
+        return replace(self, place=(*self.place, f"{_NAMES[kind]} of"), sign=turned)
+
+    def role(self, kind: Kind) -> str:
+        """Name a part of this list; narrowing an exception must not read like narrowing a rule."""
+        around = -self.sign if kind is NoneOf else self.sign
+        return f"exception's {_ROLES[kind]}" if around < 0 else _ROLES[kind]
+
+    def change(
+        self, kind: str, old: str | None = None, new: str | None = None, more: int = 0
+    ) -> Change:
+        """Make a change after which the list holds more often (1), less often (-1) or either."""
+        effect: Effect = ("open", "more", "less")[self.sign * more]
+        return Change(self.rule, kind, self.place, old, new, effect)
+
+
+def _conditions(old: Condition, new: Condition, spot: _Spot) -> list[Change]:
+    """Compare conditions as they are written and as they are tidied; take what is shorter.
+
+    Tidied, an inner `any` that became `all` is no list any more; as written, it is one change.
+    """
+    ways = (_compare(old, new, spot), _compare(_tidy(old), _tidy(new), spot))
+    return min(ways, key=len)
+
+
+def _tidy(condition: Condition) -> Condition:
+    """Write a condition without what changes no verdict; exceptions of one `all` become a list."""
+    if isinstance(condition, Precondition):
+        return condition
+    kind = type(condition)
+    like = AnyOf if kind is NoneOf else kind
+    tidied = [_tidy(part) for part in parts(condition)]
+    inner = [p for part in tidied for p in (parts(part) if type(part) is like else (part,))]
+    exceptions = [e for part in inner if isinstance(part, NoneOf) for e in part.none]
+    if kind is AllOf and exceptions:
+        inner = [part for part in inner if not isinstance(part, NoneOf)]
+        inner.append(NoneOf(none=_once(exceptions)))
+    once = _once(inner)
+    return once[0] if len(once) == 1 and kind is not NoneOf else kind(**{_NAMES[kind]: once})
+
+
+def _once(some: Sequence[Condition]) -> tuple[Condition, ...]:
+    return tuple({_key(condition): condition for condition in some}.values())
+
+
+def _key(condition: Condition) -> Hashable:
+    """What is equal for conditions that differ in order only."""
+    if isinstance(condition, Precondition):
+        return condition
+    return type(condition), frozenset(map(_key, parts(condition)))
+
+
+def _compare(old: Condition, new: Condition, spot: _Spot, role: str = "statement") -> list[Change]:
+    """Compare two conditions in the way that takes the fewest changes."""
+    if _key(old) == _key(new):
+        return []
+    if isinstance(old, Precondition) and isinstance(new, Precondition):
+        return list(_leaf(old, new, spot, role))
+    # A condition is also a list of one, of either kind: so an exception is added to a rule that
+    # had no list before, and an alternative to a single statement.
+    kinds = [kind for kind in (AllOf, AnyOf) if kind in (type(old), type(new))]
+    ways: list[list[Change]] = []
+    if not isinstance(old, Precondition) and not isinstance(new, Precondition):
+        ways.append(_lists((type(old), parts(old)), (type(new), parts(new)), spot))
+    if type(old) is not type(new):
+        for kind in kinds or [AllOf]:
+            lists = [parts(one) if type(one) is kind else (one,) for one in (old, new)]
+            ways.append(_lists((kind, lists[0]), (kind, lists[1]), spot))
+    return min(ways, key=len)
+
+
+def _leaf(old: Precondition, new: Precondition, spot: _Spot, role: str) -> Iterator[Change]:
+    if old.statement != new.statement:
+        yield spot.change(f"{role} reworded", old.statement, new.statement)
+    if old.look_at != new.look_at:
+        spot = replace(spot, place=(*spot.place, f"`{new.statement}`"))
+        yield spot.change("look_at", old.look_at, new.look_at)
+
+
+def _lists(
+    old: tuple[Kind, Sequence[Condition]], new: tuple[Kind, Sequence[Condition]], spot: _Spot
+) -> list[Change]:
+    """Compare two lists part by part; of other kinds as well, for `any` that became `all`."""
+    (was, olds), (kind, news) = old, new
+    pairs = [*_pairs(olds, news, _key, _alike)]
+    found = []
+    if was is not kind:
+        # Least and greatest compare only where something is in both lists.
+        both = NoneOf not in (was, kind) and any(None not in pair for pair in pairs)
+        more = (1 if kind is AnyOf else -1) if both else 0
+        at = replace(spot, place=(*spot.place, _first(news)))
+        found.append(at.change("operator", f"{_NAMES[was]} of", f"{_NAMES[kind]} of", more))
+        spot = spot if more else replace(spot, sign=0)
+    inside = spot.inside(kind)
+    for before, after in pairs:
+        if before is not None and after is not None:
+            found += _compare(before, after, _named(inside, after, news), inside.role(kind))
+        elif after is not None:
+            found += _alone(after, kind, inside, came=True)
+        elif before is not None:
+            found += _alone(before, was, spot.inside(was), came=False)
+    return found
+
+
+def _named(spot: _Spot, part: Condition, around: Sequence[Condition]) -> _Spot:
+    """Say which of several lists is meant, by the statement that it begins with."""
+    alike = [other for other in around if type(other) is type(part)]
+    if isinstance(part, Precondition) or len(alike) < 2:
+        return spot
+    return replace(spot, place=(*spot.place, _first([part])))
+
+
+def _first(some: Sequence[Condition]) -> str:
+    return f"`{next(leaves(some[0])).statement}`"
+
+
+def _alone(part: Condition, kind: Kind, spot: _Spot, *, came: bool) -> Iterator[Change]:
+    """Say that a part was added or removed; exceptions beside requirements one by one."""
+    if kind is AllOf and isinstance(part, NoneOf):
+        for exception in part.none:
+            yield from _alone(exception, NoneOf, spot.inside(NoneOf), came=came)
+        return
+    more = 1 if came is not (kind is AllOf) else -1
+    if came:
+        yield spot.change(f"{spot.role(kind)} added", None, _said(part), more)
+    else:
+        yield spot.change(f"{spot.role(kind)} removed", _said(part), None, more)
+
+
+def _said(condition: Condition) -> str:
+    """Write a condition on one line."""
+    if isinstance(condition, Precondition):
+        look = f" (look at: {condition.look_at})" if condition.look_at else ""
+        return f"{condition.statement}{look}"
+    return f"{operator(condition)} ({'; '.join(map(_said, parts(condition)))})"
+
+
+# --- what belongs together ------------------------------------------------------------------------
+
+
+def _pairs(
+    olds: Sequence[T],
+    news: Sequence[T],
+    key: Callable[[T], Hashable],
+    alike: Callable[[T, T], float],
+) -> Iterator[tuple[T | None, T | None]]:
+    """Pair what has one key, then what is alike, the likest first; then what is left alone."""
+    places = {key(new): number for number, new in enumerate(news)}
+    partner = {i: places[key(old)] for i, old in enumerate(olds) if key(old) in places}
+    taken = set(partner.values())
+    scores = [
+        (alike(old, new), -i, -j)
+        for i, old in enumerate(olds)
+        for j, new in enumerate(news)
+        if i not in partner and j not in taken
+    ]
+    for score, i, j in sorted(scores, reverse=True):
+        if score > 0 and -i not in partner and -j not in taken:
+            partner[-i] = -j
+            taken.add(-j)
+    for i, old in enumerate(olds):
+        yield old, news[partner[i]] if i in partner else None
+    yield from ((None, new) for j, new in enumerate(news) if j not in taken)
+
+
+def _alike(old: Condition, new: Condition) -> float:
+    """How much two parts of one list have in common; 0 below a half, and for opposites."""
+    if isinstance(old, NoneOf) or isinstance(new, NoneOf):
+        return 1.0 if type(old) is type(new) else 0.0
+    likeness = _ratio(_said(old), _said(new))
+    if not isinstance(old, Precondition) or not isinstance(new, Precondition):
+        mine, its = ({leaf.statement for leaf in leaves(one)} for one in (old, new))
+        likeness = max(likeness, len(mine & its) / min(len(mine), len(its)))
+    return likeness if likeness >= 0.5 else 0.0
+
+
+def _ratio(old: str, new: str) -> float:
+    """Share of the words in common, in order; small words do not count."""
+    mine, its = ([w for w in t.lower().split() if w not in _SMALL] for t in (old, new))
+    return difflib.SequenceMatcher(None, mine, its, autojunk=False).ratio()
