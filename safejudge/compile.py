@@ -196,6 +196,8 @@ def _replaced(condition: Condition, first: dict[str, Precondition]) -> Condition
 def _write(place: Path, draft: Draft, entries: dict[str, LockedRule]) -> None:
     """Replace the lock, whole or not at all, by one that has been read back."""
     wanted = [rule.id for rule in draft.rules if rule.condition is None and rule.id in entries]
+    if not wanted and not place.exists():
+        return
     lock = Lock(constitution=draft.name, rules=tuple(entries[name] for name in wanted))
     text = dump_lock(lock)
     again = parse_lock(str(place), text.encode())

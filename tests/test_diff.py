@@ -295,6 +295,9 @@ def test_what_is_not_of_the_condition_claims_nothing():
         ("moderation", "violence", "violence, hate"),
     ]
     assert [change.rule for change in found] == ["", ""] + ["r"] * 6
+    # A field that a rule gets some day is compared as well.
+    kinds = {change.kind for change in found}
+    assert kinds | {"id", "condition"} == set(Rule.model_fields) | {"name", "description"}
     assert effect_of(found) == "none"
 
 

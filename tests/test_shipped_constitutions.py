@@ -56,7 +56,9 @@ def test_loads_lints_clean_and_reads_back_equal(name):
     constitution = load_constitution(name)
     assert constitution.name == name
     assert constitution.description
-    assert parse(dump_constitution(constitution).encode())[0].model_dump() == constitution.model_dump()
+    assert (
+        parse(dump_constitution(constitution).encode())[0].model_dump() == constitution.model_dump()
+    )
     findings = lint(name)
     assert all(finding.level == "warning" for finding in findings)
     assert findings == [] or name == VAGUE

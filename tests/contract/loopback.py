@@ -74,6 +74,8 @@ class Manners:
     regexes: bool = False
     """Whether it takes a regular expression for a reply's form, as vLLM does."""
     pictures: bool = True
+    writer: Callable[[dict[str, Any]], str] | None = None
+    """Writes every reply that is not read by its probabilities; may raise `ConnectionError`."""
     likeliest: str = ""
     """A token that has nearly all of the probability."""
     logprobs: bool = True
@@ -223,6 +225,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if urls_of(body) and not manners.pictures:
             self.refuse("org/tiny is not a multimodal model")
+            return
+        if manners.writer and not body.get("logprobs") and "fruit" not in json.dumps(body):
+            self.answer(self.reply(manners.writer(body), None))
             return
         reply = self.read(body) if body.get("logprobs") else self.write(body)
         if manners.twist and urls_of(body):

@@ -1,0 +1,480 @@
+"""The compiler against a scripted language model behind a server: good replies and bad ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loopback import Loopback
+from scripted import Part, Script
+
+from safejudge import cli
+from safejudge.compile import compile_constitution
+from safejudge.constitution import lint, load_constitution, lock_path, read_lock
+from safejudge.engines import open_engine
+from safejudge.engines.http import Retry
+from safejudge.engines.server import ServerEngine
+from safejudge.errors import ConstitutionError, EngineCallError, OutputError
+from safejudge.lock_file import Lock, dump_lock, parse_lock
+from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from safejudge.compile import Compiled
+
+DOGS = "No scary dogs near kids, except on a lead."
+DOGS_SEEN = "A dog is next to a child or a wolf is next to a child, unless a dog is on a lead."
+DOG_TREE = (
+    ("a dog is next to a child / dog and child", "a wolf is next to a child / wolf and child",
+     "a dog is on a lead / lead"),
+    "(1 or 2) and not 3",
+)  # fmt: skip
+NO_EXCEPTION = (DOG_TREE[0][:2], "1 or 2")
+OR_AS_AND = (DOG_TREE[0], "1 and 2 and not 3")
+DOG = Part(((DOGS, 4), (DOGS_SEEN, 9)), (DOG_TREE,))
+
+CROWD = "Not too many people on a boat."
+CROWD_SEEN = "At least five people are on a boat."
+CROWD_TREE = (("At least five people are on a boat. / person and boat",), "1")
+CROWDED = Part(((CROWD, 3), ("Many people are on a boat.", 5), (CROWD_SEEN, 10)), (CROWD_TREE,))
+
+
+def rules(*texts: str, more: str = "") -> str:
+    listed = "".join(
+        f"  - id: rule-{number}\n    category: test\n    severity: low\n    text: {json.dumps(t)}\n"
+        for number, t in enumerate(texts, start=1)
+    )
+    return f"name: test\nrules:\n{listed}{more}"
+
+
+OWN = """\
+  - id: own
+    category: test
+    severity: low
+    text: No cats.
+    objective: A cat is visible.
+    condition: a cat is visible
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with Loopback() as running:
+        yield running
+
+
+@pytest.fixture
+def llm(server: Loopback) -> Iterator[ServerEngine]:
+    engine = ServerEngine(server.base, uri="server:test", retry=Retry(tries=2, first=0.01))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "test.yaml"
+    path.write_text(rules(DOGS))
+    return path
+
+
+def run(
+    server: Loopback, llm: ServerEngine, file: Path, *parts: Part, **more: Any
+) -> tuple[list[Compiled], Script]:
+    script = Script(parts, **{k: more.pop(k) for k in ("spoil",) if k in more})
+    server.behave(writer=script)
+    results = compile_constitution(file, llm, **more)
+    if lock_path(file).is_file():
+        written = lock_path(file).read_bytes()
+        lock = parse_lock("lock", written)
+        assert dump_lock(lock).encode() == written
+    return results, script
+
+
+def locked(file: Path) -> Lock:
+    lock = read_lock(lock_path(file))
+    assert lock is not None
+    return lock
+
+
+# --- good replies -----------------------------------------------------------------------------
+
+
+def test_a_rule_is_rewritten_split_and_locked(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    file.write_text(rules(DOGS, CROWD, more=OWN))
+    results, _ = run(server, llm, file, DOG, CROWDED)
+    assert [(result.state, result.clean) for result in results] == [("compiled", True)] * 2
+    dogs, crowd, own = load_constitution(file).rules
+    assert dogs.objective == DOGS_SEEN
+    wolf = Precondition(statement="a wolf is next to a child", look_at="wolf and child")
+    assert isinstance(dogs.condition, AllOf)
+    either, exception = dogs.condition.all
+    assert isinstance(either, AnyOf)
+    assert either.any[1] == wolf
+    assert isinstance(exception, NoneOf)
+    assert crowd.condition == Precondition(
+        statement="at least five people are on a boat", look_at="person and boat"
+    )
+    assert own.condition == Precondition(statement="a cat is visible")
+    first, second = locked(file).rules
+    assert [version.score for version in second.versions] == [3, 5, 10]
+    assert second.versions[1].objective == "Many people are on a boat."
+    assert first.covers == (
+        "a dog is next to a child", "a wolf is next to a child", "a dog is on a lead",
+    )  # fmt: skip
+    assert first.compiler.model == "server:test"
+    assert lint(file) == []
+
+
+def test_the_same_model_writes_the_same_bytes_and_is_not_asked_again(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    file.write_text(rules(DOGS, CROWD))
+    run(server, llm, file, DOG, CROWDED)
+    written = lock_path(file).read_bytes()
+    results, script = run(server, llm, file, DOG, CROWDED)
+    assert script.asked == []
+    assert {result.state for result in results} == {"kept"}
+    assert lock_path(file).read_bytes() == written
+    lock_path(file).unlink()
+    run(server, llm, file, DOG, CROWDED)
+    assert lock_path(file).read_bytes() == written
+
+
+def test_an_objective_of_their_own_is_not_rewritten(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    file.write_text(rules(DOGS) + f"    objective: {json.dumps(DOGS_SEEN)}\n")
+    (result,), script = run(server, llm, file, DOG)
+    assert result.clean
+    assert {form for form, _ in script.asked} == {"list", "Statement", "Logic", "Comparison"}
+    assert load_constitution(file).rules[0].objective == DOGS_SEEN
+
+
+def test_near_duplicates_become_one_statement(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    seen = "The cat is seen and a dog is on the sofa."
+    cat = Part((("Cats!", 2), (seen, 9)), ((("The cat is seen / cat", "a dog is on the sofa / dog"),
+                                            "1 and 2"),))  # fmt: skip
+    file.write_text(rules("Cats!", more=OWN))
+    (result,), _ = run(server, llm, file, cat)
+    assert result.clean
+    compiled, own = load_constitution(file).rules
+    assert next(iter(leaves(compiled.condition))) == own.condition
+    assert locked(file).rules[0].covers[0] == "the cat is seen"
+    assert not locked(file).rules[0].edited
+
+
+# --- bad replies ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (NO_EXCEPTION, "`unless`|a dog is on a lead"),
+        (OR_AS_AND, "alternatives"),
+        ((("a dog is next to a child", "a wolf is to a child", "a dog is on a lead"), DOG_TREE[1]),
+         "lacks `next`"),
+        ((DOG_TREE[0], "1 or 2 or 3"), "exception"),
+        ((DOG_TREE[0], "(1 or 2) and 3"), "exception"),
+        ((("a dog is next to a child or a wolf is next to a child", "a dog is on a lead"),
+          "1 and not 2"), "`or`"),
+    ],
+)  # fmt: skip
+def test_what_a_tree_lost_is_told_and_repaired(
+    server: Loopback, llm: ServerEngine, file: Path, wrong: Any, says: str
+) -> None:
+    part = replace(DOG, trees=(wrong, DOG_TREE))
+    (result,), script = run(server, llm, file, part)
+    assert result.clean
+    assert len(list(leaves(load_constitution(file).rules[0].condition))) == 3
+    repairs = [turn for form, turn in script.asked if "say together" in turn]
+    assert len(repairs) == 1
+    assert any(word in repairs[0] for word in says.split("|"))
+
+
+def test_what_is_never_repaired_is_kept_for_review(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    part = replace(DOG, trees=(OR_AS_AND, NO_EXCEPTION, OR_AS_AND))
+    (result,), script = run(server, llm, file, part, rounds=3)
+    assert result.entry is not None
+    assert not result.clean
+    assert len([turn for _, turn in script.asked if "say together" in turn]) <= 2
+    with pytest.warns(UserWarning, match="marked for review: rule-1"):
+        load_constitution(file)
+    assert any("left open" in finding.problem for finding in lint(file))
+
+
+def test_a_second_reader_is_heard(server: Loopback, llm: ServerEngine, file: Path) -> None:
+    with_wolf = (DOG_TREE[0], "(2 or 1) and not 3")
+    part = replace(DOG, trees=(DOG_TREE, with_wolf), readings=(("misses", "cats"),))
+    (result,), script = run(server, llm, file, part)
+    assert result.clean
+    assert any("the tree misses cats" in turn for _, turn in script.asked)
+    other = replace(part, readings=(("misses", "cats"), ("adds", "wolves")))
+    lock_path(file).unlink()
+    (result,), _ = run(server, llm, file, other, rounds=2)
+    assert result.entry is not None
+    assert result.entry.review == ("second reading: the tree misses cats",)
+
+
+def test_a_wording_that_loses_the_exception_is_not_taken(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    lossy = "A dog is next to a child."
+    part = replace(DOG, wordings=((DOGS, 4), (lossy, 10), (DOGS_SEEN, 9)))
+    (result,), script = run(server, llm, file, part)
+    assert result.clean
+    assert result.entry is not None
+    assert result.entry.objective == DOGS_SEEN
+    assert any("has an exception, and the new wording has none" in turn for _, turn in script.asked)
+
+
+def test_a_wording_stops_at_the_cap_and_when_it_repeats_itself(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    part = replace(DOG, wordings=((DOGS, 4), (DOGS_SEEN, 6)))
+    (result,), script = run(server, llm, file, part, rounds=5)
+    assert len([form for form, _ in script.asked if form == "Score"]) == 2
+    assert result.entry is not None
+    assert result.entry.review == ("objectiveness 6 of 10: worth 6",)
+    endless = [(f"A dog is next to {number} children.", 5) for number in range(2, 20)]
+    part = Part((("Dogs.", 2), *endless), ((("a dog is next to 3 children",), "1"),))
+    file.write_text(rules("Dogs."))
+    _, script = run(server, llm, file, part, rounds=3)
+    assert len([form for form, _ in script.asked if form == "Score"]) == 4
+
+
+GOOD = {"Score": 0, "Wording": 0, "Statement": 0, "Logic": 0, "Comparison": 0}
+MALFORMED = {
+    "Score": '{"explanation": "x", "score": 11}',
+    "Wording": '{"objective": ',
+    "Statement": '{"statement": "a", "look_at": "a", "more": "perhaps"}',
+    "Logic": '{"combined": "1 xor 2"}',
+    "Comparison": '{"difference": "nothing", "verdict": "adds"}',
+}
+
+
+@pytest.mark.parametrize("form", MALFORMED)
+def test_a_malformed_reply_is_asked_for_again(
+    server: Loopback, llm: ServerEngine, file: Path, form: str
+) -> None:
+    spoil = lambda asked, again: MALFORMED[form] if asked == form and again < 2 else None  # noqa: E731
+    (result,), script = run(server, llm, file, DOG, spoil=spoil)
+    assert result.clean
+    assert any("cannot be used" in turn for _, turn in script.asked)
+
+
+@pytest.mark.parametrize("form", MALFORMED)
+@pytest.mark.parametrize("reply", ["malformed", "", "I'm sorry, I cannot help with that."])
+def test_a_reply_that_never_comes_is_reported_and_nothing_guessed(
+    server: Loopback, llm: ServerEngine, file: Path, form: str, reply: str
+) -> None:
+    file.write_text(rules(DOGS, more=OWN))
+    text = MALFORMED[form] if reply == "malformed" else reply
+    spoil = lambda asked, _: text if asked == form else None  # noqa: E731
+    (result,), script = run(server, llm, file, DOG, spoil=spoil)
+    assert not result.clean
+    assert len([form for form, _ in script.asked if form == "Score"]) < 10
+    if form == "Comparison":
+        assert result.entry is not None
+        assert "no second reading" in result.entry.review[0]
+    else:
+        assert result.state == "failed"
+        assert result.problem is not None
+        assert form.lower() in result.problem
+        assert not lock_path(file).exists()
+        with pytest.raises(ConstitutionError, match=r"rule-1.*has no `condition`"):
+            load_constitution(file)
+
+
+def test_a_refusal_in_the_right_form_is_no_wording(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    reply = json.dumps({"objective": "I'm sorry, I can't rewrite this rule."})
+    spoil = lambda asked, _: reply if asked == "Wording" else None  # noqa: E731
+    (result,), _ = run(server, llm, file, DOG, spoil=spoil)
+    assert result.state == "failed"
+    assert "speaks of the task" in str(result.problem)
+
+
+def test_a_model_that_says_the_same_for_ever_is_stopped(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    reply = json.dumps({"statement": "a dog is next to a child", "look_at": "", "more": True})
+    spoil = lambda asked, _: reply if asked == "Statement" else None  # noqa: E731
+    (result,), script = run(server, llm, file, DOG, spoil=spoil)
+    assert result.state == "failed"
+    assert "came before" in str(result.problem)
+    assert len(script.asked) < 12
+
+
+def test_one_bad_rule_costs_no_other(server: Loopback, llm: ServerEngine, file: Path) -> None:
+    file.write_text(rules(DOGS, CROWD))
+    part = replace(CROWDED, trees=((("a",), "1 and 7"),))
+    (dogs, crowd), _ = run(server, llm, file, DOG, part)
+    assert dogs.clean
+    assert crowd.state == "failed"
+    assert "there is no statement 7" in str(crowd.problem)
+    assert [entry.id for entry in locked(file).rules] == ["rule-1"]
+
+
+# --- the lock, by and by ----------------------------------------------------------------------
+
+
+def test_only_a_rule_whose_text_changed_is_compiled_again(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    file.write_text(rules(DOGS, CROWD))
+    run(server, llm, file, DOG, CROWDED)
+    before = locked(file)
+    file.write_text(rules("Dogs near kids, except on a lead.", CROWD))
+    with pytest.raises(ConstitutionError, match=r"(?s)rule-1.*has changed.*safejudge compile"):
+        load_constitution(file)
+    new = replace(DOG, wordings=(("Dogs near kids, except on a lead.", 7), (DOGS_SEEN, 9)))
+    (dogs, crowd), script = run(server, llm, file, new, CROWDED)
+    assert (dogs.state, crowd.state) == ("compiled", "kept")
+    assert not any("boat" in turn for _, turn in script.asked)
+    assert locked(file).rules[1] == before.rules[1]
+    load_constitution(file)
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = lock_path(file).read_text()
+    assert old in text
+    lock_path(file).write_text(text.replace(old, new))
+
+
+def test_what_a_person_changed_is_kept_and_marked(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    run(server, llm, file, DOG)
+    edit(file, "statement: a wolf is next to a child", "statement: a wolf is near a child")
+    (result,), script = run(server, llm, file, DOG)
+    assert script.asked == []
+    assert result.state == "kept"
+    assert "edited: by hand" in lock_path(file).read_text()
+    statements = [leaf.statement for leaf in leaves(load_constitution(file).rules[0].condition)]
+    assert "a wolf is near a child" in statements
+    again = lock_path(file).read_bytes()
+    run(server, llm, file, DOG)
+    assert lock_path(file).read_bytes() == again
+
+
+def test_a_person_s_wording_of_an_older_text_is_handed_on(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    run(server, llm, file, DOG)
+    edit(file, "A dog is next to a child or", "A big dog is next to a child or")
+    text = "Dogs near kids, except on a lead."
+    file.write_text(rules(text))
+    (result,), _ = run(server, llm, file, replace(DOG, wordings=((text, 7), (DOGS_SEEN, 9))))
+    assert not result.clean
+    (entry,) = locked(file).rules
+    assert entry.superseded is not None
+    assert entry.superseded.startswith("A big dog")
+    assert "a person had changed" in entry.review[0]
+
+
+def test_a_run_that_was_killed_goes_on(server: Loopback, llm: ServerEngine, file: Path) -> None:
+    texts = [f"Not {number} dogs." for number in range(2, 14)]
+    parts = [
+        Part(((text, 5), (f"At least {n} dogs are on a bed.", 9)),
+             (((f"at least {n} dogs are on a bed / dog",), "1"),))
+        for n, text in enumerate(texts, start=2)
+    ]  # fmt: skip
+    file.write_text(rules(*texts))
+    whole, _ = run(server, llm, file, *parts)
+    assert all(result.clean for result in whole)
+    wanted = lock_path(file).read_bytes()
+    lock_path(file).unlink()
+
+    def die(form: str, _: int) -> str | None:
+        if form == "Score" and len(locked_ids(file)) == 8:
+            raise ConnectionError
+        return None
+
+    with pytest.raises(EngineCallError):
+        run(server, llm, file, *parts, spoil=die)
+    assert len(locked_ids(file)) == 8
+    results, script = run(server, llm, file, *parts)
+    assert [result.state for result in results] == ["kept"] * 8 + ["compiled"] * 4
+    assert not any("At least 2 dogs" in turn for _, turn in script.asked)
+    assert lock_path(file).read_bytes() == wanted
+
+
+def locked_ids(file: Path) -> list[str]:
+    lock = read_lock(lock_path(file))
+    return [] if lock is None else [entry.id for entry in lock.rules]
+
+
+def test_a_lock_that_cannot_be_read_or_written_stops_before_any_question(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    lock_path(file).write_text("constitution: test\nrules: 7\n")
+    script = Script((DOG,))
+    server.behave(writer=script)
+    with pytest.raises(ConstitutionError, match=r"test.lock.yaml:2.*"):
+        compile_constitution(file, llm)
+    with pytest.raises(OutputError, match="there is no folder"):
+        compile_constitution(file, llm, out=file.parent / "nowhere" / "x.yaml")
+    assert script.asked == []
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def test_the_command_shows_what_is_ready_open_and_failed(
+    server: Loopback, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(rules(DOGS, CROWD, "Cats!"))
+    failing = Part((("Cats!", 2), ("A cat is visible.", 9)), ((("a cat is visible",), "2"),))
+    crowd = replace(CROWDED, wordings=CROWDED.wordings[:2], trees=((("a",), "1"),))
+    server.behave(writer=Script((DOG, crowd, failing)))
+    assert cli.main(["compile", str(file), "--llm", f"server:{server.base}"]) == 4
+    shown = capsys.readouterr().out
+    assert "4 > 9" in shown
+    assert "objectiveness 5 of 10" in shown
+    assert "there is no statement 2" in shown
+    assert "1 ready, 1 review, 1 failed" in shown
+    assert str(lock_path(file)) in shown
+
+
+def test_the_command_does_nothing_where_nothing_is_to_do(
+    server: Loopback, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f"name: test\nrules:\n{OWN}")
+    assert cli.main(["compile", str(file), "--llm", "server:http://127.0.0.1:9/v1"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert cli.main(["compile", "sketch", "--llm", "fake:"]) == 2
+    assert "compiled by hand" in capsys.readouterr().err
+    assert cli.main(["compile", "nowhere.yaml", "--llm", "fake:"]) == 2
+
+
+@pytest.mark.vllm
+def test_a_random_model_fits_every_form_and_passes_no_check(text_folder: Path, file: Path) -> None:
+    file.write_text(rules(DOGS, CROWD, more=OWN))
+    engine = open_engine(f"vllm:{text_folder}", dtype="float32", max_model_len=16384)
+    replies: list[tuple[Any, str]] = []
+    reason = engine.reason
+
+    def noted(requests: Any) -> list[str]:
+        found = reason(requests)
+        replies.extend(zip(requests, found, strict=True))
+        return found
+
+    engine.reason = noted  # type: ignore[method-assign]
+    results = compile_constitution(file, engine, rounds=2)
+    engine.close()
+    forced = [(request, reply) for request, reply in replies if request.schema is not None]
+    assert forced
+    for request, reply in forced:
+        request.schema.model_validate_json(reply)
+    assert not any(result.clean for result in results)
