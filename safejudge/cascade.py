@@ -14,7 +14,15 @@ from pydantic import BaseModel, ValidationError
 
 from safejudge import prompts
 from safejudge.probe import printable
-from safejudge.types import Message, Outcome, Picture, Precondition, Reasoning, ReasoningTrace
+from safejudge.types import (
+    Message,
+    NoReply,
+    Outcome,
+    Picture,
+    Precondition,
+    Reasoning,
+    ReasoningTrace,
+)
 
 if TYPE_CHECKING:
     from safejudge.flow import Flow
@@ -31,6 +39,8 @@ def reason_flow(
     (thought,) = yield (
         Reasoning(prompts.REASON, (picture,), (question,), max_tokens=policy.max_reasoning_tokens),
     )
+    if isinstance(thought, NoReply):
+        return ReasoningTrace(text="", problem=thought.problem)
     if not isinstance(thought, str) or not thought.strip():
         return ReasoningTrace(text="", problem="the free reasoning was empty or no text")
     thought = printable(thought)
@@ -49,6 +59,8 @@ def read_reply(thought: str, reply: object) -> ReasoningTrace:
 
 def validated(reply: object, schema: type[S]) -> S | str:
     """Read a reply that is exactly of a schema, or say what is wrong with it."""
+    if isinstance(reply, NoReply):
+        return reply.problem
     if not isinstance(reply, str):
         return f"the reply is a {type(reply).__name__}, not text"
     try:

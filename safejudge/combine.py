@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _DEEPEST = 5
 """Brackets inside one another; a rule for pictures has one or two."""
+_HIGHEST = 8
+"""Lists inside one another; a file of rules may hold no more."""
 _TOKEN = re.compile(r"\s*(\d+|and|or|not|[()])", re.IGNORECASE)
 
 
@@ -30,15 +32,25 @@ def combine(text: str, statements: Sequence[Precondition]) -> Condition:
     condition = reader.alternatives(0)
     if reader.left:
         raise CombineError(f"`{reader.left[0]}` stands where `and` or `or` is expected")
+    if _height(condition) > _HIGHEST:
+        raise CombineError(f"and, or and not are nested deeper than {_HIGHEST}")
     unused = [str(n) for n in range(1, len(statements) + 1) if n not in reader.used]
     if unused:
         raise CombineError(f"it leaves out statement {', '.join(unused)}")
     return condition
 
 
+def _height(condition: Condition) -> int:
+    match condition:
+        case Precondition():
+            return 0
+        case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
+            return 1 + max(map(_height, parts))
+
+
 def _tokens(text: str) -> list[str]:
     tokens, place = [], 0
-    text = text.strip().rstrip(".")
+    text = text.strip().rstrip(".").rstrip()
     while place < len(text):
         found = _TOKEN.match(text, place)
         if found is None:
@@ -91,9 +103,10 @@ class _Reader:
         if not self.left or not self.left[0].isdecimal():
             said = f"`{self.left[0]}` stands" if self.left else "it ends"
             raise CombineError(f"{said} where the number of a statement is expected")
-        number = int(self.left.pop(0))
+        said = self.left.pop(0)
+        number = int(said) if len(said) < 10 else 0  # Python refuses to read endless ones
         if not 1 <= number <= len(self._statements):
-            raise CombineError(f"there is no statement {number}, only {len(self._statements)}")
+            raise CombineError(f"there is no statement {said[:20]}, only {len(self._statements)}")
         self.used.add(number)
         return self._statements[number - 1]
 

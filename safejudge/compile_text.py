@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +25,7 @@ def shown(results: Sequence[Compiled]) -> Group:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("rule", "objectiveness", "statements", "entry", "result"):
         table.add_column(name, overflow="fold")
-    notes = []
+    notes: list[RenderableType] = []
     for result in results:
         state = _state(result)
         entry = None if result.state == "failed" else result.entry
@@ -38,7 +39,7 @@ def shown(results: Sequence[Compiled]) -> Group:
         remarks = entry.review if entry else (result.problem or "",)
         if remarks:
             notes.append(Text(f"\n{clean(result.id)}", style="bold"))
-            notes += [Text(f"  - {clean(remark)}") for remark in remarks]
+            notes += [Padding(Text(clean(remark)), (0, 0, 0, 2)) for remark in remarks]
     return Group(table, *notes)
 
 

@@ -90,11 +90,14 @@ def read_constitution(source: str | os.PathLike[str]) -> tuple[Constitution | No
     try:
         file, raw = _fetch(source)
         draft, sheet, findings = parse(raw)
-        if draft is None:
-            return None, findings
-        lock = _lock_of(draft, source)
     except ConstitutionError as error:
         return None, [Finding(error.line, "error", error.problem, error.instead)]
+    if draft is None:
+        return None, findings
+    try:
+        lock = _lock_of(draft, source)
+    except ConstitutionError as error:  # its line is one of the lock
+        return None, [Finding(None, "error", str(error).partition("\n")[0], error.instead)]
     constitution, findings = _completed(draft, lock, sheet, file)
     if constitution is not None:
         found = [*_warnings(constitution, sheet), *_open(constitution, lock, sheet)]

@@ -3,8 +3,14 @@
 Takes the objective text of a rule and a condition; gives every difference in words for whoever has
 to mend it. The text is cut into clauses at its connectives, each clause is matched to the
 statements that hold its words, and the connectives between clauses are compared with the operators
-between their statements. English only; it does not know what words mean, so a condition in other
-words than its text is reported, and one that binds the same words differently is not.
+between their statements.
+
+English only, and no grammar: it does not know what words mean, so a condition in other words than
+its text is reported, and one that binds the same words differently is not: who does it to whom,
+"A and B or C", what an exception in the middle speaks of. `and`, `or`, `unless` and their like
+part clauses, and so does every comma, semicolon and full stop; `while`, `with`, `not`, brackets and
+quotes do not. An exception comes after what it is an exception of, or before all of the text and
+up to its first comma; an exception of an exception is not understood.
 """
 
 from __future__ import annotations
@@ -53,7 +59,7 @@ def differences(text: str, condition: Condition) -> list[Difference]:
     return [
         *_unsaid(clauses, found, match),
         *_wrong_side(clauses, match),
-        *_wrong_operator(clauses, match),
+        *_wrong_operator(clauses, found, match),
         *_added(text, found, match),
     ]
 
@@ -65,6 +71,7 @@ def covers(text: str, condition: Condition) -> list[str]:
     told = []
     for leaf in found:
         own = [clause for clause in clauses if leaf in match.get(clause.place, ())]
+        own = own or [c for c in clauses if leaf.statement in _statements(match.get(c.place, ()))]
         words = [w for c in own for w in c.words if w in _FREE or _stem(w) in leaf.stems]
         told.append(" ".join(words))
     return told
@@ -76,8 +83,8 @@ def losses(text: str, rewritten: str) -> list[Difference]:
     if _EXCEPTION.search(text.casefold()) and not _EXCEPTION.search(rewritten.casefold()):
         problem = f"{show(text, 200)} has an exception, and the new wording has none"
         found.append(Difference("exception", problem))
-    counts = said_words(text) & _COUNTS
-    lost = sorted(counts - said_words(rewritten))
+    kept = said_words(rewritten) | _WHOLES
+    lost = dict.fromkeys(w for w in _tokens(text) if is_count(w) and _stem(w) not in kept)
     if lost:
         found.append(Difference("count", f"the new wording lacks {', '.join(map(show, lost))}"))
     return found
@@ -91,7 +98,7 @@ def said_words(text: str) -> frozenset[str]:
 
 def is_count(word: str) -> bool:
     """Whether a word counts: three, every, at *least* two."""
-    return _stem(word.casefold()) in _COUNTS
+    return word[:1].isdecimal() or _stem(word.casefold()) in _COUNTS
 
 
 def is_relation(word: str) -> bool:
@@ -100,8 +107,13 @@ def is_relation(word: str) -> bool:
 
 
 def read_back(condition: Condition) -> str:
-    """Put a condition into one English sentence."""
-    said = _prose(condition).strip()
+    """Put a condition into one English sentence.
+
+    Up to three lists inside one another, no `all` in an `all` and no `any` in an `any`, exceptions
+    at the end of an `all` and none of exceptions: such conditions have one sentence only if they
+    mean the same. In deeper ones it may be open what a last "or" or "unless" belongs to.
+    """
+    said = _prose(condition)
     return f"{said[:1].upper()}{said[1:]}."
 
 
@@ -116,7 +128,7 @@ _FREE = _words(
     "a an the is are was were be been being am it its this that these those there which who whose "
     "whom has have had do does did of to as visible seen shown depicted present view picture image "
     "photo photograph appear appears some any somewhere one either both then also while when where "
-    "if whether because so such for can could"
+    "if whether because so such for can could 1"
 )
 """Words that a statement may have or lack without saying anything else."""
 
@@ -131,53 +143,65 @@ _NUMBERS = _words(
 )
 
 _IRREGULAR = {
-    "people": "person", "persons": "person", "children": "child", "men": "man", "women": "woman",
-    "babies": "baby", "knives": "knife", "feet": "foot", "teeth": "tooth", "lying": "lie",
-    "lies": "lie", "dying": "die", "dies": "die", "tying": "tie", "held": "hold", "worn": "wear",
-    "lit": "light", "broken": "break", "torn": "tear", "shot": "shoot", "bleeding": "blood",
+    "people": "person", "children": "child", "men": "man", "women": "woman", "feet": "foot",
+    "teeth": "tooth", "knives": "knife", "wolves": "wolf", "leaves": "leaf", "shelves": "shelf",
+    "scarves": "scarf", "lying": "lie", "dying": "die", "tying": "tie", "held": "hold",
+    "worn": "wear", "lit": "light", "broken": "break", "torn": "tear", "shot": "shoot",
+    "bleed": "blood", "bleeds": "blood", "bleeding": "blood", "2": "two", "3": "three",
+    "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight", "9": "nine", "10": "ten",
+    "12": "twelve", "20": "twenty", "100": "hundred",
 }  # fmt: skip
 
 
 def _stem(word: str) -> str:
-    """Cut endings, so that holding, holds and hold are one word; crude, and equal on both sides."""
-    word = _IRREGULAR.get(word, word).removesuffix("'s").removesuffix("'")
-    for ending in ("ies", "ing", "ed", "es", "s"):
-        kept = word[: -len(ending)]
-        if word.endswith(ending) and len(kept) >= 3 and not word.endswith(("ss", "us", "is")):
-            word = kept + "y" * (ending == "ies")
-            break
+    """Cut endings, so that holding, holds and hold are one word; crude, and equal on both sides.
+
+    What differs in the cut letters alone is one word too: fire and fir, plane and plan.
+    """
+    word = word.removesuffix("'s")
+    word = _IRREGULAR.get(word, word)
+    if len(word) > 3 and word[-1] == "s" and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    kept = re.fullmatch(r"(.*[aeiouy].*)(?:ing|(?<!e)ed)", word)
+    word = (kept[1] if kept else word).removesuffix("e")
     if len(word) > 3 and word[-1] == word[-2]:
         word = word[:-1]
-    return word.removesuffix("e")
+    return f"{word[:-1]}i" if len(word) > 2 and word[-1] == "y" else word
 
 
-_COUNTS = frozenset(map(_stem, _NUMBERS)) | {str(number) for number in range(1000)}
+_COUNTS = frozenset(map(_stem, _NUMBERS))
 """Stems of words that count."""
+_WHOLES = frozenset(map(_stem, ("every", "only", "all")))
+"""Counts that a rule loses when it is turned into what breaks it: all wear one, one wears none."""
 
 
 def _tokens(text: str) -> list[str]:
     """Words, small, and the signs that part clauses."""
-    text = text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").replace("and/or", "or")
+    text = text.casefold().translate(_PLAIN).replace("and/or", "or")
     for phrase, word in _PHRASES:
         text = phrase.sub(word, text)
-    return re.findall(r"[^\W_]+(?:['’-][^\W_]+)*|[,;.:]", text)  # noqa: RUF001
+    return re.findall(r"[^\W_]+(?:(?:['-]|(?<=\d)[.,:](?=\d))[^\W_]+)*|[,;.:]", text)
+
+
+_PLAIN = str.maketrans("\u2019\u2010\u2011", "'--")
+"""Curly apostrophes and hyphens of other kinds."""
+_EXCEPTED = (
+    "but not|other than|apart from|aside from|with the exception of|excluding|"
+    "except(?:ing| if| when| where| for)?"
+)
 
 
 _PHRASES = [
     (re.compile(pattern), word)
     for pattern, word in (
         (r"\bin (?:the|this) (?:picture|image|photo|photograph|scene)\b", ""),
-        (r"\b(?:but not|other than|apart from|except(?: if| when| where| for)?|excluding)\b",
-         "unless"),
+        (rf"\b(?:{_EXCEPTED})\b", "unless"),
         (r"\bas well as\b", "and"),
         (r"\bbut\b", "and"),
         (r"\bnor\b", "or"),
-        (r"(?<=\d)\.(?=\d)", "-"),
     )
-]  # fmt: skip
-_EXCEPTION = re.compile(
-    r"\b(?:unless|except(?:ions?|ing)?|excluding|other than|apart from|but not)\b"
-)
+]
+_EXCEPTION = re.compile(rf"\b(?:unless|{_EXCEPTED})\b|(?<!\bno )(?<!\bwithout )\bexceptions?\b")
 
 
 # --- clauses ------------------------------------------------------------------------------------
@@ -232,6 +256,8 @@ def _clauses(text: str) -> list[_Clause]:
             excepted = False
         # An exception speaks of the last thing that is none, and so does what follows it.
         anchor = main if "unless" in signs or before != excepted else place - 1
+        if before and not excepted and all(clause.excepted for clause in clauses):
+            joints[place] = "unless"  # the exception came first
         main = main if excepted else place
         stems = frozenset(_stem(word) for word in words if word not in _FREE)
         clauses.append(_Clause(place, tuple(words), stems, joints[place], max(anchor, 0), excepted))
@@ -239,19 +265,25 @@ def _clauses(text: str) -> list[_Clause]:
 
 
 def _joints(signs: Sequence[set[str]]) -> list[Joint]:
-    """Read how each piece is joined to the one before; in "A, B or C" the comma says "or" too."""
+    """Read how each piece is joined to the one before.
+
+    In "A, B or C" the comma says "or" too, and so does the semicolon in "A; B; or C".
+    """
     joints: list[Joint] = []
-    following: Joint = ""
+    following: dict[str, Joint] = {}
     for found in reversed(signs):
         joint: Joint = ""
         if "unless" in found:
             joint = "unless"
         elif "or" in found or "and" in found:
             joint = "or" if "or" in found else "and"
-        elif found == {","} and following != "unless":
-            joint = following
+        elif len(found) == 1 and following.get(min(found)) != "unless":
+            joint = following.get(min(found), "")
         joints.append(joint)
-        following = joint if found.isdisjoint(_STRONG) else ""
+        if found.isdisjoint(_STRONG):
+            following[","] = joint
+        else:
+            following = {";": joint} if ";" in found else {}
     joints.reverse()
     return ["" if place == 0 else joint for place, joint in enumerate(joints)]
 
@@ -336,7 +368,7 @@ def _settle(
 ) -> bool:
     """Give a clause the nearest statement that holds it; its owner may have to take another."""
     fitting = [leaf for leaf in found if clause.stems <= leaf.stems and leaf not in tried]
-    fitting.sort(key=lambda leaf: (leaf.excepted != clause.excepted, len(leaf.stems)))
+    fitting.sort(key=lambda o: (o.excepted != clause.excepted, len(o.stems), o in owners))
     for leaf in fitting:
         tried.add(leaf)
         if leaf not in owners or _settle(owners[leaf], found, owners, tried):
@@ -358,7 +390,11 @@ def _group(clause: _Clause, spare: Sequence[_Leaf]) -> tuple[_Leaf, ...]:
 
 
 def _has_joint(leaf: _Leaf) -> bool:
-    return not {"and", "or"}.isdisjoint(_tokens(leaf.statement))
+    return len(_pieces(leaf.statement)) > 1
+
+
+def _statements(found: Sequence[_Leaf]) -> set[str]:
+    return {leaf.statement for leaf in found}
 
 
 # --- what differs -------------------------------------------------------------------------------
@@ -378,15 +414,14 @@ def _unsaid(
             kind: Kind = "exception" if clause.excepted else "statement"
             yield Difference(kind, f"the text says {said}, and no statement of its own says so")
             continue
-        words = [show(word) for word in clause.words if _stem(word) in lost]
+        words = [word for word in clause.words if _stem(word) in lost]
         kind = "word"
-        if lost & _COUNTS:
+        if any(map(is_count, words)):
             kind = "count"
-        elif lost <= {_stem(word) for word in _RELATIONS}:
+        elif all(map(is_relation, words)):
             kind = "relation"
-        yield Difference(
-            kind, f"of {said} the statement {show(near.statement, 120)} lacks {', '.join(words)}"
-        )
+        lacks = f"lacks {', '.join(map(show, words))}"
+        yield Difference(kind, f"of {said} the statement {show(near.statement, 120)} {lacks}")
 
 
 def _nearest(clause: _Clause, spare: Sequence[_Leaf]) -> _Leaf | None:
@@ -408,23 +443,31 @@ def _wrong_side(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference
                 )
 
 
-def _wrong_operator(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference]:
+def _wrong_operator(
+    clauses: Sequence[_Clause], found: Sequence[_Leaf], match: Match
+) -> Iterator[Difference]:
     for clause in clauses:
         pair = match.get(clause.place, ()), match.get(clause.anchor, ())
         if not clause.joint or not pair[0] or not pair[1]:
             continue
         leaf, other = pair[0][0], pair[1][0]
         both = f"{show(other.statement, 120)} and {show(leaf.statement, 120)}"
+        ways = [(o.way, t.way) for o in _same(leaf, found) for t in _same(other, found) if o != t]
         if leaf == other:
-            if clause.joint == "or":
+            if clause.joint == "or" and "or" in _tokens(leaf.statement):
                 said = show(leaf.statement, 120)
                 yield Difference("alternative", f"{said} holds an `or` that belongs under `any`")
         elif clause.joint == "unless":
-            if leaf.excepted and not other.excepted and not _binds(leaf.way, other.way):
+            if leaf.excepted != other.excepted and not any(_binds(*way) for way in ways):
                 yield Difference("exception", f"the exception of {both} stands beside, not with it")
-        elif leaf.excepted == other.excepted and _operator(leaf.way, other.way) != clause.joint:
+        elif leaf.excepted == other.excepted and clause.joint not in {_operator(*w) for w in ways}:
             wanted = "alternatives (`any`)" if clause.joint == "or" else "both wanted (`all`)"
             yield Difference("alternative", f"the text says {clause.joint}: {both} are {wanted}")
+
+
+def _same(leaf: _Leaf, found: Sequence[_Leaf]) -> list[_Leaf]:
+    """A statement wherever it stands on the same side; branches may share it."""
+    return [o for o in found if o.statement == leaf.statement and o.excepted == leaf.excepted]
 
 
 def _binds(exception: Way, other: Way) -> bool:
@@ -437,7 +480,7 @@ def _binds(exception: Way, other: Way) -> bool:
 
 def _added(text: str, found: Sequence[_Leaf], match: Match) -> Iterator[Difference]:
     known = said_words(text)
-    taken = {leaf.statement for leaves in match.values() for leaf in leaves}
+    taken = _statements([leaf for leaves in match.values() for leaf in leaves])
     for leaf in found:
         strange = [w for w in _tokens(leaf.statement) if w not in _FREE and w not in _SIGNS]
         strange = [show(word) for word in strange if _stem(word) not in known]
@@ -458,9 +501,20 @@ def _prose(condition: Condition) -> str:
         case AllOf(all=parts):
             wanted = [_prose(part) for part in parts if not isinstance(part, NoneOf)]
             exceptions = [_prose(part) for part in parts if isinstance(part, NoneOf)]
-            return f"{', and '.join(wanted)}{''.join(exceptions)}"
+            sign = ";" if _holds(wanted, ";", "unless") else ","
+            said = f"{sign} and ".join(wanted)
+            return f"{sign} ".join([said, *exceptions] if wanted else exceptions)
         case AnyOf(any=parts):
-            deep = any("unless" in _prose(part) for part in parts)
-            return "either " + ("; or " if deep else " or ").join(map(_prose, parts))
+            choices = [_prose(part) for part in parts]
+            sign = ";" if _holds(choices, ";", "unless", ", and") else ""
+            return ("either " if len(choices) > 1 else "") + f"{sign} or ".join(choices)
         case NoneOf(none=parts):
-            return ", unless " + " or ".join(map(_prose, parts))
+            # A semicolon would end the exception.
+            refused = [_prose(part).replace(";", ",") for part in parts]
+            sign = "," if _holds(refused, ",") else ""
+            return "unless " + f"{sign} or ".join(refused)
+
+
+def _holds(texts: Sequence[str], *signs: str) -> bool:
+    """Whether a text holds a sign, so that what joins it to others has to part more than that."""
+    return any(sign in text for text in texts for sign in signs)

@@ -174,16 +174,19 @@ def parse_lock(file: str, raw: bytes) -> Lock:
     try:
         sheet = strict_yaml.read(raw)
     except Refused as stop:
-        raise ConstitutionError(file, stop.line, stop.problem, stop.instead) from stop
+        # What the top of a constitution has is no advice for a lock.
+        instead = _INSTEAD if "`name:`" in stop.instead else stop.instead
+        raise ConstitutionError(file, stop.line, stop.problem, instead) from stop
     for remark in sheet.remarks:
         raise ConstitutionError(file, remark.line, remark.problem, remark.instead or _INSTEAD)
     try:
         found = _File.model_validate(sheet.data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = sheet.nearest(first["loc"])
-        problem = f"{name_place(where)}: {first['msg']}"
-        raise ConstitutionError(file, sheet.lines[where], problem, _INSTEAD) from error
+        # Of a key that is misspelt, the right one is missing as well: the wrong one says more.
+        first = min(error.errors(include_url=False), key=lambda one: one["type"] == "missing")
+        line = sheet.lines[sheet.nearest(first["loc"])]
+        problem = f"{name_place(first['loc'])}: {first['msg']}"
+        raise ConstitutionError(file, line, problem, _INSTEAD) from error
     names = [rule.id for rule in found.rules]
     for place, name in enumerate(names):
         if name in names[:place]:

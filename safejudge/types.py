@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -302,6 +302,20 @@ class Reasoning:
     """The reply must be JSON of this (bounded) model; None for free text."""
     max_tokens: int = 256
     """The reply is cut there."""
+
+
+class NoReply(str):
+    """An empty reply, and why there is none; no caller can mistake it for an answer."""
+
+    __slots__ = ("problem",)
+
+    problem: str
+
+    def __new__(cls, problem: str) -> Self:
+        """Keep the problem beside the empty text."""
+        reply = super().__new__(cls, "")
+        reply.problem = problem
+        return reply
 
 
 @dataclass(frozen=True, slots=True)

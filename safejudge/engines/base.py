@@ -38,7 +38,8 @@ class Engine(Protocol):
         """Generate one reply per request, in order, greedily (temperature 0).
 
         A reply to a request with a schema was generated under that schema, but may be cut at
-        `max_tokens`; the caller validates it.
+        `max_tokens`; the caller validates it. A single request that cannot be answered (its
+        picture or length is refused) gets a `NoReply`, which is empty and says why.
         """
 
     def close(self) -> None:

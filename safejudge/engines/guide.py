@@ -72,6 +72,18 @@ def json_regex(schema: type[BaseModel]) -> str:
     return str(build_regex_from_schema(json.dumps(schema.model_json_schema()), ""))
 
 
+def served_regex(schema: type[BaseModel]) -> str:
+    """The same for vLLM, whose grammar would let half surrogate pairs through as bytes.
+
+    They are no text: each becomes three replacement characters, and the reply too long.
+    """
+    return json_regex(schema).replace(_ANY_CHARACTER, _ANY_CHARACTER[:-1] + r"\uD800-\uDFFF]")
+
+
+_ANY_CHARACTER = r'[^"\\\x00-\x1F\x7F-\x9F]'
+"""How outlines writes what may stand in a string."""
+
+
 def check_bounded(schema: type[BaseModel]) -> None:
     """Raise `EngineCallError` for a schema in which something may grow without end."""
     if loose := open_ended(schema.model_json_schema()):

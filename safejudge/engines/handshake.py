@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from safejudge.engines import tokens, topk
-from safejudge.engines.guide import json_regex
+from safejudge.engines.guide import served_regex
 from safejudge.engines.http import FailedError, RefusedError
 from safejudge.errors import EngineSetupError
 from safejudge.types import JSON, YES_NO
@@ -51,6 +51,7 @@ class _Reply(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     fruit: Literal["quince", "medlar"]
+    colour: str = Field(min_length=1, max_length=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Abilities:
         if schema is None:
             return body
         if self.regex:
-            return body | {"structured_outputs": {"regex": json_regex(schema)}}
+            return body | {"structured_outputs": {"regex": served_regex(schema)}}
         return body | {"response_format": _format(schema.model_json_schema())}
 
     def read(self, reply: JSON, reading: Reading) -> AnswerProbs:

@@ -28,7 +28,7 @@ from safejudge.engines.loading import (
 from safejudge.engines.readers import PlainReader, open_reader
 from safejudge.engines.requests import no_answer, place
 from safejudge.errors import EngineCallError
-from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
+from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -91,8 +91,7 @@ class HFEngine:
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Write one greedy reply per request; see `Engine.reason`.
 
-        A request whose pictures the model's image processing refuses gets an empty reply, which
-        no caller can mistake for an answer.
+        A request whose pictures the model's image processing refuses gets a `NoReply`.
         """
         replies: dict[Reasoning, str] = {}
         with self._running():
@@ -162,16 +161,16 @@ class HFEngine:
         from transformers import LogitsProcessorList
 
         first = requests[0]
-        if self._chat.refuses(first):
-            return [""] * len(requests)
+        if problem := self._chat.refuses(first):
+            return [NoReply(problem)] * len(requests)
         try:
             inputs = self._plain.inputs(
                 [self._chat.reasoning_text(request) for request in requests],
                 [request.images for request in requests],
             )
-        except ValueError:
+        except ValueError as error:
             if len(requests) == 1:
-                return [""]
+                return [NoReply(f"the model cannot take this request: {error}")]
             return [self._write([request])[0] for request in requests]
         guides = [] if first.schema is None else [self._guides.processor(first.schema)]
         output = self._model.generate(

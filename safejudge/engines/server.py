@@ -29,7 +29,7 @@ from safejudge.engines.http import (
 from safejudge.engines.messages import Messages
 from safejudge.engines.requests import no_answer, place
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.types import YES_NO, AnswerProbs, EngineCard, Picture, Probe, Reasoning
+from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -51,6 +51,9 @@ _GREY = Probe(
     "Is the picture grey?",
 )
 """A question with a picture, to see whether the model takes any."""
+
+_BUSY = 429
+"""A server that says so is there."""
 
 _FEW_TRIES = 3
 """Attempts at the start, and to see whether a server is gone: neither should take minutes."""
@@ -119,9 +122,8 @@ class ServerEngine:
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Ask for one greedy reply per request; see `Engine.reason`.
 
-        A request that the server refuses (a picture, its length) gets an empty reply, which no
-        caller can mistake for an answer; one that fails is an `EngineCallError`, because it may
-        succeed later.
+        A request that the server refuses or cannot answer, while it answers others, is a
+        `NoReply`.
         """
         distinct = sorted(set(requests), key=place)
         for schema in {request.schema for request in distinct if request.schema is not None}:
@@ -213,10 +215,13 @@ class ServerEngine:
 
         try:
             return topk.said(await self._wire.send(self._chat, body)).strip()
-        except (RefusedError, topk.UnreadableError):
-            return ""
+        except RefusedError as error:
+            return NoReply(f"the server refused this request: {error}")
+        except topk.UnreadableError as error:
+            return NoReply(str(error))
         except FailedError as error:
-            raise EngineCallError(f"{self._card.uri}: {error}") from error
+            await self._check_alive(error)
+            return NoReply(f"the server failed on this request: {error}")
 
     async def _check_alive(self, failed: FailedError) -> None:
         """Raise `EngineCallError` if the server does not even answer what it did at the start.
@@ -230,6 +235,8 @@ class ServerEngine:
         try:
             await self._wire.send(self._chat, body, tries=_FEW_TRIES)
         except (FailedError, RefusedError) as error:
+            if isinstance(error, FailedError) and error.status == _BUSY:
+                return
             raise EngineCallError(
                 f"{self._card.uri} no longer answers: {failed}. Start it again; what was not "
                 "judged can be asked once more."

@@ -18,11 +18,11 @@ from pydantic import ValidationError
 
 from safejudge.engines import tokens
 from safejudge.engines.chat import Chat
-from safejudge.engines.guide import json_regex
+from safejudge.engines.guide import served_regex
 from safejudge.engines.loading import chat_card, first_line, load_processor, turn_ends
 from safejudge.engines.requests import as_image, no_answer, place
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
+from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,8 +94,7 @@ class VLLMEngine:
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Write one greedy reply per request; see `Engine.reason`.
 
-        A request that vLLM refuses (a picture, its length) gets an empty reply, which no caller
-        can mistake for an answer.
+        A request that vLLM refuses (a picture, its length) gets a `NoReply`.
         """
         distinct = sorted({r for r in requests if not self._chat.refuses(r)}, key=place)
         asked = [
@@ -107,7 +106,7 @@ class VLLMEngine:
                     stop_token_ids=list(self._ends),
                     structured_outputs=None
                     if request.schema is None
-                    else self._structured(regex=json_regex(request.schema)),
+                    else self._structured(regex=served_regex(request.schema)),
                     **_PINNED,
                 ),
             )
@@ -116,10 +115,15 @@ class VLLMEngine:
         with self._lock:
             outputs = dict(zip(distinct, self._run(asked), strict=True))
         replies = {
-            request: "" if isinstance(output, str) else output.outputs[0].text.strip()
+            request: NoReply(f"the model cannot take this request: {output}")
+            if isinstance(output, str)
+            else output.outputs[0].text.strip()
             for request, output in outputs.items()
         }
-        return [replies.get(request, "") for request in requests]
+        return [
+            NoReply(problem) if (problem := self._chat.refuses(request)) else replies[request]
+            for request in requests
+        ]
 
     def close(self) -> None:
         """End vLLM's processes; calls after this raise `EngineCallError`."""

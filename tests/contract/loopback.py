@@ -53,7 +53,7 @@ WORDS = (
 IDS = {word: 1000 + i for i, word in enumerate(WORDS)}
 TEXTS = {number: word for word, number in IDS.items()}
 PROMPT = "<user>{}<answer>"
-REPLIES = ('{"fruit":"medlar"}', '{"rationale":"a dog","rating":"Unsure"}')
+REPLIES = ('{"fruit":"medlar","colour":"brown"}', '{"rationale":"a dog","rating":"Unsure"}')
 """What is written under a regular expression: the first one that fits."""
 
 
@@ -270,6 +270,7 @@ class Handler(BaseHTTPRequestHandler):
         text = f" thinking about {seed} "
         regex = body.get("structured_outputs", {}).get("regex")
         if regex and self.server.manners.regexes:
+            regex = regex.replace("\\uD800-\\uDFFF", "")  # as Python reads it, surrogates
             text = next(reply for reply in REPLIES if re.fullmatch(regex, reply))
         if schema and self.server.manners.schemas:
             made = {}

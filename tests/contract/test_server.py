@@ -21,10 +21,11 @@ from pydantic import BaseModel
 
 from safejudge import Judge, cli, prompts
 from safejudge.engines import open_engine
+from safejudge.engines.guide import json_regex, served_regex
 from safejudge.engines.http import Retry
 from safejudge.engines.server import ServerEngine
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -584,6 +585,14 @@ def test_a_regular_expression_is_preferred_where_the_server_takes_one(server: Lo
     assert "rationale" in server.chats()[-1].body["structured_outputs"]["regex"]
 
 
+def test_a_form_leaves_out_half_surrogate_pairs() -> None:
+    open_class, closed_class = (
+        json_regex(prompts.ReasonedAnswer),
+        served_regex(prompts.ReasonedAnswer),
+    )
+    assert closed_class.count(r"\uD800-\uDFFF") == open_class.count(r"\x7F-\x9F") > 0
+
+
 def test_a_model_for_text_alone_starts_and_judges_nothing(server: Loopback) -> None:
     server.behave(pictures=False)
     engine = connect(server)
@@ -598,12 +607,26 @@ def test_a_model_for_text_alone_starts_and_judges_nothing(server: Loopback) -> N
 def test_a_failed_reply_is_never_an_answer(server: Loopback) -> None:
     engine = connect(server, tries=2)
     server.behave(fault=loopback.refuse, sour="too long")
-    assert engine.reason([think("too long"), think("short")])[0] == ""
+    assert "refused this request" in why_none(engine, "too long")
     server.behave(fault=loopback.crash)
-    with pytest.raises(EngineCallError, match="internal error"):
-        engine.reason([think("too long"), think("short")])
+    assert "internal error" in why_none(engine, "too long")
+    assert engine.reason([think("short")])[0]
     server.behave(fault=None, twist=lambda _: BROKEN["refusal"][0])
-    assert engine.reason([think("a")]) == [""]
+    assert "the model refused" in why_none(engine, "a")
+
+
+def why_none(engine: ServerEngine, text: str) -> str:
+    (reply,) = engine.reason([think(text)])
+    assert reply == ""
+    assert isinstance(reply, NoReply)
+    return reply.problem
+
+
+def test_a_reply_that_fails_is_asked_of_a_server_that_is_gone_no_more(server: Loopback) -> None:
+    engine = connect(server, tries=2)
+    server.kill()
+    with pytest.raises(EngineCallError, match="no longer answers"):
+        engine.reason([think("What?")])
 
 
 # --- the whole way --------------------------------------------------------------------------------

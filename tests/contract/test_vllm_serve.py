@@ -2,110 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from proxy import KINDS, LASTING, PASSING, Proxy
+from serve import Serve
 
 from safejudge import prompts
 from safejudge.engines import open_engine
 from safejudge.engines.http import Retry
+from safejudge.engines.messages import Messages
 from safejudge.engines.server import ServerEngine
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.prompts import ReasonedAnswer
 from safejudge.sketch.draw import draw
-from safejudge.sketch.judge import model_folder
 from safejudge.sketch.sample import even_scene
 from safejudge.sketch.statements import grammar
 from safejudge.types import Message, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from safejudge.types import AnswerProbs
 
 pytestmark = pytest.mark.vllm
 
 RNG = random.Random("serve")
 SCENES = [Picture.of(draw(even_scene(RNG)).pixels) for _ in range(5)]
 STATEMENTS = RNG.sample(sorted(grammar()), 8)
-PROBES = [
+PICTURED = [
     Probe(prompts.ASK, (scene,), prompts.statement_question(statement))
     for scene in SCENES
     for statement in STATEMENTS
-] + [Probe(prompts.ASK, (), prompts.statement_question(statement)) for statement in STATEMENTS]
+]
+PROBES = PICTURED + [
+    Probe(prompts.ASK, (), prompts.statement_question(statement)) for statement in STATEMENTS
+]
 CLOSE = 1e-3
-PATIENCE = 300
-"""Seconds that a server may take to start on a busy machine."""
-
-
-class Serve:
-    """One `vllm serve` of the sketch judge; the port stays when it is started again."""
-
-    def __init__(self, log: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}/v1#sketch"
-        self._log = log.open("wb")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [
-            # What `vllm serve` runs; that command asks for a package named vllm, and the build
-            # for CPUs has another name.
-            sys.executable, "-m", "vllm.entrypoints.openai.api_server",
-            "--model", str(model_folder("vlm")),
-            "--served-model-name", "sketch", "--host", "127.0.0.1", "--port", str(self.port),
-            "--dtype", "float32", "--max-model-len", "1024", "--block-size", "32",
-            # Otherwise a weak model writes spaces between two parts until its reply is cut.
-            "--structured-outputs-config",
-            '{"backend": "xgrammar", "disable_any_whitespace": true}',
-        ]  # fmt: skip
-        # A group of its own, so that its workers can be killed with it.
-        self._process = subprocess.Popen(
-            command, stdout=self._log, stderr=self._log, start_new_session=True
-        )
-        begun = time.monotonic()
-        while not self._answers():
-            assert self._process.poll() is None, Path(self._log.name).read_text()[-2000:]
-            assert time.monotonic() - begun < PATIENCE, "vllm serve did not start"
-            time.sleep(0.5)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._process = None
-
-    def close(self) -> None:
-        self.kill()
-        self._log.close()
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
+EQUAL = 1e-5
+"""How far the same numbers in another batch may lie apart."""
 
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    server = Serve(tmp_path_factory.mktemp("serve") / "vllm.log")
-    try:
-        server.start()
+    with Serve(tmp_path_factory.mktemp("serve") / "vllm.log") as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +83,106 @@ def test_reasoning_fits_the_schema(engine: ServerEngine) -> None:
 def test_a_wrong_model_name_is_told_with_the_right_one(serve: Serve) -> None:
     with pytest.raises(EngineSetupError, match="sketch"):
         open_engine(f"server:http://127.0.0.1:{serve.port}/v1#skethc")
+
+
+# --- through a proxy that gives faults -----------------------------------------------------------
+
+
+@contextmanager
+def behind(proxy: Proxy, every: int, timeout: float = 60.0) -> Iterator[ServerEngine]:
+    """An engine that meets faults, from when it has started."""
+    address, retry = f"{proxy.base}#sketch", Retry(first=0.05)
+    with closing(ServerEngine(address, uri="server:x", timeout=timeout, retry=retry)) as opened:
+        proxy.every = every
+        yield opened
+
+
+def check(found: Sequence[AnswerProbs], expected: Sequence[AnswerProbs]) -> None:
+    assert [answer.problem for answer in found] == [None] * len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.p_labels == pytest.approx(other.p_labels, abs=EQUAL)
+
+
+def met(proxy: Proxy, probe: Probe) -> set[str]:
+    """The kinds of faults that a probe met."""
+    messages = Messages().of_probe(probe)
+    return {fault.kind for fault in proxy.given if fault.body["messages"] == messages}
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_a_fault_that_passes_moves_no_number(serve: Serve, engine: ServerEngine, kind: str) -> None:
+    expected = engine.answer_probs(PROBES)
+    # On a machine with other work an ordinary reply may be late as well, and is asked again.
+    every, timeout = (20, 5.0) if kind == "late" else (6, 60.0)
+    with Proxy(serve.address, kinds=(kind,)) as proxy, behind(proxy, every, timeout) as through:
+        check(through.answer_probs(PROBES), expected)
+    assert len(proxy.given) >= len(PICTURED) // every
+    assert {fault.kind for fault in proxy.given} == {kind}
+
+
+@pytest.mark.parametrize(("kind", "says"), LASTING.items())
+def test_a_fault_that_lasts_is_a_problem_of_the_probe_it_hit(
+    serve: Serve, engine: ServerEngine, kind: str, says: str
+) -> None:
+    expected = engine.answer_probs(PROBES)
+    with Proxy(serve.address, kinds=(kind,)) as proxy, behind(proxy, every=6) as through:
+        found = through.answer_probs(PROBES)
+    struck = [bool(met(proxy, probe)) for probe in PROBES]
+    assert sum(struck) == len(proxy.given) == len(PICTURED) // 6
+    for one, other, by in zip(found, expected, struck, strict=True):
+        if by:
+            assert says in str(one.problem)
+            assert one.score is None
+            assert set(one.p_labels) == {0.0}
+        else:
+            check([one], [other])
+
+
+def test_faults_of_every_kind_in_one_call(serve: Serve, engine: ServerEngine) -> None:
+    expected = engine.answer_probs(PROBES)
+    with Proxy(serve.address) as proxy, behind(proxy, every=3, timeout=5.0) as through:
+        found = through.answer_probs(PROBES)
+    assert {fault.kind for fault in proxy.given} == set(KINDS)
+    for probe, one, other in zip(PROBES, found, expected, strict=True):
+        if LASTING.keys() & met(proxy, probe):
+            assert one.problem
+            assert one.score is None
+        else:
+            check([one], [other])
+
+
+class Storm(Proxy):
+    """Refuses everything so many times."""
+
+    def fault(self, path: str, content: bytes) -> str | None:
+        if len(self.given) == 40:
+            self.every = 0
+        return super().fault(path, content)
+
+
+def test_a_storm_of_429_is_sat_out(serve: Serve, engine: ServerEngine) -> None:
+    expected = engine.answer_probs(PROBES)
+    with Storm(serve.address, kinds=("429",)) as proxy, behind(proxy, every=1) as through:
+        check(through.answer_probs(PROBES), expected)
+    assert 40 <= len(proxy.given) <= 56  # those under way when it ends may be refused as well
+
+
+@pytest.mark.parametrize("kind", ["500", "half a reply", "400"])
+def test_a_reasoning_that_met_a_fault_is_the_same_or_none(
+    serve: Serve, engine: ServerEngine, kind: str
+) -> None:
+    turns = (Message("user", prompts.statement_question(STATEMENTS[0])),)
+    requests = [Reasoning(prompts.REASON, (scene,), turns, max_tokens=40) for scene in SCENES]
+    expected = engine.reason(requests)
+    with Proxy(serve.address, kinds=(kind,)) as proxy, behind(proxy, every=2) as through:
+        found = through.reason(requests)
+    assert all(expected)
+    assert len(proxy.given) >= 2
+    assert found.count("") == (len(proxy.given) if kind == "400" else 0)
+    assert all(one in {"", other} for one, other in zip(found, expected, strict=True))
+
+
+# --- killed --------------------------------------------------------------------------------------
 
 
 def ask_for_ever(engine: ServerEngine) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import loopback
 import pytest
 from loopback import Loopback
 from scripted import Part, Script
@@ -398,12 +399,14 @@ def test_a_run_that_was_killed_goes_on(server: Loopback, llm: ServerEngine, file
 
     def die(form: str, _: int) -> str | None:
         if form == "Score" and len(locked_ids(file)) == 8:
+            server.behave(fault=loopback.reset, sour="one plus one")  # not even that, from here on
             raise ConnectionError
         return None
 
     with pytest.raises(EngineCallError):
         run(server, llm, file, *parts, spoil=die)
     assert len(locked_ids(file)) == 8
+    server.behave(fault=None)
     results, script = run(server, llm, file, *parts)
     assert [result.state for result in results] == ["kept"] * 8 + ["compiled"] * 4
     assert not any("At least 2 dogs" in turn for _, turn in script.asked)
