@@ -14,7 +14,6 @@ from scripted import Part, Script
 from safejudge import cli
 from safejudge.compile import compile_constitution
 from safejudge.constitution import lint, load_constitution, lock_path, read_lock
-from safejudge.engines import open_engine
 from safejudge.engines.http import Retry
 from safejudge.engines.server import ServerEngine
 from safejudge.errors import ConstitutionError, EngineCallError, OutputError
@@ -459,25 +458,3 @@ def test_the_command_does_nothing_where_nothing_is_to_do(
     assert cli.main(["compile", "sketch", "--llm", "fake:"]) == 2
     assert "compiled by hand" in capsys.readouterr().err
     assert cli.main(["compile", "nowhere.yaml", "--llm", "fake:"]) == 2
-
-
-@pytest.mark.vllm
-def test_a_random_model_fits_every_form_and_passes_no_check(text_folder: Path, file: Path) -> None:
-    file.write_text(rules(DOGS, CROWD, more=OWN))
-    engine = open_engine(f"vllm:{text_folder}", dtype="float32", max_model_len=16384)
-    replies: list[tuple[Any, str]] = []
-    reason = engine.reason
-
-    def noted(requests: Any) -> list[str]:
-        found = reason(requests)
-        replies.extend(zip(requests, found, strict=True))
-        return found
-
-    engine.reason = noted  # type: ignore[method-assign]
-    results = compile_constitution(file, engine, rounds=2)
-    engine.close()
-    forced = [(request, reply) for request, reply in replies if request.schema is not None]
-    assert forced
-    for request, reply in forced:
-        request.schema.model_validate_json(reply)
-    assert not any(result.clean for result in results)

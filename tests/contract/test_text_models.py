@@ -8,19 +8,22 @@ import pytest
 from conftest import picture
 
 from safejudge import Judge, prompts
+from safejudge.compile import compile_constitution
 from safejudge.engines import open_engine
 from safejudge.errors import EngineSetupError
 from safejudge.types import Message, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from pydantic import BaseModel
 
     from safejudge.engines.base import Engine
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "hf": {"device": "cpu", "batch_size": 4},
-    "vllm": {"dtype": "float32", "max_model_len": 2048},
+    "vllm": {"dtype": "float32", "max_model_len": 16384},
 }
 QUESTIONS = [
     Probe(prompts.ASK, (), prompts.statement_question(f"statement {number}")) for number in range(6)
@@ -73,3 +76,36 @@ def test_vllm_and_transformers_agree(text_folder: Path, reader: Engine) -> None:
         with_transformers.answer_probs(QUESTIONS), reader.answer_probs(QUESTIONS), strict=True
     )
     assert all(one.p_labels == pytest.approx(other.p_labels, abs=1e-4) for one, other in pairs)
+
+
+RULES = """\
+name: test
+rules:
+  - {id: dogs, category: test, severity: low, text: "No scary dogs near kids, except on a lead."}
+  - {id: crowd, category: test, severity: low, text: Not too many people on a boat.}
+"""
+
+
+def test_compiling_with_random_weights_fits_every_form_and_passes_no_check(
+    reader: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text(RULES)
+    forced: list[tuple[type[BaseModel], str]] = []
+    reason = reader.reason
+
+    def noted(requests: Sequence[Reasoning]) -> list[str]:
+        replies = reason(requests)
+        forced.extend(
+            (request.schema, reply)
+            for request, reply in zip(requests, replies, strict=True)
+            if request.schema is not None
+        )
+        return replies
+
+    monkeypatch.setattr(reader, "reason", noted)
+    results = compile_constitution(file, reader, rounds=2)
+    assert len(forced) > 8
+    for schema, reply in forced:
+        schema.model_validate_json(reply)
+    assert not any(result.clean for result in results)
