@@ -37,7 +37,7 @@ class Scored:
     findings: tuple[str, ...]
     """What stands out, as sentences with their numbers."""
     numbers: JSON
-    """Every figure under a stable name, unrounded: `{judge: {metric: {"value": ..., "n": ...}}}`."""
+    """Every figure under a stable name, unrounded: {judge: {metric: {"value": ..., "n": ...}}}."""
     samples: tuple[JSON, ...]
     """One record per output: what was asked, what was read, what is true, what came of it."""
     unread: tuple[str, ...] = ()
