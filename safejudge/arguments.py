@@ -96,6 +96,28 @@ exit codes:
   130  stopped by Ctrl-C; the same command goes on
 """
 
+_WINDOW_HELP = "images judged, shown and saved together (default: %(default)s)"
+
+_EVAL = """\
+examples:
+  safejudge eval labelled --data photos/ --constitution rules.yaml --engine hf:ORG/MODEL --out run
+  safejudge eval mj-bench --from-outputs their-results/
+
+labels.csv has the columns image, label (safe or unsafe) and violations (ids of rules); one of the
+last two may be missing. Every question is asked, so that scores are exact.
+
+exit codes:
+  0    measured
+  2    the command or a file has to be changed first
+  3    the engine failed; --resume goes on
+  130  stopped by Ctrl-C
+"""
+
+_REPORT = """\
+example:
+  safejudge report run
+"""
+
 _BENCH = """\
 example:
   safejudge sketch bench --per-rule 5 --plain 20
@@ -126,6 +148,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_compile(commands)
     _add_lint(commands)
     _add_diff(commands)
+    _add_eval(commands)
     _add_sketch(commands)
     return parser.parse_args(argv)
 
@@ -159,13 +182,7 @@ def _add_judge(commands: Any) -> None:
     add.add_argument(
         "--limit", type=_positive, metavar="N", help="judge only the first N of the images"
     )
-    add.add_argument(
-        "--window",
-        type=_positive,
-        default=WINDOW,
-        metavar="N",
-        help="images judged, shown and saved together (default: %(default)s)",
-    )
+    add.add_argument("--window", type=_positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
     add.set_defaults(command="judge")
 
 
@@ -322,6 +339,43 @@ def _add_diff(commands: Any) -> None:
         text = f"{what}: a YAML file, or the name of a shipped one"
         add.add_argument(name, metavar=name.upper(), help=text)
     add.set_defaults(command="diff")
+
+
+def _add_eval(commands: Any) -> None:
+    add = commands.add_parser(
+        "eval",
+        help="measure a judge on images whose labels are known, or score recorded outputs",
+        description="Judge the labelled images of a folder and compare, or score the outputs that\n"
+        "somebody's judges left in a folder. `safejudge suites` lists what there is.",
+        **_texts(_EVAL),
+    )
+    add.add_argument("suite", metavar="SUITE", help="labelled, mj-bench, ...; see safejudge suites")
+    add.add_argument("--data", metavar="DIR", help="images, and labels.jsonl or labels.csv")
+    add.add_argument("--labels", metavar="FILE", help="the labels, if they are not in --data")
+    add.add_argument("--from-outputs", metavar="DIR", help="score what is recorded in this folder")
+    add.add_argument(
+        "--paper", action="store_true", help="with the choices of the published tables"
+    )
+    _add_choices(add)
+    add.add_argument("--out", metavar="DIR", help="write results, samples and records here")
+    again = add.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="judge only what --out lacks")
+    again.add_argument("--overwrite", action="store_true", help="begin --out anew")
+    add.add_argument(
+        "--limit", type=_positive, metavar="N", help="judge only the first N of the images"
+    )
+    add.add_argument("--window", type=_positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
+    add.set_defaults(command="eval")
+    report = commands.add_parser(
+        "report",
+        help="make the tables of an eval anew, from its records",
+        description="Make the tables of a folder that eval wrote; no model is asked.",
+        **_texts(_REPORT),
+    )
+    report.add_argument("folder", metavar="DIR", help="what --out named")
+    report.set_defaults(command="report")
+    listed = commands.add_parser("suites", help="list the suites of eval", **_texts())
+    listed.set_defaults(command="suites")
 
 
 def _add_sketch(commands: Any) -> None:

@@ -22,12 +22,11 @@ from rich.console import Console
 from safejudge import arguments, compile_text, diff, diff_text, records, show, trace
 from safejudge.batch import INTERRUPTED, Batch
 from safejudge.captions import captions_digest, match_captions, read_captions
-from safejudge.compile import Compiled, compile_constitution
+from safejudge.compile import Compiled, compile_constitution, open_lock
 from safejudge.constitution import (
     lint,
     load_constitution,
     lock_path,
-    read_draft,
     shipped_constitutions,
 )
 from safejudge.engines import FORMS, open_encoder, open_engine
@@ -44,7 +43,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from safejudge.types import Constitution
+    from safejudge.evals.outputs import Scored
+    from safejudge.types import JSON, Constitution
 
 INPUT, ENGINE, OPEN, BROKEN_PIPE = 2, 3, 4, 141
 
@@ -215,8 +215,10 @@ def _relevance(options: argparse.Namespace) -> int:
 def _compile(options: argparse.Namespace) -> int:
     if not Path(options.file).is_file() and options.file in shipped_constitutions():
         raise InputError(f"{options.file} is a shipped constitution, compiled by hand; name a file")
-    wanted = [rule.id for rule in read_draft(options.file).rules if rule.condition is None]
-    place = str(lock_path(options.file) if options.out is None else options.out)
+    beside = lock_path(options.file)
+    place = beside if options.out is None else Path(options.out)
+    draft = open_lock(options.file, options.out).draft
+    wanted = [rule.id for rule in draft.rules if rule.condition is None]
     if not wanted:
         print(f"{show.clean(options.file)}: every rule has a condition of its own; nothing to do")
         return 0
@@ -233,12 +235,15 @@ def _compile(options: argparse.Namespace) -> int:
                 options.file, engine, out=options.out, rounds=options.max_rounds, done=done
             )
     except (EngineError, KeyboardInterrupt):
-        show.say(f"stopped; what was compiled is in {place}, and the same command goes on")
+        there = f"what was compiled is in {place}" if place.exists() else "nothing was compiled"
+        show.say(f"stopped; {there}, and the same command goes on")
         raise
     finally:
         engine.close()
     _print_trimmed(compile_text.shown(results))
     print(compile_text.summary(results, place))
+    if place.resolve() != beside.resolve():
+        show.say(f"note: judge and lint read only {beside}; move the lock there to use it")
     return 0 if all(result.clean for result in results) else OPEN
 
 
@@ -263,6 +268,73 @@ def _diff(options: argparse.Namespace) -> int:
         _print_trimmed(diff_text.shown(found))
         return 1
     print("no change" if old == new else "no change but in order or nesting")
+    return 0
+
+
+def _eval(options: argparse.Namespace) -> int:
+    from safejudge.evals import results
+    from safejudge.evals.suites import find_suite
+
+    suite = find_suite(options.suite)
+    out = None if options.out is None else Path(options.out)
+    if out is not None and not options.resume:
+        results.check_folder(out, overwrite=options.overwrite)
+    if options.from_outputs is not None:
+        if suite.from_outputs is None:
+            raise InputError(f"{options.suite} scores no recorded outputs; give images with --data")
+        folder = Path(options.from_outputs)
+        if not folder.is_dir():
+            raise InputError(f"--from-outputs {folder}: there is no such folder")
+        scored = suite.from_outputs(folder, paper=options.paper)
+        config: JSON = {"from_outputs": str(folder), "paper": options.paper}
+    elif not suite.judges:
+        raise InputError(f"{options.suite} only scores recorded outputs so far: --from-outputs DIR")
+    elif options.data is None or out is None:
+        raise InputError("name the images with --data DIR and a folder for results with --out DIR")
+    else:
+        scored, config = _eval_images(options, Path(options.data), out)
+    _print_trimmed(results.shown(scored))
+    if out is not None:
+        files = results.write_results(out, options.suite, scored, config)
+        print(f"\n{', '.join(show.clean(str(file)) for file in files)}")
+    return 0
+
+
+def _eval_images(options: argparse.Namespace, folder: Path, out: Path) -> tuple[Scored, JSON]:
+    """Judge labelled images, with every question asked, and compare."""
+    from safejudge.evals import run
+    from safejudge.evals.labels import find_labels, read_labels
+
+    _need_choices(options)
+    constitution = load_constitution(options.constitution)
+    file = find_labels(folder) if options.labels is None else Path(options.labels)
+    labels = read_labels(file, [rule.id for rule in constitution.rules])[: options.limit]
+    options.exhaustive = True
+    again = {"resume": options.resume, "overwrite": options.overwrite}
+    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
+    with _load(constitution, options) as judge, bar:
+        task = bar.add_task("", total=len(labels), rate="", counts="")
+
+        def tick(count: int) -> None:
+            bar.update(task, advance=count)
+
+        run.run(judge, folder, labels, out, window=options.window, tick=tick, **again)
+        made_by = judge.provenance.model_dump(mode="json")
+    return run.report(out), {"data": str(folder), "provenance": made_by}
+
+
+def _report(options: argparse.Namespace) -> int:
+    from safejudge.evals import results, run
+
+    _print_trimmed(results.shown(run.report(Path(options.folder))))
+    return 0
+
+
+def _suites(_: argparse.Namespace) -> int:
+    from safejudge.evals.suites import suites
+
+    for name, suite in suites().items():
+        print(f"{name:24}{suite.about}")
     return 0
 
 
@@ -350,6 +422,9 @@ _COMMANDS = {
     "compile": _compile,
     "lint": _lint,
     "diff": _diff,
+    "eval": _eval,
+    "report": _report,
+    "suites": _suites,
     "sketch bench": _sketch_bench,
     "sketch scenes": _sketch_scenes,
 }

@@ -61,6 +61,13 @@ Example. Rule: At least two dogs are visible and a dog shows its teeth.
 2. a dog shows its teeth (teeth)
 Combined: 1 and 2"""
 
+FAITHFUL = """\
+A safety rule for pictures and a more objective wording of it are given. Say whether the wording
+still forbids what the rule forbids. That it is more exact, names what can be seen, or leaves out
+words of taste and purpose, is no difference. "same": it does. "misses": it leaves out a case, a
+number or an exception that the rule names. "adds": it forbids something that the rule does not
+speak of. Name the difference in a few words, or write "nothing"."""
+
 COMPARE = """\
 Two wordings of a safety rule for pictures are given. Say whether there could be a picture that
 breaks one and not the other. "same": there could be none. "misses": the second wording leaves out
@@ -99,6 +106,12 @@ def repair_turn(prose: str, remarks: Sequence[str]) -> str:
 def compare_turn(objective: str, prose: str) -> str:
     """Two wordings to be compared."""
     return f"First wording: {objective}\nSecond wording: {prose}"
+
+
+def faithful_turn(text: str, wording: str, unmentioned: Sequence[str]) -> str:
+    """A rule and its wording, and the parts of the rule of which the wording has no word."""
+    look = f"\nDoes the wording cover: {'; '.join(unmentioned)}?" if unmentioned else ""
+    return f"Rule: {text}\nWording: {wording}{look}"
 
 
 def again_turn(problem: str) -> str:
@@ -155,9 +168,9 @@ class Comparison(Reply):
 
 def digest() -> str:
     """Sha256 (hex) over everything above that reaches a model."""
-    instructions = [SCORE, REWRITE, STATEMENTS, COMPARE, LIST, FIRST, NEXT, LOGIC]
+    instructions = [SCORE, REWRITE, FAITHFUL, STATEMENTS, COMPARE, LIST, FIRST, NEXT, LOGIC]
     turns = [rule_turn("{}"), rewrite_turn("{}", "", ["{}"]), repair_turn("{}", ["{}"])]
-    turns += [compare_turn("{}", "{}"), again_turn("{}")]
+    turns += [compare_turn("{}", "{}"), faithful_turn("{}", "{}", ["{}"]), again_turn("{}")]
     replies = (Score, Wording, Statement, Logic, Comparison)
     forms = [repr(sorted(form.model_json_schema().items())) for form in replies]
     return hashlib.sha256("\x00".join([*instructions, *turns, *forms]).encode()).hexdigest()

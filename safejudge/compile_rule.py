@@ -17,7 +17,7 @@ from safejudge import compile_prompts as prompts
 from safejudge.cascade import validated
 from safejudge.coherence import condition_flaws
 from safejudge.combine import CombineError, combine
-from safejudge.fidelity import covers, differences, losses, read_back
+from safejudge.fidelity import covers, differences, losses, read_back, unmentioned
 from safejudge.language import objective_flaws, plain, statement_flaws
 from safejudge.lock_file import LockedRule, Version, fingerprint
 from safejudge.logic import evaluate
@@ -61,14 +61,15 @@ class Tree:
 
 def rule_flow(rule: DraftRule, rounds: int, compiler: Compiler) -> Flow[LockedRule | str]:
     """Compile one rule; a text says why that failed. At most `rounds` rewritings and repairs."""
-    versions: list[Version] = []
+    versions: tuple[Version, ...] = ()
     objective = rule.objective
     review: list[str] = []
     try:
         if objective is None:
-            versions = yield from _wordings(rule.text, rounds)
-            best = _best(rule.text, versions)
-            objective, review = best.objective, _shortcomings(rule.text, best)
+            wordings = yield from _wordings(rule.text, rounds)
+            best = max(wordings, key=_Wording.rank)
+            versions, objective = tuple(one.version for one in wordings), best.version.objective
+            review = _shortcomings(rule.text, best)
         tree = yield from _tree(objective, rounds)
     except UnusableError as error:
         return str(error)
@@ -77,7 +78,7 @@ def rule_flow(rule: DraftRule, rounds: int, compiler: Compiler) -> Flow[LockedRu
         text=rule.text,
         source=rule.source(),
         compiler=compiler,
-        versions=tuple(versions),
+        versions=versions,
         objective=objective,
         condition=tree.condition,
         covers=tuple(covers(objective, tree.condition)),
@@ -89,21 +90,44 @@ def rule_flow(rule: DraftRule, rounds: int, compiler: Compiler) -> Flow[LockedRu
 # --- objective words ----------------------------------------------------------------------------
 
 
-def _wordings(text: str, rounds: int) -> Flow[list[Version]]:
-    """Score the rule, rewrite it as what a picture shows, and go on while under `GOAL`."""
-    versions = [(yield from _scored(text))]
-    while len(versions) <= rounds:
-        last = versions[-1]
-        remarks = [last.explanation, *_faults(text, last.objective)]
-        turn = prompts.rewrite_turn(text, last.objective, remarks)
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """A wording with its score, and what it lost."""
+
+    version: Version
+    rewritten: bool
+    faults: tuple[str, ...] = ()
+    """What its words give away."""
+    doubts: tuple[str, ...] = ()
+    """What a second reader says."""
+
+    def rank(self) -> tuple[bool, int, int, int]:
+        """The text itself only if there is nothing else; then what lost least; then the score."""
+        return self.rewritten, -len(self.faults), -len(self.doubts), self.version.score
+
+
+def _wordings(text: str, rounds: int) -> Flow[list[_Wording]]:
+    """Score the rule, rewrite it as what a picture shows, and go on while under `GOAL`.
+
+    It is rewritten once in any case: a rule says what must not be, an objective what is seen.
+    """
+    wordings = [_Wording((yield from _scored(text)), rewritten=False)]
+    while len(wordings) <= rounds:
+        last = wordings[-1]
+        remarks = [last.version.explanation, *last.faults, *last.doubts]
+        turn = prompts.rewrite_turn(text, last.version.objective, remarks)
         reply = yield from _asked(prompts.REWRITE, [turn], prompts.Wording, _check_wording)
         wording = _tidy(reply.objective)
-        if any(version.objective == wording for version in versions):
+        if any(one.version.objective == wording for one in wordings):
             break  # the model has nothing better
-        versions.append((yield from _scored(wording)))
-        if versions[-1].score >= GOAL and not _faults(text, wording):
+        version = yield from _scored(wording)
+        faults = tuple(_faults(text, wording))
+        question = prompts.faithful_turn(text, wording, unmentioned(text, wording))
+        doubt = yield from _read_again(prompts.FAITHFUL, question, "the wording")
+        wordings.append(_Wording(version, rewritten=True, faults=faults, doubts=doubt))
+        if version.score >= GOAL and not faults and not doubt:
             break
-    return versions
+    return wordings
 
 
 def _scored(wording: str) -> Flow[Version]:
@@ -115,14 +139,8 @@ def _scored(wording: str) -> Flow[Version]:
     return Version(objective=wording, score=reply.score, explanation=said)
 
 
-def _best(text: str, versions: list[Version]) -> Version:
-    """The most objective wording among those that lose nothing; the text itself only if alone."""
-    rewritten = versions[1:] or versions
-    return max(rewritten, key=lambda v: (-len(_faults(text, v.objective)), v.score))
-
-
 def _faults(text: str, wording: str) -> list[str]:
-    """What a wording lost, and whether it says what is not there; nothing for the text itself."""
+    """What a wording lost, and whether it says what is not there."""
     found = [lost.problem for lost in losses(text, wording)]
     if _DENIAL.search(plain(wording)):
         found.append("it says what must not be there, not what a picture shows that breaks it")
@@ -132,13 +150,32 @@ def _faults(text: str, wording: str) -> list[str]:
 _DENIAL = re.compile(r"\b(?:no|not|never|nobody|nothing|none|cannot|\w+n't)\b")
 
 
-def _shortcomings(text: str, best: Version) -> list[str]:
+def _shortcomings(text: str, best: _Wording) -> list[str]:
     """What is left for a person of the wording that was kept."""
-    found = _faults(text, best.objective)
-    if best.score < GOAL:
-        found.append(f"objectiveness {best.score} of 10: {best.explanation}")
-    found += [f"the objective {flaw.problem}" for flaw in objective_flaws(best.objective)]
+    found = [*best.faults, *best.doubts]
+    if not best.rewritten:
+        found.append("the model gave no wording but the rule itself")
+    if best.version.score < GOAL:
+        found.append(f"objectiveness {best.version.score} of 10: {best.version.explanation}")
+    found += [f"the objective {flaw.problem}" for flaw in objective_flaws(best.version.objective)]
+    if not _looks_english(text):
+        found.append("what the wording lost of the rule was not checked by its words: not English")
     return found
+
+
+def _looks_english(text: str) -> bool:
+    if len(text.split()) < _SHORT:
+        return True  # too few words to tell
+    letters = [char for char in text if char.isalpha()]
+    latin = sum(char.isascii() for char in letters) > 0.9 * len(letters)
+    return latin and _ENGLISH.search(text.casefold()) is not None
+
+
+_SHORT = 4
+_ENGLISH = re.compile(
+    r"\b(?:a|an|the|no|not|of|on|at|or|and|with|is|are|be|must|may|unless|except|if|they|their|"
+    r"people|anyone|nobody|nothing|never|only|from|for|to)\b"
+)
 
 
 def _check_wording(reply: prompts.Wording) -> str | None:
@@ -235,17 +272,22 @@ def _checked(objective: str, condition: Condition) -> Flow[Tree]:
         wording = set(objective_flaws(leaf.statement))
         flaws = [flaw for flaw in statement_flaws(leaf) if flaw not in wording]
         remarks += [_flaw(show(leaf.statement, 120), flaw) for flaw in flaws]
-    doubts: list[str] = []
+    doubts: tuple[str, ...] = ()
     if not remarks:
         turn = prompts.compare_turn(objective, read_back(condition))
-        try:
-            reply = yield from _asked(prompts.COMPARE, [turn], prompts.Comparison, _check_reading)
-        except UnusableError as error:
-            doubts.append(f"there was no second reading: {error}")
-        else:
-            if reply.verdict != "same":
-                doubts.append(f"second reading: the tree {reply.verdict} {_tidy(reply.difference)}")
-    return Tree(condition, tuple(remarks), tuple(doubts))
+        doubts = yield from _read_again(prompts.COMPARE, turn, "the tree")
+    return Tree(condition, tuple(remarks), doubts)
+
+
+def _read_again(instruction: str, turn: str, what: str) -> Flow[tuple[str, ...]]:
+    """Ask a second reader, who knows nothing of how it came about; what he finds, or nothing."""
+    try:
+        reply = yield from _asked(instruction, [turn], prompts.Comparison, _check_reading)
+    except UnusableError as error:
+        return (f"there was no second reading of {what}: {error}",)
+    if reply.verdict == "same":
+        return ()
+    return (f"second reading: {what} {reply.verdict} {_tidy(reply.difference)}",)
 
 
 def _flaw(about: str, flaw: Flaw) -> str:

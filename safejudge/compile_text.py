@@ -14,6 +14,7 @@ from safejudge.types import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from safejudge.compile import Compiled
 
@@ -36,18 +37,21 @@ def shown(results: Sequence[Compiled]) -> Group:
             Text(_origin(result)),
             Text(state, style=_STYLES[state]),
         )
-        remarks = entry.review if entry else (result.problem or "",)
+        remarks = list(dict.fromkeys(result.remarks))
+        if entry is None:
+            remarks.append("next: another model, or a condition written by hand")
         if remarks:
             notes.append(Text(f"\n{clean(result.id)}", style="bold"))
             notes += [Padding(Text(clean(remark)), (0, 0, 0, 2)) for remark in remarks]
     return Group(table, *notes)
 
 
-def summary(results: Sequence[Compiled], place: str) -> str:
+def summary(results: Sequence[Compiled], place: Path) -> str:
     """One line: how many rules are ready, open and failed, and where the lock is."""
     states = [_state(result) for result in results]
     counts = ", ".join(f"{states.count(name)} {name}" for name in _STYLES)
-    return f"{len(results)} rules without a condition of their own: {counts}; {clean(place)}"
+    where = clean(str(place)) if place.exists() else "no lock was written"
+    return f"{len(results)} rules without a condition of their own: {counts}; {where}"
 
 
 def _state(result: Compiled) -> str:

@@ -21,8 +21,9 @@ from safejudge import strict_yaml
 from safejudge.coherence import condition_flaws, constant
 from safejudge.constitution_file import Finding, parse
 from safejudge.errors import ConstitutionError
+from safejudge.fidelity import differences
 from safejudge.language import Flaw, objective_flaws, statement_flaws
-from safejudge.lock_file import Lock, parse_lock
+from safejudge.lock_file import MAX_BYTES, Lock, parse_lock
 from safejudge.strict_yaml import Sheet, Where, show
 from safejudge.types import (
     AllOf,
@@ -126,7 +127,7 @@ def read_lock(path: Path) -> Lock | None:
         return None
     try:
         with path.open("rb") as stream:
-            raw = stream.read(strict_yaml.MAX_BYTES + 1)
+            raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror}"
         raise ConstitutionError(str(path), None, problem, "a file you may read") from error
@@ -277,13 +278,17 @@ def _used(constitution: Constitution, lock: Lock | None) -> Iterator[LockedRule]
 
 
 def _open(constitution: Constitution, lock: Lock | None, sheet: Sheet) -> Iterator[Finding]:
-    """Warn of what the compiler left open."""
+    """Warn of what the compiler left open, and where an edited entry contradicts itself."""
     places = {rule.id: place for place, rule in enumerate(constitution.rules)}
     for entry in _used(constitution, lock):
+        line = sheet.lines["rules", places[entry.id]]
+        about = f"rule {show(entry.id)} was compiled, and"
         for remark in entry.review:
-            problem = f"rule {show(entry.id)} was compiled, and left open: {remark}"
-            line = sheet.lines["rules", places[entry.id]]
             advice = "the entry in the lock corrected if need be, and without `review`"
+            yield Finding(line, "warning", f"{about} left open: {remark}", advice)
+        for found in differences(entry.objective, entry.condition) if entry.edited else ():
+            problem = f"{about} edited in the lock: {found.problem}"
+            advice = "an objective and a condition that say the same"
             yield Finding(line, "warning", problem, advice)
 
 

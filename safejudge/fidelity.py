@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby, islice, product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from safejudge.strict_yaml import show
@@ -34,6 +36,7 @@ __all__ = [
     "losses",
     "read_back",
     "said_words",
+    "unmentioned",
 ]
 
 Kind = Literal["word", "count", "relation", "statement", "alternative", "exception", "added"]
@@ -58,8 +61,7 @@ def differences(text: str, condition: Condition) -> list[Difference]:
     match = _matched(clauses, found)
     return [
         *_unsaid(clauses, found, match),
-        *_wrong_side(clauses, match),
-        *_wrong_operator(clauses, found, match),
+        *_misplaced(clauses, match),
         *_added(text, found, match),
     ]
 
@@ -78,16 +80,26 @@ def covers(text: str, condition: Condition) -> list[str]:
 
 
 def losses(text: str, rewritten: str) -> list[Difference]:
-    """Find exceptions and counts of a text that another wording of it does not have."""
+    """Find exceptions, alternatives and counts of a text of which another wording has none."""
     found = []
-    if _EXCEPTION.search(text.casefold()) and not _EXCEPTION.search(rewritten.casefold()):
+    if _ALLOWING.search(text.casefold()) and not _EXCEPTION.search(rewritten.casefold()):
         problem = f"{show(text, 200)} has an exception, and the new wording has none"
         found.append(Difference("exception", problem))
+    if "or" in _tokens(text) and "or" not in _tokens(rewritten):
+        problem = f"{show(text, 200)} has an `or`, and the new wording has none"
+        found.append(Difference("alternative", problem))
     kept = said_words(rewritten) | _WHOLES
     lost = dict.fromkeys(w for w in _tokens(text) if is_count(w) and _stem(w) not in kept)
     if lost:
         found.append(Difference("count", f"the new wording lacks {', '.join(map(show, lost))}"))
     return found
+
+
+def unmentioned(text: str, rewritten: str) -> list[str]:
+    """Clauses of a text of which another wording has no word: left out, or in other words."""
+    known = said_words(rewritten)
+    clauses = [clause for clause in _clauses(text) if known.isdisjoint(clause.stems)]
+    return [" ".join(clause.words) for clause in clauses]
 
 
 def said_words(text: str) -> frozenset[str]:
@@ -153,6 +165,7 @@ _IRREGULAR = {
 }  # fmt: skip
 
 
+@lru_cache(4096)
 def _stem(word: str) -> str:
     """Cut endings, so that holding, holds and hold are one word; crude, and equal on both sides.
 
@@ -195,6 +208,7 @@ _PHRASES = [
     (re.compile(pattern), word)
     for pattern, word in (
         (r"\bin (?:the|this) (?:picture|image|photo|photograph|scene)\b", ""),
+        (r"\b(?:the|this) (?:picture|image|photo|photograph|scene) shows\b", ""),
         (rf"\b(?:{_EXCEPTED})\b", "unless"),
         (r"\bas well as\b", "and"),
         (r"\bbut\b", "and"),
@@ -202,6 +216,13 @@ _PHRASES = [
     )
 ]
 _EXCEPTION = re.compile(rf"\b(?:unless|{_EXCEPTED})\b|(?<!\bno )(?<!\bwithout )\bexceptions?\b")
+
+
+_ALLOWING = re.compile(
+    rf"{_EXCEPTION.pattern}|\b(?:save for|otherwise|if not|only (?:if|when|in|with|for)|"
+    r"(?:is|are) (?:fine|allowed|permitted|ok|okay|acceptable))\b"
+)
+"""What says in a rule as people write it that something is let through."""
 
 
 # --- clauses ------------------------------------------------------------------------------------
@@ -360,7 +381,35 @@ def _matched(clauses: Sequence[_Clause], found: Sequence[_Leaf]) -> Match:
             owners |= dict.fromkeys(group, clause)
         elif joined:
             match[clause.place] = (joined[0],)
+    if _misplaced(clauses, match):
+        return min(_arranged(found, match), key=lambda one: len(_misplaced(clauses, one)))
     return match
+
+
+def _arranged(found: Sequence[_Leaf], match: Match) -> Iterator[Match]:
+    """The ways to share out statements that stand in several branches; the first is the match."""
+    yield match
+    copies = {leaf: [o for o in found if o.statement == leaf.statement] for leaf in found}
+    taken = [(place, copies[leaves[0]]) for place, leaves in match.items() if len(leaves) == 1]
+    places, choices = zip(*taken, strict=True) if taken else ((), ())
+    for chosen in islice(product(*choices), _WAYS):
+        way = match | {place: (leaf,) for place, leaf in zip(places, chosen, strict=True)}
+        if len(set(chosen)) == len(chosen) and _nested(way):
+            yield way
+
+
+_WAYS = 100
+"""Most ways that are tried."""
+
+
+def _nested(match: Match) -> bool:
+    """Whether every branch of a condition is said in one stretch of the text."""
+    ways = [match[place][0].way for place in sorted(match)]
+    for depth in range(1, max(map(len, ways)) + 1):
+        stretches = [way for way, _ in groupby(way[:depth] for way in ways)]
+        if len(stretches) > len(set(stretches)):
+            return False
+    return True
 
 
 def _settle(
@@ -431,6 +480,10 @@ def _nearest(clause: _Clause, spare: Sequence[_Leaf]) -> _Leaf | None:
     return best if near else None
 
 
+def _misplaced(clauses: Sequence[_Clause], match: Match) -> list[Difference]:
+    return [*_wrong_side(clauses, match), *_wrong_operator(clauses, match)]
+
+
 def _wrong_side(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference]:
     for clause in clauses:
         for leaf in match.get(clause.place, ()):
@@ -443,31 +496,28 @@ def _wrong_side(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference
                 )
 
 
-def _wrong_operator(
-    clauses: Sequence[_Clause], found: Sequence[_Leaf], match: Match
-) -> Iterator[Difference]:
+def _wrong_operator(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference]:
     for clause in clauses:
         pair = match.get(clause.place, ()), match.get(clause.anchor, ())
         if not clause.joint or not pair[0] or not pair[1]:
             continue
         leaf, other = pair[0][0], pair[1][0]
-        both = f"{show(other.statement, 120)} and {show(leaf.statement, 120)}"
-        ways = [(o.way, t.way) for o in _same(leaf, found) for t in _same(other, found) if o != t]
         if leaf == other:
             if clause.joint == "or" and "or" in _tokens(leaf.statement):
                 said = show(leaf.statement, 120)
                 yield Difference("alternative", f"{said} holds an `or` that belongs under `any`")
         elif clause.joint == "unless":
-            if leaf.excepted != other.excepted and not any(_binds(*way) for way in ways):
+            if leaf.excepted != other.excepted and not _binds(leaf.way, other.way):
+                both = _both(other, leaf)
                 yield Difference("exception", f"the exception of {both} stands beside, not with it")
-        elif leaf.excepted == other.excepted and clause.joint not in {_operator(*w) for w in ways}:
+        elif leaf.excepted == other.excepted and _operator(leaf.way, other.way) != clause.joint:
             wanted = "alternatives (`any`)" if clause.joint == "or" else "both wanted (`all`)"
-            yield Difference("alternative", f"the text says {clause.joint}: {both} are {wanted}")
+            said = f"the text says {clause.joint}: {_both(other, leaf)} are {wanted}"
+            yield Difference("alternative", said)
 
 
-def _same(leaf: _Leaf, found: Sequence[_Leaf]) -> list[_Leaf]:
-    """A statement wherever it stands on the same side; branches may share it."""
-    return [o for o in found if o.statement == leaf.statement and o.excepted == leaf.excepted]
+def _both(one: _Leaf, other: _Leaf) -> str:
+    return f"{show(one.statement, 120)} and {show(other.statement, 120)}"
 
 
 def _binds(exception: Way, other: Way) -> bool:

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 HEAD = """\
 # Written by `safejudge compile` from the rules that have no condition of their own. Read it,
-# correct it, commit it: what you change in an objective or a condition is kept. Where `review`
-# stands, something was left open; take it out when you have looked.
+# correct it, commit it: what you change in an objective or a condition is kept; comments are not.
+# Where `review` stands, something was left open; take it out when you have looked.
 """
+
+MAX_BYTES = 8 * 2**20
+"""Larger locks are refused; a constitution of the largest size may need some megabytes."""
+MAX_NODES = 400_000
+"""Most keys and values in a lock."""
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -54,6 +59,15 @@ class Compiler(Record):
     """Version of the package."""
 
 
+class Superseded(Record):
+    """A compiled form that the rule's text has left behind."""
+
+    objective: str
+    """Its wording."""
+    condition: Condition
+    """Its tree."""
+
+
 class LockedRule(Record):
     """The compiled form of one rule."""
 
@@ -77,8 +91,8 @@ class LockedRule(Record):
     """What was left open; nothing, or a person has to look."""
     written: str
     """`fingerprint` of objective and condition as the compiler left them."""
-    superseded: str | None = None
-    """The objective that a person had written for an earlier text of this rule."""
+    superseded: Superseded | None = None
+    """What a person had made of the entry of an earlier text of this rule."""
 
     @property
     def edited(self) -> bool:
@@ -123,8 +137,17 @@ class _Node(ConditionNode):
             yield from part.told()
 
 
-class _Version(Strict):
+class _Superseded(Strict):
     objective: Annotated[str, one_line(1000)]
+    condition: ConditionNode
+
+    def typed(self) -> Superseded:
+        """Convert to the type outside."""
+        return Superseded(objective=self.objective, condition=self.condition.typed())
+
+
+class _Version(Strict):
+    objective: Annotated[str, one_line(2000)]  # the first one is the rule's text
     score: Annotated[int, Field(ge=1, le=10)]
     explanation: Annotated[str, one_line(1000)]
 
@@ -147,13 +170,14 @@ class _Rule(Strict):
     review: tuple[Annotated[str, one_line(1000)], ...] = ()
     written: Digest
     edited: Literal["by hand"] | None = None
-    superseded: Annotated[str, one_line(1000)] | None = None
+    superseded: _Superseded | None = None
 
     def typed(self) -> LockedRule:
         """Convert to the type outside."""
-        data = self.model_dump(exclude={"condition", "edited"})
+        data = self.model_dump(exclude={"condition", "edited", "superseded"})
         condition, covers = self.condition.typed(), tuple(self.condition.told())
-        return LockedRule(**data, condition=condition, covers=covers)
+        old = None if self.superseded is None else self.superseded.typed()
+        return LockedRule(**data, condition=condition, covers=covers, superseded=old)
 
 
 class _File(Strict):
@@ -164,15 +188,15 @@ class _File(Strict):
 # --- reading and writing ------------------------------------------------------------------------
 
 _INSTEAD = (
-    "the file as `safejudge compile` wrote it (objective and condition may be changed, review "
-    "taken out), or compile anew"
+    "the file as `safejudge compile` wrote it; objective and condition may be changed, and an "
+    "entry is approved by deleting its `review`"
 )
 
 
 def parse_lock(file: str, raw: bytes) -> Lock:
     """Read the bytes of a lock. Raises `ConstitutionError` for the first problem."""
     try:
-        sheet = strict_yaml.read(raw)
+        sheet = strict_yaml.read(raw, MAX_BYTES, MAX_NODES)
     except Refused as stop:
         # What the top of a constitution has is no advice for a lock.
         instead = _INSTEAD if "`name:`" in stop.instead else stop.instead
@@ -186,6 +210,8 @@ def parse_lock(file: str, raw: bytes) -> Lock:
         first = min(error.errors(include_url=False), key=lambda one: one["type"] == "missing")
         line = sheet.lines[sheet.nearest(first["loc"])]
         problem = f"{name_place(first['loc'])}: {first['msg']}"
+        if first["type"] == "extra_forbidden":
+            problem = f"unknown key {name_place(first['loc'])}"
         raise ConstitutionError(file, line, problem, _INSTEAD) from error
     names = [rule.id for rule in found.rules]
     for place, name in enumerate(names):
@@ -203,11 +229,16 @@ def dump_lock(lock: Lock) -> str:
 
 
 def _rule(rule: LockedRule) -> dict[str, Any]:
-    data = rule.model_dump(mode="json", exclude={"condition", "covers"}, exclude_none=True)
+    data = rule.model_dump(
+        mode="json", exclude={"condition", "covers", "superseded"}, exclude_none=True
+    )
     data["versions"] = [{**version, "score": str(version["score"])} for version in data["versions"]]
     covers = iter(rule.covers)
     data["condition"] = _node(rule.condition, covers)
     data["edited"] = "by hand" if rule.edited else None
+    if rule.superseded is not None:
+        condition = _node(rule.superseded.condition, iter(()))
+        data["superseded"] = {"objective": rule.superseded.objective, "condition": condition}
     order = (
         "id", "text", "source", "compiler", "versions", "objective", "condition", "review",
         "edited", "superseded", "written",

@@ -103,6 +103,11 @@ def _lines(path: Path) -> Iterator[tuple[int, JSON, int]]:
             yield number, about, end
 
 
+def read_records(path: Path) -> dict[str, JSON]:
+    """Every record of a file by its image; the header is none. Raises `OutputError`."""
+    return {about["image"]: about for _, about, _ in _lines(path) if "image" in about}
+
+
 # --- counting -------------------------------------------------------------------------------------
 
 

@@ -88,12 +88,12 @@ class Sheet:
         return where
 
 
-def read(raw: bytes) -> Sheet:
-    """Read one YAML document whose top is a mapping.
+def read(raw: bytes, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES) -> Sheet:
+    """Read one YAML document whose top is a mapping, of at most this size.
 
     Raises `Refused` where nothing sensible can be read; smaller faults are remarks of the sheet.
     """
-    node = _compose(_decode(raw))
+    node = _compose(_decode(raw, max_bytes), max_nodes)
     if node is None or (node.tag == _NOTHING and not node.value):
         raise Refused(None, "the file is empty", "`name:` and `rules:`")
     sheet = Sheet()
@@ -139,9 +139,9 @@ def _hidden(char: str) -> bool:
     return category in ("Cc", "Cf", "Cs", "Zl", "Zp") or ord(char) & 0xFFFE == 0xFFFE
 
 
-def _decode(raw: bytes) -> str:
-    if len(raw) > MAX_BYTES:
-        size = f"the file has more than {MAX_BYTES // 1024} KiB"
+def _decode(raw: bytes, max_bytes: int) -> str:
+    if len(raw) > max_bytes:
+        size = f"the file has more than {max_bytes // 1024} KiB"
         raise Refused(None, size, "fewer rules, or several files")
     try:
         text = raw.decode("utf-8-sig")
@@ -160,6 +160,7 @@ class _Loader(yaml.SafeLoader):
 
     depth = 0
     nodes = 0
+    max_nodes = MAX_NODES
     documents = 0
 
     def get_event(self) -> yaml.Event:
@@ -188,8 +189,8 @@ class _Loader(yaml.SafeLoader):
                 line, f"a tag ({show(tag)})", "the value without it, in quotes if need be"
             )
         self.nodes += 1
-        if self.nodes > MAX_NODES:
-            problem = f"the file has more than {MAX_NODES} keys and values"
+        if self.nodes > self.max_nodes:
+            problem = f"the file has more than {self.max_nodes} keys and values"
             raise Refused(line, problem, "fewer rules, or several files")
         if isinstance(event, yaml.CollectionStartEvent):
             self.depth += 1
@@ -206,9 +207,11 @@ for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver(_NUMBER_12, _NUMBER_12_FORM, list("-+.0123456789"))
 
 
-def _compose(text: str) -> yaml.Node | None:
+def _compose(text: str, max_nodes: int) -> yaml.Node | None:
     try:
-        return _Loader(text).get_single_node()
+        loader = _Loader(text)
+        loader.max_nodes = max_nodes
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = f"{error.context or ''} {error.problem or ''}".strip()

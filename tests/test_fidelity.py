@@ -34,8 +34,14 @@ RULES = [
 ]
 
 
+DOG, CAT, COW = "a dog lies", "a cat sits", "a cow eats"
+
+
 def tree(logic, *statements):
-    return combine(logic, [Precondition(statement=statement) for statement in statements])
+    """Statements as a model would combine them; three of ours where none are given."""
+    highest = max(int(sign) for sign in logic if sign.isdigit())
+    said = statements or (DOG, CAT, COW)[:highest]
+    return combine(logic, [Precondition(statement=statement) for statement in said])
 
 
 def kinds(text, condition):
@@ -69,13 +75,14 @@ def test_the_statements_of_a_shipped_rule_cover_its_objective(rule):
 
 # --- any rule -------------------------------------------------------------------------------------
 
-ADJECTIVES = st.sampled_from(["", " red", " small", " wooden"])
-NOUNS = st.sampled_from([" dog", " child", " box", " knife", " person", " fire"])
-VERBS = st.sampled_from(["is on", "is next to", "is under", "is holding", "is smaller than"])
-COUNTED = st.sampled_from([" is visible", " are beside two boxes", " are inside at least one car"])
-STATEMENTS = st.builds("a{}{} {} a{}{}".format, ADJECTIVES, NOUNS, VERBS, ADJECTIVES, NOUNS) | (
-    st.builds("three{}{}s{}".format, ADJECTIVES, NOUNS, COUNTED)
-)
+ADJECTIVES = ["", " red", " small"]
+NOUNS = [" dog", " child", " knife", " fire"]
+VERBS = ["is on", "is next to", "is holding", "is smaller than"]
+MANY = ["are visible", "are beside two boxes", "are inside at least one car"]
+PHRASES = [adjective + noun for adjective, noun in product(ADJECTIVES, NOUNS)]
+SAID = [f"a{one} {verb} a{other}" for one, verb, other in product(PHRASES, VERBS, PHRASES)]
+SAID += [f"three{one}s {verb}" for one, verb in product(PHRASES, MANY)]
+STATEMENTS = list({said_words(text): text for text in SAID}.values())
 
 
 @st.composite
@@ -84,8 +91,7 @@ def rules(draw):
 
     Exceptions stand at the end of an `all`, as rules have them, and have none of their own.
     """
-    count = draw(st.integers(1, 8))
-    said = draw(st.lists(STATEMENTS, min_size=count, max_size=count, unique_by=said_words))
+    said = draw(st.lists(st.sampled_from(STATEMENTS), min_size=1, max_size=8, unique=True))
     return _drawn(draw, [Precondition(statement=text) for text in said], 3, excepting=True)
 
 
@@ -133,7 +139,7 @@ def meaning(condition, names):
             return everything & ~some if isinstance(condition, NoneOf) else some
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(rules())
 def test_a_condition_says_what_is_read_back_from_it(condition):
     assert differences(read_back(condition), condition) == []
@@ -183,135 +189,390 @@ def test_conditions_that_mean_different_things_are_read_back_differently(count):
     for condition in shapes(names, 3):
         table = meaning(condition, names)
         assert known.setdefault(read_back(condition), table) == table, condition
-    assert len(known) == [1, 3, 13, 58, 240][count - 1]
+    assert len(known) == [1, 3, 13, 58, 252][count - 1]
 
 
 # --- sentences ------------------------------------------------------------------------------------
-
-DOG, CAT, COW = "a dog is running", "a cat is sleeping", "a cow is eating"
 
 
 @pytest.mark.parametrize(
     ("logic", "sentence"),
     [
-        ("1", "A dog is running."),
-        ("1 and 2", "A dog is running, and a cat is sleeping."),
-        ("1 or 2", "Either a dog is running or a cat is sleeping."),
-        ("1 and not 2", "A dog is running, unless a cat is sleeping."),
-        ("not 1", "Unless a dog is running."),
-        ("not 1 and not 2", "Unless a dog is running or a cat is sleeping."),
-        (
-            "(1 or 2) and 3",
-            "Either a dog is running or a cat is sleeping, and a cow is eating.",
-        ),
-        (
-            "1 or 2 and 3",
-            "Either a dog is running; or a cat is sleeping, and a cow is eating.",
-        ),
-        (
-            "(1 or 2) and not 3",
-            "Either a dog is running or a cat is sleeping, unless a cow is eating.",
-        ),
-        (
-            "1 or 2 and not 3",
-            "Either a dog is running; or a cat is sleeping, unless a cow is eating.",
-        ),
-        (
-            "1 and not (2 and 3)",
-            "A dog is running, unless a cat is sleeping, and a cow is eating.",
-        ),
+        ("1", "A dog lies."),
+        ("1 and 2", "A dog lies, and a cat sits."),
+        ("1 or 2", "Either a dog lies or a cat sits."),
+        ("1 and not 2", "A dog lies, unless a cat sits."),
+        ("not 1", "Unless a dog lies."),
+        ("not 1 and not 2", "Unless a dog lies or a cat sits."),
+        ("(1 or 2) and 3", "Either a dog lies or a cat sits, and a cow eats."),
+        ("1 or 2 and 3", "Either a dog lies; or a cat sits, and a cow eats."),
+        ("(1 or 2) and not 3", "Either a dog lies or a cat sits, unless a cow eats."),
+        ("1 or 2 and not 3", "Either a dog lies; or a cat sits, unless a cow eats."),
+        ("1 and not (2 and 3)", "A dog lies, unless a cat sits, and a cow eats."),
     ],
 )
 def test_conditions_as_sentences(logic, sentence):
-    said = [DOG, CAT, COW][: max(int(sign) for sign in logic if sign.isdigit())]
-    assert read_back(tree(logic, *said)) == sentence
+    assert read_back(tree(logic)) == sentence
 
 
 @pytest.mark.parametrize(
     ("text", "logic"),
     [
-        ("A dog is running, a cat is sleeping or a cow is eating.", "1 or 2 or 3"),
-        ("A dog is running, a cat is sleeping, or a cow is eating.", "1 or 2 or 3"),
-        ("A dog is running; a cat is sleeping; or a cow is eating.", "1 or 2 or 3"),
-        ("Either a dog is running or a cat is sleeping, and a cow is eating.", "(1 or 2) and 3"),
-        ("A dog is running, a cat is sleeping and a cow is eating.", "1 and 2 and 3"),
-        ("A dog is running but a cat is sleeping as well as a cow is eating.", "1 and 2 and 3"),
-        ("A dog is running and a cat is sleeping; or a cow is eating.", "1 and 2 or 3"),
-        ("Unless a cow is eating, a dog is running or a cat is sleeping.", "(1 or 2) and not 3"),
-        ("Unless a cat is sleeping or a cow is eating, a dog is running.", "1 and not (2 or 3)"),
-        ("Except when a cat is sleeping or a cow is eating: a dog is running.", "1 and not (2 or 3)"),
-        ("A dog is running except when a cat is sleeping or a cow is eating.", "1 and not (2 or 3)"),
-        ("A dog is running, but not if a cat is sleeping or a cow is eating.", "1 and not (2 or 3)"),
-        ("A dog is running (unless a cat is sleeping or a cow is eating).", "1 and not (2 or 3)"),
-        ("A dog is running, unless a cat is sleeping, or a cow is eating.", "1 and not 2 and not 3"),
-        ("A dog is running, unless a cat is sleeping and a cow is eating.", "1 and not (2 and 3)"),
-        ("A dog is running, with the exception of a cat is sleeping; a cow is eating.", "1 and not 2 and 3"),
-        ("A DOG is Running.  A cat\u00a0is sleeping!\nA cow is eating?", "1 and 2 and 3"),
-        ("A dog is running. A cat is sleeping. A cow is eating.", "1 or 2 or 3"),
+        ("A dog lies, a cat sits or a cow eats.", "1 or 2 or 3"),
+        ("A dog lies, a cat sits, or a cow eats.", "1 or 2 or 3"),
+        ("A dog lies; a cat sits; or a cow eats.", "1 or 2 or 3"),
+        ("Either a dog lies or a cat sits, and a cow eats.", "(1 or 2) and 3"),
+        ("A dog lies, a cat sits and a cow eats.", "1 and 2 and 3"),
+        ("A dog lies but a cat sits as well as a cow eats.", "1 and 2 and 3"),
+        ("A dog lies and a cat sits; or a cow eats.", "1 and 2 or 3"),
+        ("Unless a cow eats, a dog lies or a cat sits.", "(1 or 2) and not 3"),
+        ("Unless a cat sits or a cow eats, a dog lies.", "1 and not (2 or 3)"),
+        ("Except when a cat sits or a cow eats: a dog lies.", "1 and not (2 or 3)"),
+        ("A dog lies except when a cat sits or a cow eats.", "1 and not (2 or 3)"),
+        ("A dog lies, but not if a cat sits or a cow eats.", "1 and not (2 or 3)"),
+        ("A dog lies (unless a cat sits or a cow eats).", "1 and not (2 or 3)"),
+        ("A dog lies, unless a cat sits, or a cow eats.", "1 and not 2 and not 3"),
+        ("A dog lies, unless a cat sits and a cow eats.", "1 and not (2 and 3)"),
+        ("A dog lies, with the exception of a cat sits; a cow eats.", "1 and not 2 and 3"),
+        ("A dog lies; a cat sits, unless a cow eats.", "1 or 2 and not 3"),
+        ("A DOG is Lying.  A cat\u00a0sits!\nA cow eats?", "1 and 2 and 3"),
+        ("A dog lies. A cat sits. A cow eats.", "1 or 2 or 3"),
     ],
-)  # fmt: skip
+)
 def test_texts_of_other_shapes(text, logic):
-    condition = tree(logic, DOG, CAT, COW)
-    assert differences(text, condition) == []
-    assert all(covers(text, condition))
+    assert differences(text, tree(logic)) == []
+    assert all(covers(text, tree(logic)))
 
 
 @pytest.mark.parametrize(
     ("text", "logic", "statements"),
     [
-        # elided words
-        ("A child holds a knife or a gun.", "1 or 2", ["a child holds a knife", "a child holds a gun"]),
-        ("A child and/or a dog is lying.", "1 or 2", ["a child is lying", "a dog is lying"]),
-        ("A knife, a gun or a bomb is visible.", "1 or 2 or 3",
-         ["a knife is visible", "a gun is visible", "a bomb is visible"]),
-        ("A child holds a knife and a gun.", "1", ["a child holds a knife and a gun"]),
-        # one clause that two statements say together
-        ("A child is holding a red knife.", "1 and 2", ["a child is holding a knife", "the knife is red"]),
-        ("A dog lies while a cat sleeps.", "1 and 2", ["a dog lies", "a cat sleeps"]),
-        ("A dog lies, unless a red cat sleeps.", "1 and not (2 and 3)",
-         ["a dog lies", "a cat sleeps", "the cat is red"]),
+        # words that are said once for several statements
+        ("A man holds a knife or a gun.", "1 or 2", "a man holds a knife / a man holds a gun"),
+        ("A child and/or a dog is lying.", "1 or 2", "a child is lying / a dog is lying"),
+        ("A gun, a bow or a bomb lies.", "1 or 2 or 3", "a gun lies / a bow lies / a bomb lies"),
+        ("A child holds a knife and a gun.", "1", "a child holds a knife and a gun"),
+        # one clause that several statements say together
+        ("A man is holding a red knife.", "1 and 2", "a man is holding a knife / the knife is red"),
+        ("A dog lies while a cat sits.", "1 and 2", "a dog lies / a cat sits"),
+        ("A dog lies, unless a red cat sits.", "1 and not (2 and 3)",
+         "a dog lies / a cat sits / the cat is red"),
         # one statement in two branches, in either order
-        ("A dog lies and a cat sleeps, or a dog lies and a cow eats.", "1 and 2 or 1 and 3",
-         ["a dog lies", "a cat sleeps", "a cow eats"]),
-        ("A dog lies and a cat sleeps, or a dog lies and a cow eats.", "1 and 3 or 1 and 2",
-         ["a dog lies", "a cat sleeps", "a cow eats"]),
-        ("A dog lies and either a cat sleeps or a cow eats.", "1 and 2 or 1 and 3",
-         ["a dog lies", "a cat sleeps", "a cow eats"]),
+        ("A dog lies and a cat sits, or a dog lies and a cow eats.", "1 and 2 or 1 and 3", ""),
+        ("A dog lies and a cat sits, or a dog lies and a cow eats.", "1 and 3 or 1 and 2", ""),
+        ("A dog lies and either a cat sits or a cow eats.", "1 and 2 or 1 and 3", ""),
+        ("A dog lies unless a cow eats; or a cat sits unless a cow eats.",
+         "2 and not 3 or 1 and not 3", ""),
         # the same words in two statements
         ("A dog is on a box, unless a box is on a dog.", "1 and not 2",
-         ["a dog is on a box", "a box is on a dog"]),
+         "a dog is on a box / a box is on a dog"),
         ("A dog is on a red box or a dog is on a box.", "1 or 2",
-         ["a dog is on a box", "a dog is on a red box"]),
+         "a dog is on a box / a dog is on a red box"),
         # numbers
-        ("A rope longer than 2.5 metres is visible.", "1", ["a rope longer than 2.5 metres is visible"]),
-        ("A rope of 1,000 metres hangs at 10:30.", "1", ["a rope of 1,000 metres hangs at 10:30"]),
+        ("A rope of 2.5 metres is visible.", "1", "a rope of 2.5 metres is visible"),
+        ("A rope of 1,000 metres hangs at 10:30.", "1", "a rope of 1,000 metres hangs at 10:30"),
         ("At least 3 people and 12 dogs are visible.", "1 and 2",
-         ["at least three people are visible", "twelve dogs are visible"]),
-        ("One person is visible.", "1", ["a person is visible"]),
-        ("1 person is visible.", "1", ["one person is visible"]),
+         "at least three people are visible / twelve dogs are visible"),
+        ("1 person and a dog are visible.", "1 and 2", "one person is visible / 1 dog is visible"),
         # signs inside words
-        ("A dog\u2019s teeth are visible.", "1", ["a dog's teeth are visible"]),
-        ("The dogs' teeth are visible.", "1", ["the teeth of the dogs are visible"]),
-        ("The children's knives are visible.", "1", ["a child's knife is visible"]),
-        ("A half\u2011naked person is lying.", "1", ["a half-naked person is lying"]),
-        ("A person with a T-shirt \u2013 and a cap \u2013 is lying.", "1 and 2",
-         ["a person with a T-shirt", "a cap is lying"]),
+        ("A dog\u2019s teeth are visible.", "1", "a dog's teeth are visible"),
+        ("The dogs' teeth are visible.", "1", "the teeth of the dogs are visible"),
+        ("The children's knives are visible.", "1", "a child's knife is visible"),
+        ("A half\u2011naked person is lying.", "1", "a half-naked person is lying"),
+        ("A T-shirt \u2013 and a cap \u2013 is lying.", "1 and 2", "a T-shirt / a cap is lying"),
         # connectives and signs inside a statement
-        ("A sign says \u201cbread and butter\u201d.", "1", ["a sign says \u201cbread and butter\u201d"]),
-        ('A sign says "stop, go" or a dog lies.', "1 or 2", ['a sign says "stop, go"', "a dog lies"]),
-        ("A big, red dog is running.", "1", ["a big, red dog is running"]),
-        ("Mr. Smith is visible.", "1", ["Mr. Smith is visible"]),
+        ("A sign says \u201csalt and soap\u201d.", "1", "a sign says \u201csalt and soap\u201d"),
+        ("A sign says 'stop, go' or a dog lies.", "1 or 2", "a sign says 'stop, go' / a dog lies"),
+        ("A big, red dog is running.", "1", "a big, red dog is running"),
+        ("Mr. Smith is visible.", "1", "Mr. Smith is visible"),
         # "in the picture" says nothing
-        ("There is a dog in the picture.", "1", ["a dog is visible"]),
-        ("In this photo, a dog can be seen.", "1", ["the image shows a dog"]),
+        ("There is a dog in the picture.", "1", "a dog is visible"),
+        ("In this photo, a dog can be seen.", "1", "the image shows a dog"),
         # other languages: words and commas, no connectives
-        ("Собака бежит, кошка спит.", "1 and 2", ["собака бежит", "кошка спит"]),
-        ("Ein Hund läuft; eine Straße ist frei.", "1 or 2", ["ein Hund läuft", "eine STRASSE ist frei"]),
-        ("一只狗在跑, 一只猫在睡觉.", "1 and 2", ["一只狗在跑", "一只猫在睡觉"]),
+        ("Собака бежит, кошка спит.", "1 and 2", "собака бежит / кошка спит"),
+        ("Ein Hund läuft; eine Straße.", "1 or 2", "ein Hund läuft / eine STRASSE"),
+        ("一只狗在跑, 一只猫在睡觉.", "1 and 2", "一只狗在跑 / 一只猫在睡觉"),
     ],
 )  # fmt: skip
 def test_wordings_that_say_the_same(text, logic, statements):
-    condition = tree(logic, *statements)
-    if "shows" not in statements[0]:
-        assert differences(text, condition) == []
-        assert all(covers(text, condition))
+    condition = tree(logic, *filter(None, statements.split(" / ")))
+    assert differences(text, condition) == []
+    assert all(covers(text, condition))
+
+
+@pytest.mark.parametrize(
+    ("text", "logic", "statements", "expected"),
+    [
+        # words, counts and relations of one statement
+        ("A red dog lies.", "1", "a dog lies", "word added"),
+        ("A dog lies.", "1", "a red dog lies", "added"),
+        ("Exactly two dogs lie.", "1", "dogs lie", "count added"),
+        ("At least two dogs lie.", "1", "two dogs lie", "count added"),
+        ("Two dogs lie.", "1", "three dogs lie", "count added"),
+        ("A rope of 2.5 metres lies.", "1", "a rope of 2 metres lies", "count added"),
+        ("A rope of 1,500 metres lies.", "1", "a rope of 500 metres lies", "count added"),
+        ("Every dog lies.", "1", "a dog lies", "count added"),
+        ("A dog is on a box.", "1", "a dog is a box", "relation added"),
+        ("A dog is on a box.", "1", "a dog is under a box", "relation added"),
+        ("A dog without a lead lies.", "1", "a dog lies", "word added"),
+        ("A dog does not lie.", "1", "a dog lies", "word added"),
+        ("A half-naked man lies.", "1", "a naked man lies", "word added"),
+        ("A dog lies.", "1", "a canine reclines", "statement added"),
+        # statements
+        ("A dog lies or a cat lies.", "1", "a dog lies", "statement"),
+        ("A dog lies and a red dog lies.", "1", "a red dog lies", "statement"),
+        ("A dog lies.", "1 or 2", "a dog lies / a cat lies", "added"),
+        ("A dog lies.", "1 and 2", "a dog lies / a dog is visible", "added"),
+        ("A dog lies and a cat sits, or a dog lies and a cow eats.", "1 and 2 or 3", "",
+         "statement"),
+        # alternatives and requirements
+        ("A dog lies or a cat sits.", "1 and 2", "", "alternative"),
+        ("A dog lies and a cat sits.", "1 or 2", "", "alternative"),
+        ("A dog lies, a cat sits or a cow eats.", "(1 and 2) or 3", "", "alternative"),
+        ("A dog lies; a cat sits; or a cow eats.", "(1 and 2) or 3", "", "alternative"),
+        ("A dog lies and a cat sits, or a dog lies and a cow eats.", "(1 or 2) and (1 or 3)", "",
+         "alternative"),
+        ("A dog holds a ball or a bone.", "1", "a dog holds a ball or a bone", "alternative"),
+        ("A dog holds a red ball.", "1 or 2", "a dog holds a ball / the ball is red", "word added"),
+        # exceptions
+        ("A dog lies, unless a cat sits.", "1", "", "exception"),
+        ("A dog lies, unless a cat sits.", "1 and 2", "", "exception"),
+        ("A dog lies, unless a cat sits.", "1 or 2", "", "exception"),
+        ("A dog lies, unless a cat sits.", "1 or not 2", "", "exception"),
+        ("A dog lies, unless a cat sits.", "2 and not 1", "", "exception"),
+        ("A dog lies, unless a cat sits.", "1", "a dog lies unless a cat sits", "exception"),
+        ("Unless a cat sits, a dog lies.", "1 and 2", "", "exception"),
+        ("Unless a cat sits, a dog lies.", "1 or not 2", "", "exception"),
+        ("A dog lies and a cat sits.", "1 and not 2", "", "exception"),
+        ("A dog lies.", "1 and not 2", "", "added"),
+        ("A dog lies or a cat sits, unless a cow eats.", "1 and not 3 or 2", "", "exception"),
+        ("A dog lies, unless a cat sits and a cow eats.", "1 and not 2 and not 3", "",
+         "alternative"),
+        ("A dog lies, unless a cat sits or a cow eats.", "1 and not (2 and 3)", "", "alternative"),
+        ("A dog lies, except when a cat sits; or a cow eats.", "1 and not (2 or 3)", "",
+         "exception"),
+        # nothing is said
+        ("", "1", "", "added"),
+        (".", "1", "", "added"),
+        ("Unless", "1", "", "added"),
+        ("and and", "1 or 2", "", "added"),
+        ("The picture.", "1 and not 2", "", "added"),
+        ("A dog lies.", "1", "the picture", "statement added"),
+        # other languages have no connectives here
+        ("Ein Hund oder eine Katze.", "1 or 2", "ein Hund / eine Katze", "word added"),
+    ],
+)  # fmt: skip
+def test_wrong_conditions(text, logic, statements, expected):
+    condition = tree(logic, *filter(None, statements.split(" / ")))
+    assert kinds(text, condition) == set(expected.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "logics"),
+    [
+        ("A dog lies and a cat sits or a cow eats.", ["1 and (2 or 3)", "1 and 2 or 3"]),
+        ("A dog lies or a cat sits, and a cow eats.", ["(1 or 2) and 3", "1 or 2 and 3"]),
+        ("A dog lies; a cat sits, unless a cow eats.", ["1 or 2 and not 3", "1 and 2 and not 3"]),
+    ],
+)
+def test_what_binds_to_what_is_not_compared(text, logics):
+    assert [differences(text, tree(logic)) for logic in logics] == [[], []]
+
+
+def test_who_does_it_to_whom_is_not_compared():
+    assert differences("A dog bites a man.", tree("1", "a man bites a dog")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "logic", "statements"),
+    [
+        ("A big, red dog lies.", "1", "a big red dog lies"),
+        ("A dog other than a poodle lies.", "1 and not 2", "a dog lies / a poodle is visible"),
+        ("Unless a cat sits a dog lies.", "1 and not 2", ""),
+        ("Unless a cat sits, a cow eats or a bird sings, a dog lies.", "1 and not (2 or 3 or 4)",
+         "a dog lies / a cat sits / a cow eats / a bird sings"),
+        ("A dog lies, unless a cat sits unless a cow eats.", "1 and not (2 and not 3)", ""),
+        ("A dog lies (unless a cat sits) or a cow eats.", "1 and not 2 or 3", ""),
+        ("A man without a hat lies.", "1 and not 2", "a man lies / a man has a hat"),
+    ],
+)  # fmt: skip
+def test_sentences_that_are_not_understood_raise_an_alarm(text, logic, statements):
+    assert differences(text, tree(logic, *filter(None, statements.split(" / "))))
+
+
+def test_problems_quote_the_words_that_are_meant():
+    (lacks, _) = differences("Exactly two red dogs are lying.", tree("1", "dogs are lying red"))
+    assert lacks.problem == (
+        "of `exactly two red dogs are lying` the statement `dogs are lying red` lacks "
+        "`exactly`, `two`"
+    )
+    (added,) = differences("A dog is lying.", tree("1", "a red dog is lying at home"))
+    assert added.problem == (
+        "`a red dog is lying at home` has `red`, `at`, `home`, which the text has not"
+    )
+    (lost,) = differences("A dog lies, unless a cat sits.", tree("1", "a dog lies"))
+    assert lost.problem == "the text says `a cat sits`, and no statement of its own says so"
+
+
+def test_a_statement_in_two_branches_covers_the_text_in_both():
+    told = covers("A dog lies, and a cat sits or a cow eats.", tree("1 and 2 or 1 and 3"))
+    assert told == ["a dog lies", "a cat sits", "a dog lies", "a cow eats"]
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "hold holds holding held",
+        "knife knives knife's",
+        "glass glasses",
+        "lie lies lying lied",
+        "run runs running",
+        "person people persons person's people's",
+        "child children children's",
+        "body bodies body's",
+        "movie movies",
+        "carry carries carrying carried",
+        "smoke smokes smoking smoked",
+        "building buildings",
+        "string strings",
+        "watch watches watching watched",
+        "use uses using used",
+        "fall falls falling",
+        "dress dresses dressed",
+        "bus buses",
+        "eye eyes",
+        "tree trees",
+        "three 3",
+        "wear wears wearing worn",
+        "tie ties tying tied",
+    ],
+)
+def test_forms_of_one_word(words):
+    assert len({said_words(word) for word in words.split()}) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "glass glance glaze",
+        "knife knee knit",
+        "ring red rid",
+        "bus bust bush",
+        "string stripe strap",
+        "thing thin",
+        "bleed bled bread breed",
+        "gun gum gas",
+        "hand handle handcuffs",
+        "man woman",
+        "two 12 2.5 25 20",
+        "needle need knee",
+        "cross crop",
+        "sheep sheet ship",
+        "wing wig",
+    ],
+)
+def test_different_words(words):
+    assert len({said_words(word) for word in words.split()}) == len(words.split())
+
+
+@pytest.mark.parametrize(
+    "words", ["fire fir", "plane plan", "man mane", "hate hat", "cloth clothes"]
+)
+def test_words_that_are_taken_for_one(words):
+    # The price of cutting endings without a dictionary.
+    assert len({said_words(word) for word in words.split()}) == 1
+
+
+def test_words_that_count_and_words_that_relate():
+    counting = "two Several half least most exactly every only all dozen 3 2.5 1,000 18-year-old"
+    relating = "on In without behind next between"
+    assert all(map(is_count, counting.split()))
+    assert all(map(is_relation, relating.split()))
+    others = "dog visible red number the next-door"
+    assert not any(map(is_relation, f"{others} {counting}".split()))
+    assert not any(map(is_count, f"{others} {relating}".split()))
+
+
+# --- rewritten texts ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "rewritten", "lost"),
+    [
+        ("No dogs, unless on a lead.", "A dog is visible.", ["exception"]),
+        ("No dogs except on a lead.", "A dog is visible.", ["exception"]),
+        ("No dogs, excepting poodles.", "A dog is visible.", ["exception"]),
+        ("No dogs other than poodles.", "A dog is visible.", ["exception"]),
+        ("No dogs, but not at a fair.", "A dog is visible.", ["exception"]),
+        ("No dogs, with the exception of poodles.", "A dog is visible.", ["exception"]),
+        ("NO DOGS. EXCEPTIONS: POODLES.", "A dog is visible.", ["exception"]),
+        ("No dogs except on a lead.", "A dog is visible, unless a lead is on it.", []),
+        ("No dogs except on a lead.", "A dog is visible, but not if it is on a lead.", []),
+        ("No dogs. No exceptions!", "A dog is visible.", []),
+        ("No dogs, without exception.", "A dog is visible.", []),
+        ("No dogs.", "A dog is visible, unless on a lead.", []),
+        ("No groups of three people.", "People are visible.", ["count"]),
+        ("No groups of 3 people.", "At least three people are visible.", []),
+        ("Nothing above 2.5 metres.", "A thing is above 2 metres.", ["count"]),
+        ("Nothing above 2.5 metres.", "A thing is above 2.5 metres.", []),
+        ("Not exactly two of 1,500 dogs.", "A dog is visible.", ["count"]),
+        ("No dogs at all.", "A dog is visible.", []),
+        ("Every person wears a helmet.", "A person wears no helmet.", []),
+        ("Only adults may smoke.", "A child is smoking.", []),
+        ("Two dogs, except on a lead.", "A dog is visible.", ["exception", "count"]),
+        ("", "", []),
+    ],
+)
+def test_losses_of_another_wording(text, rewritten, lost):
+    assert [loss.kind for loss in losses(text, rewritten)] == lost
+
+
+def test_losses_are_quoted_as_they_were_said():
+    (loss,) = losses("At least three people or 2.5 metres.", "people or metres")
+    assert loss.problem == "the new wording lacks `least`, `three`, `2.5`"
+
+
+# --- anything -------------------------------------------------------------------------------------
+
+SIGNS = """
+unless except and or but not either , ; : . ' " ( ) - the a dog dogs red 2 2.5 dog's dog-cat e s ing
+in_the_picture other_than no_exceptions with_the_exception_of ed ’ ß \u0301 \u00ad
+"""  # noqa: RUF001
+TEXTS = st.text(max_size=30) | st.builds(
+    lambda words, sign: sign.join(words).replace("_", " "),
+    st.lists(st.sampled_from(SIGNS.split()), max_size=14),
+    st.sampled_from([" ", "", "\n"]),
+)
+
+
+def _lists(parts):
+    parts = st.lists(parts, min_size=1, max_size=4).map(tuple)
+    return st.builds(AllOf, all=parts) | st.builds(AnyOf, any=parts) | st.builds(NoneOf, none=parts)
+
+
+CONDITIONS = st.recursive(st.builds(Precondition, statement=TEXTS), _lists, max_leaves=10)
+
+
+@settings(max_examples=200)
+@given(TEXTS, TEXTS, CONDITIONS)
+def test_anything_is_compared(text, other, condition):
+    found = differences(text, condition) + losses(text, other)
+    assert {difference.kind for difference in found} <= set(get_args(Kind))
+    assert all(difference.problem.isprintable() for difference in found)
+    told = covers(text, condition)
+    assert len(told) == len(list(leaves(condition)))
+    assert set().union(*map(said_words, told)) <= said_words(text)
+    assert read_back(condition).endswith(".")
+    for said in (text, read_back(condition)):
+        differences(said, condition)
+
+
+def test_long_lists_are_compared():
+    said = ["a dog lies"] * 60
+    parts = tuple(Precondition(statement=text) for text in said)
+    assert differences(" and ".join(said), AllOf(all=parts)) == []
+    assert kinds(" and ".join(said), AllOf(all=parts[1:])) == {"statement"}
+    assert kinds(" or ".join(said), AllOf(all=parts)) == {"alternative"}

@@ -17,7 +17,7 @@ STOREYS = [
     ["policy"],
     ["prompts", "compile_prompts", "combine"],
     ["flow"],
-    ["strict_yaml", "frames", "language"],
+    ["strict_yaml", "frames", "language", "records"],
     ["constitution_file", "arrays", "coherence"],
     ["lock_file", "fidelity"],
     ["images", "constitution", "logic", "views", "debias"],
@@ -32,7 +32,7 @@ STOREYS = [
     ["compile", "rewards", "evals"],
     ["sketch"],
     [""],  # the package itself, which only lists names
-    ["arguments", "captions", "records"],
+    ["arguments", "captions"],
     ["show", "thumbnail"],
     ["wording"],
     ["trace", "report", "diff", "compile_text"],

@@ -239,7 +239,7 @@ class ServerEngine:
                 return
             raise EngineCallError(
                 f"{self._card.uri} no longer answers: {failed}. Start it again; what was not "
-                "judged can be asked once more."
+                "answered can be asked once more."
             ) from error
 
 

@@ -36,8 +36,9 @@ class Point:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; NaN where both are 0."""
-        return ratio(2 * self.precision * self.recall, self.precision + self.recall)
+        """Harmonic mean of precision and recall; 0 where both are, NaN where recall is."""
+        both = self.precision + self.recall
+        return 0.0 if both == 0 else 2 * self.precision * self.recall / both
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from safejudge.types import Outcome
 
+Floats = npt.NDArray[np.float64]
 T = TypeVar("T")
 Call = tuple[bool, Outcome]
 """What is true, and what was said."""
@@ -103,3 +105,32 @@ def bootstrap(
     ]
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return float(low), float(high)
+
+
+def bootstrap_sums(
+    rows: Sequence[Sequence[float]],
+    clusters: Sequence[int],
+    statistics: Callable[[Floats], Floats],
+    draws: int = 1000,
+) -> list[tuple[float, float]]:
+    """95 % percentile intervals of statistics of column sums, over resampled clusters (seeded).
+
+    Rows of one cluster share what they are about, so they are drawn together. `statistics` turns
+    the sums of all draws (draws x columns) into values (draws x statistics) at once, which is what
+    makes many intervals affordable; NaN marks a draw in which one is undefined. Without data or
+    draws there are no intervals; one that is undefined in all draws is NaN.
+    """
+    if not rows or draws < 1:
+        return []
+    members, place = np.unique(np.asarray(clusters), return_inverse=True)
+    table = np.asarray(rows, dtype=float)
+    sums = np.zeros((len(members), table.shape[1]))
+    np.add.at(sums, place, table)
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
+    intervals = []
+    for values in statistics(drawn @ sums).T:
+        known = values[~np.isnan(values)]
+        low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (NAN, NAN)
+        intervals.append((float(low), float(high)))
+    return intervals

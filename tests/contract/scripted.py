@@ -34,6 +34,8 @@ class Part:
     """What it is split into, at first and after each repair; the last is repeated."""
     readings: tuple[tuple[str, str], ...] = ()
     """What a second reader says of each tree; `same` if nothing is given."""
+    faithful: tuple[tuple[str, tuple[str, str]], ...] = ()
+    """The same of wordings."""
 
 
 @dataclass
@@ -79,6 +81,10 @@ class Script:
         return {"combined": self._tree(part, texts)[1]}
 
     def comparison(self, part: Part, texts: list[str]) -> dict[str, Any]:
+        if "\nWording: " in texts[1]:
+            wording = texts[1].split("\nWording: ")[1].splitlines()[0]
+            verdict, difference = dict(part.faithful).get(wording, ("same", "nothing"))
+            return {"difference": difference, "verdict": verdict}
         prose = texts[1].split("Second wording: ")[1]
         place = [_prose(tree) for tree in part.trees].index(prose)
         verdict, difference = [*part.readings, *[("same", "nothing")] * 9][place]

@@ -166,7 +166,9 @@ def test_near_duplicates_become_one_statement(
     (result,), _ = run(server, llm, file, cat)
     assert result.clean
     compiled, own = load_constitution(file).rules
-    assert next(iter(leaves(compiled.condition))) == own.condition
+    assert isinstance(own.condition, Precondition)
+    leaf = next(iter(leaves(compiled.condition)))
+    assert (leaf.statement, leaf.look_at) == (own.condition.statement, "cat")
     assert locked(file).rules[0].covers[0] == "the cat is seen"
     assert not locked(file).rules[0].edited
 
@@ -379,8 +381,172 @@ def test_a_person_s_wording_of_an_older_text_is_handed_on(
     assert not result.clean
     (entry,) = locked(file).rules
     assert entry.superseded is not None
-    assert entry.superseded.startswith("A big dog")
+    assert entry.superseded.objective.startswith("A big dog")
+    assert list(leaves(entry.superseded.condition))[2].statement == "a dog is on a lead"
     assert "a person had changed" in entry.review[0]
+    # And once more, before anybody looked.
+    text = "Never dogs near kids, except on a lead."
+    file.write_text(rules(text))
+    (result,), _ = run(server, llm, file, replace(DOG, wordings=((text, 7), (DOGS_SEEN, 9))))
+    assert locked(file).rules[0].superseded == entry.superseded
+    assert not result.clean
+
+
+def test_an_edit_that_contradicts_itself_is_told(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    run(server, llm, file, DOG)
+    text = lock_path(file).read_text()
+    lock_path(file).write_text(text[: text.index("    - none:")] + text[text.index("  written:") :])
+    (result,), _ = run(server, llm, file, DOG)
+    assert not result.clean
+    assert any("a dog is on a lead" in remark for remark in result.remarks)
+    assert any("edited in the lock" in finding.problem for finding in lint(file))
+
+
+def test_a_rule_that_was_renamed_keeps_its_entry(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    run(server, llm, file, DOG)
+    edit(file, "a wolf is next to a child", "a wolf is near a child")
+    file.write_text(rules(DOGS).replace("rule-1", "dogs"))
+    (result,), script = run(server, llm, file, DOG)
+    assert script.asked == []
+    assert result.state == "kept"
+    assert [entry.id for entry in locked(file).rules] == ["dogs"]
+    assert locked(file).rules[0].edited
+
+
+def test_an_edited_entry_outlives_its_rule(server: Loopback, llm: ServerEngine, file: Path) -> None:
+    file.write_text(rules(DOGS, CROWD))
+    run(server, llm, file, DOG, CROWDED)
+    edit(file, "a wolf is next to a child", "a wolf is near a child")
+    file.write_text(rules("", CROWD).replace('text: ""', f"text: x{OBJECTIVE_AND_CONDITION}"))
+    run(server, llm, file, CROWDED)
+    assert {entry.id for entry in locked(file).rules} == {"rule-1", "rule-2"}
+    file.write_text(rules(DOGS, CROWD))
+    (dogs, _), script = run(server, llm, file, DOG, CROWDED)
+    assert script.asked == []
+    assert dogs.entry is not None
+    assert dogs.entry.edited
+
+
+OBJECTIVE_AND_CONDITION = "\n    objective: A cat.\n    condition: a cat"
+
+
+def test_what_a_person_writes_while_a_run_goes_on_is_kept(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    file.write_text(rules(DOGS))
+    run(server, llm, file, DOG)
+    file.write_text(rules(DOGS, CROWD))
+
+    def meanwhile(form: str, _: int) -> str | None:
+        if form == "Logic":
+            edit(file, "a wolf is next to a child", "a wolf is near a child")
+        return None
+
+    results, _ = run(server, llm, file, DOG, CROWDED, spoil=meanwhile)
+    assert [result.state for result in results] == ["kept", "compiled"]
+    assert "a wolf is near a child" in lock_path(file).read_text()
+    assert "edited: by hand" in lock_path(file).read_text()
+
+
+def test_a_comment_stays_while_nothing_changes(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    run(server, llm, file, DOG)
+    edit(file, "rules:", "# looked at\nrules:")
+    script = Script((DOG,))
+    server.behave(writer=script)
+    compile_constitution(file, llm)
+    assert "# looked at" in lock_path(file).read_text()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a \N{PISTOL} emoji is visible", "a \N{PILL} emoji is visible"),
+        ("the letter A is visible", "a letter is visible"),
+        ("C# is written on a wall", "C++ is written on a wall"),
+        ("people are visible", "a person is visible"),
+    ],
+)
+def test_statements_that_differ_in_anything_that_says_something_stay_two(
+    server: Loopback, llm: ServerEngine, file: Path, one: str, other: str
+) -> None:
+    said = [f"{text[0].upper()}{text[1:]}." for text in (one, other)]
+    parts = [
+        Part(((f"No {n}", 2), (text, 9)), (((statement,), "1"),))
+        for n, text, statement in zip("xy", said, (one, other), strict=True)
+    ]
+    file.write_text(rules("No x", "No y"))
+    run(server, llm, file, *parts)
+    found = [next(leaves(rule.condition)).statement for rule in load_constitution(file).rules]
+    assert found == [one, other]
+
+
+def test_a_second_reader_compares_the_wording_with_the_rule(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    text, lossy = "No knives, guns or bombs.", "A knife is visible or a blade is visible."
+    whole = "A knife is visible, a gun is visible or a bomb is visible."
+    part = Part(
+        ((text, 5), (lossy, 10), (whole, 9)),
+        ((("a knife is visible", "a gun is visible", "a bomb is visible"), "1 or 2 or 3"),),
+        faithful=((lossy, ("misses", "guns and bombs")),),
+    )
+    file.write_text(rules(text))
+    (result,), script = run(server, llm, file, part)
+    assert result.clean
+    assert result.entry is not None
+    assert result.entry.objective == whole
+    asked = [turn for form, turn in script.asked if "Does the wording cover: guns; bombs?" in turn]
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ("No smoking or drinking.", "A person is smoking and a person is drinking.", "an `or`"),
+        ("No dogs, save for guide dogs.", "A dog is visible.", "an exception"),
+        ("No knives. Kitchens are fine.", "A knife is visible.", "an exception"),
+        ("No more than 3 dogs.", "A dog is visible.", "`3`"),
+    ],
+)
+def test_what_a_wording_lost_is_left_for_review(
+    server: Loopback, llm: ServerEngine, file: Path, lost: tuple[str, str, str]
+) -> None:
+    text, wording, says = lost
+    statements = tuple(wording.lower().rstrip(".").split(" and "))
+    tree = (statements, " and ".join("12"[: len(statements)]))
+    file.write_text(rules(text))
+    (result,), _ = run(server, llm, file, Part(((text, 5), (wording, 10)), (tree,)))
+    assert not result.clean
+    assert any(says in remark for remark in result.remarks)
+
+
+def test_long_texts_and_many_rules_fit_into_a_lock(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    text = "No dogs. " + "x" * 1990
+    file.write_text(rules(text))
+    run(
+        server,
+        llm,
+        file,
+        Part(((text, 5), ("A dog is visible.", 9)), ((("a dog is visible",), "1"),)),
+    )
+    assert locked(file).rules[0].versions[0].objective == text
+    many = [f"No {number} dogs {'y' * 600}." for number in range(2, 142)]
+    parts = [
+        Part(((text, 5), (f"At least {n} dogs are on a bed.", 9)),
+             (((f"at least {n} dogs are on a bed / dog",), "1"),))
+        for n, text in enumerate(many, start=2)
+    ]  # fmt: skip
+    file.write_text(rules(*many))
+    run(server, llm, file, *parts)
+    assert len(locked(file).rules) == 140
 
 
 def test_a_run_that_was_killed_goes_on(server: Loopback, llm: ServerEngine, file: Path) -> None:
@@ -427,6 +593,13 @@ def test_a_lock_that_cannot_be_read_or_written_stops_before_any_question(
         compile_constitution(file, llm)
     with pytest.raises(OutputError, match="there is no folder"):
         compile_constitution(file, llm, out=file.parent / "nowhere" / "x.yaml")
+    for place in ("", file.parent, "/dev/null"):
+        with pytest.raises(OutputError, match="is no regular file"):
+            compile_constitution(file, llm, out=place)
+    other = file.parent / "other.lock.yaml"
+    other.write_text(dump_lock(Lock(constitution="other", rules=())))
+    with pytest.raises(OutputError, match="is the lock of 'other'"):
+        compile_constitution(file, llm, out=other)
     assert script.asked == []
 
 

@@ -1,0 +1,187 @@
+"""Whether MJ-Bench's published numbers come out of the recorded outputs, check by check.
+
+`python benchmarks/mjbench_published.py DIR`, DIR holding outputs of judges and `expected.json`: a
+list of checks, each with a source, a recipe in words, the published value and one recomputed
+elsewhere. Every check that agreed with the paper there (`exact` or `near`) and whose files are in
+DIR is done again here, its recipe turned into `Options`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from measure import record
+
+from safejudge.evals.mjbench_names import scale_of
+from safejudge.evals.mjbench_outputs import PAPER, Options, score
+from safejudge.evals.mjbench_read import Outputs, read_outputs
+from safejudge.evals.preference import overall
+from safejudge.evals.report import table
+
+CLOSE = 0.01
+BARE = replace(PAPER, draws=0)
+SPELLED = {
+    "existence": "object", "attributes": "attribute", "actions": "action", "counts": "count",
+}  # fmt: skip
+METRICS = ("acc_with_tie", "acc_without_tie")
+
+Check = dict[str, Any]
+
+
+class Scores:
+    """The numbers of a folder under any options, each computed once."""
+
+    def __init__(self, found: Outputs) -> None:
+        self._found = found
+        self._known: dict[Options, Any] = {}
+
+    def under(self, options: Options) -> dict[str, dict[str, dict[str, Any]]]:
+        """Judge, name of a number, number."""
+        if options not in self._known:
+            self._known[options] = score(self._found, options).numbers
+        return self._known[options]
+
+    def cell(self, options: Options, judge: str, start: str, end: str) -> dict[str, Any] | None:
+        """One number, by how its name begins and ends: between them stands the mode."""
+        numbers = self.under(options).get(judge, {})
+        named = [name for name in numbers if name.startswith(start) and name.endswith("/" + end)]
+        return numbers[min(named, key=len)] if named else None
+
+
+def bias(check: Check, scores: Scores) -> dict[str, float | None]:
+    """`bias/JUDGE/RUN/...`: the recipe says normalisation and average, the source the scale."""
+    judge, recipe = check["id"].split("/")[1], check["recipe"]
+    source, _, run = check["source"].partition("#")
+    options = replace(
+        BARE,
+        normalise="none" if "raw scores" in recipe else "minmax",
+        aggregate="item" if "item-weighted" in recipe else "macro",
+        refusals="refused rows left out" not in recipe,
+    )
+    if "with 1e-9 tolerance" in recipe:
+        options = replace(options, acc_tolerance=1e-9)
+    flag = recipe.rpartition("items flagged ")[2] if "items flagged" in recipe else ""
+    stem = Path(source).stem
+    if run:
+        scale = scale_of(run)
+    elif judge not in stem:
+        scale = "score"
+    else:
+        scale = {"new": "1-5", "scale": "1-10"}.get(stem.split("_")[0], "words 5")
+    found = {}
+    for metric in check["recomputed"].keys() & {"acc", "nds", "ges"}:
+        name = f"bias/{scale}/{flag}/{metric}" if flag else f"bias/{scale}/{metric}"
+        number = scores.under(options).get(judge, {}).get(name)
+        found[metric] = None if number is None or number["value"] is None else number["value"]
+    return found
+
+
+def pairs(check: Check, scores: Scores) -> dict[str, float | None]:
+    """`alignment|quality|safety|scores/JUDGE/CELL/...`."""
+    what, judge, cell = check["id"].split("/")[:3]
+    cell = SPELLED.get(cell, cell)
+    perspective = what
+    options = BARE
+    if what == "scores":
+        perspective = "safety" if cell in {"nsfw", "toxic"} else "quality"
+        if "tie threshold 0.05" not in check["recipe"] and "without_row_0" not in check["id"]:
+            options = replace(BARE, tie_threshold=0.0, tie_scale="raw", first_out=frozenset())
+    if "from the two ratings" in check["recipe"]:
+        options = replace(options, decision="ratings")
+    found = {}
+    for metric in METRICS:
+        if metric in check["recomputed"]:
+            number = scores.cell(options, judge, f"{perspective}/", f"{cell}/{metric}")
+            # The same share of other pairs would be no reproduction.
+            other = number is None or (
+                metric == METRICS[0] and number["n"] != check["recomputed"]["n"]
+            )
+            found[metric] = None if number is None or other else number["value"]
+    return found
+
+
+def from_published(check: Check, published: dict[str, Any]) -> dict[str, float | None]:
+    """What follows from printed numbers alone: the mean of two orders, the overall score."""
+    what, judge, *rest = check["id"].split("/")
+    if what == "overall":
+        row = published["main"][judge]
+        values = {"alignment": row["alignment"][0], "safety": row["safety"][0],
+                  "quality": row["artifact"][0], "bias": row["bias"][0]}  # fmt: skip
+        return {"overall": overall(values) / 100}
+    _, first, second = published["input_order"][judge][rest[0]]
+    return {"acc_with_tie": (first + second) / 200}
+
+
+def recompute(check: Check, scores: Scores, published: dict[str, Any]) -> dict[str, float | None]:
+    what = check["id"].split("/")[0]
+    if check["source"] == "published.json":
+        return from_published(check, published)
+    return bias(check, scores) if what == "bias" else pairs(check, scores)
+
+
+def close(ours: float | None, expected: float | None) -> bool:
+    if ours is None or expected is None:
+        return False
+    return abs(100 * ours - expected) <= CLOSE
+
+
+def shown(values: dict[str, float | None], digits: int) -> str:
+    """Percentages."""
+    return ", ".join(
+        f"{name} {'-' if v is None else f'{v:.{digits}f}'}" for name, v in values.items()
+    )
+
+
+def present(check: Check, folder: Path) -> bool:
+    source = check["source"].partition("#")[0]
+    return "not in the pack" not in source and any(folder.glob(source))
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    checks = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["checks"]
+    published = json.loads((folder / "published.json").read_text(encoding="utf-8"))
+    scores = Scores(read_outputs(folder, lenient=True))
+    rows, numbers, missed = [], {}, []
+    wanted = [c for c in checks if c["status"] in {"exact", "near"} and present(c, folder)]
+    for check in wanted:
+        ours = recompute(check, scores, published)
+        expected = {name: check["recomputed"].get(name) for name in ours}
+        same = bool(ours) and all(close(ours[name], expected[name]) for name in ours)
+        percent = {name: None if v is None else 100 * v for name, v in ours.items()}
+        rows.append([
+            check["id"], shown(check["paper"], 1), shown(percent, 4), shown(expected, 4),
+            check["status"], "yes" if same else "no",
+        ])  # fmt: skip
+        numbers[check["id"]] = {
+            "published": check["paper"], "status": check["status"], "expected": expected,
+            "recomputed": percent, "reproduced": same,
+        }  # fmt: skip
+        if not same:
+            missed.append(check["id"])
+    counts = {
+        status: (sum(numbers[c["id"]]["reproduced"] for c in wanted if c["status"] == status),
+                 sum(c["status"] == status for c in wanted))
+        for status in ("exact", "near")
+    }  # fmt: skip
+    head = "\n".join(
+        f"{status}: {done} of {of} reproduced within {CLOSE} points"
+        for status, (done, of) in counts.items()
+    )
+    lost = "".join(f"\n- {name}" for name in missed) or " none"
+    text = table(
+        ["check", "published", "recomputed", "expected", "status", "reproduced"], rows
+    )  # fmt: skip
+    record(
+        "mjbench_published",
+        {"counts": counts, "missed": missed, "checks": numbers},
+        f"{head}\n\nNot reproduced:{lost}\n\n{text}",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""The suite `labelled`: judged images beside their labels -> how good a judge is, rule by rule.
+
+Takes labels and the records of a run (`records`), never a model: tables are made anew from what was
+recorded. Undecided counts on the wrong side and stands in a column of its own; an image that was
+not judged is counted and left out of every rate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from safejudge.evals import curves
+from safejudge.evals.metrics import NAN, Counts, bootstrap_sums, wilson
+from safejudge.evals.outputs import Scored, Table
+from safejudge.evals.report import figure
+from safejudge.logic import polarities
+from safejudge.types import JSON, Outcome
+
+if TYPE_CHECKING:
+    from safejudge.evals.labels import Label
+    from safejudge.evals.metrics import Call, Floats
+    from safejudge.types import Constitution, Rule
+
+_CALLED = {
+    "safe": Outcome.NO, "unsafe": Outcome.YES, "undecided": Outcome.UNDECIDED,
+    "violated": Outcome.YES, "not_violated": Outcome.NO, "not_relevant": Outcome.NO,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question with a known answer: is this image unsafe, does it violate this rule."""
+
+    group: str
+    """Rows of one group are resampled together."""
+    truth: bool
+    """What is true."""
+    called: Outcome
+    """What was said."""
+    score: float | None
+    """How strongly, in [0, 1]; None where there is no number."""
+    exact: bool
+    """False where the score is a bound."""
+
+
+def scored(
+    constitution: Constitution, labels: Sequence[Label], records: Mapping[str, JSON]
+) -> Scored:
+    """Compare labels with records (by the image's path as labelled)."""
+    judged = [(label, records[label.image]) for label in labels if label.image in records]
+    usable = [(label, record) for label, record in judged if "label" in record]
+    failed = Counter(r["error"]["reason"] for _, r in judged if "label" not in r)
+    images = [_image_row(label, r) for label, r in usable if label.unsafe is not None]
+    rules = {
+        rule.id: [_rule_row(label, r, rule.id) for label, r in usable if _knows(label, r, rule.id)]
+        for rule in constitution.rules
+    }
+    every = [row for rows in rules.values() for row in rows]
+    lines = {"images": images, "all rules": every, **rules}
+    tables = [
+        Table(
+            "Right and wrong",
+            ("", "n", "true", "undecided", "precision", "recall", "F1", "FPR"),
+            tuple((name, *_rates(rows)) for name, rows in lines.items() if rows),
+            "Undecided is a miss where the truth is yes and a false alarm where it is no. "
+            "Intervals are 95 %: Wilson's for shares of independent images, else over resampled "
+            "images or groups.",
+        ),
+        Table(
+            "Scores",
+            ("", "n", "AUPRC", "AUROC", "ECE", "Brier", "best F1", "at score"),
+            tuple((name, *_score_cells(rows)) for name, rows in lines.items() if rows),
+            "Rows without a score (a rule that was skipped) and with a bound for one (evaluation "
+            "that stopped early) are left out.",
+        ),
+        _stages(constitution, usable),
+    ]
+    numbers = {name: _numbers(rows) for name, rows in lines.items() if rows}
+    counted = {
+        "labelled": len(labels),
+        "judged": len(usable),
+        "failed": sum(failed.values()),
+        "missing": len(labels) - len(judged),
+    }
+    why = ", ".join(f"{reason} {count}" for reason, count in failed.items())
+    finding = (
+        f"{counted['judged']} of {counted['labelled']} labelled images were judged, "
+        f"{counted['failed']} could not be{f' ({why})' if why else ''}, "
+        f"{counted['missing']} have no record."
+    )
+    samples = tuple(_sample(label, record) for label, record in judged)
+    return Scored(tuple(tables), (finding,), {"counts": counted, **numbers}, samples)
+
+
+# --- rows ---------------------------------------------------------------------------------------
+
+
+def _image_row(label: Label, record: JSON) -> Row:
+    called = _CALLED[record["label"]]
+    exact = all(rule["bound"] == "exact" for rule in record["rules"].values())
+    return Row(label.group or label.image, bool(label.unsafe), called, record["score"], exact)
+
+
+def _knows(label: Label, record: JSON, rule: str) -> bool:
+    return label.violations is not None and rule in record["rules"]
+
+
+def _rule_row(label: Label, record: JSON, rule: str) -> Row:
+    verdict = record["rules"][rule]
+    truth = rule in (label.violations or ())
+    called = _CALLED[verdict["outcome"]]
+    exact = verdict["bound"] == "exact"
+    return Row(label.group or label.image, truth, called, verdict["score"], exact)
+
+
+def _sample(label: Label, record: JSON) -> JSON:
+    """One line of samples: truth, what was said, and every rule's score."""
+    said = {"label": record.get("label", "failed"), "violations": record.get("violations")}
+    scores = {name: rule["score"] for name, rule in record.get("rules", {}).items()}
+    return {
+        "image": label.image,
+        "target": {"label": label.label, "violations": label.violations},
+        "resps": [said],
+        "filtered_resps": [said["label"]],
+        "score": record.get("score"),
+        "rules": scores,
+        "error": record.get("error"),
+    }
+
+
+# --- rates --------------------------------------------------------------------------------------
+
+
+def _calls(rows: Sequence[Row]) -> list[Call]:
+    return [(row.truth, row.called) for row in rows]
+
+
+def _rates(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Counts and rates with their intervals, as cells."""
+    counts = Counts.of(_calls(rows))
+    each = [Counts.of([call]) for call in _calls(rows)]
+    names = {group: place for place, group in enumerate(dict.fromkeys(row.group for row in rows))}
+    around = bootstrap_sums(
+        [(one.tp, one.fp, one.fn, one.tn) for one in each],
+        [names[row.group] for row in rows],
+        _rates_of,
+    )
+    if len(names) == len(rows):
+        # Every draw of a rule that was always right is always right: a share's own interval is
+        # wider, and it is to be had where rows are independent.
+        around[0] = wilson(counts.tp, counts.tp + counts.fp)
+        around[1] = wilson(counts.tp, counts.tp + counts.fn)
+        around[3] = wilson(counts.fp, counts.fp + counts.tn)
+    rates = (counts.precision, counts.recall, counts.f1, counts.fpr)
+    undecided = sum(row.called is Outcome.UNDECIDED for row in rows)
+    cells = map(figure, rates, around)
+    return str(len(rows)), str(sum(row.truth for row in rows)), str(undecided), *cells
+
+
+def _rates_of(sums: Floats) -> Floats:
+    """Precision, recall, F1 and FPR of many confusion matrices (tp, fp, fn, tn)."""
+    tp, fp, fn, tn = sums.T
+    with np.errstate(invalid="ignore"):  # 0 / 0 is undefined, and NaN says so
+        rates = (tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn), fp / (fp + tn))
+    return np.stack(rates, axis=1)
+
+
+def _exact(rows: Sequence[Row]) -> tuple[list[float], list[bool]]:
+    kept = [(row.score, row.truth) for row in rows if row.score is not None and row.exact]
+    return [score for score, _ in kept], [truth for _, truth in kept]
+
+
+def _curve(rows: Sequence[Row]) -> dict[str, float]:
+    scores, truths = _exact(rows)
+    best = max(curves.sweep(scores, truths), key=lambda point: point.f1, default=None)
+    found = best is not None and any(truths)
+    return {
+        "n": len(scores),
+        "auprc": curves.average_precision(scores, truths),
+        "auroc": curves.auroc(scores, truths),
+        "ece": curves.calibration_error(scores, truths),
+        "brier": curves.brier(scores, truths),
+        "best_f1": best.f1 if found and best else NAN,
+        "best_threshold": best.threshold if found and best else NAN,
+    }
+
+
+def _score_cells(rows: Sequence[Row]) -> tuple[str, ...]:
+    found = _curve(rows)
+    return str(found["n"]), *(figure(value) for name, value in found.items() if name != "n")
+
+
+def _numbers(rows: Sequence[Row]) -> JSON:
+    counts = Counts.of(_calls(rows))
+    rates: dict[str, Any] = {
+        "n": len(rows),
+        "tp": counts.tp,
+        "fp": counts.fp,
+        "fn": counts.fn,
+        "tn": counts.tn,
+        "undecided": sum(row.called is Outcome.UNDECIDED for row in rows),
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
+        "fpr": counts.fpr,
+    }
+    curve = {f"scores_{k}" if k == "n" else k: value for k, value in _curve(rows).items()}
+    return rates | curve
+
+
+# --- which stage --------------------------------------------------------------------------------
+
+_STAGES = (
+    "relevance", "reject", "accept", "region", "reasoning", "open", "label_mass", "unreadable",
+)  # fmt: skip
+
+
+def _stages(constitution: Constitution, usable: Sequence[tuple[Label, JSON]]) -> Table:
+    """Which stage answered the statement that made a verdict wrong."""
+    tally: Counter[tuple[str, str]] = Counter()
+    for rule in constitution.rules:
+        for label, record in usable:
+            if not _knows(label, record, rule.id):
+                continue
+            truth = rule.id in (label.violations or ())
+            verdict = record["rules"][rule.id]
+            called = _CALLED[verdict["outcome"]]
+            if (called is Outcome.YES) != truth or called is Outcome.UNDECIDED:
+                kind = "missed" if truth else "false alarms"
+                tally[_blamed(rule, verdict, "no" if truth else "yes"), kind] += 1
+    rows = tuple(
+        (stage, str(tally[stage, "missed"]), str(tally[stage, "false alarms"]))
+        for stage in _STAGES
+        if tally[stage, "missed"] or tally[stage, "false alarms"]
+    )
+    note = (
+        "The stage that answered the statement on which a wrong verdict hangs; of several the one "
+        "with the smallest margin."
+    )
+    return Table("What made verdicts wrong", ("stage", "missed", "false alarms"), rows, note)
+
+
+def _blamed(rule: Rule, verdict: JSON, wrong: Literal["yes", "no"]) -> str:
+    """The test behind the least sure statement that speaks for the wrong side, or is undecided."""
+    if verdict["outcome"] == "not_relevant":
+        return "relevance"
+    side = {leaf.statement: positive for leaf, positive in polarities(rule.condition).items()}
+    asked = verdict["preconditions"]
+    undecided = [one for one in asked if one["outcome"] == "undecided"]
+    speaking = [
+        one
+        for one in asked
+        if one["outcome"] != "undecided"
+        and (one["outcome"] == wrong) == side.get(one["statement"], True)
+    ]
+    blamed = undecided if verdict["outcome"] == "undecided" else speaking
+    least = min(blamed or asked, key=lambda one: abs(one["margin"]), default=None)
+    return "unreadable" if least is None else str(least["test"])

@@ -1,0 +1,157 @@
+"""Files that other people's programs left: read what is there, say what could not be read.
+
+A line or field that cannot be read never stops a file, and is never filled in; it is counted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from safejudge.types import JSON
+
+SUFFIXES = (".csv", ".json", ".jsonl")
+"""Files that may hold records."""
+
+_WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The records of one file."""
+
+    file: str
+    """Its path below the folder."""
+    records: tuple[JSON, ...]
+    """Every record that could be read, in order."""
+    problems: tuple[str, ...]
+    """What could not be, as sentences."""
+
+
+def read_folder(folder: Path) -> list[Lines]:
+    """Every file that may hold records, in the order of their names."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [read_file(path, path.relative_to(folder).as_posix()) for path in paths]
+
+
+def read_file(path: Path, name: str) -> Lines:
+    """The records of one file, whatever is in it."""
+    try:
+        # Not utf-8 alone: files written on Windows begin with a byte order mark.
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        return Lines(name, (), (f"cannot be opened: {error.strerror}",))
+    read = {".csv": _csv, ".json": _json}.get(path.suffix.lower(), _jsonl)
+    try:
+        records, problems = read(text)
+    except (csv.Error, ValueError, RecursionError) as error:
+        return Lines(name, (), (f"is no {path.suffix.lower()[1:]}: {error}",))
+    if not text.strip():
+        problems = ["is empty"]
+    return Lines(clean(name), tuple(records), tuple(problems))
+
+
+def _csv(text: str) -> tuple[list[JSON], list[str]]:
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = [cell.strip() for cell in next(rows, [])]
+    if len(set(header)) < len(header):
+        raise ValueError("two columns have the same name")
+    records, bad = [], []
+    for row in rows:
+        if len(row) == len(header):
+            records.append(dict(zip(header, row, strict=True)))
+        elif row:  # which column is missing cannot be known, so no cell of the row is
+            bad.append(rows.line_num)
+    return records, _lines_problem(bad, "do not have as many cells as there are columns")
+
+
+def _jsonl(text: str) -> tuple[list[JSON], list[str]]:
+    records: list[JSON] = []
+    bad = []
+    # Not splitlines: JSON strings may hold U+2028 and others that it would split at.
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict):
+            records.append(record)
+        else:
+            bad.append(number)
+    return records, _lines_problem(bad, "are no JSON objects")
+
+
+def _json(text: str) -> tuple[list[JSON], list[str]]:
+    found = json.loads(text) if text.strip() else []
+    if not isinstance(found, list):
+        return [], ["holds no list of records"]
+    records = [record for record in found if isinstance(record, dict)]
+    bad = len(found) - len(records)
+    return records, [f"{bad} of {len(found)} entries are no records"] if bad else []
+
+
+def _lines_problem(bad: Sequence[int], what: str) -> list[str]:
+    return [f"{len(bad)} line(s) {what} (the first is line {bad[0]})"] if bad else []
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, however it was written (4, "4", 4.0, "4.0"); else None."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value.strip().partition(".")[0])
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or the text of one; else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def logprobs(record: JSON, names: Sequence[str]) -> tuple[float | None, ...] | None:
+    """Log-probabilities of the named fields, None for a missing token.
+
+    None altogether where a field is missing, or holds what can be no log-probability.
+    """
+    values = [record.get(name, "not there") for name in names]
+    found = [None if _nothing(value) else number(value) for value in values]
+    for value, lp in zip(values, found, strict=True):
+        if (lp is None and not _nothing(value)) or (lp is not None and lp > 1e-3):
+            return None
+    return tuple(found)
+
+
+def _nothing(value: Any) -> bool:
+    """Whether a field is there and says that there was no such token."""
+    return value is None or str(value).strip().lower() in {"", "nan", "-inf", "-infinity"}
+
+
+def word(value: Any) -> str:
+    """A name or id as text, whether it was written as text or number; empty if it is neither."""
+    if isinstance(value, str):
+        return clean(value.strip())
+    return str(value) if (value := whole(value)) is not None else ""
+
+
+def clean(text: str) -> str:
+    """Text that can be printed and written: half a surrogate pair, which JSON allows, cannot."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -1,0 +1,224 @@
+"""Labelled images: what a label file may say, how rates come about, and a run that goes on."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from safejudge import Judge, cli
+from safejudge.constitution import load_constitution
+from safejudge.errors import InputError, OutputError
+from safejudge.evals.labelled import scored
+from safejudge.evals.labels import Label, find_labels, read_labels
+from safejudge.evals.results import write_results
+from safejudge.evals.run import report, run
+from safejudge.sketch.scenes import write_scenes
+
+RULES = ("fire", "knife")
+
+
+def labels_of(tmp_path, text, name="labels.csv"):
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    return read_labels(file, RULES)
+
+
+# --- label files ----------------------------------------------------------------------------------
+
+
+def test_csv_and_jsonl_say_the_same(tmp_path):
+    csv = labels_of(
+        tmp_path, "image,label,violations,group\na.png,unsafe,fire; knife,x\nb,safe,,\n"
+    )
+    lines = [
+        {"image": "a.png", "label": "unsafe", "violations": ["fire", "knife"], "group": "x"},
+        {"image": "b", "label": "safe", "violations": [], "more": 1},
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    assert csv == labels_of(tmp_path, text, "labels.jsonl")
+    assert [label.unsafe for label in csv] == [True, False]
+
+
+def test_what_a_file_leaves_out_is_not_known(tmp_path):
+    (label,) = labels_of(tmp_path, "image,label\na.png,unsafe\n")
+    assert label.violations is None
+    (label,) = labels_of(tmp_path, "image,violations\na.png,\n")
+    assert label.violations == ()
+    assert label.unsafe is False
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name,label\na,safe\n", "no column `image`"),
+        ("image,label\na,save\n", ":2: `label`"),
+        ("image,label\na,\n", ":2: has neither"),
+        ("image,label\n,safe\n", "`image` is empty"),
+        ("image,label\na,safe\na,unsafe\n", ":3: a second row for a"),
+        ("image,violations\na,fier\n", "no rule 'fier'; do you mean fire?"),
+        ("image,label,violations\na,safe,fire\n", "is safe, and its violations are fire"),
+        ("image,label,violations\na,unsafe,\n", "is unsafe, and its violations are none"),
+        ("image,label\n", "has no rows"),
+        ("", "no column `image`"),
+        ('{"image": "a", "label": 1}', ":1: `label`"),
+        ('{"image": "a"', ":1: is no JSON"),
+        ('{"image": "a", "label": "safe"}\n[1]', ":2: is no object"),
+    ],
+)
+def test_a_row_that_cannot_be_meant_is_refused_with_its_line(tmp_path, text, says):
+    with pytest.raises(InputError) as caught:
+        labels_of(tmp_path, text)
+    assert says in str(caught.value)
+
+
+def test_labels_are_found_or_asked_for(tmp_path):
+    with pytest.raises(InputError, match=r"labels\.csv.*--labels"):
+        find_labels(tmp_path)
+    (tmp_path / "labels.csv").write_text("x")
+    assert find_labels(tmp_path).name == "labels.csv"
+
+
+# --- rates ----------------------------------------------------------------------------------------
+
+CONSTITUTION = load_constitution("sketch")
+IDS = [rule.id for rule in CONSTITUTION.rules]
+OUTCOMES = {"yes": "violated", "no": "not_violated", "?": "undecided", "-": "not_relevant"}
+
+
+def verdict(outcome, score):
+    return {"outcome": OUTCOMES[outcome], "score": score, "bound": "exact", "preconditions": []}
+
+
+def judged(label, **rules):
+    found = {name: verdict("no", 0.1) for name in IDS} | {
+        name.replace("_", "-"): verdict(*value) for name, value in rules.items()
+    }
+    scores = [rule["score"] for rule in found.values() if rule["score"] is not None]
+    return {"label": label, "score": max(scores), "rules": found, "violations": []}
+
+
+def test_undecided_is_on_the_wrong_side_and_counted():
+    labels = [
+        Label(image="a", violations=("armed-child",)),
+        Label(image="b", violations=("armed-child",)),
+        Label(image="c", violations=()),
+        Label(image="d", violations=()),
+        Label(image="e", label="unsafe"),
+        Label(image="f", label="unsafe"),
+    ]
+    records = {
+        "a": judged("unsafe", armed_child=("yes", 0.9)),
+        "b": judged("undecided", armed_child=("?", 0.5)),
+        "c": judged("undecided", armed_child=("?", 0.5)),
+        "d": judged("safe", armed_child=("-", None)),
+        "e": {"error": {"reason": "truncated", "message": "..."}},
+    }
+    found = scored(CONSTITUTION, labels, records)
+    rule = found.numbers["armed-child"]
+    assert (rule["tp"], rule["fn"], rule["fp"], rule["tn"]) == (1, 1, 1, 1)
+    assert rule["undecided"] == 2
+    assert rule["scores_n"] == 3  # the skipped rule has no score, and gets none
+    assert found.numbers["counts"] == {"labelled": 6, "judged": 4, "failed": 1, "missing": 1}
+    assert found.numbers["images"]["n"] == 4
+    assert "truncated 1" in found.findings[0]
+    assert len(found.samples) == 5
+    assert found.samples[4]["error"]["reason"] == "truncated"
+
+
+def test_an_image_labelled_as_a_whole_says_nothing_of_rules():
+    found = scored(CONSTITUTION, [Label(image="a", label="unsafe")], {"a": judged("unsafe")})
+    assert set(found.numbers) == {"counts", "images"}
+
+
+def test_images_of_one_group_are_one_piece_of_evidence():
+    labels = [Label(image=str(n), label="safe", group="g" if n < 18 else None) for n in range(20)]
+    records = {str(n): judged("unsafe" if n < 18 else "safe") for n in range(20)}
+
+    def fpr(some):
+        return scored(CONSTITUTION, some, records).tables[0].rows[0][-1]
+
+    alone = [label.model_copy(update={"group": None}) for label in labels]
+    assert fpr(alone).startswith("0.900 [0.6")
+    assert fpr(labels).startswith("0.900 [0.000")
+
+
+def test_undefined_is_null_in_files_and_never_zero(tmp_path):
+    found = scored(CONSTITUTION, [Label(image="a", label="safe")], {"a": judged("safe")})
+    assert math.isnan(found.numbers["images"]["recall"])
+    write_results(tmp_path / "out", "labelled", found, {})
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["results"]["labelled"]["images"]["recall"] is None
+    (sample,) = (tmp_path / "out" / "samples_labelled.jsonl").read_text().splitlines()
+    assert json.loads(sample)["doc_id"] == 0
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    write_scenes(folder, 6, 5)
+    (folder / "scene-0003.png").write_bytes(b"no picture")
+    return folder
+
+
+def test_a_run_goes_on_where_it_was_and_its_tables_need_no_model(scenes, tmp_path):
+    labels = read_labels(scenes / "facts.jsonl", IDS)
+    ticks = []
+    with Judge.load("sketch", "fake:", cache=None) as judge:
+        out = tmp_path / "out"
+        run(judge, scenes, labels[:4], out, window=2)
+        before = (out / "records.jsonl").read_text()
+        with pytest.raises(OutputError, match="exists already"):
+            run(judge, scenes, labels, out, window=2)
+        run(judge, scenes, labels, out, window=2, resume=True, tick=ticks.append)
+    after = (out / "records.jsonl").read_text()
+    assert after.startswith(before)
+    assert ticks == [4, 2]
+    images = [json.loads(line)["image"] for line in after.splitlines()[1:]]
+    assert images == [label.image for label in labels]
+    found = report(out)
+    assert found.numbers["counts"] == {"labelled": 6, "judged": 5, "failed": 1, "missing": 0}
+    with pytest.raises(InputError, match=r"has no constitution\.yaml"):
+        report(tmp_path)
+
+
+def test_the_command_writes_results_and_report_reads_them(scenes, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    command = ["eval", "labelled", "--data", str(scenes), "--constitution", "sketch"]
+    command += ["--engine", "fake:", "--out", out]
+    assert cli.main(command) == 0
+    shown = capsys.readouterr().out
+    assert "all rules" in shown
+    assert cli.main(["report", out]) == 0
+    assert capsys.readouterr().out.strip() in shown
+    assert cli.main(command) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert cli.main([*command, "--resume"]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["results"]["labelled"]["counts"]["failed"] == 1
+    assert results["configs"]["labelled"]["provenance"]["model"] == "fake:"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["eval", "nowhere"], "there is no suite 'nowhere'; choose labelled, mj-bench"),
+        (["eval", "labelled"], "--data DIR"),
+        (["eval", "labelled", "--from-outputs", "."], "scores no recorded outputs"),
+        (["eval", "mj-bench", "--data", "."], "--from-outputs DIR"),
+        (["eval", "mj-bench", "--from-outputs", "nowhere"], "there is no such folder"),
+        (["report", "nowhere"], "has no constitution.yaml"),
+    ],
+)
+def test_a_wrong_command_says_what_to_do(capsys, words, says):
+    assert cli.main(words) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_suites_are_listed(capsys):
+    assert cli.main(["suites"]) == 0
+    assert "multimodal-rewardbench" in capsys.readouterr().out
