@@ -101,7 +101,8 @@ _WINDOW_HELP = "images judged, shown and saved together (default: %(default)s)"
 _EVAL = """\
 examples:
   safejudge eval labelled --data photos/ --constitution rules.yaml --engine hf:ORG/MODEL --out run
-  safejudge eval mj-bench --from-outputs their-results/
+  safejudge eval mj-bench --from-outputs their-results/ --paper
+  safejudge eval mj-bench --from-outputs their-results/ --suite-arg flip=nsfw
 
 labels.csv has the columns image, label (safe or unsafe) and violations (ids of rules); one of the
 last two may be missing. Every question is asked, so that scores are exact.
@@ -355,6 +356,14 @@ def _add_eval(commands: Any) -> None:
     add.add_argument("--from-outputs", metavar="DIR", help="score what is recorded in this folder")
     add.add_argument(
         "--paper", action="store_true", help="with the choices of the published tables"
+    )
+    add.add_argument(
+        "--suite-arg",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the suite, such as decision=ratings; may be given several times",
     )
     _add_choices(add)
     add.add_argument("--out", metavar="DIR", help="write results, samples and records here")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
-from safejudge import arguments, compile_text, diff, diff_text, records, show, trace
+from safejudge import arguments, compile_text, diff, diff_text, eval_text, records, show, trace
 from safejudge.batch import INTERRUPTED, Batch
 from safejudge.captions import captions_digest, match_captions, read_captions
 from safejudge.compile import Compiled, compile_constitution, open_lock
@@ -285,15 +285,18 @@ def _eval(options: argparse.Namespace) -> int:
         folder = Path(options.from_outputs)
         if not folder.is_dir():
             raise InputError(f"--from-outputs {folder}: there is no such folder")
-        scored = suite.from_outputs(folder, paper=options.paper)
-        config: JSON = {"from_outputs": str(folder), "paper": options.paper}
+        args = dict(options.suite_arg)
+        scored = suite.from_outputs(folder, paper=options.paper, args=args)
+        if not scored.samples:
+            raise InputError(f"--from-outputs {folder}: holds nothing that this suite can read")
+        config: JSON = {"from_outputs": str(folder), "paper": options.paper, "args": args}
     elif not suite.judges:
         raise InputError(f"{options.suite} only scores recorded outputs so far: --from-outputs DIR")
     elif options.data is None or out is None:
         raise InputError("name the images with --data DIR and a folder for results with --out DIR")
     else:
         scored, config = _eval_images(options, Path(options.data), out)
-    _print_trimmed(results.shown(scored))
+    eval_text.print_scored(scored, show.console())
     if out is not None:
         files = results.write_results(out, options.suite, scored, config)
         print(f"\n{', '.join(show.clean(str(file)) for file in files)}")
@@ -324,17 +327,21 @@ def _eval_images(options: argparse.Namespace, folder: Path, out: Path) -> tuple[
 
 
 def _report(options: argparse.Namespace) -> int:
-    from safejudge.evals import results, run
+    from safejudge.evals import run
 
-    _print_trimmed(results.shown(run.report(Path(options.folder))))
+    eval_text.print_scored(run.report(Path(options.folder)), show.console())
     return 0
 
 
 def _suites(_: argparse.Namespace) -> int:
-    from safejudge.evals.suites import suites
+    from safejudge.evals.suites import find_suite, names
 
-    for name, suite in suites().items():
-        print(f"{name:24}{suite.about}")
+    for name in names():
+        try:
+            about = find_suite(name).about
+        except InputError as error:
+            about = str(error)
+        print(show.clean(f"{name:24}{about}"))
     return 0
 
 

@@ -35,7 +35,7 @@ STOREYS = [
     ["arguments", "captions"],
     ["show", "thumbnail"],
     ["wording"],
-    ["trace", "report", "diff", "compile_text"],
+    ["trace", "report", "diff", "compile_text", "eval_text"],
     ["diff_text"],
     ["batch"],
     ["cli"],

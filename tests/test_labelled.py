@@ -152,6 +152,10 @@ def test_undefined_is_null_in_files_and_never_zero(tmp_path):
     assert results["results"]["labelled"]["images"]["recall"] is None
     (sample,) = (tmp_path / "out" / "samples_labelled.jsonl").read_text().splitlines()
     assert json.loads(sample)["doc_id"] == 0
+    head, first, *rest = (tmp_path / "out" / "scores.csv").read_text().splitlines()
+    assert head == "image,rule,violated,outcome,score"
+    assert first == "a,armed-child,,not_violated,0.1"  # labelled as a whole: of rules nothing
+    assert len(rest) == len(IDS) - 1
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -211,6 +215,16 @@ def test_the_command_writes_results_and_report_reads_them(scenes, tmp_path, caps
         (["eval", "labelled", "--from-outputs", "."], "scores no recorded outputs"),
         (["eval", "mj-bench", "--data", "."], "--from-outputs DIR"),
         (["eval", "mj-bench", "--from-outputs", "nowhere"], "there is no such folder"),
+        (["eval", "mj-bench", "--from-outputs", "tests"], "nothing that this suite can read"),
+        (
+            ["eval", "mj-bench", "--from-outputs", "tests", "--suite-arg", "decison=choice"],
+            "--suite-arg decison: this suite does not know it; it takes decision, tie_threshold",
+        ),
+        (
+            ["eval", "mj-bench", "--from-outputs", "tests", "--suite-arg", "decision=luck"],
+            "--suite-arg decision=luck: Input should be 'choice' or 'ratings'",
+        ),
+        (["eval", "mllm-as-a-judge", "--from-outputs", "tests", "--paper"], "--paper"),
         (["report", "nowhere"], "has no constitution.yaml"),
     ],
 )

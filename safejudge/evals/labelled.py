@@ -121,7 +121,8 @@ def _rule_row(label: Label, record: JSON, rule: str) -> Row:
 def _sample(label: Label, record: JSON) -> JSON:
     """One line of samples: truth, what was said, and every rule's score."""
     said = {"label": record.get("label", "failed"), "violations": record.get("violations")}
-    scores = {name: rule["score"] for name, rule in record.get("rules", {}).items()}
+    rules = record.get("rules", {})
+    scores = {n: {"outcome": r["outcome"], "score": r["score"]} for n, r in rules.items()}
     return {
         "image": label.image,
         "target": {"label": label.label, "violations": label.violations},

@@ -1,22 +1,20 @@
-"""Results of a benchmark -> files that other tools read, and tables for people.
+"""Results of a benchmark -> files that other tools read, and one for people.
 
-`results.json` and `samples_SUITE.jsonl` have the shape of lmms-eval's; `tables.md` is for people.
+`results.json` and `samples_SUITE.jsonl` have the shape of lmms-eval's, `scores.csv` holds a row per
+image and rule, `tables.md` is for people.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import math
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table as RichTable
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import OutputError
 from safejudge.evals.report import table
@@ -56,6 +54,8 @@ def write_results(out: Path, suite: str, scored: Scored, config: JSON) -> list[P
         f"samples_{suite}.jsonl": "".join(f"{line}\n" for line in samples),
         "tables.md": "\n\n".join([*map(_markdown, scored.tables), _listed(scored)]) + "\n",
     }
+    if any("rules" in sample for sample in scored.samples):
+        texts["scores.csv"] = _scores(scored)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -65,24 +65,17 @@ def write_results(out: Path, suite: str, scored: Scored, config: JSON) -> list[P
     return [out / name for name in texts]
 
 
-def shown(scored: Scored) -> RenderableType:
-    """Tables, findings and what could not be read, for a terminal."""
-    parts: list[RenderableType] = []
-    for one in scored.tables:
-        drawn = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for place, name in enumerate(one.columns):
-            side: Literal["left", "right"] = "left" if place == 0 else "right"
-            drawn.add_column(Text(name), justify=side, overflow="fold", no_wrap=place == 0)
-        for row in one.rows:
-            drawn.add_row(*map(Text, row))
-        parts += [Text(one.title, style="bold underline"), drawn]
-        parts += [Text(one.note, style="dim")] if one.note else []
-        parts.append(Text())
-    for heading, lines in (("Findings", scored.findings), ("Not read", scored.unread)):
-        if lines:
-            parts.append(Text(heading, style="bold underline"))
-            parts += [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
-    return Group(*parts)
+def _scores(scored: Scored) -> str:
+    """One flat row per image and rule: truth, outcome, score; empty where there is none."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("image", "rule", "violated", "outcome", "score"))
+    for sample in scored.samples:
+        true = sample["target"]["violations"]
+        for name, rule in sample["rules"].items():
+            truth = "" if true is None else int(name in true)
+            rows.writerow((sample["image"], name, truth, rule["outcome"], rule["score"]))
+    return text.getvalue()
 
 
 def _markdown(one: Table) -> str:

@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from safejudge.errors import InputError
 from safejudge.evals import mjbench_outputs, mllm_judge_outputs, rewardbench_outputs
+from safejudge.evals.mjbench_outputs import PAPER, Options
 from safejudge.evals.suite import Suite
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from safejudge.evals.outputs import Scored
 
 
-def _mllm_judge(folder: Path, *, paper: bool) -> Scored:  # noqa: ARG001 - one way to score it
+def _mj_bench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
+    _check(args, [field.name for field in fields(Options)])
+    base = asdict(PAPER if paper else Options())
+    sets = {name for name, value in base.items() if isinstance(value, frozenset)}
+    given = {k: [v] if k in sets and isinstance(v, str) else v for k, v in args.items()}
+    try:
+        options = TypeAdapter(Options).validate_python(base | given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise InputError(f"--suite-arg {name}={first['input']}: {first['msg']}") from error
+    return mjbench_outputs.from_outputs(folder, options=options)
+
+
+def _mllm_judge(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
+    _check(args, ())
+    _one_way(paper=paper)
     return mllm_judge_outputs.from_outputs(folder)
 
 
-def _rewardbench(folder: Path, *, paper: bool) -> Scored:  # noqa: ARG001 - one way to score it
+def _rewardbench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
+    _check(args, ())
+    _one_way(paper=paper)
     return rewardbench_outputs.from_outputs(folder)
+
+
+def _check(args: Mapping[str, Any], known: Sequence[str]) -> None:
+    if strange := [name for name in args if name not in known]:
+        there = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise InputError(f"--suite-arg {strange[0]}: this suite does not know it; {there}")
+
+
+def _one_way(*, paper: bool) -> None:
+    if paper:
+        raise InputError("--paper: this suite scores in one way, the published one")
 
 
 SHIPPED = {
     "labelled": Suite("your own images, labelled safe or unsafe or by rule", judges=True),
-    "mj-bench": Suite(
-        "MJ-Bench (arXiv 2407.04842), from recorded outputs", mjbench_outputs.from_outputs
-    ),
+    "mj-bench": Suite("MJ-Bench (arXiv 2407.04842), from recorded outputs", _mj_bench),
     "mllm-as-a-judge": Suite(
         "MLLM-as-a-Judge (arXiv 2402.04788), from recorded outputs", _mllm_judge
     ),

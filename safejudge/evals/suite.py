@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from safejudge.evals.outputs import Scored
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 class FromOutputs(Protocol):
     """Scores a folder of recorded outputs, without a model."""
 
-    def __call__(self, folder: Path, *, paper: bool) -> Scored:
-        """`paper`: with the choices of the published tables, where the suite knows some."""
+    def __call__(self, folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
+        """Score a folder.
+
+        `paper`: with the choices of the published tables, where the suite knows some; `args`:
+        options of the suite's own. Raises `InputError` for one that it does not know.
+        """
 
 
 @dataclass(frozen=True, slots=True)

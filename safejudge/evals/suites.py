@@ -7,27 +7,34 @@ judges left, or both.
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.evals.shipped import SHIPPED
-
-if TYPE_CHECKING:
-    from safejudge.evals.suite import Suite
+from safejudge.evals.suite import Suite
 
 GROUP = "safejudge.suites"
 """The entry-point group under which a package names a `Suite`."""
 
 
-def suites() -> dict[str, Suite]:
-    """Every suite that is installed, by name; ours first."""
-    others = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
-    return {entry.name: entry.load() for entry in others} | SHIPPED
+def names() -> list[str]:
+    """Every suite there is: ours, then those of other packages."""
+    others = sorted(entry.name for entry in entry_points(group=GROUP) if entry.name not in SHIPPED)
+    return [*SHIPPED, *others]
 
 
 def find_suite(name: str) -> Suite:
-    """Return one suite. Raises `InputError` with the names there are."""
-    found = suites()
-    if name not in found:
-        raise InputError(f"there is no suite {name!r}; choose {', '.join(found)}")
-    return found[name]
+    """Return one suite. Raises `InputError` with the names there are, or what a plug-in met."""
+    if name in SHIPPED:
+        return SHIPPED[name]
+    for entry in entry_points(group=GROUP, name=name):
+        try:
+            found = entry.load()
+        except Exception as error:  # whatever another package raises while it is imported
+            problem = f"{type(error).__name__}: {error}"
+            raise InputError(
+                f"suite {name!r} cannot be loaded from {entry.value}: {problem}"
+            ) from (error)
+        if isinstance(found, Suite):
+            return found
+        raise InputError(f"suite {name!r}: {entry.value} is a {type(found).__name__}, not a Suite")
+    raise InputError(f"there is no suite {name!r}; choose {', '.join(names())}")
