@@ -21,6 +21,7 @@ from safejudge.fidelity import (
     losses,
     read_back,
     said_words,
+    unmentioned,
 )
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
 
@@ -523,11 +524,25 @@ def test_words_that_count_and_words_that_relate():
         ("Every person wears a helmet.", "A person wears no helmet.", []),
         ("Only adults may smoke.", "A child is smoking.", []),
         ("Two dogs, except on a lead.", "A dog is visible.", ["exception", "count"]),
+        ("No dogs or cats.", "A dog is visible.", ["alternative"]),
+        ("No dogs or cats.", "A dog is visible or a cat is visible.", []),
+        ("No dogs and cats.", "A dog is visible.", []),
+        ("No dogs. Poodles are fine.", "A dog is visible.", ["exception"]),
+        ("Dogs only with a lead.", "A dog is visible.", ["exception"]),
+        ("Dogs only with a lead.", "A dog is visible, unless it is on a lead.", []),
         ("", "", []),
     ],
 )
 def test_losses_of_another_wording(text, rewritten, lost):
     assert [loss.kind for loss in losses(text, rewritten)] == lost
+
+
+def test_parts_of_a_text_of_which_another_wording_has_no_word():
+    text = "No dogs, no knives, except with the cook."
+    assert unmentioned(text, "A dog is visible or a knife is visible, unless a cook has it.") == []
+    assert unmentioned(text, "A dog is visible.") == ["no knives", "with the cook"]
+    assert unmentioned(text, "") == ["no dogs", "no knives", "with the cook"]
+    assert unmentioned("", "A dog is visible.") == []
 
 
 def test_losses_are_quoted_as_they_were_said():
@@ -562,6 +577,7 @@ def test_anything_is_compared(text, other, condition):
     found = differences(text, condition) + losses(text, other)
     assert {difference.kind for difference in found} <= set(get_args(Kind))
     assert all(difference.problem.isprintable() for difference in found)
+    assert said_words(" ".join(unmentioned(text, other))).isdisjoint(said_words(other))
     told = covers(text, condition)
     assert len(told) == len(list(leaves(condition)))
     assert set().union(*map(said_words, told)) <= said_words(text)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from safejudge.evals import curves
-from safejudge.evals.metrics import NAN, Counts, bootstrap_sums, wilson
+from safejudge.evals.metrics import CALLED, NAN, Counts, bootstrap_sums, wilson
 from safejudge.evals.outputs import Scored, Table
 from safejudge.evals.report import figure
 from safejudge.logic import polarities
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from safejudge.evals.labels import Label
     from safejudge.evals.metrics import Call, Floats
     from safejudge.types import Constitution, Rule
-
-_CALLED = {
-    "safe": Outcome.NO, "unsafe": Outcome.YES, "undecided": Outcome.UNDECIDED,
-    "violated": Outcome.YES, "not_violated": Outcome.NO, "not_relevant": Outcome.NO,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +96,7 @@ def scored(
 
 
 def _image_row(label: Label, record: JSON) -> Row:
-    called = _CALLED[record["label"]]
+    called = CALLED[record["label"]]
     exact = all(rule["bound"] == "exact" for rule in record["rules"].values())
     return Row(label.group or label.image, bool(label.unsafe), called, record["score"], exact)
 
@@ -113,7 +108,7 @@ def _knows(label: Label, record: JSON, rule: str) -> bool:
 def _rule_row(label: Label, record: JSON, rule: str) -> Row:
     verdict = record["rules"][rule]
     truth = rule in (label.violations or ())
-    called = _CALLED[verdict["outcome"]]
+    called = CALLED[verdict["outcome"]]
     exact = verdict["bound"] == "exact"
     return Row(label.group or label.image, truth, called, verdict["score"], exact)
 
@@ -230,7 +225,7 @@ def _stages(constitution: Constitution, usable: Sequence[tuple[Label, JSON]]) ->
                 continue
             truth = rule.id in (label.violations or ())
             verdict = record["rules"][rule.id]
-            called = _CALLED[verdict["outcome"]]
+            called = CALLED[verdict["outcome"]]
             if (called is Outcome.YES) != truth or called is Outcome.UNDECIDED:
                 kind = "missed" if truth else "false alarms"
                 tally[_blamed(rule, verdict, "no" if truth else "yes"), kind] += 1

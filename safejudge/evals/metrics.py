@@ -24,6 +24,12 @@ Call = tuple[bool, Outcome]
 
 NAN = float("nan")
 
+CALLED = {
+    "safe": Outcome.NO, "unsafe": Outcome.YES, "undecided": Outcome.UNDECIDED,
+    "violated": Outcome.YES, "not_violated": Outcome.NO, "not_relevant": Outcome.NO,
+}  # fmt: skip
+"""What a label of an image, or the outcome of a rule, says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:

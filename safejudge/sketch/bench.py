@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from safejudge.constitution import load_constitution
 from safejudge.evals.baselines import half, one_word_flow, reasoned_flow, whole_rules
-from safejudge.evals.metrics import Counts, bootstrap
+from safejudge.evals.metrics import CALLED, Counts, bootstrap
 from safejudge.flow import Flow, drive, gather
 from safejudge.judge import Judge
 from safejudge.policy import Policy
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 SEED = "bench"
 WINDOW = 64
 """Images whose questions share the engine's batches."""
-
-_CALLED = {
-    "safe": Outcome.NO, "unsafe": Outcome.YES, "undecided": Outcome.UNDECIDED,
-    "violated": Outcome.YES, "not_violated": Outcome.NO, "not_relevant": Outcome.NO,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +143,8 @@ def judged(
 
 def kept(item: Item, judgment: Judgment) -> Found:
     """Keep what the table needs."""
-    rules = {rule: _CALLED[verdict.outcome] for rule, verdict in judgment.rules.items()}
-    return Found(item.truth, _CALLED[judgment.label], rules, judgment.usage)
+    rules = {rule: CALLED[verdict.outcome] for rule, verdict in judgment.rules.items()}
+    return Found(item.truth, CALLED[judgment.label], rules, judgment.usage)
 
 
 def measure(
