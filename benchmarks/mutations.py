@@ -16,7 +16,8 @@ from measure import record
 
 from safejudge.constitution import load_constitution, shipped_constitutions
 from safejudge.evals.report import table
-from safejudge.fidelity import differences, is_count, is_relation
+from safejudge.fidelity import differences
+from safejudge.stems import is_count, is_relation
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, Rule
 
 if TYPE_CHECKING:

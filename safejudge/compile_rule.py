@@ -17,11 +17,12 @@ from safejudge import compile_prompts as prompts
 from safejudge.cascade import validated
 from safejudge.coherence import condition_flaws
 from safejudge.combine import CombineError, combine
-from safejudge.fidelity import covers, differences, losses, read_back, unmentioned
+from safejudge.fidelity import covers, differences, losses, unmentioned
 from safejudge.language import objective_flaws, plain, statement_flaws
 from safejudge.lock_file import LockedRule, Version, fingerprint
 from safejudge.logic import evaluate
 from safejudge.probe import printable
+from safejudge.prose import read_back
 from safejudge.strict_yaml import first_hidden, show
 from safejudge.types import Message, Outcome, Precondition, Reasoning, leaves
 

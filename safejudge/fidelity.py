@@ -15,12 +15,23 @@ up to its first comma; an exception of an exception is not understood.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby, islice, product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from safejudge.stems import (
+    ALLOWING,
+    EXCEPTION,
+    FREE,
+    SIGNS,
+    STRONG,
+    WHOLES,
+    is_count,
+    is_relation,
+    said_words,
+    stem,
+    tokens,
+)
 from safejudge.strict_yaml import show
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition
 
@@ -31,11 +42,7 @@ __all__ = [
     "Difference",
     "covers",
     "differences",
-    "is_count",
-    "is_relation",
     "losses",
-    "read_back",
-    "said_words",
     "unmentioned",
 ]
 
@@ -74,7 +81,7 @@ def covers(text: str, condition: Condition) -> list[str]:
     for leaf in found:
         own = [clause for clause in clauses if leaf in match.get(clause.place, ())]
         own = own or [c for c in clauses if leaf.statement in _statements(match.get(c.place, ()))]
-        words = [w for c in own for w in c.words if w in _FREE or _stem(w) in leaf.stems]
+        words = [w for c in own for w in c.words if w in FREE or stem(w) in leaf.stems]
         told.append(" ".join(words))
     return told
 
@@ -82,14 +89,14 @@ def covers(text: str, condition: Condition) -> list[str]:
 def losses(text: str, rewritten: str) -> list[Difference]:
     """Find exceptions, alternatives and counts of a text of which another wording has none."""
     found = []
-    if _ALLOWING.search(text.casefold()) and not _EXCEPTION.search(rewritten.casefold()):
+    if ALLOWING.search(text.casefold()) and not EXCEPTION.search(rewritten.casefold()):
         problem = f"{show(text, 200)} has an exception, and the new wording has none"
         found.append(Difference("exception", problem))
-    if "or" in _tokens(text) and "or" not in _tokens(rewritten):
+    if "or" in tokens(text) and "or" not in tokens(rewritten):
         problem = f"{show(text, 200)} has an `or`, and the new wording has none"
         found.append(Difference("alternative", problem))
-    kept = said_words(rewritten) | _WHOLES
-    lost = dict.fromkeys(w for w in _tokens(text) if is_count(w) and _stem(w) not in kept)
+    kept = said_words(rewritten) | WHOLES
+    lost = dict.fromkeys(w for w in tokens(text) if is_count(w) and stem(w) not in kept)
     if lost:
         found.append(Difference("count", f"the new wording lacks {', '.join(map(show, lost))}"))
     return found
@@ -100,129 +107,6 @@ def unmentioned(text: str, rewritten: str) -> list[str]:
     known = said_words(rewritten)
     clauses = [clause for clause in _clauses(text) if known.isdisjoint(clause.stems)]
     return [" ".join(clause.words) for clause in clauses]
-
-
-def said_words(text: str) -> frozenset[str]:
-    """Stems of the words of a text that say something: no articles, no connectives."""
-    words = (word for word in _tokens(text) if word not in _SIGNS)
-    return frozenset(_stem(word) for word in words if word not in _FREE)
-
-
-def is_count(word: str) -> bool:
-    """Whether a word counts: three, every, at *least* two."""
-    return word[:1].isdecimal() or _stem(word.casefold()) in _COUNTS
-
-
-def is_relation(word: str) -> bool:
-    """Whether a word relates two things in space: on, behind, without."""
-    return word.casefold() in _RELATIONS
-
-
-def read_back(condition: Condition) -> str:
-    """Put a condition into one English sentence.
-
-    Up to three lists inside one another, no `all` in an `all` and no `any` in an `any`, exceptions
-    at the end of an `all` and none of exceptions: such conditions have one sentence only if they
-    mean the same. In deeper ones it may be open what a last "or" or "unless" belongs to.
-    """
-    said = _prose(condition)
-    return f"{said[:1].upper()}{said[1:]}."
-
-
-# --- words --------------------------------------------------------------------------------------
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_FREE = _words(
-    "a an the is are was were be been being am it its this that these those there which who whose "
-    "whom has have had do does did of to as visible seen shown depicted present view picture image "
-    "photo photograph appear appears some any somewhere one either both then also while when where "
-    "if whether because so such for can could 1"
-)
-"""Words that a statement may have or lack without saying anything else."""
-
-_RELATIONS = _words(
-    "on in inside outside under below above over behind beside next near within between against "
-    "towards toward at through with without from across around along off into onto by among "
-    "underneath atop"
-)
-_NUMBERS = _words(
-    "two three four five six seven eight nine ten twelve twenty hundred dozen several half least "
-    "most exactly every only all"
-)
-
-_IRREGULAR = {
-    "people": "person", "children": "child", "men": "man", "women": "woman", "feet": "foot",
-    "teeth": "tooth", "knives": "knife", "wolves": "wolf", "leaves": "leaf", "shelves": "shelf",
-    "scarves": "scarf", "lying": "lie", "dying": "die", "tying": "tie", "held": "hold",
-    "worn": "wear", "lit": "light", "broken": "break", "torn": "tear", "shot": "shoot",
-    "bleed": "blood", "bleeds": "blood", "bleeding": "blood", "2": "two", "3": "three",
-    "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight", "9": "nine", "10": "ten",
-    "12": "twelve", "20": "twenty", "100": "hundred",
-}  # fmt: skip
-
-
-@lru_cache(4096)
-def _stem(word: str) -> str:
-    """Cut endings, so that holding, holds and hold are one word; crude, and equal on both sides.
-
-    What differs in the cut letters alone is one word too: fire and fir, plane and plan.
-    """
-    word = word.removesuffix("'s")
-    word = _IRREGULAR.get(word, word)
-    if len(word) > 3 and word[-1] == "s" and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    kept = re.fullmatch(r"(.*[aeiouy].*)(?:ing|(?<!e)ed)", word)
-    word = (kept[1] if kept else word).removesuffix("e")
-    if len(word) > 3 and word[-1] == word[-2]:
-        word = word[:-1]
-    return f"{word[:-1]}i" if len(word) > 2 and word[-1] == "y" else word
-
-
-_COUNTS = frozenset(map(_stem, _NUMBERS))
-"""Stems of words that count."""
-_WHOLES = frozenset(map(_stem, ("every", "only", "all")))
-"""Counts that a rule loses when it is turned into what breaks it: all wear one, one wears none."""
-
-
-def _tokens(text: str) -> list[str]:
-    """Words, small, and the signs that part clauses."""
-    text = text.casefold().translate(_PLAIN).replace("and/or", "or")
-    for phrase, word in _PHRASES:
-        text = phrase.sub(word, text)
-    return re.findall(r"[^\W_]+(?:(?:['-]|(?<=\d)[.,:](?=\d))[^\W_]+)*|[,;.:]", text)
-
-
-_PLAIN = str.maketrans("\u2019\u2010\u2011", "'--")
-"""Curly apostrophes and hyphens of other kinds."""
-_EXCEPTED = (
-    "but not|other than|apart from|aside from|with the exception of|excluding|"
-    "except(?:ing| if| when| where| for)?"
-)
-
-
-_PHRASES = [
-    (re.compile(pattern), word)
-    for pattern, word in (
-        (r"\bin (?:the|this) (?:picture|image|photo|photograph|scene)\b", ""),
-        (r"\b(?:the|this) (?:picture|image|photo|photograph|scene) shows\b", ""),
-        (rf"\b(?:{_EXCEPTED})\b", "unless"),
-        (r"\bas well as\b", "and"),
-        (r"\bbut\b", "and"),
-        (r"\bnor\b", "or"),
-    )
-]
-_EXCEPTION = re.compile(rf"\b(?:unless|{_EXCEPTED})\b|(?<!\bno )(?<!\bwithout )\bexceptions?\b")
-
-
-_ALLOWING = re.compile(
-    rf"{_EXCEPTION.pattern}|\b(?:save for|otherwise|if not|only (?:if|when|in|with|for)|"
-    r"(?:is|are) (?:fine|allowed|permitted|ok|okay|acceptable))\b"
-)
-"""What says in a rule as people write it that something is let through."""
 
 
 # --- clauses ------------------------------------------------------------------------------------
@@ -245,23 +129,18 @@ class _Clause:
     """Whether it is said in an exception."""
 
 
-_STRONG = frozenset({";", ".", ":"})
-"""Signs that end an exception."""
-_SIGNS = frozenset({"and", "or", "unless", ",", *_STRONG})
-
-
 def _pieces(text: str) -> list[tuple[set[str], list[str]]]:
     """Cut a text at its connectives: what stands before each piece, and its words."""
     pieces: list[tuple[set[str], list[str]]] = [(set(), [])]
-    for token in _tokens(text):
-        if token not in _SIGNS:
+    for token in tokens(text):
+        if token not in SIGNS:
             pieces[-1][1].append(token)
-        elif any(word not in _FREE for word in pieces[-1][1]):
+        elif any(word not in FREE for word in pieces[-1][1]):
             pieces.append(({token}, []))
         else:
             pieces[-1][0].add(token)
             pieces[-1][1].clear()
-    return [(signs, words) for signs, words in pieces if any(w not in _FREE for w in words)]
+    return [(signs, words) for signs, words in pieces if any(w not in FREE for w in words)]
 
 
 def _clauses(text: str) -> list[_Clause]:
@@ -273,14 +152,14 @@ def _clauses(text: str) -> list[_Clause]:
         before = excepted
         if "unless" in signs:
             excepted = True
-        elif not signs.isdisjoint(_STRONG) or ("," in signs and clauses and clauses[0].excepted):
+        elif not signs.isdisjoint(STRONG) or ("," in signs and clauses and clauses[0].excepted):
             excepted = False
         # An exception speaks of the last thing that is none, and so does what follows it.
         anchor = main if "unless" in signs or before != excepted else place - 1
         if before and not excepted and all(clause.excepted for clause in clauses):
             joints[place] = "unless"  # the exception came first
         main = main if excepted else place
-        stems = frozenset(_stem(word) for word in words if word not in _FREE)
+        stems = frozenset(stem(word) for word in words if word not in FREE)
         clauses.append(_Clause(place, tuple(words), stems, joints[place], max(anchor, 0), excepted))
     return clauses
 
@@ -301,7 +180,7 @@ def _joints(signs: Sequence[set[str]]) -> list[Joint]:
         elif len(found) == 1 and following.get(min(found)) != "unless":
             joint = following.get(min(found), "")
         joints.append(joint)
-        if found.isdisjoint(_STRONG):
+        if found.isdisjoint(STRONG):
             following[","] = joint
         else:
             following = {";": joint} if ";" in found else {}
@@ -463,7 +342,7 @@ def _unsaid(
             kind: Kind = "exception" if clause.excepted else "statement"
             yield Difference(kind, f"the text says {said}, and no statement of its own says so")
             continue
-        words = [word for word in clause.words if _stem(word) in lost]
+        words = [word for word in clause.words if stem(word) in lost]
         kind = "word"
         if any(map(is_count, words)):
             kind = "count"
@@ -503,7 +382,7 @@ def _wrong_operator(clauses: Sequence[_Clause], match: Match) -> Iterator[Differ
             continue
         leaf, other = pair[0][0], pair[1][0]
         if leaf == other:
-            if clause.joint == "or" and "or" in _tokens(leaf.statement):
+            if clause.joint == "or" and "or" in tokens(leaf.statement):
                 said = show(leaf.statement, 120)
                 yield Difference("alternative", f"{said} holds an `or` that belongs under `any`")
         elif clause.joint == "unless":
@@ -532,39 +411,10 @@ def _added(text: str, found: Sequence[_Leaf], match: Match) -> Iterator[Differen
     known = said_words(text)
     taken = _statements([leaf for leaves in match.values() for leaf in leaves])
     for leaf in found:
-        strange = [w for w in _tokens(leaf.statement) if w not in _FREE and w not in _SIGNS]
-        strange = [show(word) for word in strange if _stem(word) not in known]
+        strange = [w for w in tokens(leaf.statement) if w not in FREE and w not in SIGNS]
+        strange = [show(word) for word in strange if stem(word) not in known]
         said = show(leaf.statement, 120)
         if strange:
             yield Difference("added", f"{said} has {', '.join(strange)}, which the text has not")
         elif leaf.statement not in taken:
             yield Difference("added", f"{said} is nothing that the text says")
-
-
-# --- prose --------------------------------------------------------------------------------------
-
-
-def _prose(condition: Condition) -> str:
-    match condition:
-        case Precondition(statement=statement):
-            return statement
-        case AllOf(all=parts):
-            wanted = [_prose(part) for part in parts if not isinstance(part, NoneOf)]
-            exceptions = [_prose(part) for part in parts if isinstance(part, NoneOf)]
-            sign = ";" if _holds(wanted, ";", "unless") else ","
-            said = f"{sign} and ".join(wanted)
-            return f"{sign} ".join([said, *exceptions] if wanted else exceptions)
-        case AnyOf(any=parts):
-            choices = [_prose(part) for part in parts]
-            sign = ";" if _holds(choices, ";", "unless", ", and") else ""
-            return ("either " if len(choices) > 1 else "") + f"{sign} or ".join(choices)
-        case NoneOf(none=parts):
-            # A semicolon would end the exception.
-            refused = [_prose(part).replace(";", ",") for part in parts]
-            sign = "," if _holds(refused, ",") else ""
-            return "unless " + f"{sign} or ".join(refused)
-
-
-def _holds(texts: Sequence[str], *signs: str) -> bool:
-    """Whether a text holds a sign, so that what joins it to others has to part more than that."""
-    return any(sign in text for text in texts for sign in signs)

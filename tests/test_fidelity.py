@@ -16,13 +16,11 @@ from safejudge.fidelity import (
     Kind,
     covers,
     differences,
-    is_count,
-    is_relation,
     losses,
-    read_back,
-    said_words,
     unmentioned,
 )
+from safejudge.prose import read_back
+from safejudge.stems import is_count, is_relation, said_words
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
 
 VAGUE = "sketch-vague"

@@ -15,7 +15,7 @@ STOREYS = [
     ["errors"],
     ["types"],
     ["policy"],
-    ["prompts", "compile_prompts", "combine"],
+    ["prompts", "compile_prompts", "combine", "stems", "prose"],
     ["flow"],
     ["strict_yaml", "frames", "language", "records"],
     ["constitution_file", "arrays", "coherence"],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from loopback import texts_of
 
 from safejudge.combine import combine
-from safejudge.fidelity import read_back
+from safejudge.prose import read_back
 from safejudge.types import Precondition
 
 if TYPE_CHECKING:

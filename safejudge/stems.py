@@ -1,0 +1,128 @@
+"""The words of a rule as stems: which say something, which count or relate, which part clauses.
+
+English only, and crude: endings are cut off, and what remains is the same on both sides of a
+comparison. It knows no grammar and no meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+
+def said_words(text: str) -> frozenset[str]:
+    """Stems of the words of a text that say something: no articles, no connectives."""
+    words = (word for word in tokens(text) if word not in SIGNS)
+    return frozenset(stem(word) for word in words if word not in FREE)
+
+
+def is_count(word: str) -> bool:
+    """Whether a word counts: three, every, at *least* two."""
+    return word[:1].isdecimal() or stem(word.casefold()) in COUNTS
+
+
+def is_relation(word: str) -> bool:
+    """Whether a word relates two things in space: on, behind, without."""
+    return word.casefold() in RELATIONS
+
+
+# --- lists of words ----------------------------------------------------------------------------
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FREE = _words(
+    "a an the is are was were be been being am it its this that these those there which who whose "
+    "whom has have had do does did of to as visible seen shown depicted present view picture image "
+    "photo photograph appear appears some any somewhere one either both then also while when where "
+    "if whether because so such for can could 1"
+)
+"""Words that a statement may have or lack without saying anything else."""
+
+RELATIONS = _words(
+    "on in inside outside under below above over behind beside next near within between against "
+    "towards toward at through with without from across around along off into onto by among "
+    "underneath atop"
+)
+_NUMBERS = _words(
+    "two three four five six seven eight nine ten twelve twenty hundred dozen several half least "
+    "most exactly every only all"
+)
+
+_IRREGULAR = {
+    "people": "person", "children": "child", "men": "man", "women": "woman", "feet": "foot",
+    "teeth": "tooth", "knives": "knife", "wolves": "wolf", "leaves": "leaf", "shelves": "shelf",
+    "scarves": "scarf", "lying": "lie", "dying": "die", "tying": "tie", "held": "hold",
+    "worn": "wear", "lit": "light", "broken": "break", "torn": "tear", "shot": "shoot",
+    "bleed": "blood", "bleeds": "blood", "bleeding": "blood", "2": "two", "3": "three",
+    "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight", "9": "nine", "10": "ten",
+    "12": "twelve", "20": "twenty", "100": "hundred",
+}  # fmt: skip
+
+
+@lru_cache(4096)
+def stem(word: str) -> str:
+    """Cut endings, so that holding, holds and hold are one word; crude, and equal on both sides.
+
+    What differs in the cut letters alone is one word too: fire and fir, plane and plan.
+    """
+    word = word.removesuffix("'s")
+    word = _IRREGULAR.get(word, word)
+    if len(word) > 3 and word[-1] == "s" and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    kept = re.fullmatch(r"(.*[aeiouy].*)(?:ing|(?<!e)ed)", word)
+    word = (kept[1] if kept else word).removesuffix("e")
+    if len(word) > 3 and word[-1] == word[-2]:
+        word = word[:-1]
+    return f"{word[:-1]}i" if len(word) > 2 and word[-1] == "y" else word
+
+
+COUNTS = frozenset(map(stem, _NUMBERS))
+"""Stems of words that count."""
+WHOLES = frozenset(map(stem, ("every", "only", "all")))
+"""Counts that a rule loses when it is turned into what breaks it: all wear one, one wears none."""
+
+
+def tokens(text: str) -> list[str]:
+    """Words, small, and the signs that part clauses."""
+    text = text.casefold().translate(_PLAIN).replace("and/or", "or")
+    for phrase, word in _PHRASES:
+        text = phrase.sub(word, text)
+    return re.findall(r"[^\W_]+(?:(?:['-]|(?<=\d)[.,:](?=\d))[^\W_]+)*|[,;.:]", text)
+
+
+_PLAIN = str.maketrans("\u2019\u2010\u2011", "'--")
+"""Curly apostrophes and hyphens of other kinds."""
+_EXCEPTED = (
+    "but not|other than|apart from|aside from|with the exception of|excluding|"
+    "except(?:ing| if| when| where| for)?"
+)
+
+
+_PHRASES = [
+    (re.compile(pattern), word)
+    for pattern, word in (
+        (r"\bin (?:the|this) (?:picture|image|photo|photograph|scene)\b", ""),
+        (r"\b(?:the|this) (?:picture|image|photo|photograph|scene) shows\b", ""),
+        (rf"\b(?:{_EXCEPTED})\b", "unless"),
+        (r"\bas well as\b", "and"),
+        (r"\bbut\b", "and"),
+        (r"\bnor\b", "or"),
+    )
+]
+EXCEPTION = re.compile(rf"\b(?:unless|{_EXCEPTED})\b|(?<!\bno )(?<!\bwithout )\bexceptions?\b")
+"""What says in an objective that something is an exception."""
+
+ALLOWING = re.compile(
+    rf"{EXCEPTION.pattern}|\b(?:save for|otherwise|if not|only (?:if|when|in|with|for)|"
+    r"(?:is|are) (?:fine|allowed|permitted|ok|okay|acceptable))\b"
+)
+"""What says in a rule as people write it that something is let through."""
+
+
+STRONG = frozenset({";", ".", ":"})
+"""Signs that end an exception."""
+SIGNS = frozenset({"and", "or", "unless", ",", *STRONG})
+"""Everything that parts clauses."""
