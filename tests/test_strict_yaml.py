@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge import strict_yaml
 from safejudge.strict_yaml import MAX_BYTES, MAX_NESTING, MAX_NODES, Refused, read, show, write
 
 LAUGHS = "a: &a [x, x]\n" + "".join(
@@ -63,11 +62,19 @@ def test_refused(text, line, problem):
     assert caught.value.instead
 
 
-def test_nested_maps_are_refused_below_the_byte_limit(monkeypatch):
+def test_nested_maps_are_refused_below_the_byte_limit():
     text = "".join(" " * depth + "k:\n" for depth in range(900))
-    monkeypatch.setattr(strict_yaml, "MAX_BYTES", len(text))
     with pytest.raises(Refused, match="nested deeper"):
-        read(text.encode())
+        read(text.encode(), max_bytes=len(text))
+
+
+def test_a_caller_may_set_other_limits():
+    text = "".join(f"k{number}: v\n" for number in range(30)).encode()
+    assert read(text, len(text), 61).data["k29"] == "v"
+    with pytest.raises(Refused, match="more than 60 keys and values"):
+        read(text, len(text), 60)
+    with pytest.raises(Refused, match="KiB"):
+        read(text, len(text) - 1)
 
 
 @pytest.mark.parametrize(

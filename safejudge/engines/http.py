@@ -13,6 +13,7 @@ import random
 import ssl
 import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _REFUSED = frozenset({400, 413, 415, 422})
 """What a server answers to a request that it will not take, however often it is sent."""
 _AGAIN = frozenset({408, 409, 425, 429, *range(500, 600)})
 _CONNECT_SECONDS = 10.0
+_SILENT_SECONDS = 5.0
+"""A request that waited longer is worth a word."""
 
 
 class RefusedError(Exception):
@@ -83,6 +86,7 @@ class Transport:
         self._timeout = timeout
         self._retry = retry
         self._slots = asyncio.Semaphore(concurrency)
+        self._told = False
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         self._client = httpx2.AsyncClient(
             headers=headers | ({"Authorization": f"Bearer {key}"} if key else {}),
@@ -102,7 +106,7 @@ class Transport:
         """
         retry = self._retry
         begun, left = time.monotonic(), retry.tries if tries is None else tries
-        wait = retry.first
+        wait, waited = retry.first, 0.0
         async with self._slots:
             content = None if body is None else json.dumps(body()).encode()
             while True:
@@ -114,8 +118,20 @@ class Transport:
                     late = time.monotonic() - begun + pause > retry.patience
                     if left < 1 or late:
                         raise FailedError(str(error), error.status) from error
+                    waited += pause
+                    self._tell(error, waited)
                 await retry.sleep(pause)
                 wait = min(2 * wait, retry.longest)
+
+    def _tell(self, error: Exception, waited: float) -> None:
+        """Say once that requests wait: minutes of silence look like a program that hangs."""
+        if waited > _SILENT_SECONDS and not self._told:
+            self._told = True
+            warnings.warn(
+                f"{error}; waiting and trying again, {self._retry.patience:g} s a request at most",
+                UserWarning,
+                stacklevel=2,
+            )
 
     async def close(self) -> None:
         """Close every connection."""

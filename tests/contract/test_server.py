@@ -355,6 +355,14 @@ def test_every_probe_is_answered_once_whatever_fails(server: Loopback, fault: st
         assert max(waits) <= 4.0
 
 
+def test_a_server_that_lets_requests_wait_is_told_of_once(server: Loopback) -> None:
+    engine = connect(server, Waits())
+    server.behave(fault=loopback.storm, every=3)
+    with pytest.warns(UserWarning, match="429.*waiting and trying again") as told:
+        engine.answer_probs(crowd(30, 6))
+    assert len([one for one in told if "waiting" in str(one.message)]) == 1
+
+
 @pytest.mark.parametrize("fault", ["crash", "refuse", "flood", "babble", "reset"])
 def test_one_request_that_always_fails_costs_only_itself(server: Loopback, fault: str) -> None:
     engine = connect(server, tries=3)
