@@ -225,6 +225,8 @@ class LockFile:
         self._place = place
         self._known = dict(entries)
         """As they were read or written last: what differs on disk is a person's."""
+        self._written: bytes | None = None
+        """The file as this run left it: while it is that, nobody was there, and it is not parsed."""
         for rule in draft.rules:
             self._take_up(rule)
 
@@ -252,6 +254,7 @@ class LockFile:
             raise OutputError(f"{self._place}: would not read back equal; nothing was written")
         if not self._says(text):
             self._replace(text)
+            self._written = text.encode()
 
     def _take_up(self, rule: DraftRule) -> None:
         """Bring an entry up to date: with its rule's new id, and what an edit has left behind."""
@@ -268,6 +271,8 @@ class LockFile:
             self.entries[rule.id] = entry.model_copy(update={"text": rule.text, "covers": told})
 
     def _merge(self) -> None:
+        if self._is_ours():
+            return
         lock = read_lock(self._place)
         there = {entry.id: entry for entry in (lock.rules if lock else ())}
         for name in {*there, *self._known}:
@@ -278,11 +283,18 @@ class LockFile:
             elif self.entries.get(name) == self._known.get(name):
                 self.entries.pop(name, None)
 
+    def _is_ours(self) -> bool:
+        if self._written is None or not self._place.is_file():
+            return False
+        return self._place.read_bytes() == self._written
+
     def _says(self, text: str) -> bool:
         """Whether the file says the same already, comments aside."""
         if not self._place.is_file():
             return False
         there = self._place.read_bytes()
+        if self._written is not None or there == text.encode():
+            return there == text.encode()
         limits = lock_file.MAX_BYTES, lock_file.MAX_NODES
         found, wanted = (strict_yaml.read(raw, *limits).data for raw in (there, text.encode()))
         return bool(found == wanted)

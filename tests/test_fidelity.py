@@ -317,6 +317,7 @@ def test_wordings_that_say_the_same(text, logic, statements):
         ("A dog does not lie.", "1", "a dog lies", "word added"),
         ("A half-naked man lies.", "1", "a naked man lies", "word added"),
         ("A dog lies.", "1", "a canine reclines", "statement added"),
+        ("A big red dog holds a bone.", "1", "a big red cat jumps", "statement added"),
         # statements
         ("A dog lies or a cat lies.", "1", "a dog lies", "statement"),
         ("A dog lies and a red dog lies.", "1", "a red dog lies", "statement"),
@@ -324,6 +325,10 @@ def test_wordings_that_say_the_same(text, logic, statements):
         ("A dog lies.", "1 and 2", "a dog lies / a dog is visible", "added"),
         ("A dog lies and a cat sits, or a dog lies and a cow eats.", "1 and 2 or 3", "",
          "statement"),
+        ("A man holds a knife and a gun, or a dog lies.", "1", "a man holds a knife and a gun",
+         "statement"),
+        ("A man holds a red knife.", "1 and 2 and 3",
+         "a man holds a knife / the knife is red / a man is visible", "added"),
         # alternatives and requirements
         ("A dog lies or a cat sits.", "1 and 2", "", "alternative"),
         ("A dog lies and a cat sits.", "1 or 2", "", "alternative"),
@@ -376,6 +381,21 @@ def test_wrong_conditions(text, logic, statements, expected):
 )
 def test_what_binds_to_what_is_not_compared(text, logics):
     assert [differences(text, tree(logic)) for logic in logics] == [[], []]
+
+
+def test_exceptions_in_lists_of_their_own_are_alternatives():
+    dog, cat, cow = map(tree, "111", (DOG, CAT, COW))
+    condition = AllOf(all=(dog, NoneOf(none=(cat,)), NoneOf(none=(cow,))))
+    assert read_back(condition) == "A dog lies, unless a cat sits, unless a cow eats."
+    assert differences(read_back(condition), condition) == []
+    assert differences("A dog lies, unless a cat sits or a cow eats.", condition) == []
+    assert kinds("A dog lies, unless a cat sits and a cow eats.", condition) == {"alternative"}
+
+
+def test_what_is_refused_twice_is_no_exception():
+    condition = NoneOf(none=(NoneOf(none=(tree("1"), tree("1", CAT))),))
+    assert differences("A dog lies or a cat sits.", condition) == []
+    assert kinds("A dog lies and a cat sits.", condition) == {"alternative"}
 
 
 def test_who_does_it_to_whom_is_not_compared():
