@@ -226,7 +226,7 @@ class LockFile:
         self._known = dict(entries)
         """As they were read or written last: what differs on disk is a person's."""
         self._written: bytes | None = None
-        """The file as this run left it: while it is that, nobody was there, and it is not parsed."""
+        """The file as this run left it; while it is that, nobody was there."""
         for rule in draft.rules:
             self._take_up(rule)
 
