@@ -21,7 +21,7 @@ from safejudge import strict_yaml
 from safejudge.coherence import condition_flaws, constant
 from safejudge.constitution_file import Finding, parse
 from safejudge.errors import ConstitutionError
-from safejudge.fidelity import differences
+from safejudge.fidelity import contradictions, differences
 from safejudge.language import Flaw, objective_flaws, statement_flaws
 from safejudge.lock_file import MAX_BYTES, Lock, parse_lock
 from safejudge.strict_yaml import Sheet, Where, show
@@ -323,6 +323,18 @@ def _warnings(constitution: Constitution, sheet: Sheet) -> Iterator[Finding]:
         yield from logic or _repeated(found, sheet, about)
         for at, leaf in found:
             yield from _wording(leaf, _line(sheet, at), about)
+        yield from _unfaithful(rule, sheet, place, about)
+
+
+def _unfaithful(rule: Rule, sheet: Sheet, place: int, about: str) -> Iterator[Finding]:
+    """Find where a condition that people wrote combines its statements otherwise than its text.
+
+    Other words for the same thing are their right; what a lock holds was compared word by word.
+    """
+    where: Where = ("rules", place, "condition")
+    for found in contradictions(rule.objective, rule.condition) if where in sheet.lines else ():
+        advice = "an objective and a condition that say the same"
+        yield Finding(sheet.lines[where], "warning", f"{about} {found.problem}", advice)
 
 
 def _line(sheet: Sheet, where: Where) -> int:

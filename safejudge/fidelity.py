@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Difference",
+    "contradictions",
     "covers",
     "differences",
     "losses",
@@ -71,6 +72,21 @@ def differences(text: str, condition: Condition) -> list[Difference]:
         *_misplaced(clauses, match),
         *_added(text, found, match),
     ]
+
+
+def contradictions(text: str, condition: Condition) -> list[Difference]:
+    """Find where a condition combines its statements otherwise than its text does, words aside.
+
+    Alternatives that are required, requirements of which one is enough, and exceptions that are
+    none: what can be told where people wrote a condition in words of their own.
+    """
+    clauses, found = _clauses(text), list(_leaves(condition))
+    wrong = _misplaced(clauses, _matched(clauses, found))
+    if any(clause.excepted for clause in clauses) and not any(_nones(leaf.way) for leaf in found):
+        wrong.append(
+            Difference("exception", "the text has an exception, and nothing is under `none`")
+        )
+    return wrong
 
 
 def covers(text: str, condition: Condition) -> list[str]:

@@ -14,6 +14,7 @@ from safejudge.combine import combine
 from safejudge.constitution import load_constitution, shipped_constitutions
 from safejudge.fidelity import (
     Kind,
+    contradictions,
     covers,
     differences,
     losses,
@@ -619,3 +620,23 @@ def test_long_lists_are_compared():
     assert differences(" and ".join(said), AllOf(all=parts)) == []
     assert kinds(" and ".join(said), AllOf(all=parts[1:])) == {"statement"}
     assert kinds(" or ".join(said), AllOf(all=parts)) == {"alternative"}
+
+
+@pytest.mark.parametrize(
+    ("text", "logic", "kinds"),
+    [
+        ("Knives or guns, unless at a fair.", "1 and 2", {"alternative", "exception"}),
+        ("A person holds a firearm, unless at a range.", "1 and not 3", set()),  # in other words
+        ("A knife is out or a gun is out, unless at a fair.", "(1 or 2) and 3", {"exception"}),
+        ("A knife is out and a gun is out.", "1 or 2", {"alternative"}),
+        ("A knife is out or a gun is out, unless at a fair.", "(1 or 2) and not 3", set()),
+    ],
+)
+def test_a_tree_in_other_words_is_blamed_for_its_shape_alone(text, logic, kinds):
+    words = ("a knife is out", "a gun is out", "a fair is at hand")
+    statements = [Precondition(statement=words[n]) for n in range(3 if "3" in logic else 2)]
+    if logic == "1 and not 3":
+        condition = combine("1 and not 2", statements[::2])
+    else:
+        condition = combine(logic, statements)
+    assert {found.kind for found in contradictions(text, condition)} == kinds

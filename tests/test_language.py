@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safejudge.coherence import MAX_STATEMENTS, condition_flaws, constant
-from safejudge.constitution import load_constitution, shipped_constitutions
+from safejudge.constitution import lint, load_constitution, shipped_constitutions
 from safejudge.language import objective_flaws, statement_flaws
 from safejudge.logic import evaluate
 from safejudge.types import AllOf, AnyOf, NoneOf, Outcome, Precondition, leaves
@@ -558,3 +558,17 @@ def test_a_part_that_is_stuck_is_found_anywhere(condition, other):
     inside = [flaw.instead for _, flaw in condition_flaws(condition)]
     around = [flaw.instead for _, flaw in condition_flaws(every(other, some(condition, "w")))]
     assert not inside or around
+
+
+def test_a_condition_that_lost_its_exception_is_warned_of_and_other_words_are_not(tmp_path):
+    file = tmp_path / "rules.yaml"
+    head = "name: n\nrules:\n  - id: a\n    category: c\n    severity: low\n    text: t\n"
+    said = "    objective: A knife is visible, unless the picture was taken in a kitchen.\n"
+    lost = "    condition: a knife is visible\n"
+    kept = "    condition:\n      all: [a knife is visible, none: [a stove is visible]]\n"
+    file.write_text(head + said + lost)
+    (finding,) = lint(file)
+    assert (finding.line, finding.level) == (8, "warning")
+    assert "exception" in finding.problem
+    file.write_text(head + said + kept)
+    assert lint(file) == []
