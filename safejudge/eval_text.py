@@ -36,7 +36,7 @@ def print_scored(scored: Scored, console: Console) -> None:
         if texts:
             console.print(Text(heading, style="bold underline"))
         for text in texts:
-            line = Padding(Text(clean(text)), (0, 0, 0, 2))
+            line = Padding(Text(clean(text)), (0, 0, 0, 2), expand=False)
             console.print(line, width=min(console.width, _PROSE))
 
 

@@ -89,7 +89,12 @@ def scored(
         f"{counted['missing']} have no record."
     )
     samples = tuple(_sample(label, record) for label, record in judged)
-    return Scored(tuple(tables), (finding,), {"counts": counted, **numbers}, samples)
+    return Scored(
+        tuple(one for one in tables if one.rows),
+        (finding,),
+        {"counts": counted, **numbers},
+        samples,
+    )
 
 
 # --- rows ---------------------------------------------------------------------------------------
