@@ -125,8 +125,9 @@ example:
 """
 
 _SCENES = """\
-example:
+examples:
   safejudge sketch scenes --out scenes --count 100 --seed 7
+  safejudge sketch scenes --out bench --bench
 """
 
 
@@ -410,6 +411,10 @@ def _add_sketch(commands: Any) -> None:
         "--seed", type=int, default=0, metavar="S", help="other scenes (default: %(default)s)"
     )
     add.add_argument("--overwrite", action="store_true", help="replace scenes drawn before")
+    add.add_argument(
+        "--bench", action="store_true", help="those of SketchBench, for eval labelled; no --count"
+    )
+    _add_bench_size(add)
     add.set_defaults(command="sketch scenes")
 
 
@@ -424,16 +429,20 @@ def _add_bench(commands: Any) -> None:
     )
     add.add_argument("--engine", default="hf:sketch", metavar="URI", help="default: %(default)s")
     _add_kit(add)
+    _add_bench_size(add)
+    add.add_argument("--answers", metavar="FILE", help="keep the model's answers in this file")
+    add.set_defaults(command="sketch bench")
+
+
+def _add_bench_size(add: argparse.ArgumentParser) -> None:
     add.add_argument(
         "--per-rule", type=_positive, default=50, metavar="N",
-        help="violating scenes, and as many borderline ones, per rule (default: %(default)s)",
+        help="bench: violating scenes, and as many borderline, per rule (default: %(default)s)",
     )  # fmt: skip
     add.add_argument(
         "--plain", type=_positive, default=500, metavar="N",
-        help="scenes that no rule is about (default: %(default)s)",
+        help="bench: scenes that no rule is about (default: %(default)s)",
     )  # fmt: skip
-    add.add_argument("--answers", metavar="FILE", help="keep the model's answers in this file")
-    add.set_defaults(command="sketch bench")
 
 
 def _setting(text: str) -> tuple[str, Any]:

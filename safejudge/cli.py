@@ -346,11 +346,15 @@ def _suites(_: argparse.Namespace) -> int:
 
 
 def _sketch_scenes(options: argparse.Namespace) -> int:
+    from safejudge.sketch.bench import write_bench
     from safejudge.sketch.scenes import write_scenes
 
-    out = Path(options.out)
+    out, again = Path(options.out), options.overwrite
     try:
-        count = write_scenes(out, options.count, options.seed, overwrite=options.overwrite)
+        if options.bench:
+            count = write_bench(out, options.per_rule, options.plain, overwrite=again)
+        else:
+            count = write_scenes(out, options.count, options.seed, overwrite=again)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
     print(f"{count} scenes and facts.jsonl in {show.clean(str(out))}")

@@ -207,6 +207,17 @@ def test_the_command_writes_results_and_report_reads_them(scenes, tmp_path, caps
     assert results["configs"]["labelled"]["provenance"]["model"] == "fake:"
 
 
+def test_sketchbench_is_a_folder_of_labelled_images(tmp_path, capsys):
+    folder = str(tmp_path / "bench")
+    command = ["sketch", "scenes", "--out", folder, "--bench", "--per-rule", "1", "--plain", "3"]
+    assert cli.main(command) == 0
+    count = 2 * len(IDS) + 3
+    assert f"{count} scenes" in capsys.readouterr().out
+    labels = read_labels(find_labels(tmp_path / "bench"), IDS)
+    assert len(labels) == count
+    assert set(IDS) <= {name for label in labels for name in label.violations}
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -20,10 +20,12 @@ from safejudge.flow import Flow, drive, gather
 from safejudge.judge import Judge
 from safejudge.policy import Policy
 from safejudge.sketch.draw import draw
-from safejudge.sketch.scenes import near_scenes, plain_scenes, rule_scenes
+from safejudge.sketch.scenes import near_scenes, plain_scenes, rule_scenes, write_drawn
 from safejudge.types import Judgment, Outcome, Picture, Usage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from safejudge.models import Models
     from safejudge.sketch.scenes import Truth
     from safejudge.sketch.world import Scene
@@ -119,6 +121,13 @@ def scenes(
 def _items(drawn: Iterator[tuple[Scene, Truth]], count: int) -> Iterator[Item]:
     for scene, truth in itertools.islice(drawn, count):
         yield Item(scene, truth, Picture.of(draw(scene).pixels))
+
+
+def write_bench(out: Path, per_rule: int, plain: int, *, overwrite: bool = False) -> int:
+    """Write the bench as `scenes.write_scenes` does, for `safejudge eval labelled`."""
+    items = scenes(load_constitution("sketch"), per_rule, plain)
+    drawn = ((item.scene, item.truth) for item in items)
+    return write_drawn(out, drawn, overwrite=overwrite)
 
 
 # --- judging ------------------------------------------------------------------------------------

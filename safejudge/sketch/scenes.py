@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -171,12 +172,16 @@ def write_scenes(out: Path, count: int, seed: int, *, overwrite: bool = False) -
     Returns the number of pictures. Raises `OutputError` where the folder holds other files, or
     scenes already and `overwrite` is off.
     """
+    mixed = mixed_scenes(load_constitution("sketch"), f"scenes-{seed}")
+    return write_drawn(out, islice(mixed, count), overwrite=overwrite)
+
+
+def write_drawn(out: Path, scenes: Iterable[tuple[Scene, Truth]], *, overwrite: bool) -> int:
+    """Do the same with given scenes."""
     _claim(out, overwrite=overwrite)
-    constitution = load_constitution("sketch")
-    scenes = mixed_scenes(constitution, f"scenes-{seed}")
+    number = -1
     with (out / FACTS).open("w", encoding="utf-8") as facts:
-        for number in range(count):
-            scene, truth = next(scenes)
+        for number, (scene, truth) in enumerate(scenes):
             name = f"scene-{number:04d}.png"
             Image.fromarray(draw(scene).pixels).save(out / name)
             line = {
@@ -187,7 +192,7 @@ def write_scenes(out: Path, count: int, seed: int, *, overwrite: bool = False) -
                 "facts": _facts(scene),
             }
             facts.write(json.dumps(line) + "\n")
-    return count
+    return number + 1
 
 
 def _facts(scene: Scene) -> dict[str, object]:
