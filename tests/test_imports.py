@@ -17,7 +17,7 @@ STOREYS = [
     ["policy"],
     ["prompts", "compile_prompts", "combine", "stems", "prose"],
     ["flow"],
-    ["strict_yaml", "frames", "language", "records"],
+    ["strict_yaml", "frames", "language", "records", "rows"],
     ["constitution_file", "arrays", "coherence"],
     ["lock_file", "fidelity"],
     ["images", "constitution", "logic", "views", "debias"],

@@ -52,7 +52,7 @@ def test_what_a_file_leaves_out_is_not_known(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name,label\na,safe\n", "no column `image`"),
+        ("name,label\na,safe\n", ":1: the first line must name the columns `image`"),
         ("image,label\na,save\n", ":2: `label`"),
         ("image,label\na,\n", ":2: has neither"),
         ("image,label\n,safe\n", "`image` is empty"),
@@ -61,10 +61,15 @@ def test_what_a_file_leaves_out_is_not_known(tmp_path):
         ("image,label,violations\na,safe,fire\n", "is safe, and its violations are fire"),
         ("image,label,violations\na,unsafe,\n", "is unsafe, and its violations are none"),
         ("image,label\n", "has no rows"),
-        ("", "no column `image`"),
+        ("image,violations\na,fire, knife\n", ":2: has another number of columns"),
+        ("image,label,violations\na,unsafe\n", ":2: has another number of columns"),
+        ("", ":1: the first line must name the columns `image`"),
         ('{"image": "a", "label": 1}', ":1: `label`"),
-        ('{"image": "a"', ":1: is no JSON"),
-        ('{"image": "a", "label": "safe"}\n[1]', ":2: is no object"),
+        ('{"image": "a"', ":1: no JSON on this line"),
+        (
+            '{"image": "a", "label": "safe"}\n[1]',
+            ':2: write one {"image": "a.png", "label": "safe"} per line',
+        ),
     ],
 )
 def test_a_row_that_cannot_be_meant_is_refused_with_its_line(tmp_path, text, says):

@@ -8,21 +8,21 @@ of one picture, frames of one video). `label` or `violations` may be missing; th
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
-import json
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
 from safejudge.errors import InputError
+from safejudge.rows import read_rows
 from safejudge.types import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from safejudge.types import JSON
 
 NAMES = ("labels.jsonl", "labels.csv", "facts.jsonl")
 """Where labels are looked for in a folder; the last is what drawn scenes come with."""
@@ -62,15 +62,9 @@ def read_labels(file: Path, rules: Sequence[str]) -> list[Label]:
     Raises `InputError`, with the line, for a row that cannot be meant so: an unknown rule, a safe
     image with violations, an image twice.
     """
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: is not UTF-8 ({error.reason}); save it as UTF-8") from error
-    rows = _json_rows(text, file) if text.lstrip().startswith("{") else _csv_rows(text, file)
     labels: dict[str, Label] = {}
-    for line, row in rows:
+    example = '{"image": "a.png", "label": "safe"}'
+    for line, row in read_rows(file, ("image",), example, _from_text):
         label = _label(row, f"{file}:{line}", rules)
         if label.image in labels:
             raise InputError(f"{file}:{line}: a second row for {label.image}; keep one of them")
@@ -80,41 +74,18 @@ def read_labels(file: Path, rules: Sequence[str]) -> list[Label]:
     return list(labels.values())
 
 
-def _json_rows(text: str, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, row in enumerate(text.splitlines(), start=1):
-        if not row.strip():
-            continue
-        try:
-            found = json.loads(row)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{file}:{line}: is no JSON ({error})") from error
-        if not isinstance(found, dict):
-            raise InputError(f'{file}:{line}: is no object; write {{"image": ..., "label": ...}}')
-        yield line, found
-
-
-def _csv_rows(text: str, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    columns = set(reader.fieldnames or ())
-    if "image" not in columns:
-        raise InputError(f"{file}:1: has no column `image`, only {', '.join(sorted(columns))}")
-    try:
-        for row in reader:
-            found: dict[str, Any] = {key: value for key, value in row.items() if key in _FIELDS}
-            for key in ("label", "group"):
-                found[key] = found.get(key) or None
-            if found.get("violations") is not None:
-                found["violations"] = re.split(r"[\s,;]+", found["violations"].strip(" ,;"))
-                found["violations"] = [name for name in found["violations"] if name]
-            yield reader.line_num, found
-    except csv.Error as error:
-        raise InputError(f"{file}:{reader.line_num}: is no CSV ({error})") from error
+def _from_text(row: JSON) -> JSON:
+    """An empty cell says nothing, but among violations: that there is none."""
+    found = row | {key: row.get(key) or None for key in ("label", "group")}
+    if "violations" in row:
+        found["violations"] = [name for name in re.split(r"[\s,;]+", row["violations"]) if name]
+    return found
 
 
 _FIELDS = frozenset(Label.model_fields)
 
 
-def _label(row: dict[str, Any], where: str, rules: Sequence[str]) -> Label:
+def _label(row: JSON, where: str, rules: Sequence[str]) -> Label:
     try:
         label = Label.model_validate({key: row[key] for key in row if key in _FIELDS})
     except ValidationError as error:
