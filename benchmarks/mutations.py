@@ -19,6 +19,7 @@ from safejudge.evals.report import table
 from safejudge.fidelity import differences
 from safejudge.stems import is_count, is_relation
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, Rule
+from safejudge.wording import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,27 +34,20 @@ KINDS = (
 )  # fmt: skip
 
 
-def parts_of(condition: Condition) -> tuple[Condition, ...]:
-    match condition:
-        case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
-            return parts
-    return ()
-
-
-def with_parts(condition: Condition, parts: tuple[Condition, ...]) -> Condition | None:
+def with_parts(condition: Condition, others: tuple[Condition, ...]) -> Condition | None:
     """The same operator over other parts; None if nothing is left."""
-    if not parts:
+    if not others:
         return None
     key = next(iter(type(condition).model_fields))
-    return type(condition).model_validate({key: parts})
+    return type(condition).model_validate({key: others})
 
 
 def damaged(condition: Condition) -> Iterator[tuple[str, Condition | None]]:
     """Every condition with one damage, and its kind; None where nothing would be left."""
     yield from own_damage(condition)
-    parts = parts_of(condition)
-    for place, part in enumerate(parts):
-        before, after = parts[:place], parts[place + 1 :]
+    inner = parts(condition)
+    for place, part in enumerate(inner):
+        before, after = inner[:place], inner[place + 1 :]
         for kind, other in damaged(part):
             yield kind, with_parts(condition, (*before, *((other,) if other else ()), *after))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.language import Flaw, denies
 from safejudge.strict_yaml import show
-from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leaves
+from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leaves, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ def _constant_parts(
 ) -> Iterator[tuple[Where, Condition]]:
     """The smallest parts that are always or never met: whatever is around them is not to blame."""
     found = False
-    for way, part in _parts(condition):
+    for way, part in steps(condition):
         for inner in _constant_parts(part, (*place, *way), world):
             found = True
             yield inner
@@ -122,28 +122,16 @@ def _constant_parts(
         yield place, condition
 
 
-def _parts(condition: Condition) -> Iterator[tuple[Where, Condition]]:
-    match condition:
-        case Precondition():
-            return
-        case AllOf(all=parts):
-            yield from ((("all", place), part) for place, part in enumerate(parts))
-        case AnyOf(any=parts):
-            yield from ((("any", place), part) for place, part in enumerate(parts))
-        case NoneOf(none=parts):
-            yield from ((("none", place), part) for place, part in enumerate(parts))
-
-
 def _swallowing(condition: Condition, world: _World) -> tuple[Where, Condition] | None:
     """Find the exception in an `all` that holds whenever the parts without `none` do."""
-    parts = list(_parts(condition)) if isinstance(condition, AllOf) else []
+    parts = list(steps(condition)) if isinstance(condition, AllOf) else []
     required = [world.table(part) for _, part in parts if not isinstance(part, NoneOf)]
     rest = reduce(and_, required, world.possible)
     if not required or rest == 0:
         return None
     for way, part in parts:
         if isinstance(part, NoneOf) and not rest & world.table(part):
-            for inner, exception in _parts(part):
+            for inner, exception in steps(part):
                 if not rest & ~world.table(exception):
                     return _narrowed((*way, *inner), exception, rest, world)
             return way, AnyOf(any=part.none)
@@ -154,7 +142,7 @@ def _narrowed(
     place: Where, exception: Condition, rest: int, world: _World
 ) -> tuple[Where, Condition]:
     """Of alternatives take one that holds whenever the rest does, if one is enough."""
-    for way, part in _parts(exception):
+    for way, part in steps(exception):
         if isinstance(exception, AnyOf) and not rest & ~world.table(part):
             return _narrowed((*place, *way), part, rest, world)
     return place, exception

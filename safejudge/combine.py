@@ -10,15 +10,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition
+from safejudge.constitution_file import MAX_TREE
+from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, placed_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DEEPEST = 5
 """Brackets inside one another; a rule for pictures has one or two."""
-_HIGHEST = 8
-"""Lists inside one another; a file of rules may hold no more."""
 _TOKEN = re.compile(r"\s*(\d+|and|or|not|[()])", re.IGNORECASE)
 
 
@@ -32,8 +31,8 @@ def combine(text: str, statements: Sequence[Precondition]) -> Condition:
     condition = reader.alternatives(0)
     if reader.left:
         raise CombineError(f"`{reader.left[0]}` stands where `and` or `or` is expected")
-    if _height(condition) > _HIGHEST:
-        raise CombineError(f"and, or and not are nested deeper than {_HIGHEST}")
+    if _height(condition) > MAX_TREE:  # a file of rules may hold no more
+        raise CombineError(f"and, or and not are nested deeper than {MAX_TREE}")
     unused = [str(n) for n in range(1, len(statements) + 1) if n not in reader.used]
     if unused:
         raise CombineError(f"it leaves out statement {', '.join(unused)}")
@@ -41,11 +40,7 @@ def combine(text: str, statements: Sequence[Precondition]) -> Condition:
 
 
 def _height(condition: Condition) -> int:
-    match condition:
-        case Precondition():
-            return 0
-        case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
-            return 1 + max(map(_height, parts))
+    return max(len(way) for way, _ in placed_leaves(condition))
 
 
 def _tokens(text: str) -> list[str]:

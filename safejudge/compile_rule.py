@@ -23,7 +23,7 @@ from safejudge.lock_file import LockedRule, Version, fingerprint
 from safejudge.logic import evaluate
 from safejudge.probe import printable
 from safejudge.prose import read_back
-from safejudge.strict_yaml import first_hidden, show
+from safejudge.strict_yaml import first_hidden, show, spelled
 from safejudge.types import Message, Outcome, Precondition, Reasoning, leaves
 
 if TYPE_CHECKING:
@@ -335,9 +335,9 @@ def _conversed(
         if not isinstance(reply, str) and problem is None:
             turns.append(Message("assistant", _said(said)))
             return reply
-        again = prompts.again_turn(_seen(str(problem)))
+        again = prompts.again_turn(spelled(printable(str(problem))))
         tries += [Message("assistant", _said(said)), Message("user", again)]
-    raise UnusableError(f"no usable {schema.__name__.lower()}: {_seen(str(problem))}")
+    raise UnusableError(f"no usable {schema.__name__.lower()}: {spelled(printable(str(problem)))}")
 
 
 def _said(reply: object) -> str:
@@ -353,8 +353,3 @@ def _unprintable(text: str) -> str | None:
     if first_hidden(text) is not None:
         return "it has characters that nobody sees"
     return None if _tidy(text) else "it is empty"
-
-
-def _seen(text: str) -> str:
-    """What a model said, for a file and a terminal: hidden characters spelled out."""
-    return "".join(c if first_hidden(c) is None else f"\\u{ord(c):04x}" for c in printable(text))

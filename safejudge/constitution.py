@@ -14,6 +14,7 @@ import os
 import warnings
 from collections import Counter
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from safejudge.types import (
     NoneOf,
     Precondition,
     Rule,
+    placed_leaves,
 )
 
 if TYPE_CHECKING:
@@ -366,18 +368,8 @@ def _holds_of_nothing(condition: Condition) -> bool:
 
 def _places(condition: Condition, where: Where) -> Iterator[tuple[Where, Precondition]]:
     """Yield every statement of a condition with its place in the file."""
-    match condition:
-        case Precondition():
-            yield (*where, "statement"), condition
-        case AllOf(all=parts):
-            for place, part in enumerate(parts):
-                yield from _places(part, (*where, "all", place))
-        case AnyOf(any=parts):
-            for place, part in enumerate(parts):
-                yield from _places(part, (*where, "any", place))
-        case NoneOf(none=parts):
-            for place, part in enumerate(parts):
-                yield from _places(part, (*where, "none", place))
+    for way, leaf in placed_leaves(condition):
+        yield (*where, *chain.from_iterable(way), "statement"), leaf
 
 
 def _repeated(

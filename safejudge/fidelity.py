@@ -33,7 +33,7 @@ from safejudge.stems import (
     tokens,
 )
 from safejudge.strict_yaml import show
-from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition
+from safejudge.types import Condition, Step, placed_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ class Difference(NamedTuple):
 
 def differences(text: str, condition: Condition) -> list[Difference]:
     """Compare a text with a condition; empty if nothing was found that differs."""
-    clauses, found = _clauses(text), list(_leaves(condition))
+    clauses, found = _clauses(text), _leaves(condition)
     match = _matched(clauses, found)
     return [
         *_unsaid(clauses, found, match),
@@ -80,7 +80,7 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
     Alternatives that are required, requirements of which one is enough, and exceptions that are
     none: what can be told where people wrote a condition in words of their own.
     """
-    clauses, found = _clauses(text), list(_leaves(condition))
+    clauses, found = _clauses(text), _leaves(condition)
     wrong = _misplaced(clauses, _matched(clauses, found))
     if any(clause.excepted for clause in clauses) and not any(_nones(leaf.way) for leaf in found):
         wrong.append(
@@ -91,7 +91,7 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
 
 def covers(text: str, condition: Condition) -> list[str]:
     """For each statement of a condition, in listed order, the words of the text that it covers."""
-    clauses, found = _clauses(text), list(_leaves(condition))
+    clauses, found = _clauses(text), _leaves(condition)
     match = _matched(clauses, found)
     told = []
     for leaf in found:
@@ -206,8 +206,8 @@ def _joints(signs: Sequence[set[str]]) -> list[Joint]:
 
 # --- statements ---------------------------------------------------------------------------------
 
-Way = tuple[tuple[str, int], ...]
-"""From the root of a condition to a statement: operator and place in its list, step by step."""
+Way = tuple[Step, ...]
+"""From the root of a condition to a statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,19 +224,11 @@ class _Leaf:
         return _nones(self.way) % 2 == 1
 
 
-def _leaves(condition: Condition, way: Way = ()) -> Iterator[_Leaf]:
-    match condition:
-        case Precondition(statement=statement):
-            yield _Leaf(way, statement, said_words(statement))
-        case AllOf(all=parts):
-            for place, part in enumerate(parts):
-                yield from _leaves(part, (*way, ("all", place)))
-        case AnyOf(any=parts):
-            for place, part in enumerate(parts):
-                yield from _leaves(part, (*way, ("any", place)))
-        case NoneOf(none=parts):
-            for place, part in enumerate(parts):
-                yield from _leaves(part, (*way, ("none", place)))
+def _leaves(condition: Condition) -> list[_Leaf]:
+    return [
+        _Leaf(way, leaf.statement, said_words(leaf.statement))
+        for way, leaf in placed_leaves(condition)
+    ]
 
 
 def _nones(way: Way) -> int:

@@ -114,7 +114,12 @@ def show(text: str, limit: int = 48) -> str:
     """Quote text for a message: short, on one line, with hidden characters spelled out."""
     if len(text) > limit:
         text = f"{text[:limit]}..."
-    return "`" + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text) + "`"
+    return f"`{spelled(text)}`"
+
+
+def spelled(text: str) -> str:
+    """Spell hidden characters out, so that whoever reads the text sees them."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def name_place(where: Where) -> str:

@@ -512,6 +512,34 @@ Result = Judgment | Failure
 """What a judge returns per image."""
 
 
+Step = tuple[Literal["all", "any", "none"], int]
+"""From an inner node of a condition to one of its parts: the operator, and the place in its list.
+"""
+
+
+def steps(condition: Condition) -> Iterator[tuple[Step, Condition]]:
+    """Yield the parts of an inner node with the step to each; nothing for a precondition."""
+    match condition:
+        case Precondition():
+            return
+        case AllOf(all=parts):
+            yield from ((("all", place), part) for place, part in enumerate(parts))
+        case AnyOf(any=parts):
+            yield from ((("any", place), part) for place, part in enumerate(parts))
+        case NoneOf(none=parts):
+            yield from ((("none", place), part) for place, part in enumerate(parts))
+
+
+def placed_leaves(
+    condition: Condition, way: tuple[Step, ...] = ()
+) -> Iterator[tuple[tuple[Step, ...], Precondition]]:
+    """Yield the preconditions in listed order, each with the steps to it."""
+    if isinstance(condition, Precondition):
+        yield way, condition
+    for step, part in steps(condition):
+        yield from placed_leaves(part, (*way, step))
+
+
 def leaves(condition: Condition) -> Iterator[Precondition]:
     """Yield the preconditions of a condition in listed order."""
     match condition:

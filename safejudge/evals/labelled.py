@@ -75,25 +75,28 @@ def scored(
         ),
         _stages(constitution, usable),
     ]
-    numbers = {name: _numbers(rows) for name, rows in lines.items() if rows}
-    counted = {
+    counted: dict[str, Any] = {
         "labelled": len(labels),
         "judged": len(usable),
         "failed": sum(failed.values()),
         "missing": len(labels) - len(judged),
     }
-    why = ", ".join(f"{reason} {count}" for reason, count in failed.items())
-    finding = (
-        f"{counted['judged']} of {counted['labelled']} labelled images were judged, "
-        f"{counted['failed']} could not be{f' ({why})' if why else ''}, "
-        f"{counted['missing']} have no record."
-    )
+    numbers = {name: _numbers(rows) for name, rows in lines.items() if rows}
     samples = tuple(_sample(label, record) for label, record in judged)
     return Scored(
         tuple(one for one in tables if one.rows),
-        (finding,),
+        (_finding(counted, failed),),
         {"counts": counted, **numbers},
         samples,
+    )
+
+
+def _finding(counted: Mapping[str, int], failed: Mapping[str, int]) -> str:
+    why = ", ".join(f"{reason} {count}" for reason, count in failed.items())
+    return (
+        f"{counted['judged']} of {counted['labelled']} labelled images were judged, "
+        f"{counted['failed']} could not be{f' ({why})' if why else ''}, "
+        f"{counted['missing']} have no record."
     )
 
 

@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 
+from safejudge import probe
+
 FIVE = {"extremely poor": 1, "poor": 2, "average": 3, "good": 4, "outstanding": 5}
 TEN = {
     "extremely poor": 1, "very poor": 2, "poor": 3, "below average": 4, "average": 5,
@@ -101,7 +103,7 @@ def lenient_rating(text: str, *, words: bool) -> float | None:
 
 def printable(text: str) -> str:
     """A name as one line that any terminal and file can take."""
-    return " ".join(text.encode("utf-8", "replace").decode().replace("|", "/").split())
+    return " ".join(probe.printable(text).replace("|", "/").split())
 
 
 def refuses(text: object) -> bool:

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from safejudge.probe import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -57,7 +59,7 @@ def read_file(path: Path, name: str) -> Lines:
         return Lines(name, (), (f"is no {path.suffix.lower()[1:]}: {error}",))
     if not text.strip():
         problems = ["is empty"]
-    return Lines(clean(name), tuple(records), tuple(problems))
+    return Lines(printable(name), tuple(records), tuple(problems))
 
 
 def _csv(text: str) -> tuple[list[JSON], list[str]]:
@@ -148,10 +150,5 @@ def _nothing(value: Any) -> bool:
 def word(value: Any) -> str:
     """A name or id as text, whether it was written as text or number; empty if it is neither."""
     if isinstance(value, str):
-        return clean(value.strip())
+        return printable(value.strip())
     return str(value) if (value := whole(value)) is not None else ""
-
-
-def clean(text: str) -> str:
-    """Text that can be printed and written: half a surrogate pair, which JSON allows, cannot."""
-    return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from safejudge.errors import OutputError
 from safejudge.evals import agreement as ag
 from safejudge.evals import recorded
+from safejudge.probe import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -147,7 +148,7 @@ def _output(record: JSON, file: str, seen: Mapping[str, int]) -> Output | str:
         return Output(*about, *_compared(record))
     text = record["output"]
     return Output(*about, {"verdict": read_verdict(text)}, {},
-                  recorded.clean(text) if isinstance(text, str) else None)  # fmt: skip
+                  printable(text) if isinstance(text, str) else None)  # fmt: skip
 
 
 _LABELS: dict[str, Slot] = {"Output1": "A", "Output2": "B", "A": "A", "B": "B"}
