@@ -73,7 +73,7 @@ def bias(check: Check, scores: Scores) -> dict[str, float | None]:
     else:
         scale = {"new": "1-5", "scale": "1-10"}.get(stem.split("_")[0], "words 5")
     found = {}
-    for metric in check["recomputed"].keys() & {"acc", "nds", "ges"}:
+    for metric in sorted(check["recomputed"].keys() & {"acc", "nds", "ges"}):
         name = f"bias/{scale}/{flag}/{metric}" if flag else f"bias/{scale}/{metric}"
         number = scores.under(options).get(judge, {}).get(name)
         found[metric] = None if number is None or number["value"] is None else number["value"]
