@@ -1,8 +1,9 @@
-"""What a suite of `safejudge eval` is."""
+"""What a suite of `safejudge eval` is, and what it is told when it is to judge."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -10,6 +11,46 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safejudge.evals.outputs import Scored
+    from safejudge.models import Models
+    from safejudge.policy import Policy
+    from safejudge.types import JSON, Constitution
+
+Tick = Callable[[int], None]
+"""Is told how many more pieces of work are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What to judge, with what, and where the records go."""
+
+    out: Path
+    """The folder of records and results; it exists when a suite is called."""
+    models: Models
+    """Engine, and encoder and detector where there are any; already open."""
+    policy: Policy
+    """How a judge weighs answers; every question is asked."""
+    constitution: Constitution | None = None
+    """The rules of a constitutional judge, if one is to judge."""
+    data: str | None = None
+    """A folder, a file, or a data set of the Hugging Face hub."""
+    labels: Path | None = None
+    """The file of labels, where it is not in `data`."""
+    splits: tuple[str, ...] = ()
+    """Only these parts of the data; all of them if empty."""
+    variants: tuple[str, ...] = ()
+    """What else to judge, to see how much answers change with it (`evals.variants`)."""
+    limit: int | None = None
+    """Only so many items (of each part, where the data has parts)."""
+    seed: int | None = None
+    """Which items those are: drawn with this seed, or the first ones if None."""
+    window: int = 64
+    """Items that are judged and saved together."""
+    resume: bool = False
+    overwrite: bool = False
+    args: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the suite's own (`--suite-arg`)."""
+    progress: Callable[[int], Tick] = lambda _: lambda _: None
+    """Is told how much work there is, and returns what is to be told of work done."""
 
 
 class FromOutputs(Protocol):
@@ -23,6 +64,17 @@ class FromOutputs(Protocol):
         """
 
 
+class Judging(Protocol):
+    """Judges, and appends a record of each item to the run's folder as it goes."""
+
+    def __call__(self, run: Run) -> JSON:
+        """Judge everything that has no record yet; return what made the answers (provenance).
+
+        Raises `InputError` for data or options that do not fit, `OutputError` where the folder
+        holds another run, and `EngineCallError` where the engine fails; what was recorded stays.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Suite:
     """What a suite can do."""
@@ -31,5 +83,9 @@ class Suite:
     """One line for people."""
     from_outputs: FromOutputs | None = None
     """Scores recorded outputs; None if it has none to score."""
-    judges: bool = False
-    """Whether it judges images by a constitution (`run`)."""
+    judge: Judging | None = None
+    """Judges live; None if it only scores recorded outputs."""
+    report: Callable[[Path], Scored] | None = None
+    """Makes the tables of a folder that `judge` wrote, and asks no model."""
+    constitution: bool = False
+    """Whether `judge` cannot do without a constitution."""
