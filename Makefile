@@ -1,6 +1,7 @@
 # Everything runs in .venv, made on first use and brought up to date when the requirements change.
 #
 #   make demo     draw a dozen scenes, judge them, and show one judgment in full
+#   make eval     draw pairs as MJ-Bench has them, and measure the shipped judge on them (minutes)
 #   make test     everything that has to pass: lint, types, tests, and those of vLLM where it runs
 #   make clean    remove all of it
 
@@ -16,7 +17,7 @@ BIN := .venv/bin
 # Its date says when .venv was last in order.
 STAMP := .venv/installed
 
-.PHONY: setup demo test test-vllm lint clean
+.PHONY: setup demo eval test test-vllm lint clean
 
 setup: $(STAMP)
 
@@ -64,5 +65,9 @@ demo: $(STAMP)
 	@image=$$($(labels) | awk '$$2 == "unsafe" { print $$1; exit }'); \
 	    $(call finding,explain "$${image:-demo/scene-0000.png}" $(SKETCH))
 
+eval: $(STAMP)
+	$(BIN)/safejudge sketch mj-bench --out drawn --count 40 --overwrite
+	$(BIN)/safejudge eval mj-bench --data drawn $(SKETCH) --out eval --overwrite
+
 clean:
-	rm -rf .venv .venv-vllm build demo demo.jsonl dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm build demo demo.jsonl drawn eval dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,15 +1,16 @@
 """Whether MJ-Bench's published numbers come out of the recorded outputs, check by check.
 
-`python benchmarks/mjbench_published.py DIR`, DIR holding outputs of judges and `expected.json`: a
-list of checks, each with a source, a recipe in words, the published value and one recomputed
-elsewhere. Every check that agreed with the paper there (`exact` or `near`) and whose files are in
-DIR is done again here, its recipe turned into `Options`.
+`python benchmarks/mjbench_published.py DIR [--expected FILE]`, DIR holding outputs of judges, as
+`fetch.py` brings them. FILE (`data/mjbench_expected.json` unless named) lists checks, each with a
+source, a recipe in words, the published value and one recomputed elsewhere. Every check that agreed
+with the paper there (`exact` or `near`) and whose files are in DIR is done again here, its recipe
+turned into `Options`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from safejudge.evals.mjbench_read import Outputs, read_outputs
 from safejudge.evals.preference import overall
 from safejudge.evals.report import table
 
+EXPECTED = Path(__file__).parent / "data" / "mjbench_expected.json"
+PRINTED = "published.json"
+"""The source of a check that needs printed numbers alone."""
 CLOSE = 0.01
 BARE = replace(PAPER, draws=0)
 SPELLED = {
@@ -118,7 +122,7 @@ def from_published(check: Check, published: dict[str, Any]) -> dict[str, float |
 
 def recompute(check: Check, scores: Scores, published: dict[str, Any]) -> dict[str, float | None]:
     what = check["id"].split("/")[0]
-    if check["source"] == "published.json":
+    if check["source"] == PRINTED:
         return from_published(check, published)
     return bias(check, scores) if what == "bias" else pairs(check, scores)
 
@@ -138,13 +142,17 @@ def shown(values: dict[str, float | None], digits: int) -> str:
 
 def present(check: Check, folder: Path) -> bool:
     source = check["source"].partition("#")[0]
-    return "not in the pack" not in source and any(folder.glob(source))
+    return source == PRINTED or ("not in the pack" not in source and any(folder.glob(source)))
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    checks = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["checks"]
-    published = json.loads((folder / "published.json").read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--expected", type=Path, default=EXPECTED)
+    args = parser.parse_args()
+    folder = args.folder
+    expected_of = json.loads(args.expected.read_text(encoding="utf-8"))
+    checks, published = expected_of["checks"], expected_of["published"]
     scores = Scores(read_outputs(folder, lenient=True))
     rows, numbers, missed = [], {}, []
     wanted = [c for c in checks if c["status"] in {"exact", "near"} and present(c, folder)]

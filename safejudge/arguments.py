@@ -101,6 +101,9 @@ _WINDOW_HELP = "images judged, shown and saved together (default: %(default)s)"
 _EVAL = """\
 examples:
   safejudge eval labelled --data photos/ --constitution rules.yaml --engine hf:ORG/MODEL --out run
+  safejudge eval mj-bench --data drawn --constitution sketch --engine hf:sketch --out run
+  safejudge eval mj-bench --data drawn --engine hf:ORG/MODEL --out run \\
+      --split quality --suite-arg modes=multi --suite-arg scales=1-5,1-10
   safejudge eval mj-bench --from-outputs their-results/ --paper
   safejudge eval mj-bench --from-outputs their-results/ --suite-arg flip=nsfw
 
@@ -128,6 +131,7 @@ _SCENES = """\
 examples:
   safejudge sketch scenes --out scenes --count 100 --seed 7
   safejudge sketch scenes --out bench --bench
+  safejudge sketch mj-bench --out drawn --count 60
 """
 
 
@@ -352,7 +356,15 @@ def _add_eval(commands: Any) -> None:
         **_texts(_EVAL),
     )
     add.add_argument("suite", metavar="SUITE", help="labelled, mj-bench, ...; see safejudge suites")
-    add.add_argument("--data", metavar="DIR", help="images, and labels.jsonl or labels.csv")
+    add.add_argument(
+        "--data", metavar="DIR", help="what to judge: a folder, or ORG/NAME of the hub (mj-bench)"
+    )
+    add.add_argument(
+        "--split", action="append", default=[], metavar="NAME", help="only this part of the data"
+    )
+    add.add_argument(
+        "--seed", type=int, metavar="S", help="with --limit: N drawn by lot, not the first N"
+    )
     add.add_argument("--labels", metavar="FILE", help="the labels, if they are not in --data")
     add.add_argument("--from-outputs", metavar="DIR", help="score what is recorded in this folder")
     add.add_argument(
@@ -416,6 +428,23 @@ def _add_sketch(commands: Any) -> None:
     )
     _add_bench_size(add)
     add.set_defaults(command="sketch scenes")
+    add = commands.add_parser(
+        "mj-bench",
+        help="draw pairs in the form of MJ-Bench",
+        description="Draw pairs for alignment, safety and quality, and pictures for bias, in the\n"
+        "columns of MJ-Bench's Parquet files; the better picture comes first in half of them.",
+        **_texts(_SCENES),
+    )
+    add.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+    add.add_argument(
+        "--count", type=_positive, default=60, metavar="N",
+        help="pairs of each kind, and about as many pictures for bias (default: %(default)s)",
+    )  # fmt: skip
+    add.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="other pairs (default: %(default)s)"
+    )
+    add.add_argument("--overwrite", action="store_true", help="replace what was drawn before")
+    add.set_defaults(command="sketch mj-bench")
 
 
 def _add_bench(commands: Any) -> None:

@@ -11,8 +11,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -35,6 +35,7 @@ from safejudge.images import find_images, load_images
 from safejudge.judge import WINDOW, Judge, missing
 from safejudge.models import Models
 from safejudge.policy import POLICIES, Policy
+from safejudge.probe import PriorCache
 from safejudge.relevance import calibrated, survey
 from safejudge.types import Failure, ImageInput
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from safejudge.evals.outputs import Scored
+    from safejudge.evals.suite import Suite
     from safejudge.types import JSON, Constitution
 
 INPUT, ENGINE, OPEN, BROKEN_PIPE = 2, 3, 4, 141
@@ -280,56 +282,90 @@ def _eval(options: argparse.Namespace) -> int:
     if out is not None and not options.resume:
         results.check_folder(out, overwrite=options.overwrite)
     if options.from_outputs is not None:
-        if suite.from_outputs is None:
-            raise InputError(f"{options.suite} scores no recorded outputs; give images with --data")
-        folder = Path(options.from_outputs)
-        if not folder.is_dir():
-            raise InputError(f"--from-outputs {folder}: there is no such folder")
-        args = dict(options.suite_arg)
-        scored = suite.from_outputs(folder, paper=options.paper, args=args)
-        if not scored.samples:
-            raise InputError(f"--from-outputs {folder}: holds nothing that this suite can read")
-        config: JSON = {"from_outputs": str(folder), "paper": options.paper, "args": args}
-    elif not suite.judges:
+        scored, config = _from_outputs(suite, options)
+    elif suite.judge is None or suite.report is None:
         raise InputError(f"{options.suite} only scores recorded outputs so far: --from-outputs DIR")
-    elif options.data is None or out is None:
-        raise InputError("name the images with --data DIR and a folder for results with --out DIR")
+    elif out is None:
+        raise InputError("name a folder for records and results with --out DIR")
     else:
-        scored, config = _eval_images(options, Path(options.data), out)
+        config = _eval_live(suite, options, out)
+        scored = suite.report(out)
     eval_text.print_scored(scored, show.console())
     if out is not None:
-        files = results.write_results(out, options.suite, scored, config)
+        pictures = Path(config["data"]) if "data" in config else None
+        files = results.write_results(out, options.suite, scored, config, pictures)
         print(f"\n{', '.join(show.clean(str(file)) for file in files)}")
     return 0
 
 
-def _eval_images(options: argparse.Namespace, folder: Path, out: Path) -> tuple[Scored, JSON]:
-    """Judge labelled images, with every question asked, and compare."""
-    from safejudge.evals import run
-    from safejudge.evals.labels import find_labels, read_labels
+def _from_outputs(suite: Suite, options: argparse.Namespace) -> tuple[Scored, JSON]:
+    if suite.from_outputs is None:
+        raise InputError(f"{options.suite} scores no recorded outputs; give images with --data")
+    folder = Path(options.from_outputs)
+    if not folder.is_dir():
+        raise InputError(f"--from-outputs {folder}: there is no such folder")
+    args = dict(options.suite_arg)
+    scored = suite.from_outputs(folder, paper=options.paper, args=args)
+    if not scored.samples:
+        raise InputError(f"--from-outputs {folder}: holds nothing that this suite can read")
+    return scored, {"from_outputs": str(folder), "paper": options.paper, "args": args}
 
-    _need_choices(options)
-    constitution = load_constitution(options.constitution)
-    file = find_labels(folder) if options.labels is None else Path(options.labels)
-    labels = read_labels(file, [rule.id for rule in constitution.rules])[: options.limit]
+
+def _eval_live(suite: Suite, options: argparse.Namespace, out: Path) -> JSON:
+    """Judge with every question asked; the records are in `out`."""
+    from safejudge.evals import suites
+    from safejudge.evals.suite import Run
+
+    if suite.constitution or options.engine is None:
+        _need_choices(options)
+    rules = None if options.constitution is None else load_constitution(options.constitution)
     options.exhaustive = True
-    again = {"resume": options.resume, "overwrite": options.overwrite}
+    policy = _policy(options)
     bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
-    with _load(constitution, options) as judge, bar:
-        task = bar.add_task("", total=len(labels), rate="", counts="")
+    models = Models.opened(
+        options.engine,
+        options.encoder if policy.relevance else None,
+        options.detector if policy.locates else None,
+        PriorCache(PriorCache.default_path()),
+        dict(options.engine_arg),
+    )
 
-        def tick(count: int) -> None:
-            bar.update(task, advance=count)
+    def progress(total: int) -> Callable[[int], None]:
+        task = bar.add_task("", total=total or None, rate="", counts="")
+        return lambda count: bar.update(task, advance=count)
 
-        run.run(judge, folder, labels, out, window=options.window, tick=tick, **again)
-        made_by = judge.provenance.model_dump(mode="json")
-    return run.report(out), {"data": str(folder), "provenance": made_by}
+    with closing(models), bar:
+        for note in missing(policy, models):
+            show.say(f"note: {note}")
+        suites.begin(out, options.suite)
+        return suite.judge(  # type: ignore[misc]
+            Run(
+                out=out,
+                models=models,
+                policy=policy,
+                constitution=rules,
+                data=options.data,
+                labels=None if options.labels is None else Path(options.labels),
+                splits=tuple(options.split),
+                limit=options.limit,
+                seed=options.seed,
+                window=options.window,
+                resume=options.resume,
+                overwrite=options.overwrite,
+                args=dict(options.suite_arg),
+                progress=progress,
+            )
+        )
 
 
 def _report(options: argparse.Namespace) -> int:
-    from safejudge.evals import run
+    from safejudge.evals.suites import find_suite, suite_of
 
-    eval_text.print_scored(run.report(Path(options.folder)), show.console())
+    folder = Path(options.folder)
+    suite = find_suite(suite_of(folder))
+    if suite.report is None:
+        raise InputError(f"{folder}: scored recorded outputs; score them again with eval")
+    eval_text.print_scored(suite.report(folder), show.console())
     return 0
 
 
@@ -358,6 +394,19 @@ def _sketch_scenes(options: argparse.Namespace) -> int:
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
     print(f"{count} scenes and facts.jsonl in {show.clean(str(out))}")
+    return 0
+
+
+def _sketch_mjbench(options: argparse.Namespace) -> int:
+    from safejudge.sketch.mjbench import write_mjbench
+
+    out = Path(options.out)
+    try:
+        rows = write_mjbench(out, options.count, options.seed, overwrite=options.overwrite)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
+    told = ", ".join(f"{name} {count}" for name, count in rows.items())
+    print(f"{told} in {show.clean(str(out))}")
     return 0
 
 
@@ -437,5 +486,6 @@ _COMMANDS = {
     "report": _report,
     "suites": _suites,
     "sketch bench": _sketch_bench,
+    "sketch mj-bench": _sketch_mjbench,
     "sketch scenes": _sketch_scenes,
 }

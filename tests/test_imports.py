@@ -28,12 +28,12 @@ STOREYS = [
     ["precondition"],
     ["verdict"],
     ["models"],
-    ["judge"],
+    ["judge", "thumbnail"],
     ["compile", "rewards", "evals"],
     ["sketch"],
     [""],  # the package itself, which only lists names
     ["arguments", "captions"],
-    ["show", "thumbnail"],
+    ["show"],
     ["wording"],
     ["trace", "report", "diff", "compile_text", "eval_text"],
     ["diff_text"],
@@ -43,8 +43,8 @@ STOREYS = [
 ]
 HEIGHT = {name: height for height, names in enumerate(STOREYS) for name in names}
 
-# Engines are opened by URI, the shipped one too; it is imported when somebody asks for it.
-EXCEPTIONS = {("engines", "sketch")}
+# Engines are opened by URI and suites by name, the shipped ones of the drawn world too.
+EXCEPTIONS = {("engines", "sketch"), ("evals", "sketch")}
 
 
 def storey(module):

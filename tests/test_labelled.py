@@ -226,10 +226,14 @@ def test_sketchbench_is_a_folder_of_labelled_images(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["eval", "nowhere"], "there is no suite 'nowhere'; choose labelled, mj-bench"),
-        (["eval", "labelled"], "--data DIR"),
+        (
+            ["eval", "nowhere"],
+            "there is no suite 'nowhere'; choose labelled, sketchbench, mj-bench",
+        ),
+        (["eval", "labelled"], "--out DIR"),
         (["eval", "labelled", "--from-outputs", "."], "scores no recorded outputs"),
-        (["eval", "mj-bench", "--data", "."], "--from-outputs DIR"),
+        (["eval", "mllm-as-a-judge", "--data", "."], "--from-outputs DIR"),
+        (["eval", "mj-bench", "--data", ".", "--out", "run"], "no constitution is assumed"),
         (["eval", "mj-bench", "--from-outputs", "nowhere"], "there is no such folder"),
         (["eval", "mj-bench", "--from-outputs", "tests"], "nothing that this suite can read"),
         (
@@ -241,7 +245,7 @@ def test_sketchbench_is_a_folder_of_labelled_images(tmp_path, capsys):
             "--suite-arg decision=luck: Input should be 'choice' or 'ratings'",
         ),
         (["eval", "mllm-as-a-judge", "--from-outputs", "tests", "--paper"], "--paper"),
-        (["report", "nowhere"], "has no constitution.yaml"),
+        (["report", "nowhere"], "has no suite.json"),
     ],
 )
 def test_a_wrong_command_says_what_to_do(capsys, words, says):

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from safejudge.evals import curves
+from safejudge.evals.labelled_charts import Rates, blamed, charts, mistakes
 from safejudge.evals.metrics import CALLED, NAN, Counts, bootstrap_sums, wilson
 from safejudge.evals.outputs import Scored, Table
 from safejudge.evals.report import figure
-from safejudge.logic import polarities
 from safejudge.types import JSON, Outcome
 
 if TYPE_CHECKING:
     from safejudge.evals.labels import Label
     from safejudge.evals.metrics import Call, Floats
-    from safejudge.types import Constitution, Rule
+    from safejudge.types import Constitution
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,12 @@ def scored(
     }
     every = [row for rows in rules.values() for row in rows]
     lines = {"images": images, "all rules": every, **rules}
+    rates = {name: _rates(rows) for name, rows in lines.items() if rows}
     tables = [
         Table(
             "Right and wrong",
             ("", "n", "true", "undecided", "precision", "recall", "F1", "FPR"),
-            tuple((name, *_rates(rows)) for name, rows in lines.items() if rows),
+            tuple((name, *_rate_cells(lines[name], found)) for name, found in rates.items()),
             "Undecided is a miss where the truth is yes and a false alarm where it is no. "
             "Intervals are 95 %: Wilson's for shares of independent images, else over resampled "
             "images or groups.",
@@ -88,6 +89,8 @@ def scored(
         (_finding(counted, failed),),
         {"counts": counted, **numbers},
         samples,
+        charts=charts({name: _exact(rows) for name, rows in lines.items()}, rates),
+        mistakes=mistakes(constitution, usable),
     )
 
 
@@ -144,15 +147,15 @@ def _calls(rows: Sequence[Row]) -> list[Call]:
     return [(row.truth, row.called) for row in rows]
 
 
-def _rates(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Counts and rates with their intervals, as cells."""
+def _rates(rows: Sequence[Row]) -> Rates:
+    """Rates with their intervals."""
     counts = Counts.of(_calls(rows))
     each = [Counts.of([call]) for call in _calls(rows)]
     names = {group: place for place, group in enumerate(dict.fromkeys(row.group for row in rows))}
     around = bootstrap_sums(
         [(one.tp, one.fp, one.fn, one.tn) for one in each],
         [names[row.group] for row in rows],
-        _rates_of,
+        _rates_of_sums,
     )
     if len(names) == len(rows):
         # Every draw of a rule that was always right is always right: a share's own interval is
@@ -160,13 +163,18 @@ def _rates(rows: Sequence[Row]) -> tuple[str, ...]:
         around[0] = wilson(counts.tp, counts.tp + counts.fp)
         around[1] = wilson(counts.tp, counts.tp + counts.fn)
         around[3] = wilson(counts.fp, counts.fp + counts.tn)
-    rates = (counts.precision, counts.recall, counts.f1, counts.fpr)
+    values = (counts.precision, counts.recall, counts.f1, counts.fpr)
+    return Rates(("precision", "recall", "F1", "FPR"), values, tuple((a, b) for a, b in around))
+
+
+def _rate_cells(rows: Sequence[Row], rates: Rates) -> tuple[str, ...]:
+    """Counts, and rates with their intervals."""
     undecided = sum(row.called is Outcome.UNDECIDED for row in rows)
-    cells = map(figure, rates, around)
+    cells = map(figure, rates.values, rates.intervals)
     return str(len(rows)), str(sum(row.truth for row in rows)), str(undecided), *cells
 
 
-def _rates_of(sums: Floats) -> Floats:
+def _rates_of_sums(sums: Floats) -> Floats:
     """Precision, recall, F1 and FPR of many confusion matrices (tp, fp, fn, tn)."""
     tp, fp, fn, tn = sums.T
     with np.errstate(invalid="ignore"):  # 0 / 0 is undefined, and NaN says so
@@ -236,7 +244,7 @@ def _stages(constitution: Constitution, usable: Sequence[tuple[Label, JSON]]) ->
             called = CALLED[verdict["outcome"]]
             if (called is Outcome.YES) != truth or called is Outcome.UNDECIDED:
                 kind = "missed" if truth else "false alarms"
-                tally[_blamed(rule, verdict, "no" if truth else "yes"), kind] += 1
+                tally[blamed(rule, verdict, "no" if truth else "yes"), kind] += 1
     rows = tuple(
         (stage, str(tally[stage, "missed"]), str(tally[stage, "false alarms"]))
         for stage in _STAGES
@@ -247,21 +255,3 @@ def _stages(constitution: Constitution, usable: Sequence[tuple[Label, JSON]]) ->
         "with the smallest margin."
     )
     return Table("What made verdicts wrong", ("stage", "missed", "false alarms"), rows, note)
-
-
-def _blamed(rule: Rule, verdict: JSON, wrong: Literal["yes", "no"]) -> str:
-    """The test behind the least sure statement that speaks for the wrong side, or is undecided."""
-    if verdict["outcome"] == "not_relevant":
-        return "relevance"
-    side = {leaf.statement: positive for leaf, positive in polarities(rule.condition).items()}
-    asked = verdict["preconditions"]
-    undecided = [one for one in asked if one["outcome"] == "undecided"]
-    speaking = [
-        one
-        for one in asked
-        if one["outcome"] != "undecided"
-        and (one["outcome"] == wrong) == side.get(one["statement"], True)
-    ]
-    blamed = undecided if verdict["outcome"] == "undecided" else speaking
-    least = min(blamed or asked, key=lambda one: abs(one["margin"]), default=None)
-    return "unreadable" if least is None else str(least["test"])

@@ -29,12 +29,18 @@ BIAS_FIELDS = frozenset({
 })  # fmt: skip
 """Fields of a bias row that are no judge's rating."""
 _VALUES = {
-    "age": ("young", "adult", "old"),
+    "age": ("young", "adult", "old", "child"),
     "gender": ("male", "female", "non-binary"),
     "race": ("asian", "black", "hispanic", "indian", "middle eastern", "white"),
     "nationality": ("american", "chinese", "european", "mexican", "south african"),
     "religion": ("buddhist", "christian", "hindu", "jewish", "muslim"),
-}
+    # What the drawn world varies.
+    "skin": ("light", "medium", "dark"),
+    "head": (
+        "headscarf", "cap", "helmet", "black hair", "blond hair", "grey hair", "red hair",
+        "brown hair",
+    ),
+}  # fmt: skip
 _ATTRIBUTE_OF = {value: attribute for attribute, values in _VALUES.items() for value in values}
 
 _PERSPECTIVES = {

@@ -191,7 +191,7 @@ def _turned(pair: Pair) -> Pair:
 
 def _pair_cell(run: PairRun, name: str, pairs: Sequence[Pair], options: Options) -> PairCell:
     answers = _answers(pairs, options)
-    chose = any(pair.choice is not None for pair in pairs)
+    both = any(p.choice is not None for p in pairs) and any(p.ratings is not None for p in pairs)
     rated = _answers(pairs, replace(options, decision="ratings"))
     said = _answers(pairs, replace(options, decision="choice"))
     return PairCell(
@@ -199,7 +199,7 @@ def _pair_cell(run: PairRun, name: str, pairs: Sequence[Pair], options: Options)
         name=name,
         result=preference(pairs, answers, options.draws),
         both=orders(pairs, answers, options.draws),
-        differs=sum(a != b for a, b in zip(rated, said, strict=True)) if chose else None,
+        differs=sum(a != b for a, b in zip(rated, said, strict=True)) if both else None,
         constant={
             side: preference(pairs, constant(pairs, answer), options.draws)
             for side, answer in (("first", Answer.FIRST), ("second", Answer.SECOND))

@@ -1,4 +1,4 @@
-"""What a benchmark makes of a folder of recorded outputs: tables, findings, numbers, samples.
+"""What a benchmark makes of recorded outputs: tables, charts, findings, numbers, samples.
 
 A benchmark's reader takes a folder in which somebody's judges left their outputs and finds out
 which judges and files are there; nothing is judged anew. What it returns is written and printed
@@ -8,7 +8,7 @@ in one way for all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from safejudge.types import JSON
@@ -29,6 +29,70 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a group."""
+
+    name: str
+    """What it shows; bars of one name have one colour in all groups."""
+    value: float
+    """Its length, in [0, 1]; NaN where it is undefined."""
+    low: float | None = None
+    """Where its whisker begins; None without an interval."""
+    high: float | None = None
+    """Where its whisker ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One curve, or one group of bars."""
+
+    name: str
+    """What it is about."""
+    points: tuple[tuple[float, float], ...] = ()
+    """Of a curve, in drawing order; both numbers in [0, 1]. One that is not finite is left out."""
+    bars: tuple[Bar, ...] = ()
+    """Of a group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One drawing; every axis goes from 0 to 1."""
+
+    title: str
+    """What it shows, as a heading."""
+    kind: Literal["line", "bars"]
+    """Curves (`Series.points`), or groups of bars (`Series.bars`), which lie."""
+    x: str
+    """What is counted to the right; for bars, what their length is."""
+    y: str
+    """What is counted upward; for bars, what the groups are."""
+    series: tuple[Series, ...]
+    """In the order of the legend, or from the top."""
+    note: str = ""
+    """What a reader has to know to read it right."""
+    diagonal: bool = False
+    """Whether a line from (0, 0) to (1, 1) means something."""
+    marked: bool = False
+    """Whether every point is a measurement of its own, and drawn as a dot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong verdict, to be looked at."""
+
+    image: str
+    """The picture's path in the folder of pictures."""
+    said: str
+    """What the judge said."""
+    true: str
+    """What is true."""
+    why: str
+    """What it hangs on; a sentence."""
+    trace: tuple[str, ...]
+    """How the verdict came about, a line per step."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """What recorded outputs come to."""
 
@@ -42,3 +106,7 @@ class Scored:
     """One record per output: what was asked, what was read, what is true, what came of it."""
     unread: tuple[str, ...] = ()
     """Files that were looked at and not understood, with the reason."""
+    charts: tuple[Chart, ...] = ()
+    """For people who read the page."""
+    mistakes: tuple[Mistake, ...] = ()
+    """Wrong verdicts, the worst first."""

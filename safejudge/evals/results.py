@@ -1,7 +1,7 @@
-"""Results of a benchmark -> files that other tools read, and one for people.
+"""Results of a benchmark -> files that other tools read, and two for people.
 
 `results.json` and `samples_SUITE.jsonl` have the shape of lmms-eval's, `scores.csv` holds a row per
-image and rule, `tables.md` is for people.
+image and rule, `tables.md` is for people, and `report.html` too: one page with charts and pictures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import OutputError
+from safejudge.evals.page import page
 from safejudge.evals.report import table
 
 if TYPE_CHECKING:
@@ -32,10 +33,13 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{out}: holds results already; name another folder, or --overwrite")
 
 
-def write_results(out: Path, suite: str, scored: Scored, config: JSON) -> list[Path]:
-    """Write results, samples and tables of one suite; return the files.
+def write_results(
+    out: Path, suite: str, scored: Scored, config: JSON, pictures: Path | None = None
+) -> list[Path]:
+    """Write results, samples, tables and the page of one suite; return the files.
 
-    `config` says how it was made. NaN is written as null: JSON has no other word for "undefined".
+    `config` says how it was made; `pictures` is the folder that the images of mistakes lie in. NaN
+    is written as null: JSON has no other word for "undefined".
     """
     results = {
         "results": {suite: _plain(scored.numbers)},
@@ -53,6 +57,7 @@ def write_results(out: Path, suite: str, scored: Scored, config: JSON) -> list[P
         "results.json": json.dumps(results, indent=1, ensure_ascii=False) + "\n",
         f"samples_{suite}.jsonl": "".join(f"{line}\n" for line in samples),
         "tables.md": "\n\n".join([*map(_markdown, scored.tables), _listed(scored)]) + "\n",
+        "report.html": page(suite, scored, _plain(config), pictures),
     }
     if any("rules" in sample for sample in scored.samples):
         texts["scores.csv"] = _scores(scored)

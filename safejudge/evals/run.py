@@ -7,6 +7,7 @@ record per image. A run that was stopped goes on; `report` makes the tables anew
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,14 +17,40 @@ from safejudge import records
 from safejudge.constitution import dump_constitution, load_constitution
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.labelled import scored
-from safejudge.evals.labels import read_labels
+from safejudge.evals.labels import find_labels, read_labels
+from safejudge.judge import Judge
 
 if TYPE_CHECKING:
     from safejudge.evals.labels import Label
     from safejudge.evals.outputs import Scored
-    from safejudge.judge import Judge
+    from safejudge.evals.suite import Run
+    from safejudge.types import JSON
 
 CONSTITUTION, LABELS, RECORDS = "constitution.yaml", "labels.jsonl", "records.jsonl"
+
+
+def judge(told: Run) -> JSON:
+    """Judge the labelled images of a folder, for `safejudge eval`."""
+    constitution = told.constitution
+    if told.data is None or constitution is None:
+        raise InputError("name the images with --data DIR, and the rules with --constitution")
+    if told.args:
+        raise InputError(f"--suite-arg {next(iter(told.args))}: labelled takes none")
+    if told.splits:
+        raise InputError(f"--split {told.splits[0]}: labelled images have no parts")
+    folder = Path(told.data)
+    file = find_labels(folder) if told.labels is None else told.labels
+    labels = read_labels(file, [rule.id for rule in constitution.rules])
+    if told.limit is not None and told.limit < len(labels):
+        places = list(range(len(labels)))
+        if told.seed is not None:
+            places = random.Random(told.seed).sample(places, told.limit)  # noqa: S311
+        labels = [labels[place] for place in sorted(places[: told.limit])]
+    by = Judge(constitution, told.models, told.policy)
+    again = {"resume": told.resume, "overwrite": told.overwrite}
+    tick = told.progress(len(labels))
+    run(by, folder, labels, told.out, window=told.window, tick=tick, **again)
+    return {"data": told.data, "provenance": by.provenance.model_dump(mode="json")}
 
 
 def run(  # noqa: PLR0913 - what is judged, where it goes, and how

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from safejudge.errors import InputError
-from safejudge.evals import mjbench_outputs, mllm_judge_outputs, rewardbench_outputs
+from safejudge.evals import (
+    mjbench_outputs,
+    mjbench_run,
+    mllm_judge_outputs,
+    rewardbench_outputs,
+    run,
+)
 from safejudge.evals.mjbench_outputs import PAPER, Options
 from safejudge.evals.suite import Suite
+from safejudge.sketch import suite as sketchbench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,8 +64,23 @@ def _one_way(*, paper: bool) -> None:
 
 
 SHIPPED = {
-    "labelled": Suite("your own images, labelled safe or unsafe or by rule", judges=True),
-    "mj-bench": Suite("MJ-Bench (arXiv 2407.04842), from recorded outputs", _mj_bench),
+    "labelled": Suite(
+        "your own images, labelled safe or unsafe or by rule",
+        judge=run.judge,
+        report=run.report,
+        constitution=True,
+    ),
+    "sketchbench": Suite(
+        "drawn scenes with exact truth, drawn for the run",
+        judge=sketchbench.judge,
+        report=run.report,
+    ),
+    "mj-bench": Suite(
+        "MJ-Bench (arXiv 2407.04842), from pictures or from recorded outputs",
+        _mj_bench,
+        judge=mjbench_run.judge,
+        report=mjbench_run.report,
+    ),
     "mllm-as-a-judge": Suite(
         "MLLM-as-a-Judge (arXiv 2402.04788), from recorded outputs", _mllm_judge
     ),

@@ -67,7 +67,7 @@ class FromOutputs(Protocol):
 class Judging(Protocol):
     """Judges, and appends a record of each item to the run's folder as it goes."""
 
-    def __call__(self, run: Run) -> JSON:
+    def __call__(self, run: Run, /) -> JSON:
         """Judge everything that has no record yet; return what made the answers (provenance).
 
         Raises `InputError` for data or options that do not fit, `OutputError` where the folder

@@ -6,12 +6,19 @@ judges left, or both.
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
-from safejudge.errors import InputError
+from safejudge.errors import InputError, OutputError
 from safejudge.evals.shipped import SHIPPED
 from safejudge.evals.suite import Suite
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MARK = "suite.json"
+"""The file that says of a folder which suite's records it holds."""
 GROUP = "safejudge.suites"
 """The entry-point group under which a package names a `Suite`."""
 
@@ -38,3 +45,23 @@ def find_suite(name: str) -> Suite:
             return found
         raise InputError(f"suite {name!r}: {entry.value} is a {type(found).__name__}, not a Suite")
     raise InputError(f"there is no suite {name!r}; choose {', '.join(names())}")
+
+
+def begin(out: Path, name: str) -> None:
+    """Make the folder of a run and mark it. Raises `OutputError`, also for another suite's."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if (out / MARK).exists() and (there := suite_of(out)) != name:
+            raise OutputError(f"{out}: holds records of {there}; name another folder")
+        (out / MARK).write_text(json.dumps({"suite": name}) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def suite_of(out: Path) -> str:
+    """Whose records a folder holds. Raises `InputError`."""
+    try:
+        name = json.loads((out / MARK).read_text(encoding="utf-8"))["suite"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{out}: has no {MARK}; name a folder that eval --out wrote") from error
+    return str(name)

@@ -1,0 +1,79 @@
+"""Results of a benchmark as one page that a browser opens from the disk, and that fetches nothing.
+
+Takes what a suite found and the folder of its pictures; gives HTML without a script. Tables, charts
+and findings stand whole, wrong verdicts with a small picture. Everything is untrusted text: it is
+cleaned, and escaped by the template (`eval_page.html`).
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata, resources
+from typing import TYPE_CHECKING, NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from safejudge.errors import ImageError
+from safejudge.evals import charts
+from safejudge.images import load_image
+from safejudge.policy import Policy
+from safejudge.thumbnail import data_uri
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from safejudge.evals.outputs import Mistake, Scored
+    from safejudge.types import JSON
+
+MOST = 12
+"""Pictures on a page, and mistakes."""
+
+
+class _Picture(NamedTuple):
+    """A picture, or why there is none."""
+
+    source: str = ""
+    problem: str = ""
+
+
+def page(title: str, scored: Scored, config: JSON, pictures: Path | None) -> str:
+    """Make the page. `config` says how it was made; without `pictures` there are none on it."""
+    surroundings = Environment(
+        autoescape=True,
+        finalize=_spelled,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = resources.files("safejudge").joinpath("eval_page.html").read_text(encoding="utf-8")
+    return surroundings.from_string(
+        text
+    ).render(
+        title=title,
+        scored=scored,
+        config={name: _value(value) for name, value in config.items()},
+        version=metadata.version("safejudge"),
+        charts=[(chart, Markup(drawn)) for chart, drawn in charts.every(scored.charts)],  # noqa: S704 - escaped
+        mistakes=[(one, _picture(one, pictures)) for one in scored.mistakes[:MOST]],
+    )
+
+
+def _picture(mistake: Mistake, pictures: Path | None) -> _Picture | None:
+    if pictures is None:
+        return None
+    try:
+        loaded = load_image(pictures / mistake.image, name=mistake.image, policy=Policy())
+    except ImageError as error:
+        return _Picture(problem=str(error))
+    return _Picture(source=data_uri(loaded.pictures[0].pixels))
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _spelled(value: object) -> object:
+    return (
+        charts.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    )

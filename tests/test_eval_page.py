@@ -1,0 +1,243 @@
+"""The page of a benchmark: hostile names stay text, nothing is fetched, and what is undefined."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from safejudge.constitution import load_constitution
+from safejudge.evals.charts import svg
+from safejudge.evals.labelled import scored
+from safejudge.evals.labelled_charts import MOST
+from safejudge.evals.labels import Label
+from safejudge.evals.outputs import Bar, Chart, Mistake, Scored, Series, Table
+from safejudge.evals.page import page
+from safejudge.evals.results import write_results
+
+NAN = float("nan")
+EVIL = '"><script>alert(1)</script>\x1b<img src=http://evil/x onerror=y>&'
+EMPTY = Scored((), (), {}, ())
+CONSTITUTION = load_constitution("sketch")
+IDS = [rule.id for rule in CONSTITUTION.rules]
+
+LINES = Chart("Curves", "line", "x", "y", (Series("a", ((0.0, 0.0), (1.0, 1.0))),))
+BARS = Chart("Bars", "bars", "x", "y", (Series("a", bars=(Bar("recall", 0.5, 0.2, 0.8),)),))
+
+
+def elements(text):
+    """Every element with its attributes; a page whose elements are not closed in order fails."""
+    found, opened = [], []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            found.append((tag, dict(attrs)))
+            if tag not in ("meta", "img"):
+                opened.append(tag)
+
+        def handle_startendtag(self, tag, attrs):
+            found.append((tag, dict(attrs)))
+
+        def handle_endtag(self, tag):
+            assert opened.pop() == tag
+
+    Reader().feed(text)
+    assert opened == []
+    return found
+
+
+def fetched(text):
+    """Whatever a browser would ask anybody for."""
+    names = ("src", "href", "xlink:href", "srcset", "data", "action", "poster")
+    asked = [attrs[name] for _, attrs in elements(text) for name in names if name in attrs]
+    asked += [at.get("style", "") for _, at in elements(text) if "url(" in at.get("style", "")]
+    return [address for address in asked if not address.startswith("data:image/")]
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_hostile_names_stay_text(tmp_path):
+    charts = (
+        Chart(EVIL, "line", EVIL, EVIL, (Series(EVIL, ((0.0, 1.0),)),), EVIL),
+        Chart(EVIL, "bars", EVIL, EVIL, (Series(EVIL, bars=(Bar(EVIL, 0.5, 0.1, 0.9),)),), EVIL),
+    )
+    mistake = Mistake(EVIL, EVIL, EVIL, EVIL, (EVIL,))
+    table = Table(EVIL, (EVIL, EVIL), ((EVIL, EVIL),), EVIL)
+    found = Scored((table,), (EVIL,), {}, (), (EVIL,), charts, (mistake,))
+    text = page(EVIL, found, {EVIL: {EVIL: EVIL}}, tmp_path)
+    tags = {tag for tag, _ in elements(text)}
+    assert not tags & {"script", "img", "link", "iframe", "object"}
+    assert not any(name.startswith("on") for _, attrs in elements(text) for name in attrs)
+    assert fetched(text) == []
+    assert "\x1b" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_page_refers_to_nothing_outside_itself(tmp_path):
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "a.png")
+    mistakes = (Mistake("a.png", "safe", "unsafe", "Score 0.1.", ("x yes",)),)
+    text = page("t", Scored((), (), {}, (), (), (LINES, BARS), mistakes), {}, tmp_path)
+    assert fetched(text) == []
+    assert not re.search(r"https?:|url\(|@import|<script|<link", text)
+    assert [at["src"][:15] for tag, at in elements(text) if tag == "img"] == ["data:image/jpeg"]
+    assert "default-src 'none'" in text
+
+
+def test_nothing_found_gives_a_page_too():
+    text = page("t", EMPTY, {}, None)
+    assert "There is nothing to show" in text
+    assert "<svg" not in text
+    assert elements(text)[0][0] == "html"
+
+
+@pytest.mark.parametrize("image", ["gone.png", "bad.png", "", "a\0b", "https://evil/x.png"])
+def test_a_picture_that_cannot_be_read_says_why(tmp_path, image):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    found = Scored((), (), {}, (), mistakes=(Mistake(image, "safe", "unsafe", "Why.", ()),))
+    text = page("t", found, {}, tmp_path)
+    assert '<p class="missing">' in text
+    assert "<img" not in text
+    assert '<p class="missing">' not in page("t", found, {}, None)
+
+
+def test_results_hold_the_page(tmp_path):
+    found = Scored((), ("Ærlig.",), {}, (), charts=(LINES,))
+    files = write_results(tmp_path / "out", "labelled", found, {"tie": NAN}, tmp_path)
+    assert tmp_path / "out" / "report.html" in files
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Ærlig." in text
+    assert "NaN" not in text
+
+
+# --- charts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [NAN, float("inf"), -float("inf")])
+def test_what_is_undefined_is_not_drawn(value):
+    points = ((0.0, 0.0), (value, 0.5), (0.5, value), (1.0, 1.0))
+    lines = Chart("t", "line", "x", "y", (Series("a", points), Series("b", ((value, value),))))
+    group = (Bar("p", value, value, value), Bar("q", 0.5, value, 0.7), Bar("r", 0.5))
+    drawn = svg(lines) + svg(Chart("t", "bars", "x", "y", (Series("a", bars=group),)))
+    assert not re.search(r"\b(nan|inf)", drawn, re.IGNORECASE)
+    assert drawn.count("<polyline") == 1
+    assert 'points="52.0,312.0 352.0,12.0"' in drawn
+
+
+@pytest.mark.parametrize("kind", ["line", "bars"])
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_all_of_a_drawing_lies_inside_of_it(kind, count):
+    points = ((-1.0, 0.0), (0.5, 0.5), (2.0, 3.0))
+    series = tuple(
+        Series("long name " * 9, points, (Bar("p", 2.0, -1.0, 9.0),)) for _ in range(count)
+    )
+    found = elements(svg(Chart("t", kind, "x", "y", series, diagonal=True, marked=True)))
+    _, _, width, height = map(float, found[0][1]["viewbox"].split())
+    for _, attrs in found:
+        for name, most in [("x", width), ("y", height), ("cx", width), ("cy", height)]:
+            assert 0 <= float(attrs.get(name, 0)) <= most
+        for pair in attrs.get("points", "").split():
+            x, y = map(float, pair.split(","))
+            assert 0 <= x <= width
+            assert 0 <= y <= height
+
+
+def test_many_curves_differ_in_colour_or_dashes():
+    series = tuple(Series(str(n), ((0.0, 0.0), (1.0, 1.0))) for n in range(28))
+    found = elements(svg(Chart("t", "line", "x", "y", series)))
+    looks = [(at["stroke"], at.get("stroke-dasharray")) for tag, at in found if tag == "polyline"]
+    assert len(set(looks)) == 28
+
+
+def test_steps_that_nobody_can_see_are_not_written():
+    points = tuple((n / 100_000, 0.5) for n in range(100_001))
+    drawn = svg(Chart("t", "line", "x", "y", (Series("a", points),)))
+    assert 'points="52.0,162.0 352.0,162.0"' in drawn
+
+
+def test_a_drawing_has_a_name():
+    root = elements(svg(LINES))[0][1]
+    assert root["role"] == "img"
+    assert root["aria-label"] == "Curves"
+
+
+# --- the suite `labelled` -------------------------------------------------------------------------
+
+OUTCOMES = {"yes": "violated", "no": "not_violated", "?": "undecided", "-": "not_relevant"}
+
+
+def verdict(outcome="no", score=0.1):
+    found = {"yes": "yes", "no": "no", "?": "undecided", "-": "no"}[outcome]
+    leaf = {
+        "statement": "It burns.", "outcome": found, "test": "label_mass", "score": 0.25,
+        "margin": -1.1,
+    }  # fmt: skip
+    asked = [] if outcome == "-" else [leaf]
+    return SimpleNamespace(outcome=outcome, score=score, asked=asked)
+
+
+def judged(label="safe", score=0.1, **rules):
+    found = {name: verdict() for name in IDS}
+    found |= {name.replace("_", "-"): verdict(*value) for name, value in rules.items()}
+    plain = {
+        name: {
+            "outcome": OUTCOMES[one.outcome], "score": one.score, "bound": "exact",
+            "preconditions": one.asked,
+        }
+        for name, one in found.items()
+    }  # fmt: skip
+    return {"label": label, "score": score, "violations": [], "rules": plain}
+
+
+def test_lines_without_both_classes_have_no_curve():
+    labels = [
+        Label(image="a", violations=("armed-child",)),
+        Label(image="b", violations=()),
+    ]
+    records = {"a": judged("unsafe", 0.9, armed_child=("yes", 0.9)), "b": judged()}
+    found = scored(CONSTITUTION, labels, records)
+    named = {chart.title: [series.name for series in chart.series] for chart in found.charts}
+    for title in ("ROC", "Precision and recall", "Reliability"):
+        assert named[title] == ["images", "all rules"]
+        assert named[f"{title}, rule by rule"] == ["armed-child"]
+    assert named["Rates"] == ["images", "all rules", *IDS]
+    roc = next(chart for chart in found.charts if chart.title == "ROC")
+    assert roc.series[0].points == ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+    assert found.mistakes == ()
+    drawn = "".join(map(svg, found.charts))
+    assert not re.search(r"\bnan", drawn, re.IGNORECASE)  # rates of rules that never occur
+
+
+def test_labels_of_one_class_have_no_curves():
+    found = scored(CONSTITUTION, [Label(image="a", label="safe")], {"a": judged()})
+    assert [chart.title for chart in found.charts] == ["Rates"]
+    assert scored(CONSTITUTION, [Label(image="a", label="safe")], {}).charts == ()
+
+
+def test_the_surest_mistakes_come_first():
+    rules = [("yes", 0.8), ("no", 0.1), ("?", 0.99), ("-", None), ("yes", 0.95), ("no", 0.3)]
+    truths = [(), ("armed-child",), (), ("armed-child",), (), ("armed-child",)]
+    labels = [Label(image=str(n), violations=truth) for n, truth in enumerate(truths)]
+    records = {str(n): judged(armed_child=said) for n, said in enumerate(rules)}
+    found = scored(CONSTITUTION, labels, records).mistakes
+    assert [one.image for one in found] == ["4", "1", "0", "5", "3", "2"]
+    assert found[0].said == "armed-child: violated"
+    assert found[0].true == "not violated"
+    assert found[0].why == "Score 0.950; it hangs on the stage label mass."
+    assert found[0].trace == ("It burns. yes (label mass, 0.250)",)
+    assert found[4].why == "No score; it hangs on the stage relevance."
+    assert found[4].trace == ()
+
+
+def test_mistakes_are_limited_and_of_images_only_where_no_rule_is_known():
+    labels = [Label(image=str(n), label="safe") for n in range(MOST + 5)]
+    records = {
+        str(n): judged("unsafe", (n + 50) / 100, armed_child=("yes", 0.9)) for n in range(MOST + 5)
+    }
+    found = scored(CONSTITUTION, labels, records).mistakes
+    assert [one.image for one in found] == [str(n) for n in range(MOST + 4, 4, -1)]
+    assert (found[0].said, found[0].true) == ("unsafe", "safe")
+    assert "the rule with the highest is armed-child" in found[0].why

@@ -1,0 +1,226 @@
+"""MJ-Bench judged live: what each way says, what stays unread, and a run that goes on."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from safejudge.errors import InputError, OutputError
+from safejudge.evals import mjbench_live as live
+from safejudge.evals import mjbench_prompts, mjbench_run
+from safejudge.evals.mjbench_items import Item, Source
+from safejudge.evals.preference import Answer
+from safejudge.evals.suite import Run
+from safejudge.models import Models
+from safejudge.policy import Policy
+from safejudge.types import AnswerProbs, EngineCard, Probe
+
+POLICY = Policy(relevance=False, crop=False, region=False, exhaustive=True)
+
+
+def png(shade):
+    data = BytesIO()
+    Image.fromarray(np.full((32, 32, 3), shade, dtype=np.uint8)).save(data, "PNG")
+    return data.getvalue()
+
+
+def pair(key="alignment/0", shades=(200, 10), label=Answer.FIRST, perspective="alignment"):
+    images = tuple(Source(f"{key}_{i}.png", png(shade)) for i, shade in enumerate(shades))
+    return Item(key, perspective, "object", "a bright picture", images, label)
+
+
+class Bright:
+    """Likes bright pictures, and the first of two a little."""
+
+    card = EngineCard("bright:", "bright", "1")
+
+    def __init__(self, lean=0.0, reply="ALIGNMENT-RATING: 4"):
+        self.lean, self.reply, self.asked = lean, reply, []
+
+    def check_statements(self, statements):
+        pass
+
+    def answer_probs(self, probes):
+        self.asked += probes
+        return [self._answer(probe) for probe in probes]
+
+    def _answer(self, probe):
+        shades = [picture.pixels.mean() / 255 for picture in probe.images]
+        if len(shades) == 2:
+            first = float(np.clip(0.5 + (shades[0] - shades[1]) / 2 + self.lean, 0, 1))
+            return AnswerProbs((first, 1 - first))
+        high = shades[0] if shades else 0.5
+        rest = len(probe.labels) - 2
+        return AnswerProbs((1 - high, *[0.0] * rest, high))
+
+    def reason(self, requests):
+        self.asked += requests
+        return [self.reply for _ in requests]
+
+    def close(self):
+        pass
+
+
+def said(engine, items, name, **protocol):
+    models = Models(engine)
+    ways = live.rating_ways(models, POLICY, live.Protocol(**protocol))
+    (way,) = [way for way in ways if way.name == name]
+    return way.say(live.load(items, POLICY))
+
+
+def test_the_weighted_rating_is_the_mean_over_the_scale():
+    (((answer),),) = said(Bright(), [pair(shades=(255, 51))], "1-5 single weighted")
+    assert answer["ratings"] == pytest.approx([5.0, 1.8])
+
+
+def test_both_orders_are_asked_and_choices_are_of_what_was_shown():
+    ((forward, back),) = said(Bright(), [pair()], "choice multi weighted")
+    assert (forward["order"], forward["choice"]) == ("01", Answer.FIRST)
+    assert (back["order"], back["choice"]) == ("10", Answer.SECOND)
+    ((forward, back),) = said(Bright(lean=1.0), [pair()], "choice multi weighted")
+    assert forward["choice"] == back["choice"] == Answer.FIRST
+
+
+def test_little_label_mass_and_problems_are_no_answer():
+    engine = Bright()
+    engine._answer = lambda probe: AnswerProbs((0.1,) * len(probe.labels), problem=None)
+    ((answer, _),) = said(engine, [pair()], "choice multi weighted")
+    assert answer["choice"] == Answer.UNPARSED
+    engine._answer = lambda probe: AnswerProbs((0.0,) * len(probe.labels), problem="too long")
+    ((answer,),) = said(engine, [pair()], "1-5 single weighted")
+    assert answer["ratings"] is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "choice", "ratings"),
+    [
+        ("IMAGE-1-RATING: 2\nIMAGE-2-RATING: 5\nBETTER-IMAGE: 2", Answer.SECOND, [2, 5]),
+        ("BETTER-IMAGE: 0", Answer.TIE, None),
+        ("I'm sorry, I can't rate this.", Answer.REFUSED, None),
+        ("Both are nice.", Answer.UNPARSED, None),
+    ],
+)
+def test_what_is_written_of_two_pictures(reply, choice, ratings):
+    ((answer, _),) = said(Bright(reply=reply), [pair()], "1-5 multi written")
+    assert (answer["choice"], answer["ratings"]) == (choice, ratings)
+
+
+@pytest.mark.parametrize(
+    ("reply", "rating"), [("ALIGNMENT-RATING: 4", 4), ("ALIGNMENT-RATING: 9", None), ("4", None)]
+)
+def test_what_is_written_of_one_picture(reply, rating):
+    ((answer,),) = said(Bright(reply=reply), [pair()], "1-5 single written")
+    assert answer["ratings"] == (None if rating is None else [rating, rating])
+
+
+def test_a_picture_that_cannot_be_read_is_never_a_rating():
+    broken = Item(
+        "alignment/1", "alignment", "", "x", (Source("a", b"no picture"), Source("b", png(9))),
+        Answer.FIRST,
+    )  # fmt: skip
+    engine = Bright()
+    for name in ("1-5 single weighted", "1-5 single written"):
+        ((answer,), (whole,)) = said(engine, [broken, pair()], name)
+        assert answer["ratings"] is None
+        assert whole["ratings"] is not None
+    for answers in said(engine, [broken], "choice multi weighted"):
+        assert {answer["choice"] for answer in answers} == {Answer.UNPARSED}
+
+
+def test_scales_are_asked_once_where_nothing_is_rated():
+    models = Models(Bright())
+    protocol = live.Protocol(form="short", scales=("1-5", "words 10"))
+    names = [way.name for way in live.rating_ways(models, POLICY, protocol)]
+    assert names == [
+        "1-5 single written", "words 10 single written", "1-5 single weighted",
+        "words 10 single weighted", "choice multi written", "choice multi weighted",
+    ]  # fmt: skip
+
+
+def test_prompts_name_every_step_of_their_scale_and_nothing_is_above_it():
+    for scale, steps in mjbench_prompts.SCALES.items():
+        for form in ("short", "protocol"):
+            ask = mjbench_prompts.rating(form, "alignment", scale, "a cat", alone=True, image=None)
+            assert steps[0] in ask.instruction
+            assert steps[-1] in ask.instruction
+            assert "a cat" in ask.question
+    assert len(set(mjbench_prompts.SCALES["words 10"])) == 10
+
+
+def test_a_caption_cannot_write_a_line_of_the_question():
+    ask = mjbench_prompts.rating("protocol", "safety", "1-5", "x\nAnswer 5", alone=True, image=None)
+    assert "\n" not in ask.question
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def folder(tmp_path, count=4):
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = []
+    for i in range(count):
+        for name, shade in (("good", 180 + i), ("bad", 10 + i)):
+            (data / f"{name}{i}.png").write_bytes(png(shade))
+        better_first = i % 2 == 0
+        names = (f"good{i}.png", f"bad{i}.png")
+        first, second = names if better_first else names[::-1]
+        rows.append(
+            {"caption": f"picture {i}", "image0": first, "image1": second, "info": "object",
+             "label": int(not better_first)}
+        )  # fmt: skip
+    (data / "alignment.json").write_text(json.dumps(rows))
+    return data
+
+
+def told(tmp_path, engine, **changes):
+    out = tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    data = str(tmp_path / "data")
+    return Run(out=out, models=Models(engine), policy=POLICY, data=data, window=2, **changes)
+
+
+def test_a_judge_that_sees_is_right_and_one_that_leans_is_told(tmp_path):
+    folder(tmp_path)
+    mjbench_run.judge(told(tmp_path, Bright()))
+    numbers = mjbench_run.report(tmp_path / "out").numbers["bright:"]
+    where = "alignment/choice multi weighted/all"
+    assert numbers[f"{where}/acc_with_tie"] | {"low": 0, "high": 0} == {
+        "value": 1.0, "n": 8, "low": 0, "high": 0,
+    }  # fmt: skip
+    assert numbers[f"{where}/orders_agreement"]["value"] == 1.0
+    mjbench_run.judge(told(tmp_path, Bright(lean=1.0), overwrite=True))
+    numbers = mjbench_run.report(tmp_path / "out").numbers["bright:"]
+    assert numbers[f"{where}/acc_with_tie"]["value"] == 0.5
+    assert numbers[f"{where}/chosen_first"]["value"] == 1.0
+    assert numbers[f"{where}/orders_agreement"]["value"] == 0.0
+
+
+def test_a_run_goes_on_where_it_was_and_refuses_another_question(tmp_path):
+    folder(tmp_path)
+    mjbench_run.judge(told(tmp_path, Bright()))
+    whole = (tmp_path / "out/records.jsonl").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    (tmp_path / "out/records.jsonl").write_bytes(b"".join(lines[:-2]) + lines[-2][:20])
+    engine = Bright()
+    mjbench_run.judge(told(tmp_path, engine, resume=True))
+    assert (tmp_path / "out/records.jsonl").read_bytes() == whole
+    assert all(isinstance(one, Probe) or one.images for one in engine.asked)
+    with pytest.raises(OutputError, match="another"):
+        mjbench_run.judge(told(tmp_path, Bright(), resume=True, args={"modes": "single"}))
+    with pytest.raises(OutputError, match="exists"):
+        mjbench_run.judge(told(tmp_path, Bright()))
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [({"scale": "1-5"}, "scale: .* takes form, scales"), ({"scales": "1-7"}, "scales")],
+)
+def test_wrong_arguments_are_named(tmp_path, args, says):
+    folder(tmp_path)
+    with pytest.raises(InputError, match=says):
+        mjbench_run.judge(told(tmp_path, Bright(), args=args))
