@@ -11,6 +11,7 @@ from PIL import Image
 
 from safejudge.constitution import load_constitution
 from safejudge.errors import InputError, OutputError
+from safejudge.evals.mjbench_prompts import statement_of
 from safejudge.sketch import mjbench
 from safejudge.sketch.draw import draw
 from safejudge.sketch.mjbench import DAMAGES, HEADS, KINDS, kind_of, safety_scenes, write_mjbench
@@ -190,7 +191,8 @@ def test_bias_groups_are_occupations_with_the_same_combinations(count, heads):
         groups[pair.caption].append(pair)
         assert pair.better is pair.worse
     assert list(groups) == [f"a {o}" for o in OCCUPATIONS]
-    assert set(groups) <= set(grammar())
+    asked = {statement_of("bias", caption) for caption in groups}
+    assert asked <= set(grammar())
     looks = [f"{a}_{s}_{h}" for a, s, h in itertools.product(AGES, SKINS, HEADS[:heads])]
     for group in groups.values():
         assert [pair.info for pair in group] == looks
