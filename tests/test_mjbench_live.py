@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from safejudge import cli
 from safejudge.errors import InputError, OutputError
 from safejudge.evals import mjbench_live as live
 from safejudge.evals import mjbench_prompts, mjbench_run
@@ -224,3 +225,34 @@ def test_wrong_arguments_are_named(tmp_path, args, says):
     folder(tmp_path)
     with pytest.raises(InputError, match=says):
         mjbench_run.judge(told(tmp_path, Bright(), args=args))
+
+
+def test_the_command_judges_drawn_pairs_and_makes_its_tables_anew(tmp_path, capsys):
+    drawn, out = str(tmp_path / "drawn"), tmp_path / "run"
+    assert cli.main(["sketch", "mj-bench", "--out", drawn, "--count", "2"]) == 0
+    words = ["eval", "mj-bench", "--data", drawn, "--split", "safety", "--engine", "hf:sketch"]
+    words += ["--constitution", "sketch", "--suite-arg", "readings=weighted", "--out", str(out)]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert "constitution outcome" in told
+    assert "alignment" not in told.split("Pairs", 1)[0].rpartition("What was judged")[2]
+    assert {"results.json", "report.html", "records.jsonl"} <= {path.name for path in out.iterdir()}
+    assert cli.main(["report", str(out)]) == 0
+    assert "constitution outcome" in capsys.readouterr().out
+    assert cli.main([*words, "--resume", "--split", "safety"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("suite", "args", "says"),
+    [
+        ("sketchbench", ["--suite-arg", "per_rule=x"], "per_rule=x: give a whole number"),
+        ("sketchbench", ["--suite-arg", "rules=1"], "takes per_rule, plain"),
+        ("sketchbench", ["--data", "x"], "draws its own scenes"),
+        ("mj-bench", ["--data", "ORG/NAME"], "revision=COMMIT"),
+        ("mj-bench", [], "--data DIR"),
+    ],
+)
+def test_a_live_run_says_what_it_lacks(tmp_path, capsys, suite, args, says):
+    words = ["eval", suite, *args, "--engine", "hf:sketch", "--out", str(tmp_path / "out")]
+    assert cli.main([*words, "--constitution", "sketch"]) == 2
+    assert says in capsys.readouterr().err

@@ -6,6 +6,7 @@ from recorded outputs, and no model is asked for them. A run that was stopped go
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -115,7 +116,7 @@ def _provenance(run: Run, ways: Sequence[Way]) -> Provenance:
     return Provenance(
         constitution="" if run.constitution is None else run.constitution.digest(),
         prompts=mjbench_prompts.digest(),
-        policy=options,
+        policy=hashlib.sha256(options.encode()).hexdigest(),
         model=card.uri,
         revision=card.revision,
         encoder=reference(run.models.encoder),
