@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -215,6 +216,18 @@ def test_a_run_goes_on_where_it_was_and_refuses_another_question(tmp_path):
         mjbench_run.judge(told(tmp_path, Bright(), resume=True, args={"modes": "single"}))
     with pytest.raises(OutputError, match="exists"):
         mjbench_run.judge(told(tmp_path, Bright()))
+
+
+def test_rows_that_were_left_out_are_told_and_other_data_is_another_run(tmp_path):
+    data = folder(tmp_path)
+    rows = json.loads((data / "alignment.json").read_text())
+    (data / "alignment.json").write_text(json.dumps([*rows, {"caption": "x", "image0": "no.png"}]))
+    mjbench_run.judge(told(tmp_path, Bright()))
+    (line,) = mjbench_run.report(tmp_path / "out").unread
+    assert line.startswith("alignment.json: 1 rows left out")
+    other = replace(told(tmp_path, Bright(), resume=True), data=str(data / "alignment.json"))
+    with pytest.raises(OutputError, match="another"):
+        mjbench_run.judge(other)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from safejudge import records
 from safejudge.engines import KITS
-from safejudge.errors import InputError
+from safejudge.errors import InputError, OutputError
 from safejudge.evals import mjbench_live as live
 from safejudge.evals import mjbench_names as names
 from safejudge.evals import mjbench_prompts
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from safejudge.evals.outputs import Scored
     from safejudge.evals.suite import Run
 
-RECORDS = "records.jsonl"
+RECORDS, DATA = "records.jsonl", "data.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,17 @@ def judge(run: Run) -> JSON:
         raise InputError("--variants: mj-bench has none yet; labelled has")
     ways = ways_of(run, args)
     data = read_data(run.data, run.splits, limit=run.limit, seed=run.seed, revision=args.revision)
-    head = records.header(metadata.version("safejudge"), _provenance(run, ways), None)
+    # Other data has items of the same keys: what is recorded of one is nothing of the other.
+    source = hashlib.sha256(json.dumps([run.data, args.revision]).encode()).hexdigest()
+    head = records.header(metadata.version("safejudge"), _provenance(run, ways), source)
     file = records.RecordFile(run.out / RECORDS, head, resume=run.resume, overwrite=run.overwrite)
     with file:
         _judge(data, ways, run, file)
     about = {"schema": data.generation, "left_out": list(data.left_out), "ways": _names(ways)}
-    (run.out / "data.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    try:
+        (run.out / DATA).write_text(json.dumps(about, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{run.out / DATA}: cannot be written ({error.strerror})") from error
     return about | {"prompts": mjbench_prompts.digest(), "data": run.data}
 
 
@@ -189,8 +194,19 @@ def report(out: Path) -> Scored:
         (f"{unread} of {len(found)} items have a picture that cannot be read.",) if unread else ()
     )
     return replace(
-        scored, tables=(_counts(found), *scored.tables), findings=(*told, *scored.findings)
+        scored,
+        tables=(_counts(found), *scored.tables),
+        findings=(*told, *scored.findings),
+        unread=(*scored.unread, *_left_out(out / DATA)),
     )
+
+
+def _left_out(place: Path) -> list[str]:
+    """What of the data was not understood; nothing is known of it before a run is through."""
+    try:
+        return list(map(str, json.loads(place.read_text(encoding="utf-8"))["left_out"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _add_pairs(
