@@ -11,15 +11,13 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from pydantic import ValidationError
 
-from safejudge import logic, show, wording
+from safejudge import logic, pages, show, wording
 from safejudge.errors import InputError, OutputError
 from safejudge.images import load_images
 from safejudge.records import image_name
@@ -129,19 +127,11 @@ class Report:
         self._labels: Counter[str] = Counter()
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._images: list[str] = []
-        surroundings = Environment(
-            autoescape=True,
-            finalize=_spelled,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        surroundings = pages.surroundings()
         surroundings.filters["lines"] = _lines
         surroundings.globals.update(wording=wording, show=show, scale=_scale, settled_by=settled_by)
-        here = resources.files("safejudge")
         self._page, self._image = (
-            surroundings.from_string(here.joinpath(file).read_text(encoding="utf-8"))
-            for file in ("report.html", "report_image.html")
+            pages.template(surroundings, file) for file in ("report.html", "report_image.html")
         )
 
     @property
@@ -245,10 +235,6 @@ class Report:
             raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
         finally:
             new.unlink(missing_ok=True)
-
-
-def _spelled(value: object) -> object:
-    return show.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _lines(text: str) -> Markup:

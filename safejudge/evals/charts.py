@@ -10,6 +10,8 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from safejudge.show import clean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -35,14 +37,6 @@ _NAMES = 180
 """Width of the names of groups of bars."""
 _BAR = 11
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-
-
-def clean(text: str) -> str:
-    r"""Spell out what is no visible character, so that `\x1b` stays a word."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
-        for sign in text
-    )
 
 
 def svg(chart: Chart) -> str:

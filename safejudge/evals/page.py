@@ -8,12 +8,12 @@ cleaned, and escaped by the template (`eval_page.html`).
 from __future__ import annotations
 
 import json
-from importlib import metadata, resources
+from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from safejudge import pages
 from safejudge.errors import ImageError
 from safejudge.evals import charts
 from safejudge.images import load_image
@@ -39,16 +39,8 @@ class _Picture(NamedTuple):
 
 def page(title: str, scored: Scored, config: JSON, pictures: Path | None) -> str:
     """Make the page. `config` says how it was made; without `pictures` there are none on it."""
-    surroundings = Environment(
-        autoescape=True,
-        finalize=_spelled,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = resources.files("safejudge").joinpath("eval_page.html").read_text(encoding="utf-8")
-    return surroundings.from_string(
-        text
+    return pages.template(
+        pages.surroundings(), "eval_page.html"
     ).render(
         title=title,
         scored=scored,
@@ -71,9 +63,3 @@ def _picture(mistake: Mistake, pictures: Path | None) -> _Picture | None:
 
 def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _spelled(value: object) -> object:
-    return (
-        charts.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-    )
