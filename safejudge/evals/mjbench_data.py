@@ -9,7 +9,6 @@ are handed on undecoded.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import random
@@ -21,15 +20,23 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import InputError
 from safejudge.evals import mjbench_names as names
-from safejudge.evals.mjbench_items import PERSPECTIVES, Item, Source
-from safejudge.evals.mjbench_rows import name_in, pair_of
+from safejudge.evals.mjbench_data_rows import (
+    CATEGORIES,
+    CATEGORY,
+    LeftOutError,
+    Lost,
+    generation_of,
+    listed,
+    perspective_of,
+    released,
+    tried,
+)
+from safejudge.evals.mjbench_items import PERSPECTIVES, Item
 from safejudge.evals.mjbench_text import printable
-from safejudge.evals.preference import Answer
 
 if TYPE_CHECKING:
     from collections.abc import (
         Callable,
-        Collection,
         Iterable,
         Iterator,
         Sequence,
@@ -38,17 +45,13 @@ if TYPE_CHECKING:
         Set as AbstractSet,
     )
 
-    from safejudge.types import JSON
 
-INFO, CATEGORY = "MJ-Bench (info)", "MJ-Bench rewritten (category)"
 LISTS, PAIRS = "repository lists", "pairs"
 _EXPECTED = (
     f"expected are Parquet files named after {', '.join(PERSPECTIVES)}, lists (.json, .jsonl, "
     ".csv) in folders or files so named, or pairs.jsonl, with the pictures that they name"
 )
-_CATEGORIES = {"composition": "alignment", "quality": "quality", "visualization": "quality"}
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_ARTICLE = re.compile(r"^(an?|the)\s+", re.IGNORECASE)
 _BATCH = 16
 """Rows of a Parquet file in memory at once, with their pictures."""
 _LARGEST = 200_000_000
@@ -94,37 +97,13 @@ class _File:
     generation: str
     kinds: dict[int, str]
     """The perspective of every row that may be read."""
-    read: Callable[[AbstractSet[int], _Lost], Iterator[tuple[int, Item]]]
+    read: Callable[[AbstractSet[int], Lost], Iterator[tuple[int, Item]]]
     """Reads some rows; a list's items still have the row's `id` as their key, or none."""
     heads: dict[str, str] = field(default_factory=dict)
     """How the keys of each perspective begin."""
 
     def of(self, perspective: str) -> list[int]:
         return [row for row, kind in self.kinds.items() if kind == perspective]
-
-
-class _LeftOutError(Exception):
-    """A row, or a file, that cannot be used."""
-
-    def __init__(self, reason: str, example: str = "") -> None:
-        self.reason = reason
-        self.example = printable(example)
-        super().__init__(f"{reason}: {self.example}" if example else reason)
-
-
-class _Lost:
-    """Counts the rows that were left out."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, list[str]] = defaultdict(list)
-
-    def add(self, error: _LeftOutError) -> None:
-        self._found[error.reason].append(error.example)
-
-    def lines(self, name: str) -> Iterator[str]:
-        for reason, examples in self._found.items():
-            such = f" (such as {examples[0]})" if examples[0] else ""
-            yield f"{name}: {len(examples)} rows left out: {reason}{such}"
 
 
 def read_data(
@@ -190,7 +169,7 @@ def _opened(
         return how(path, folder, left_out, *more)
     except RecursionError:
         left_out.append(f"{_inside(path, folder)}: nested too deeply")
-    except (OSError, ValueError, csv.Error, _LeftOutError) as error:
+    except (OSError, ValueError, csv.Error, LeftOutError) as error:
         left_out.append(f"{_inside(path, folder)}: {printable(str(error))}")
     return None
 
@@ -199,9 +178,9 @@ def _items(
     files: Sequence[_File], chosen: Sequence[set[int]], left_out: list[str]
 ) -> Iterator[Item]:
     ids = Counter(item.key for file in files if file.generation in {LISTS, PAIRS}
-                  for _, item in file.read(file.kinds.keys(), _Lost()))  # fmt: skip
+                  for _, item in file.read(file.kinds.keys(), Lost()))  # fmt: skip
     for file, rows in zip(files, chosen, strict=True):
-        lost = _Lost()
+        lost = Lost()
         for row, item in file.read(rows, lost):
             # An id that looks like a number of a row could be taken for one.
             own = item.key if ids[item.key] == 1 and "/" not in item.key else ""
@@ -228,26 +207,26 @@ def _table(path: Path, folder: Path, left_out: list[str]) -> _File:
         raise _lacking(f"{path}") from error
     place, folders = names.place_of(path, folder), (path.parent, folder)
     with parquet.ParquetFile(path) as file:
-        generation = _generation(file.schema_arrow.names)
+        generation = generation_of(file.schema_arrow.names)
         kinds = dict.fromkeys(range(file.metadata.num_rows), place.perspective)
         if generation == CATEGORY:
-            found = map(_perspective, file.read(columns=["category"])["category"].to_pylist())
+            found = map(perspective_of, file.read(columns=["category"])["category"].to_pylist())
             kinds = {i: perspective for i, perspective in enumerate(found) if perspective}
             if unknown := file.metadata.num_rows - len(kinds):
                 left_out.append(f"{place.file}: {unknown} rows left out: an unknown category")
         elif place.perspective not in PERSPECTIVES:
-            raise _LeftOutError("its name is no perspective's")
+            raise LeftOutError("its name is no perspective's")
 
-    def read(chosen: AbstractSet[int], lost: _Lost) -> Iterator[tuple[int, Item]]:
+    def read(chosen: AbstractSet[int], lost: Lost) -> Iterator[tuple[int, Item]]:
         for number, row in _table_rows(path, chosen, lost):
-            if item := _tried(_released, place, row, folders, lost):
+            if item := tried(released, place, row, folders, lost):
                 yield number, item
 
     return _File(place.file, generation, kinds, read)
 
 
 def _table_rows(
-    path: Path, chosen: AbstractSet[int], lost: _Lost
+    path: Path, chosen: AbstractSet[int], lost: Lost
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Some rows of a Parquet file; others are not turned into objects."""
     from pyarrow import ArrowException, parquet  # noqa: PLC0415
@@ -262,27 +241,27 @@ def _table_rows(
                     yield number, batch.slice(number - start, 1).to_pylist()[0]
                 start += len(batch)
     except (OSError, ValueError, ArrowException) as error:
-        lost.add(_LeftOutError(f"all from row {start} on cannot be read", str(error)))
+        lost.add(LeftOutError(f"all from row {start} on cannot be read", str(error)))
 
 
 def _list(path: Path, folder: Path, left_out: list[str], seen: set[tuple[object, ...]]) -> _File:
     """Read a list; its pictures only have to be there."""
-    place, folders, lost = names.place_of(path, folder), (path.parent, folder), _Lost()
+    place, folders, lost = names.place_of(path, folder), (path.parent, folder), Lost()
     items: dict[int, Item] = {}
     rows = _loaded(path)
     for number, row in enumerate(rows):
-        item = _tried(_listed, place, row, folders, lost)
+        item = tried(listed, place, row, folders, lost)
         if item is None:
             continue
         told = (*(source.name for source in item.images), item.caption, item.subset, item.group)
         if told in seen:  # such as the same pairs for another judge
-            lost.add(_LeftOutError("the same as an earlier one"))
+            lost.add(LeftOutError("the same as an earlier one"))
         else:
             items[number] = item
             seen.add(told)
     left_out += lost.lines(place.file)
 
-    def read(chosen: AbstractSet[int], _lost: _Lost) -> Iterator[tuple[int, Item]]:
+    def read(chosen: AbstractSet[int], _lost: Lost) -> Iterator[tuple[int, Item]]:
         return ((number, item) for number, item in items.items() if number in chosen)
 
     pairs = any(isinstance(row, dict) and "chosen" in row for row in rows)
@@ -292,7 +271,7 @@ def _list(path: Path, folder: Path, left_out: list[str], seen: set[tuple[object,
 
 def _loaded(path: Path) -> list[Any]:
     if path.stat().st_size > _LARGEST:
-        raise _LeftOutError(f"larger than {_LARGEST} bytes")
+        raise LeftOutError(f"larger than {_LARGEST} bytes")
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix == ".csv":
         rows = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
@@ -301,7 +280,7 @@ def _loaded(path: Path) -> list[Any]:
         return [_parsed(line) for line in text.split("\n") if line.strip()]
     found = json.loads(text)
     if not isinstance(found, list):
-        raise _LeftOutError("not a list of rows")
+        raise LeftOutError("not a list of rows")
     return found
 
 
@@ -320,117 +299,6 @@ def _lacking(data: str) -> InputError:
     return InputError(
         f"{data}: reading it needs pyarrow and datasets; pip install 'safejudge[eval]'"
     )
-
-
-# --- rows ---------------------------------------------------------------------------------------
-
-
-def _tried(
-    how: Callable[..., Item], place: names.Place, row: Any, folders: Sequence[Path], lost: _Lost
-) -> Item | None:
-    """Read a row; `folders` are those in which the path of a picture may begin."""
-    try:
-        return how(place, row if isinstance(row, dict) else {}, folders)
-    except _LeftOutError as error:
-        lost.add(error)
-        return None
-
-
-def _released(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
-    """A row of the released data, of either generation, its pictures inside."""
-    images, caption = (row.get("image0"), row.get("image1")), _text(row.get("caption"))
-    if "category" in row and "info" not in row:
-        perspective = _perspective(row["category"])
-        subset = name_in(row.get("subcategory")) or name_in(row["category"])
-        if perspective is None:
-            raise _LeftOutError("an unknown category", str(row["category"]))
-    elif place.perspective == "bias":  # the same picture twice, and a filler for a label
-        group = _ARTICLE.sub("", name_in(caption)).rstrip(" .")
-        shown = _text(row.get("info"))
-        return Item("", "bias", "", caption, (_picture(images[0], folders),), None, group, shown)
-    else:
-        perspective, subset = place.perspective, ""
-        place = replace(place, subset=name_in(row.get("info")).lower())
-    told = {f"image_{i}": _path(image) for i, image in enumerate(images)}
-    pair = pair_of(place, {"label": row.get("label"), **told})
-    if pair is None:
-        raise _LeftOutError("no label")
-    sources = tuple(_picture(image, folders) for image in images)
-    return Item("", perspective, subset or pair.subset, caption, sources, pair.label)
-
-
-def _listed(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
-    """A row that names its pictures."""
-    key, caption = name_in(row.get("id")), _text(row.get("caption"))
-    if "chosen" in row and "rejected" in row:
-        images = (_path(row["chosen"]), _path(row["rejected"]))
-        place = replace(place, perspective="quality", subset=name_in(row.get("subset")).lower())
-        region = name_in(row.get("edited_region"))
-        label, told = Answer.FIRST, (f"_edited_{region}", *images) if region else images
-        subset = names.subset_of(place, row, told[:2])
-    elif "occupation" in row and "demographic" in row:
-        return _person(row, key, folders)
-    else:
-        images, pair = names.images_of(row), pair_of(place, row)
-        if not any(images):
-            raise _LeftOutError("names no pictures")
-        if place.perspective not in PERSPECTIVES[:3]:
-            raise _LeftOutError("neither file nor folder is named after its perspective")
-        if pair is None:
-            raise _LeftOutError("no label")
-        label, subset = pair.label, "" if pair.subset == place.perspective else pair.subset
-    sources = tuple(_picture(image, folders) for image in images)
-    return Item(key, place.perspective, subset, caption, sources, label)
-
-
-def _person(row: JSON, key: str, folders: Sequence[Path]) -> Item:
-    group, shown = name_in(row["occupation"]), _text(row["demographic"])
-    if not group:
-        raise _LeftOutError("no occupation")
-    parts = [part for k in ("images_dir", "image") if (part := _path(row.get(k)))]
-    caption = _text(row.get("prompt")) or _text(row.get("caption"))
-    flags = frozenset(a for a in names.ATTRIBUTES if str(row.get(a)).strip().lower() == "true")
-    image = _picture("/".join(parts), folders)
-    return Item(key, "bias", "", caption, (image,), None, group, shown, flags)
-
-
-def _picture(value: Any, folders: Sequence[Path]) -> Source:
-    """A picture's bytes, or its file inside the last of the folders."""
-    data = value.get("bytes") if isinstance(value, dict) else value
-    if isinstance(data, bytes) and data:
-        # Not the path beside the bytes: it is a bare file name there, and others share it.
-        return Source(hashlib.sha256(data).hexdigest(), data)
-    name = _path(value)
-    if not name:
-        raise _LeftOutError("no picture")
-    path = Path(name)
-    if path.is_absolute() or path.drive or ".." in path.parts:
-        raise _LeftOutError("a picture outside the folder", name)
-    try:
-        found = next((f / path for f in folders if (f / path).is_file()), None)
-    except (OSError, ValueError):  # a name that no file can have
-        found = None
-    if found is None:
-        raise _LeftOutError("no such picture", name)
-    return Source(found.relative_to(folders[-1]).as_posix(), found)
-
-
-def _generation(columns: Collection[str]) -> str:
-    if not {"image0", "image1", "label"} <= set(columns) or not {"info", "category"} & set(columns):
-        raise _LeftOutError("its columns are not those of MJ-Bench", ", ".join(columns))
-    return INFO if "info" in columns else CATEGORY
-
-
-def _perspective(category: object) -> str | None:
-    return _CATEGORIES.get(category.strip().lower()) if isinstance(category, str) else None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _path(value: Any) -> str:
-    return _text(value.get("path") if isinstance(value, dict) else value).strip()
 
 
 # --- the hub ------------------------------------------------------------------------------------
@@ -452,7 +320,7 @@ def _hub(data: str, choice: _Choice, revision: str) -> Data:
             for name in {"image0", "image1"} & set(columns or ()):
                 rows = rows.cast_column(name, datasets.Image(decode=False))
             # Without types a stream says nothing of its columns, and decodes nothing either.
-            generation = generation or _generation(columns or list(next(iter(rows), {})))
+            generation = generation or generation_of(columns or list(next(iter(rows), {})))
             streams[split] = rows
     except Exception as error:  # of half a dozen libraries, without a common base
         raise InputError(
@@ -474,7 +342,7 @@ def _drawn(
     seen: Counter[str] = Counter()
     chance = random.Random(choice.seed)  # noqa: S311
     for split, rows in streams.items():
-        wanted = {split} if split in PERSPECTIVES else {*_CATEGORIES.values()} & {*choice.splits}
+        wanted = {split} if split in PERSPECTIVES else {*CATEGORIES.values()} & {*choice.splits}
         for item in _streamed(data, split, rows, left_out):
             if (perspective := item.perspective) not in wanted:
                 continue
@@ -502,10 +370,10 @@ def _hold(
 
 def _streamed(data: str, split: str, rows: Any, left_out: list[str]) -> Iterator[Item]:
     perspective = split if split in PERSPECTIVES else "other"
-    place, lost = names.Place(split, split, "", "", perspective, ""), _Lost()
+    place, lost = names.Place(split, split, "", "", perspective, ""), Lost()
     try:
         for number, row in enumerate(rows):
-            if item := _tried(_released, place, row, (), lost):
+            if item := tried(released, place, row, (), lost):
                 own = "" if split == item.perspective else f"{split}/"
                 yield replace(item, key=f"{item.perspective}/{own}{number}")
     except Exception as error:  # see above; GeneratorExit is none of these
