@@ -67,8 +67,6 @@ def judge(run: Run) -> JSON:
             "mj-bench needs its pairs: --data DIR (or ORG/NAME of the hub); `safejudge sketch "
             "mj-bench --out DIR` draws some"
         )
-    if run.variants:
-        raise InputError("--variants: mj-bench has none yet; labelled has")
     ways = ways_of(run, args)
     data = read_data(run.data, run.splits, limit=run.limit, seed=run.seed, revision=args.revision)
     # Other data has items of the same keys: what is recorded of one is nothing of the other.

@@ -8,7 +8,7 @@ in one way for all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from safejudge.types import JSON
@@ -92,6 +92,23 @@ class Mistake:
     """How the verdict came about, a line per step."""
 
 
+class Said(NamedTuple):
+    """One answer of a judge, in a form in which two runs can be compared."""
+
+    way: str
+    """Who judged, how: rows of one way are compared with one another."""
+    item: str
+    """What was asked about; the same in every run on the same data."""
+    answer: str | None
+    """What was said; None where there is no answer (refused, unreadable, undecided)."""
+    right: bool | None = None
+    """Whether that is true; None where the truth is not known, or is a tie."""
+    score: float | None = None
+    """How strongly, where there is a number; any scale that is the same in both runs."""
+    group: str = ""
+    """Items of one group are resampled together; empty for an item by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """What recorded outputs come to."""
@@ -110,3 +127,5 @@ class Scored:
     """For people who read the page."""
     mistakes: tuple[Mistake, ...] = ()
     """Wrong verdicts, the worst first."""
+    said: tuple[Said, ...] = ()
+    """Every answer, for comparison with another run (`evals.reliability`)."""

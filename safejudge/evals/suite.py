@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from safejudge.evals.outputs import Scored
     from safejudge.models import Models
     from safejudge.policy import Policy
-    from safejudge.types import JSON, Constitution
+    from safejudge.types import JSON, Constitution, Picture
 
 Tick = Callable[[int], None]
 """Is told how many more pieces of work are done."""
@@ -37,8 +37,8 @@ class Run:
     """The file of labels, where it is not in `data`."""
     splits: tuple[str, ...] = ()
     """Only these parts of the data; all of them if empty."""
-    variants: tuple[str, ...] = ()
-    """What else to judge, to see how much answers change with it (`evals.variants`)."""
+    change: Callable[[Picture], Picture] | None = None
+    """What is done to every picture before anybody sees it (`evals.variants`)."""
     limit: int | None = None
     """Only so many items (of each part, where the data has parts)."""
     seed: int | None = None

@@ -1,0 +1,26 @@
+"""The pictures of a benchmark's items: decoded, and changed where a run is to see others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safejudge.images import load_images
+from safejudge.types import Failure, Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from safejudge.evals.suite import Run
+    from safejudge.images import ImageSource
+
+
+def load_pictures(sources: Sequence[ImageSource], run: Run) -> list[Picture | Failure]:
+    """Decode each source and take its first picture, in order; then do to it what the run does."""
+    found: list[Picture | Failure] = []
+    for image in load_images(sources, run.policy):
+        if isinstance(image, Failure):
+            found.append(image)
+        else:
+            picture = image.pictures[0]
+            found.append(picture if run.change is None else run.change(picture))
+    return found
