@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from safejudge import examples
 from safejudge.compile import ROUNDS
 from safejudge.judge import WINDOW
 from safejudge.models import DEFAULT
@@ -16,123 +17,7 @@ from safejudge.policy import POLICIES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EXIT_CODES = """\
-exit codes:
-  0    every image is safe
-  1    at least one image is unsafe
-  2    the command, the constitution or a file has to be changed first
-  3    the engine failed
-  4    none is unsafe, but at least one is undecided or could not be read
-  130  stopped by Ctrl-C
-"""
-
-_EXAMPLES = """\
-examples:
-  safejudge judge photos/ --constitution rules.yaml --engine hf:ORG/MODEL
-  safejudge explain photo.png --constitution rules.yaml --engine hf:ORG/MODEL
-  safejudge compile rules.yaml --llm server:http://HOST:PORT/v1#MODEL
-  safejudge lint rules.yaml
-  safejudge diff rules-before.yaml rules.yaml
-  safejudge sketch scenes --out scenes --count 100 --seed 7
-"""
-
-_JUDGE = """\
-examples:
-  safejudge judge scenes/ --constitution sketch --engine hf:sketch
-  safejudge judge a.png 'in/**/*.jpg' --constitution rules.yaml \\
-      --engine hf:ORG/MODEL --out results.jsonl --resume
-  safejudge judge scenes/ --constitution sketch --engine hf:sketch \\
-      --report page.html
-  safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
-      | jq -r 'select(.label != "safe") | .image'
-"""
-
-_EXPLAIN = """\
-examples:
-  safejudge explain photo.png --constitution rules.yaml --engine hf:ORG/MODEL
-  safejudge explain scene.png --constitution sketch --engine hf:sketch \\
-      --rule armed-child
-"""
-
-_RELEVANCE = """\
-example:
-  safejudge relevance some-images/ --constitution rules.yaml --encoder hf:ORG/MODEL --keep 0.4
-"""
-
-_LINT = """\
-examples:
-  safejudge lint rules.yaml more.yaml
-  safejudge lint sketch
-
-exit codes:
-  0    no errors; there may be warnings
-  2    at least one file would be refused
-"""
-
-_DIFF = """\
-examples:
-  safejudge diff rules-before.yaml rules.yaml
-  safejudge diff sketch my-sketch.yaml
-
-"can only be violated less" (or more) is said where it is certain from the
-conditions, statements answered alike. Order and nesting are no change.
-
-exit codes:
-  0    nothing changed
-  1    something changed
-  2    a file would be refused
-"""
-
-_COMPILE = """\
-examples:
-  safejudge compile rules.yaml --llm server:http://127.0.0.1:8000/v1#MODEL
-  safejudge compile rules.yaml --llm hf:ORG/MODEL --max-rounds 6
-
-exit codes:
-  0    every rule has a condition, its own or in the lock, and nothing is open
-  2    the command, the constitution or the lock has to be changed first
-  3    the engine failed; what was compiled is in the lock
-  4    something is left for a person: rules to review, or rules that failed
-  130  stopped by Ctrl-C; the same command goes on
-"""
-
 _WINDOW_HELP = "images judged, shown and saved together (default: %(default)s)"
-
-_EVAL = """\
-examples:
-  safejudge eval labelled --data photos/ --constitution rules.yaml --engine hf:ORG/MODEL --out run
-  safejudge eval mj-bench --data drawn --constitution sketch --engine hf:sketch --out run
-  safejudge eval mj-bench --data drawn --engine hf:ORG/MODEL --out run \\
-      --split quality --suite-arg modes=multi --suite-arg scales=1-5,1-10
-  safejudge eval mj-bench --from-outputs their-results/ --paper
-  safejudge eval mj-bench --from-outputs their-results/ --suite-arg flip=nsfw
-
-labels.csv has the columns image, label (safe or unsafe) and violations (ids of rules); one of the
-last two may be missing. Every question is asked, so that scores are exact.
-
-exit codes:
-  0    measured
-  2    the command or a file has to be changed first
-  3    the engine failed; --resume goes on
-  130  stopped by Ctrl-C
-"""
-
-_REPORT = """\
-example:
-  safejudge report run
-"""
-
-_BENCH = """\
-example:
-  safejudge sketch bench --per-rule 5 --plain 20
-"""
-
-_SCENES = """\
-examples:
-  safejudge sketch scenes --out scenes --count 100 --seed 7
-  safejudge sketch scenes --out bench --bench
-  safejudge sketch mj-bench --out drawn --count 60
-"""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -143,7 +28,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="safejudge",
         description="Judge whether images are safe, by rules that people write.",
-        **_texts(_EXAMPLES, EXIT_CODES),
+        **_texts(examples.EXAMPLES, examples.EXIT_CODES),
     )
     version = f"%(prog)s {metadata.version('safejudge')}"
     parser.add_argument("--version", action="version", version=version)
@@ -155,6 +40,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_lint(commands)
     _add_diff(commands)
     _add_eval(commands)
+    _add_report(commands)
     _add_sketch(commands)
     return parser.parse_args(argv)
 
@@ -173,7 +59,7 @@ def _add_judge(commands: Any) -> None:
         help="judge files and folders; a table, or one JSON line per image",
         description="Judge images. A terminal gets a table; a pipe and --out get one JSON line\n"
         "per image, with the whole trace of how it came about.",
-        **_texts(_JUDGE, EXIT_CODES),
+        **_texts(examples.JUDGE, examples.EXIT_CODES),
     )
     add.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
     _add_choices(add)
@@ -198,7 +84,7 @@ def _add_explain(commands: Any) -> None:
         help="show for one image how each rule was judged",
         description="Judge one image and show the trace: every rule's condition as a tree,\n"
         "what was read, and which test decided.",
-        **_texts(_EXPLAIN, EXIT_CODES),
+        **_texts(examples.EXPLAIN, examples.EXIT_CODES),
     )
     add.add_argument("image", metavar="IMAGE", help="the image")
     _add_choices(add)
@@ -266,7 +152,7 @@ def _add_relevance(commands: Any) -> None:
         help="find a threshold for an encoder on images without labels",
         description="Compare every rule with every image, and say above which similarity a share\n"
         "of the pairs lies. It says how much would be asked, not how much would be missed.",
-        **_texts(_RELEVANCE),
+        **_texts(examples.RELEVANCE),
     )
     add.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
     add.add_argument("--constitution", required=True, metavar="C", help="the rules")
@@ -298,7 +184,7 @@ def _add_compile(commands: Any) -> None:
         description="Find an objective wording and a condition for every rule that has none, and\n"
         "write them to the lock beside the file (NAME.lock.yaml), to be read, corrected\n"
         "and committed. Rules with a condition are not touched.",
-        **_texts(_COMPILE),
+        **_texts(examples.COMPILE),
     )
     add.add_argument("file", metavar="FILE", help="a constitution")
     add.add_argument(
@@ -325,7 +211,7 @@ def _add_lint(commands: Any) -> None:
         "lint",
         help="check constitution files",
         description="Check constitutions and say for every problem what to write instead.",
-        **_texts(_LINT),
+        **_texts(examples.LINT),
     )
     add.add_argument(
         "files", nargs="+", metavar="FILE", help="a YAML file, or the name of a shipped one"
@@ -339,7 +225,7 @@ def _add_diff(commands: Any) -> None:
         help="show what a change of a constitution means",
         description="Compare two constitutions rule by rule: wordings, lost and new exceptions,\n"
         "and whether a rule can only be violated less, or only more.",
-        **_texts(_DIFF),
+        **_texts(examples.DIFF),
     )
     for name, what in (("old", "the rules as they were"), ("new", "the rules as they are now")):
         text = f"{what}: a YAML file, or the name of a shipped one"
@@ -353,7 +239,7 @@ def _add_eval(commands: Any) -> None:
         help="measure a judge on images whose labels are known, or score recorded outputs",
         description="Judge the labelled images of a folder and compare, or score the outputs that\n"
         "somebody's judges left in a folder. `safejudge suites` lists what there is.",
-        **_texts(_EVAL),
+        **_texts(examples.EVAL),
     )
     add.add_argument("suite", metavar="SUITE", help="labelled, mj-bench, ...; see safejudge suites")
     add.add_argument(
@@ -378,6 +264,16 @@ def _add_eval(commands: Any) -> None:
         metavar="NAME=VALUE",
         help="an option of the suite, such as decision=ratings; may be given several times",
     )
+    add.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="judge again with this change: blind, jpeg-30, half, grey, flip, ..., or all",
+    )
+    add.add_argument(
+        "--repeats", type=_positive, default=0, metavar="N", help="judge again N times, unchanged"
+    )
     _add_choices(add)
     add.add_argument("--out", metavar="DIR", help="write results, samples and records here")
     again = add.add_mutually_exclusive_group()
@@ -388,11 +284,14 @@ def _add_eval(commands: Any) -> None:
     )
     add.add_argument("--window", type=_positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
     add.set_defaults(command="eval")
+
+
+def _add_report(commands: Any) -> None:
     report = commands.add_parser(
         "report",
         help="make the tables of an eval anew, from its records",
         description="Make the tables of a folder that eval wrote; no model is asked.",
-        **_texts(_REPORT),
+        **_texts(examples.REPORT),
     )
     report.add_argument("folder", metavar="DIR", help="what --out named")
     report.set_defaults(command="report")
@@ -405,7 +304,7 @@ def _add_sketch(commands: Any) -> None:
         "sketch",
         help="draw scenes for trying things out",
         description="The drawn world of the sketch judge.",
-        **_texts(_SCENES),
+        **_texts(examples.SCENES),
     )
     commands = sketch.add_subparsers(metavar="COMMAND", required=True)
     _add_bench(commands)
@@ -413,7 +312,7 @@ def _add_sketch(commands: Any) -> None:
         "scenes",
         help="draw PNG files, and what is in them as facts.jsonl",
         description="Draw scenes as PNG files, and write what is in each to facts.jsonl.",
-        **_texts(_SCENES),
+        **_texts(examples.SCENES),
     )
     add.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
     add.add_argument(
@@ -433,7 +332,7 @@ def _add_sketch(commands: Any) -> None:
         help="draw pairs in the form of MJ-Bench",
         description="Draw pairs for alignment, safety and quality, and pictures for bias, in the\n"
         "columns of MJ-Bench's Parquet files; the better picture comes first in half of them.",
-        **_texts(_SCENES),
+        **_texts(examples.SCENES),
     )
     add.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
     add.add_argument(
@@ -454,7 +353,7 @@ def _add_bench(commands: Any) -> None:
         description="Judge drawn scenes with exact truth by the method, by its baselines, and\n"
         "without each of its parts. Takes hours on a laptop; a run that was stopped goes on\n"
         "where it was, if it is given the same --answers.",
-        **_texts(_BENCH),
+        **_texts(examples.BENCH),
     )
     add.add_argument("--engine", default="hf:sketch", metavar="URI", help="default: %(default)s")
     _add_kit(add)

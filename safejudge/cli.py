@@ -11,17 +11,18 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from safejudge import arguments, compile_text, diff, diff_text, eval_text, records, show, trace
+from safejudge import arguments, compile_text, diff, diff_text, records, show, trace
 from safejudge.batch import INTERRUPTED, Batch
 from safejudge.captions import captions_digest, match_captions, read_captions
+from safejudge.choices import need_choices, policy_of
 from safejudge.compile import Compiled, compile_constitution, open_lock
 from safejudge.constitution import (
     lint,
@@ -29,13 +30,12 @@ from safejudge.constitution import (
     lock_path,
     shipped_constitutions,
 )
-from safejudge.engines import FORMS, open_encoder, open_engine
+from safejudge.engines import open_encoder, open_engine
 from safejudge.errors import EngineError, InputError, OutputError, SafejudgeError
 from safejudge.images import find_images, load_images
 from safejudge.judge import WINDOW, Judge, missing
 from safejudge.models import Models
-from safejudge.policy import POLICIES, Policy
-from safejudge.probe import PriorCache
+from safejudge.policy import Policy
 from safejudge.relevance import calibrated, survey
 from safejudge.types import Failure, ImageInput
 
@@ -44,9 +44,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from safejudge.evals.outputs import Scored
-    from safejudge.evals.suite import Suite
-    from safejudge.types import JSON, Constitution
+    from safejudge.types import Constitution
 
 INPUT, ENGINE, OPEN, BROKEN_PIPE = 2, 3, 4, 141
 
@@ -66,7 +64,7 @@ def entry() -> NoReturn:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; see `arguments.EXIT_CODES`. A pipe that is closed early gives 141."""
+    """Run one command; see `examples.EXIT_CODES`. A pipe that is closed early gives 141."""
     try:
         options = arguments.parse(argv)
     except SystemExit as end:  # argparse has said what is wrong
@@ -102,7 +100,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 def _judge(options: argparse.Namespace) -> int:
     from safejudge import report
 
-    _need_choices(options)
+    need_choices(options)
     out = None if options.out is None else Path(options.out)
     if out is None and (options.resume or (options.overwrite and options.report is None)):
         raise InputError("--resume and --overwrite speak of a file; name it with --out FILE.jsonl")
@@ -156,7 +154,7 @@ def _captions(file: str | None, images: list[str]) -> tuple[list[str | None], st
 
 
 def _explain(options: argparse.Namespace) -> int:
-    _need_choices(options)
+    need_choices(options)
     constitution = load_constitution(options.constitution)
     ids = [rule.id for rule in constitution.rules]
     if options.rule is not None and options.rule not in ids:
@@ -274,111 +272,21 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _eval(options: argparse.Namespace) -> int:
-    from safejudge.evals import results
-    from safejudge.evals.suites import find_suite
+    from safejudge import eval_command
 
-    suite = find_suite(options.suite)
-    out = None if options.out is None else Path(options.out)
-    if out is not None and not options.resume:
-        results.check_folder(out, overwrite=options.overwrite)
-    if options.from_outputs is not None:
-        scored, config = _from_outputs(suite, options)
-    elif suite.judge is None or suite.report is None:
-        raise InputError(f"{options.suite} only scores recorded outputs so far: --from-outputs DIR")
-    elif out is None:
-        raise InputError("name a folder for records and results with --out DIR")
-    else:
-        config = _eval_live(suite, options, out)
-        scored = suite.report(out)
-    eval_text.print_scored(scored, show.console())
-    if out is not None:
-        pictures = Path(config["data"]) if "data" in config else None
-        files = results.write_results(out, options.suite, scored, config, pictures)
-        print(f"\n{', '.join(show.clean(str(file)) for file in files)}")
-    return 0
-
-
-def _from_outputs(suite: Suite, options: argparse.Namespace) -> tuple[Scored, JSON]:
-    if suite.from_outputs is None:
-        raise InputError(f"{options.suite} scores no recorded outputs; give images with --data")
-    folder = Path(options.from_outputs)
-    if not folder.is_dir():
-        raise InputError(f"--from-outputs {folder}: there is no such folder")
-    args = dict(options.suite_arg)
-    scored = suite.from_outputs(folder, paper=options.paper, args=args)
-    if not scored.samples:
-        raise InputError(f"--from-outputs {folder}: holds nothing that this suite can read")
-    return scored, {"from_outputs": str(folder), "paper": options.paper, "args": args}
-
-
-def _eval_live(suite: Suite, options: argparse.Namespace, out: Path) -> JSON:
-    """Judge with every question asked; the records are in `out`."""
-    from safejudge.evals import suites
-    from safejudge.evals.suite import Run
-
-    if suite.constitution or options.engine is None:
-        _need_choices(options)
-    rules = None if options.constitution is None else load_constitution(options.constitution)
-    options.exhaustive = True
-    policy = _policy(options)
-    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
-    models = Models.opened(
-        options.engine,
-        options.encoder if policy.relevance else None,
-        options.detector if policy.locates else None,
-        PriorCache(PriorCache.default_path()),
-        dict(options.engine_arg),
-    )
-
-    def progress(total: int) -> Callable[[int], None]:
-        task = bar.add_task("", total=total or None, rate="", counts="")
-        return lambda count: bar.update(task, advance=count)
-
-    with closing(models), bar:
-        for note in missing(policy, models):
-            show.say(f"note: {note}")
-        suites.begin(out, options.suite)
-        return suite.judge(  # type: ignore[misc]
-            Run(
-                out=out,
-                models=models,
-                policy=policy,
-                constitution=rules,
-                data=options.data,
-                labels=None if options.labels is None else Path(options.labels),
-                splits=tuple(options.split),
-                limit=options.limit,
-                seed=options.seed,
-                window=options.window,
-                resume=options.resume,
-                overwrite=options.overwrite,
-                args=dict(options.suite_arg),
-                progress=progress,
-            )
-        )
+    return eval_command.measure(options)
 
 
 def _report(options: argparse.Namespace) -> int:
-    from safejudge.evals.suites import find_suite, suite_of
+    from safejudge import eval_command
 
-    folder = Path(options.folder)
-    suite = find_suite(suite_of(folder))
-    if suite.report is None:
-        raise InputError(f"{folder}: scored recorded outputs; score them again with eval")
-    eval_text.print_scored(suite.report(folder), show.console())
-    return 0
+    return eval_command.report(options)
 
 
-def _suites(_: argparse.Namespace) -> int:
-    from safejudge.evals.suites import find_suite, names
+def _suites(options: argparse.Namespace) -> int:
+    from safejudge import eval_command
 
-    for name in names():
-        try:
-            about = find_suite(name).about
-        except InputError as error:
-            about = str(error)
-        print(show.clean(f"{name:24}{about}"))
-    return 0
+    return eval_command.list_suites(options)
 
 
 def _sketch_scenes(options: argparse.Namespace) -> int:
@@ -427,19 +335,8 @@ def _sketch_bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _need_choices(options: argparse.Namespace) -> None:
-    """Refuse to guess what the rules are, or which model is to be trusted with them."""
-    if options.constitution is None:
-        raise InputError(
-            "no constitution is assumed; choose one with --constitution: the path of a YAML file, "
-            f"or the name of a shipped one ({', '.join(shipped_constitutions())})"
-        )
-    if options.engine is None:
-        raise InputError(f"no engine is assumed; choose one with --engine: {FORMS}")
-
-
 def _load(constitution: str | Constitution, options: argparse.Namespace) -> Judge:
-    policy = _policy(options)
+    policy = policy_of(options)
     judge = Judge.load(
         constitution,
         options.engine,
@@ -451,28 +348,6 @@ def _load(constitution: str | Constitution, options: argparse.Namespace) -> Judg
     for note in missing(policy, judge.models):
         show.say(f"note: {note}")
     return judge
-
-
-def _policy(options: argparse.Namespace) -> Policy:
-    """Return the chosen policy with its switches."""
-    changed: dict[str, Any] = {
-        field: value
-        for given, field, value in (
-            (options.no_relevance, "relevance", False),
-            (options.no_regions, "crop", False),
-            (options.no_regions, "region", False),
-            (options.no_prior, "prior", False),
-            (options.no_cascade, "cascade", False),
-            (options.exhaustive, "exhaustive", True),
-        )
-        if given
-    }
-    threshold = options.relevance_threshold
-    if threshold is not None:
-        if not -1 <= threshold <= 1:
-            raise InputError(f"--relevance-threshold {threshold} is no cosine; give -1 to 1")
-        changed["relevance_threshold"] = threshold
-    return POLICIES[options.policy]().model_copy(update=changed)
 
 
 _COMMANDS = {

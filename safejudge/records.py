@@ -283,7 +283,7 @@ _SAID = {
     "revision": "model revision",
     "encoder": "encoder",
     "detector": "detector",
-    "captions": "prompt file (captions)",
+    "captions": "prompt file (captions) or data",
 }
 
 

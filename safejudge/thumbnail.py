@@ -117,12 +117,18 @@ def data_uri(pixels: npt.NDArray[np.uint8]) -> str:
         whole = _encoded(image, "PNG", 0)
         if len(whole) <= _BYTES:
             return _uri("png", whole)
+    return _uri("jpeg", small_jpeg(pixels))
+
+
+def small_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Make a JPEG of at most about 11 kB."""
+    image = Image.fromarray(pixels)
     for side, quality in _SHRINK:
         image.thumbnail((side, side))
         small = _encoded(image, "JPEG", quality)
         if len(small) <= _BYTES:
             break
-    return _uri("jpeg", small)
+    return small
 
 
 def _encoded(image: Image.Image, form: str, quality: int) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
+import sys
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -65,7 +67,7 @@ def test_hostile_names_stay_text(tmp_path):
         Chart(EVIL, "line", EVIL, EVIL, (Series(EVIL, ((0.0, 1.0),)),), EVIL),
         Chart(EVIL, "bars", EVIL, EVIL, (Series(EVIL, bars=(Bar(EVIL, 0.5, 0.1, 0.9),)),), EVIL),
     )
-    mistake = Mistake(EVIL, EVIL, EVIL, EVIL, (EVIL,))
+    mistake = Mistake(EVIL, (EVIL, EVIL), EVIL, EVIL, EVIL, (EVIL,))
     table = Table(EVIL, (EVIL, EVIL), ((EVIL, EVIL),), EVIL)
     found = Scored((table,), (EVIL,), {}, (), (EVIL,), charts, (mistake,))
     text = page(EVIL, found, {EVIL: {EVIL: EVIL}}, tmp_path)
@@ -79,7 +81,7 @@ def test_hostile_names_stay_text(tmp_path):
 
 def test_a_page_refers_to_nothing_outside_itself(tmp_path):
     Image.new("RGB", (300, 200), "red").save(tmp_path / "a.png")
-    mistakes = (Mistake("a.png", "safe", "unsafe", "Score 0.1.", ("x yes",)),)
+    mistakes = (Mistake("a", ("a.png",), "safe", "unsafe", "Score 0.1.", ("x yes",)),)
     text = page("t", Scored((), (), {}, (), (), (LINES, BARS), mistakes), {}, tmp_path)
     assert fetched(text) == []
     assert not re.search(r"https?:|url\(|@import|<script|<link", text)
@@ -97,11 +99,72 @@ def test_nothing_found_gives_a_page_too():
 @pytest.mark.parametrize("image", ["gone.png", "bad.png", "", "a\0b", "https://evil/x.png"])
 def test_a_picture_that_cannot_be_read_says_why(tmp_path, image):
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    found = Scored((), (), {}, (), mistakes=(Mistake(image, "safe", "unsafe", "Why.", ()),))
+    found = Scored((), (), {}, (), mistakes=(Mistake("a", (image,), "safe", "unsafe", "Why.", ()),))
     text = page("t", found, {}, tmp_path)
     assert '<p class="missing">' in text
     assert "<img" not in text
     assert '<p class="missing">' not in page("t", found, {}, None)
+
+
+def test_pictures_of_one_mistake_stand_side_by_side(tmp_path):
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "a.png")
+    mistakes = (
+        Mistake("pair", ("a.png", "gone.png"), "first", "second", "Why.", ()),
+        Mistake("without", (), "first", "second", "Why.", ()),
+    )
+    text = page("t", Scored((), (), {}, (), mistakes=mistakes), {}, tmp_path)
+    both, none = text.split("<article>")[1:]
+    assert both.count("<img") == both.count('<p class="missing">') == 1
+    assert both.index(">first</figcaption>") < both.index(">second</figcaption>")
+    assert "<figure" not in none
+
+
+def test_a_suite_that_kept_its_pictures_needs_no_other_folder(tmp_path):
+    (tmp_path / "kept").mkdir()
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "kept/a.png")
+    mistakes = (Mistake("a", ("a.png",), "safe", "unsafe", "Why.", ()),)
+    found = Scored((), (), {}, (), mistakes=mistakes, pictures=tmp_path / "kept")
+    write_results(tmp_path / "out", "mj-bench", found, {}, tmp_path / "nowhere")
+    assert "<img" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+
+
+def rules(**scores):
+    return {name: {"outcome": "violated", "score": score} for name, score in scores.items()}
+
+
+FLAT = Scored((), (), {}, (
+    {"image": "a,b.png", "target": {"violations": ["x"]}, "rules": rules(x=0.1, y=None)},
+    {"image": 'q".png', "target": {"violations": None}, "rules": rules(x=NAN)},
+))  # fmt: skip
+
+
+def test_scores_are_the_same_in_both_files(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    files = write_results(tmp_path, "labelled", FLAT, {})
+    assert tmp_path / "scores.parquet" in files
+    table = parquet.read_table(tmp_path / "scores.parquet")
+    kinds = ["string", "string", "bool", "string", "double"]
+    assert list(map(str, table.schema.types)) == kinds
+    rows = [list(row.values()) for row in table.to_pylist()]
+    assert rows == [
+        ["a,b.png", "x", True, "violated", 0.1], ["a,b.png", "y", False, "violated", None],
+        ['q".png', "x", None, "violated", None],
+    ]  # fmt: skip
+    with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as stream:
+        head, *lines = csv.reader(stream)
+    assert head == table.column_names
+    words = {None: "", True: "1", False: "0"}
+    assert lines == [
+        [image, rule, words[true], outcome, "" if score is None else str(score)]
+        for image, rule, true, outcome, score in rows
+    ]
+
+
+def test_scores_need_no_pyarrow(tmp_path, monkeypatch):
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    files = write_results(tmp_path, "labelled", FLAT, {})
+    assert {path.name for path in files} & {"scores.csv", "scores.parquet"} == {"scores.csv"}
 
 
 def test_results_hold_the_page(tmp_path):
@@ -143,6 +206,32 @@ def test_all_of_a_drawing_lies_inside_of_it(kind, count):
             x, y = map(float, pair.split(","))
             assert 0 <= x <= width
             assert 0 <= y <= height
+
+
+def test_a_bar_below_nothing_is_told_in_words():
+    drawn = svg(Chart("t", "bars", "x", "y", (Series("a", bars=(Bar("p", -0.5, -0.7, -0.1),)),)))
+    assert "below 0 (-0.50)" in drawn
+    assert drawn.count("<rect") == 1  # the legend's
+
+
+def test_many_bars_have_a_legend_of_several_lines_and_looks_of_their_own():
+    bars = tuple(Bar(f"a long name {n}", 0.5) for n in range(12))
+    found = elements(svg(Chart("t", "bars", "x", "y", (Series("a", bars=bars),))))
+    legend = [at for tag, at in found if tag == "rect"][:12]
+    assert len({(at["fill"], at.get("fill-opacity")) for at in legend}) == 12
+    assert all(float(at["x"]) + 28 + 7 * 14 <= 640 for at in legend)
+    highest = min(float(at["y"]) for tag, at in found[1:] if tag == "rect" and "width" in at
+                  and float(at["height"]) == 9)  # fmt: skip
+    assert highest > max(float(at["y"]) for at in legend) + 11
+
+
+def test_long_names_keep_their_end():
+    def named(*bars):
+        return svg(Chart("t", "bars", "x", "y", (Series("a judge " * 9 + ", 1-5", bars=bars),)))
+
+    assert "…" in named(Bar("p", 0.5))
+    assert ", 1-5</text>" in named(Bar("p", 0.5))
+    assert ">1-5</text>" in named(Bar("p", 0.5), Bar("q", 0.5))
 
 
 def test_many_curves_differ_in_colour_or_dashes():
@@ -223,7 +312,7 @@ def test_the_surest_mistakes_come_first():
     labels = [Label(image=str(n), violations=truth) for n, truth in enumerate(truths)]
     records = {str(n): judged(armed_child=said) for n, said in enumerate(rules)}
     found = scored(CONSTITUTION, labels, records).mistakes
-    assert [one.image for one in found] == ["4", "1", "0", "5", "3", "2"]
+    assert [one.title for one in found] == ["4", "1", "0", "5", "3", "2"]
     assert found[0].said == "armed-child: violated"
     assert found[0].true == "not violated"
     assert found[0].why == "Score 0.950; it hangs on the stage label mass."
@@ -238,6 +327,6 @@ def test_mistakes_are_limited_and_of_images_only_where_no_rule_is_known():
         str(n): judged("unsafe", (n + 50) / 100, armed_child=("yes", 0.9)) for n in range(MOST + 5)
     }
     found = scored(CONSTITUTION, labels, records).mistakes
-    assert [one.image for one in found] == [str(n) for n in range(MOST + 4, 4, -1)]
+    assert [one.title for one in found] == [str(n) for n in range(MOST + 4, 4, -1)]
     assert (found[0].said, found[0].true) == ("unsafe", "safe")
     assert "the rule with the highest is armed-child" in found[0].why

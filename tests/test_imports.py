@@ -33,11 +33,12 @@ STOREYS = [
     ["compile", "rewards", "evals"],
     ["sketch"],
     [""],  # the package itself, which only lists names
-    ["arguments", "captions"],
+    ["captions", "choices", "examples"],
+    ["arguments"],
     ["wording"],
     ["trace", "report", "diff", "compile_text", "eval_text"],
     ["diff_text"],
-    ["batch"],
+    ["batch", "eval_command"],
     ["cli"],
     ["__main__"],
 ]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from safejudge import Judge, cli
+from safejudge import cli
 from safejudge.constitution import load_constitution
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.labelled import scored
 from safejudge.evals.labels import Label, find_labels, read_labels
 from safejudge.evals.results import write_results
-from safejudge.evals.run import report, run
+from safejudge.evals.run import judge, report
+from safejudge.evals.suite import Run
+from safejudge.models import Models
+from safejudge.policy import Policy
 from safejudge.sketch.scenes import write_scenes
 
 RULES = ("fire", "knife")
@@ -175,20 +180,23 @@ def scenes(tmp_path_factory):
 
 
 def test_a_run_goes_on_where_it_was_and_its_tables_need_no_model(scenes, tmp_path):
-    labels = read_labels(scenes / "facts.jsonl", IDS)
     ticks = []
-    with Judge.load("sketch", "fake:", cache=None) as judge:
-        out = tmp_path / "out"
-        run(judge, scenes, labels[:4], out, window=2)
+    out = tmp_path / "out"
+    out.mkdir()
+    with closing(Models.opened("fake:", None, None, None)) as models:
+        told = Run(out, models, Policy(), CONSTITUTION, str(scenes), window=2)
+        judge(replace(told, limit=4))
         before = (out / "records.jsonl").read_text()
         with pytest.raises(OutputError, match="exists already"):
-            run(judge, scenes, labels, out, window=2)
-        run(judge, scenes, labels, out, window=2, resume=True, tick=ticks.append)
+            judge(told)
+        judge(replace(told, resume=True, progress=lambda _: ticks.append))
+        with pytest.raises(OutputError, match="or data"):
+            judge(replace(told, resume=True, data=f"{scenes}/../{scenes.name}"))
     after = (out / "records.jsonl").read_text()
     assert after.startswith(before)
     assert ticks == [4, 2]
     images = [json.loads(line)["image"] for line in after.splitlines()[1:]]
-    assert images == [label.image for label in labels]
+    assert images == [label.image for label in read_labels(scenes / "facts.jsonl", IDS)]
     found = report(out)
     assert found.numbers["counts"] == {"labelled": 6, "judged": 5, "failed": 1, "missing": 0}
     with pytest.raises(InputError, match=r"has no constitution\.yaml"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,11 @@ from safejudge.evals import mjbench_live as live
 from safejudge.evals import mjbench_prompts, mjbench_run
 from safejudge.evals.mjbench_items import Item, Source
 from safejudge.evals.preference import Answer
+from safejudge.evals.results import write_results
 from safejudge.evals.suite import Run
 from safejudge.models import Models
 from safejudge.policy import Policy
-from safejudge.types import AnswerProbs, EngineCard, Probe
+from safejudge.types import AnswerProbs, EngineCard, Picture, Probe
 
 POLICY = Policy(relevance=False, crop=False, region=False, exhaustive=True)
 
@@ -71,7 +73,7 @@ def said(engine, items, name, **protocol):
     models = Models(engine)
     ways = live.rating_ways(models, POLICY, live.Protocol(**protocol))
     (way,) = [way for way in ways if way.name == name]
-    return way.say(live.load(items, POLICY))
+    return way.say(live.load(items, Run(Path(), models, POLICY)))
 
 
 def test_the_weighted_rating_is_the_mean_over_the_scale():
@@ -216,6 +218,27 @@ def test_a_run_goes_on_where_it_was_and_refuses_another_question(tmp_path):
         mjbench_run.judge(told(tmp_path, Bright(), resume=True, args={"modes": "single"}))
     with pytest.raises(OutputError, match="exists"):
         mjbench_run.judge(told(tmp_path, Bright()))
+
+
+def test_small_pictures_of_mistakes_are_kept_and_shown(tmp_path):
+    data = folder(tmp_path)
+    rows = json.loads((data / "alignment.json").read_text())
+    rows[1]["label"] = 1 - rows[1]["label"]
+    (data / "alignment.json").write_text(json.dumps(rows))
+    mjbench_run.judge(told(tmp_path, Bright()))
+    found = mjbench_run.report(tmp_path / "out")
+    (mistake,) = found.mistakes
+    assert mistake.true == "the first picture"
+    assert mistake.said.startswith("the second picture (")
+    files = {path.name: path.stat().st_mtime_ns for path in found.pictures.iterdir()}
+    digests = [Picture.of(np.full((32, 32, 3), shade)).digest for shade in (11, 181)]
+    assert set(files) == set(mistake.images) == {f"{digest}.jpg" for digest in digests}
+    write_results(tmp_path / "out", "mj-bench", found, {}, data)
+    assert (tmp_path / "out/report.html").read_text().count("<img") == 2
+    place = tmp_path / "out/records.jsonl"
+    place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[:1]))
+    mjbench_run.judge(told(tmp_path, Bright(), resume=True))
+    assert {path.name: path.stat().st_mtime_ns for path in found.pictures.iterdir()} == files
 
 
 def test_rows_that_were_left_out_are_told_and_other_data_is_another_run(tmp_path):

@@ -10,12 +10,14 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from safejudge.show import clean
+from rich.cells import cell_len
+
+from safejudge.show import clean, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from safejudge.evals.outputs import Bar, Chart
+    from safejudge.evals.outputs import Bar, Chart, Series
 
     Points = Sequence[tuple[float, float]]
 
@@ -35,6 +37,8 @@ _ROW = 17
 """Height of a line of the legend."""
 _NAMES = 180
 """Width of the names of groups of bars."""
+_LETTERS = 23
+"""Of a wide font, that fit there."""
 _BAR = 11
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -91,7 +95,7 @@ def _curve(number: int, name: str, points: Points, *, marked: bool) -> Iterator[
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
     y = _TOP + 8 + number * _ROW
     yield f'<line x1="{_LEGEND}" y1="{y}" x2="{_LEGEND + 26}" y2="{y}" {look}/>'
-    yield _words(_LEGEND + 34, y + 4, _short(name, 32)) + "</g>"
+    yield _words(_LEGEND + 34, y + 4, shorten(clean(name), 32)) + "</g>"
 
 
 def _place(point: tuple[float, float]) -> tuple[float, float]:
@@ -128,20 +132,14 @@ def _between(
 def _bars(chart: Chart) -> tuple[int, list[str]]:
     """Lying bars: names of any length stand beside them."""
     names = list(dict.fromkeys(bar.name for series in chart.series for bar in series.bars))
-    parts, right = [], _NAMES
-    for number, name in enumerate(names):
-        parts.append(f'<rect x="{right}" y="4" width="11" height="11" fill="{_colour(number)}"/>')
-        parts.append(_words(right + 16, 14, _short(name, 20)))
-        right += 28 + 7 * min(20, len(name))
-    top = 30
+    top, parts = _legend(names)
     y = top
     drawn = []
     for series in chart.series:
         middle = y + 8 + _BAR * len(series.bars) / 2
-        drawn.append(f"<g><title>{_safe(series.name)}</title>")
-        drawn.append(_words(_NAMES - 8, middle, _short(series.name, 26), "end") + "</g>")
+        drawn += [f"<g><title>{_safe(series.name)}</title>", *_group(series, middle), "</g>"]
         for place, bar in enumerate(series.bars):
-            drawn += _bar(bar, y + 4 + place * _BAR, _colour(names.index(bar.name)))
+            drawn += _bar(bar, y + 4 + place * _BAR, _look(names.index(bar.name)))
         y += _BAR * len(series.bars) + 8
     for tick in _TICKS:
         x = _along(tick)
@@ -150,16 +148,42 @@ def _bars(chart: Chart) -> tuple[int, list[str]]:
     return y + 44, parts + drawn
 
 
-def _bar(bar: Bar, y: int, colour: str) -> Iterator[str]:
-    """One bar with its whisker; a dash where there is no number."""
+def _legend(names: Sequence[str]) -> tuple[int, list[str]]:
+    """The names of bars, in as many lines as they need, and where what is below begins."""
+    parts, x, y = [], _NAMES, 4
+    for number, name in enumerate(names):
+        width = 28 + 7 * cell_len(short := shorten(clean(name), 20))
+        if x > _NAMES and x + width > _WIDTH:
+            x, y = _NAMES, y + _ROW
+        parts.append(f'<rect x="{x}" y="{y}" width="11" height="11" {_look(number)}/>')
+        parts.append(_words(x + 16, y + 10, short))
+        x += width
+    return y + 26, parts
+
+
+def _group(series: Series, middle: float) -> Iterator[str]:
+    """The name of a group; a long one in two lines, where two find room."""
+    lines = [clean(series.name)]
+    if cell_len(lines[0]) > _LETTERS and len(series.bars) > 1:
+        lines = lines[0].rsplit(", ", 1)
+    for place, line in enumerate(lines):
+        y = middle + 14 * (place - (len(lines) - 1) / 2)
+        yield _words(_NAMES - 8, y, shorten(line, _LETTERS), "end")
+
+
+def _bar(bar: Bar, y: int, look: str) -> Iterator[str]:
+    """One bar with its whisker; a dash where there is no number, words where it has no length."""
     if not math.isfinite(bar.value):
         yield _words(_NAMES + 4, y + 9, "-")
+        return
+    if bar.value < 0:
+        yield _words(_NAMES + 4, y + 9, f"below 0 ({bar.value:.2f})")
         return
     interval = _interval(bar)
     around = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
     width = _along(bar.value) - _NAMES
     yield f"<g><title>{_safe(bar.name)}: {bar.value:.3f}{around}</title>"
-    yield f'<rect x="{_NAMES}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" fill="{colour}"/>'
+    yield f'<rect x="{_NAMES}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" {look}/>'
     if interval is not None:
         low, high = map(_along, interval)
         middle = y + (_BAR - 2) / 2
@@ -179,8 +203,10 @@ def _along(value: float) -> float:
     return _NAMES + (_WIDTH - _NAMES - 20) * min(1.0, max(0.0, value))
 
 
-def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
+def _look(number: int) -> str:
+    """Colours begin again, paler, where there are more bars than colours."""
+    pale = ' fill-opacity="0.5"' if number // len(COLOURS) % 2 else ""
+    return f'fill="{COLOURS[number % len(COLOURS)]}"{pale}'
 
 
 # --- pieces -------------------------------------------------------------------------------------
@@ -188,10 +214,6 @@ def _colour(number: int) -> str:
 
 def _safe(text: str) -> str:
     return escape(clean(text))
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _words(x: float, y: float, text: str, anchor: str = "start") -> str:

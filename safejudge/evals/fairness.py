@@ -16,7 +16,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -80,6 +80,14 @@ class Gap:
     """Over all pairs of values."""
 
 
+class Level(NamedTuple):
+    """What the pictures of one group that show one value are rated."""
+
+    mean: float
+    n: int
+    """Ratings; at least one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """One occupation."""
@@ -91,6 +99,8 @@ class Group:
     nds: float
     ges: float
     gaps: tuple[Gap, ...]
+    levels: Mapping[str, Mapping[str, Level]]
+    """By attribute that varies and value."""
     flags: Mapping[str, int]
     """Ratings per flagged attribute."""
 
@@ -130,6 +140,9 @@ class Fairness:
     """By flagged attribute and metric, weighted by rows."""
     gaps: Mapping[str, Mapping[str, Mean]]
     """By attribute that varies: `mean` (averaged over groups) and `largest` (the largest)."""
+    by_value: Mapping[str, Mapping[str, Mean]]
+    """By attribute that varies and value: the mean rating, over groups with ratings of at least two
+    of the attribute's values. Every group counts once."""
 
 
 def acc(ratings: Sequence[float] | Floats, threshold: float = 0.1, tolerance: float = 0.0) -> float:
@@ -183,16 +196,28 @@ def gaps(rows: Sequence[tuple[Mapping[str, str], float]]) -> tuple[Gap, ...]:
 
     Adding a constant to all ratings changes none of them, unlike NDS and GES.
     """
+    return _apart(_levels(rows))
+
+
+def _levels(rows: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, dict[str, Level]]:
+    """Mean rating of each attribute's values, in one group."""
     by_value: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for shown, rating in rows:
         for attribute, value in shown.items():
             by_value[attribute][value].append(rating)
+    return {
+        attribute: {v: Level(math.fsum(some) / len(some), len(some)) for v, some in values.items()}
+        for attribute, values in sorted(by_value.items())
+    }
+
+
+def _apart(levels: Mapping[str, Mapping[str, Level]]) -> tuple[Gap, ...]:
     found = []
-    for attribute, values in sorted(by_value.items()):
-        means = [math.fsum(some) / len(some) for some in values.values()]
-        apart = [abs(a - b) for a, b in combinations(means, 2)]
+    for attribute, values in levels.items():
+        apart = [abs(a.mean - b.mean) for a, b in combinations(values.values(), 2)]
         largest, mean = (max(apart), math.fsum(apart) / len(apart)) if apart else (NAN, NAN)
-        found.append(Gap(attribute, len(values), sum(map(len, values.values())), largest, mean))
+        n = sum(level.n for level in values.values())
+        found.append(Gap(attribute, len(values), n, largest, mean))
     return tuple(found)
 
 
@@ -219,6 +244,7 @@ def fairness(rows: Sequence[Rated], rules: Rules | None = None, draws: int = 0) 
         means={m: _mean(groups, m, rules.aggregate, draws) for m in METRICS},
         by_attribute=_by_attribute(groups),
         gaps=_gaps(groups),
+        by_value=_by_value(groups),
     )
 
 
@@ -251,9 +277,17 @@ def _group(name: str, some: Sequence[tuple[Rated, float]], rules: Rules) -> Grou
     for row, _ in some:
         for flag in sorted(row.flags):
             flags[flag] += 1
-    apart = gaps([(row.shown, value) for row, value in some])
-    alike = acc(values, rules.threshold, rules.tolerance)
-    return Group(name, len(some), alike, nds(values), ges(values), apart, dict(flags))
+    levels = _levels([(row.shown, value) for row, value in some])
+    return Group(
+        name=name,
+        n=len(some),
+        acc=acc(values, rules.threshold, rules.tolerance),
+        nds=nds(values),
+        ges=ges(values),
+        gaps=_apart(levels),
+        levels=levels,
+        flags=dict(flags),
+    )
 
 
 def _mean(groups: Sequence[Group], metric: str, how: Aggregate, draws: int) -> Mean:
@@ -285,3 +319,18 @@ def _gaps(groups: Sequence[Group]) -> dict[str, dict[str, Mean]]:
             "largest": Mean(widest, mean.n, mean.groups, mean.undefined),
         }
     return found
+
+
+def _by_value(groups: Sequence[Group]) -> dict[str, dict[str, Mean]]:
+    found: dict[str, dict[str, list[tuple[float, int, int]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for group in groups:
+        for attribute, levels in group.levels.items():
+            if len(levels) > 1:  # one value alone is lower than nothing
+                for value, level in levels.items():
+                    found[attribute][value].append((level.mean, 1, level.n))
+    return {
+        attribute: {value: average(some) for value, some in sorted(values.items())}
+        for attribute, values in sorted(found.items())
+    }

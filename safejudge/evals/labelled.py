@@ -17,7 +17,7 @@ import numpy as np
 from safejudge.evals import curves
 from safejudge.evals.labelled_charts import Rates, blamed, charts, mistakes
 from safejudge.evals.metrics import CALLED, NAN, Counts, bootstrap_sums, wilson
-from safejudge.evals.outputs import Scored, Table
+from safejudge.evals.outputs import Said, Scored, Table
 from safejudge.evals.report import figure
 from safejudge.types import JSON, Outcome
 
@@ -91,6 +91,7 @@ def scored(
         samples,
         charts=charts({name: _exact(rows) for name, rows in lines.items()}, rates),
         mistakes=mistakes(constitution, usable),
+        said=_said(constitution, usable),
     )
 
 
@@ -122,6 +123,22 @@ def _rule_row(label: Label, record: JSON, rule: str) -> Row:
     called = CALLED[verdict["outcome"]]
     exact = verdict["bound"] == "exact"
     return Row(label.group or label.image, truth, called, verdict["score"], exact)
+
+
+def _said(constitution: Constitution, usable: Sequence[tuple[Label, JSON]]) -> tuple[Said, ...]:
+    """Every answer on an image or a rule; undecided is none."""
+    rows = [("images", label.image, _image_row(label, record))
+            for label, record in usable if label.unsafe is not None]  # fmt: skip
+    rows += [("rules", f"{label.image}/{rule.id}", _rule_row(label, record, rule.id))
+             for label, record in usable for rule in constitution.rules
+             if _knows(label, record, rule.id)]  # fmt: skip
+    said = []
+    for way, item, row in rows:
+        answer = None if row.called is Outcome.UNDECIDED else str(row.called)
+        score = row.score if row.exact else None
+        right = answer is not None and (row.called is Outcome.YES) == row.truth
+        said.append(Said(way, item, answer, right, score, group=row.group))
+    return tuple(said)
 
 
 def _sample(label: Label, record: JSON) -> JSON:

@@ -180,6 +180,7 @@ def _about_rule(
     stage = blamed(rule, verdict, "no" if truth else "yes")
     mistake = Mistake(
         image,
+        (image,),
         f"{rule.id}: {_word(verdict['outcome'])}",
         "violated" if truth else "not violated",
         f"{_score(verdict['score'])}; it hangs on the stage {_word(stage)}.",
@@ -208,7 +209,7 @@ def _about_image(
         )
         trace = _trace(verdict)
     true = "unsafe" if truth else "safe"
-    mistake = Mistake(label.image, str(record["label"]), true, why, trace)
+    mistake = Mistake(label.image, (label.image,), str(record["label"]), true, why, trace)
     return [(called is Outcome.UNDECIDED, -_wrongness(record["score"], truth=truth), mistake)]
 
 

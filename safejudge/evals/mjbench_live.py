@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from safejudge.errors import StatementError
 from safejudge.evals import mjbench_prompts as texts
 from safejudge.evals.mjbench_text import refuses, stored_rating, strict_choice, strict_rating
+from safejudge.evals.pictures import load_pictures
 from safejudge.evals.preference import Answer
-from safejudge.images import load_images
 from safejudge.judge import Judge
 from safejudge.types import (
     AnswerProbs,
     Constitution,
     Failure,
-    ImageInput,
     Judgment,
     Message,
     Precondition,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from safejudge.engines.base import Encoder
     from safejudge.evals.mjbench_items import Item
     from safejudge.evals.mjbench_prompts import Form, Scale
+    from safejudge.evals.suite import Run
     from safejudge.models import Models
     from safejudge.policy import Policy
     from safejudge.types import JSON, Picture
@@ -80,15 +80,15 @@ class Way:
     `ratings`, `choice` (of the pictures as shown), `rating` for bias, and what was read."""
 
 
-def load(items: Sequence[Item], policy: Policy) -> list[Shown]:
+def load(items: Sequence[Item], run: Run) -> list[Shown]:
     """Decode the pictures of some items, each once."""
     sources = {source.name: source.data for item in items for source in item.images}
-    loaded = dict(zip(sources, load_images(list(sources.values()), policy), strict=True))
-    return [Shown(item, tuple(_first(loaded[s.name]) for s in item.images)) for item in items]
+    loaded = dict(zip(sources, load_pictures(list(sources.values()), run), strict=True))
+    return [Shown(item, tuple(_there(loaded[s.name]) for s in item.images)) for item in items]
 
 
-def _first(image: ImageInput | Failure) -> Picture | None:
-    return None if isinstance(image, Failure) else image.pictures[0]
+def _there(picture: Picture | Failure) -> Picture | None:
+    return None if isinstance(picture, Failure) else picture
 
 
 # --- the constitutional judge -------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError, PolicyError
-from safejudge.evals import mjbench_findings, mjbench_tables
+from safejudge.evals import mjbench_charts, mjbench_findings, mjbench_tables
 from safejudge.evals.fairness import (
     METRICS,
     Aggregate,
@@ -152,6 +152,7 @@ def score(found: Outputs, options: Options) -> Scored:
         numbers=dict(numbers),
         samples=(*_pair_samples(found.pairs, options), *_bias_samples(found.bias)),
         unread=tuple(found.unread),
+        charts=mjbench_charts.charts(pairs, bias, options),
     )
 
 
@@ -305,6 +306,9 @@ def _bias_numbers(cell: BiasCell, options: Options) -> JSON:
     for attribute, means in result.gaps.items():
         for kind, mean in means.items():
             numbers[f"{where}/{attribute}/{kind}_difference"] = _number(mean)
+    for attribute, values in result.by_value.items():
+        for value, mean in values.items():
+            numbers[f"{where}/{attribute}/{value}/rating"] = _number(mean)
     return numbers
 
 

@@ -27,11 +27,12 @@ from safejudge.evals import mjbench_prompts
 from safejudge.evals.fairness import Rated, State
 from safejudge.evals.mjbench_data import read_data
 from safejudge.evals.mjbench_live import Mode, Protocol, Reading, Shown, Way
+from safejudge.evals.mjbench_mistakes import FOLDER, is_mistaken, keep, mistakes, pair_of
 from safejudge.evals.mjbench_outputs import Options, score
 from safejudge.evals.mjbench_prompts import Form, Scale  # noqa: TC001 - pydantic reads them
 from safejudge.evals.mjbench_read import BiasRun, Outputs, PairRun
+from safejudge.evals.mjbench_said import every_answer
 from safejudge.evals.outputs import Table
-from safejudge.evals.preference import Answer, Pair
 from safejudge.models import reference
 from safejudge.types import JSON, Provenance
 
@@ -136,14 +137,21 @@ def _judge(data: Data, ways: Sequence[Way], run: Run, file: records.RecordFile) 
     items = _unrecorded(data.items, file.recorded)
     tick = run.progress(0)
     while window := list(islice(items, run.window)):
-        shown = live.load(window, run.policy)
+        shown = live.load(window, run)
         said: list[dict[str, JSON]] = [{} for _ in shown]
         for way in ways:
             places = [i for i, one in enumerate(shown) if one.item.perspective in way.perspectives]
             answers = way.say([shown[i] for i in places])
             for place, answer in zip(places, answers, strict=True):
                 said[place][way.name] = {"judge": way.judge, "answers": answer}
-        file.append([_record(one, answers) for one, answers in zip(shown, said, strict=True)])
+        found = [_record(one, answers) for one, answers in zip(shown, said, strict=True)]
+        mistaken = [one for one, record in zip(shown, found, strict=True) if is_mistaken(record)]
+        # Before the records: what has one is never looked at again.
+        keep(
+            run.out,
+            [picture for one in mistaken for picture in one.pictures if picture is not None],
+        )
+        file.append(found)
         tick(len(window))
 
 
@@ -164,6 +172,7 @@ def _record(shown: Shown, said: Mapping[str, JSON]) -> JSON:
         "label": "none" if item.label is None else str(item.label),
         "perspective": item.perspective, "subset": item.subset, "caption": item.caption,
         "pictures": [source.name for source in item.images],
+        "digests": [None if picture is None else picture.digest for picture in shown.pictures],
         "group": item.group, "demographic": item.demographic, "flags": sorted(item.flags),
         "unread": sum(picture is None for picture in shown.pictures),
         "said": said,
@@ -196,6 +205,9 @@ def report(out: Path) -> Scored:
         tables=(_counts(found), *scored.tables),
         findings=(*told, *scored.findings),
         unread=(*scored.unread, *_left_out(out / DATA)),
+        mistakes=mistakes(found),
+        said=every_answer(found),
+        pictures=out / FOLDER,
     )
 
 
@@ -216,26 +228,7 @@ def _add_pairs(
     if not known:
         outputs.pairs.append(run)
     for answer in answers:
-        pair = Pair(
-            subset=record["subset"] or "all pairs",
-            label=Answer(record["label"]),
-            choice=None,
-            caption=record["caption"],
-            images=(record["pictures"][0], record["pictures"][1]),
-        )
-        if answer["order"] == "10":
-            pair = pair.swapped()
-        choice = answer.get("choice")
-        if choice is None and answer.get("ratings") is None:
-            choice = Answer.REFUSED if answer.get("refused") else Answer.UNPARSED
-        ratings = answer.get("ratings")
-        run.pairs.append(
-            replace(
-                pair,
-                choice=None if choice is None else Answer(choice),
-                ratings=None if ratings is None else (ratings[0], ratings[1]),
-            )
-        )
+        run.pairs.append(pair_of(record, answer))
         run.files.append(RECORDS)
 
 

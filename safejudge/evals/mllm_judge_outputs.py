@@ -7,16 +7,17 @@ on blown-up answers) belong into folders of their own: a judge is told by its na
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.evals import agreement as ag
-from safejudge.evals.mllm_judge_figures import Figures, figures, people
-from safejudge.evals.mllm_judge_records import Output, Recorded, read
-from safejudge.evals.outputs import Scored, Table
+from safejudge.evals.mllm_judge_figures import TIE, Figures, figures, people
+from safejudge.evals.mllm_judge_records import Asked, Output, Recorded, read
+from safejudge.evals.outputs import Said, Scored, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from safejudge.types import JSON
 
@@ -26,7 +27,11 @@ PEOPLE = "(people)"
 
 def from_outputs(folder: Path, draws: int = 1000) -> Scored:
     """Score every judge whose answers lie below a folder; `draws` is for the intervals."""
-    found = read(folder)
+    return score(read(folder), draws)
+
+
+def score(found: Recorded, draws: int = 1000) -> Scored:
+    """Score what was read."""
     numbers = {
         judge: figures([found.outputs[row] for row in rows], draws)
         for judge, rows in sorted(ag.grouped(one.judge for one in found.outputs).items())
@@ -41,7 +46,44 @@ def from_outputs(folder: Path, draws: int = 1000) -> Scored:
         },
         samples=tuple(_sample(one) for one in found.outputs),
         unread=found.unread,
+        said=tuple(_said(found.outputs)),
     )
+
+
+def _said(outputs: Sequence[Output]) -> Iterator[Said]:
+    """Every answer by judge and kind; one that is asked again has a number."""
+    seen: Counter[tuple[str, Asked]] = Counter()
+    for one in outputs:
+        asked = one.asked
+        seen[one.judge, asked] += 1
+        times = seen[one.judge, asked]
+        strength, confidence = _strength(one)
+        tie = asked.kind == "pair" and asked.human == TIE
+        yield Said(
+            way=f"{one.judge}, {asked.kind}",
+            item=f"{asked.kind}/{asked.key}" + (f" ({times})" if times > 1 else ""),
+            answer=one.said,
+            right=None if tie else one.said == asked.human,
+            score=strength,
+            confidence=confidence,
+            group=asked.image,
+        )
+
+
+def _strength(one: Output) -> tuple[float | None, float | None]:
+    """An answer as a number, and how probable the judge held it, where it tells."""
+    if one.said is None or one.asked.kind == "batch":
+        return None, None
+    if one.letters is not None:  # a tie is half of the way to the first
+        place = "ABC".index(one.said)
+        tie = one.letters[2] if len(one.letters) > 2 else 0.0
+        return one.letters[0] + tie / 2, one.letters[place]
+    if one.logprobs is None or one.asked.kind == "pair":
+        return (float(one.said) if one.asked.kind == "score" else None), None
+    weighted = ag.weighted_score(one.logprobs)
+    if weighted.missing == len(ag.LEVELS):
+        return float(one.said), None
+    return weighted.score, weighted.probabilities[int(one.said) - 1]
 
 
 def _sample(one: Output) -> JSON:

@@ -60,6 +60,8 @@ class Output:
     """As in `Asked.human`; None where it could not be read."""
     logprobs: tuple[float | None, ...] | None = None
     """Of the tokens "1" to "5", None for one that was not returned; None where none are kept."""
+    letters: tuple[float, ...] | None = None
+    """How probable A, B and C were for a pair, adding up to 1; None where nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def read(folder: Path) -> Recorded:
         unread += [f"{lines.file}: {problem}" for problem in lines.problems]
         strange = 0
         for record in lines.records:
-            item = _item(record)
+            item = item_of(record)
             if item is None:
                 strange += 1
                 continue
@@ -132,7 +134,7 @@ _told: Callable[[Asked], tuple[Any, ...]] = operator.attrgetter(*_TOLD)
 # --- one record ---------------------------------------------------------------------------------
 
 
-def _item(record: JSON) -> Asked | None:
+def item_of(record: JSON) -> Asked | None:
     """The item that a record is about; None if it is none of this benchmark."""
     image = PurePosixPath(recorded.word(record.get("image_path"))).name
     task = recorded.word(record.get("original_dataset") or record.get("orig_dataset"))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from safejudge.types import JSON
 
 
@@ -80,8 +82,10 @@ class Chart:
 class Mistake:
     """One wrong verdict, to be looked at."""
 
-    image: str
-    """The picture's path in the folder of pictures."""
+    title: str
+    """What was judged, as a heading."""
+    images: tuple[str, ...]
+    """Paths of its pictures in the folder of pictures; none where they are not at hand."""
     said: str
     """What the judge said."""
     true: str
@@ -105,6 +109,8 @@ class Said(NamedTuple):
     """Whether that is true; None where the truth is not known, or is a tie."""
     score: float | None = None
     """How strongly, where there is a number; any scale that is the same in both runs."""
+    confidence: float | None = None
+    """How probable the judge held its answer, where it tells; in [0, 1]."""
     group: str = ""
     """Items of one group are resampled together; empty for an item by itself."""
 
@@ -127,5 +133,7 @@ class Scored:
     """For people who read the page."""
     mistakes: tuple[Mistake, ...] = ()
     """Wrong verdicts, the worst first."""
+    pictures: Path | None = None
+    """The folder of the mistakes' pictures; None where whoever asked for the results knows it."""
     said: tuple[Said, ...] = ()
     """Every answer, for comparison with another run (`evals.reliability`)."""

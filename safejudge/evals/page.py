@@ -1,7 +1,7 @@
 """Results of a benchmark as one page that a browser opens from the disk, and that fetches nothing.
 
 Takes what a suite found and the folder of its pictures; gives HTML without a script. Tables, charts
-and findings stand whole, wrong verdicts with a small picture. Everything is untrusted text: it is
+and findings stand whole, wrong verdicts with small pictures. Everything is untrusted text: it is
 cleaned, and escaped by the template (`eval_page.html`).
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from safejudge.types import JSON
 
 MOST = 12
-"""Pictures on a page, and mistakes."""
+"""Mistakes on a page."""
 
 
 class _Picture(NamedTuple):
@@ -47,15 +47,17 @@ def page(title: str, scored: Scored, config: JSON, pictures: Path | None) -> str
         config={name: _value(value) for name, value in config.items()},
         version=metadata.version("safejudge"),
         charts=[(chart, Markup(drawn)) for chart, drawn in charts.every(scored.charts)],  # noqa: S704 - escaped
-        mistakes=[(one, _picture(one, pictures)) for one in scored.mistakes[:MOST]],
+        mistakes=[(one, _pictures(one, pictures)) for one in scored.mistakes[:MOST]],
     )
 
 
-def _picture(mistake: Mistake, pictures: Path | None) -> _Picture | None:
-    if pictures is None:
-        return None
+def _pictures(mistake: Mistake, folder: Path | None) -> list[_Picture]:
+    return [] if folder is None else [_picture(image, folder) for image in mistake.images]
+
+
+def _picture(image: str, folder: Path) -> _Picture:
     try:
-        loaded = load_image(pictures / mistake.image, name=mistake.image, policy=Policy())
+        loaded = load_image(folder / image, name=image, policy=Policy())
     except ImageError as error:
         return _Picture(problem=str(error))
     return _Picture(source=data_uri(loaded.pictures[0].pixels))

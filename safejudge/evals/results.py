@@ -1,7 +1,8 @@
 """Results of a benchmark -> files that other tools read, and two for people.
 
 `results.json` and `samples_SUITE.jsonl` have the shape of lmms-eval's, `scores.csv` holds a row per
-image and rule, `tables.md` is for people, and `report.html` too: one page with charts and pictures.
+image and rule (`scores.parquet` the same, where pyarrow is installed), `tables.md` is for people,
+and `report.html` too: one page with charts and pictures.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import math
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import OutputError
 from safejudge.evals.page import page
 from safejudge.evals.report import table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from safejudge.evals.outputs import Scored, Table
     from safejudge.types import JSON
 
@@ -38,8 +41,9 @@ def write_results(
 ) -> list[Path]:
     """Write results, samples, tables and the page of one suite; return the files.
 
-    `config` says how it was made; `pictures` is the folder that the images of mistakes lie in. NaN
-    is written as null: JSON has no other word for "undefined".
+    `config` says how it was made; `pictures` is the folder that the images of mistakes lie in,
+    where the suite does not name one. NaN is written as null: JSON has no other word for
+    "undefined".
     """
     results = {
         "results": {suite: _plain(scored.numbers)},
@@ -57,30 +61,58 @@ def write_results(
         "results.json": json.dumps(results, indent=1, ensure_ascii=False) + "\n",
         f"samples_{suite}.jsonl": "".join(f"{line}\n" for line in samples),
         "tables.md": "\n\n".join([*map(_markdown, scored.tables), _listed(scored)]) + "\n",
-        "report.html": page(suite, scored, _plain(config), pictures),
+        "report.html": page(suite, scored, _plain(config), scored.pictures or pictures),
     }
+    files = {name: text.encode() for name, text in texts.items()}
     if any("rules" in sample for sample in scored.samples):
-        texts["scores.csv"] = _scores(scored)
+        files |= _scores(list(_rows(scored)))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (out / name).write_text(text, encoding="utf-8")
+        for name, data in files.items():
+            (out / name).write_bytes(data)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
-    return [out / name for name in texts]
+    return [out / name for name in files]
 
 
-def _scores(scored: Scored) -> str:
-    """One flat row per image and rule: truth, outcome, score; empty where there is none."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("image", "rule", "violated", "outcome", "score"))
+class _Row(NamedTuple):
+    """One image and one rule; None where there is nothing."""
+
+    image: str
+    rule: str
+    violated: bool | None
+    """What is true."""
+    outcome: str
+    score: float | None
+
+
+def _rows(scored: Scored) -> Iterator[_Row]:
     for sample in scored.samples:
         true = sample["target"]["violations"]
         for name, rule in sample["rules"].items():
-            truth = "" if true is None else int(name in true)
-            rows.writerow((sample["image"], name, truth, rule["outcome"], rule["score"]))
-    return text.getvalue()
+            truth = None if true is None else name in true
+            yield _Row(sample["image"], name, truth, rule["outcome"], _plain(rule["score"]))
+
+
+def _scores(rows: Sequence[_Row]) -> dict[str, bytes]:
+    """The rows as CSV, and as Parquet where there is what writes it."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_Row._fields)
+    for row in rows:
+        truth = None if row.violated is None else int(row.violated)
+        table.writerow((row.image, row.rule, truth, row.outcome, row.score))
+    files = {"scores.csv": text.getvalue().encode()}
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError:
+        return files
+    kinds = (pa.string(), pa.string(), pa.bool_(), pa.string(), pa.float64())
+    columns = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(kinds)]
+    data = io.BytesIO()
+    parquet.write_table(pa.table(columns, names=_Row._fields), data)
+    return files | {"scores.parquet": data.getvalue()}
 
 
 def _markdown(one: Table) -> str:

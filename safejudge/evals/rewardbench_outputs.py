@@ -12,32 +12,36 @@ from typing import TYPE_CHECKING
 
 from safejudge.evals import agreement as ag
 from safejudge.evals import rewardbench_records as rb
+from safejudge.evals import slots
 from safejudge.evals.agreement import Figure
 from safejudge.evals.curves import auroc
 from safejudge.evals.metrics import ratio
-from safejudge.evals.outputs import Scored, Table
+from safejudge.evals.outputs import Said, Scored, Table
 from safejudge.evals.rewardbench_records import write_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from safejudge.evals.rewardbench_records import Output, Recorded
     from safejudge.types import JSON
 
-__all__ = ["from_outputs", "over_triplets", "write_answers"]
+__all__ = ["from_outputs", "over_triplets", "sample", "score", "write_answers"]
 
 Figures = dict[str, Figure]
 _OPEN_AS = {"at_zero": 0.0, "at_half": 0.5, "left_out": None}
 """What a tie or an unread answer counts."""
-_OTHER = {"A": "B", "B": "A", "C": "C", None: None}
 TIE = "C"
 
 
 def from_outputs(folder: Path, draws: int = 1000) -> Scored:
     """Score every file of triplets or answers below a folder; `draws` is for the intervals."""
     found = rb.read(folder)
+    return score(found, rb.in_both_orders(found.files), draws)
+
+
+def score(found: Recorded, swapped: Mapping[str, tuple[str, str]], draws: int = 1000) -> Scored:
+    """Score what was read; `swapped`: under one name, two judges that saw either order."""
     numbers = {judge: _figures(outputs, draws) for judge, outputs in found.files.items()}
-    swapped = rb.in_both_orders(found.files)
     orders = {
         f"{base} (both orders)": _orders(rb.both(found.files[one], found.files[other]), draws)
         for base, (one, other) in swapped.items()
@@ -50,9 +54,15 @@ def from_outputs(folder: Path, draws: int = 1000) -> Scored:
             for judge, some in (numbers | orders).items()
         },
         samples=tuple(
-            _sample(judge, one) for judge, outputs in found.files.items() for one in outputs
+            sample(judge, one) for judge, outputs in found.files.items() for one in outputs
         ),
         unread=found.unread,
+        said=tuple(
+            said
+            for judge, outputs in found.files.items()
+            for one in outputs
+            for said in _said(judge, one)
+        ),
     )
 
 
@@ -62,7 +72,8 @@ def over_triplets(domains: Mapping[str, tuple[float, int]]) -> Figure:
     return Figure(ratio(sum(value * count for value, count in domains.values()), n), n)
 
 
-def _sample(judge: str, one: Output) -> JSON:
+def sample(judge: str, one: Output) -> JSON:
+    """What came of one triplet, as a record."""
     main = next(iter(one.said))
     return {
         "judge": judge,
@@ -83,6 +94,21 @@ def _sample(judge: str, one: Output) -> JSON:
         },
         "output": one.text,
     }  # fmt: skip
+
+
+def _said(judge: str, one: Output) -> Iterator[Said]:
+    """What was said in every way; a tie is none of the two answers."""
+    for way, said in one.said.items():
+        scores = one.scores.get(way)
+        yield Said(
+            way=f"{judge}, {_WAYS[way]}",
+            item=f"{one.id} ({one.repeat + 1})" if one.repeat else one.id,
+            answer=None if said == TIE else said,
+            right=said == one.label,
+            score=None if scores is None else scores[0] - scores[1],
+            confidence=max(scores) if scores and way == "letters" and said != TIE else None,
+            group=one.image or one.id,
+        )
 
 
 # --- figures ------------------------------------------------------------------------------------
@@ -148,15 +174,8 @@ def _orders(pairs: Sequence[tuple[Output, Output]], draws: int) -> Figures:
         ]
         values = [(worth[one] + worth[other]) / 2 for one, other in marks]
         found[f"overall.{way}.at_half"] = ag.estimate(ag.mean, values, groups=ids, draws=draws)
-        n = len(pairs)
-        found[f"overall.{way}.right_in_both"] = ag.share(marks.count(("right", "right")), n)
-        # The same answer stands in the other slot of the other order.
-        same = sum(one in {"A", "B"} and _OTHER[other] == one for one, other in said)
-        found[f"overall.{way}.same_answer"] = ag.share(same, n)
-        for slot in ("A", "B"):
-            found[f"overall.{way}.always_{slot}"] = ag.share(said.count((slot, slot)), n)
-        broken = sum(None in both or TIE in both for both in said)
-        found[f"overall.{way}.tie_or_unread"] = ag.share(broken, n)
+        both = slots.figures(said, marks, {None, TIE})
+        found |= {f"overall.{way}.{name}": one for name, one in both.items()}
     return found
 
 
@@ -185,9 +204,7 @@ def _tables(numbers: Mapping[str, Figures], orders: Mapping[str, Figures]) -> tu
                 )
             )
     heads = {
-        "right": "at_half", "right in both": "right_in_both", "the same answer": "same_answer",
-        "always the first": "always_A", "always the second": "always_B",
-        "a tie or unread": "tie_or_unread",
+        "right": "at_half", **slots.HEADS, "a tie or unread": "tie_or_unread",
     }  # fmt: skip
     rows = [
         (f"{judge}, {_WAYS[way]}", str(some[f"overall.{way}.at_half"].n),
@@ -205,6 +222,7 @@ _WAYS = {
     "weighted": "scores weighted by the probabilities of their tokens",
     "written": "written scores",
     "verdict": "verdicts",
+    "letters": "verdicts by the probabilities of their letters",
 }
 
 
@@ -226,7 +244,7 @@ def _findings(
         if strange:
             said.append(f"{judge}: domains that the benchmark does not have: {', '.join(strange)}.")
         some = numbers[judge]
-        for way in ("written", "weighted", "verdict"):
+        for way in ("written", "weighted", "verdict", "letters"):
             tie, unread = some.get(f"overall.{way}.tie"), some.get(f"overall.{way}.unread")
             if tie is not None and unread is not None:
                 said.append(
@@ -235,9 +253,9 @@ def _findings(
                     f"{some[f'overall.{way}.at_half'].text()}."
                 )
     for judge, some in orders.items():
-        said += [
-            f"{judge}: the same answer in both orders {one.text()}."
-            for name, one in some.items()
-            if name.endswith(".same_answer")
-        ]
+        ways = {way: f"overall.{way}.same_answer" for way in _WAYS}
+        seen = {way: some[name] for way, name in ways.items() if name in some}
+        for way, one in seen.items():
+            told = f", {_WAYS[way]}" if len(seen) > 1 else ""
+            said.append(f"{judge}{told}: the same answer in both orders {one.text()}.")
     return tuple(said)

@@ -53,9 +53,11 @@ class Output:
     label: Slot
     """The better answer."""
     said: Mapping[str, Said | None]
-    """By way of reading (`weighted`, `written`, `verdict`), the main one first; None is unread."""
+    """By way of reading (`weighted`, `written`, `verdict`, `letters`), the main one first; None is
+    unread."""
     scores: Mapping[str, tuple[float, float]]
-    """Of both answers, by way of reading; only where both were read."""
+    """Of both answers, by way of reading; only where both were read. Of `letters`, how probable
+    each is."""
     text: str | None = None
     """The judge's words, of an answer file."""
 
@@ -137,7 +139,7 @@ def _output(record: JSON, file: str, seen: Mapping[str, int]) -> Output | str:
         return _STRANGE
     if scored and not any(recorded.word(record[name]) for name in ("score1", "score2")):
         return EMPTY
-    label: Slot | None = _LABELS.get(better.strip()) if isinstance(better, str) else None
+    label: Slot | None = LABELS.get(better.strip()) if isinstance(better, str) else None
     if not number or label is None:
         return "the id or the label is missing or unreadable"
     meta = record.get("Meta")
@@ -151,7 +153,8 @@ def _output(record: JSON, file: str, seen: Mapping[str, int]) -> Output | str:
                   printable(text) if isinstance(text, str) else None)  # fmt: skip
 
 
-_LABELS: dict[str, Slot] = {"Output1": "A", "Output2": "B", "A": "A", "B": "B"}
+LABELS: dict[str, Slot] = {"Output1": "A", "Output2": "B", "A": "A", "B": "B"}
+"""The better answer, as files name it."""
 
 
 def read_verdict(text: Any) -> Said | None:

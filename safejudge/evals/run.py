@@ -6,9 +6,9 @@ record per image. A run that was stopped goes on; `report` makes the tables anew
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
-from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +18,17 @@ from safejudge.constitution import dump_constitution, load_constitution
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.labelled import scored
 from safejudge.evals.labels import find_labels, read_labels
+from safejudge.evals.pictures import load_pictures
 from safejudge.judge import Judge
+from safejudge.types import Failure, Picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from safejudge.evals.labels import Label
     from safejudge.evals.outputs import Scored
     from safejudge.evals.suite import Run
-    from safejudge.types import JSON
+    from safejudge.types import JSON, Result
 
 CONSTITUTION, LABELS, RECORDS = "constitution.yaml", "labels.jsonl", "records.jsonl"
 
@@ -47,42 +51,36 @@ def judge(told: Run) -> JSON:
             places = random.Random(told.seed).sample(places, told.limit)  # noqa: S311
         labels = [labels[place] for place in sorted(places[: told.limit])]
     by = Judge(constitution, told.models, told.policy)
-    again = {"resume": told.resume, "overwrite": told.overwrite}
-    tick = told.progress(len(labels))
-    run(by, folder, labels, told.out, window=told.window, tick=tick, **again)
+    _run(by, folder, labels, told)
     return {"data": told.data, "provenance": by.provenance.model_dump(mode="json")}
 
 
-def run(  # noqa: PLR0913 - what is judged, where it goes, and how
-    judge: Judge,
-    folder: Path,
-    labels: Sequence[Label],
-    out: Path,
-    *,
-    window: int,
-    resume: bool = False,
-    overwrite: bool = False,
-    tick: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Judge every labelled image of a folder, and record it in `out`.
-
-    `tick` is told how many images were done. Raises `OutputError` where the folder holds another
-    run, and `EngineCallError` where the engine fails; what was recorded stays.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    head = records.header(metadata.version("safejudge"), judge.provenance, None)
-    place = out / RECORDS
-    with records.RecordFile(place, head, resume=resume, overwrite=overwrite) as file:
-        _write(out / CONSTITUTION, dump_constitution(judge.constitution))
-        _write(out / LABELS, "".join(f"{label.model_dump_json()}\n" for label in labels))
+def _run(judge: Judge, folder: Path, labels: Sequence[Label], told: Run) -> None:
+    """Judge every labelled image of a folder that has no record yet."""
+    # Another folder has images of the same names: what is recorded of one is nothing of the other.
+    source = hashlib.sha256(os.fsencode(folder)).hexdigest()
+    head = records.header(metadata.version("safejudge"), judge.provenance, source)
+    place, tick = told.out / RECORDS, told.progress(len(labels))
+    with records.RecordFile(place, head, resume=told.resume, overwrite=told.overwrite) as file:
+        _write(told.out / CONSTITUTION, dump_constitution(judge.constitution))
+        _write(told.out / LABELS, "".join(f"{label.model_dump_json()}\n" for label in labels))
         names = [label.image for label in labels]
         todo = [names[number] for number in records.missing(names, file.recorded)]
         tick(len(names) - len(todo))
-        for start in range(0, len(todo), window):
-            some = todo[start : start + window]
-            results = judge([os.fspath(folder / name) for name in some])
+        for start in range(0, len(todo), told.window):
+            some = todo[start : start + told.window]
+            results = _judged(judge, [os.fspath(folder / name) for name in some], told)
             file.append(map(records.record, some, results))
             tick(len(some))
+
+
+def _judged(judge: Judge, paths: Sequence[str], told: Run) -> list[Result]:
+    if told.change is None:
+        return judge(paths)
+    pictures = load_pictures(paths, told)
+    there = [picture for picture in pictures if isinstance(picture, Picture)]
+    results = iter(judge([picture.pixels for picture in there]))
+    return [one if isinstance(one, Failure) else next(results) for one in pictures]
 
 
 def report(out: Path) -> Scored:

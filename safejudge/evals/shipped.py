@@ -12,7 +12,9 @@ from safejudge.evals import (
     mjbench_outputs,
     mjbench_run,
     mllm_judge_outputs,
+    mllm_judge_run,
     rewardbench_outputs,
+    rewardbench_run,
     run,
 )
 from safejudge.evals.mjbench_outputs import PAPER, Options
@@ -82,10 +84,16 @@ SHIPPED = {
         report=mjbench_run.report,
     ),
     "mllm-as-a-judge": Suite(
-        "MLLM-as-a-Judge (arXiv 2402.04788), from recorded outputs", _mllm_judge
+        "MLLM-as-a-Judge (arXiv 2402.04788), from its records or from recorded outputs",
+        _mllm_judge,
+        judge=mllm_judge_run.judge,
+        report=mllm_judge_run.report,
     ),
     "multimodal-rewardbench": Suite(
-        "Multimodal RewardBench (arXiv 2502.14191), from recorded outputs", _rewardbench
+        "Multimodal RewardBench (arXiv 2502.14191), from its triplets or from recorded outputs",
+        _rewardbench,
+        judge=rewardbench_run.judge,
+        report=rewardbench_run.report,
     ),
 }
 """What there is without any other package."""

@@ -39,6 +39,8 @@ class Run:
     """Only these parts of the data; all of them if empty."""
     change: Callable[[Picture], Picture] | None = None
     """What is done to every picture before anybody sees it (`evals.variants`)."""
+    plain: Path | None = None
+    """The folder of the run that this one repeats with a change; None if it repeats none."""
     limit: int | None = None
     """Only so many items (of each part, where the data has parts)."""
     seed: int | None = None

@@ -28,8 +28,9 @@ def judge(run: Run) -> JSON:
             raise InputError(f"--suite-arg {name}={size}: give a whole number above 0")
     if run.data is not None or run.labels is not None:
         raise InputError("sketchbench draws its own scenes; for yours: eval labelled --data DIR")
-    scenes = run.out / "scenes"
-    if run.overwrite or not (scenes / "facts.jsonl").is_file():
+    scenes = (run.plain or run.out) / "scenes"  # a changed run is over the same ones
+    new = run.overwrite and run.plain is None
+    if new or not (scenes / "facts.jsonl").is_file():
         try:
             write_bench(scenes, sizes["per_rule"], sizes["plain"], overwrite=True)
         except OSError as error:

@@ -1,0 +1,149 @@
+"""The same run with one thing changed, to see how much of a judge's answers hangs on it.
+
+A changed run is over the same items, in a folder of its own below the plain run's, and its records
+have the same form. Pictures are changed once, before anybody sees them, so engine, encoder and
+detector look at one and the same; `blind` takes them away altogether.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from safejudge.models import Models
+from safejudge.types import Picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from safejudge.engines.base import Engine
+    from safejudge.evals.suite import Run
+    from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
+
+FOLDER = "variants"
+"""Below the plain run's folder: one folder for each variant."""
+REPEAT = "repeat-"
+"""What the name of a repeated run begins with; a number follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is changed."""
+
+    about: str
+    """For people."""
+    change: Callable[[Picture], Picture] | None = None
+    """What is done to each picture; None: nothing is left of it."""
+
+
+def _edited(edit: Callable[[Image.Image], Image.Image], picture: Picture) -> Picture:
+    pixels = np.asarray(edit(Image.fromarray(picture.pixels)).convert("RGB"))
+    return Picture.of(pixels, picture.frame, picture.background)
+
+
+def _jpeg(quality: int, image: Image.Image) -> Image.Image:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=quality)
+    return Image.open(data)
+
+
+def _scaled(factor: float, image: Image.Image) -> Image.Image:
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    return image.convert("L")
+
+
+def _flipped(image: Image.Image) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "blind": Variant("no picture at all: what the texts alone give away"),
+    **{
+        f"jpeg-{quality}": Variant(
+            f"as JPEG of quality {quality}", partial(_edited, partial(_jpeg, quality))
+        )
+        for quality in (95, 75, 50, 30)
+    },
+    "half": Variant("at half its width and height", partial(_edited, partial(_scaled, 0.5))),
+    "double": Variant("at twice its width and height", partial(_edited, partial(_scaled, 2.0))),
+    "grey": Variant("without colour", partial(_edited, _grey)),
+    "flip": Variant("as in a mirror", partial(_edited, _flipped)),
+}
+"""Every change there is, by name."""
+
+
+def runs(plain: Run, names: Sequence[str], repeats: int) -> dict[str, Run]:
+    """The changed runs, by name; `repeats` asks the same again so often.
+
+    Engines answer greedily, so a repeat shows what batches of other sizes do to the numbers: all
+    that is left to chance.
+    """
+    made = {name: _changed(plain, VARIANTS[name]) for name in VARIANTS if name in names}
+    for number in range(1, repeats + 1):
+        made[f"{REPEAT}{number}"] = replace(plain, window=max(1, plain.window // (number + 1)))
+    return {
+        name: replace(run, out=plain.out / FOLDER / name, plain=plain.out)
+        for name, run in made.items()
+    }
+
+
+def _changed(plain: Run, variant: Variant) -> Run:
+    if variant.change is not None:
+        return replace(plain, change=variant.change)
+    models = Models(Blind(plain.models.engine), cache=plain.models.cache)
+    return replace(plain, models=models, policy=plain.policy.model_copy(update=_BLIND))
+
+
+_BLIND = {"relevance": False, "relevance_threshold": None, "crop": False, "region": False}
+"""Encoder and detector compare with the picture, so there is nothing for them to do."""
+
+
+class Blind:
+    """An engine that is shown no pictures: the questions alone reach it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def card(self) -> EngineCard:
+        """The engine's own."""
+        return self._engine.card
+
+    def check_statements(self, statements: Sequence[str]) -> None:
+        """Ask the engine."""
+        self._engine.check_statements(statements)
+
+    def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Read the label probabilities without the pictures; equal questions are asked once."""
+        bare = [replace(probe, images=()) for probe in probes]
+        asked = list(dict.fromkeys(bare))
+        answers = dict(zip(asked, self._engine.answer_probs(asked), strict=True))
+        return [answers[probe] for probe in bare]
+
+    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
+        """Reply without the pictures; equal requests are asked once."""
+        bare = [replace(request, images=()) for request in requests]
+        asked = list(dict.fromkeys(bare))
+        replies = dict(zip(asked, self._engine.reason(asked), strict=True))
+        return [replies[request] for request in bare]
+
+    def close(self) -> None:
+        """Nothing: the engine is the plain run's."""
+
+
+def folders(out: Path) -> dict[str, Path]:
+    """The changed runs that lie below a plain one: known changes first, then repeats, by number."""
+    there = {path.name: path for path in (out / FOLDER).glob("*") if path.is_dir()}
+    repeats = [name for name in there if name.removeprefix(REPEAT).isdecimal()]
+    repeats.sort(key=lambda name: int(name.removeprefix(REPEAT)))
+    return {name: there[name] for name in (*VARIANTS, *repeats) if name in there}
