@@ -240,7 +240,7 @@ def test_sketchbench_is_a_folder_of_labelled_images(tmp_path, capsys):
         ),
         (["eval", "labelled"], "--out DIR"),
         (["eval", "labelled", "--from-outputs", "."], "scores no recorded outputs"),
-        (["eval", "mllm-as-a-judge", "--data", "."], "--from-outputs DIR"),
+        (["eval", "mllm-as-a-judge", "--data", "."], "--out DIR"),
         (["eval", "mj-bench", "--data", ".", "--out", "run"], "no constitution is assumed"),
         (["eval", "mj-bench", "--from-outputs", "nowhere"], "there is no such folder"),
         (["eval", "mj-bench", "--from-outputs", "tests"], "nothing that this suite can read"),

@@ -5,6 +5,7 @@ Importing this loads no model library; an engine's own module does, when it is o
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.base import Detector, Encoder, Engine
@@ -28,9 +29,15 @@ FORMS = (
 
 ENCODER_FORMS = (
     "hf:ORG/MODEL (a dual encoder of the Hugging Face hub: CLIP, SigLIP and alike), "
-    "hf:/path/to/folder (the same from disk), hf:sketch (the small encoder of drawn scenes)"
+    "hf:/path/to/folder (the same from disk), hf:sketch (the small encoder of drawn scenes), "
+    "NAME:... (a score model of another package, by its entry point safejudge.encoders)"
 )
 """The same for encoders."""
+ENCODERS = "safejudge.encoders"
+"""The entry-point group under which a package names what opens its score model.
+
+The name is the scheme of its URIs; called with what follows the colon, it returns an `Encoder`.
+"""
 
 DETECTOR_FORMS = (
     "hf:ORG/MODEL (a zero-shot detector of the Hugging Face hub: OWL-ViT, OWLv2, Grounding DINO), "
@@ -105,6 +112,8 @@ def open_encoder(
         from safejudge.sketch.judge import open_sketch_encoder
 
         return open_sketch_encoder()
+    if (plugged := _plugged(uri)) is not None:
+        return plugged
     model = _model_of(uri, "encoder", ENCODER_FORMS)
     from safejudge.engines.encoder import HFEncoder
 
@@ -130,6 +139,19 @@ def open_detector(
     from safejudge.engines.detector import HFDetector
 
     return HFDetector(model, uri=uri, device=device, dtype=dtype, batch_size=batch_size)
+
+
+def _plugged(uri: str) -> Encoder | None:
+    """The score model of another package; None where none has this scheme."""
+    scheme, colon, rest = uri.partition(":")
+    for entry in entry_points(group=ENCODERS, name=scheme) if colon and scheme != "hf" else ():
+        try:
+            encoder: Encoder = entry.load()(rest)
+        except Exception as error:  # whatever another package raises
+            problem = f"{type(error).__name__}: {error}"
+            raise EngineSetupError(f"{uri}: {entry.value} could not open it: {problem}") from error
+        return encoder
+    return None
 
 
 def _model_of(uri: str, kind: str, forms: str) -> str:
