@@ -72,7 +72,8 @@ def with_scores(
     """Return flow_grpo's `multi_score` with more names, since it knows a fixed list.
 
     `rewards` are the new names. What the wrapped function knows is left to it; the others are
-    added to `avg` with their weights, and stand beside it under their names. Raises `InputError`
+    added to `avg` with their weights, and stand beside it under their names, each with
+    `NAME_unjudged`: 1 for an image without a reward. Raises `InputError`
     where a call returns another number of scores than before.
     """
 
@@ -99,7 +100,8 @@ def with_scores(
                 details, _ = rest(images, prompts, metadata, ref_images, only_strict=only_strict)
             total = list(details.get("avg", ()))
             for name, function in own.items():
-                details[name], _ = function(images, prompts, metadata)
+                details[name], info = function(images, prompts, metadata)
+                details[f"{name}_unjudged"] = info["unjudged"]
                 weighted = [score_dict[name] * float(value) for value in details[name]]
                 total = _added(total, weighted, name) if total else weighted
             return {**details, "avg": total}, {}
