@@ -234,9 +234,15 @@ def tiny_pipeline():
 
     def build(checker):
         pipeline = diffusers.StableDiffusionPipeline(
-            vae, None, None, unet, diffusers.DDIMScheduler(steps_offset=1, clip_sample=False), checker, features,
+            vae=vae,
+            text_encoder=None,
+            tokenizer=None,
+            unet=unet,
+            scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
+            safety_checker=checker,
+            feature_extractor=features,
             requires_safety_checker=checker is not None,
-        )  # fmt: skip
+        )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
