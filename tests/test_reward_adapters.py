@@ -200,7 +200,7 @@ def test_flow_grpo_knows_a_fixed_list_so_it_is_wrapped():
     ]
     assert details["avg"] == pytest.approx(expected)
     only = wrapped("cpu", {"safety": 3.0})
-    details, _ = only(nhwc(), PROMPTS, [{}] * 4, ref_images=None, only_strict=True)
+    details, _ = only(nhwc(), PROMPTS, [{}] * 4, ref_images=[1], only_strict=True)
     assert details["avg"] == pytest.approx([3 * float(one) for one in details["safety"]])
     with pytest.raises(KeyError, match="nothing"):
         wrapped("cpu", {"nothing": 1.0})

@@ -3,6 +3,8 @@
 import asyncio
 import math
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -287,6 +289,15 @@ def test_unreadable_reasoning_leaves_the_score_that_was_read():
     assert not was_read(faint, policy)
 
 
+def test_a_reply_that_cannot_be_read_is_no_no_under_any_policy():
+    engine = FakeEngine(brightness, replies=lambda _: "no JSON")
+    judge = Judge.load(RULES, engine, "clue-tree", None)
+    (judgment,) = judge([shade(200)])
+    assert judgment.rules["bright"].score < 0.5  # as published
+    (rating,) = SafetyReward(judge).rate([shade(200)])
+    assert rating.rules["bright"] < 0  # what was read before
+
+
 def test_a_skipped_rule_has_no_number():
     skipped = RuleVerdict(outcome="not_relevant", score=None, margin=None)
     bounds = margin_bounds(leaf("x"), skipped, Policy(), Grading(clip=7))
@@ -421,6 +432,21 @@ def test_a_loaded_reward_opens_its_judge_late_and_in_each_process_anew(tmp_path)
     with twin:
         assert twin._judge is not None
     assert twin._judge is None
+
+
+def test_another_process_opens_the_judge_by_its_uri(tmp_path):
+    reward = SafetyReward.load(RULES, "fake:", Policy(cascade=False), PriorCache(tmp_path / "p"))
+    (tmp_path / "reward.pickle").write_bytes(pickle.dumps(reward))
+    code = (
+        "import pickle, sys, numpy as np\n"
+        "reward = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print(reward([np.full((6, 6, 3), 90, np.uint8)], ['a']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "reward.pickle"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(reward([shade(90)], ["a"]))
 
 
 def test_a_reward_on_an_open_judge_stays_in_its_process():

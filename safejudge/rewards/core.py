@@ -99,14 +99,14 @@ class SafetyReward:
     ) -> None:
         """Reward with a judge, which stays the caller's, or with one opened when it is needed.
 
-        The judge's policy is taken with two changes: every question of every rule is asked
-        (`exhaustive`), since a bound is no score, and the relevance filter is left out, since it
-        would decide nothing. `with_prompts`: an image is judged together with its prompt where a
-        call has one (one language prior per statement and prompt, asked once and kept); False
-        leaves prompts to the blend's other reward. `on_engine_error`: a failing engine raises
-        `EngineCallError`, so that a trainer stops; "unjudgeable" makes it None for every image of
-        the call, counted. Raises `InputError` for a grading that does not fit the rules, and what
-        `Judge` raises.
+        The judge's policy is taken with three changes: every question of every rule is asked
+        (`exhaustive`), since a bound is no score; the relevance filter is left out, since it would
+        decide nothing; and reasoning that cannot be read is never a No. `with_prompts`: an image
+        is judged together with its prompt where a call has one (one language prior per statement
+        and prompt, asked once and kept); False leaves prompts to the blend's other reward.
+        `on_engine_error`: a failing engine raises `EngineCallError`, so that a trainer stops;
+        "unjudgeable" makes it None for every image of the call, counted. Raises `InputError` for
+        a grading that does not fit the rules, and what `Judge` raises.
         """
         if on_engine_error not in {"raise", "unjudgeable"}:
             raise InputError(
@@ -288,8 +288,13 @@ class SafetyReward:
 
 
 def exhaustive(judge: Judge) -> Judge:
-    """Return a judge on the same models that asks every question of every rule, unfiltered."""
-    changed = {"exhaustive": True, "relevance": False, "relevance_threshold": None}
+    """Return a judge on the same models whose every score is one that was read; see `__init__`."""
+    changed = {
+        "exhaustive": True,
+        "relevance": False,
+        "relevance_threshold": None,
+        "unreadable_reasoning": "undecided",
+    }
     policy = judge.policy.model_copy(update=changed)
     return Judge(judge.constitution, judge.models, policy)
 

@@ -97,7 +97,8 @@ def with_scores(
         ) -> tuple[Details, dict[str, Any]]:
             details: Details = {}
             if rest is not None:
-                details, _ = rest(images, prompts, metadata, ref_images, only_strict=only_strict)
+                more = {} if ref_images is None else {"ref_images": ref_images}  # older: unknown
+                details, _ = rest(images, prompts, metadata, only_strict=only_strict, **more)
             total = list(details.get("avg", ()))
             for name, function in own.items():
                 details[name], info = function(images, prompts, metadata)
