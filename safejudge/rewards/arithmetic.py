@@ -191,12 +191,19 @@ def margin_bounds(
 
     A precondition that was skipped or could not be read may have any score.
     """
-    scores = {
-        Precondition(statement=leaf.statement, look_at=leaf.look_at): leaf.score
-        for leaf in verdict.preconditions
-        if was_read(leaf, policy)
-    }
-    low, high = score_interval(condition, scores)
+    read = [leaf for leaf in verdict.preconditions if was_read(leaf, policy)]
+    if (
+        verdict.score is not None
+        and verdict.bound == "exact"
+        and len(read) == len(verdict.preconditions)
+    ):
+        low = high = verdict.score  # the tree was evaluated already, and nothing in it was made up
+    else:
+        scores = {
+            Precondition(statement=leaf.statement, look_at=leaf.look_at): leaf.score
+            for leaf in read
+        }
+        low, high = score_interval(condition, scores)
     return clipped(-margin(high), grading.clip), clipped(-margin(low), grading.clip)
 
 

@@ -44,8 +44,9 @@ class _Columns:
     ) -> None:
         """Reward the images of a column; None looks for `image`, then `images`.
 
-        `caption` says which text is judged together with an image: the prompt, the completion, or
-        none. `name` is what TRL's log calls it. A cell with several images is worth its worst.
+        `caption` says which text goes along with an image, to the judge (`with_prompts`) and to a
+        blend's other reward: the prompt, the completion, or none. `name` is what TRL's log calls
+        it. A cell with several images is worth its worst.
         """
         if caption not in {None, "prompt", "completion"}:
             raise InputError(f"caption is {caption!r}; choose 'prompt', 'completion' or None")
