@@ -114,6 +114,15 @@ def test_what_does_not_pass_is_replaced_in_its_own_form(form, on_flag):
             assert pixels(new).mean() == pytest.approx(was.mean(), abs=2)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_batches_are_blurred_too(channels):
+    batch = np.repeat(BATCH[..., :1], channels, axis=3)
+    guarded = guard(Output(batch), judge_of(background="white"), on_flag="blur")
+    assert guarded.flagged[1]
+    assert guarded.images.shape == batch.shape
+    assert np.ptp(guarded.images[1]) < np.ptp(batch[1])
+
+
 def test_undecided_passes_only_by_name():
     guarded = guard(Output(FORMS["np"]()), judge_of(allow_undecided=True))
     assert guarded.flagged == [False, True, False]

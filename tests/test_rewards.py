@@ -468,6 +468,12 @@ def test_an_engine_that_does_not_exist_is_an_error_whatever_is_tolerated():
         reward([shade(0)])
 
 
+def test_a_server_that_is_not_there_is_an_error_not_a_number():
+    reward = SafetyReward.load(RULES, "server:http://127.0.0.1:9/v1#judge")
+    with pytest.raises(EngineSetupError, match=r"127\.0\.0\.1:9"):
+        reward([shade(0)])
+
+
 def test_a_device_goes_to_models_that_take_one():
     def args(engine, **given):
         return Opening(RULES, engine, engine_args=given).on("cuda:1").engine_args

@@ -73,8 +73,8 @@ def with_scores(
 
     `rewards` are the new names. What the wrapped function knows is left to it; the others are
     added to `avg` with their weights, and stand beside it under their names, each with
-    `NAME_unjudged`: 1 for an image without a reward. Raises `InputError`
-    where a call returns another number of scores than before.
+    `NAME_unjudged`: 1 for an image without a reward. Raises `InputError` where the rewards of a
+    call differ in number.
     """
 
     def multi_score_and_safety(

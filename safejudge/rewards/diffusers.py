@@ -170,11 +170,12 @@ def _black(image: Any) -> Any:
 def _blurred(image: Any) -> Any:
     """Blur an image so far that only its colours are left."""
     if isinstance(image, Image.Image):
-        return image.convert("RGB").filter(ImageFilter.GaussianBlur(max(image.size) * _BLUR))
+        plain = image if image.mode in {"L", "RGB", "RGBA"} else image.convert("RGB")
+        return plain.filter(ImageFilter.GaussianBlur(max(image.size) * _BLUR))
     if isinstance(image, torch.Tensor):
         array = image.float().cpu().movedim(0, -1).numpy()
         blurred = torch.from_numpy(_blurred(array)).movedim(-1, 0)
         return blurred.to(image.device, image.dtype)
     _, pixels = to_image(image, "image", Policy())
-    soft = np.asarray(_blurred(pixels), dtype=np.uint8)
+    soft = np.asarray(_blurred(pixels), dtype=np.uint8).reshape(image.shape)
     return soft if image.dtype == np.uint8 else (soft / 255).astype(image.dtype)
