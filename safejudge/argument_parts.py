@@ -20,8 +20,11 @@ def texts(*epilog: str) -> dict[str, Any]:
     }
 
 
-def add_choices(add: argparse.ArgumentParser) -> None:
-    """Add what decides about a verdict; no default for the two that matter most."""
+def add_choices(add: argparse.ArgumentParser, *, exhaustive: bool = False) -> None:
+    """Add what decides about a verdict; no default for the two that matter most.
+
+    `exhaustive`: the command asks every question, so nothing is offered that would leave some out.
+    """
     add.add_argument(
         "--constitution", metavar="C", help="the rules: a YAML file, or the name of a shipped one"
     )
@@ -37,15 +40,20 @@ def add_choices(add: argparse.ArgumentParser) -> None:
         default="default",
         help="how answers are weighed (default: %(default)s)",
     )
-    add_kit(add)
-    add.add_argument(
-        "--relevance-threshold",
-        type=float,
-        metavar="T",
-        help="ask a rule above this similarity (default: what is stated for the encoder)",
-    )
+    if exhaustive:
+        _add_model(add, "detector")
+        add.set_defaults(encoder=None, relevance_threshold=None, no_relevance=True, exhaustive=True)
+    else:
+        add_kit(add)
+        add.add_argument(
+            "--relevance-threshold",
+            type=float,
+            metavar="T",
+            help="ask a rule above this similarity (default: what is stated for the encoder)",
+        )
     for name, text in SWITCHES.items():
-        add.add_argument(f"--{name}", action="store_true", help=text)
+        if not (exhaustive and name in {"no-relevance", "exhaustive"}):
+            add.add_argument(f"--{name}", action="store_true", help=text)
 
 
 SWITCHES = {
@@ -72,16 +80,25 @@ def add_engine_arg(add: argparse.ArgumentParser) -> None:
 
 def add_kit(add: argparse.ArgumentParser) -> None:
     """Add the models beside the engine."""
-    for name, what in (
-        ("encoder", "the relevance filter: a CLIP or SigLIP"),
-        ("detector", "the regions: an OWLv2 or Grounding DINO"),
-    ):
-        add.add_argument(
-            f"--{name}",
-            default=DEFAULT,
-            metavar="URI",
-            help=f"{what}, hf:ORG/MODEL (default: what the engine comes with; only sketch has one)",
-        )
+    for name in _KIT:
+        _add_model(add, name)
+
+
+def _add_model(add: argparse.ArgumentParser, name: str) -> None:
+    add.add_argument(
+        f"--{name}",
+        default=DEFAULT,
+        metavar="URI",
+        help=f"{_KIT[name]}, hf:ORG/MODEL (default: what the engine comes with; only sketch has "
+        "one)",
+    )
+
+
+_KIT = {
+    "encoder": "the relevance filter: a CLIP or SigLIP",
+    "detector": "the regions: an OWLv2 or Grounding DINO",
+}
+"""What may stand beside the engine."""
 
 
 def setting(text: str) -> tuple[str, Any]:

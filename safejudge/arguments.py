@@ -179,7 +179,10 @@ def _add_eval(commands: Any) -> None:
     )
     add.add_argument("suite", metavar="SUITE", help="labelled, mj-bench, ...; see safejudge suites")
     add.add_argument(
-        "--data", metavar="DIR", help="what to judge: a folder, or ORG/NAME of the hub (mj-bench)"
+        "--data",
+        metavar="DIR",
+        help="what to judge: a folder, a file of pairs (preference), or ORG/NAME of the hub "
+        "(mj-bench)",
     )
     add.add_argument(
         "--split", action="append", default=[], metavar="NAME", help="only this part of the data"

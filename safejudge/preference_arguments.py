@@ -25,7 +25,7 @@ def add_annotate(commands: Any) -> None:
         **texts(examples.ANNOTATE),
     )
     add.add_argument("data", metavar="DATA", help="prompts and their pictures: JSONL or CSV")
-    add_choices(add)
+    add_choices(add, exhaustive=True)
     add.add_argument(
         "--rubric", action="append", type=_rubric, default=[], metavar="ASPECT=FILE",
         help="an aspect, and its rubric: a YAML file whose rules are good, or the name of a "

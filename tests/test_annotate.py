@@ -428,6 +428,13 @@ def test_a_difference_of_the_margin_is_a_tie(first, second):
     assert (count.ties["safety"], count.unscored["other"], count.ties[OVERALL]) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
+def test_what_is_no_number_makes_no_pair(score):
+    found, count = compared([image(score, "safe", 1.0), image(0.1, "safe", score)])
+    assert found == []
+    assert count.unscored == {"safety": 1, "other": 1, OVERALL: 1}
+
+
 def test_one_aspect_has_no_overall():
     count = Count()
     pair = [image(0.9, "safe", 1.0), image(0.1, "unsafe", 0.0)]
@@ -546,7 +553,8 @@ def test_the_command(place, monkeypatch, capsys):
         ([*command, "--resume", "--margin", "1"], 2, "margin is 1"),
         ([*command[:-1], "safety=wide.yaml"], 2, "not ASPECT=FILE"),
         ([*command[:-1], "wide"], 2, "not ASPECT=FILE"),
-        ([*command[:-1], "wide=nothing"], 2, "nothing"),
+        ([*command[:-1], "wide=nothing"], 2, "nothing: there is no such rubric"),
+        ([*command, "--encoder", "hf:sketch"], 2, "unrecognized"),
         (["annotate", "in/none", *command[2:]], 2, "cannot be read"),
         (["annotate", "in/prompts.jsonl", "--out", "new"], 2, "no constitution is assumed"),
     ):

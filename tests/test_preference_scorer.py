@@ -161,12 +161,15 @@ def test_pairs_that_cannot_be_used_are_left_out_and_counted(pairs, tmp_path):
     rows = [json.loads(line) for line in pairs.read_text().splitlines()]
     (tmp_path / "in" / rows[0]["chosen"]).write_bytes(b"junk")
     rows[1]["prompt"] = "word " * 100
+    rows[2]["prompt"] = " "
     write(tmp_path / "in" / "pairs.jsonl", rows)
     done = train(tmp_path / "in" / "pairs.jsonl", tmp_path / "out", replace(DRAWN, epochs=1))
-    assert done.pairs + len(done.held_out) == PROMPTS - 2
+    assert done.pairs + len(done.held_out) == PROMPTS - 3
     assert dict(done.left_out) == {
-        "a picture cannot be read": 1, "the prompt is too long for the text side": 1,
-    }  # fmt: skip
+        "a picture cannot be read": 1,
+        "the prompt is too long for the text side": 1,
+        "there is no prompt": 1,
+    }
     write(tmp_path / "in" / "pairs.jsonl", rows[:2])
     with pytest.raises(InputError, match="none of 2 pairs can be learned from: a picture"):
         train(tmp_path / "in" / "pairs.jsonl", tmp_path / "new", DRAWN)

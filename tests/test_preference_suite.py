@@ -131,6 +131,13 @@ def test_an_encoder_is_a_score_model(place):
     assert accuracy(scored, "scorer:nan preference score", "overall") == (0.0, 6)
 
 
+def test_a_score_model_is_no_filter_of_rules(place):
+    encoder = FakeEncoder(lambda pair: -float(pair.picture.pixels.mean()), uri="scorer:x")
+    run = told(encoder=encoder)
+    run = replace(run, policy=run.policy.model_copy(update={"relevance": True}))
+    assert accuracy(numbers(run), WAYS[0], "safety") == (1.0, 6)
+
+
 def test_equal_scores_are_ties(place):
     encoder = FakeEncoder(lambda _: 0.25, uri="scorer:same")
     scored = numbers(told(encoder=encoder))

@@ -90,8 +90,12 @@ def ways_of(run: Run, args: Args) -> list[Way]:
     uri = run.models.engine.card.uri
     form: Form = args.form or ("short" if uri in KITS else "protocol")
     protocol = Protocol(form, args.scales, args.modes, args.readings)
+    # Every rule is asked, so an encoder filters nothing here: it is a score model.
+    unfiltered = {"relevance": False, "relevance_threshold": None}
     return [
-        *live.constitutional(run.models, run.constitution, run.policy),
+        *live.constitutional(
+            run.models, run.constitution, run.policy.model_copy(update=unfiltered)
+        ),
         *live.rating_ways(run.models, run.policy, protocol),
         *live.encoding(run.models),
     ]

@@ -44,9 +44,6 @@ def judge(run: Run) -> JSON:
         raise InputError("preference needs its pairs: --data PAIRS.jsonl, as annotate writes it")
     pairs = _limited(read_pairs(Path(run.data), run.splits), run)
     aspects = tuple(sorted({pair.aspect for pair in pairs}))
-    # An encoder beside the judge is a score model here, and every rule is asked anyway.
-    plain = {"relevance": False, "relevance_threshold": None}
-    run = replace(run, policy=run.policy.model_copy(update=plain))
     ways = [
         replace(way, perspectives=frozenset(aspects))
         for way in mjbench_run.ways_of(run, args)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import combinations
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from safejudge.preference.rubrics import OVERALL, SAFETY
@@ -108,7 +109,9 @@ def _both(aspect: str, first: JSON, second: JSON) -> tuple[float, float] | None:
     one, other = (
         image.get("aspects", {}).get(aspect, {}).get("score") for image in (first, second)
     )
-    return None if one is None or other is None else (float(one), float(other))
+    if one is None or other is None or not (isfinite(one) and isfinite(other)):
+        return None
+    return float(one), float(other)
 
 
 def rows_of(count: Count) -> dict[str, dict[str, int]]:

@@ -13,7 +13,7 @@ class Recipe:
     """URI of the dual encoder that the head stands on."""
     aspects: tuple[str, ...] = ()
     """Pairs of these; empty: of `overall` if there are any, else all."""
-    epochs: int = 30
+    epochs: int = 10
     """How often every pair is seen."""
     layers: int = 0
     """So many last layers of both towers learn as well; 0: the head alone."""

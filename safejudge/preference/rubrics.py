@@ -40,7 +40,13 @@ def load_rubric(source: str) -> Constitution:
     Raises `ConstitutionError` for a file that is none, `InputError` for a slot that is not
     `{prompt}`.
     """
-    shipped = source in shipped_rubrics() and not Path(source).is_file()
+    names = shipped_rubrics()
+    shipped = source in names and not Path(source).is_file()
+    if not shipped and not Path(source).exists():
+        raise InputError(
+            f"{source}: there is no such rubric; give the path of a YAML file, or one of "
+            f"{', '.join(names)}"
+        )
     rubric = load_constitution(rubric_shelf() / f"{source}.yaml" if shipped else Path(source))
     for rule in rubric.rules:
         for leaf in leaves(rule.condition):

@@ -49,7 +49,7 @@ class PreferenceScorer:
         cannot hold: never a number instead. Raises `InputError` for lists of different length.
         """
         sources = split_batch(images) if is_array(images) else list(images)
-        texts = [None] * len(sources) if prompts is None else list(prompts)
+        texts = [None] * len(sources) if prompts is None else [t and t.strip() for t in prompts]
         if len(texts) != len(sources):
             raise InputError(f"{len(sources)} images but {len(texts)} prompts; give one each")
         loaded = load_images(sources, self._policy)
@@ -69,11 +69,9 @@ class PreferenceScorer:
     def _scores(
         self, pictures: Sequence[Picture | None], texts: Sequence[str | None]
     ) -> list[float | None]:
-        holds = {text: self._holds(text) for text in dict.fromkeys(texts) if text is not None}
+        holds = {text: self._holds(text) for text in dict.fromkeys(texts) if text}
         requests = [
-            None
-            if picture is None or text is None or not holds[text]
-            else Similarity(picture, text)
+            Similarity(picture, text) if picture is not None and text and holds[text] else None
             for picture, text in zip(pictures, texts, strict=True)
         ]
         wanted = list(dict.fromkeys(request for request in requests if request is not None))
@@ -82,8 +80,6 @@ class PreferenceScorer:
         return [score if math.isfinite(score) else None for score in scores]
 
     def _holds(self, text: str) -> bool:
-        if not text.strip():
-            return False
         try:
             self._encoder.check_texts([text])
         except StatementError:

@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.engines import open_backbone
 from safejudge.engines.scorer import ABOUT, HEAD, head_scores, new_head
-from safejudge.errors import InputError, OutputError, StatementError
-from safejudge.images import load_images
-from safejudge.policy import Policy
+from safejudge.errors import InputError, OutputError
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.rubrics import OVERALL
 from safejudge.preference.towers import last_layers
-from safejudge.types import ImageInput
+from safejudge.preference.vectors import Source, batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,13 +32,11 @@ if TYPE_CHECKING:
     from safejudge.engines.encoder import HFEncoder
     from safejudge.preference.pair_file import Pair
     from safejudge.preference.recipe import Recipe
-    from safejudge.types import JSON, Picture
+    from safejudge.types import JSON
 
     Tensor = torch.Tensor
 
 CHECKPOINT = "checkpoint.pt"
-_BATCH = 16
-"""Pictures, or texts, that are encoded at once."""
 
 
 class Ranked(NamedTuple):
@@ -86,7 +82,7 @@ def train(  # noqa: PLR0913 - from where to where, how, and what to do with what
     _claim(out, about, resume=resume, overwrite=overwrite)
     encoder = open_backbone(recipe.backbone)
     try:
-        source = _Source(encoder, remembers=recipe.layers == 0)
+        source = Source(encoder, remembers=recipe.layers == 0)
         usable, left_out = source.usable(pairs)
         seen, kept = split(usable, recipe)
         learner = _Learner(encoder, source, recipe)
@@ -136,109 +132,13 @@ def _digest(pairs: Sequence[Pair]) -> str:
     return hashlib.sha256("".join(pair.digest for pair in pairs).encode()).hexdigest()
 
 
-# --- what is learned from -----------------------------------------------------------------------
-
-
-class _Source:
-    """Pictures and prompts of pairs as vectors, remembered where the towers do not change."""
-
-    def __init__(self, encoder: HFEncoder, *, remembers: bool) -> None:
-        self._encoder = encoder
-        self._remembers = remembers
-        self._pictures: dict[Path, Tensor] = {}
-        self._texts: dict[str, Tensor] = {}
-
-    def usable(self, pairs: Sequence[Pair]) -> tuple[list[Pair], Counter[str]]:
-        """Leave out pairs with a picture or a prompt that the towers cannot take."""
-        paths = list(dict.fromkeys(path for pair in pairs for path in pair.paths))
-        broken = self._unreadable(paths)
-        long = {text for text in {pair.prompt for pair in pairs} if not self._holds(text)}
-        found, left_out = [], Counter[str]()
-        for pair in pairs:
-            if broken.intersection(pair.paths):
-                left_out["a picture cannot be read"] += 1
-            elif pair.prompt in long:
-                left_out["the prompt is too long for the text side"] += 1
-            else:
-                found.append(pair)
-        if not found:
-            reasons = ", ".join(f"{reason} ({n})" for reason, n in left_out.items())
-            raise InputError(f"none of {len(pairs)} pairs can be learned from: {reasons}")
-        return found, left_out
-
-    def vectors(self, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows for the better pictures, the worse ones, and the prompts."""
-        import torch
-
-        paths = list(dict.fromkeys(path for pair in pairs for path in pair.paths))
-        texts = list(dict.fromkeys(pair.prompt for pair in pairs))
-        if self._remembers:
-            with torch.no_grad():
-                self._texts |= self._encode_texts([t for t in texts if t not in self._texts])
-            pictures, words = self._pictures, self._texts
-        else:
-            pictures, words = self._encode_pictures(paths), self._encode_texts(texts)
-        sides = ([pictures[pair.paths[side]] for pair in pairs] for side in (0, 1))
-        better, worse = map(torch.stack, sides)
-        return better, worse, torch.stack([words[pair.prompt] for pair in pairs])
-
-    def _unreadable(self, paths: Sequence[Path]) -> set[Path]:
-        import torch
-
-        broken = set()
-        for some in _batches(paths):
-            with torch.no_grad():
-                found = self._encode_pictures(some)
-            broken |= {path for path in some if path not in found or found[path].isnan().any()}
-            if self._remembers:
-                self._pictures |= found
-        return broken
-
-    def _holds(self, text: str) -> bool:
-        try:
-            self._encoder.check_texts([text])
-        except StatementError:
-            return False
-        return True
-
-    def _encode_pictures(self, paths: Sequence[Path]) -> dict[Path, Tensor]:
-        found: dict[Path, Tensor] = {}
-        for some in _batches(paths):
-            there = _loaded(some)
-            if there:
-                rows = self._encoder.embed_pictures(list(there.values()))
-                found.update(zip(there, rows, strict=True))
-        return found
-
-    def _encode_texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        return {
-            text: row
-            for some in _batches(texts)
-            for text, row in zip(some, self._encoder.embed_texts(some), strict=True)
-        }
-
-
-def _batches(items: Sequence[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(items), _BATCH):
-        yield list(items[start : start + _BATCH])
-
-
-def _loaded(paths: Sequence[Path]) -> dict[Path, Picture]:
-    """The first picture of every image that can be read."""
-    return {
-        path: image.pictures[0]
-        for path, image in zip(paths, load_images(paths, Policy()), strict=True)
-        if isinstance(image, ImageInput)
-    }
-
-
 # --- learning -----------------------------------------------------------------------------------
 
 
 class _Learner:
     """The head, the layers that learn with it, and their optimizer."""
 
-    def __init__(self, encoder: HFEncoder, source: _Source, recipe: Recipe) -> None:
+    def __init__(self, encoder: HFEncoder, source: Source, recipe: Recipe) -> None:
         import torch
 
         self._source = source
@@ -277,7 +177,7 @@ class _Learner:
         """Score pairs without learning from them."""
         import torch
 
-        for some in _batches(pairs):
+        for some in batches(pairs):
             with torch.no_grad():
                 margins = self._margins(some).tolist()
             for pair, margin in zip(some, margins, strict=True):
