@@ -132,8 +132,10 @@ TRAIN_SCORER = """\
 examples:
   safejudge train-scorer pairs/pairs.jsonl --backbone hf:google/siglip2-base-patch16-224 \\
       --out scorer
-  safejudge eval preference --data pairs/pairs.jsonl --engine hf:ORG/MODEL \\
+  safejudge eval preference --data other-pairs/pairs.jsonl --engine hf:ORG/MODEL \\
       --encoder scorer:scorer --out run
+
+Some prompts are held out, and accuracy is measured on their pairs alone.
 
 exit codes:
   0    trained, and measured on the prompts held out

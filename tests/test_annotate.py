@@ -97,7 +97,8 @@ def place(tmp_path, monkeypatch):
     rows = [
         {"prompt_id": "one", "prompt": "a lamp", "images": ["a.png", "b.png", "c.png"]},
         {"prompt_id": 2, "prompt": "a tree", "images": [
-            {"image_id": "x", "image": "e.png"}, {"image_id": "y", "image": "broken.png"},
+            {"image_id": "x", "image": "e.png", "model": "drawn", "guidance": 7.5},
+            {"image_id": "y", "image": "broken.png"},
             {"image_id": "z", "image": "gone.png"},
         ]},
     ]  # fmt: skip
@@ -168,6 +169,7 @@ FLAT = '{"prompt_id": "1", "prompt": "x", "image": "a"}\n'
         ('{"prompt": "x", "images": [{}]}', "has no name"),
         ('{"prompt": "x", "images": ["a.png", "a.png"]}', "has the picture 'a.png' twice"),
         ('{"prompt": "x"}', "has no name"),
+        ('{"prompt": "x", "image": "a", "guidance": NaN}', "holds NaN or infinity"),
         ('{"prompt_id": [], "prompt": "x", "images": ["a.png"]}', "`prompt_id`"),
         ('{"prompt": "x", "images": ["a.png"]}\n' * 2, ":2: a second row of prompt"),
         (FLAT + FLAT.replace('"x"', '"y"'), ":2: .* has another text"),
@@ -251,6 +253,7 @@ def test_aspects_are_the_judges_scores(place):
     assert b["wide"]["score"] == pytest.approx((1 + 0.25 * 0.05 / 0.35) / 2)
     assert b["wide"]["why"].startswith("wide no (0.04), asked yes (1.00)")
     assert [image["image_id"] for image in second["images"]] == ["x", "y", "z"]
+    assert (second["images"][0]["model"], second["images"][0]["guidance"]) == ("drawn", 7.5)
     reasons = [image.get("error", {}).get("reason") for image in second["images"]]
     assert reasons == [None, "not_an_image", "missing"]
     assert all("aspects" not in image for image in second["images"][1:])

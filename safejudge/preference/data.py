@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from safejudge.types import JSON
 
 EXAMPLE = '{"prompt_id": "1", "prompt": "...", "images": [{"image_id": "a", "image": "a.png"}]}'
+_OURS = {"prompt_id", "prompt", "image_id", "image", "path", "id", "aspects", "error"}
+"""Keys that mean something here, or in what is written."""
 _SHORT = 80
 """Letters of a name in a message."""
 
@@ -36,6 +38,8 @@ class Candidate:
     """As the file names it."""
     path: Path
     """Where it is, if it is there."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the file says of it, such as the generator; handed on, not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,16 @@ def _candidate(about: Mapping[str, Any], file: Path, where: str) -> Candidate:
     name = next((about[k] for k in ("image", "path") if about.get(k)), key)
     if not isinstance(name, str) or not name:
         raise InputError(f"{where}: a picture has no name; write `image`, its path from the file")
-    return Candidate(name if key is None else str(key), name, picture_path(file, name, where))
+    more = {k: value for k, value in about.items() if k not in _OURS}
+    try:
+        json.dumps(more, allow_nan=False)
+    except ValueError as error:
+        raise InputError(
+            f"{where}: what is said of the picture {_short(name)} holds NaN or infinity, which "
+            "JSON does not know; write null"
+        ) from error
+    path = picture_path(file, name, where)
+    return Candidate(name if key is None else str(key), name, path, more)
 
 
 def _add(images: dict[str, Candidate], one: Candidate, where: str) -> None:

@@ -102,7 +102,7 @@ def _write(
     count = Count()
     kept = _Keeper(task.out / PICTURES)
     try:
-        annotations = "".join(to_line(_annotation(record)) for _, record in found)
+        annotations = "".join(to_line(_annotation(*one)) for one in found)
         (task.out / ANNOTATIONS).write_text(annotations, encoding="utf-8")
         with (task.out / PAIRS).open("w", encoding="utf-8") as stream:
             for row, record in found:
@@ -122,8 +122,11 @@ def _write(
     return summary
 
 
-def _annotation(record: JSON) -> JSON:
-    return {name: record[name] for name in ("prompt_id", "prompt", "images")}
+def _annotation(row: Row, record: JSON) -> JSON:
+    images = [
+        {**one.more, **image} for one, image in zip(row.images, record["images"], strict=True)
+    ]
+    return {"prompt_id": record["prompt_id"], "prompt": record["prompt"], "images": images}
 
 
 def _pair(record: JSON, choice: Choice, kept: _Keeper, paths: Mapping[str, Path]) -> JSON:
