@@ -9,7 +9,7 @@ is no pair.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import isfinite
@@ -115,11 +115,8 @@ def _both(aspect: str, first: JSON, second: JSON) -> tuple[float, float] | None:
 
 
 def rows_of(count: Count) -> dict[str, dict[str, int]]:
-    """The counts by aspect, in the order in which they were met."""
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    seen = dict.fromkeys((*count.pairs, *count.ties, *count.unscored))
-    order = [name for name in seen if name != OVERALL] + [OVERALL] * (OVERALL in seen)
-    for name in order:
-        for what in ("pairs", "ties", "unscored"):
-            found[name][what] = getattr(count, what)[name]
-    return dict(found)
+    """The counts by aspect, in the order in which they were met, `overall` last."""
+    kinds = {"pairs": count.pairs, "ties": count.ties, "unscored": count.unscored}
+    seen = dict.fromkeys(name for kind in kinds.values() for name in kind)
+    order = sorted(seen, key=lambda name: name == OVERALL)
+    return {name: {what: kind[name] for what, kind in kinds.items()} for name in order}
