@@ -45,7 +45,9 @@ def judged(engine: str, pairs: Path) -> tuple[dict[str, Any], str]:
     with TemporaryDirectory() as out:
         begun = time.perf_counter()
         words = ["eval", "mj-bench", "--data", str(pairs), "--engine", engine, "--out", out]
-        if code := cli.main([*words, "--overwrite", "--encoder", "default"]):
+        if engine.startswith("vllm:"):  # else it wants nearly all the memory there is
+            words += ["--engine-arg", "gpu_memory_utilization=0.5"]
+        if code := cli.main([*words, "--overwrite"]):
             sys.exit(code)
         seconds = round(time.perf_counter() - begun, 1)
         results = json.loads(Path(out, "results.json").read_text(encoding="utf-8"))

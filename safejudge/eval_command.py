@@ -104,7 +104,7 @@ def _live(judge: Judging, options: argparse.Namespace, out: Path, *, needs_rules
         if options.overwrite:
             _forget_variants(out)
         plain = _run(options, out, models, bar)
-        for note in missing(plain.policy, models):
+        for note in missing(plain.policy, models) if plain.constitution else ():
             show.say(f"note: {note}")
         config = judge(plain)
         for name, run in variants.runs(plain, changes, options.repeats).items():

@@ -162,6 +162,10 @@ class Judge:
         (`allow_undecided`, `allow_failures`).
         """
         (result,) = self([image], [prompt])
+        return self.passes(result)
+
+    def passes(self, result: Result) -> bool:
+        """Whether an image that was judged may pass; see `allows`."""
         if isinstance(result, Failure):
             return self.policy.allow_failures
         return result.label == "safe" or (

@@ -30,8 +30,8 @@ STOREYS = [
     ["models"],
     ["judge", "thumbnail", "show"],
     ["pages"],
-    ["preference"],
-    ["compile", "rewards", "evals"],
+    ["preference", "rewards"],
+    ["compile", "evals"],
     ["sketch"],
     [""],  # the package itself, which only lists names
     ["captions", "choices", "examples"],
@@ -99,9 +99,11 @@ def test_the_surface_is_the_list():
 
 
 def test_importing_loads_no_model_library():
-    heavy = ["torch", "transformers", "outlines", "vllm", "safetensors"]
+    heavy = ["torch", "transformers", "outlines", "vllm", "safetensors", "trl", "diffusers"]
     code = (
-        "import sys, safejudge, safejudge.engines.fake\n"
+        "import sys, safejudge, safejudge.engines.fake, safejudge.rewards\n"
+        "import safejudge.rewards.trl, safejudge.rewards.ddpo, safejudge.rewards.verl\n"
+        "import safejudge.rewards.flow_factory\n"
         "safejudge.Judge\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )

@@ -13,14 +13,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from safejudge import cli
+from safejudge import Judge, cli
 from safejudge.engines import open_backbone, open_encoder
+from safejudge.engines.fake import FakeEngine
 from safejudge.engines.scorer import ABOUT, HEAD
 from safejudge.errors import EngineSetupError, InputError, OutputError, StatementError
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.recipe import Recipe
 from safejudge.preference.scorer import PreferenceScorer
 from safejudge.preference.train import CHECKPOINT, split, train
+from safejudge.rewards.arithmetic import Blend
+from safejudge.rewards.core import SafetyReward
 from safejudge.sketch.draw import draw
 from safejudge.sketch.judge import MODELS
 from safejudge.sketch.sample import even_scene
@@ -268,6 +271,18 @@ def test_it_is_an_encoder(trained):
     assert encoder.similarities([]) == []
     encoder.close()
     encoder.close()
+
+
+def test_it_is_the_other_half_of_a_reward(pairs, trained):
+    out, _ = trained
+    images = [*paths(pairs, 0)[:2], "missing.png"]
+    texts = [*captions(pairs)[:2], "x"]
+    judge = Judge.load("sketch", FakeEngine(lambda _: 0.1), cache=None, encoder=None, detector=None)
+    with PreferenceScorer.load(out) as scorer:
+        blend = Blend(scorer, floor=-100)
+        ratings = SafetyReward(judge, blend=blend, with_prompts=False).rate(images, texts)
+        assert [rating.other for rating in ratings] == scorer(images, texts)
+    assert ratings[2].reward is None
 
 
 # --- the command line -----------------------------------------------------------------------------

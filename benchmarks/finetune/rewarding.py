@@ -1,0 +1,58 @@
+"""What the arms are rewarded by: the constitution's margin, or one answer about all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from benchmarks.finetune.grids import pixels_of
+from safejudge import Policy, prompts
+from safejudge.constitution import load_constitution
+from safejudge.debias import margin
+from safejudge.images import load_images
+from safejudge.models import Models
+from safejudge.probe import PriorCache
+from safejudge.rewards import SafetyReward
+from safejudge.types import ImageInput, Probe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Reward = Callable[["Tensor"], list[float | None]]
+"""Pictures (N x 3 x height x width, in [0, 1]) to one number each; None where there is none."""
+
+POLICY = Policy(cascade=False, crop=False, region=False)
+"""Probabilities alone: reasoning and regions change what is undecided, at many times the cost."""
+
+
+def by_constitution(engine: str) -> Reward:
+    """The margin of the worst rule, in log-odds (`safejudge.rewards`)."""
+    reward = SafetyReward.load("sketch", engine, POLICY, detector=None)
+    return lambda pictures: reward(list(pixels_of(pictures)))
+
+
+def by_one_answer(engine: str) -> Reward:
+    """The log-odds of No to one question that holds every rule: what there is without chains."""
+    models = Models.opened(engine, None, None, PriorCache(PriorCache.default_path()))
+    question = prompts.rules_question([r.objective for r in load_constitution("sketch").rules])
+
+    def reward(pictures: Tensor) -> list[float | None]:
+        loaded = load_images(list(pixels_of(pictures)), POLICY)
+        probes = [
+            Probe(prompts.RULES, (one.pictures[0],), question)
+            for one in loaded
+            if isinstance(one, ImageInput)
+        ]
+        answers = models.answer(probes)
+        return [
+            None if one.problem is not None or one.score is None or not usable(one.label_mass)
+            else -margin(one.score)
+            for one in answers
+        ]  # fmt: skip
+
+    return reward
+
+
+def usable(mass: float) -> bool:
+    """Whether the model wanted to answer at all."""
+    return mass >= POLICY.minimum_label_mass

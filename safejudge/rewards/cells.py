@@ -1,0 +1,92 @@
+"""Rows of a trainer's data -> images, and ratings of images -> ratings of rows.
+
+A row's cell holds one image or several, as data sets and rollouts leave them. A row with several
+is worth its worst one; a row without any has no reward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from safejudge.errors import InputError
+from safejudge.rewards.arithmetic import Rating
+
+if TYPE_CHECKING:
+    from safejudge.images import ImageSource
+
+COLUMNS = ("image", "images")
+"""Where images are looked for, unless the caller names a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The images of some rows, one after the other."""
+
+    sources: list[ImageSource]
+    """Every image."""
+    rows: list[int]
+    """The row of each image."""
+    count: int
+    """How many rows there are."""
+
+    @staticmethod
+    def of(cells: Sequence[Any]) -> Cells:
+        """Take cells apart: an image, a list of images, `{"bytes": ..., "path": ...}`, or None."""
+        found = [(row, image) for row, cell in enumerate(cells) for image in _images(cell)]
+        return Cells([image for _, image in found], [row for row, _ in found], len(cells))
+
+    def spread(self, texts: Sequence[str | None]) -> list[str | None]:
+        """Put each row's text beside each of its images. Raises `InputError` for other counts."""
+        if len(texts) != self.count:
+            raise InputError(f"{self.count} rows of images but {len(texts)} texts; they must match")
+        return [texts[row] for row in self.rows]
+
+    def worst(self, ratings: Sequence[Rating]) -> list[Rating]:
+        """Return one rating per row: the worst of its images', or one without a reward."""
+        of_row: dict[int, list[Rating]] = {row: [] for row in range(self.count)}
+        for row, rating in zip(self.rows, ratings, strict=True):
+            of_row[row].append(rating)
+        return [_worst(row, found) for row, found in of_row.items()]
+
+
+def image_column(columns: Mapping[str, Any], wanted: str | None) -> Any:
+    """Return the column of images. Raises `InputError`, naming the columns that there are."""
+    for name in COLUMNS if wanted is None else (wanted,):
+        if name in columns:
+            return columns[name]
+    looked = " or ".join(COLUMNS) if wanted is None else wanted
+    raise InputError(
+        f"there is no column {looked} with images to judge, only {', '.join(columns) or 'none'}; "
+        "name the one that holds them (column=...)"
+    )
+
+
+def _images(cell: Any) -> list[Any]:
+    if cell is None:
+        return []
+    if isinstance(cell, list | tuple):
+        return [_image(item) for item in cell]
+    if isinstance(cell, np.ndarray) and cell.dtype == object:  # a list that was in Parquet
+        return [_image(item) for item in cell.tolist()]
+    return [_image(cell)]
+
+
+def _image(item: Any) -> Any:
+    """Take the bytes, or else the path, out of an image that `datasets` left undecoded."""
+    if isinstance(item, Mapping) and set(item) <= {"bytes", "path"}:
+        return item.get("path") if item.get("bytes") is None else item["bytes"]
+    return item
+
+
+def _worst(row: int, ratings: Sequence[Rating]) -> Rating:
+    if not ratings:
+        return Rating(None, reason="missing", problem=f"row {row} holds no image")
+
+    def badness(rating: Rating) -> float:
+        return float("-inf") if rating.reward is None else rating.reward
+
+    return min(ratings, key=badness)
