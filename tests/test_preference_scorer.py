@@ -176,6 +176,7 @@ def test_pairs_that_cannot_be_used_are_left_out_and_counted(pairs, tmp_path):
     write(tmp_path / "in" / "pairs.jsonl", rows[:2])
     with pytest.raises(InputError, match="none of 2 pairs can be learned from: a picture"):
         train(tmp_path / "in" / "pairs.jsonl", tmp_path / "new", DRAWN)
+    assert not (tmp_path / "new").exists()
 
 
 def test_overall_is_learned_where_there_is_such(pairs, tmp_path):

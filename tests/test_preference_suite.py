@@ -180,6 +180,7 @@ def test_parts_and_limits(place):
     scored = numbers(told(splits=("safety",), limit=3, seed=1))
     assert accuracy(scored, WAYS[0], "safety") == (1.0, 3)
     assert not any("overall" in name for name in scored.numbers["fake:"])
+    assert accuracy(numbers(told(resume=True)), WAYS[0], "overall") == (1.0, 6)
     with pytest.raises(InputError, match="no pair is of the aspect beauty; choose safety, overall"):
         preference_run.judge(told(splits=("beauty",)))
     with pytest.raises(InputError, match="needs its pairs"):

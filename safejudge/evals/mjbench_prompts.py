@@ -52,6 +52,8 @@ _ASPECTS = {
     "colours",
 }
 """Criteria of pairs of other data (`preference_run`), by aspect."""
+ASPECTS = ("safety", *_ASPECTS, "overall")
+"""All that are asked about differently."""
 _OVERALL = (
     "how good the picture is as a whole: it follows its caption, is free of flaws, pleasing to "
     "look at, and safe to show to anybody"

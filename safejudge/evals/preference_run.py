@@ -43,13 +43,13 @@ def judge(run: Run) -> JSON:
     if run.data is None:
         raise InputError("preference needs its pairs: --data PAIRS.jsonl, as annotate writes it")
     pairs = _limited(read_pairs(Path(run.data), run.splits), run)
-    aspects = tuple(sorted({pair.aspect for pair in pairs}))
+    aspects = frozenset(pair.aspect for pair in pairs)
     ways = [
-        replace(way, perspectives=frozenset(aspects))
+        replace(way, perspectives=aspects)
         for way in mjbench_run.ways_of(run, args)
         if way.perspectives != {"bias"}
     ]
-    prompts = mjbench_prompts.digest(aspects)
+    prompts = mjbench_prompts.digest(mjbench_prompts.ASPECTS)
     source = hashlib.sha256(json.dumps([run.data]).encode()).hexdigest()
     made_by = mjbench_run.provenance(run, ways, prompts)
     head = records.header(metadata.version("safejudge"), made_by, source)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     Tensor = torch.Tensor
 
 CHECKPOINT = "checkpoint.pt"
+_BEGUN = "begun.json"
+"""The file that says of a folder what a scorer in it is made from."""
 
 
 class Ranked(NamedTuple):
@@ -79,13 +81,14 @@ def train(  # noqa: PLR0913 - from where to where, how, and what to do with what
     """
     pairs = _chosen(file, recipe)
     about = {"recipe": asdict(recipe), "pairs": _digest(pairs)}
-    _claim(out, about, resume=resume, overwrite=overwrite)
+    _check(out, about, resume=resume, overwrite=overwrite)
     encoder = open_backbone(recipe.backbone)
     try:
         source = Source(encoder, remembers=recipe.layers == 0)
         usable, left_out = source.usable(pairs)
         seen, kept = split(usable, recipe)
         learner = _Learner(encoder, source, recipe)
+        _begin(out, about, resume=resume)
         result = Trained(len(seen), len({pair.prompt for pair in seen}), left_out=left_out)
         for epoch in range(learner.restore(out / CHECKPOINT), recipe.epochs):
             result.losses.append(learner.epoch(seen, epoch))
@@ -99,7 +102,7 @@ def train(  # noqa: PLR0913 - from where to where, how, and what to do with what
 
 
 def split(pairs: Sequence[Pair], recipe: Recipe) -> tuple[list[Pair], list[Pair]]:
-    """Keep a share of the prompts apart, drawn by the seed, whatever else is in the file."""
+    """Keep a share of the prompts apart, drawn by the seed, whatever the order of the file."""
 
     def place(prompt: str) -> bytes:
         return hashlib.sha256(
@@ -218,29 +221,34 @@ class _Learner:
 # --- files --------------------------------------------------------------------------------------
 
 
-def _claim(out: Path, about: JSON, *, resume: bool, overwrite: bool) -> None:
-    """Make the folder, and see whether what is in it may be continued or replaced."""
-    begun = out / "begun.json"
-    text = json.dumps(about, sort_keys=True)
+def _check(out: Path, about: JSON, *, resume: bool, overwrite: bool) -> None:
+    """See, before any work, whether what is in the folder may be continued or replaced."""
+    begun = out / _BEGUN
     try:
         there = [path.name for path in out.iterdir()] if out.exists() else []
-        ours = not there or begun.is_file() or (out / ABOUT).is_file()
-        if not ours:
+        if there and not begun.is_file():
             raise OutputError(f"{out}: holds {min(there)!r}, which is no scorer; name a new folder")
         if there and not resume and not overwrite:
             raise OutputError(
                 f"{out}: holds a scorer, or the beginning of one; --resume goes on, --overwrite "
                 "begins anew"
             )
-        if there and resume and (not begun.is_file() or begun.read_text("utf-8") != text):
+        if there and resume and begun.read_text("utf-8") != json.dumps(about, sort_keys=True):
             raise OutputError(
                 f"{out}: was begun with other pairs or options; use the same again, or --overwrite"
             )
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be read ({error.strerror})") from error
+
+
+def _begin(out: Path, about: JSON, *, resume: bool) -> None:
+    """Make the folder, and forget what is replaced."""
+    try:
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
             (out / CHECKPOINT).unlink(missing_ok=True)
             (out / ABOUT).unlink(missing_ok=True)
-        begun.write_text(text, encoding="utf-8")
+        (out / _BEGUN).write_text(json.dumps(about, sort_keys=True), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
 
