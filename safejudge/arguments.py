@@ -6,13 +6,18 @@ import argparse
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from safejudge import examples
+from safejudge.argument_parts import (
+    add_choices,
+    add_engine_arg,
+    add_kit,
+    positive,
+    setting,
+    texts,
+)
 from safejudge.compile import ROUNDS
 from safejudge.judge import WINDOW
-from safejudge.models import DEFAULT
-from safejudge.policy import POLICIES
+from safejudge.preference_arguments import add_annotate, add_train_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +33,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="safejudge",
         description="Judge whether images are safe, by rules that people write.",
-        **_texts(examples.EXAMPLES, examples.EXIT_CODES),
+        **texts(examples.EXAMPLES, examples.EXIT_CODES),
     )
     version = f"%(prog)s {metadata.version('safejudge')}"
     parser.add_argument("--version", action="version", version=version)
@@ -41,16 +46,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_diff(commands)
     _add_eval(commands)
     _add_report(commands)
+    add_annotate(commands)
+    add_train_scorer(commands)
     _add_sketch(commands)
     return parser.parse_args(argv)
-
-
-def _texts(*epilog: str) -> dict[str, Any]:
-    return {
-        "epilog": "\n".join(epilog),
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
-        "allow_abbrev": False,  # an option added later must not change what an old script means
-    }
 
 
 def _add_judge(commands: Any) -> None:
@@ -59,10 +58,10 @@ def _add_judge(commands: Any) -> None:
         help="judge files and folders; a table, or one JSON line per image",
         description="Judge images. A terminal gets a table; a pipe and --out get one JSON line\n"
         "per image, with the whole trace of how it came about.",
-        **_texts(examples.JUDGE, examples.EXIT_CODES),
+        **texts(examples.JUDGE, examples.EXIT_CODES),
     )
     add.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
-    _add_choices(add)
+    add_choices(add)
     add.add_argument("--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt")
     add.add_argument("--out", metavar="FILE.jsonl", help="write the records to this file")
     add.add_argument(
@@ -72,9 +71,9 @@ def _add_judge(commands: Any) -> None:
     again.add_argument("--resume", action="store_true", help="judge only what --out lacks")
     again.add_argument("--overwrite", action="store_true", help="begin --out and --report anew")
     add.add_argument(
-        "--limit", type=_positive, metavar="N", help="judge only the first N of the images"
+        "--limit", type=positive, metavar="N", help="judge only the first N of the images"
     )
-    add.add_argument("--window", type=_positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
+    add.add_argument("--window", type=positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
     add.set_defaults(command="judge")
 
 
@@ -84,66 +83,13 @@ def _add_explain(commands: Any) -> None:
         help="show for one image how each rule was judged",
         description="Judge one image and show the trace: every rule's condition as a tree,\n"
         "what was read, and which test decided.",
-        **_texts(examples.EXPLAIN, examples.EXIT_CODES),
+        **texts(examples.EXPLAIN, examples.EXIT_CODES),
     )
     add.add_argument("image", metavar="IMAGE", help="the image")
-    _add_choices(add)
+    add_choices(add)
     add.add_argument("--rule", metavar="ID", help="show only this rule, in full")
     add.add_argument("--prompt", metavar="TEXT", help="the prompt or caption of the image")
     add.set_defaults(command="explain")
-
-
-def _add_choices(add: argparse.ArgumentParser) -> None:
-    """Add what decides about a verdict; no default for the two that matter most."""
-    add.add_argument(
-        "--constitution", metavar="C", help="the rules: a YAML file, or the name of a shipped one"
-    )
-    add.add_argument(
-        "--engine",
-        metavar="URI",
-        help="the model: hf:ORG/MODEL, vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, hf:sketch",
-    )
-    _add_engine_arg(add)
-    add.add_argument(
-        "--policy",
-        choices=POLICIES,
-        default="default",
-        help="how answers are weighed (default: %(default)s)",
-    )
-    _add_kit(add)
-    add.add_argument(
-        "--relevance-threshold",
-        type=float,
-        metavar="T",
-        help="ask a rule above this similarity (default: what is stated for the encoder)",
-    )
-    for name, text in _SWITCHES.items():
-        add.add_argument(f"--{name}", action="store_true", help=text)
-
-
-def _add_engine_arg(add: argparse.ArgumentParser) -> None:
-    add.add_argument(
-        "--engine-arg",
-        action="append",
-        type=_setting,
-        default=[],
-        metavar="NAME=VALUE",
-        help="an option of the engine, such as max_model_len=4096; may be given several times",
-    )
-
-
-def _add_kit(add: argparse.ArgumentParser) -> None:
-    """Add the models beside the engine."""
-    for name, what in (
-        ("encoder", "the relevance filter: a CLIP or SigLIP"),
-        ("detector", "the regions: an OWLv2 or Grounding DINO"),
-    ):
-        add.add_argument(
-            f"--{name}",
-            default=DEFAULT,
-            metavar="URI",
-            help=f"{what}, hf:ORG/MODEL (default: what the engine comes with; only sketch has one)",
-        )
 
 
 def _add_relevance(commands: Any) -> None:
@@ -152,7 +98,7 @@ def _add_relevance(commands: Any) -> None:
         help="find a threshold for an encoder on images without labels",
         description="Compare every rule with every image, and say above which similarity a share\n"
         "of the pairs lies. It says how much would be asked, not how much would be missed.",
-        **_texts(examples.RELEVANCE),
+        **texts(examples.RELEVANCE),
     )
     add.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
     add.add_argument("--constitution", required=True, metavar="C", help="the rules")
@@ -167,16 +113,6 @@ def _add_relevance(commands: Any) -> None:
     add.set_defaults(command="relevance")
 
 
-_SWITCHES = {
-    "no-relevance": "ask every rule, however unlike the picture",
-    "no-regions": "no crops, and no comparison with the picture without the central object",
-    "no-prior": "take 1/2 for every language prior",
-    "no-cascade": "leave open answers undecided: no reasoning",
-    "exhaustive": "ask every question of every rule, so that scores are exact",
-}
-"""What switches one stage off, or early stopping."""
-
-
 def _add_compile(commands: Any) -> None:
     add = commands.add_parser(
         "compile",
@@ -184,7 +120,7 @@ def _add_compile(commands: Any) -> None:
         description="Find an objective wording and a condition for every rule that has none, and\n"
         "write them to the lock beside the file (NAME.lock.yaml), to be read, corrected\n"
         "and committed. Rules with a condition are not touched.",
-        **_texts(examples.COMPILE),
+        **texts(examples.COMPILE),
     )
     add.add_argument("file", metavar="FILE", help="a constitution")
     add.add_argument(
@@ -194,10 +130,10 @@ def _add_compile(commands: Any) -> None:
         help="a language model, with or without eyes: server:http://HOST:PORT/v1#MODEL, "
         "vllm:ORG/MODEL, hf:ORG/MODEL",
     )
-    _add_engine_arg(add)
+    add_engine_arg(add)
     add.add_argument(
         "--max-rounds",
-        type=_positive,
+        type=positive,
         default=ROUNDS,
         metavar="N",
         help="most rewritings of a wording, and repairs of a condition (default: %(default)s)",
@@ -211,7 +147,7 @@ def _add_lint(commands: Any) -> None:
         "lint",
         help="check constitution files",
         description="Check constitutions and say for every problem what to write instead.",
-        **_texts(examples.LINT),
+        **texts(examples.LINT),
     )
     add.add_argument(
         "files", nargs="+", metavar="FILE", help="a YAML file, or the name of a shipped one"
@@ -225,7 +161,7 @@ def _add_diff(commands: Any) -> None:
         help="show what a change of a constitution means",
         description="Compare two constitutions rule by rule: wordings, lost and new exceptions,\n"
         "and whether a rule can only be violated less, or only more.",
-        **_texts(examples.DIFF),
+        **texts(examples.DIFF),
     )
     for name, what in (("old", "the rules as they were"), ("new", "the rules as they are now")):
         text = f"{what}: a YAML file, or the name of a shipped one"
@@ -239,11 +175,14 @@ def _add_eval(commands: Any) -> None:
         help="measure a judge on images whose labels are known, or score recorded outputs",
         description="Judge the labelled images of a folder and compare, or score the outputs that\n"
         "somebody's judges left in a folder. `safejudge suites` lists what there is.",
-        **_texts(examples.EVAL),
+        **texts(examples.EVAL),
     )
     add.add_argument("suite", metavar="SUITE", help="labelled, mj-bench, ...; see safejudge suites")
     add.add_argument(
-        "--data", metavar="DIR", help="what to judge: a folder, or ORG/NAME of the hub (mj-bench)"
+        "--data",
+        metavar="DIR",
+        help="what to judge: a folder, a file of pairs (preference), or ORG/NAME of the hub "
+        "(mj-bench)",
     )
     add.add_argument(
         "--split", action="append", default=[], metavar="NAME", help="only this part of the data"
@@ -259,7 +198,7 @@ def _add_eval(commands: Any) -> None:
     add.add_argument(
         "--suite-arg",
         action="append",
-        type=_setting,
+        type=setting,
         default=[],
         metavar="NAME=VALUE",
         help="an option of the suite, such as decision=ratings; may be given several times",
@@ -272,17 +211,17 @@ def _add_eval(commands: Any) -> None:
         help="judge again with this change: blind, jpeg-30, half, grey, flip, ..., or all",
     )
     add.add_argument(
-        "--repeats", type=_positive, default=0, metavar="N", help="judge again N times, unchanged"
+        "--repeats", type=positive, default=0, metavar="N", help="judge again N times, unchanged"
     )
-    _add_choices(add)
+    add_choices(add)
     add.add_argument("--out", metavar="DIR", help="write results, samples and records here")
     again = add.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="judge only what --out lacks")
     again.add_argument("--overwrite", action="store_true", help="begin --out anew")
     add.add_argument(
-        "--limit", type=_positive, metavar="N", help="judge only the first N of the images"
+        "--limit", type=positive, metavar="N", help="judge only the first N of the images"
     )
-    add.add_argument("--window", type=_positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
+    add.add_argument("--window", type=positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
     add.set_defaults(command="eval")
 
 
@@ -291,11 +230,11 @@ def _add_report(commands: Any) -> None:
         "report",
         help="make the tables of an eval anew, from its records",
         description="Make the tables of a folder that eval wrote; no model is asked.",
-        **_texts(examples.REPORT),
+        **texts(examples.REPORT),
     )
     report.add_argument("folder", metavar="DIR", help="what --out named")
     report.set_defaults(command="report")
-    listed = commands.add_parser("suites", help="list the suites of eval", **_texts())
+    listed = commands.add_parser("suites", help="list the suites of eval", **texts())
     listed.set_defaults(command="suites")
 
 
@@ -304,7 +243,7 @@ def _add_sketch(commands: Any) -> None:
         "sketch",
         help="draw scenes for trying things out",
         description="The drawn world of the sketch judge.",
-        **_texts(examples.SCENES),
+        **texts(examples.SCENES),
     )
     commands = sketch.add_subparsers(metavar="COMMAND", required=True)
     _add_bench(commands)
@@ -312,11 +251,11 @@ def _add_sketch(commands: Any) -> None:
         "scenes",
         help="draw PNG files, and what is in them as facts.jsonl",
         description="Draw scenes as PNG files, and write what is in each to facts.jsonl.",
-        **_texts(examples.SCENES),
+        **texts(examples.SCENES),
     )
     add.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
     add.add_argument(
-        "--count", type=_positive, default=24, metavar="N", help="how many (default: %(default)s)"
+        "--count", type=positive, default=24, metavar="N", help="how many (default: %(default)s)"
     )
     add.add_argument(
         "--seed", type=int, default=0, metavar="S", help="other scenes (default: %(default)s)"
@@ -332,11 +271,11 @@ def _add_sketch(commands: Any) -> None:
         help="draw pairs in the form of MJ-Bench",
         description="Draw pairs for alignment, safety and quality, and pictures for bias, in the\n"
         "columns of MJ-Bench's Parquet files; the better picture comes first in half of them.",
-        **_texts(examples.SCENES),
+        **texts(examples.SCENES),
     )
     add.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
     add.add_argument(
-        "--count", type=_positive, default=60, metavar="N",
+        "--count", type=positive, default=60, metavar="N",
         help="pairs of each kind, and about as many pictures for bias (default: %(default)s)",
     )  # fmt: skip
     add.add_argument(
@@ -353,10 +292,10 @@ def _add_bench(commands: Any) -> None:
         description="Judge drawn scenes with exact truth by the method, by its baselines, and\n"
         "without each of its parts. Takes hours on a laptop; a run that was stopped goes on\n"
         "where it was, if it is given the same --answers.",
-        **_texts(examples.BENCH),
+        **texts(examples.BENCH),
     )
     add.add_argument("--engine", default="hf:sketch", metavar="URI", help="default: %(default)s")
-    _add_kit(add)
+    add_kit(add)
     _add_bench_size(add)
     add.add_argument("--answers", metavar="FILE", help="keep the model's answers in this file")
     add.set_defaults(command="sketch bench")
@@ -364,32 +303,10 @@ def _add_bench(commands: Any) -> None:
 
 def _add_bench_size(add: argparse.ArgumentParser) -> None:
     add.add_argument(
-        "--per-rule", type=_positive, default=50, metavar="N",
+        "--per-rule", type=positive, default=50, metavar="N",
         help="bench: violating scenes, and as many borderline, per rule (default: %(default)s)",
     )  # fmt: skip
     add.add_argument(
-        "--plain", type=_positive, default=500, metavar="N",
+        "--plain", type=positive, default=500, metavar="N",
         help="bench: scenes that no rule is about (default: %(default)s)",
     )  # fmt: skip
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Read NAME=VALUE; the value as YAML reads it (number, true, text, {a: 1})."""
-    name, sign, value = text.partition("=")
-    name = name.strip().lstrip("-").replace("-", "_")
-    if not sign or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value cannot be read") from error
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return number

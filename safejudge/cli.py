@@ -289,6 +289,18 @@ def _suites(options: argparse.Namespace) -> int:
     return eval_command.list_suites(options)
 
 
+def _annotate(options: argparse.Namespace) -> int:
+    from safejudge import preference_command
+
+    return preference_command.annotate(options)
+
+
+def _train_scorer(options: argparse.Namespace) -> int:
+    from safejudge import preference_command
+
+    return preference_command.train_scorer(options)
+
+
 def _sketch_scenes(options: argparse.Namespace) -> int:
     from safejudge.sketch.bench import write_bench
     from safejudge.sketch.scenes import write_scenes
@@ -360,6 +372,8 @@ _COMMANDS = {
     "eval": _eval,
     "report": _report,
     "suites": _suites,
+    "annotate": _annotate,
+    "train-scorer": _train_scorer,
     "sketch bench": _sketch_bench,
     "sketch mj-bench": _sketch_mjbench,
     "sketch scenes": _sketch_scenes,

@@ -53,6 +53,7 @@ __all__ = [
     "read_constitution",
     "read_draft",
     "read_lock",
+    "rubric_shelf",
     "shipped_constitutions",
 ]
 
@@ -149,6 +150,11 @@ def shipped_constitutions() -> list[str]:
         for name in names
         if name.endswith(".yaml") and not name.endswith(_LOCK)
     )
+
+
+def rubric_shelf() -> Path:
+    """Return the folder of the shipped rubrics, which are no constitutions to judge safety by."""
+    return Path(str(_shelf())) / "rubrics"
 
 
 def dump_constitution(constitution: Constitution) -> str:

@@ -92,6 +92,7 @@ examples:
       --limit 100 --seed 1 --variant all --repeats 2
   safejudge eval mj-bench --from-outputs their-results/ --paper
   safejudge eval mj-bench --from-outputs their-results/ --suite-arg flip=nsfw
+  safejudge eval preference --data pairs.jsonl --engine hf:ORG/MODEL --out run
 
 labels.csv has the columns image, label (safe or unsafe) and violations (ids of rules); one of the
 last two may be missing. Every question is asked, so that scores are exact.
@@ -106,6 +107,41 @@ exit codes:
 REPORT = """\
 example:
   safejudge report run
+"""
+
+ANNOTATE = """\
+examples:
+  safejudge annotate prompts.jsonl --constitution rules.yaml --engine hf:ORG/MODEL \\
+      --rubric prompt-following=prompt-following --rubric fidelity=fidelity --out pairs
+  safejudge annotate drawn/prompts.jsonl --constitution sketch --engine hf:sketch \\
+      --rubric prompt-following=sketch-prompt-following --out pairs --resume
+
+DATA has a line per prompt: prompt_id, prompt, and images, each with image_id and image, its path
+from the file; or a row per picture, image and prompt. FOLDER gets annotations.jsonl, pairs.jsonl
+for DPO trainers, and the pairs' pictures. An unsafe picture is never chosen over a safe one in the
+pairs of `overall`.
+
+exit codes:
+  0    annotated
+  2    the command or a file has to be changed first
+  3    the engine failed; --resume goes on
+  130  stopped by Ctrl-C; --resume goes on
+"""
+
+TRAIN_SCORER = """\
+examples:
+  safejudge train-scorer pairs/pairs.jsonl --backbone hf:google/siglip2-base-patch16-224 \\
+      --out scorer
+  safejudge eval preference --data other-pairs/pairs.jsonl --engine hf:ORG/MODEL \\
+      --encoder scorer:scorer --out run
+
+Some prompts are held out, and accuracy is measured on their pairs alone.
+
+exit codes:
+  0    trained, and measured on the prompts held out
+  2    the command or a file has to be changed first
+  3    the backbone cannot be opened, or failed
+  130  stopped by Ctrl-C; --resume goes on
 """
 
 BENCH = """\

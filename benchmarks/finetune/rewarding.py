@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from safejudge.rewards import SafetyReward
-
 from benchmarks.finetune.grids import pixels_of
 from safejudge import Policy, prompts
 from safejudge.constitution import load_constitution
@@ -14,6 +12,7 @@ from safejudge.debias import margin
 from safejudge.images import load_images
 from safejudge.models import Models
 from safejudge.probe import PriorCache
+from safejudge.rewards import SafetyReward
 from safejudge.types import ImageInput, Probe
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ from safejudge.errors import EngineSetupError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from safejudge.engines.encoder import HFEncoder
+
 __all__ = ["KITS", "Detector", "Encoder", "Engine", "open_detector", "open_encoder", "open_engine"]
 
 FORMS = (
@@ -30,14 +32,23 @@ FORMS = (
 ENCODER_FORMS = (
     "hf:ORG/MODEL (a dual encoder of the Hugging Face hub: CLIP, SigLIP and alike), "
     "hf:/path/to/folder (the same from disk), hf:sketch (the small encoder of drawn scenes), "
+    "scorer:/path/to/folder (a preference scorer that train-scorer made), "
     "NAME:... (a score model of another package, by its entry point safejudge.encoders)"
 )
 """The same for encoders."""
+BACKBONE_FORMS = (
+    "hf:ORG/MODEL (a CLIP or SigLIP of the Hugging Face hub), hf:/path/to/folder (the same from "
+    "disk), hf:sketch (the small encoder of drawn scenes)"
+)
+"""The same for what a preference scorer is built on."""
 ENCODERS = "safejudge.encoders"
 """The entry-point group under which a package names what opens its score model.
 
 The name is the scheme of its URIs; called with what follows the colon, it returns an `Encoder`.
 """
+
+SCORER = "scorer:"
+"""What the URI of a preference scorer begins with; its folder follows."""
 
 DETECTOR_FORMS = (
     "hf:ORG/MODEL (a zero-shot detector of the Hugging Face hub: OWL-ViT, OWLv2, Grounding DINO), "
@@ -112,12 +123,31 @@ def open_encoder(
         from safejudge.sketch.judge import open_sketch_encoder
 
         return open_sketch_encoder()
+    if uri.startswith(SCORER) and uri != SCORER:
+        from safejudge.engines.scorer import open_scorer
+
+        return open_scorer(uri, device=device, batch_size=batch_size)
     if (plugged := _plugged(uri)) is not None:
         return plugged
     model = _model_of(uri, "encoder", ENCODER_FORMS)
     from safejudge.engines.encoder import HFEncoder
 
     return HFEncoder(model, uri=uri, device=device, dtype=dtype, batch_size=batch_size)
+
+
+def open_backbone(uri: str) -> HFEncoder:
+    """Open a dual encoder of transformers, in float32, to build a scorer on.
+
+    Raises `EngineSetupError`.
+    """
+    if uri == "hf:sketch":
+        from safejudge.sketch.judge import open_sketch_backbone
+
+        return open_sketch_backbone()
+    model = _model_of(uri, "backbone", BACKBONE_FORMS)
+    from safejudge.engines.encoder import HFEncoder
+
+    return HFEncoder(model, uri=uri, dtype="float32")
 
 
 def open_detector(

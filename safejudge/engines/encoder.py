@@ -21,6 +21,7 @@ from safejudge.engines.loading import (
     load_pair_processor,
     missing_library,
     pair_card,
+    quiet,
     running,
 )
 from safejudge.engines.requests import as_image
@@ -29,6 +30,7 @@ from safejudge.types import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import torch
 
@@ -103,7 +105,7 @@ class HFEncoder:
             columns = self._text_columns(texts)
             for start in range(0, len(pictures), self._batch_size):
                 batch = pictures[start : start + self._batch_size]
-                rows = (self._embed_pictures(batch) @ columns).clamp(-1.0, 1.0)
+                rows = (self.embed_pictures(batch) @ columns).clamp(-1.0, 1.0)
                 found.update(zip(batch, rows, strict=True))
         place = {text: i for i, text in enumerate(texts)}
         return [float(found[r.picture][place[r.text]]) for r in requests]
@@ -147,7 +149,7 @@ class HFEncoder:
         self._refuse_long(new)
         for start in range(0, len(new), self._batch_size):
             batch = new[start : start + self._batch_size]
-            known.update(zip(batch, self._embed_texts(batch), strict=True))
+            known.update(zip(batch, self.embed_texts(batch), strict=True))
         for text in texts:
             self._kept[text] = known[text]
             self._kept.move_to_end(text)
@@ -155,7 +157,48 @@ class HFEncoder:
             self._kept.popitem(last=False)
         return torch.stack([known[text] for text in texts], 1)
 
-    def _embed_texts(self, texts: Sequence[str]) -> Tensor:
+    def vectors(self, requests: Sequence[Similarity]) -> tuple[Tensor, Tensor]:
+        """Return the unit vectors of each request's picture and of its text, as rows, in order.
+
+        A picture or text of several requests is encoded once. NaN, and errors, as for
+        `similarities`.
+        """
+        import torch
+
+        texts = sorted({request.text for request in requests})
+        pictures = sorted({r.picture for r in requests}, key=lambda picture: picture.digest)
+        found: dict[Picture, Tensor] = {}
+        with self._running():
+            if not requests:
+                return torch.empty(0, self.width), torch.empty(0, self.width)
+            columns = self._text_columns(texts)
+            for start in range(0, len(pictures), self._batch_size):
+                batch = pictures[start : start + self._batch_size]
+                found.update(zip(batch, self.embed_pictures(batch), strict=True))
+        place = {text: i for i, text in enumerate(texts)}
+        return (
+            torch.stack([found[request.picture] for request in requests]),
+            columns.T[[place[request.text] for request in requests]],
+        )
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector."""
+        return self._width
+
+    @property
+    def model(self) -> Any:
+        """The model of transformers, for training; whoever changes it opens the encoder anew."""
+        return self._model
+
+    def save(self, folder: Path) -> None:
+        """Write the model as it is, and its processor, as a folder of transformers."""
+        with quiet():
+            self._model.save_pretrained(folder)
+            self._processor.save_pretrained(folder)
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors of at most a batch of texts, as rows; gradients are the caller's affair."""
         if self._full_length:
             inputs = {"input_ids": self._tokens(texts, padding="max_length")["input_ids"]}
         else:
@@ -163,8 +206,11 @@ class HFEncoder:
         placed = {name: value.to(self._model.device) for name, value in inputs.items()}
         return _unit(self._model.get_text_features(**placed).pooler_output)
 
-    def _embed_pictures(self, pictures: Sequence[Picture]) -> Tensor:
-        """Unit vectors of pictures, as rows; NaN for one that the image processing refuses."""
+    def embed_pictures(self, pictures: Sequence[Picture]) -> Tensor:
+        """Unit vectors of pictures, as rows; NaN for one that the image processing refuses.
+
+        At most a batch; gradients are the caller's affair.
+        """
         import torch
 
         # As PIL: transformers would fetch an address or open a path, and guess where channels are.
@@ -173,7 +219,7 @@ class HFEncoder:
             inputs = self._processor.image_processor(images, return_tensors="pt")
         except ValueError:
             if len(pictures) > 1:
-                return torch.cat([self._embed_pictures([picture]) for picture in pictures])
+                return torch.cat([self.embed_pictures([picture]) for picture in pictures])
             return torch.full((1, self._width), torch.nan, dtype=torch.float64)
         placed = {
             name: value.to(self._model.device, self._model.dtype)
@@ -189,7 +235,7 @@ class HFEncoder:
         self._width = 0
         try:
             with running(self._card.uri, self._batch_size):
-                shapes = [self._embed_texts(["a"]).shape, self._embed_pictures([grey]).shape]
+                shapes = [self.embed_texts(["a"]).shape, self.embed_pictures([grey]).shape]
         except ImportError as error:
             raise missing_library(model, error) from error
         except (AttributeError, TypeError, ValueError, KeyError, EngineCallError) as error:

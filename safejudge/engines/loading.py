@@ -240,6 +240,21 @@ def _card(model: str, uri: str, identity: JSON, labels: dict[str, tuple[str, ...
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from a progress bar over 9 MB, and from warning of its own defaults."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        logging.enable_progress_bar()
+
+
+@contextmanager
 def running(uri: str, batch_size: int) -> Iterator[None]:
     """Run a model without gradients; what the libraries raise becomes `EngineCallError`."""
     import torch

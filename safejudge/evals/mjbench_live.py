@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from safejudge.engines import SCORER
 from safejudge.errors import StatementError
 from safejudge.evals import mjbench_prompts as texts
 from safejudge.evals.mjbench_text import refuses, stored_rating, strict_choice, strict_rating
@@ -209,7 +210,8 @@ def encoding(models: Models) -> list[Way]:
         return [[_cosines(one, found)] for one in shown]
 
     every = frozenset({"alignment", "safety", "quality", "bias"})
-    return [Way(encoder.card.uri, "cosine", every, say)]
+    uri = encoder.card.uri
+    return [Way(uri, "preference score" if uri.startswith(SCORER) else "cosine", every, say)]
 
 
 def _holds(encoder: Encoder, caption: str) -> bool:

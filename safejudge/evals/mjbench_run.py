@@ -39,7 +39,6 @@ from safejudge.types import JSON, Provenance
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from safejudge.evals.mjbench_data import Data
     from safejudge.evals.mjbench_items import Item
     from safejudge.evals.outputs import Scored
     from safejudge.evals.suite import Run
@@ -62,7 +61,7 @@ class Args:
 
 def judge(run: Run) -> JSON:
     """Judge every item that has no record yet."""
-    args = _args(run.args)
+    args = arguments(run.args)
     if run.data is None:
         raise InputError(
             "mj-bench needs its pairs: --data DIR (or ORG/NAME of the hub); `safejudge sketch "
@@ -72,11 +71,13 @@ def judge(run: Run) -> JSON:
     data = read_data(run.data, run.splits, limit=run.limit, seed=run.seed, revision=args.revision)
     # Other data has items of the same keys: what is recorded of one is nothing of the other.
     source = hashlib.sha256(json.dumps([run.data, args.revision]).encode()).hexdigest()
-    head = records.header(metadata.version("safejudge"), _provenance(run, ways), source)
+    head = records.header(
+        metadata.version("safejudge"), provenance(run, ways, mjbench_prompts.digest()), source
+    )
     file = records.RecordFile(run.out / RECORDS, head, resume=run.resume, overwrite=run.overwrite)
     with file:
-        _judge(data, ways, run, file)
-    about = {"schema": data.generation, "left_out": list(data.left_out), "ways": _names(ways)}
+        judge_items(data.items, ways, run, file)
+    about = {"schema": data.generation, "left_out": list(data.left_out), "ways": names_of(ways)}
     try:
         (run.out / DATA).write_text(json.dumps(about, indent=1), encoding="utf-8")
     except OSError as error:
@@ -89,14 +90,19 @@ def ways_of(run: Run, args: Args) -> list[Way]:
     uri = run.models.engine.card.uri
     form: Form = args.form or ("short" if uri in KITS else "protocol")
     protocol = Protocol(form, args.scales, args.modes, args.readings)
+    # Every rule is asked, so an encoder filters nothing here: it is a score model.
+    unfiltered = {"relevance": False, "relevance_threshold": None}
     return [
-        *live.constitutional(run.models, run.constitution, run.policy),
+        *live.constitutional(
+            run.models, run.constitution, run.policy.model_copy(update=unfiltered)
+        ),
         *live.rating_ways(run.models, run.policy, protocol),
         *live.encoding(run.models),
     ]
 
 
-def _args(given: Mapping[str, Any]) -> Args:
+def arguments(given: Mapping[str, Any]) -> Args:
+    """Read `--suite-arg`. Raises `InputError` for what is not known."""
     listed = {"scales", "modes", "readings"}
     values = {
         k: v.split(",") if k in listed and isinstance(v, str) else v for k, v in given.items()
@@ -114,12 +120,13 @@ def _args(given: Mapping[str, Any]) -> Args:
         raise InputError(f"--suite-arg {name}={first['input']}: {first['msg']}") from error
 
 
-def _provenance(run: Run, ways: Sequence[Way]) -> Provenance:
+def provenance(run: Run, ways: Sequence[Way], prompts: str) -> Provenance:
+    """What the answers of these ways come from; `prompts` is the digest of what they ask."""
     card = run.models.engine.card
-    options = json.dumps([run.policy.digest(), _names(ways)])
+    options = json.dumps([run.policy.digest(), names_of(ways)])
     return Provenance(
         constitution="" if run.constitution is None else run.constitution.digest(),
-        prompts=mjbench_prompts.digest(),
+        prompts=prompts,
         policy=hashlib.sha256(options.encode()).hexdigest(),
         model=card.uri,
         revision=card.revision,
@@ -129,12 +136,16 @@ def _provenance(run: Run, ways: Sequence[Way]) -> Provenance:
     )
 
 
-def _names(ways: Sequence[Way]) -> list[str]:
+def names_of(ways: Sequence[Way]) -> list[str]:
+    """Each way with who judges."""
     return [f"{way.judge}: {way.name}" for way in ways]
 
 
-def _judge(data: Data, ways: Sequence[Way], run: Run, file: records.RecordFile) -> None:
-    items = _unrecorded(data.items, file.recorded)
+def judge_items(
+    all_items: Iterable[Item], ways: Sequence[Way], run: Run, file: records.RecordFile
+) -> None:
+    """Record what every way says of each item that has no record yet."""
+    items = _unrecorded(all_items, file.recorded)
     tick = run.progress(0)
     while window := list(islice(items, run.window)):
         shown = live.load(window, run)

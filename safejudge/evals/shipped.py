@@ -13,6 +13,7 @@ from safejudge.evals import (
     mjbench_run,
     mllm_judge_outputs,
     mllm_judge_run,
+    preference_run,
     rewardbench_outputs,
     rewardbench_run,
     run,
@@ -82,6 +83,11 @@ SHIPPED = {
         _mj_bench,
         judge=mjbench_run.judge,
         report=mjbench_run.report,
+    ),
+    "preference": Suite(
+        "your own preference pairs (prompt, chosen, rejected), such as those of annotate",
+        judge=preference_run.judge,
+        report=preference_run.report,
     ),
     "mllm-as-a-judge": Suite(
         "MLLM-as-a-Judge (arXiv 2402.04788), from its records or from recorded outputs",

@@ -12,11 +12,11 @@ import difflib
 import json
 import math
 import re
-from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.loading import quiet
 from safejudge.engines.requests import no_answer
 from safejudge.errors import EngineSetupError, StatementError
 from safejudge.prompts import ReasonedAnswer
@@ -25,9 +25,10 @@ from safejudge.sketch.statements import grammar, normal
 from safejudge.sketch.vlm import UNCLEAR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
+    from safejudge.engines.encoder import HFEncoder
     from safejudge.types import AnswerProbs, EngineCard, Picture, Probe, Reasoning, Similarity
 
 MODELS = Path(__file__).parent / "models"
@@ -172,17 +173,22 @@ def open_sketch_engine(name: str, uri: str, options: Mapping[str, Any]) -> Engin
         return SketchEngine(VLLMEngine(folder, uri=uri, options=settings))
     from safejudge.engines.hf import HFEngine
 
-    with _quiet():
+    with quiet():
         return SketchEngine(HFEngine(folder, uri=uri, batch_size=64))
+
+
+def open_sketch_backbone() -> HFEncoder:
+    """Open the shipped encoder without its door, to build on."""
+    from safejudge.engines.encoder import HFEncoder
+
+    folder = str(model_folder("encoder"))
+    with quiet():
+        return HFEncoder(folder, uri="hf:sketch", batch_size=64)
 
 
 def open_sketch_encoder() -> Encoder:
     """Open the shipped encoder."""
-    from safejudge.engines.encoder import HFEncoder
-
-    folder = str(model_folder("encoder"))
-    with _quiet():
-        return SketchEncoder(HFEncoder(folder, uri="hf:sketch", batch_size=64))
+    return SketchEncoder(open_sketch_backbone())
 
 
 def open_sketch_detector() -> Detector:
@@ -190,20 +196,5 @@ def open_sketch_detector() -> Detector:
     from safejudge.engines.detector import HFDetector
 
     folder = str(model_folder("detector"))
-    with _quiet():
+    with quiet():
         return HFDetector(folder, uri="hf:sketch", batch_size=64)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from a progress bar over 9 MB, and from warning of its own defaults."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        logging.enable_progress_bar()

@@ -1,0 +1,283 @@
+"""Drawn prompts annotated by the shipped judge, beside the truth; a scorer trained on its pairs.
+
+Every prompt has four scenes: one that follows it, nearly breaks a rule and breaks none; the same
+one damaged; one that breaks the rule; and one that the prompt is not true of. What is better is
+known from the facts. Says nothing about photographs.
+
+`python benchmarks/annotate_drawn.py [--prompts N] [--epochs N]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from measure import record
+from PIL import Image
+
+from safejudge.constitution import load_constitution
+from safejudge.engines import open_encoder
+from safejudge.evals.metrics import Floats, bootstrap_sums
+from safejudge.evals.report import figure, table
+from safejudge.models import Models
+from safejudge.policy import Policy
+from safejudge.preference import run
+from safejudge.preference.aspects import Annotator
+from safejudge.preference.data import read_prompts
+from safejudge.preference.pair_file import read_pairs
+from safejudge.preference.recipe import Recipe
+from safejudge.preference.rubrics import OVERALL, load_rubric
+from safejudge.preference.scorer import PreferenceScorer
+from safejudge.preference.train import split, train
+from safejudge.sketch.draw import draw
+from safejudge.sketch.mjbench import kind_of, safety_scenes
+from safejudge.sketch.scenes import plain_scenes, truth_of
+from safejudge.sketch.statements import grammar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from safejudge.sketch.statements import Statement
+    from safejudge.sketch.world import Scene
+
+RULES = load_constitution("sketch")
+RUBRICS = {"prompt-following": "sketch-prompt-following", "fidelity": "sketch-fidelity"}
+FLAWS = ("blur", "noise", "distortion")
+Truth = dict[str, float]
+"""By aspect, how good a picture is; `overall` puts every safe one above every unsafe one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One prompt, with its pictures by id."""
+
+    prompt: str
+    scenes: dict[str, Scene]
+    truth: dict[str, Truth]
+
+
+def truth(scene: Scene, asked: Statement) -> Truth:
+    safe = float(not truth_of(scene, RULES).violations)
+    known = {
+        "safety": safe,
+        "prompt-following": float(asked.holds(scene)),
+        "fidelity": float(scene.flaw is None),
+    }
+    return known | {OVERALL: len(known) * safe + sum(known.values())}
+
+
+def prompts(seed: int) -> Iterator[Drawn]:
+    """Prompts without end; rules, flaws and sides of the violating picture in turn."""
+    rng = random.Random(f"annotate-{seed}")  # noqa: S311
+    plain = plain_scenes(RULES, f"annotate-{seed}")
+    streams = zip(
+        safety_scenes(seed + 1000), plain, itertools.cycle(FLAWS), itertools.cycle((0, 1)),
+        strict=False,
+    )  # fmt: skip
+    for number, ((_, safe, unsafe), (far, _), flaw, follows) in enumerate(streams):
+        away = replace(far, flaw=None, flaw_strength=0.0)
+        asked = caption(rng, safe, {away: 0.0, unsafe: float(follows)})
+        if asked is not None:
+            damaged = replace(safe, flaw=flaw, flaw_strength=rng.uniform(0.8, 1.0))
+            scenes = dict(zip("abcd", (safe, damaged, unsafe, away), strict=True))
+            named = {f"{number:04d}{letter}": scene for letter, scene in scenes.items()}
+            yield Drawn(asked.text, named, {k: truth(s, asked) for k, s in named.items()})
+
+
+def caption(rng: random.Random, scene: Scene, others: dict[Scene, float]) -> Statement | None:
+    """Draw a statement, all forms alike, that holds of a scene, and of others as wanted."""
+    forms: dict[str, list[Statement]] = defaultdict(list)
+    for statement in grammar().values():
+        if (
+            kind_of(statement) is not None
+            and statement.holds(scene) == 1
+            and all(statement.holds(other) == wanted for other, wanted in others.items())
+        ):
+            forms[statement.form.template].append(statement)
+    return rng.choice(rng.choice(list(forms.values()))) if forms else None
+
+
+def write(drawn: Sequence[Drawn], folder: Path) -> Path:
+    lines = []
+    for number, one in enumerate(drawn):
+        for name, scene in one.scenes.items():
+            Image.fromarray(draw(scene).pixels).save(folder / f"{name}.png")
+        images = [{"image_id": name, "image": f"{name}.png"} for name in one.scenes]
+        lines.append({"prompt_id": str(number), "prompt": one.prompt, "images": images})
+    file = folder / "prompts.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return file
+
+
+# --- annotation beside truth --------------------------------------------------------------------
+
+
+def compare(drawn: Sequence[Drawn], out: Path) -> dict[str, Counter[str]]:
+    """What became of every pair of pictures, by aspect."""
+    pairs = (json.loads(line) for line in (out / run.PAIRS).read_text("utf-8").splitlines())
+    chosen = {
+        (pair["aspect"], frozenset((pair["chosen_id"], pair["rejected_id"]))): pair["chosen_id"]
+        for pair in pairs
+    }
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in drawn:
+        for aspect in ("safety", *RUBRICS, OVERALL):
+            for first, second in itertools.combinations(one.scenes, 2):
+                said = chosen.get((aspect, frozenset((first, second))))
+                better = max((first, second), key=lambda name: one.truth[name][aspect])
+                differ = one.truth[first][aspect] != one.truth[second][aspect]
+                if not differ:
+                    found[aspect]["equal" if said is None else "equal, paired"] += 1
+                elif said is None:
+                    found[aspect]["dropped"] += 1
+                else:
+                    found[aspect]["right" if said == better else "wrong"] += 1
+    return found
+
+
+def annotation_table(found: dict[str, Counter[str]], counts: Any) -> str:
+    rows = []
+    for aspect, some in found.items():
+        asked = some["right"] + some["wrong"] + some["dropped"]
+        paired = some["right"] + some["wrong"]
+        same = some["equal"] + some["equal, paired"]
+        rows.append((
+            aspect, str(asked), share(some["right"], asked), share(some["wrong"], asked),
+            share(some["dropped"], asked), share(some["right"], paired), str(same),
+            share(some["equal"], same), str(counts[aspect]["unscored"]),
+        ))  # fmt: skip
+    head = ("aspect", "truth differs", "right", "wrong", "dropped", "right of pairs made",
+            "truth equal", "dropped", "without a score")  # fmt: skip
+    return table(head, rows)
+
+
+def share(part: int, whole: int) -> str:
+    return f"{part / whole:.3f}" if whole else "-"
+
+
+# --- the scorer ---------------------------------------------------------------------------------
+
+Ranks = list[tuple[str, float]]
+"""Prompt and, of a pair, the better picture's score less the worse one's."""
+
+
+def ranks(score: Callable[..., list[float | None]], drawn: Sequence[Drawn], folder: Path) -> Ranks:
+    """Score the pairs of these prompts whose order is known, by overall truth."""
+    found: Ranks = []
+    for one in drawn:
+        names = list(one.scenes)
+        scores = score([folder / f"{name}.png" for name in names], [one.prompt] * len(names))
+        by = dict(zip(names, scores, strict=True))
+        for first, second in itertools.combinations(names, 2):
+            worse, better = sorted((first, second), key=lambda name: one.truth[name][OVERALL])
+            if one.truth[worse][OVERALL] < one.truth[better][OVERALL]:
+                high, low = by[better], by[worse]
+                known = high is not None and low is not None
+                found.append((one.prompt, high - low if known else 0.0))  # type: ignore[operator]
+    return found
+
+
+def accuracy(found: Ranks) -> dict[str, float]:
+    """Share of pairs in the right order, with its interval over prompts; equal is wrong."""
+    places = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompt for prompt, _ in found))}
+    rows = [(float(margin > 0), 1.0) for _, margin in found]
+
+    def value(sums: Floats) -> Floats:
+        return sums[:, :1] / sums[:, 1:]
+
+    ((low, high),) = bootstrap_sums(rows, [places[prompt] for prompt, _ in found], value)
+    right = sum(right for right, _ in rows)
+    return {"value": right / len(rows), "low": low, "high": high, "n": len(rows)}
+
+
+def scorers(
+    drawn: Sequence[Drawn], folder: Path, pairs: Path, epochs: int
+) -> dict[str, dict[str, Any]]:
+    """Scorers trained on annotated pairs of `overall`, and the untrained encoder's cosine."""
+    recipes = {
+        "head alone": Recipe("hf:sketch", epochs=epochs),
+        "head and one layer of each tower": Recipe("hf:sketch", epochs=epochs, layers=1),
+    }
+    first = next(iter(recipes.values()))
+    usable = read_pairs(pairs, (OVERALL,))
+    kept = {pair.prompt for pair in split(usable, first)[1]}
+    # A prompt without any pair was neither learned from nor held out.
+    apart = [one for one in drawn if one.prompt in kept]
+    seen = [one for one in drawn if one.prompt not in kept]
+    found: dict[str, dict[str, Any]] = {}
+    with PreferenceScorer(open_encoder("hf:sketch")) as cosine:
+        found["cosine, untrained"] = {"truth": accuracy(ranks(cosine, apart, folder))}
+    for name, recipe in recipes.items():
+        out = folder / name.replace(" ", "-")
+        done = train(pairs, out, recipe)
+        with PreferenceScorer.load(out) as scorer:
+            found[name] = {
+                "recipe": asdict(recipe),
+                "learned from": done.pairs,
+                "annotation": accuracy([(one.prompt, one.margin) for one in done.held_out]),
+                "truth": accuracy(ranks(scorer, apart, folder)),
+                "truth, seen": accuracy(ranks(scorer, seen, folder)),
+            }
+    return found
+
+
+def scorer_table(found: dict[str, dict[str, Any]]) -> str:
+    kinds = ("annotation", "truth", "truth, seen")
+    rows = [
+        (name, str(some.get("learned from", 0)), *(cell(some.get(kind)) for kind in kinds))
+        for name, some in found.items()
+    ]
+    head = ("scorer", "pairs learned from", "held-out pairs as annotated",
+            "held-out pairs by truth", "pairs of seen prompts by truth")  # fmt: skip
+    return table(head, rows)
+
+
+def cell(one: dict[str, float] | None) -> str:
+    if one is None:
+        return "-"
+    return f"{figure(one['value'], (one['low'], one['high']))} n={one['n']}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--epochs", type=int, default=Recipe("").epochs)
+    options = parser.parse_args()
+    # Two prompts alike would be one prompt of the scorer's split.
+    distinct = {one.prompt: one for one in itertools.islice(prompts(0), 2 * options.prompts)}
+    drawn = list(distinct.values())[: options.prompts]
+    rubrics = {name: load_rubric(file) for name, file in RUBRICS.items()}
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        file, out = write(drawn, folder), folder / "annotated"
+        models = Models.opened("hf:sketch", None, "hf:sketch", None)
+        annotator = Annotator(RULES, models, Policy(), rubrics)
+        summary = run.annotate(annotator, read_prompts(file), run.Task(file, out))
+        models.close()
+        found = compare(drawn, out)
+        trained = scorers(drawn, folder, out / run.PAIRS, options.epochs)
+    text = (
+        "# Drawn prompts annotated by the shipped judge\n\n"
+        f"{summary.prompts} prompts with {summary.images} pictures; "
+        f"{summary.failures} were not judged.\n\n"
+        "All pairs of pictures of one prompt. Dropped are ties and pairs without a score; of "
+        "pairs that are equal in truth, as many as possible should be.\n\n"
+        f"{annotation_table(found, summary.counts)}\n\n"
+        "A scorer on the shipped encoder, trained on the annotated pairs of `overall`. Truth is "
+        "every pair whose order the facts decide, whatever the judge made of it. Intervals are "
+        "95 %, over resampled prompts.\n\n"
+        f"{scorer_table(trained)}"
+    )
+    numbers = {"annotation": {k: dict(v) for k, v in found.items()}, "counts": summary.counts}
+    record("annotate-drawn", {**numbers, "scorers": trained}, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""Preferences among pictures of one prompt, in VisionPrefer's form (arXiv 2404.15100).
+
+A judge scores every picture for safety and for what rubrics say; from the scores come pairs for
+DPO trainers, and from the pairs a small scorer. One file per stage: `data` reads prompts and their
+pictures, `rubrics` what makes a picture good, `aspects` asks the judge, `pairs` compares, `run`
+writes, `pair_file` reads the pairs again, `train` makes a scorer of them by a `recipe`, from
+`vectors` of a dual encoder whose last `towers` layers may learn as well, and `scorer` uses it.
+"""

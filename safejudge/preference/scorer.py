@@ -1,0 +1,87 @@
+"""PreferenceScorer: images and prompts in, one number each out; a reward, or a part of one."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Self
+
+from safejudge.arrays import is_array
+from safejudge.engines import SCORER, open_encoder
+from safejudge.errors import InputError, StatementError
+from safejudge.images import load_images, split_batch
+from safejudge.policy import Policy
+from safejudge.types import ImageInput, Similarity
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from safejudge.engines.base import Encoder
+    from safejudge.judge import Images, Prompts
+    from safejudge.types import Picture
+
+
+class PreferenceScorer:
+    """Scores how much a picture would be preferred among pictures of its prompt.
+
+    The larger the better; the difference of two pictures' scores is the log-odds that the first is
+    preferred, and scores of different prompts say little about each other. Thread-safe as its
+    encoder is.
+    """
+
+    def __init__(self, encoder: Encoder, policy: Policy | None = None) -> None:
+        """Score with a trained scorer, or with any encoder; it stays the caller's.
+
+        `policy` limits what images may be read.
+        """
+        self._encoder = encoder
+        self._policy = policy or Policy()
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, device: str | None = None) -> PreferenceScorer:
+        """Open a folder that `train-scorer` wrote. Raises `EngineSetupError`."""
+        return cls(open_encoder(f"{SCORER}{folder}", device=device))
+
+    def __call__(self, images: Images, prompts: Prompts | None = None) -> list[float | None]:
+        """Return one score per image, in order.
+
+        None for an image that cannot be read or has no prompt, and for a prompt that the text side
+        cannot hold: never a number instead. Raises `InputError` for lists of different length.
+        """
+        sources = split_batch(images) if is_array(images) else list(images)
+        texts = [None] * len(sources) if prompts is None else [t and t.strip() for t in prompts]
+        if len(texts) != len(sources):
+            raise InputError(f"{len(sources)} images but {len(texts)} prompts; give one each")
+        loaded = load_images(sources, self._policy)
+        pictures = [one.pictures[0] if isinstance(one, ImageInput) else None for one in loaded]
+        return self._scores(pictures, texts)
+
+    def close(self) -> None:
+        """Close the scorer's model. Calling it twice is fine."""
+        self._encoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _scores(
+        self, pictures: Sequence[Picture | None], texts: Sequence[str | None]
+    ) -> list[float | None]:
+        holds = {text: self._holds(text) for text in dict.fromkeys(texts) if text}
+        requests = [
+            Similarity(picture, text) if picture is not None and text and holds[text] else None
+            for picture, text in zip(pictures, texts, strict=True)
+        ]
+        wanted = list(dict.fromkeys(request for request in requests if request is not None))
+        found = dict(zip(wanted, self._encoder.similarities(wanted), strict=True))
+        scores = (math.nan if one is None else found[one] for one in requests)
+        return [score if math.isfinite(score) else None for score in scores]
+
+    def _holds(self, text: str) -> bool:
+        try:
+            self._encoder.check_texts([text])
+        except StatementError:
+            return False
+        return True

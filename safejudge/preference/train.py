@@ -1,0 +1,277 @@
+"""Pairs -> a preference scorer: a head on a dual encoder, taught to score the better one higher.
+
+The loss is Bradley and Terry's, -log sigmoid(score of chosen - score of rejected), as VP-Score's
+(arXiv 2404.15100). Prompts are split before anything is learned: what is measured is on prompts
+that were never seen. The order of an epoch hangs on its number and the seed alone, and every epoch
+ends in a checkpoint, so a run that was stopped goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safejudge.engines import open_backbone
+from safejudge.engines.scorer import ABOUT, HEAD, head_scores, new_head
+from safejudge.errors import InputError, OutputError
+from safejudge.preference.pair_file import read_pairs
+from safejudge.preference.rubrics import OVERALL
+from safejudge.preference.towers import last_layers
+from safejudge.preference.vectors import Source, batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import torch
+
+    from safejudge.engines.encoder import HFEncoder
+    from safejudge.preference.pair_file import Pair
+    from safejudge.preference.recipe import Recipe
+    from safejudge.types import JSON
+
+    Tensor = torch.Tensor
+
+CHECKPOINT = "checkpoint.pt"
+_BEGUN = "begun.json"
+"""The file that says of a folder what a scorer in it is made from."""
+
+
+class Ranked(NamedTuple):
+    """One held-out pair, as the scorer sees it."""
+
+    prompt: str
+    aspect: str
+    margin: float
+    """Score of the better picture less that of the worse; above 0 where the scorer is right."""
+
+
+@dataclass(slots=True)
+class Trained:
+    """What came of it."""
+
+    pairs: int
+    """Pairs that were learned from."""
+    prompts: int
+    held_out: tuple[Ranked, ...] = ()
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Pairs that could not be used, by reason."""
+    losses: list[float] = field(default_factory=list)
+    """Mean loss of every epoch of this call."""
+
+
+def train(  # noqa: PLR0913 - from where to where, how, and what to do with what is there
+    file: Path,
+    out: Path,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    tick: Callable[[int], None] = lambda _: None,
+) -> Trained:
+    """Train a scorer on a file of pairs, and write it to a folder that `scorer:FOLDER` opens.
+
+    `tick` hears of epochs done. Raises `InputError` for pairs that cannot be learned from,
+    `OutputError` where the folder holds something else, `EngineSetupError` for a backbone that is
+    no dual encoder.
+    """
+    pairs = _chosen(file, recipe)
+    about = {"recipe": asdict(recipe), "pairs": _digest(pairs)}
+    _check(out, about, resume=resume, overwrite=overwrite)
+    encoder = open_backbone(recipe.backbone)
+    try:
+        source = Source(encoder, remembers=recipe.layers == 0)
+        usable, left_out = source.usable(pairs)
+        seen, kept = split(usable, recipe)
+        learner = _Learner(encoder, source, recipe)
+        _begin(out, about, resume=resume)
+        result = Trained(len(seen), len({pair.prompt for pair in seen}), left_out=left_out)
+        for epoch in range(learner.restore(out / CHECKPOINT), recipe.epochs):
+            result.losses.append(learner.epoch(seen, epoch))
+            learner.save(out / CHECKPOINT, epoch + 1)
+            tick(1)
+        result.held_out = tuple(learner.rank(kept))
+        _write(out, encoder, learner.head, about | _measured(result))
+    finally:
+        encoder.close()
+    return result
+
+
+def split(pairs: Sequence[Pair], recipe: Recipe) -> tuple[list[Pair], list[Pair]]:
+    """Keep a share of the prompts apart, drawn by the seed, whatever the order of the file."""
+
+    def place(prompt: str) -> bytes:
+        return hashlib.sha256(
+            f"{recipe.seed}:{prompt}".encode("utf-8", "backslashreplace")
+        ).digest()
+
+    prompts = sorted({pair.prompt for pair in pairs}, key=place)
+    count = max(1, round(recipe.held_out * len(prompts)))
+    if count >= len(prompts):
+        raise InputError(
+            f"there are usable pairs of {len(prompts)} prompts; training on some and measuring on "
+            "others needs at least 2"
+        )
+    apart = set(prompts[:count])
+    return (
+        [pair for pair in pairs if pair.prompt not in apart],
+        [pair for pair in pairs if pair.prompt in apart],
+    )
+
+
+def _chosen(file: Path, recipe: Recipe) -> list[Pair]:
+    if recipe.aspects:
+        return read_pairs(file, recipe.aspects)
+    pairs = read_pairs(file)
+    overall = [pair for pair in pairs if pair.aspect == OVERALL]
+    return overall or pairs
+
+
+def _digest(pairs: Sequence[Pair]) -> str:
+    return hashlib.sha256("".join(pair.digest for pair in pairs).encode()).hexdigest()
+
+
+# --- learning -----------------------------------------------------------------------------------
+
+
+class _Learner:
+    """The head, the layers that learn with it, and their optimizer."""
+
+    def __init__(self, encoder: HFEncoder, source: Source, recipe: Recipe) -> None:
+        import torch
+
+        self._source = source
+        self._recipe = recipe
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            self.head = new_head(encoder.width, recipe.hidden)
+        encoder.model.requires_grad_(requires_grad=False)
+        self._layers = last_layers(encoder.model, recipe.layers).requires_grad_()
+        groups: list[JSON] = [{"params": list(self.head.parameters()), "lr": recipe.rate}]
+        if recipe.layers:
+            groups.append({"params": list(self._layers.parameters()), "lr": recipe.tower_rate})
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay)
+        self._peaks = [group["lr"] for group in groups]
+
+    def epoch(self, pairs: Sequence[Pair], number: int) -> float:
+        """See every pair once; returns the mean loss."""
+        from torch.nn import functional
+
+        order = list(pairs)
+        random.Random(f"{self._recipe.seed}-{number}").shuffle(order)  # noqa: S311
+        # Linear decay to 0, by whole epochs.
+        for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * (1 - number / self._recipe.epochs)
+        total = 0.0
+        for start in range(0, len(order), self._recipe.batch):
+            some = order[start : start + self._recipe.batch]
+            losses = -functional.logsigmoid(self._margins(some))
+            losses.mean().backward()
+            self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
+            total += float(losses.detach().sum())
+        return total / len(order)
+
+    def rank(self, pairs: Sequence[Pair]) -> Iterator[Ranked]:
+        """Score pairs without learning from them."""
+        import torch
+
+        for some in batches(pairs):
+            with torch.no_grad():
+                margins = self._margins(some).tolist()
+            for pair, margin in zip(some, margins, strict=True):
+                yield Ranked(pair.prompt, pair.aspect, margin)
+
+    def save(self, place: Path, epoch: int) -> None:
+        """Write a checkpoint; a kill while writing leaves the old one."""
+        import torch
+
+        state = {
+            "epoch": epoch, "head": self.head.state_dict(), "layers": self._layers.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }  # fmt: skip
+        begun = place.with_suffix(".part")
+        try:
+            torch.save(state, begun)
+            begun.replace(place)
+        except (OSError, RuntimeError) as error:
+            raise OutputError(f"{place}: cannot be written ({error})") from error
+
+    def restore(self, place: Path) -> int:
+        """Go on from a checkpoint if there is one; returns the epochs done."""
+        import torch
+
+        if not place.is_file():
+            return 0
+        state = torch.load(place, weights_only=True, map_location="cpu")
+        self.head.load_state_dict(state["head"])
+        self._layers.load_state_dict(state["layers"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        return int(state["epoch"])
+
+    def _margins(self, pairs: Sequence[Pair]) -> Tensor:
+        better, worse, texts = self._source.vectors(pairs)
+        return head_scores(self.head, better, texts) - head_scores(self.head, worse, texts)
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def _check(out: Path, about: JSON, *, resume: bool, overwrite: bool) -> None:
+    """See, before any work, whether what is in the folder may be continued or replaced."""
+    begun = out / _BEGUN
+    try:
+        there = [path.name for path in out.iterdir()] if out.exists() else []
+        if there and not begun.is_file():
+            raise OutputError(f"{out}: holds {min(there)!r}, which is no scorer; name a new folder")
+        if there and not resume and not overwrite:
+            raise OutputError(
+                f"{out}: holds a scorer, or the beginning of one; --resume goes on, --overwrite "
+                "begins anew"
+            )
+        if there and resume and begun.read_text("utf-8") != json.dumps(about, sort_keys=True):
+            raise OutputError(
+                f"{out}: was begun with other pairs or options; use the same again, or --overwrite"
+            )
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be read ({error.strerror})") from error
+
+
+def _begin(out: Path, about: JSON, *, resume: bool) -> None:
+    """Make the folder, and forget what is replaced."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            (out / CHECKPOINT).unlink(missing_ok=True)
+            (out / ABOUT).unlink(missing_ok=True)
+        (out / _BEGUN).write_text(json.dumps(about, sort_keys=True), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def _measured(result: Trained) -> JSON:
+    right = sum(one.margin > 0 for one in result.held_out)
+    return {
+        "trained_on": {"pairs": result.pairs, "prompts": result.prompts},
+        "held_out": {
+            "pairs": len(result.held_out), "right": right,
+            "prompts": len({one.prompt for one in result.held_out}),
+        },
+        "left_out": dict(result.left_out),
+    }  # fmt: skip
+
+
+def _write(out: Path, encoder: HFEncoder, head: Any, about: JSON) -> None:
+    from safetensors.torch import save_file
+
+    try:
+        encoder.save(out)
+        save_file(head.state_dict(), out / HEAD)
+        # Last: what has this file is whole.
+        (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,129 @@
+"""Pictures and prompts of pairs -> vectors of a dual encoder, for training a scorer on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, TypeVar
+
+from safejudge.errors import InputError, StatementError
+from safejudge.images import load_images
+from safejudge.policy import Policy
+from safejudge.types import ImageInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import torch
+
+    from safejudge.engines.encoder import HFEncoder
+    from safejudge.preference.pair_file import Pair
+    from safejudge.types import Picture
+
+    Tensor = torch.Tensor
+
+T = TypeVar("T")
+
+_BATCH = 16
+"""Pictures, or texts, that are encoded at once."""
+
+
+class Source:
+    """Pictures and prompts of pairs as vectors, remembered where the towers do not change."""
+
+    def __init__(self, encoder: HFEncoder, *, remembers: bool) -> None:
+        self._encoder = encoder
+        self._remembers = remembers
+        self._pictures: dict[Path, Tensor] = {}
+        self._texts: dict[str, Tensor] = {}
+
+    def usable(self, pairs: Sequence[Pair]) -> tuple[list[Pair], Counter[str]]:
+        """Leave out pairs with a picture or a prompt that the towers cannot take."""
+        paths = list(dict.fromkeys(path for pair in pairs for path in pair.paths))
+        broken = self._unreadable(paths)
+        long = {text for text in map(words_of, pairs) if not self._holds(text)}
+        found, left_out = [], Counter[str]()
+        for pair in pairs:
+            if broken.intersection(pair.paths):
+                left_out["a picture cannot be read"] += 1
+            elif not words_of(pair):
+                left_out["there is no prompt"] += 1
+            elif words_of(pair) in long:
+                left_out["the prompt is too long for the text side"] += 1
+            else:
+                found.append(pair)
+        if not found:
+            reasons = ", ".join(f"{reason} ({n})" for reason, n in left_out.items())
+            raise InputError(f"none of {len(pairs)} pairs can be learned from: {reasons}")
+        return found, left_out
+
+    def vectors(self, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows for the better pictures, the worse ones, and the prompts."""
+        import torch
+
+        paths = list(dict.fromkeys(path for pair in pairs for path in pair.paths))
+        texts = list(dict.fromkeys(map(words_of, pairs)))
+        if self._remembers:
+            with torch.no_grad():
+                self._texts |= self._encode_texts([t for t in texts if t not in self._texts])
+            pictures, words = self._pictures, self._texts
+        else:
+            pictures, words = self._encode_pictures(paths), self._encode_texts(texts)
+        sides = ([pictures[pair.paths[side]] for pair in pairs] for side in (0, 1))
+        better, worse = map(torch.stack, sides)
+        return better, worse, torch.stack([words[words_of(pair)] for pair in pairs])
+
+    def _unreadable(self, paths: Sequence[Path]) -> set[Path]:
+        import torch
+
+        broken = set()
+        for some in batches(paths):
+            with torch.no_grad():
+                found = self._encode_pictures(some)
+            broken |= {path for path in some if path not in found or found[path].isnan().any()}
+            if self._remembers:
+                self._pictures |= found
+        return broken
+
+    def _holds(self, text: str) -> bool:
+        try:
+            self._encoder.check_texts([text])
+        except StatementError:
+            return False
+        return True
+
+    def _encode_pictures(self, paths: Sequence[Path]) -> dict[Path, Tensor]:
+        found: dict[Path, Tensor] = {}
+        for some in batches(paths):
+            there = _loaded(some)
+            if there:
+                rows = self._encoder.embed_pictures(list(there.values()))
+                found.update(zip(there, rows, strict=True))
+        return found
+
+    def _encode_texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        return {
+            text: row
+            for some in batches(texts)
+            for text, row in zip(some, self._encoder.embed_texts(some), strict=True)
+        }
+
+
+def words_of(pair: Pair) -> str:
+    """The prompt as the text side gets it."""
+    return pair.prompt.strip()
+
+
+def batches(items: Sequence[T]) -> Iterator[list[T]]:
+    """Cut a list into pieces that are encoded, or scored, at once."""
+    for start in range(0, len(items), _BATCH):
+        yield list(items[start : start + _BATCH])
+
+
+def _loaded(paths: Sequence[Path]) -> dict[Path, Picture]:
+    """The first picture of every image that can be read."""
+    return {
+        path: image.pictures[0]
+        for path, image in zip(paths, load_images(paths, Policy()), strict=True)
+        if isinstance(image, ImageInput)
+    }
