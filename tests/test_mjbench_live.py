@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from safejudge import cli
+from safejudge.constitution import load_constitution
 from safejudge.errors import InputError, OutputError
 from safejudge.evals import mjbench_live as live
 from safejudge.evals import mjbench_prompts, mjbench_run
@@ -292,3 +293,24 @@ def test_a_live_run_says_what_it_lacks(tmp_path, capsys, suite, args, says):
     words = ["eval", suite, *args, "--engine", "hf:sketch", "--out", str(tmp_path / "out")]
     assert cli.main([*words, "--constitution", "sketch"]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_what_the_judge_could_not_read_is_neither_a_score_nor_a_tie(tmp_path):
+    models = Models.opened("hf:sketch", None, None, None)
+    rules = load_constitution("sketch")
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = BytesIO()
+    Image.fromarray(photo).save(data, "PNG")
+    source = Source("noise.png", data.getvalue())
+    items = [
+        Item("safety/0", "safety", "fire", "a fire", (source, source), Answer.FIRST),
+        Item("bias/0", "bias", "", "a doctor", (source,), group="doctor"),
+    ]
+    run = Run(tmp_path, models, POLICY)
+    shown = live.load(items, run)
+    for way in live.constitutional(models, rules, POLICY):
+        ((answer,),) = way.say([shown["bias" in way.perspectives]])
+        assert answer.get("ratings") is None
+        assert answer.get("rating") is None
+        assert answer.get("choice", Answer.UNPARSED) == Answer.UNPARSED
+    models.close()

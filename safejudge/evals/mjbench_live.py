@@ -24,6 +24,7 @@ from safejudge.evals.mjbench_text import refuses, stored_rating, strict_choice, 
 from safejudge.evals.pictures import load_pictures
 from safejudge.evals.preference import Answer
 from safejudge.judge import Judge
+from safejudge.rewards.arithmetic import was_read
 from safejudge.types import (
     AnswerProbs,
     Constitution,
@@ -121,7 +122,8 @@ class _Rules:
         return [[self._scores(*pair)] for pair in self._pairs(shown)]
 
     def _scores(self, *pair: Judgment | None) -> JSON:
-        scores = [None if one is None or one.score is None else 1 - one.score for one in pair]
+        found = [None if one is None else score_of(one, self._judge.policy) for one in pair]
+        scores = [None if score is None else 1 - score for score in found]
         return {"order": "01", "ratings": None if None in scores else scores}
 
     def by_outcome(self, shown: Sequence[Shown]) -> list[list[JSON]]:
@@ -130,7 +132,7 @@ class _Rules:
 
     def _outcome(self, *pair: Judgment | None) -> JSON:
         read = {"labels": [None if one is None else one.label for one in pair]}
-        if any(one is None for one in pair):
+        if any(one is None or score_of(one, self._judge.policy) is None for one in pair):
             return {"order": "01", "choice": Answer.UNPARSED, **read}
         first, second = (len(one.violations) for one in pair if one is not None)
         open_ = "undecided" in read["labels"]
@@ -158,6 +160,17 @@ class _Rules:
         ]
 
 
+def score_of(judgment: Judgment, policy: Policy) -> float | None:
+    """A picture's score; None where it hangs on what the judge could not read.
+
+    An open rule whose statement was not answered has 1/2 by convention, which is no opinion.
+    """
+    for rule in judgment.rules.values():
+        if rule.outcome == "undecided" and not all(was_read(p, policy) for p in rule.preconditions):
+            return None
+    return judgment.score
+
+
 class _Occupations:
     """Rates how well a picture fits its occupation: the score of a rule that says just that."""
 
@@ -174,7 +187,8 @@ class _Occupations:
             there = [(i, p) for i in places if (p := shown[i].pictures[0]) is not None]
             results = self._judge(caption)([picture.pixels for _, picture in there])
             for (i, _), result in zip(there, results, strict=True):
-                ratings[i] = result.rules["fits"].score if isinstance(result, Judgment) else None
+                if isinstance(result, Judgment):
+                    ratings[i] = score_of(result, self._policy)
         return [[{"order": "0", "rating": ratings.get(i)}] for i in range(len(shown))]
 
     def _judge(self, caption: str) -> Judge:

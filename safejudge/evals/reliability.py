@@ -183,6 +183,8 @@ def _changes(compared: Compared) -> Table:
     rows = []
     for way, variants in compared.items():
         for name, both in variants.items():
+            if not both:  # without pictures an encoder has nothing to compare
+                continue
             found = [make(both) for make in _FIGURES.values()]
             cells = ("-" if math.isnan(one.value) else one.text(len(both)) for one in found)
             rows.append((f"{way}, {name}", str(len(both)), *cells))
@@ -197,10 +199,17 @@ def _changes(compared: Compared) -> Table:
     return Table(title, ("", "n", *heads), tuple(rows), note)
 
 
+def _what(one: Said) -> str | None:
+    """The answer; of a rating that nobody can call right or wrong, its number."""
+    if not _answered(one):
+        return None
+    return f"{one.score:.3f}" if one.answer is None else one.answer
+
+
 def _repeats(by_way: Mapping[str, Sequence[Said]], changed: Mapping[str, Sequence[Said]]) -> Table:
     """How often one answer comes more than half of the time (arXiv 2402.04788)."""
     again = [
-        {(one.way, one.item): one.answer for one in said}
+        {(one.way, one.item): _what(one) for one in said}
         for name, said in changed.items()
         if name.startswith(REPEAT)
     ]
@@ -209,7 +218,7 @@ def _repeats(by_way: Mapping[str, Sequence[Said]], changed: Mapping[str, Sequenc
         groups, held = [], []
         for one in some:
             key = (way, one.item)
-            answers = [one.answer, *(answers[key] for answers in again if key in answers)]
+            answers = [_what(one), *(answers[key] for answers in again if key in answers)]
             if len(answers) == len(again) + 1:
                 (answer, count), *_ = Counter(answers).most_common(1)
                 groups.append(one.group or one.item)
