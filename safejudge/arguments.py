@@ -191,10 +191,7 @@ def _add_eval(commands: Any) -> None:
         "--seed", type=int, metavar="S", help="with --limit: N drawn by lot, not the first N"
     )
     add.add_argument("--labels", metavar="FILE", help="the labels, if they are not in --data")
-    add.add_argument("--from-outputs", metavar="DIR", help="score what is recorded in this folder")
-    add.add_argument(
-        "--paper", action="store_true", help="with the choices of the published tables"
-    )
+    _add_recorded(add)
     add.add_argument(
         "--suite-arg",
         action="append",
@@ -223,6 +220,14 @@ def _add_eval(commands: Any) -> None:
     )
     add.add_argument("--window", type=positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
     add.set_defaults(command="eval")
+
+
+def _add_recorded(add: argparse.ArgumentParser) -> None:
+    """Add what takes somebody's outputs instead of judging."""
+    add.add_argument("--from-outputs", metavar="DIR", help="score what is recorded in this folder")
+    add.add_argument(
+        "--paper", action="store_true", help="with the choices of the published tables"
+    )
 
 
 def _add_report(commands: Any) -> None:

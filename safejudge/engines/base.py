@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from safejudge.errors import StatementError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -65,6 +67,15 @@ class Encoder(Protocol):
 
     def close(self) -> None:
         """Give back memory. Calling it twice is fine."""
+
+
+def holds(encoder: Encoder, text: str) -> bool:
+    """Whether the text side can take a text whole; one that is cut is another text."""
+    try:
+        encoder.check_texts([text])
+    except StatementError:
+        return False
+    return True
 
 
 class Detector(Protocol):

@@ -16,10 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from safejudge import records
-from safejudge.errors import ImageError, InputError, OutputError
+from safejudge.errors import ImageError, InputError
 from safejudge.evals import agreement as ag
 from safejudge.evals import answer_live as live
 from safejudge.evals import answer_prompts, recorded
@@ -27,6 +25,7 @@ from safejudge.evals.answer_live import REASONS, Item, Reading
 from safejudge.evals.answer_pictures import Pictures
 from safejudge.evals.outputs import Table
 from safejudge.evals.pictures import load_pictures
+from safejudge.evals.suite import options_of
 from safejudge.types import JSON, Failure, Picture, Provenance
 
 if TYPE_CHECKING:
@@ -65,12 +64,7 @@ def arguments(given: Mapping[str, Any]) -> Args:
     values = {k: v.split(",") if isinstance(v, str) else v for k, v in given.items()}
     if strange := [name for name in given if name != "readings"]:
         raise InputError(f"--suite-arg {strange[0]}: a live run of this suite takes readings")
-    try:
-        args = TypeAdapter(Args).validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        raise InputError(f"--suite-arg {name}={first['input']}: {first['msg']}") from error
+    args = options_of(Args, values)
     if not args.readings:
         raise InputError("--suite-arg readings=: name written, weighted or both")
     return Args(tuple(dict.fromkeys(args.readings)))
@@ -162,7 +156,7 @@ def judge_items(run: Run, suite: str, data: Data, ways: Callable[[Item], Sequenc
     file = records.RecordFile(run.out / RECORDS, head, resume=run.resume, overwrite=run.overwrite)
     about = {"ways": names, "left_out": dict(data.left_out), "unread": list(data.unread)}
     with file:
-        _write(run.out / DATA, json.dumps(about, indent=1))
+        run.write(DATA, json.dumps(about, indent=1))
         left = [item for item in items if not file.recorded[records.image_name(item.key)]]
         pictures, tick = Pictures(Path(run.data or "")), run.progress(len(items))
         tick(len(items) - len(left))
@@ -226,13 +220,6 @@ def _load(window: Sequence[Item], pictures: Pictures, run: Run) -> list[Picture 
     decoded = dict(zip(paths, load_pictures(paths, run), strict=True))
     found = [places[item.image] for item in window]
     return [decoded[one] if isinstance(one, Path) else one for one in found]
-
-
-def _write(place: Path, text: str) -> None:
-    try:
-        place.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{place}: cannot be written ({error.strerror})") from error
 
 
 # --- what was recorded --------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from safejudge.engines import SCORER
-from safejudge.errors import StatementError
+from safejudge.engines.base import holds
 from safejudge.evals import mjbench_prompts as texts
 from safejudge.evals.mjbench_text import refuses, stored_rating, strict_choice, strict_rating
 from safejudge.evals.pictures import load_pictures
@@ -39,7 +39,6 @@ from safejudge.types import (
 )
 
 if TYPE_CHECKING:
-    from safejudge.engines.base import Encoder
     from safejudge.evals.mjbench_items import Item
     from safejudge.evals.mjbench_prompts import Form, Scale
     from safejudge.evals.suite import Run
@@ -217,7 +216,7 @@ def encoding(models: Models) -> list[Way]:
             Similarity(picture, one.item.caption.strip())
             for one in shown
             for picture in one.pictures
-            if picture is not None and _holds(encoder, one.item.caption.strip())
+            if picture is not None and (text := one.item.caption.strip()) and holds(encoder, text)
         ]
         wanted = list(dict.fromkeys(pairs))
         found = dict(zip(wanted, encoder.similarities(wanted), strict=True)) if wanted else {}
@@ -226,17 +225,6 @@ def encoding(models: Models) -> list[Way]:
     every = frozenset({"alignment", "safety", "quality", "bias"})
     uri = encoder.card.uri
     return [Way(uri, "preference score" if uri.startswith(SCORER) else "cosine", every, say)]
-
-
-def _holds(encoder: Encoder, caption: str) -> bool:
-    """Whether the text side can take a caption whole; one that is cut is another caption."""
-    if not caption:
-        return False
-    try:
-        encoder.check_texts([caption])
-    except StatementError:
-        return False
-    return True
 
 
 def _cosines(shown: Shown, found: dict[Similarity, float]) -> JSON:

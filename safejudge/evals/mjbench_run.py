@@ -16,11 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from safejudge import records
 from safejudge.engines import KITS
-from safejudge.errors import InputError, OutputError
+from safejudge.errors import InputError
 from safejudge.evals import mjbench_live as live
 from safejudge.evals import mjbench_names as names
 from safejudge.evals import mjbench_prompts
@@ -33,6 +31,7 @@ from safejudge.evals.mjbench_prompts import Form, Scale  # noqa: TC001 - pydanti
 from safejudge.evals.mjbench_read import BiasRun, Outputs, PairRun
 from safejudge.evals.mjbench_said import every_answer
 from safejudge.evals.outputs import Table
+from safejudge.evals.suite import options_of
 from safejudge.models import reference
 from safejudge.types import JSON, Provenance
 
@@ -78,10 +77,7 @@ def judge(run: Run) -> JSON:
     with file:
         judge_items(data.items, ways, run, file)
     about = {"schema": data.generation, "left_out": list(data.left_out), "ways": names_of(ways)}
-    try:
-        (run.out / DATA).write_text(json.dumps(about, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{run.out / DATA}: cannot be written ({error.strerror})") from error
+    run.write(DATA, json.dumps(about, indent=1))
     return about | {"prompts": mjbench_prompts.digest(), "data": run.data}
 
 
@@ -112,12 +108,7 @@ def arguments(given: Mapping[str, Any]) -> Args:
         raise InputError(
             f"--suite-arg {strange[0]}: a live run of this suite takes {', '.join(known)}"
         )
-    try:
-        return TypeAdapter(Args).validate_python(known | values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        raise InputError(f"--suite-arg {name}={first['input']}: {first['msg']}") from error
+    return options_of(Args, known | values)
 
 
 def provenance(run: Run, ways: Sequence[Way], prompts: str) -> Provenance:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge import records
-from safejudge.errors import InputError, OutputError
+from safejudge.errors import InputError
 from safejudge.evals import mjbench_prompts, mjbench_run
 from safejudge.evals.mjbench_items import Item, Source
 from safejudge.evals.mjbench_outputs import ALL
@@ -57,10 +57,7 @@ def judge(run: Run) -> JSON:
     with file:
         mjbench_run.judge_items(_items(pairs), ways, run, file)
     about: JSON = {"left_out": [], "ways": mjbench_run.names_of(ways)}
-    try:
-        (run.out / DATA).write_text(json.dumps(about, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{run.out / DATA}: cannot be written ({error.strerror})") from error
+    run.write(DATA, json.dumps(about, indent=1))
     return about | {"prompts": prompts, "data": run.data}
 
 

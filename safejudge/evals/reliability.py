@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Both = list[tuple[Said, Said]]
 """The same items, plain and changed."""
-Compared = dict[str, dict[str, Both]]
-"""By way of judging, then by variant."""
+Compared = dict[str, dict[str, dict[str, Figure]]]
+"""By way of judging, then by variant, then by what is compared (`_FIGURES`)."""
 
 
 def report(scored: Callable[[Path], Scored], out: Path) -> Scored:
@@ -43,11 +43,17 @@ def report(scored: Callable[[Path], Scored], out: Path) -> Scored:
             empty.append(f"variant {name}: {error}")
     by_way = _by_way(plain.said)
     numbers, tables = _calibration(by_way)
+    others = {name: _by_way(said) for name, said in changed.items()}
     compared: Compared = {
-        way: {name: _both(some, _by_way(said).get(way, [])) for name, said in changed.items()}
+        way: {name: _compared(some, other.get(way, [])) for name, other in others.items()}
         for way, some in by_way.items()
     }
-    numbers |= _numbers(compared)
+    numbers |= {
+        f"{way}/{name}/{what}": one.json()
+        for way, variants in compared.items()
+        for name, found in variants.items()
+        for what, one in found.items()
+    }
     tables += [_changes(compared), _repeats(by_way, changed)]
     return replace(
         plain,
@@ -65,9 +71,10 @@ def _by_way(said: Sequence[Said]) -> dict[str, list[Said]]:
     return found
 
 
-def _both(plain: Sequence[Said], changed: Sequence[Said]) -> Both:
+def _compared(plain: Sequence[Said], changed: Sequence[Said]) -> dict[str, Figure]:
     other = {one.item: one for one in changed}
-    return [(one, other[one.item]) for one in plain if one.item in other]
+    both = [(one, other[one.item]) for one in plain if one.item in other]
+    return {what: make(both) for what, make in _FIGURES.items()}
 
 
 # --- how sure -----------------------------------------------------------------------------------
@@ -167,27 +174,18 @@ _FIGURES: Mapping[str, Callable[[Both], Figure]] = {
 }
 
 
-def _numbers(compared: Compared) -> dict[str, object]:
-    return {
-        f"{way}/{name}/{what}": make(both).json()
-        for way, variants in compared.items()
-        for name, both in variants.items()
-        for what, make in _FIGURES.items()
-    }
-
-
 def _changes(compared: Compared) -> Table:
     """A row for each way of judging and each change."""
     names = list(dict.fromkeys(name for variants in compared.values() for name in variants))
     about = "; ".join(f"{name}: {VARIANTS[name].about}" for name in names if name in VARIANTS)
     rows = []
     for way, variants in compared.items():
-        for name, both in variants.items():
-            if not both:  # without pictures an encoder has nothing to compare
+        for name, found in variants.items():
+            n = found["no_answer"].n  # every item that both runs have
+            if not n:  # without pictures an encoder has nothing to compare
                 continue
-            found = [make(both) for make in _FIGURES.values()]
-            cells = ("-" if math.isnan(one.value) else one.text(len(both)) for one in found)
-            rows.append((f"{way}, {name}", str(len(both)), *cells))
+            cells = ("-" if math.isnan(one.value) else one.text(n) for one in found.values())
+            rows.append((f"{way}, {name}", str(n), *cells))
     note = (
         f"{about}{'.' if about else ''} Same answer: over items that both runs answered. Right: "
         "the share with the change minus that without; an item without an answer is not right. "

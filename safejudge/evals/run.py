@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from safejudge import records
 from safejudge.constitution import dump_constitution, load_constitution
-from safejudge.errors import InputError, OutputError
+from safejudge.errors import InputError
 from safejudge.evals.labelled import scored
 from safejudge.evals.labels import find_labels, read_labels
 from safejudge.evals.pictures import load_pictures
@@ -62,8 +62,8 @@ def _run(judge: Judge, folder: Path, labels: Sequence[Label], told: Run) -> None
     head = records.header(metadata.version("safejudge"), judge.provenance, source)
     place, tick = told.out / RECORDS, told.progress(len(labels))
     with records.RecordFile(place, head, resume=told.resume, overwrite=told.overwrite) as file:
-        _write(told.out / CONSTITUTION, dump_constitution(judge.constitution))
-        _write(told.out / LABELS, "".join(f"{label.model_dump_json()}\n" for label in labels))
+        told.write(CONSTITUTION, dump_constitution(judge.constitution))
+        told.write(LABELS, "".join(f"{label.model_dump_json()}\n" for label in labels))
         names = [label.image for label in labels]
         todo = [names[number] for number in records.missing(names, file.recorded)]
         tick(len(names) - len(todo))
@@ -91,10 +91,3 @@ def report(out: Path) -> Scored:
     constitution = load_constitution(out / CONSTITUTION)
     labels = read_labels(out / LABELS, [rule.id for rule in constitution.rules])
     return scored(constitution, labels, records.read_records(out / RECORDS))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error

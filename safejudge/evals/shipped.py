@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from safejudge.errors import InputError
 from safejudge.evals import (
     mjbench_outputs,
@@ -19,7 +17,7 @@ from safejudge.evals import (
     run,
 )
 from safejudge.evals.mjbench_outputs import PAPER, Options
-from safejudge.evals.suite import Suite
+from safejudge.evals.suite import Suite, options_of
 from safejudge.sketch import suite as sketchbench
 
 if TYPE_CHECKING:
@@ -34,13 +32,7 @@ def _mj_bench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
     base = asdict(PAPER if paper else Options())
     sets = {name for name, value in base.items() if isinstance(value, frozenset)}
     given = {k: [v] if k in sets and isinstance(v, str) else v for k, v in args.items()}
-    try:
-        options = TypeAdapter(Options).validate_python(base | given)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        raise InputError(f"--suite-arg {name}={first['input']}: {first['msg']}") from error
-    return mjbench_outputs.from_outputs(folder, options=options)
+    return mjbench_outputs.from_outputs(folder, options=options_of(Options, base | given))
 
 
 def _mllm_judge(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:

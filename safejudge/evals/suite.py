@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from safejudge.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from safejudge.policy import Policy
     from safejudge.types import JSON, Constitution, Picture
 
+T = TypeVar("T")
 Tick = Callable[[int], None]
 """Is told how many more pieces of work are done."""
 
@@ -53,6 +58,24 @@ class Run:
     """Options of the suite's own (`--suite-arg`)."""
     progress: Callable[[int], Tick] = lambda _: lambda _: None
     """Is told how much work there is, and returns what is to be told of work done."""
+
+    def write(self, name: str, text: str) -> None:
+        """Write one file into the run's folder. Raises `OutputError`."""
+        try:
+            (self.out / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            place = self.out / name
+            raise OutputError(f"{place}: cannot be written ({error.strerror})") from error
+
+
+def options_of(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Check the options of a suite (`--suite-arg`). Raises `InputError` for a wrong one."""
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise InputError(f"--suite-arg {name}={first['input']}: {first['msg']}") from error
 
 
 class FromOutputs(Protocol):

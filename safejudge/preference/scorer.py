@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from safejudge.arrays import is_array
 from safejudge.engines import SCORER, open_encoder
-from safejudge.errors import InputError, StatementError
+from safejudge.engines.base import holds
+from safejudge.errors import InputError
 from safejudge.images import load_images, split_batch
 from safejudge.policy import Policy
 from safejudge.types import ImageInput, Similarity
@@ -69,19 +70,12 @@ class PreferenceScorer:
     def _scores(
         self, pictures: Sequence[Picture | None], texts: Sequence[str | None]
     ) -> list[float | None]:
-        holds = {text: self._holds(text) for text in dict.fromkeys(texts) if text}
+        whole = {text: holds(self._encoder, text) for text in dict.fromkeys(texts) if text}
         requests = [
-            Similarity(picture, text) if picture is not None and text and holds[text] else None
+            Similarity(picture, text) if picture is not None and text and whole[text] else None
             for picture, text in zip(pictures, texts, strict=True)
         ]
         wanted = list(dict.fromkeys(request for request in requests if request is not None))
         found = dict(zip(wanted, self._encoder.similarities(wanted), strict=True))
         scores = (math.nan if one is None else found[one] for one in requests)
         return [score if math.isfinite(score) else None for score in scores]
-
-    def _holds(self, text: str) -> bool:
-        try:
-            self._encoder.check_texts([text])
-        except StatementError:
-            return False
-        return True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
-from safejudge.errors import InputError, StatementError
+from safejudge.engines.base import holds
+from safejudge.errors import InputError
 from safejudge.images import load_images
 from safejudge.policy import Policy
 from safejudge.types import ImageInput
@@ -41,7 +42,7 @@ class Source:
         """Leave out pairs with a picture or a prompt that the towers cannot take."""
         paths = list(dict.fromkeys(path for pair in pairs for path in pair.paths))
         broken = self._unreadable(paths)
-        long = {text for text in map(words_of, pairs) if not self._holds(text)}
+        long = {text for text in map(words_of, pairs) if not holds(self._encoder, text)}
         found, left_out = [], Counter[str]()
         for pair in pairs:
             if broken.intersection(pair.paths):
@@ -84,13 +85,6 @@ class Source:
             if self._remembers:
                 self._pictures |= found
         return broken
-
-    def _holds(self, text: str) -> bool:
-        try:
-            self._encoder.check_texts([text])
-        except StatementError:
-            return False
-        return True
 
     def _encode_pictures(self, paths: Sequence[Path]) -> dict[Path, Tensor]:
         found: dict[Path, Tensor] = {}
