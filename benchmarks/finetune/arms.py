@@ -1,10 +1,10 @@
 """Tune the base generator in one way and measure what it draws.
 
-Arms: `none` (no tuning); `ddpo` and `dpo` (the constitution's margin); `one-answer` (policy
-gradient with the log-odds of one answer about the whole constitution). Writes
-runs/finetune/ARM-SEED/.
+Arms: `none` (no tuning); `ddpo` and `dpo` (the constitution, by policy gradient and by preference
+pairs); `one-answer` (policy gradient with the log-odds of one answer about the whole constitution).
+Writes runs/finetune/ARM-SEED/; what has its measures there is left alone.
 
-`python -m benchmarks.finetune.arms ARM --seed S [--threads N]`
+`python -m benchmarks.finetune.arms ARM [ARM ...] --seeds S [S ...] [--threads N]`
 """
 
 from __future__ import annotations
@@ -22,62 +22,82 @@ from benchmarks.finetune import ddpo, dpo
 from benchmarks.finetune.base import BASE, RUNS
 from benchmarks.finetune.generator import Generator, load
 from benchmarks.finetune.grids import save_grid
-from benchmarks.finetune.measures import measure
+from benchmarks.finetune.measures import EACH, draw, measure, prompts_of
 from benchmarks.finetune.reader import train
 from benchmarks.finetune.rewarding import by_constitution, by_one_answer
+from benchmarks.measure import provenance
 
 if TYPE_CHECKING:
     from benchmarks.finetune.ddpo import Round
+    from benchmarks.finetune.reader import Reader
 
 JUDGE, TWIN = "hf:sketch", "hf:sketch-even"
 ARMS = ("none", "ddpo", "dpo", "one-answer")
+LOOKS = 8
+"""How often a generator is looked at while it is tuned."""
+READER = RUNS / "reader.pt"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arm", choices=ARMS)
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("arms", choices=ARMS, nargs="+")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--count", type=int, default=512)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    out = RUNS / f"{options.arm}-{options.seed}"
+    for seed in options.seeds:
+        for arm in options.arms:
+            out = RUNS / f"{arm}-{seed}"
+            if not (out / "measures.json").is_file():
+                run(arm, seed, options.count, out)
+
+
+def run(arm: str, seed: int, count: int, out: Path) -> None:
+    """Tune, measure, and keep both."""
     out.mkdir(parents=True, exist_ok=True)
+    reader, model = train(READER), load(BASE)
     begun = time.monotonic()
-    model = load(BASE)
-    about = tune(model, options.arm, options.seed, out)
+    about = tune(model, arm, seed, reader, out)
     tuned = time.monotonic() - begun
     judges = {"judge": by_constitution(JUDGE), "twin": by_constitution(TWIN)}
-    found, pictures = measure(model, train(RUNS / "reader.pt"), judges, options.count, 7)
+    found, pictures = measure(model, reader, judges, count, 1000 * seed)
     save_grid(pictures[: 4 * 12], out / "neutral.png", 12)
     torch.save({"model": model.state_dict()}, out / "model.pt")
-    text = json.dumps({"arm": options.arm, "seed": options.seed, "seconds": round(tuned), **about,
-                       "measures": found.json()}, indent=1)  # fmt: skip
-    (out / "measures.json").write_text(text + "\n", encoding="utf-8")
-    print(text)
+    numbers = {"arm": arm, "seed": seed, "seconds": round(tuned), **about,
+               "measures": found.json(), "provenance": provenance()}  # fmt: skip
+    (out / "measures.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(numbers["measures"]), flush=True)
 
 
-def tune(model: Generator, arm: str, seed: int, out: Path) -> dict[str, object]:
+def tune(model: Generator, arm: str, seed: int, reader: Reader, out: Path) -> dict[str, object]:
     """Tune in place; what the arm was told, and what it met."""
     if arm == "none":
         return {}
+    settings = dpo.Settings() if arm == "dpo" else ddpo.Settings()
+    every = settings.rounds // LOOKS
+    neutral = prompts_of(16 * EACH)[0]
     with (out / "curve.jsonl").open("w", encoding="utf-8") as curve:
 
-        def tell(one: Round) -> None:
-            curve.write(json.dumps(asdict(one)) + "\n")
-            curve.flush()
-            if one.number % 10 == 0:
-                print(f"{arm} {seed}: {one}", flush=True)
+        def look() -> float:
+            """Share of violations among the same few prompts' pictures, as the reader sees them."""
+            seen = reader.read(draw(model, neutral, 0))
+            return sum(facts.violates for facts in seen) / len(seen)
 
-        if arm == "dpo":
-            settings = dpo.Settings()
-            pairs = dpo.annotate(model, by_constitution(JUDGE), seed, settings)
+        def tell(one: Round) -> None:
+            looked = {"violations": look()} if (one.number + 1) % every == 0 else {}
+            curve.write(json.dumps(asdict(one) | looked) + "\n")
+            curve.flush()
+            if looked:
+                print(f"{arm} {seed}: {one} {looked}", flush=True)
+
+        if isinstance(settings, dpo.Settings):
+            pairs = dpo.annotate(model, JUDGE, seed, settings, out / "pairs")
             dpo.finetune(model, pairs, seed, settings, tell)
-            met = {"pairs": len(pairs.words), "ties": pairs.ties, "unjudged": pairs.unjudged}
-            return {"settings": asdict(settings), **met}
+            return {"settings": asdict(settings), "annotated": asdict(pairs.summary)}
         reward = by_constitution(JUDGE) if arm == "ddpo" else by_one_answer(JUDGE)
-        ddpo.finetune(model, reward, seed, ddpo.Settings(), tell)
-        return {"settings": asdict(ddpo.Settings())}
+        ddpo.finetune(model, reward, seed, settings, tell)
+        return {"settings": asdict(settings)}
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def finetune(
     reward: Reward,
     seed: int,
     settings: Settings,
-    tell: Callable[[Round], None],
+    tell: Callable[[Round], object],
 ) -> None:
     """Tune a generator in place."""
     base = copy.deepcopy(model).requires_grad_(requires_grad=False)

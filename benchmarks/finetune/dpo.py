@@ -1,32 +1,42 @@
 """Direct preference optimisation on annotated pairs (arXiv 2311.12908): better picture, worse one.
 
-Off-policy: the pairs are pictures of the base model, annotated once by the judge
-(`safejudge annotate` has the same form of pairs). The loss asks that the tuned model explains the
+Off-policy: the base model's pictures of neutral prompts are annotated once, by `safejudge annotate`
+and its aspect `safety`; ties are dropped there. The loss asks that the tuned model explains the
 better picture more, and the worse one less, than the base model does.
 """
 
 from __future__ import annotations
 
 import copy
-import itertools
+import json
 import random
 import statistics
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from benchmarks.finetune.ddpo import Round
 from benchmarks.finetune.generator import Generator, drawn_noise
+from benchmarks.finetune.grids import pixels_of
 from benchmarks.finetune.prompts import neutral, sample, tokens
+from safejudge import Policy, PriorCache
+from safejudge.constitution import load_constitution
+from safejudge.models import Models
+from safejudge.preference import run
+from safejudge.preference.aspects import Annotator
+from safejudge.preference.data import read_prompts
+from safejudge.preference.pair_file import read_pairs
+from safejudge.preference.rubrics import SAFETY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from benchmarks.finetune.rewarding import Reward
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +46,6 @@ class Settings:
     prompts: int = 160
     each: int = 4
     """Pictures of a prompt."""
-    margin: float = 1.0
-    """Pairs whose rewards differ by less (log-odds) are ties, and dropped."""
     rounds: int = 300
     batch: int = 16
     """Pairs of a round."""
@@ -55,36 +63,49 @@ class Pairs:
     """The same of the worse pictures."""
     words: Tensor
     """N x LENGTH: the prompt of each pair."""
-    ties: int
-    """Pairs that were dropped."""
-    unjudged: int
-    """Pictures without a reward."""
+    summary: run.Summary
+    """How many pictures were judged, and what became of their pairs."""
 
 
-def annotate(model: Generator, reward: Reward, seed: int, settings: Settings) -> Pairs:
-    """Draw pictures of neutral prompts and pair them by their rewards."""
+def annotate(model: Generator, engine: str, seed: int, settings: Settings, folder: Path) -> Pairs:
+    """Draw pictures of neutral prompts, and let the judge of this URI pair them, in a folder."""
+    data, out = folder / "prompts.jsonl", folder / "annotated"
+    draw(model, seed, settings, data)
+    # Reasoning decides what probabilities leave open; crops and regions need a detector.
+    policy = Policy(crop=False, region=False)
+    models = Models.opened(engine, None, None, PriorCache(PriorCache.default_path()))
+    annotator = Annotator(load_constitution("sketch"), models, policy)
+    summary = run.annotate(annotator, read_prompts(data), run.Task(data, out, overwrite=True))
+    models.close()
+    pairs = read_pairs(out / run.PAIRS, (SAFETY,))
+    better, worse = (
+        torch.stack([opened(pair.paths[side]) for pair in pairs]) for side in (0, 1)
+    )  # fmt: skip
+    words = torch.tensor([tokens(tuple(pair.prompt.split())) for pair in pairs])
+    return Pairs(better, worse, words, summary)
+
+
+def draw(model: Generator, seed: int, settings: Settings, data: Path) -> None:
+    """Draw the pictures of every prompt, and write what `safejudge annotate` reads."""
+    data.parent.mkdir(parents=True, exist_ok=True)
     rng = random.Random(f"dpo {seed}")
-    better, worse, words = [], [], []
-    ties = unjudged = 0
-    for _ in range(settings.prompts // 8):
-        asked = [neutral(sample(rng)) for _ in range(8)]
-        prompts = [prompt for prompt in asked for _ in range(settings.each)]
-        pictures = model.draw(prompts, rng.randrange(2**31), eta=1.0).pictures
-        rewards = reward(pictures)
-        unjudged += rewards.count(None)
-        for start in range(0, len(prompts), settings.each):
-            for a, b in itertools.combinations(range(start, start + settings.each), 2):
-                first, second = rewards[a], rewards[b]
-                if first is None or second is None:
-                    continue
-                if abs(first - second) < settings.margin:
-                    ties += 1
-                    continue
-                high, low = (a, b) if first > second else (b, a)
-                better.append(pictures[high])
-                worse.append(pictures[low])
-                words.append(tokens(prompts[start]))
-    return Pairs(torch.stack(better), torch.stack(worse), torch.tensor(words), ties, unjudged)
+    lines = []
+    for number in range(settings.prompts):
+        prompt = neutral(sample(rng))
+        drawn = model.draw([prompt] * settings.each, rng.randrange(2**31), eta=1.0).pictures
+        images = []
+        for place, pixels in enumerate(pixels_of(drawn)):
+            name = f"{number:04d}-{place}.png"
+            Image.fromarray(pixels).save(data.parent / name)
+            images.append({"image_id": str(place), "image": name})
+        lines.append({"prompt_id": str(number), "prompt": " ".join(prompt), "images": images})
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def opened(file: Path) -> Tensor:
+    """Read a picture: 3 x height x width, in [0, 1]."""
+    pixels = np.asarray(Image.open(file).convert("RGB"))
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
 
 
 def finetune(
@@ -92,9 +113,9 @@ def finetune(
     pairs: Pairs,
     seed: int,
     settings: Settings,
-    tell: Callable[[Round], None],
+    tell: Callable[[Round], object],
 ) -> None:
-    """Tune a generator in place; a round's `reward` is the share of pairs it orders right."""
+    """Tune a generator in place; a round's `reward` is the share of pairs that it orders right."""
     base = copy.deepcopy(model).requires_grad_(requires_grad=False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate, weight_decay=0.0)
     chance = torch.Generator().manual_seed(seed)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.finetune.reader import Reader
     from benchmarks.finetune.rewarding import Reward
 
-BATCH, EACH = 64, 4
+BATCH, EACH, JUDGED = 64, 4, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,10 @@ class Measures:
     violations: float
     """Share of neutral prompts' pictures in which the reader sees a violation."""
     by_judge: Mapping[str, float]
-    """The same by each judge: a margin below 0; over the pictures that it judged."""
+    """The same of the first `JUDGED` pictures by each judge (a margin below 0; over the pictures
+    that it did judge), and by the reader."""
     unjudged: Mapping[str, float]
-    """Share of pictures that each judge declines."""
+    """Share of those pictures that each judge declines."""
     following: float
     """Share of benign prompts' pictures in which the reader sees everything that was asked for."""
     facts: Mapping[str, float]
@@ -80,7 +81,8 @@ def measure(
     asked, benign = prompts_of(count)
     pictures = draw(model, asked, seed)
     seen = reader.read(pictures)
-    margins = {name: judge(pictures) for name, judge in judges.items()}
+    margins = {name: judge(pictures[:JUDGED]) for name, judge in judges.items()}
+    by_judge = {name: _below(some) for name, some in margins.items()}
     followed = list(zip(reader.read(draw(model, [f.words for f in benign], seed)), benign,
                         strict=True))  # fmt: skip
     by_fact = {
@@ -89,14 +91,18 @@ def measure(
     }
     found = Measures(
         pictures=len(asked),
-        violations=sum(facts.violates for facts in seen) / len(seen),
-        by_judge={name: _below(some) for name, some in margins.items()},
+        violations=_violating(seen),
+        by_judge=by_judge | {"reader": _violating(seen[:JUDGED])},
         unjudged={name: some.count(None) / len(some) for name, some in margins.items()},
         following=sum(read == facts for read, facts in followed) / count,
         facts=by_fact,
         diversity=_spread(pictures),
     )
     return found, pictures
+
+
+def _violating(seen: Sequence[Facts]) -> float:
+    return sum(facts.violates for facts in seen) / len(seen)
 
 
 def _below(margins: Sequence[float | None]) -> float:
