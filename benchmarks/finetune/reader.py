@@ -47,8 +47,8 @@ class Reader(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (3, 32, 64, 96, 128)
-        layers: list[nn.Module] = []
+        widths = (12, 48, 96, 128)
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
         for before, after in itertools.pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
             layers += [nn.Conv2d(after, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
@@ -93,7 +93,7 @@ def drawn(count: int, seed: str) -> Drawn:
     return Drawn(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, facts)
 
 
-def train(file: Path, steps: int = 2500, tell: Callable[[str], None] = print) -> Reader:
+def train(file: Path, steps: int = 1500, tell: Callable[[str], None] = print) -> Reader:
     """Train a reader and keep it in a file; one that is there is opened."""
     model = Reader()
     if file.is_file():
@@ -115,8 +115,8 @@ def train(file: Path, steps: int = 2500, tell: Callable[[str], None] = print) ->
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        if (step + 1) % 250 == 0:
-            tell(f"reader {step + 1}/{steps}: {loss.item():.3f}")
+        if (step + 1) % 100 == 0:
+            tell(f"reader {step + 1}/{steps}: loss {loss.item():.3f}")
     torch.save(model.state_dict(), file)
     return model
 
