@@ -16,6 +16,7 @@ from rich.console import Console
 
 from safejudge import records, show
 from safejudge.errors import EngineError
+from safejudge.meter import tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,10 @@ class Batch:
         finally:
             if self._report is not None and self._report.count:
                 self._report.write(wanted=self._shown_before + len(self._images))
-        show.say(show.summary(self._tally, self._earlier, time.monotonic() - self._begun))
+        seconds, models = time.monotonic() - self._begun, self._judge.models
+        show.say(show.summary(self._tally, self._earlier, seconds))
+        if spent := show.costs(models.meter, tokens_of(models.engine), seconds):
+            show.say(spent)
         return self._tally.exit_code
 
     def _windows(self) -> Iterator[list[tuple[str, Result]]]:

@@ -26,6 +26,7 @@ from safejudge.errors import EngineSetupError, InputError, PolicyError
 from safejudge.flow import drive, gather
 from safejudge.images import load_images, split_batch
 from safejudge.logic import flatten
+from safejudge.meter import IMAGES
 from safejudge.models import DEFAULT, Models, reference
 from safejudge.policy import POLICIES, Policy
 from safejudge.probe import PriorCache, printable
@@ -193,7 +194,8 @@ class Judge:
     def _judge_window(
         self, batch: Sequence[tuple[ImageSource, str | None]], first: int
     ) -> list[Result]:
-        loaded = load_images([source for source, _ in batch], self.policy, first=first)
+        with self.models.meter.stage(IMAGES, len(batch)):
+            loaded = load_images([source for source, _ in batch], self.policy, first=first)
         flows = [
             image_flow(image, self.constitution, self.policy, caption)
             for image, (_, caption) in zip(loaded, batch, strict=True)

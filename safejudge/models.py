@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from safejudge.engines import KITS, open_detector, open_encoder, open_engine
 from safejudge.errors import EngineCallError, InputError
 from safejudge.flow import Answer, Request
+from safejudge.meter import STAGES, Meter
 from safejudge.probe import PriorCache, answer_probes
 from safejudge.types import Locate, ModelRef, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from safejudge.engines.base import Detector, Encoder, Engine
 
@@ -42,6 +44,8 @@ class Models:
     """Keeps the language priors."""
     owned: tuple[Engine | Encoder | Detector, ...] = ()
     """What `close` closes."""
+    meter: Meter = field(default_factory=Meter)
+    """What answering cost so far."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _closed: bool = False
 
@@ -95,17 +99,27 @@ class Models:
             if self._closed:
                 raise InputError("this judge is closed; load another")
             if probes := [r for r in requests if isinstance(r, Probe)]:
-                read = answer_probes(self.engine, self.cache, probes)
+                with self._timed(probes):
+                    read = answer_probes(self.engine, self.cache, probes)
                 answers.update(zip(probes, read, strict=True))
             if reasonings := [r for r in requests if isinstance(r, Reasoning)]:
-                answers.update(_matched(self.engine, reasonings, self.engine.reason(reasonings)))
+                with self._timed(reasonings):
+                    replies = self.engine.reason(reasonings)
+                answers.update(_matched(self.engine, reasonings, replies))
             if pairs := [r for r in requests if isinstance(r, Similarity)]:
                 encoder = _present(self.encoder)
-                answers.update(_matched(encoder, pairs, encoder.similarities(pairs)))
+                with self._timed(pairs):
+                    similar = encoder.similarities(pairs)
+                answers.update(_matched(encoder, pairs, similar))
             if searches := [r for r in requests if isinstance(r, Locate)]:
                 detector = _present(self.detector)
-                answers.update(_matched(detector, searches, detector.locate(searches)))
+                with self._timed(searches):
+                    boxes = detector.locate(searches)
+                answers.update(_matched(detector, searches, boxes))
         return [answers[request] for request in requests]
+
+    def _timed(self, requests: Sequence[Request]) -> AbstractContextManager[None]:
+        return self.meter.stage(STAGES[type(requests[0])], len(set(requests)))
 
     def close(self) -> None:
         """Close what is owned. Calling it twice is fine."""

@@ -18,11 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from safejudge.meter import STAGES
 from safejudge.types import (
     Failure,
     Outcome,
     Precondition,
     PreconditionVerdict,
+    Probe,
     Result,
     RuleVerdict,
 )
@@ -30,6 +32,7 @@ from safejudge.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from safejudge.meter import Meter, Tokens
     from safejudge.records import Tally
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
@@ -193,6 +196,23 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
             asked.append(f"{tally.detector_calls / judged:.1f} searches")
         asked.append(f"{tally.reasoning_calls / judged:.1f} reasoning calls")
         parts.append(f"{', '.join(asked[:-1])} and {asked[-1]} per image")
+    return "; ".join(parts)
+
+
+def costs(meter: Meter, tokens: Tokens | None, seconds: float) -> str:
+    """Say where the `seconds` of a run went, and what its engine read; empty if nothing was."""
+    spent = sorted(meter.seconds.items(), key=lambda pair: -pair[1])
+    if not spent or seconds <= 0:
+        return ""
+    rest = max(0.0, seconds - sum(meter.seconds.values()))
+    shares = [f"{name} {took:.2f}" for name, took in [*spent, ("the rest", rest)]]
+    parts = [f"{seconds:.2f} s: {', '.join(shares)}"]
+    asked = meter.requests[STAGES[Probe]]
+    if asked:
+        parts.append(f"{rate(asked, seconds)} questions/s")
+    if tokens is not None and tokens.prompt:
+        known = "" if tokens.cached is None else f", {tokens.cached / tokens.prompt:.0%} cached"
+        parts.append(f"{tokens.prompt:,} prompt tokens{known}")
     return "; ".join(parts)
 
 

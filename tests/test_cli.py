@@ -83,8 +83,10 @@ def judge(*arguments):
 def test_exit_codes_of_verdicts(capsys, paths, code, counted):
     assert judge(*paths) == code
     out, err = capsys.readouterr()
-    assert counted in err
-    assert len(err.splitlines()) == 1
+    summary, *spent = err.splitlines()
+    assert counted in summary
+    assert all(line.startswith("safejudge: ") and " s: " in line for line in spent)
+    assert len(spent) == 1
     assert len(out.splitlines()) == int(counted.split()[0])
     explained = cli.main(["explain", paths[0], *CHOICES])
     if len(paths) == 1 and paths[0].endswith(".png"):
@@ -367,7 +369,8 @@ def test_kill_and_resume_lose_and_double_nothing(many, capsys):
     (many / "killed.jsonl").write_bytes(left[:-9])  # as if the kill had torn a line
     assert cli.main([*COMMAND, "--out", "killed.jsonl", "--resume"]) == code
     assert (many / "killed.jsonl").read_bytes() == (many / "whole.jsonl").read_bytes()
-    sums = [line.split("; ") for line in capsys.readouterr().err.splitlines()]
+    lines = capsys.readouterr().err.splitlines()
+    sums = [line.split("; ") for line in lines if " images: " in line]
     assert sums[0][0].removeprefix("safejudge: 60 images: ") in sums[1][0]
     assert sums[0][-1] == sums[1][-1]
 

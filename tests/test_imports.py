@@ -16,7 +16,7 @@ STOREYS = [
     ["types"],
     ["policy"],
     ["prompts", "compile_prompts", "stems", "prose"],
-    ["flow"],
+    ["flow", "meter"],
     ["strict_yaml", "frames", "language", "records", "rows"],
     ["constitution_file", "arrays", "coherence"],
     ["lock_file", "fidelity", "combine"],

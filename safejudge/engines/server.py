@@ -29,6 +29,7 @@ from safejudge.engines.http import (
 from safejudge.engines.messages import Messages
 from safejudge.engines.requests import no_answer, place
 from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.meter import Tokens
 from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class ServerEngine:
         )
         self._chat = f"{self._base}/chat/completions"
         self._messages = Messages()
+        self.tokens = Tokens()
         self._readings: dict[tuple[str, ...], Reading | str] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -199,7 +201,7 @@ class ServerEngine:
             return self._abilities.read_body(self._messages.of_probe(probe), reading)
 
         try:
-            return self._abilities.read(await self._wire.send(self._chat, body), reading)
+            return self._abilities.read(await self._sent(body), reading)
         except RefusedError as error:
             return no_answer(probe, f"the server refused this request: {error}")
         except topk.UnreadableError as error:
@@ -214,7 +216,7 @@ class ServerEngine:
             return self._abilities.write_body(messages, request.schema, request.max_tokens)
 
         try:
-            return topk.said(await self._wire.send(self._chat, body)).strip()
+            return topk.said(await self._sent(body)).strip()
         except RefusedError as error:
             return NoReply(f"the server refused this request: {error}")
         except topk.UnreadableError as error:
@@ -222,6 +224,12 @@ class ServerEngine:
         except FailedError as error:
             await self._check_alive(error)
             return NoReply(f"the server failed on this request: {error}")
+
+    async def _sent(self, body: Callable[[], JSON]) -> JSON:
+        """Send one request, and count its tokens."""
+        reply = await self._wire.send(self._chat, body)
+        self.tokens.add(*topk.tokens_used(reply))
+        return reply
 
     async def _check_alive(self, failed: FailedError) -> None:
         """Raise `EngineCallError` if the server does not even answer what it did at the start.

@@ -100,6 +100,17 @@ def said(reply: JSON) -> str:
     return content if isinstance(content, str) else ""
 
 
+def tokens_used(reply: JSON) -> tuple[int, int | None]:
+    """Tokens of the prompt, 0 where the server does not tell, and how many of them were cached."""
+    usage = reply.get("usage")
+    if not isinstance(usage, dict):
+        return 0, None
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    prompt = usage.get("prompt_tokens")
+    return prompt if type(prompt) is int else 0, cached if type(cached) is int else None
+
+
 def candidates(reply: JSON) -> list[Token]:
     """Return the candidates for the first token, the sampled one first.
 

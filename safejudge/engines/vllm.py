@@ -22,6 +22,7 @@ from safejudge.engines.guide import served_regex
 from safejudge.engines.loading import chat_card, first_line, load_processor, turn_ends
 from safejudge.engines.requests import as_image, no_answer, place
 from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.meter import Tokens
 from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class VLLMEngine:
     """
 
     def __init__(self, model: str, *, uri: str, options: Mapping[str, Any] | None = None) -> None:
+        self.tokens = Tokens()
         self._llm: Any = None
         self._params, self._structured, self._refusals = _import_vllm(uri)
         processor = load_processor(model)
@@ -177,6 +179,8 @@ class VLLMEngine:
             [request.params for request in requests],
             use_tqdm=False,
         )
+        for output in outputs:
+            self.tokens.add(len(output.prompt_token_ids), output.num_cached_tokens)
         return outputs
 
     def _prompt_of(self, request: _Request) -> dict[str, Any]:

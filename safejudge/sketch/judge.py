@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.engines.loading import quiet
 from safejudge.engines.requests import no_answer
 from safejudge.errors import EngineSetupError, StatementError
+from safejudge.meter import tokens_of
 from safejudge.prompts import ReasonedAnswer
 from safejudge.sketch.domain import load_domain
 from safejudge.sketch.statements import grammar, normal
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.engines.encoder import HFEncoder
+    from safejudge.meter import Tokens
     from safejudge.types import AnswerProbs, EngineCard, Picture, Probe, Reasoning, Similarity
 
 MODELS = Path(__file__).parent / "models"
@@ -61,6 +63,11 @@ class SketchEngine:
     def card(self) -> EngineCard:
         """The card of the model behind it."""
         return self._engine.card
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """What the model behind it counted."""
+        return tokens_of(self._engine)
 
     def check_statements(self, statements: Sequence[str]) -> None:
         """Raise `StatementError` for a statement outside the grammar, naming the nearest ones."""

@@ -16,6 +16,7 @@ from safejudge import prompts
 from safejudge.engines import open_engine
 from safejudge.engines import vllm as module
 from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.meter import tokens_of
 from safejudge.sketch.draw import draw
 from safejudge.sketch.sample import even_scene
 from safejudge.sketch.statements import grammar
@@ -86,6 +87,21 @@ def test_a_picture_is_sent_once_and_again_when_it_was_forgotten(
     assert [a.problem for a in later] == [None] * 6
     for one, other in zip(first, later, strict=True):
         assert one.p_labels == pytest.approx(other.p_labels, abs=CLOSE)
+
+
+@pytest.mark.vllm
+def test_tokens_are_counted_and_a_question_again_is_cached(sketch: Engine) -> None:
+    counted = tokens_of(sketch)
+    assert counted is not None
+    picture = Picture.of(draw(even_scene(random.Random(93))).pixels)
+    before = counted.prompt
+    sketch.answer_probs([ask(picture, statement=STATEMENTS[0])])
+    once, cached = counted.prompt - before, counted.cached
+    assert once > 0
+    assert cached is not None
+    sketch.answer_probs([ask(picture, statement=STATEMENTS[0])])
+    assert counted.prompt == before + 2 * once
+    assert cached < counted.cached < cached + once
 
 
 @pytest.mark.vllm

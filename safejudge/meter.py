@@ -1,0 +1,73 @@
+"""Where the time of a run goes: seconds and requests by stage, and the tokens of the engine.
+
+One meter counts for all calls of a judge; it decides nothing. What an engine does not tell is not
+known, and is not shown.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from safejudge.types import Locate, Probe, Reasoning, Similarity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGES = "reading images"
+STAGES: dict[type, str] = {
+    Similarity: "relevance",
+    Probe: "questions",
+    Locate: "regions",
+    Reasoning: "reasoning",
+}
+"""What the requests of a flow are called."""
+
+
+@dataclass(slots=True)
+class Tokens:
+    """What an engine was asked since it was opened. An engine that counts has it as `tokens`."""
+
+    prompt: int = 0
+    """Tokens of all prompts, those of their pictures included."""
+    cached: int | None = None
+    """How many of them were in the prefix cache; None where nobody says."""
+
+    def add(self, prompt: int, cached: int | None) -> None:
+        """Count one prompt."""
+        self.prompt += prompt
+        if cached is not None:
+            self.cached = (self.cached or 0) + cached
+
+
+@dataclass(slots=True)
+class Meter:
+    """Seconds and requests of every stage, since it was made; thread-safe."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By stage; of stages that run side by side in threads, the sum."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """By stage; equal requests of one batch count once. Language priors from the disk count too."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextmanager
+    def stage(self, name: str, requests: int = 0) -> Iterator[None]:
+        """Count what runs inside for a stage, also where it fails."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            taken = time.perf_counter() - begun
+            with self._lock:
+                self.seconds[name] += taken
+                self.requests[name] += requests
+
+
+def tokens_of(engine: object) -> Tokens | None:
+    """What an engine counted, or None for one that does not count."""
+    found = getattr(engine, "tokens", None)
+    return found if isinstance(found, Tokens) else None
