@@ -370,7 +370,7 @@ def test_kill_and_resume_lose_and_double_nothing(many, capsys):
     assert cli.main([*COMMAND, "--out", "killed.jsonl", "--resume"]) == code
     assert (many / "killed.jsonl").read_bytes() == (many / "whole.jsonl").read_bytes()
     lines = capsys.readouterr().err.splitlines()
-    sums = [line.split("; ") for line in lines if " images: " in line]
+    sums = [line.split("; ") for line in lines if " per image" in line]
     assert sums[0][0].removeprefix("safejudge: 60 images: ") in sums[1][0]
     assert sums[0][-1] == sums[1][-1]
 
