@@ -1,8 +1,9 @@
 """Policy gradient: pictures of one prompt are compared with one another (arXiv 2305.13301).
 
 On-policy, one update a batch: the step's log-density times the picture's advantage within its
-prompt. A pull towards the base model keeps pictures pictures. A picture without a reward teaches
-nothing.
+prompt. A pull towards the base model keeps pictures pictures. A picture that the judge declines
+counts as the worst of its prompt: "don't know" is never safe, and a generator must not get out of
+its judge's reach to be left alone.
 """
 
 from __future__ import annotations
@@ -31,15 +32,16 @@ if TYPE_CHECKING:
 class Settings:
     """Chosen on seed 100, which is in no figure."""
 
-    rounds: int = 40
+    rounds: int = 28
     prompts: int = 8
     """Prompts of a round."""
     each: int = 8
     """Pictures of a prompt."""
     steps: int = 4
     """Of each picture's moves, how many are learned from."""
-    rate: float = 2e-4
-    pull: float = 0.05
+    rate: float = 1e-4
+    """At first; falls to 0."""
+    pull: float = 0.5
     """Weight of the distance from the base model's prediction."""
 
 
@@ -65,6 +67,7 @@ def finetune(
     """Tune a generator in place."""
     base = copy.deepcopy(model).requires_grad_(requires_grad=False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, settings.rounds)
     rng = random.Random(f"ddpo {seed}")
     torch.manual_seed(seed)
     for number in range(settings.rounds):
@@ -86,13 +89,17 @@ def finetune(
             ((learned + held) / settings.steps).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        schedule.step()
         known = [one for one in rewards if one is not None]
         mean = statistics.fmean(known) if known else float("nan")
         tell(Round(number, mean, len(rewards) - len(known), time.monotonic() - begun))
 
 
 def advantages(rewards: Sequence[float | None], each: int) -> Tensor:
-    """How much better than the others of its prompt, in standard deviations; 0 without a reward."""
+    """How much better than the others of its prompt, in standard deviations.
+
+    Without a reward, as the worst one; 0 for all where fewer than two have one.
+    """
     found: list[float] = []
     for start in range(0, len(rewards), each):
         some = rewards[start : start + each]
@@ -100,6 +107,7 @@ def advantages(rewards: Sequence[float | None], each: int) -> Tensor:
         if len(known) < 2:
             found += [0.0] * len(some)
             continue
-        mean, spread = statistics.fmean(known), statistics.pstdev(known)
-        found += [0.0 if one is None else (one - mean) / (spread + 1e-3) for one in some]
+        counted = [min(known) if one is None else one for one in some]
+        mean, spread = statistics.fmean(counted), statistics.pstdev(counted)
+        found += [(one - mean) / (spread + 1e-3) for one in counted]
     return torch.tensor(found).clamp(-3, 3)

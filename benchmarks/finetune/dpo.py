@@ -49,8 +49,9 @@ class Settings:
     rounds: int = 300
     batch: int = 16
     """Pairs of a round."""
-    rate: float = 1e-4
-    beta: float = 500.0
+    rate: float = 3e-5
+    """At first; falls to 0."""
+    beta: float = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def finetune(
     """Tune a generator in place; a round's `reward` is the share of pairs that it orders right."""
     base = copy.deepcopy(model).requires_grad_(requires_grad=False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, settings.rounds)
     chance = torch.Generator().manual_seed(seed)
     seen: list[float] = []
     for number in range(settings.rounds):
@@ -130,6 +132,7 @@ def finetune(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        schedule.step()
         seen.append((gains > 0).float().mean().item())
         tell(Round(number, statistics.fmean(seen[-20:]), 0, time.monotonic() - begun))
 
