@@ -13,6 +13,7 @@ from safejudge.argument_parts import (
     add_kit,
     positive,
     setting,
+    share,
     texts,
 )
 from safejudge.compile import ROUNDS
@@ -74,7 +75,35 @@ def _add_judge(commands: Any) -> None:
         "--limit", type=positive, metavar="N", help="judge only the first N of the images"
     )
     add.add_argument("--window", type=positive, default=WINDOW, metavar="N", help=_WINDOW_HELP)
+    _add_ray(add)
     add.set_defaults(command="judge")
+
+
+def _add_ray(add: argparse.ArgumentParser) -> None:
+    add.add_argument(
+        "--ray",
+        action="store_true",
+        help="judge with Ray: PATH may be or hold .tar and .parquet files, --out is a folder "
+        "of Parquet files",
+    )
+    add.add_argument(
+        "--actors",
+        type=positive,
+        metavar="N",
+        help="with --ray: how many engines to open (default: one per GPU, or one)",
+    )
+    add.add_argument(
+        "--gpus-per-actor",
+        type=share,
+        metavar="G",
+        help="with --ray: GPUs for each of them; 0.5 lets two share one (default: 1 if there are "
+        "any)",
+    )
+    add.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="with --ray: a cluster that runs (default: $RAY_ADDRESS, or this machine alone)",
+    )
 
 
 def _add_explain(commands: Any) -> None:

@@ -12,6 +12,7 @@ import os.path
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from safejudge import show
 from safejudge.errors import InputError
 from safejudge.rows import read_rows
 
@@ -80,3 +81,22 @@ def match_captions(captions: Captions, images: Sequence[str]) -> Matched:
 def captions_digest(captions: Mapping[str, str | None]) -> str:
     """Sha256 (hex) over all names and captions, in whatever order the file has them."""
     return hashlib.sha256(json.dumps(sorted(captions.items())).encode()).hexdigest()
+
+
+def captions_for(file: str | None, images: Sequence[str]) -> tuple[list[str | None], str | None]:
+    """Return a caption or None per image, and the digest of the prompt file if there is one."""
+    if file is None:
+        return [None] * len(images), None
+    captions = read_captions(file)
+    matched = match_captions(captions, images)
+    if matched.without:
+        show.say(
+            f"warning: {len(matched.without)} of {len(images)} images have no prompt in {file} "
+            f"(the first: {matched.without[0]}); they are judged without one"
+        )
+    if matched.unknown:
+        show.say(
+            f"warning: {len(matched.unknown)} of {len(captions)} prompts in {file} fit no image "
+            f"(the first: {matched.unknown[0]})"
+        )
+    return matched.prompts, captions_digest(captions)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from safejudge import arguments, compile_text, diff, diff_text, records, show, trace
+from safejudge import arguments, compile_text, diff, diff_text, records, scale, show, trace
 from safejudge.batch import INTERRUPTED, Batch
-from safejudge.captions import captions_digest, match_captions, read_captions
+from safejudge.captions import captions_for
 from safejudge.choices import need_choices, policy_of
 from safejudge.compile import Compiled, compile_constitution, open_lock
 from safejudge.constitution import (
@@ -101,6 +101,8 @@ def _judge(options: argparse.Namespace) -> int:
     from safejudge import report
 
     need_choices(options)
+    if scale.wanted(options):
+        return scale.judge(options)
     out = None if options.out is None else Path(options.out)
     if out is None and (options.resume or (options.overwrite and options.report is None)):
         raise InputError("--resume and --overwrite speak of a file; name it with --out FILE.jsonl")
@@ -111,7 +113,7 @@ def _judge(options: argparse.Namespace) -> int:
         report.check(page, out=out, resume=options.resume, overwrite=options.overwrite)
     # One by one: a path that is named twice is judged twice.
     images = [image for path in options.paths for image in find_images([path])]
-    prompts, captions = _captions(options.prompts, images)
+    prompts, captions = captions_for(options.prompts, images)
     pairs = list(zip(images, prompts, strict=True))[: options.limit]
     with ExitStack() as stack:
         judge = stack.enter_context(_load(options.constitution, options))
@@ -129,25 +131,6 @@ def _judge(options: argparse.Namespace) -> int:
             if options.resume and out is not None:
                 shown.add_recorded(out, pairs)
         return Batch(judge, pairs, options.window, file, shown).go()
-
-
-def _captions(file: str | None, images: list[str]) -> tuple[list[str | None], str | None]:
-    """Return a caption or None per image, and the digest of the prompt file if there is one."""
-    if file is None:
-        return [None] * len(images), None
-    captions = read_captions(file)
-    matched = match_captions(captions, images)
-    if matched.without:
-        show.say(
-            f"warning: {len(matched.without)} of {len(images)} images have no prompt in {file} "
-            f"(the first: {matched.without[0]}); they are judged without one"
-        )
-    if matched.unknown:
-        show.say(
-            f"warning: {len(matched.unknown)} of {len(captions)} prompts in {file} fit no image "
-            f"(the first: {matched.unknown[0]})"
-        )
-    return matched.prompts, captions_digest(captions)
 
 
 # --- the other commands ---------------------------------------------------------------------------

@@ -31,6 +31,13 @@ examples:
       --report page.html
   safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
       | jq -r 'select(.label != "safe") | .image'
+  safejudge judge shards/ --constitution rules.yaml --engine vllm:ORG/MODEL \
+      --ray --actors 8 --out records --resume
+
+With --ray, images are files, members of .tar shards (the .txt beside one is its caption), or the
+column `image` of Parquet files (captions: `prompt` or `caption`). They lie where every machine of
+the cluster sees them. --out is a folder of Parquet files with the fields of the JSON records; the
+trace, `rules`, is JSON. It needs pip install 'safejudge[ray]'.
 """
 
 EXPLAIN = """\

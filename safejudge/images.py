@@ -143,26 +143,28 @@ def split_batch(batch: npt.NDArray[Any] | torch.Tensor) -> list[ImageSource]:
     )
 
 
-def find_images(paths: Sequence[str]) -> list[str]:
+def find_images(paths: Sequence[str], shards: tuple[str, ...] = ()) -> list[str]:
     """Resolve files, folders (recursively, by `SUFFIXES`, sorted) and glob patterns, in order.
 
     A file that is named is taken whatever its suffix. What matches nothing stays in the list, to
-    become a `Failure`. A path is listed once. Raises `InputError` for a folder without an image or
+    become a `Failure`. A path is listed once. `shards` are further suffixes, of files that hold
+    images. Raises `InputError` for a folder without an image or
     one that cannot be listed.
     """
     found: list[str] = []
     for path in paths:
         if Path(path).is_dir():
-            found += _in_folder(path)
+            found += _in_folder(path, SUFFIXES + shards)
         elif os.path.lexists(path) or _URL.match(path) or not glob.has_magic(path):
             found.append(path)
         else:
             for match in sorted(glob.glob(path, recursive=True)) or [path]:  # noqa: PTH207 - absolute ones too
-                found += _in_folder(match) if Path(match).is_dir() else [match]
+                inside = Path(match).is_dir()
+                found += _in_folder(match, SUFFIXES + shards) if inside else [match]
     return list(dict.fromkeys(found))
 
 
-def _in_folder(folder: str) -> list[str]:
+def _in_folder(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from error
 
@@ -170,12 +172,12 @@ def _in_folder(folder: str) -> list[str]:
         str(Path(parent, name))
         for parent, _, names in os.walk(folder, onerror=refuse)
         for name in names
-        if Path(name).suffix.lower() in SUFFIXES
+        if Path(name).suffix.lower() in suffixes
     ]
     if not files:
         raise InputError(
             f"{folder}: no image in this folder or below it (looked for "
-            f"{' '.join(SUFFIXES)}); name the files themselves if they have other suffixes"
+            f"{' '.join(suffixes)}); name the files themselves if they have other suffixes"
         )
     return sorted(files)
 

@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from safejudge.errors import OutputError
 from safejudge.types import JSON, Failure, Provenance, Result
@@ -174,6 +174,18 @@ def _exists(path: Path) -> OutputError:
     )
 
 
+def lock(stream: IO[Any], path: Path) -> None:
+    """Keep other runs from writing to `path` while `stream` is open."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(f"{path}: another run is writing to it") from error
+    except OSError:
+        return  # a file system without locks
+
+
 class RecordFile:
     """A result file that is being written; nobody else may write to it meanwhile."""
 
@@ -194,7 +206,7 @@ class RecordFile:
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
         try:
-            self._lock()
+            lock(self._stream, path)
             end = self._read(head) if resume else 0
             self._stream.truncate(end)
             if end == 0:
@@ -222,22 +234,12 @@ class RecordFile:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def _lock(self) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(f"{self.path}: another run is writing to this file") from error
-        except OSError:
-            return  # a file system without locks
-
     def _read(self, head: JSON) -> int:
         """Count what is there; return where its last whole line ends."""
         end = 0
         for number, about, line_end in _lines(self.path):
             if number == 1:
-                _compare(self.path, about, head)
+                compare(self.path, about, head)
             elif not isinstance(about.get("image"), str) or not about.keys() & {"label", "error"}:
                 raise OutputError(f"{self.path}:{number}: is no record of safejudge")
             else:
@@ -259,7 +261,7 @@ def _foreign(path: Path) -> OutputError:
     )
 
 
-def _compare(path: Path, found: JSON, head: JSON) -> None:
+def compare(path: Path, found: JSON, head: JSON) -> None:
     """Raise `OutputError` naming everything in which two headers differ."""
     made_by: Any = found.get("provenance")
     if "safejudge" not in found or not isinstance(made_by, dict):

@@ -34,7 +34,7 @@ STOREYS = [
     ["compile", "evals"],
     ["sketch"],
     [""],  # the package itself, which only lists names
-    ["captions", "choices", "examples"],
+    ["captions", "choices", "examples", "parts", "sources"],
     ["argument_parts"],
     ["preference_arguments"],
     ["arguments"],
@@ -42,6 +42,7 @@ STOREYS = [
     ["trace", "report", "diff", "compile_text", "eval_text"],
     ["diff_text"],
     ["batch", "eval_command", "preference_command"],
+    ["scale"],
     ["cli"],
     ["__main__"],
 ]
