@@ -1,0 +1,437 @@
+"""`judge --ray`: folders, tar shards and Parquet in, Parquet out; nothing lost, nothing twice."""
+
+import io
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from safejudge import cli, records, scale, sources
+from safejudge.errors import InputError, OutputError
+from safejudge.judge import Judge
+from safejudge.sketch.scenes import write_scenes
+from safejudge.types import Failure, Judgment
+
+pa = pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
+pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
+parquet = pytest.importorskip("pyarrow.parquet")
+parts = pytest.importorskip("safejudge.parts")
+
+FAKE = ["--constitution", "sketch", "--engine", "fake:"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One Ray on this machine for the runs of this file, with room for two actors."""
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def judge(*arguments):
+    return cli.main(["judge", *map(str, arguments), *FAKE, "--ray"])
+
+
+def record_of(row):
+    """The record that a row of the Parquet files stands for."""
+    failed = row["error"] is not None
+    row = {name: value for name, value in row.items() if value is not None or name == "id"}
+    return row if failed else row | {"rules": json.loads(row["rules"])}
+
+
+def recorded(folder):
+    tables = [parquet.read_table(path) for path in sorted(folder.glob("part-*.parquet"))]
+    return [record_of(row) for table in tables for row in table.to_pylist()]
+
+
+def ordinary(pairs):
+    """Records of the ordinary judge for (name, source, caption)."""
+    with Judge.load("sketch", "fake:") as found:
+        results = found([source for _, source, _ in pairs], [text for *_, text in pairs])
+    made = [records.record(name, result) for (name, *_), result in zip(pairs, results, strict=True)]
+    return [json.loads(records.to_line(one)) for one in made]
+
+
+def png(value=0, size=4):
+    stream = io.BytesIO()
+    Image.fromarray(np.full((size, size, 3), value, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def add(tar, name, data):
+    about = tarfile.TarInfo(name)
+    about.size = len(data)
+    tar.addfile(about, io.BytesIO(data))
+
+
+def by_name(found):
+    return sorted(found, key=lambda record: record["image"])
+
+
+# --- whole runs -----------------------------------------------------------------------------------
+
+
+def actors():
+    """The processes of the actors that judge."""
+    import psutil
+
+    found = psutil.process_iter(["cmdline"])
+    return [p.pid for p in found if "MapBatches(_Worker)" in " ".join(p.info["cmdline"] or ())]
+
+
+def test_an_actor_dies_and_every_image_has_one_record(cluster, tmp_path, monkeypatch, capfd):
+    write_scenes(tmp_path / "drawn", 200, seed=5)
+    drawn = sorted((tmp_path / "drawn").glob("*.png"))
+    (tmp_path / "in").mkdir()
+    for copy in range(10):
+        for path in drawn:
+            os.link(path, tmp_path / "in" / f"{copy}-{path.name}")
+    killed = []
+    take = parts.Parts.add
+
+    def kill_one(self, table):
+        take(self, table)
+        if not killed and self.tally.labels.total() > 200:
+            killed.extend(actors()[:1])
+            os.kill(killed[0], signal.SIGKILL)
+            assert self.tally.labels.total() < 1500
+
+    monkeypatch.setattr(parts.Parts, "add", kill_one)
+    out = tmp_path / "out"
+    assert judge(tmp_path / "in", "--out", out, "--actors", 2, "--window", 16) == 1
+    assert len(killed) == 1
+    found = recorded(out)
+    names = [str(path) for path in (tmp_path / "in").iterdir()]
+    assert sorted(record["image"] for record in found) == sorted(names)
+    alone = {one.pop("image"): one for one in ordinary([(path.name, path, None) for path in drawn])}
+    for record in found:
+        drawn_as = Path(record.pop("image")).name.partition("-")[2]
+        assert record == alone[drawn_as]
+    said = capfd.readouterr()
+    assert "2000 images: " in said.err
+    assert "images/s" in said.err
+    assert said.out == ""
+
+
+@pytest.fixture
+def shards(tmp_path, monkeypatch):
+    """A folder with files, a tar and two Parquet files; a broken image in each."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(png(10))
+    (tmp_path / "in/b.png").write_bytes(b"junk")
+    with tarfile.open("in/c.tar", "w") as tar:
+        add(tar, "one.png", png(20))
+        add(tar, "one.txt", b"a caption")
+        add(tar, "two.v1.jpg", b"junk")
+        add(tar, "sub/one.png", png(30))
+        add(tar, "one.json", b"{}")
+    images = [{"bytes": png(40), "path": None}, {"bytes": b"junk", "path": "x.png"}, None,
+              {"bytes": None, "path": "a.png"}]  # fmt: skip
+    table = pa.table({"image": images, "prompt": ["p", "q", None, "r"], "other": [1, 2, 3, 4]})
+    parquet.write_table(table, "in/d.parquet", row_group_size=3)
+    parquet.write_table(pa.table({"image": [png(50)], "caption": ["c"]}), "in/e.parquet")
+    return tmp_path
+
+
+SHARDS = [
+    ("in/a.png", png(10), None),
+    ("in/b.png", b"junk", None),
+    ("in/c.tar/one.png", png(20), "a caption"),
+    ("in/c.tar/two.v1.jpg", b"junk", None),
+    ("in/c.tar/sub/one.png", png(30), None),
+    ("in/d.parquet#0", png(40), "p"),
+    ("in/d.parquet#1", b"junk", "q"),
+    ("in/d.parquet#2", b"", None),
+    ("in/d.parquet#3", png(10), "r"),
+    ("in/e.parquet#0", png(50), "c"),
+]
+
+
+def named(record):
+    """A record whose message is about bytes by their place, as if they had a name."""
+    if "error" in record:
+        told = record["error"]["message"].partition(": ")[2]
+        record["error"]["message"] = f"{record['image']}: {told}"
+    return record
+
+
+def test_files_shards_and_captions(cluster, shards, capsys):
+    assert judge("in", "--out", "out", "--window", 3) == 1
+    expected = [named(record) for record in ordinary(SHARDS)]
+    assert by_name(recorded(shards / "out")) == by_name(expected)
+    assert "10 images: " in capsys.readouterr().err
+    head = json.loads(parquet.read_schema("out/part-00000.parquet").metadata[b"safejudge"])
+    with Judge.load("sketch", "fake:") as alone:
+        assert head == records.header(head["safejudge"], alone.provenance, None)
+
+
+def test_what_was_stopped_goes_on(cluster, shards, monkeypatch, capsys):
+    (shards / "p.csv").write_text("image,prompt\nin/c.tar/one.png,x\na.png,y\nin/e.parquet#0,z\n")
+    told = ["in", "in/a.png", "--prompts", "p.csv", "--out", "out", "--window", 2]
+    take = parts.Parts.add
+
+    def stop(self, table):
+        take(self, table)
+        if self.tally.labels.total() > 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts.Parts, "add", stop)
+        assert judge(*told) == 130
+    first = recorded(shards / "out")
+    assert 4 < len(first) < 8
+    assert f"stopped: {len(first)} records are in out; " in capsys.readouterr().err
+    assert judge(*told, "--resume", "--no-cascade") == 2
+    assert "out: was made with another policy" in capsys.readouterr().err
+    assert judge(*told, "--resume") == 1
+    assert f"11 images ({len(first)} from earlier runs)" in capsys.readouterr().err
+    prompts = {"in/c.tar/one.png": "x", "in/a.png": "y", "in/e.parquet#0": "z"}
+    pairs = [(name, data, prompts.get(name)) for name, data, _ in [*SHARDS, SHARDS[0]]]
+    expected = [named(record) for record in ordinary(pairs)]
+    assert by_name(recorded(shards / "out")) == by_name(expected)
+    assert judge("in/a.png", "--out", "out", "--overwrite") in {0, 1, 4}
+    assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
+
+
+def test_an_engine_that_cannot_be_opened(cluster, shards, capsys):
+    told = ["--constitution", "sketch", "--engine", "hf:/nowhere"]
+    assert cli.main(["judge", "in", "--out", "out", "--ray", *told]) == 3
+    assert "error: /nowhere: not a folder with a model" in capsys.readouterr().err
+    assert recorded(shards / "out") == []
+
+
+def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
+    attempts = cluster.remote(scale._Attempts).options(num_cpus=0).remote()
+    line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
+    worker = scale._Worker(scale._Choices.of(cli.arguments.parse(line)), attempts)
+    packed = [pickle.dumps(place) for place in sources.find_places(["in/a.png"])]
+    window = pa.table({"place": packed, "window": [7]})
+    for _ in range(scale.DEATHS + 2):
+        assert worker(window)["image"].to_pylist() == ["", "in/a.png"]
+    for begun in range(1, scale.DEATHS + 2):
+        assert cluster.get(attempts.begin.remote(7)) == begun
+    (about,) = worker(window)["about"].to_pylist()
+    assert "4 actors died over the same 1 images, the first of them in/a.png" in about
+
+
+def test_long_runs_go_to_ray_in_few_pieces(monkeypatch):
+    monkeypatch.setattr(scale, "BLOCKS", 3)
+    blocks = scale._blocks([sources.Place(str(i), str(i)) for i in range(50)], 4)
+    assert [len(block) for block in blocks] == [20, 20, 10]
+    assert blocks[1]["window"].to_pylist() == [i // 4 for i in range(20, 40)]
+    assert [len(block) for block in scale._blocks([], 4)] == [1]
+
+
+def test_the_command_brings_its_own_ray_and_takes_it_away(shards):
+    line = [sys.executable, "-m", "safejudge", "judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
+    clean = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=clean, timeout=100)
+    assert done.returncode in {0, 1, 4}
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["safejudge"] * len(lines)
+    assert len(recorded(shards / "out")) == 1
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--ray"], "--ray writes Parquet files into a folder; name it with --out DIR"),
+        (["--actors", "2"], "--actors: means nothing without --ray"),
+        (
+            ["--ray-address", "h:1", "--gpus-per-actor", "0"],
+            "--gpus-per-actor, --ray-address: mean",
+        ),
+        (["--ray", "--out", "out", "--report", "p.html"], "--report makes a page for people"),
+        (["--ray", "--out", "in"], "in: --out lies among the images (in/"),
+        (["--ray", "--out", "no/out"], "no/out: there is no folder no; make it"),
+        (["--ray", "--out", "in/a.png"], "in/a.png: is no folder; records go into one"),
+        (["--ray", "--out", "out", "--constitution", "no.yaml"], "no.yaml"),
+    ],
+)
+def test_wrong_options(shards, capsys, extra, said):
+    assert cli.main(["judge", "in", *FAKE, *extra]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("extra", [["--actors", "0"], ["--gpus-per-actor", "-1"]])
+def test_wrong_numbers(shards, extra):
+    assert cli.main(["judge", "in", *FAKE, "--ray", "--out", "out", *extra]) == 2
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--actors", "3"], "--actors 3: each takes one CPU, and Ray has 2"),
+        (["--gpus-per-actor", "1"], "1 actors with 1 GPUs each, but Ray has 0 GPUs"),
+    ],
+)
+def test_more_than_the_cluster_has(cluster, shards, capsys, extra, said):
+    assert judge("in", "--out", "out", *extra) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_another_cluster_than_that_in_use(cluster, shards, capsys):
+    assert judge("in", "--out", "out", "--ray-address", "h:1") == 2
+    assert "--ray-address h:1: this process uses a Ray already" in capsys.readouterr().err
+
+
+def test_where_no_cluster_listens():
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9: no cluster of Ray can be used there"):
+        scale._knock("127.0.0.1:9")
+
+
+def test_without_ray_the_extra_is_named(shards, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    assert judge("in", "--out", "out") == 2
+    assert "pip install 'safejudge[ray]'" in capsys.readouterr().err
+
+
+def test_its_own_records_are_no_images(shards, capsys):
+    (shards / "in/out").mkdir()
+    shutil.copy("in/e.parquet", "in/out/part-00000.parquet")
+    assert judge("in", "--out", "in/out", "--overwrite") == 2
+    assert "in/out: --out lies among the images" in capsys.readouterr().err
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+def test_a_path_named_twice_is_two_places(shards):
+    names = [place.name for place in sources.find_places(["in", "in/a.png", "none.png"])]
+    assert names == [*[name for name, *_ in SHARDS], "in/a.png", "none.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("x.tar", b"junk", "x.tar: cannot be read as a tar"),
+        ("x.parquet", b"junk", "x.parquet: cannot be read as Parquet"),
+        ("y.parquet", {"picture": [b"x"]}, "has no column `image` of bytes or paths (picture: bin"),
+        ("y.parquet", {"image": [1]}, "has no column `image` of bytes or paths (image: int64)"),
+        ("y.parquet", {"image": pa.array([], pa.binary())}, "y.parquet: has no rows"),
+    ],
+)
+def test_shards_that_are_refused(tmp_path, name, data, said):
+    if isinstance(data, bytes):
+        (tmp_path / name).write_bytes(data)
+    else:
+        parquet.write_table(pa.table(data), tmp_path / name)
+    with pytest.raises(InputError, match=f"(?s){said[:10]}") as error:
+        sources.find_places([str(tmp_path)])
+    assert said in str(error.value)
+
+
+def test_a_tar_without_images_and_one_cut_short(tmp_path):
+    path = tmp_path / "t.tar"
+    with tarfile.open(path, "w") as tar:
+        add(tar, "a.txt", b"x" * 600)
+    with pytest.raises(InputError, match="holds no image"):
+        sources.find_places([str(path)])
+    with tarfile.open(path, "w") as tar:
+        add(tar, "a.png", png())
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(InputError, match="cannot be read as a tar"):
+        sources.find_places([str(path)])
+
+
+def test_shards_that_vanish_are_failures_of_their_images(shards):
+    tar, table = sources.find_places(["in/c.tar"])[0], sources.find_places(["in/d.parquet"])[0]
+    sources._row_group.cache_clear()
+    (shards / "in/c.tar").unlink()
+    (shards / "in/d.parquet").write_bytes(b"junk")
+    reasons = {tar: "missing", table: "unreadable"}
+    for place, reason in reasons.items():
+        found, caption = sources.read(place, 100, captions=True)
+        assert isinstance(found, Failure)
+        assert (found.image, found.reason, caption) == (place.name, reason, None)
+        assert found.message.startswith(f"{place.name}: cannot be read (")
+
+
+def test_no_more_is_read_than_may_be_judged(shards):
+    place = sources.find_places(["in/c.tar"])[0]
+    assert sources.read(place, 10, captions=False) == (png(20)[:11], None)
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def test_no_field_of_a_record_is_left_out():
+    fields = {*Judgment.model_fields, *Failure.model_fields, "error"}
+    assert set(parts.SCHEMA.names) == fields - {"provenance", "reason", "message"}
+
+
+def test_texts_are_those_of_a_line():
+    hostile = Failure(image="x", reason="missing", message="a\udc80\x1b\n")
+    (row,) = parts.to_table([records.record("a\udc80", hostile)]).to_pylist()
+    assert row["image"] == "a\\udc80"
+    assert row["error"]["message"] == "a\ufffd\x1b\n"
+
+
+def failed(name):
+    return parts.to_table([{"image": name, "id": None, "error": {"reason": "r", "message": "m"}}])
+
+
+HEAD = {"safejudge": "0", "provenance": dict.fromkeys(records.COMPARED, "x"), "captions": None}
+
+
+def test_a_folder_is_one_run_at_a_time_and_begun_anew_only_on_request(tmp_path):
+    with parts.Parts(tmp_path / "o", resume=False, overwrite=False) as first:
+        first.begin(HEAD)
+        first.add(failed("a"))
+        with pytest.raises(OutputError, match="another run is writing"):
+            parts.Parts(tmp_path / "o", resume=True, overwrite=False)
+        first.flush()
+        first.flush()
+    assert [path.name for path in (tmp_path / "o").glob("part*")] == ["part-00000.parquet"]
+    with pytest.raises(OutputError, match="--resume judges what is missing"):
+        parts.Parts(tmp_path / "o", resume=False, overwrite=False)
+    with parts.Parts(tmp_path / "o", resume=True, overwrite=False) as second:
+        assert second.recorded == {"a": 1}
+        assert second.tally.labels == {"failed": 1}
+        with pytest.raises(OutputError, match="another model"):
+            second.begin({**HEAD, "provenance": {**HEAD["provenance"], "model": "y"}})
+        second.begin(HEAD)
+        second.add(failed("b"))
+        second.flush()
+    with parts.Parts(tmp_path / "o", resume=False, overwrite=True) as third:
+        assert not third.recorded
+        third.begin(HEAD)
+        third.add(failed("c"))
+        third.flush()
+    assert [record["image"] for record in recorded(tmp_path / "o")] == ["c"]
+
+
+@pytest.mark.parametrize("data", [b"junk", None])
+def test_parts_of_something_else_are_not_continued(tmp_path, data):
+    path = tmp_path / "part-00000.parquet"
+    if data is None:
+        parquet.write_table(pa.table({"image": ["a"]}), path)
+    else:
+        path.write_bytes(data)
+    with pytest.raises(OutputError, match=r"part-00000\.parquet: (was not|cannot be read)"):
+        parts.Parts(tmp_path, resume=True, overwrite=False)
+
+
+def test_parts_are_written_when_many_records_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "RECORDS", 2)
+    with parts.Parts(tmp_path, resume=False, overwrite=False) as out:
+        out.begin(HEAD)
+        for name in "abcde":
+            out.add(failed(name))
+    assert [record["image"] for record in recorded(tmp_path)] == ["a", "b", "c", "d"]
