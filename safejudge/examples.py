@@ -31,13 +31,14 @@ examples:
       --report page.html
   safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
       | jq -r 'select(.label != "safe") | .image'
-  safejudge judge shards/ --constitution rules.yaml --engine vllm:ORG/MODEL \
-      --ray --actors 8 --out records --resume
+  safejudge judge shards/ --constitution rules.yaml \\
+      --engine vllm:ORG/MODEL --ray --actors 8 --out records --resume
 
-With --ray, images are files, members of .tar shards (the .txt beside one is its caption), or the
-column `image` of Parquet files (captions: `prompt` or `caption`). They lie where every machine of
-the cluster sees them. --out is a folder of Parquet files with the fields of the JSON records; the
-trace, `rules`, is JSON. It needs pip install 'safejudge[ray]'.
+With --ray, images are files, members of .tar shards (the .txt beside one is
+its caption), or the column `image` of Parquet files (caption: the column
+`prompt` or `caption`). Every machine of the cluster has to see them. --out is
+a folder of Parquet files with the fields of the JSON records; the trace,
+`rules`, is JSON. It takes pip install 'safejudge[ray]'.
 """
 
 EXPLAIN = """\
