@@ -17,6 +17,7 @@ import pickle
 import socket
 import sys
 import time
+import traceback
 import warnings
 from collections import Counter
 from contextlib import contextmanager, redirect_stdout
@@ -32,7 +33,7 @@ from safejudge.batch import INTERRUPTED
 from safejudge.captions import captions_for
 from safejudge.choices import policy_of
 from safejudge.constitution import load_constitution
-from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
+from safejudge.errors import EngineCallError, EngineError, InputError, OutputError, SafejudgeError
 from safejudge.judge import Judge, missing
 from safejudge.sources import PARQUET, Place, find_places, read
 from safejudge.types import Failure, Provenance
@@ -141,16 +142,19 @@ class _Run:
                 for table in _judged(self._places, choices, pool):
                     self._take(table)
                     self._advance(task)
-            if left := self._left.total():
-                first = next(iter(+self._left))
-                raise EngineCallError(f"{left} images came back without a record ({first}, ...)")
-        except (KeyboardInterrupt, EngineError) as error:
+            if left := +self._left:
+                first = f"{left.total()} images (the first: {next(iter(left))})"
+                raise EngineCallError(f"{first} came back without a record")
+        except OutputError:
+            raise
+        except (KeyboardInterrupt, SafejudgeError) as error:
             self._parts.flush()
-            if self._head is not None or not isinstance(error, EngineError):
+            stopped = isinstance(error, KeyboardInterrupt)
+            if stopped or self._head is not None:
                 self._say_where_it_stopped()
-            if isinstance(error, EngineError):
-                raise
-            return INTERRUPTED
+            if stopped:
+                return INTERRUPTED
+            raise
         self._parts.flush()
         seconds = time.monotonic() - self._begun
         show.say(show.summary(self._parts.tally, self._earlier, seconds))
@@ -159,20 +163,24 @@ class _Run:
     def _take(self, table: pa.Table) -> None:
         import pyarrow as pa
 
-        for text in table[_ABOUT].drop_null().unique().to_pylist():
-            self._know(json.loads(text))
+        told = [json.loads(text) for text in table[_ABOUT].drop_null().unique().to_pylist()]
+        for about in told:
+            if "provenance" in about:
+                self._know(about)
         found = table.filter(table[_ABOUT].is_null()).drop_columns([_ABOUT])
         new = pa.array([self._is_new(name) for name in found["image"].to_pylist()], pa.bool_())
         self._parts.add(found.filter(new))
+        for about in told:
+            if "error" in about:
+                raise (EngineError if about["engine"] else InputError)(about["error"])
 
     def _is_new(self, name: str) -> bool:
-        self._left[name] -= 1
-        return self._left[name] >= 0
+        lacking = self._left[name] > 0
+        self._left[name] -= lacking
+        return lacking
 
     def _know(self, about: JSON) -> None:
-        """Learn what an actor judges with, which must be the same for all; or that it cannot."""
-        if (problem := about.get("error")) is not None:
-            raise (EngineError if about["engine"] else InputError)(problem)
+        """Learn what an actor judges with, which must be the same for all."""
         provenance = Provenance.model_validate(about["provenance"])
         head = records.header(metadata.version("safejudge"), provenance, self._captions)
         if self._head is not None:
@@ -388,8 +396,8 @@ class _Choices:
 class _Worker:
     """What an actor is: a judge that takes tables of places and gives tables of records.
 
-    The first row of each says what judged. Errors that a person has to act on travel as such a
-    row: raised, they would come wrapped in what Ray thinks of them.
+    The first row of each says what judged, or what went wrong: an error that is raised here would
+    come wrapped in what Ray thinks of it.
     """
 
     def __init__(self, choices: _Choices, attempts: Any) -> None:
@@ -397,7 +405,7 @@ class _Worker:
         self._judge: Judge | None = None
         try:
             self._about = self._open()
-        except SafejudgeError as error:
+        except Exception as error:  # noqa: BLE001 - raised, it would be tried again and again
             self._about = _problem(error)
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -409,7 +417,7 @@ class _Worker:
         try:
             self._begin(window, places)
             found = self._records(self._judge, places)
-        except SafejudgeError as error:
+        except Exception as error:  # noqa: BLE001 - raised, Ray would bury what happened
             return _told(_problem(error), [])
         self._attempts.end.remote(window)
         return _told(self._about, found)
@@ -470,8 +478,12 @@ def _named(result: Result, place: Place) -> Result:
     return result
 
 
-def _problem(error: SafejudgeError) -> JSON:
-    return {"error": str(error), "engine": isinstance(error, EngineError)}
+def _problem(error: Exception) -> JSON:
+    """Say what went wrong; of a bug, with the way there."""
+    if isinstance(error, SafejudgeError):
+        return {"error": str(error), "engine": isinstance(error, EngineError)}
+    way = "".join(traceback.format_exception(error))
+    return {"error": f"an actor failed: {error!r}\n{way}", "engine": True}
 
 
 def _told(about: JSON, found: Sequence[JSON]) -> pa.Table:

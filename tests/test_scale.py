@@ -226,6 +226,34 @@ def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
     assert "4 actors died over the same 1 images, the first of them in/a.png" in about
 
 
+def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
+    cluster, shards, monkeypatch, capsys
+):
+    line = ["judge", "in/a.png", "in/e.parquet", *FAKE, "--ray", "--out", "out"]
+    options = cli.arguments.parse(line)
+    attempts = cluster.remote(scale._Attempts).options(num_cpus=0).remote()
+    worker = scale._Worker(scale._Choices.of(options), attempts)
+    places = sources.find_places(options.paths)
+    packed = [pa.table({"place": [pickle.dumps(place)], "window": [7]}) for place in places]
+    good = worker(packed[0])
+    monkeypatch.setattr(scale, "read", lambda *_, **__: 1 / 0)
+    together = pa.concat_tables([good, good, worker(packed[1])])
+    monkeypatch.setattr(scale, "_judged", lambda *_: iter([together]))
+    assert judge("in/a.png", "in/e.parquet", "--out", "out") == 3
+    assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
+    said = capsys.readouterr().err
+    assert "stopped: 1 records are in out" in said
+    assert "an actor failed: ZeroDivisionError" in said
+    assert "in _records" in said
+
+
+def test_an_image_without_a_record_is_an_error(cluster, shards, monkeypatch, capsys):
+    monkeypatch.setattr(scale, "_judged", lambda *_: iter([]))
+    assert judge("in/a.png", "--out", "out") == 3
+    said = "1 images (the first: in/a.png) came back without a record"
+    assert said in capsys.readouterr().err
+
+
 def test_long_runs_go_to_ray_in_few_pieces(monkeypatch):
     monkeypatch.setattr(scale, "BLOCKS", 3)
     blocks = scale._blocks([sources.Place(str(i), str(i)) for i in range(50)], 4)
