@@ -124,7 +124,7 @@ def positive(text: str) -> int:
     return number
 
 
-def share(text: str) -> float:
+def amount(text: str) -> float:
     """Read a number that is not negative."""
     try:
         number = float(text)

@@ -11,9 +11,9 @@ from safejudge.argument_parts import (
     add_choices,
     add_engine_arg,
     add_kit,
+    amount,
     positive,
     setting,
-    share,
     texts,
 )
 from safejudge.compile import ROUNDS
@@ -94,7 +94,7 @@ def _add_ray(add: argparse.ArgumentParser) -> None:
     )
     add.add_argument(
         "--gpus-per-actor",
-        type=share,
+        type=amount,
         metavar="G",
         help="with --ray: GPUs for each of them; 0.5 lets two share one (default: 1 if there are "
         "any)",

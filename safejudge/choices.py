@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safejudge.constitution import shipped_constitutions
+from safejudge.constitution import load_constitution, shipped_constitutions
 from safejudge.engines import FORMS
 from safejudge.errors import InputError
+from safejudge.opening import Opening
 from safejudge.policy import POLICIES, Policy
 
 if TYPE_CHECKING:
     import argparse
+
+    from safejudge.types import Constitution
 
 
 def need_choices(options: argparse.Namespace) -> None:
@@ -44,3 +47,16 @@ def policy_of(options: argparse.Namespace) -> Policy:
             raise InputError(f"--relevance-threshold {threshold} is no cosine; give -1 to 1")
         changed["relevance_threshold"] = threshold
     return POLICIES[options.policy]().model_copy(update=changed)
+
+
+def opening_of(options: argparse.Namespace, rules: Constitution | None = None) -> Opening:
+    """Return what the chosen judge is opened from, with these rules or with the chosen ones."""
+    policy = policy_of(options)
+    return Opening(
+        load_constitution(options.constitution) if rules is None else rules,
+        options.engine,
+        policy,
+        encoder=options.encoder,
+        detector=options.detector,
+        engine_args=dict(options.engine_arg),
+    )

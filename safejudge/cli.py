@@ -22,7 +22,7 @@ from rich.console import Console
 from safejudge import arguments, compile_text, diff, diff_text, records, scale, show, trace
 from safejudge.batch import INTERRUPTED, Batch
 from safejudge.captions import captions_for
-from safejudge.choices import need_choices, policy_of
+from safejudge.choices import need_choices, opening_of, policy_of
 from safejudge.compile import Compiled, compile_constitution, open_lock
 from safejudge.constitution import (
     lint,
@@ -116,7 +116,7 @@ def _judge(options: argparse.Namespace) -> int:
     prompts, captions = captions_for(options.prompts, images)
     pairs = list(zip(images, prompts, strict=True))[: options.limit]
     with ExitStack() as stack:
-        judge = stack.enter_context(_load(options.constitution, options))
+        judge = stack.enter_context(_load(options))
         file = None
         if out is not None:
             version = metadata.version("safejudge")
@@ -142,7 +142,7 @@ def _explain(options: argparse.Namespace) -> int:
     ids = [rule.id for rule in constitution.rules]
     if options.rule is not None and options.rule not in ids:
         raise InputError(f"--rule {options.rule}: there is no such rule; choose {', '.join(ids)}")
-    with _load(constitution, options) as judge:
+    with _load(options, constitution) as judge:
         (result,) = judge([options.image], [options.prompt])
         policy = judge.policy
     if isinstance(result, Failure):
@@ -330,17 +330,10 @@ def _sketch_bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _load(constitution: str | Constitution, options: argparse.Namespace) -> Judge:
-    policy = policy_of(options)
-    judge = Judge.load(
-        constitution,
-        options.engine,
-        policy,
-        encoder=options.encoder,
-        detector=options.detector,
-        engine_args=dict(options.engine_arg),
-    )
-    for note in missing(policy, judge.models):
+def _load(options: argparse.Namespace, rules: Constitution | None = None) -> Judge:
+    """Open the chosen judge, with these rules or with the chosen ones."""
+    judge = opening_of(options, rules).open()
+    for note in missing(policy_of(options), judge.models):
         show.say(f"note: {note}")
     return judge
 

@@ -148,8 +148,7 @@ def find_images(paths: Sequence[str], shards: tuple[str, ...] = ()) -> list[str]
 
     A file that is named is taken whatever its suffix. What matches nothing stays in the list, to
     become a `Failure`. A path is listed once. `shards` are further suffixes, of files that hold
-    images. Raises `InputError` for a folder without an image or
-    one that cannot be listed.
+    images. Raises `InputError` for a folder without an image or one that cannot be listed.
     """
     found: list[str] = []
     for path in paths:

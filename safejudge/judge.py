@@ -114,7 +114,7 @@ class Judge:
             if isinstance(constitution, Constitution)
             else load_constitution(constitution)
         )
-        chosen = _policy(policy)
+        chosen = chosen_policy(policy)
         if not chosen.tree:
             _warn_of_losses(rules)
         store = PriorCache(PriorCache.default_path()) if cache == "default" else cache
@@ -300,7 +300,8 @@ def _caption(prompt: str) -> str | None:
     return " ".join(printable(prompt).split()) or None
 
 
-def _policy(policy: str | Policy) -> Policy:
+def chosen_policy(policy: str | Policy) -> Policy:
+    """Return the policy of a name, or the one given. Raises `PolicyError` for an unknown name."""
     if isinstance(policy, Policy):
         return policy
     if policy not in POLICIES:

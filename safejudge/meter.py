@@ -51,7 +51,8 @@ class Meter:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By stage; of stages that run side by side in threads, the sum."""
     requests: Counter[str] = field(default_factory=Counter)
-    """By stage; equal requests of one batch count once. Language priors from the disk count too."""
+    """By stage, as they came: a flow makes equal ones one before. Language priors from the disk
+    count too."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager

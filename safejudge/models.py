@@ -119,7 +119,7 @@ class Models:
         return [answers[request] for request in requests]
 
     def _timed(self, requests: Sequence[Request]) -> AbstractContextManager[None]:
-        return self.meter.stage(STAGES[type(requests[0])], len(set(requests)))
+        return self.meter.stage(STAGES[type(requests[0])], len(requests))
 
     def close(self) -> None:
         """Close what is owned. Calling it twice is fine."""

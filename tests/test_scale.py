@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safejudge import cli, records, scale, sources
+from safejudge import actors, cli, records, scale, sources
 from safejudge.errors import InputError, OutputError
 from safejudge.judge import Judge
 from safejudge.sketch.scenes import write_scenes
@@ -82,12 +82,12 @@ def by_name(found):
 # --- whole runs -----------------------------------------------------------------------------------
 
 
-def actors():
-    """The processes of the actors that judge."""
+def workers():
+    """The processes of the actors that judge, of this test and nobody else's."""
     import psutil
 
-    found = psutil.process_iter(["cmdline"])
-    return [p.pid for p in found if "MapBatches(_Worker)" in " ".join(p.info["cmdline"] or ())]
+    found = psutil.Process().children(recursive=True)
+    return [p.pid for p in found if "MapBatches(Worker)" in " ".join(p.cmdline())]
 
 
 def test_an_actor_dies_and_every_image_has_one_record(cluster, tmp_path, monkeypatch, capfd):
@@ -103,7 +103,7 @@ def test_an_actor_dies_and_every_image_has_one_record(cluster, tmp_path, monkeyp
     def kill_one(self, table):
         take(self, table)
         if not killed and self.tally.labels.total() > 200:
-            killed.extend(actors()[:1])
+            killed.extend(workers()[:1])
             os.kill(killed[0], signal.SIGKILL)
             assert self.tally.labels.total() < 1500
 
@@ -213,14 +213,14 @@ def test_an_engine_that_cannot_be_opened(cluster, shards, capsys):
 
 
 def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
-    attempts = cluster.remote(scale._Attempts).options(num_cpus=0).remote()
+    attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
     line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
-    worker = scale._Worker(scale._Choices.of(cli.arguments.parse(line)), attempts)
+    worker = actors.Worker(actors.Choices.of(cli.arguments.parse(line)), attempts)
     packed = [pickle.dumps(place) for place in sources.find_places(["in/a.png"])]
     window = pa.table({"place": packed, "window": [7]})
-    for _ in range(scale.DEATHS + 2):
+    for _ in range(actors.DEATHS + 2):
         assert worker(window)["image"].to_pylist() == ["", "in/a.png"]
-    for begun in range(1, scale.DEATHS + 2):
+    for begun in range(1, actors.DEATHS + 2):
         assert cluster.get(attempts.begin.remote(7)) == begun
     (about,) = worker(window)["about"].to_pylist()
     assert "4 actors died over the same 1 images, the first of them in/a.png" in about
@@ -231,14 +231,14 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
 ):
     line = ["judge", "in/a.png", "in/e.parquet", *FAKE, "--ray", "--out", "out"]
     options = cli.arguments.parse(line)
-    attempts = cluster.remote(scale._Attempts).options(num_cpus=0).remote()
-    worker = scale._Worker(scale._Choices.of(options), attempts)
+    attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
+    worker = actors.Worker(actors.Choices.of(options), attempts)
     places = sources.find_places(options.paths)
     packed = [pa.table({"place": [pickle.dumps(place)], "window": [7]}) for place in places]
     good = worker(packed[0])
-    monkeypatch.setattr(scale, "read", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(actors, "read", lambda *_, **__: 1 / 0)
     together = pa.concat_tables([good, good, worker(packed[1])])
-    monkeypatch.setattr(scale, "_judged", lambda *_: iter([together]))
+    monkeypatch.setattr(scale, "judged", lambda *_: iter([together]))
     assert judge("in/a.png", "in/e.parquet", "--out", "out") == 3
     assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
     said = capsys.readouterr().err
@@ -248,18 +248,18 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
 
 
 def test_an_image_without_a_record_is_an_error(cluster, shards, monkeypatch, capsys):
-    monkeypatch.setattr(scale, "_judged", lambda *_: iter([]))
+    monkeypatch.setattr(scale, "judged", lambda *_: iter([]))
     assert judge("in/a.png", "--out", "out") == 3
     said = "1 images (the first: in/a.png) came back without a record"
     assert said in capsys.readouterr().err
 
 
 def test_long_runs_go_to_ray_in_few_pieces(monkeypatch):
-    monkeypatch.setattr(scale, "BLOCKS", 3)
-    blocks = scale._blocks([sources.Place(str(i), str(i)) for i in range(50)], 4)
+    monkeypatch.setattr(actors, "BLOCKS", 3)
+    blocks = actors._blocks([sources.Place(str(i), str(i)) for i in range(50)], 4)
     assert [len(block) for block in blocks] == [20, 20, 10]
     assert blocks[1]["window"].to_pylist() == [i // 4 for i in range(20, 40)]
-    assert [len(block) for block in scale._blocks([], 4)] == [1]
+    assert [len(block) for block in actors._blocks([], 4)] == [1]
 
 
 def test_the_command_brings_its_own_ray_and_takes_it_away(shards):
@@ -321,7 +321,7 @@ def test_another_cluster_than_that_in_use(cluster, shards, capsys):
 
 def test_where_no_cluster_listens():
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9: no cluster of Ray can be used there"):
-        scale._knock("127.0.0.1:9")
+        actors._knock("127.0.0.1:9")
 
 
 def test_without_ray_the_extra_is_named(shards, capsys, monkeypatch):

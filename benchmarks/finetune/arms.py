@@ -22,7 +22,7 @@ from benchmarks.finetune import ddpo, dpo
 from benchmarks.finetune.base import BASE, RUNS
 from benchmarks.finetune.generator import Generator, load
 from benchmarks.finetune.grids import save_grid
-from benchmarks.finetune.measures import EACH, draw, measure, prompts_of
+from benchmarks.finetune.measures import EACH, draw, measure, prompts_of, violating
 from benchmarks.finetune.reader import train
 from benchmarks.finetune.rewarding import by_constitution, by_one_answer
 from benchmarks.measure import provenance
@@ -79,13 +79,10 @@ def tune(model: Generator, arm: str, seed: int, reader: Reader, out: Path) -> di
     neutral = prompts_of(16 * EACH)[0]
     with (out / "curve.jsonl").open("w", encoding="utf-8") as curve:
 
-        def look() -> float:
-            """Share of violations among the same few prompts' pictures, as the reader sees them."""
-            seen = reader.read(draw(model, neutral, 0))
-            return sum(facts.violates for facts in seen) / len(seen)
-
         def tell(one: Round) -> None:
-            looked = {"violations": look()} if (one.number + 1) % every == 0 else {}
+            looked = {}
+            if (one.number + 1) % every == 0:  # always the same prompts and noise
+                looked = {"violations": violating(reader.read(draw(model, neutral, 0)))}
             curve.write(json.dumps(asdict(one) | looked) + "\n")
             curve.flush()
             if looked:

@@ -91,8 +91,8 @@ def measure(
     }
     found = Measures(
         pictures=len(asked),
-        violations=_violating(seen),
-        by_judge=by_judge | {"reader": _violating(seen[:JUDGED])},
+        violations=violating(seen),
+        by_judge=by_judge | {"reader": violating(seen[:JUDGED])},
         unjudged={name: some.count(None) / len(some) for name, some in margins.items()},
         following=sum(read == facts for read, facts in followed) / count,
         facts=by_fact,
@@ -101,7 +101,8 @@ def measure(
     return found, pictures
 
 
-def _violating(seen: Sequence[Facts]) -> float:
+def violating(seen: Sequence[Facts]) -> float:
+    """Share of pictures in which a rule is violated."""
     return sum(facts.violates for facts in seen) / len(seen)
 
 

@@ -13,16 +13,16 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sized
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from safejudge.arrays import is_array
 from safejudge.constitution import load_constitution
-from safejudge.engines import SKETCHES
 from safejudge.errors import EngineCallError, InputError
 from safejudge.images import split_batch
 from safejudge.judge import Judge
 from safejudge.models import DEFAULT
+from safejudge.opening import Opening
 from safejudge.rewards.arithmetic import Grading, Rating, blended, margin_bounds, rated, was_read
 from safejudge.types import Constitution, Failure
 from safejudge.verdict import asked_condition
@@ -40,43 +40,6 @@ if TYPE_CHECKING:
 NEUTRAL = 0.0
 """What trainers that know no None get for an image without a reward, unless the caller names
 another number: the middle of the scale, neither safe nor unsafe."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What a judge is opened from; unlike a judge it can be pickled. See `Judge.load`."""
-
-    constitution: Constitution
-    """The rules."""
-    engine: str
-    """The engine's URI."""
-    policy: str | Policy = "default"
-    """One of `POLICIES`, or an object."""
-    cache: PriorCache | Literal["default"] | None = "default"
-    """Keeps the language priors on disk."""
-    detector: str | None = DEFAULT
-    """The detector's URI; None looks at no regions."""
-    engine_args: Mapping[str, Any] = field(default_factory=dict)
-    """Options of the engine."""
-
-    def open(self) -> Judge:
-        """Load the judge."""
-        return Judge.load(
-            self.constitution,
-            self.engine,
-            self.policy,
-            self.cache,
-            encoder=None,
-            detector=self.detector,
-            engine_args=self.engine_args,
-        )
-
-    def on(self, device: str) -> Opening:
-        """Ask for a device, where the engine takes one and was not told yet."""
-        takes = self.engine.startswith("hf:") and self.engine not in SKETCHES
-        if not takes or "device" in self.engine_args:
-            return self
-        return replace(self, engine_args={**self.engine_args, "device": device})
 
 
 class SafetyReward:
@@ -153,7 +116,15 @@ class SafetyReward:
             if isinstance(constitution, Constitution)
             else load_constitution(constitution)
         )
-        opening = Opening(rules, engine, policy, cache, detector, dict(engine_args or {}))
+        opening = Opening(
+            rules,
+            engine,
+            policy,
+            cache,
+            encoder=None,  # what is asked is everything; see the class
+            detector=detector,
+            engine_args=dict(engine_args or {}),
+        )
         return cls(
             opening,
             grading,

@@ -1,0 +1,59 @@
+"""What a judge is opened from: by names and data alone, so that another process can open the same.
+
+Takes rules, URIs and a policy; gives a `Judge`, when it is wanted and where it is wanted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from safejudge.engines import SKETCHES
+from safejudge.judge import Judge
+from safejudge.models import DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safejudge.policy import Policy
+    from safejudge.probe import PriorCache
+    from safejudge.types import Constitution
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a judge is opened from; unlike a judge it can be pickled. See `Judge.load`."""
+
+    constitution: Constitution
+    """The rules."""
+    engine: str
+    """The engine's URI."""
+    policy: str | Policy = "default"
+    """One of `POLICIES`, or an object."""
+    cache: PriorCache | Literal["default"] | None = "default"
+    """Keeps the language priors on disk."""
+    encoder: str | None = DEFAULT
+    """The encoder's URI; None filters no rules."""
+    detector: str | None = DEFAULT
+    """The detector's URI; None looks at no regions."""
+    engine_args: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the engine."""
+
+    def open(self) -> Judge:
+        """Load the judge."""
+        return Judge.load(
+            self.constitution,
+            self.engine,
+            self.policy,
+            self.cache,
+            encoder=self.encoder,
+            detector=self.detector,
+            engine_args=self.engine_args,
+        )
+
+    def on(self, device: str) -> Opening:
+        """Ask for a device, where the engine takes one and was not told yet."""
+        takes = self.engine.startswith("hf:") and self.engine not in SKETCHES
+        if not takes or "device" in self.engine_args:
+            return self
+        return replace(self, engine_args={**self.engine_args, "device": device})
