@@ -1,15 +1,14 @@
 """One run of the command line over many images: results go to file, pipe, table and page.
 
-Takes a judge and paths with their captions; judges window by window, and what a window found is on
-disk, in the pipe and on the terminal before the next one begins. Ctrl-C or an engine that fails
-loses only the window it meets.
+Takes a judge and paths with their captions; judges them all, and puts every window of results on
+disk, into the pipe and on the terminal. Ctrl-C or an engine that fails loses only what is under
+way.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,8 +18,6 @@ from safejudge.errors import EngineError
 from safejudge.meter import tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.progress import TaskID
 
     from safejudge.judge import Judge
@@ -32,7 +29,7 @@ INTERRUPTED = 130
 
 
 class Batch:
-    """One run over many images: every window goes to file, pipe or table before the next one."""
+    """One run over many images: results go to file, pipe or table, window by window."""
 
     def __init__(
         self,
@@ -66,9 +63,7 @@ class Batch:
                 task = self._bar.add_task(
                     "", total=self._all, completed=self._all - len(self._images), rate="", counts=""
                 )
-                for pairs in self._windows():
-                    self._put(pairs)
-                    self._advance(task, len(pairs))
+                self._judge_all(task)
         except (KeyboardInterrupt, EngineError) as error:
             self._say_where_it_stopped()
             if isinstance(error, EngineError):
@@ -83,14 +78,21 @@ class Batch:
             show.say(spent)
         return self._tally.exit_code
 
-    def _windows(self) -> Iterator[list[tuple[str, Result]]]:
+    def _judge_all(self, task: TaskID) -> None:
+        """Put results where they go, by windows; before a failure or Ctrl-C, all there are."""
+        found: list[tuple[str, Result]] = []
         results = self._judge.stream(self._images, self._prompts, window=self._window)
-        done = 0
-        while batch := list(islice(results, self._window)):
-            yield list(zip(self._images[done : done + len(batch)], batch, strict=True))
-            done += len(batch)
+        try:
+            for pair in zip(self._images, results, strict=True):
+                found.append(pair)
+                if len(found) == self._window:
+                    full, found = found, []
+                    self._put(full, task)
+        finally:
+            if found:
+                self._put(found, task)
 
-    def _put(self, pairs: list[tuple[str, Result]]) -> None:
+    def _put(self, pairs: list[tuple[str, Result]], task: TaskID) -> None:
         piped = self._file is None and not sys.stdout.isatty()
         about = self._judge.provenance if piped else None
         found = [records.record(path, result, about) for path, result in pairs]
@@ -106,6 +108,7 @@ class Batch:
                 self._report.add_file(path, result, self._captions[path])
         if sys.stdout.isatty():
             self._table.print(self._rows.table(pairs))
+        self._advance(task, len(pairs))
 
     def _advance(self, task: TaskID, count: int) -> None:
         seconds = time.monotonic() - self._begun

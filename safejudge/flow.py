@@ -1,15 +1,16 @@
 """Flows: logic as generators that yield requests and are sent the answers.
 
-Takes flows; gives one flow (`gather`) or a result (`drive`). A flow says what it needs to know and
-never who answers, so the same chain runs on any engine, in a batch of one or of a thousand, and
-in tests against a plain function. Knows nothing of rules.
+Takes flows; gives one flow (`gather`), a result (`drive`) or results in order (`pool`). A flow says
+what it needs to know and never who answers, so the same chain runs on any engine, in a batch of one
+or of a thousand, and in tests against a plain function. Knows nothing of rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import TypeAlias, TypeVar
+from itertools import islice
+from typing import Generic, TypeAlias, TypeVar
 
 from safejudge.errors import EngineCallError
 from safejudge.types import AnswerProbs, Box, Locate, Probe, Reasoning, Similarity
@@ -29,6 +30,12 @@ a picture that the engine holds already."""
 
 Flow: TypeAlias = Generator[tuple[Request, ...], tuple[Answer, ...], T]
 """Yields a tuple of requests, is sent an equally long tuple of answers, returns a result."""
+
+Answerer: TypeAlias = Callable[[Sequence[Request]], Sequence[Answer]]
+"""Who answers a wave: as many answers as requests, in order."""
+
+AHEAD = 4
+"""Sizes of a pool by which its newest flow may be ahead of the oldest."""
 
 
 def ask(*probes: Probe) -> Flow[tuple[AnswerProbs, ...]]:
@@ -53,55 +60,125 @@ def gather(flows: Iterable[Flow[T]]) -> Flow[list[T]]:
     list.
     """
     branches = list(flows)
-    wanted: dict[int, tuple[Request, ...]] = {}
-    results: dict[int, T] = {}
-    known: dict[Request, Answer] = {}
-
-    def advance(index: int) -> None:
-        """Run one flow until it wants something unknown or ends."""
-        flow = branches[index]
-        try:
-            requests = _answered(flow, wanted[index], known) if index in wanted else next(flow)
-            while all(request in known for request in requests):
-                requests = _answered(flow, requests, known)
-        except StopIteration as end:
-            results[index] = end.value
-            wanted.pop(index, None)
-        else:
-            wanted[index] = requests
-
+    live: _Live[T] = _Live(branches)
     try:
-        for index in range(len(branches)):
-            advance(index)
-        while wanted:
-            wave = _next_wave(wanted.values(), known)
-            answers = yield wave
-            known.update(zip(wave, answers, strict=True))
-            for index, requests in list(wanted.items()):
-                if all(request in known for request in requests):
-                    advance(index)
+        for index, flow in enumerate(branches):
+            live.start(index, flow)
+        while live.wanted:
+            wave = live.wave()
+            live.take(wave, (yield wave))
     finally:
-        for flow in branches:
+        live.close()
+    return [live.results[index] for index in range(len(branches))]
+
+
+def room(size: int) -> int:
+    """How many flows a pool takes in at a time: first questions, too, are asked in batches."""
+    return max(1, size // 4)
+
+
+def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
+    """Run flows from a supply, perhaps endless, at most `size` at once; yield results in order.
+
+    As in `gather` requests are merged into waves, cheap ones first. A flow that ends makes room
+    for the next, so that those few that take many steps leave no engine idle, and dear requests
+    pile up until they make a wave of their own. Flows come in by `room(size)`. A flow may end
+    before an earlier one: at most `AHEAD * size` wait for their turn. Equal requests of flows that
+    begin within `size` of one another are asked once.
+
+    Raises what `answer` raises, and `EngineCallError` when it returns another number of answers.
+    """
+    supply = enumerate(flows)
+    live: _Live[T] = _Live()
+    shown = started = 0
+    try:
+        while True:
+            while shown in live.results:
+                yield live.results.pop(shown)
+                shown += 1
+            free = min(size - len(live.wanted), shown + AHEAD * size - started)
+            new = list(islice(supply, room(size))) if free >= room(size) else []
+            for index, flow in new:
+                live.start(index, flow)
+                started += 1
+                if started % size == 0:
+                    live.forget()
+            if new:
+                continue
+            if not live.wanted:
+                return
+            wave = live.wave()
+            live.take(wave, _answers(answer, wave))
+    finally:
+        live.close()
+
+
+class _Live(Generic[T]):
+    """Flows under way: what each waits for, what those that ended gave, and every answer."""
+
+    def __init__(self, waiting: Iterable[Flow[T]] = ()) -> None:
+        self.wanted: dict[int, tuple[Request, ...]] = {}
+        self.results: dict[int, T] = {}
+        self._flows = dict(enumerate(waiting))
+        self._known: dict[Request, Answer] = {}
+        self._older: dict[Request, Answer] = {}
+
+    def start(self, index: int, flow: Flow[T]) -> None:
+        """Run a flow until it wants something unknown or ends."""
+        self._flows[index] = flow
+        self._advance(index, None)
+
+    def wave(self) -> tuple[Request, ...]:
+        """Every different open request of the cheapest kind, in the order of the flows."""
+        pending = dict.fromkeys(
+            r for requests in self.wanted.values() for r in requests if not self._knows(r)
+        )
+        waves = (tuple(r for r in pending if isinstance(r, kind)) for kind in CHEAPEST_FIRST)
+        return next(wave for wave in waves if wave)
+
+    def take(self, wave: Sequence[Request], answers: Sequence[Answer]) -> None:
+        """Hand the answers of a wave to the flows that wait for them."""
+        self._known.update(zip(wave, answers, strict=True))
+        for index, requests in list(self.wanted.items()):
+            if all(map(self._knows, requests)):
+                self._advance(index, requests)
+
+    def forget(self) -> None:
+        """Let go of the answers that were old already at the last call and that nobody awaits."""
+        awaited = (r for requests in self.wanted.values() for r in requests if self._knows(r))
+        kept = {request: self._answer(request) for request in awaited}
+        self._older, self._known = self._known | kept, {}
+
+    def close(self) -> None:
+        """End every flow that has not ended."""
+        for flow in self._flows.values():
             flow.close()
-    return [results[index] for index in range(len(branches))]
+
+    def _advance(self, index: int, requests: tuple[Request, ...] | None) -> None:
+        """Send a flow what is known, until it wants something else or ends."""
+        flow = self._flows[index]
+        try:
+            if requests is None:
+                requests = next(flow)
+            while all(map(self._knows, requests)):
+                requests = flow.send(tuple(map(self._answer, requests)))
+        except StopIteration as end:
+            self.results[index] = end.value
+            self.wanted.pop(index, None)
+            del self._flows[index]
+        else:
+            self.wanted[index] = requests
+
+    def _knows(self, request: Request) -> bool:
+        return request in self._known or request in self._older
+
+    def _answer(self, request: Request) -> Answer:
+        if request not in self._known:  # in use, so young again
+            self._known[request] = self._older[request]
+        return self._known[request]
 
 
-def _answered(
-    flow: Flow[T], requests: tuple[Request, ...], known: Mapping[Request, Answer]
-) -> tuple[Request, ...]:
-    return flow.send(tuple(known[request] for request in requests))
-
-
-def _next_wave(
-    wanted: Iterable[tuple[Request, ...]], known: Mapping[Request, Answer]
-) -> tuple[Request, ...]:
-    """Every different open request of the cheapest kind, in the order of the flows."""
-    pending = dict.fromkeys(r for requests in wanted for r in requests if r not in known)
-    waves = (tuple(r for r in pending if isinstance(r, kind)) for kind in CHEAPEST_FIRST)
-    return next(wave for wave in waves if wave)
-
-
-def drive(flow: Flow[T], answer: Callable[[Sequence[Request]], Sequence[Answer]]) -> T:
+def drive(flow: Flow[T], answer: Answerer) -> T:
     """Run a flow to its end; `answer` gets each wave and returns as many answers, in order.
 
     Raises what `answer` raises, and `EngineCallError` when it returns another number of answers.
@@ -114,9 +191,14 @@ def drive(flow: Flow[T], answer: Callable[[Sequence[Request]], Sequence[Answer]]
             except StopIteration as end:
                 result: T = end.value
                 return result
-            answers = tuple(answer(wave))
-            if len(answers) != len(wave):
-                raise EngineCallError(
-                    f"the engine returned {len(answers)} answers to {len(wave)} requests; "
-                    "an engine must answer each request once, in order"
-                )
+            answers = _answers(answer, wave)
+
+
+def _answers(answer: Answerer, wave: Sequence[Request]) -> tuple[Answer, ...]:
+    answers = tuple(answer(wave))
+    if len(answers) != len(wave):
+        raise EngineCallError(
+            f"the engine returned {len(answers)} answers to {len(wave)} requests; "
+            "an engine must answer each request once, in order"
+        )
+    return answers

@@ -2,8 +2,8 @@
 
 Takes a constitution, an engine and a policy once, perhaps an encoder for the relevance filter and
 a detector for the regions; then images, with or without the prompt or
-caption that belongs to each. Gives one `Judgment` or `Failure` per image, in order. Images pass
-in windows: those of one window share the engine's batches, and only one window is in memory.
+caption that belongs to each. Gives one `Judgment` or `Failure` per image, in order. A window of
+images shares the engine's batches; one that is done makes room for the next.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import asyncio
 import os
 import platform
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
-from itertools import islice, zip_longest
+from itertools import count, islice, zip_longest
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from PIL import Image
@@ -23,7 +25,7 @@ from safejudge import prompts as prompt_texts
 from safejudge.arrays import is_array
 from safejudge.constitution import load_constitution
 from safejudge.errors import EngineSetupError, InputError, PolicyError
-from safejudge.flow import drive, gather
+from safejudge.flow import pool, room
 from safejudge.images import load_images, split_batch
 from safejudge.logic import flatten
 from safejudge.meter import IMAGES
@@ -43,14 +45,19 @@ from safejudge.types import (
 from safejudge.verdict import asked_condition, conclude, image_flow
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import numpy.typing as npt
     import torch
 
     from safejudge.engines.base import Detector, Encoder, Engine
+    from safejudge.flow import Flow
     from safejudge.images import ImageSource
 
     Images = Iterable[ImageSource] | npt.NDArray[Any] | torch.Tensor
     Prompts = Iterable[str | None]
+    Pair = tuple[ImageSource, str | None]
+    """An image, and the text that belongs to it."""
 
 WINDOW = 32
 """Images judged together, unless the caller says otherwise."""
@@ -147,14 +154,17 @@ class Judge:
     def stream(
         self, images: Images, prompts: Prompts | None = None, window: int = WINDOW
     ) -> Iterator[Result]:
-        """Judge images and yield each result in order, holding `window` images in memory.
+        """Judge images and yield each result in order; `window` images are judged at a time.
 
-        Images and prompts may be endless. Images of one window with equal pixels and captions are
-        asked once. Raises as a call does, where the fault is met.
+        Images and prompts may be endless; half a window more is read ahead, and results wait for
+        earlier ones, at most those of `flow.AHEAD` windows. Images that come within a window of one
+        another with equal pixels and captions are asked once. Raises as a call does, where the
+        fault is met.
         """
         if window < 1:
             raise InputError(f"window is {window}; it must be at least 1")
-        return self._windows(_paired(_sources(images), prompts), window)
+        pairs = _paired(_sources(images), prompts)
+        return pool(self._flows(pairs, room(window)), self.models.answer, window)
 
     def allows(self, image: ImageSource, prompt: str | None = None) -> bool:
         """Whether an image may pass: only if it is safe.
@@ -183,31 +193,28 @@ class Judge:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _windows(
-        self, pairs: Iterator[tuple[ImageSource, str | None]], window: int
-    ) -> Iterator[Result]:
-        first = 0
-        while batch := list(islice(pairs, window)):
-            yield from self._judge_window(batch, first)
-            first += len(batch)
+    def _flows(self, pairs: Iterator[Pair], size: int) -> Iterator[Flow[Result]]:
+        """Read images, `size` at a time, and those to come while models answer about others."""
+        with ThreadPoolExecutor(1, "safejudge-images") as reader:
+            begun: deque[Future[list[Flow[Result]]]] = deque()
+            for first in count(0, size):
+                if batch := list(islice(pairs, size)):
+                    begun.append(reader.submit(self._read, batch, first))
+                elif not begun:
+                    return
+                if len(begun) > 1 or not batch:
+                    yield from begun.popleft().result()
 
-    def _judge_window(
-        self, batch: Sequence[tuple[ImageSource, str | None]], first: int
-    ) -> list[Result]:
+    def _read(self, batch: Sequence[Pair], first: int) -> list[Flow[Result]]:
         with self.models.meter.stage(IMAGES, len(batch)):
             loaded = load_images([source for source, _ in batch], self.policy, first=first)
-        flows = [
-            image_flow(image, self.constitution, self.policy, caption)
-            for image, (_, caption) in zip(loaded, batch, strict=True)
-            if isinstance(image, ImageInput)
-        ]
-        found = iter(drive(gather(flows), self.models.answer))
-        return [
-            conclude(image, *next(found), self.provenance)
-            if isinstance(image, ImageInput)
-            else image
-            for image in loaded
-        ]
+        return [self._flow(image, text) for image, (_, text) in zip(loaded, batch, strict=True)]
+
+    def _flow(self, image: ImageInput | Failure, caption: str | None) -> Flow[Result]:
+        if isinstance(image, Failure):
+            return image
+        rules, usage = yield from image_flow(image, self.constitution, self.policy, caption)
+        return conclude(image, rules, usage, self.provenance)
 
 
 def policy_in_effect(policy: Policy, models: Models) -> Policy:
@@ -261,9 +268,7 @@ def _sources(images: Images) -> Iterable[ImageSource]:
     return images
 
 
-def _paired(
-    images: Iterable[ImageSource], prompts: Prompts | None
-) -> Iterator[tuple[ImageSource, str | None]]:
+def _paired(images: Iterable[ImageSource], prompts: Prompts | None) -> Iterator[Pair]:
     """Put each image beside its caption; both sides must be equally long."""
     if prompts is None:
         return ((image, None) for image in images)
@@ -280,9 +285,7 @@ def _paired(
     return _zipped(images, prompts)
 
 
-def _zipped(
-    images: Iterable[ImageSource], prompts: Prompts
-) -> Iterator[tuple[ImageSource, str | None]]:
+def _zipped(images: Iterable[ImageSource], prompts: Prompts) -> Iterator[Pair]:
     pairs = zip_longest(images, prompts, fillvalue=_MISSING)
     for index, (image, prompt) in enumerate(pairs):
         if image is _MISSING or prompt is _MISSING:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safejudge.errors import EngineCallError
-from safejudge.flow import ask, drive, gather
+from safejudge.flow import AHEAD, ask, drive, gather, pool, room
 from safejudge.types import AnswerProbs, Message, Probe, Reasoning
 
 
@@ -154,3 +154,108 @@ def test_a_short_answer_list_is_an_engine_error():
 def test_a_probe_answered_with_text_is_an_engine_error():
     with pytest.raises(EngineCallError, match="str"):
         drive(ask(probe("a")), lambda _: ["yes"])
+
+
+# --- pools ----------------------------------------------------------------------------------------
+
+
+@given(scripts, st.integers(1, 6))
+def test_a_pool_gives_what_each_flow_gives_alone(waves, size):
+    alone = [drive(script(*wave), Engine()) for wave in waves]
+    engine = Engine()
+    assert list(pool((script(*wave) for wave in waves), engine, size)) == alone
+    assert [] not in engine.waves
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=6), max_size=40), st.integers(1, 8))
+def test_a_pool_holds_its_size_and_asks_each_flow_once(steps, size):
+    """Flows of their own requests, probes and reasonings: nothing twice, never more than `size`."""
+    live, most, begun, ended = set(), [0], [0], [0]
+
+    def flow(index):
+        live.add(index)
+        begun[0] += 1
+        most[0] = max(most[0], len(live))
+        for step, cheap in enumerate(steps[index]):
+            yield ((probe if cheap else reasoning)(f"{index} {step}"),)
+        live.discard(index)
+        ended[0] += 1
+        return index
+
+    engine = Engine()
+    for shown, index in enumerate(pool(map(flow, range(len(steps))), engine, size)):
+        assert index == shown
+        assert begun[0] - shown <= AHEAD * size
+    asked = [name for wave in engine.waves for name in wave]
+    assert sorted(asked) == sorted(
+        f"{i} {j}" for i, some in enumerate(steps) for j in range(len(some))
+    )
+    assert most[0] <= size
+    assert ended[0] == len(steps)
+
+
+def test_a_slow_flow_leaves_no_wave_with_itself_alone():
+    """Windows would ask the long flow's questions one by one; a pool fills up beside it."""
+    long = script(*([probe(f"long {i}")] for i in range(4)))
+    short = (script([probe(f"{i}")]) for i in range(40))
+    engine = Engine()
+    list(pool((flow for flows in ([long], short) for flow in flows), engine, 8))
+    assert all(len(wave) > 1 for wave in engine.waves[:4])
+
+
+def test_dear_requests_pile_up_to_a_wave():
+    """Every fourth flow reasons: half a pool of them is asked together, not two and two."""
+    flows = (script([probe(f"{i}")], *([[reasoning(f"r{i}")]] if i % 4 == 0 else []))
+             for i in range(64))  # fmt: skip
+    engine = Engine()
+    list(pool(flows, engine, 8))
+    sizes = [len(wave) for wave in engine.waves if wave[0].startswith("r")]
+    assert sum(sizes) == 16
+    assert max(sizes) > 8 - room(8)
+
+
+def test_equal_requests_of_neighbours_are_asked_once_and_later_ones_again():
+    engine = Engine()
+    names = ["same", "same", *"bcdefghijk", "same"]
+    list(pool((script([probe(name)]) for name in names), engine, 4))
+    asked = [name for wave in engine.waves for name in wave]
+    assert asked.count("same") == 2
+    assert len(asked) == len(set(names)) + 1
+
+
+def test_an_answer_that_is_awaited_is_never_forgotten():
+    """The first flow waits for reasoning beside a probe that was answered many flows ago."""
+    first = script([probe("early"), reasoning("late")])
+    others = (script([probe(f"{i}")]) for i in range(20))
+    engine = Engine()
+    results = list(pool((flow for flows in ([first], others) for flow in flows), engine, 2))
+    assert len(results) == 21
+    assert [name for wave in engine.waves for name in wave].count("early") == 1
+
+
+def test_a_pool_that_is_left_closes_its_flows():
+    closed = []
+
+    def flow(index):
+        try:
+            yield (probe(f"{index}"),)
+            yield (probe(f"{index}'"),)
+        finally:
+            closed.append(index)
+        return index
+
+    running = pool(map(flow, range(100)), Engine(), 4)
+    next(running)
+    running.close()
+    assert len(closed) <= 4 * AHEAD
+    assert sorted(closed) == list(range(len(closed)))
+
+
+def test_a_pool_passes_on_what_answering_raises():
+    def fails(_requests):
+        raise EngineCallError("gone")
+
+    with pytest.raises(EngineCallError, match="gone"):
+        list(pool([script([probe("a")])], fails, 4))
+    with pytest.raises(EngineCallError, match="0 answers to 1"):
+        list(pool([script([probe("a")])], lambda _requests: [], 4))

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import threading
 import time
 import warnings
@@ -152,17 +153,41 @@ def test_windows_change_no_result(window):
     assert list(judge.stream(sources, prompts, window=window)) == judge(sources, prompts)
 
 
-def test_stream_holds_one_window():
+def test_a_stream_reads_little_more_than_its_window():
     taken = []
 
     def endless():
         while True:
             taken.append(len(taken))
-            yield shade(255)
+            yield shade(len(taken) % 250)
 
-    stream = load().stream(endless(), window=4)
-    assert [next(stream).image for _ in range(5)] == [f"image[{i}]" for i in range(5)]
-    assert len(taken) == 8
+    stream = load().stream(endless(), window=8)
+    assert [next(stream).image for _ in range(9)] == [f"image[{i}]" for i in range(9)]
+    # Those that came out, a window under way and two rooms read ahead.
+    assert len(taken) <= 9 + 8 + 2 * 2
+
+
+def test_a_stream_that_is_left_leaves_no_thread():
+    before = threading.active_count()
+    stream = load().stream(itertools.repeat(shade(9)), window=4)
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_what_was_judged_comes_out_before_an_engine_fails():
+    """The engine fails on the last picture; of those that were done before none is lost."""
+
+    def fails(probe):
+        if probe.images and probe.images[0].pixels[0, 0, 0] == 200:
+            raise EngineCallError("gone")
+        return brightness(probe)
+
+    stream = load(engine=FakeEngine(fails)).stream([shade(i) for i in (1, 2, 3, 200)], window=1)
+    found = []
+    with pytest.raises(EngineCallError, match="gone"):
+        found.extend(stream)
+    assert [one.image for one in found] == ["image[0]", "image[1]", "image[2]"]
 
 
 def test_a_window_is_a_positive_number():

@@ -39,7 +39,7 @@ class Settings:
     """Pictures of a prompt."""
     steps: int = 4
     """Of each picture's moves, how many are learned from."""
-    rate: float = 1e-4
+    rate: float = 3e-4
     """At first; falls to 0."""
     pull: float = 0.5
     """Weight of the distance from the base model's prediction."""

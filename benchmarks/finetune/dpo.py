@@ -46,7 +46,7 @@ class Settings:
     prompts: int = 160
     each: int = 4
     """Pictures of a prompt."""
-    rounds: int = 300
+    rounds: int = 150
     batch: int = 16
     """Pairs of a round."""
     rate: float = 3e-5
