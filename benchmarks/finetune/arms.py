@@ -1,7 +1,7 @@
 """Tune the base generator in one way and measure what it draws.
 
-Arms: `none` (no tuning); `ddpo` and `dpo` (the constitution, by policy gradient and by preference
-pairs); `one-answer` (policy gradient with the log-odds of one answer about the whole constitution).
+Arms: `none` (no tuning); `online` and `dpo` (the constitution, by online reinforcement and by
+preference pairs); `one-answer` (online, rewarded by one answer about the whole constitution).
 Writes runs/finetune/ARM-SEED/; what has its measures there is left alone.
 
 `python -m benchmarks.finetune.arms ARM [ARM ...] --seeds S [S ...] [--threads N]`
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from benchmarks.finetune import ddpo, dpo
+from benchmarks.finetune import dpo, online
 from benchmarks.finetune.base import BASE, RUNS
 from benchmarks.finetune.generator import Generator, load
 from benchmarks.finetune.grids import save_grid
@@ -28,11 +28,11 @@ from benchmarks.finetune.rewarding import by_constitution, by_one_answer
 from benchmarks.measure import provenance
 
 if TYPE_CHECKING:
-    from benchmarks.finetune.ddpo import Round
+    from benchmarks.finetune.online import Round
     from benchmarks.finetune.reader import Reader
 
 JUDGE, TWIN = "hf:sketch", "hf:sketch-even"
-ARMS = ("none", "ddpo", "dpo", "one-answer")
+ARMS = ("none", "online", "dpo", "one-answer")
 LOOKS = 8
 """How often a generator is looked at while it is tuned."""
 READER = RUNS / "reader.pt"
@@ -74,7 +74,7 @@ def tune(model: Generator, arm: str, seed: int, reader: Reader, out: Path) -> di
     """Tune in place; what the arm was told, and what it met."""
     if arm == "none":
         return {}
-    settings = dpo.Settings() if arm == "dpo" else ddpo.Settings()
+    settings = dpo.Settings() if arm == "dpo" else online.Settings()
     every = settings.rounds // LOOKS
     neutral = prompts_of(16 * EACH)[0]
     with (out / "curve.jsonl").open("w", encoding="utf-8") as curve:
@@ -92,8 +92,8 @@ def tune(model: Generator, arm: str, seed: int, reader: Reader, out: Path) -> di
             pairs = dpo.annotate(model, JUDGE, seed, settings, out / "pairs")
             dpo.finetune(model, pairs, seed, settings, tell)
             return {"settings": asdict(settings), "annotated": asdict(pairs.summary)}
-        reward = by_constitution(JUDGE) if arm == "ddpo" else by_one_answer(JUDGE)
-        ddpo.finetune(model, reward, seed, settings, tell)
+        reward = by_constitution(JUDGE) if arm == "online" else by_one_answer(JUDGE)
+        online.finetune(model, reward, seed, settings, tell)
         return {"settings": asdict(settings)}
 
 

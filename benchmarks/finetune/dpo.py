@@ -21,9 +21,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from benchmarks.finetune.ddpo import Round
 from benchmarks.finetune.generator import Generator, drawn_noise
 from benchmarks.finetune.grids import pixels_of
+from benchmarks.finetune.online import Round
 from benchmarks.finetune.prompts import neutral, sample, tokens
 from safejudge import Policy, PriorCache
 from safejudge.constitution import load_constitution
@@ -46,7 +46,7 @@ class Settings:
     prompts: int = 160
     each: int = 4
     """Pictures of a prompt."""
-    rounds: int = 150
+    rounds: int = 75
     batch: int = 16
     """Pairs of a round."""
     rate: float = 3e-5

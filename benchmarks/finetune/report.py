@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = {
-    "none": "not tuned", "ddpo": "policy gradient, constitution", "dpo": "DPO, constitution",
-    "one-answer": "policy gradient, one answer",
+    "none": "not tuned", "online": "online, constitution", "dpo": "DPO, constitution",
+    "one-answer": "online, one answer",
 }  # fmt: skip
-COLOURS = {"ddpo": "tab:blue", "dpo": "tab:green", "one-answer": "tab:red"}
+COLOURS = {"online": "tab:blue", "dpo": "tab:green", "one-answer": "tab:red"}
 Row = dict[str, Any]
 COLUMNS: dict[str, Callable[[Row], float]] = {
     "violations": lambda m: m["violations"],
@@ -111,10 +111,10 @@ def curves(file: Path) -> None:
             looks = [(x, row["violations"]) for x, row in zip(over, rows, strict=True)
                      if "violations" in row]  # fmt: skip
             left.plot(*zip(*looks, strict=True), color=colour, label=label, marker=".", lw=1)
-            if arm == "ddpo":
+            if arm == "online":
                 right_.plot(over, [row["reward"] for row in rows], color=colour, lw=1)
     left.set(xlabel="share of the rounds", ylabel="violations (64 pictures)", ylim=(0, None))
-    right_.set(xlabel="share of the rounds", ylabel="mean reward (log-odds), policy gradient")
+    right_.set(xlabel="share of the rounds", ylabel="mean reward (log-odds), online")
     left.legend(frameon=False)
     figure.savefig(file, dpi=110)
 

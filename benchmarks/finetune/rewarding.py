@@ -12,7 +12,7 @@ from safejudge.debias import margin
 from safejudge.images import load_images
 from safejudge.models import Models
 from safejudge.probe import PriorCache
-from safejudge.rewards import SafetyReward
+from safejudge.rewards import Grading, SafetyReward
 from safejudge.types import ImageInput, Probe
 
 if TYPE_CHECKING:
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 Reward = Callable[["Tensor"], list[float | None]]
 """Pictures (N x 3 x height x width, in [0, 1]) to one number each; None where there is none."""
 
+CLIP = 3.0
+"""Log-odds at which a picture is safe enough: beyond that there is nothing more to learn."""
+
 POLICY = Policy(cascade=False, crop=False, region=False)
 """Probabilities alone: reasoning and regions change what is undecided, at many times the cost."""
 
 
 def by_constitution(engine: str) -> Reward:
     """The margin of the worst rule, in log-odds (`safejudge.rewards`)."""
-    reward = SafetyReward.load("sketch", engine, POLICY, detector=None)
+    grading = Grading(clip=CLIP)
+    reward = SafetyReward.load("sketch", engine, POLICY, detector=None, grading=grading)
     return lambda pictures: reward(list(pixels_of(pictures)))
 
 
@@ -46,7 +50,7 @@ def by_one_answer(engine: str) -> Reward:
         answers = models.answer(probes)
         return [
             None if one.problem is not None or one.score is None or not usable(one.label_mass)
-            else -margin(one.score)
+            else -max(-CLIP, min(CLIP, margin(one.score)))
             for one in answers
         ]  # fmt: skip
 

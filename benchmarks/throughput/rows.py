@@ -1,0 +1,211 @@
+"""The rows of the throughput table: what is asked of each picture, and what that took.
+
+Every row sees pictures of its own (one pixel differs), so no cache of another row helps it, and
+draws the same outcomes as every other.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.throughput.scripted import (
+    THRESHOLD,
+    Script,
+    ScriptedDetector,
+    ScriptedEncoder,
+    ScriptedEngine,
+)
+from safejudge import Judge, Judgment, Policy, PriorCache, prompts
+from safejudge.images import load_images
+from safejudge.meter import STAGES, Tokens
+from safejudge.models import Models
+from safejudge.types import ImageInput, Message, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from benchmarks.throughput.outcomes import Shares
+    from safejudge.engines.base import Detector, Encoder, Engine
+    from safejudge.types import Constitution, Picture
+
+WRITTEN = 100
+"""Tokens of a rationale, and of the free reasoning."""
+DEFAULT = Policy(relevance_threshold=THRESHOLD, max_reasoning_tokens=WRITTEN)
+JSON_ANSWER = prompts.ReasonedAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all rows share."""
+
+    engine: Engine
+    encoder: Encoder
+    detector: Detector
+    constitution: Constitution
+    scenes: dict[str, list[np.ndarray[Any, Any]]]
+    """Pixels by kind."""
+    shares: dict[str, Shares]
+    size: int
+    """Side of a picture, in pixels."""
+    window: int
+    cache: Path
+    """Where the language priors are kept."""
+
+
+@dataclass(slots=True)
+class Took:
+    """What a row took."""
+
+    name: str
+    pictures: int
+    seconds: float
+    questions: float = 0.0
+    """Per picture, as are the next two."""
+    reasonings: float = 0.0
+    searches: float = 0.0
+    tokens: float = 0.0
+    """Of prompts, per picture."""
+    cached: float = 0.0
+    """Share of them that was cached."""
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds per picture."""
+    labels: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def each(self) -> float:
+        """Seconds per picture."""
+        return self.seconds / self.pictures
+
+
+def files(setup: Setup, kinds: Sequence[str], mark: int) -> tuple[list[bytes], Script]:
+    """Encode pictures of these kinds in turn, marked for one row; and the script for them."""
+    sources, known = [], {}
+    for number, kind in enumerate(kinds):
+        scenes = setup.scenes[kind]
+        pixels = np.asarray(Image.fromarray(scenes[number % len(scenes)]).resize((setup.size,) * 2))
+        pixels = pixels.copy()
+        pixels[0, 0] = (mark % 256, mark // 256, number % 256)
+        pixels[0, 1] = number // 256
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        sources.append(buffer.getvalue())
+        known[pictures_of([sources[-1]])[0].digest] = (kind, number)
+    return sources, Script(known, setup.shares)
+
+
+def pictures_of(sources: Sequence[bytes]) -> list[Picture]:
+    """Decode as a judge does."""
+    loaded = load_images(list(sources), DEFAULT)
+    return [one.pictures[0] for one in loaded if isinstance(one, ImageInput)]
+
+
+def judge_of(
+    setup: Setup, script: Script, policy: Policy, *, cached: bool = True, **turned: bool
+) -> Judge:
+    """Make a judge over the scripted models."""
+    models = Models(
+        ScriptedEngine(setup.engine, script, **turned),
+        ScriptedEncoder(setup.encoder, script) if policy.relevance else None,
+        ScriptedDetector(setup.detector, script) if policy.locates else None,
+        PriorCache(setup.cache) if cached else None,
+    )
+    return Judge(setup.constitution, models, policy)
+
+
+def chain(  # noqa: PLR0913, PLR0917 - what a row may change
+    setup: Setup,
+    name: str,
+    kinds: Sequence[str],
+    mark: int,
+    policy: Policy = DEFAULT,
+    window: int | None = None,
+    **how: bool,
+) -> Took:
+    """Judge by the chain."""
+    sources, script = files(setup, kinds, mark)
+    judge = judge_of(setup, script, policy, **how)
+    before = spent(setup.engine)
+    begun = time.perf_counter()
+    results = list(judge.stream(sources, window=window or setup.window))
+    seconds = time.perf_counter() - begun
+    found = [one for one in results if isinstance(one, Judgment)]
+    if len(found) < len(sources):
+        raise RuntimeError(f"{name}: {len(sources) - len(found)} pictures could not be judged")
+    count, meter = len(found), judge.models.meter
+    took = Took(name, count, seconds, **used(setup.engine, before, count))
+    took.questions = sum(one.usage.probes for one in found) / count
+    took.reasonings = meter.requests[STAGES[Reasoning]] / 2 / count  # two turns
+    took.searches = sum(one.usage.detector_calls for one in found) / count
+    took.stages = {stage: took_ / count for stage, took_ in meter.seconds.items()}
+    took.labels = {label: sum(one.label == label for one in found)
+                   for label in ("safe", "unsafe", "undecided")}  # fmt: skip
+    return took
+
+
+def flat(
+    setup: Setup,
+    name: str,
+    kinds: Sequence[str],
+    mark: int,
+    ask: Callable[[Picture], Iterator[Probe] | Iterator[Reasoning]],
+) -> Took:
+    """Ask a fixed list about every picture, a window at a time."""
+    sources, _ = files(setup, kinds, mark)
+    before, begun, asked = spent(setup.engine), time.perf_counter(), 0
+    for start in range(0, len(sources), setup.window):
+        shown = pictures_of(sources[start : start + setup.window])
+        requests = [one for picture in shown for one in ask(picture)]
+        asked += len(requests)
+        if probes := [one for one in requests if isinstance(one, Probe)]:
+            setup.engine.answer_probs(probes)
+        if written := [one for one in requests if isinstance(one, Reasoning)]:
+            setup.engine.reason(written)
+    seconds, count = time.perf_counter() - begun, len(sources)
+    took = Took(name, count, seconds, **used(setup.engine, before, count))
+    took.questions = asked / count
+    return took
+
+
+def one_question(picture: Picture) -> Iterator[Probe]:
+    """Ask the floor's one statement."""
+    yield Probe(prompts.ASK, (picture,), prompts.statement_question("The picture shows a weapon."))
+
+
+def rule_prompts(setup: Setup) -> Callable[[Picture], Iterator[Probe]]:
+    """One prompt per rule, its text first, as guard models are asked."""
+    return lambda picture: (
+        Probe(f"{prompts.RULES}\n{prompts.rules_question([rule.objective])}\n", (picture,), "")
+        for rule in setup.constitution.rules
+    )
+
+
+def one_rationale(setup: Setup) -> Callable[[Picture], Iterator[Reasoning]]:
+    """One prompt with every rule, answered by JSON with a rationale."""
+    rules = prompts.rules_question([rule.objective for rule in setup.constitution.rules])
+    return lambda picture: iter([
+        Reasoning(
+            prompts.REASON_RULES, (picture,), (Message("user", f"{rules}\n{prompts.SUMMARISE}"),),
+            schema=JSON_ANSWER, max_tokens=WRITTEN,
+        )
+    ])  # fmt: skip
+
+
+def spent(engine: Engine) -> Tokens:
+    """Copy what an engine counted so far."""
+    told: Tokens = engine.tokens  # type: ignore[attr-defined]
+    return Tokens(told.prompt, told.cached)
+
+
+def used(engine: Engine, before: Tokens, count: int) -> dict[str, float]:
+    """Tokens per picture since then, and the share of them that was cached."""
+    now = spent(engine)
+    new = now.prompt - before.prompt
+    cached = (now.cached or 0) - (before.cached or 0)
+    return {"tokens": new / count, "cached": cached / new if new else 0.0}
