@@ -12,6 +12,7 @@ this way: they are ordinary text to that model.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import EngineSetupError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from safejudge.types import Probe, Reasoning
 
+_KEPT_QUESTIONS = 4096
+"""Rendered and tokenized questions that stay in memory."""
 _MARKUP = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 
 
@@ -59,6 +62,8 @@ class Chat:
         """Whether the model takes pictures; without an image processor it reads text alone."""
         self.template = _find_template(processor, model)
         self._control = re.compile("|".join(map(re.escape, control_tokens(self.tokenizer))))
+        # A statement is asked about every picture, and its tokens are the same each time.
+        self._ids = lru_cache(_KEPT_QUESTIONS)(self._question_ids)
         self._prove(model)
 
     def neutralise(self, text: str) -> str:
@@ -78,6 +83,13 @@ class Chat:
     def probe_text(self, probe: Probe) -> str:
         """Render a probe as one user turn, followed by the generation prompt."""
         return self._render([("user", probe.instruction, len(probe.images), probe.question)])
+
+    def probe_ids(self, probe: Probe) -> tuple[int, ...]:
+        """Token ids of a rendered probe, as the model is given them."""
+        return self._ids(probe.instruction, len(probe.images), probe.question)
+
+    def _question_ids(self, instruction: str, images: int, question: str) -> tuple[int, ...]:
+        return tuple(self.encode(self._render([("user", instruction, images, question)])))
 
     def question_prompt(self) -> str:
         """Render some question, to see the generation prompt that every one of them ends with."""

@@ -43,6 +43,8 @@ _PINNED: JSON = {
 _EXTRAS: JSON = {"repetition_penalty": 1.0, "chat_template_kwargs": {"enable_thinking": False}}
 """The same for what not every server knows; left out where it is refused."""
 _SHOWN_MODELS = 20
+_SAME = 0.05
+"""Probabilities that lie no further apart are of the same question, in another batch."""
 
 
 class _Reply(BaseModel):
@@ -248,6 +250,17 @@ def takes_pictures(send: Send, base: str, body: JSON) -> bool:
             error
         )
     return True
+
+
+def keeps_pictures(send: Send, base: str, first: JSON, again: JSON) -> bool:
+    """Whether a question whose picture is its name alone is answered as the one that brought it."""
+    try:
+        one, other = (
+            topk.candidates(send(f"{base}/chat/completions", body))[0] for body in (first, again)
+        )
+    except (RefusedError, FailedError, topk.UnreadableError):
+        return False
+    return one.text == other.text and abs(one.p - other.p) < _SAME
 
 
 def trivial_body(abilities: Abilities, reading: Reading) -> JSON:

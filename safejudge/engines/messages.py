@@ -20,7 +20,7 @@ from safejudge.engines.chat import user_content
 from safejudge.engines.requests import as_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from safejudge.types import JSON, Picture, Probe, Reasoning
 
@@ -33,33 +33,41 @@ _CONTROL = re.compile(r"<[^<>\s]{1,80}>|\[/?[A-Z_]{2,40}\]")
 class Messages:
     """Builds messages, and encodes each picture once while it stays in use.
 
-    To be used from one thread.
+    To be used from one thread. With `name` a picture carries the name under which the server keeps
+    it, and one that is `there` already is its name alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: Callable[[Picture], str] | None = None) -> None:
+        self._name = name
         self._kept: OrderedDict[str, str] = OrderedDict()
 
-    def of_probe(self, probe: Probe) -> list[JSON]:
+    def of_probe(self, probe: Probe, there: Collection[str] = ()) -> list[JSON]:
         """One user turn: instruction, pictures, question."""
-        return [self._first(probe.instruction, probe.images, probe.question)]
+        return [self._first(probe.instruction, probe.images, probe.question, there)]
 
-    def of_reasoning(self, request: Reasoning) -> list[JSON]:
+    def of_reasoning(self, request: Reasoning, there: Collection[str] = ()) -> list[JSON]:
         """A conversation; instruction and pictures stand in its first turn."""
         first, *later = request.messages
-        turns = [self._first(request.instruction, request.images, first.text)]
+        turns = [self._first(request.instruction, request.images, first.text, there)]
         turns += [{"role": m.role, "content": neutralise(m.text)} for m in later]
         return turns
 
-    def _first(self, instruction: str, images: Sequence[Picture], text: str) -> JSON:
+    def _first(
+        self, instruction: str, images: Sequence[Picture], text: str, there: Collection[str]
+    ) -> JSON:
         parts = user_content(neutralise(instruction), len(images), neutralise(text))
         left = iter(images)
         content = [
-            {"type": "image_url", "image_url": {"url": self._url(next(left))}}
-            if part["type"] == "image"
-            else part
+            self._picture(next(left), there) if part["type"] == "image" else part
             for part in (parts if instruction else parts[1:])
         ]
         return {"role": "user", "content": content}
+
+    def _picture(self, picture: Picture, there: Collection[str]) -> JSON:
+        if self._name is None:
+            return {"type": "image_url", "image_url": {"url": self._url(picture)}}
+        shown = None if picture.digest in there else {"url": self._url(picture)}
+        return {"type": "image_url", "image_url": shown, "uuid": self._name(picture)}
 
     def _url(self, picture: Picture) -> str:
         if picture.digest not in self._kept:

@@ -18,6 +18,7 @@ import numpy as np
 
 from safejudge.engines import handshake, tokens, topk
 from safejudge.engines.guide import check_bounded
+from safejudge.engines.held import Held
 from safejudge.engines.http import (
     Background,
     FailedError,
@@ -33,7 +34,7 @@ from safejudge.meter import Tokens
 from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
 
     from safejudge.engines.topk import Reading
     from safejudge.types import JSON
@@ -90,6 +91,7 @@ class ServerEngine:
         )
         self._chat = f"{self._base}/chat/completions"
         self._messages = Messages()
+        self._held: Held | None = None
         self.tokens = Tokens()
         self._readings: dict[tuple[str, ...], Reading | str] = {}
         self._lock = threading.Lock()
@@ -149,14 +151,29 @@ class ServerEngine:
         self._readings[YES_NO] = self._yes_no = found.reading
         self._abilities = handshake.prove_schema(self._send, self._base, self._abilities)
         seen = self._abilities.read_body(Messages().of_probe(_GREY), self._yes_no)
+        pictures = handshake.takes_pictures(self._send, self._base, seen)
+        versions = handshake.find_version(self._send, self._root)
+        if pictures and versions:
+            self._hold_pictures()
         return EngineCard(
             uri=uri,
             model=name,
             revision="",
             label_tokens=dict(zip(YES_NO, found.spellings, strict=True)),
-            versions=handshake.find_version(self._send, self._root),
-            pictures=handshake.takes_pictures(self._send, self._base, seen),
+            versions=versions,
+            pictures=pictures,
         )
+
+    def _hold_pictures(self) -> None:
+        """Send each picture once from now on, if the server keeps them."""
+        held = Held()
+        named = Messages(held.name)
+        first, again = (
+            self._abilities.read_body(named.of_probe(_GREY, there), self._yes_no)
+            for there in ((), (_GREY.images[0].digest,))
+        )
+        if handshake.keeps_pictures(self._send, self._base, first, again):
+            self._held, self._messages = held, named
 
     def _send(self, url: str, body: JSON | None) -> JSON:
         """Send one request and wait for it, from any thread but the background's."""
@@ -197,11 +214,11 @@ class ServerEngine:
         if isinstance(reading, str):
             return no_answer(probe, reading)
 
-        def body() -> JSON:
-            return self._abilities.read_body(self._messages.of_probe(probe), reading)
+        def body(there: Collection[str]) -> JSON:
+            return self._abilities.read_body(self._messages.of_probe(probe, there), reading)
 
         try:
-            return self._abilities.read(await self._sent(body), reading)
+            return self._abilities.read(await self._sent(probe.images, body), reading)
         except RefusedError as error:
             return no_answer(probe, f"the server refused this request: {error}")
         except topk.UnreadableError as error:
@@ -211,12 +228,12 @@ class ServerEngine:
             return no_answer(probe, f"the server failed on this request: {error}")
 
     async def _write(self, request: Reasoning) -> str:
-        def body() -> JSON:
-            messages = self._messages.of_reasoning(request)
+        def body(there: Collection[str]) -> JSON:
+            messages = self._messages.of_reasoning(request, there)
             return self._abilities.write_body(messages, request.schema, request.max_tokens)
 
         try:
-            return topk.said(await self._sent(body)).strip()
+            return topk.said(await self._sent(request.images, body)).strip()
         except RefusedError as error:
             return NoReply(f"the server refused this request: {error}")
         except topk.UnreadableError as error:
@@ -225,9 +242,16 @@ class ServerEngine:
             await self._check_alive(error)
             return NoReply(f"the server failed on this request: {error}")
 
-    async def _sent(self, body: Callable[[], JSON]) -> JSON:
-        """Send one request, and count its tokens."""
-        reply = await self._wire.send(self._chat, body)
+    async def _sent(
+        self, pictures: Sequence[Picture], body: Callable[[Collection[str]], JSON]
+    ) -> JSON:
+        """Send one request, and count its tokens; `body` is told which pictures are there."""
+
+        def send(there: Collection[str]) -> Coroutine[Any, Any, JSON]:
+            return self._wire.send(self._chat, lambda: body(there))
+
+        held = self._held
+        reply = await (held.ask(pictures, send) if held and pictures else send(()))
         self.tokens.add(*topk.tokens_used(reply))
         return reply
 

@@ -76,11 +76,10 @@ class VLLMEngine:
         distinct = sorted(set(probes), key=place)
         found = {p: self._chat.refuses(p) or self._labels.paths(p.labels) for p in distinct}
         readable = {p: paths for p, paths in found.items() if not isinstance(paths, str)}
+        params = {paths: self._reading(paths) for paths in set(readable.values())}
         asked = {
             (probe, path): _Request(
-                (*self._chat.encode(self._chat.probe_text(probe)), *path),
-                probe.images,
-                self._params(max_tokens=1, logprob_token_ids=self._wanted(paths), **_PINNED),
+                (*self._chat.probe_ids(probe), *path), probe.images, params[paths]
             )
             for probe, paths in readable.items()
             for path in paths.continuations()
@@ -134,10 +133,11 @@ class VLLMEngine:
                 self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
 
-    def _wanted(self, paths: LabelPaths) -> list[int]:
-        """Ids whose probabilities are read: those of every path, and what ends a turn."""
+    def _reading(self, paths: LabelPaths) -> Any:
+        """Parameters that read the tokens of every path and what ends a turn, and write no text."""
         ids = {token for label in paths.paths for path in label for token in path}
-        return sorted(ids | set(self._ends) if paths.ended else ids)
+        wanted = sorted(ids | set(self._ends) if paths.ended else ids)
+        return self._params(max_tokens=1, logprob_token_ids=wanted, detokenize=False, **_PINNED)
 
     def _answer(self, probe: Probe, paths: LabelPaths, found: Mapping[Path, Any]) -> AnswerProbs:
         logs: dict[Path, dict[int, float]] = {}

@@ -74,6 +74,8 @@ class Manners:
     regexes: bool = False
     """Whether it takes a regular expression for a reply's form, as vLLM does."""
     pictures: bool = True
+    keeps: int = 0
+    """How many pictures it keeps by their `uuid`, as vLLM does; the oldest goes first."""
     writer: Callable[[dict[str, Any]], str] | None = None
     """Writes every reply that is not read by its probabilities; may raise `ConnectionError`."""
     likeliest: str = ""
@@ -110,8 +112,13 @@ def texts_of(body: dict[str, Any]) -> list[str]:
 
 def urls_of(body: dict[str, Any]) -> list[str]:
     """Every picture's address, in order."""
+    return [part["image_url"]["url"] for part in image_parts(body) if part["image_url"] is not None]
+
+
+def image_parts(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every picture's part, in order."""
     return [
-        part["image_url"]["url"]
+        part
         for message in body["messages"]
         for part in (message["content"] if isinstance(message["content"], list) else [])
         if part["type"] == "image_url"
@@ -120,7 +127,7 @@ def urls_of(body: dict[str, Any]) -> list[str]:
 
 def shown(body: dict[str, Any]) -> bool:
     """Whether this is a request of a test with a picture, not the engine's own at its start."""
-    return bool(urls_of(body)) and "Is the picture grey?" not in texts_of(body)
+    return bool(image_parts(body)) and "Is the picture grey?" not in texts_of(body)
 
 
 @lru_cache(256)
@@ -197,9 +204,29 @@ class Handler(BaseHTTPRequestHandler):
             turn = manners.every and shown(body) and count % manners.every == 0
             if manners.fault and (sour or turn) and manners.fault(self):
                 return
-            self.chat(body)
+            whole = self.filled(body)
+            if whole is None:
+                self.refuse("a picture is not in the cache, and its data is missing")
+            else:
+                self.chat(whole)
         else:
             self.refuse("not here", 404)
+
+    def filled(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """The request with the pictures that its names stand for; None if one is unknown."""
+        whole: dict[str, Any] = json.loads(json.dumps(body))
+        kept, most = self.server.kept, self.server.manners.keeps
+        for part in image_parts(whole):
+            name = part.get("uuid")
+            if part["image_url"] is None and name not in kept:
+                return None
+            if part["image_url"] is None:
+                part["image_url"] = kept[name]
+            elif name is not None and most:
+                kept[name] = part["image_url"]
+                while len(kept) > most:
+                    kept.pop(next(iter(kept)), None)
+        return whole
 
     def tokenize(self, body: dict[str, Any]) -> None:
         if "messages" in body:
@@ -296,6 +323,8 @@ class Loopback(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.manners = Manners(**manners)
         self.seen: list[Request] = []
+        self.kept: dict[str, Any] = {}
+        """Pictures by their names."""
         self._guard = threading.Lock()
         self._pictured = 0
         self._sockets: set[Any] = set()
@@ -322,7 +351,7 @@ class Loopback(ThreadingHTTPServer):
     def chats(self) -> list[Request]:
         """Every chat request, without the picture that the engine shows at its start."""
         chats = [request for request in self.seen if request.path.endswith("/chat/completions")]
-        return [r for r in chats if shown(r.body) or not urls_of(r.body)]
+        return [r for r in chats if shown(r.body) or not image_parts(r.body)]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._sockets.add(request)

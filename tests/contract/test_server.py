@@ -330,6 +330,63 @@ def test_nothing_leaves_loopback(server: Loopback, monkeypatch: pytest.MonkeyPat
     assert {address[:2] for address in CONNECTED} == {("127.0.0.1", server.port)}
 
 
+# --- pictures that the server keeps ---------------------------------------------------------------
+
+
+def brought(server: Loopback) -> Counter[str]:
+    """How often each picture's data came, those of the engine's start left out."""
+    return Counter(url for request in server.chats() for url in urls_of(request.body))
+
+
+def test_a_server_that_keeps_pictures_gets_each_once(server: Loopback) -> None:
+    server.behave(keeps=64)
+    engine = connect(server)
+    probes = [*crowd(150, 30), *MIXED]
+    check(probes, engine.answer_probs(probes))
+    assert len(brought(server)) == 32
+    assert set(brought(server).values()) == {1}
+    check(probes, engine.answer_probs(probes))
+    assert brought(server).total() == 32
+    assert engine.reason([think("a")])[0]
+    assert brought(server).total() == 32
+
+
+def test_names_of_kept_pictures_cannot_be_guessed(server: Loopback) -> None:
+    server.behave(keeps=64)
+    for engine in (connect(server), connect(server)):
+        engine.answer_probs([ask((RED,))])
+    names = {p["uuid"] for r in server.chats() for p in loopback.image_parts(r.body)}
+    assert len(names) == 2
+    assert not any(RED.digest in name for name in names)
+
+
+@pytest.mark.parametrize("keeps", [1, 3])
+def test_pictures_that_a_server_let_go_of_are_sent_again(server: Loopback, keeps: int) -> None:
+    server.behave(keeps=keeps)
+    engine = connect(server)
+    probes = [*crowd(60, 12), *(p for p in MIXED if keeps > 1 or len(p.images) < 2)]
+    check(probes, engine.answer_probs(probes))
+
+
+def test_a_server_that_forgot_everything_is_told_again(server: Loopback) -> None:
+    server.behave(keeps=64)
+    engine = connect(server)
+    check(MIXED, engine.answer_probs(MIXED))
+    server.kept.clear()  # as one that was started again
+    check(MIXED, engine.answer_probs(MIXED))
+
+
+@pytest.mark.parametrize("fault", ["crash", "refuse", "reset"])
+def test_a_picture_that_never_arrives_holds_nobody_up(server: Loopback, fault: str) -> None:
+    server.behave(keeps=64)
+    engine = connect(server, tries=2)
+    server.behave(fault=getattr(loopback, fault), sour="statement 0")
+    probes = crowd(40, 8)
+    answers = engine.answer_probs(probes)
+    assert answers[0].problem is not None
+    check(probes[1:], answers[1:])
+
+
 # --- faults ---------------------------------------------------------------------------------------
 
 

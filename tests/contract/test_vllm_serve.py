@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from proxy import KINDS, LASTING, PASSING, Proxy
@@ -69,6 +69,27 @@ def test_reads_are_exact_and_those_of_transformers(engine: ServerEngine) -> None
             assert one.exact
             assert one.p_labels == pytest.approx(other.p_labels, abs=CLOSE)
             assert one.score == pytest.approx(other.score, abs=CLOSE)
+
+
+def test_pictures_are_sent_once(engine: ServerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought = []
+    send = engine._wire.send
+
+    async def seen(url: str, build: Any, **more: Any) -> Any:
+        brought.extend(
+            part["image_url"]
+            for part in build()["messages"][0]["content"]
+            if part["type"] == "image_url" and part["image_url"]
+        )
+        return await send(url, build, **more)
+
+    monkeypatch.setattr(engine._wire, "send", seen)
+    fresh = Picture.of(255 - SCENES[0].pixels)
+    probes = [Probe(prompts.ASK, (fresh,), prompts.statement_question(s)) for s in STATEMENTS]
+    first = engine.answer_probs(probes)
+    assert len(brought) == 1
+    check(engine.answer_probs(probes), first)
+    assert len(brought) == 1
 
 
 def test_reasoning_fits_the_schema(engine: ServerEngine) -> None:
