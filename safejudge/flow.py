@@ -84,7 +84,8 @@ def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
     for the next, so that those few that take many steps leave no engine idle, and dear requests
     pile up until they make a wave of their own. Flows come in by `room(size)`. A flow may end
     before an earlier one: at most `AHEAD * size` wait for their turn. Equal requests of flows that
-    begin within `size` of one another are asked once.
+    are under way together, or begin within a room of one another, are asked once; older answers are
+    let go of, for their requests hold pictures.
 
     Raises what `answer` raises, and `EngineCallError` when it returns another number of answers.
     """
@@ -98,12 +99,11 @@ def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
                 shown += 1
             free = min(size - len(live.wanted), shown + AHEAD * size - started)
             new = list(islice(supply, room(size))) if free >= room(size) else []
-            for index, flow in new:
-                live.start(index, flow)
-                started += 1
-                if started % size == 0:
-                    live.forget()
             if new:
+                live.forget()
+                started += len(new)
+                for index, flow in new:
+                    live.start(index, flow)
                 continue
             if not live.wanted:
                 return

@@ -157,9 +157,9 @@ class Judge:
         """Judge images and yield each result in order; `window` images are judged at a time.
 
         Images and prompts may be endless; half a window more is read ahead, and results wait for
-        earlier ones, at most those of `flow.AHEAD` windows. Images that come within a window of one
-        another with equal pixels and captions are asked once. Raises as a call does, where the
-        fault is met.
+        earlier ones, at most those of `flow.AHEAD` windows. Images with equal pixels and captions
+        that are judged at the same time are asked once. Raises as a call does, where the fault is
+        met.
         """
         if window < 1:
             raise InputError(f"window is {window}; it must be at least 1")

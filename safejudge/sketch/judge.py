@@ -12,7 +12,8 @@ import difflib
 import json
 import math
 import re
-from functools import cache, lru_cache
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +43,24 @@ _CONNECTIVE = re.compile(r",? (?:and|or)(?: either)? |, unless |^either ")
 _domain = cache(load_domain)
 
 
-# Engine and encoder meet the same pictures; measuring one takes as long as a question about it.
-@lru_cache(maxsize=4096)
+# Engine and encoder meet the same pictures; measuring one takes as long as a question about it. By
+# digest: a picture that somebody hands over can be large.
+_MEASURED = 4096
+_measured: dict[str, str | None] = {}
+
+
 def problem_of(picture: Picture) -> str | None:
     """What is wrong with a picture by its arithmetic; None if it may be a drawn scene."""
+    with suppress(KeyError):
+        return _measured[picture.digest]
     domain = _domain()
     distance = domain.distance(picture.pixels)
-    if distance <= domain.limit:
-        return None
-    return f"{NOT_DRAWN} (distance {distance:.1f} > {domain.limit:.1f})"
+    far = f"{NOT_DRAWN} (distance {distance:.1f} > {domain.limit:.1f})"
+    problem = None if distance <= domain.limit else far
+    if len(_measured) >= _MEASURED:
+        _measured.clear()
+    _measured[picture.digest] = problem
+    return problem
 
 
 class SketchEngine:
