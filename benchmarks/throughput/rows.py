@@ -25,7 +25,7 @@ from safejudge import Judge, Judgment, Policy, PriorCache, prompts
 from safejudge.images import load_images
 from safejudge.meter import STAGES, Tokens
 from safejudge.models import Models
-from safejudge.types import ImageInput, Message, Probe, Reasoning
+from safejudge.types import ImageInput, Message, Probe, Reasoning, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 WRITTEN = 100
 """Tokens of a rationale, and of the free reasoning."""
-DEFAULT = Policy(relevance_threshold=THRESHOLD, max_reasoning_tokens=WRITTEN)
+DEFAULT = Policy(max_reasoning_tokens=WRITTEN)
 JSON_ANSWER = prompts.ReasonedAnswer
 
 
@@ -48,6 +48,8 @@ class Setup:
     engine: Engine
     encoder: Encoder
     detector: Detector
+    scripted: bool
+    """Whether answers are drawn; else the models' own count."""
     constitution: Constitution
     scenes: dict[str, list[np.ndarray[Any, Any]]]
     """Pixels by kind."""
@@ -110,10 +112,15 @@ def judge_of(
     setup: Setup, script: Script, policy: Policy, *, cached: bool = True, **turned: bool
 ) -> Judge:
     """Make a judge over the scripted models."""
+    engine, encoder, detector = setup.engine, setup.encoder, setup.detector
+    if setup.scripted or turned:
+        engine = ScriptedEngine(engine, script if setup.scripted else None, **turned)
+    if setup.scripted:
+        encoder, detector = ScriptedEncoder(encoder, script), ScriptedDetector(detector, script)
     models = Models(
-        ScriptedEngine(setup.engine, script, **turned),
-        ScriptedEncoder(setup.encoder, script) if policy.relevance else None,
-        ScriptedDetector(setup.detector, script) if policy.locates else None,
+        engine,
+        encoder if policy.relevance else None,
+        detector if policy.locates else None,
         PriorCache(setup.cache) if cached else None,
     )
     return Judge(setup.constitution, models, policy)
@@ -130,6 +137,8 @@ def chain(  # noqa: PLR0913, PLR0917 - what a row may change
 ) -> Took:
     """Judge by the chain."""
     sources, script = files(setup, kinds, mark)
+    if setup.scripted and policy.relevance:
+        policy = policy.model_copy(update={"relevance_threshold": THRESHOLD})
     judge = judge_of(setup, script, policy, **how)
     before = spent(setup.engine)
     begun = time.perf_counter()
@@ -173,9 +182,11 @@ def flat(
     return took
 
 
-def one_question(picture: Picture) -> Iterator[Probe]:
-    """Ask the floor's one statement."""
-    yield Probe(prompts.ASK, (picture,), prompts.statement_question("The picture shows a weapon."))
+def one_question(setup: Setup) -> Callable[[Picture], Iterator[Probe]]:
+    """Ask the floor's one statement, the constitution's first."""
+    first = next(leaves(setup.constitution.rules[0].condition)).statement
+    question = prompts.statement_question(first)
+    return lambda picture: iter([Probe(prompts.ASK, (picture,), question)])
 
 
 def rule_prompts(setup: Setup) -> Callable[[Picture], Iterator[Probe]]:

@@ -55,7 +55,8 @@ class ScriptedEngine:
     """Asks an engine and answers by the script."""
 
     engine: Engine
-    script: Script
+    script: Script | None
+    """None leaves the engine its own answers."""
     statement_first: bool = False
     """Put the whole question before the picture, where no cache can hold the picture for others."""
 
@@ -76,16 +77,22 @@ class ScriptedEngine:
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Ask, and answer by the script."""
         asked = [self._turned(one) for one in probes] if self.statement_first else probes
-        for answer in self.engine.answer_probs(asked):
-            if answer.problem is not None:
-                raise RuntimeError(answer.problem)
-        return [AnswerProbs((m, 1 - m), "Yes" if m > 0.5 else "No") for m in map(self._m, probes)]
+        read = self.engine.answer_probs(asked)
+        if self.script is None:
+            return read
+        if problems := [answer.problem for answer in read if answer.problem is not None]:
+            raise RuntimeError(problems[0])
+        drawn = [_m(probe, self.script) for probe in probes]
+        return [AnswerProbs((m, 1 - m), "Yes" if m > 0.5 else "No") for m in drawn]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Ask; keep what was written freely, and draw the rating of what has a schema."""
         written = self.engine.reason(requests)
+        script = self.script
+        if script is None:
+            return written
         return [
-            text or "nothing" if one.schema is None else self._rating(one)
+            text or "nothing" if one.schema is None else _rating(one, script)
             for one, text in zip(requests, written, strict=True)
         ]
 
@@ -98,29 +105,6 @@ class ScriptedEngine:
         if not probe.images:
             return probe
         return Probe(f"{probe.instruction}\n{probe.question}\n", probe.images, "", probe.labels)
-
-    def _m(self, probe: Probe) -> float:
-        if not probe.images:
-            return PRIOR
-        digest = probe.images[0].digest
-        shares, drawn = self.script.of(digest), self.script.chance(digest, probe.question)
-        if shares is None:  # a region is gone
-            mean = sum(one.region for one in self.script.shares.values()) / len(self.script.shares)
-            return WITHOUT if drawn < mean else OPEN
-        if drawn < shares.reject:
-            return REJECTED
-        return ACCEPTED if drawn < shares.reject + shares.accept else OPEN
-
-    def _rating(self, request: Reasoning) -> str:
-        digest = request.images[0].digest
-        shares = self.script.of(digest)
-        drawn = self.script.chance(digest, request.messages[0].text, "reasoned")
-        if shares is None:
-            raise RuntimeError("a reasoning about another view than the full one")
-        rated = (
-            "Yes" if drawn < shares.yes else "No" if drawn < shares.yes + shares.no else "Unsure"
-        )
-        return f'{{"rationale":"drawn","rating":"{rated}"}}'
 
 
 @dataclass(slots=True)
@@ -192,3 +176,26 @@ class ScriptedDetector:
 
 def _shorter(one: Similarity) -> Similarity:
     return type(one)(one.picture, one.text[:_TEXT])
+
+
+def _m(probe: Probe, script: Script) -> float:
+    if not probe.images:
+        return PRIOR
+    digest = probe.images[0].digest
+    shares, drawn = script.of(digest), script.chance(digest, probe.question)
+    if shares is None:  # a region is gone
+        mean = sum(one.region for one in script.shares.values()) / len(script.shares)
+        return WITHOUT if drawn < mean else OPEN
+    if drawn < shares.reject:
+        return REJECTED
+    return ACCEPTED if drawn < shares.reject + shares.accept else OPEN
+
+
+def _rating(request: Reasoning, script: Script) -> str:
+    digest = request.images[0].digest
+    shares = script.of(digest)
+    drawn = script.chance(digest, request.messages[0].text, "reasoned")
+    if shares is None:
+        raise RuntimeError("a reasoning about another view than the full one")
+    rated = "Yes" if drawn < shares.yes else "No" if drawn < shares.yes + shares.no else "Unsure"
+    return f'{{"rationale":"drawn","rating":"{rated}"}}'
