@@ -35,6 +35,8 @@ JUDGE, TWIN = "hf:sketch", "hf:sketch-even"
 ARMS = ("none", "online", "dpo", "one-answer")
 LOOKS = 8
 """How often a generator is looked at while it is tuned."""
+LOOKED_AT = 16 * EACH
+"""Pictures of a look; always those of the same prompts and noise."""
 READER = RUNS / "reader.pt"
 
 
@@ -76,12 +78,12 @@ def tune(model: Generator, arm: str, seed: int, reader: Reader, out: Path) -> di
         return {}
     settings = dpo.Settings() if arm == "dpo" else online.Settings()
     every = settings.rounds // LOOKS
-    neutral = prompts_of(16 * EACH)[0]
+    neutral = prompts_of(LOOKED_AT)[0]
     with (out / "curve.jsonl").open("w", encoding="utf-8") as curve:
 
         def tell(one: Round) -> None:
             looked = {}
-            if (one.number + 1) % every == 0:  # always the same prompts and noise
+            if (one.number + 1) % every == 0:
                 looked = {"violations": violating(reader.read(draw(model, neutral, 0)))}
             curve.write(json.dumps(asdict(one) | looked) + "\n")
             curve.flush()
