@@ -2,7 +2,8 @@
 
 `with Proxy("127.0.0.1:8000", every=20) as proxy:` passes everything on unchanged, both ways, except
 that every so many chat completions with a picture meet the next fault of `KINDS`. `proxy.given`
-holds what each fault hit, so that a run can be accounted for. Replies are passed on whole.
+holds what each fault hit, so that a run can be accounted for. Replies are passed on whole. What is
+refused once is refused again: a client may ask again with a picture that it had only named.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Fault(NamedTuple):
     path: str
     """Where the request went."""
     body: dict[str, Any]
-    """What was asked."""
+    """What was asked, with every picture in it: also with one that the server knows by name."""
 
 
 class Proxy(ThreadingHTTPServer):
@@ -52,6 +53,8 @@ class Proxy(ThreadingHTTPServer):
         self.upstream, self.every, self.kinds = upstream, every, kinds
         self.count = self._due = 0
         self.given: list[Fault] = []
+        self._pictures: dict[str, Any] = {}
+        self._refused: list[Any] = []
         self._guard = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -64,16 +67,32 @@ class Proxy(ThreadingHTTPServer):
         if not path.endswith("/chat/completions") or b'"image_url"' not in content:
             return None
         with self._guard:
+            body = self._whole(json.loads(content))
+            if body["messages"] in self._refused:
+                return "400"
             self.count += 1
             self._due += self.every > 0 and self.count % self.every == 0
             if not (self.every and self._due):
                 return None
-            kind, body = self.kinds[len(self.given) % len(self.kinds)], json.loads(content)
+            kind = self.kinds[len(self.given) % len(self.kinds)]
             if kind == "no logprobs" and not body.get("logprobs"):
                 return None  # nothing to take out of this reply; the next request meets the fault
             self._due -= 1
             self.given.append(Fault(self.count, kind, path, body))
+            if kind == "400":
+                self._refused.append(body["messages"])
             return kind
+
+    def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Put pictures where only their names stand, and take the names away."""
+        for message in body["messages"]:
+            for part in message["content"] if isinstance(message["content"], list) else ():
+                name = part.pop("uuid", None)
+                if name and part["image_url"]:
+                    self._pictures[name] = part["image_url"]
+                elif name:
+                    part["image_url"] = self._pictures.get(name)
+        return body
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a client that went away: to come too late is to meet that."""

@@ -114,7 +114,7 @@ def behind(proxy: Proxy, every: int, timeout: float = 60.0) -> Iterator[ServerEn
     """An engine that meets faults, from when it has started."""
     address, retry = f"{proxy.base}#sketch", Retry(first=0.05)
     with closing(ServerEngine(address, uri="server:x", timeout=timeout, retry=retry)) as opened:
-        proxy.every = every
+        proxy.count, proxy.every = 0, every
         yield opened
 
 
