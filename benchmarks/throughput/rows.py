@@ -86,18 +86,23 @@ class Took:
         return self.seconds / self.pictures
 
 
+def marked(setup: Setup, kind: str, mark: int, number: int) -> bytes:
+    """Encode one picture, unlike that of any other row or number by two pixels."""
+    scenes = setup.scenes[kind]
+    pixels = np.asarray(Image.fromarray(scenes[number % len(scenes)]).resize((setup.size,) * 2))
+    pixels = pixels.copy()
+    pixels[0, 0] = (mark % 256, mark // 256, number % 256)
+    pixels[0, 1] = number // 256
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def files(setup: Setup, kinds: Sequence[str], mark: int) -> tuple[list[bytes], Script]:
     """Encode pictures of these kinds in turn, marked for one row; and the script for them."""
     sources, known = [], {}
     for number, kind in enumerate(kinds):
-        scenes = setup.scenes[kind]
-        pixels = np.asarray(Image.fromarray(scenes[number % len(scenes)]).resize((setup.size,) * 2))
-        pixels = pixels.copy()
-        pixels[0, 0] = (mark % 256, mark // 256, number % 256)
-        pixels[0, 1] = number // 256
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        sources.append(buffer.getvalue())
+        sources.append(marked(setup, kind, mark, number))
         known[pictures_of([sources[-1]])[0].digest] = (kind, number)
     return sources, Script(known, setup.shares)
 
