@@ -11,13 +11,16 @@ import pytest
 from proxy import KINDS, LASTING, PASSING, Proxy
 from serve import Serve
 
-from safejudge import prompts
+from safejudge import Judge, Policy, prompts
+from safejudge.constitution import load_constitution
 from safejudge.engines import open_engine
 from safejudge.engines.http import Retry
 from safejudge.engines.messages import Messages
 from safejudge.engines.server import ServerEngine
 from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.models import Models
 from safejudge.prompts import ReasonedAnswer
+from safejudge.rewards import SafetyReward
 from safejudge.sketch.draw import draw
 from safejudge.sketch.sample import even_scene
 from safejudge.sketch.statements import grammar
@@ -212,7 +215,13 @@ def ask_for_ever(engine: ServerEngine) -> None:
 
 
 def test_killed_while_it_works_and_started_again(serve: Serve, engine: ServerEngine) -> None:
-    before = engine.answer_probs(PROBES[:8])
+    judge = Judge(
+        load_constitution("sketch"),
+        Models(engine),
+        Policy(relevance=False, crop=False, region=False, cascade=False),
+    )
+    reward, pictures = SafetyReward(judge), [scene.pixels for scene in SCENES]
+    before, rewards = engine.answer_probs(PROBES[:8]), reward(pictures)
     killer = threading.Timer(0.5, serve.kill)
     killer.start()
     with pytest.raises(EngineCallError, match="no longer answers"):
@@ -220,7 +229,11 @@ def test_killed_while_it_works_and_started_again(serve: Serve, engine: ServerEng
     killer.join()
     with pytest.raises(EngineCallError, match="no longer answers"):
         engine.answer_probs(PROBES[:1])
+    with pytest.raises(EngineCallError, match="no longer answers"):
+        reward(pictures)
+    assert SafetyReward(judge, on_engine_error="unjudgeable")(pictures) == [None] * len(pictures)
     serve.start()
     after = engine.answer_probs(PROBES[:8])
     for one, other in zip(before, after, strict=True):
         assert one.p_labels == pytest.approx(other.p_labels, abs=CLOSE)
+    assert reward(pictures) == pytest.approx(rewards, abs=0.05)
