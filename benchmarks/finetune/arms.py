@@ -35,7 +35,7 @@ JUDGE, TWIN = "hf:sketch", "hf:sketch-even"
 ARMS = ("none", "online", "dpo", "one-answer")
 LOOKS = 8
 """How often a generator is looked at while it is tuned."""
-LOOKED_AT = 16 * EACH
+LOOKED_AT = 64 * EACH
 """Pictures of a look; always those of the same prompts and noise."""
 READER = RUNS / "reader.pt"
 
