@@ -33,6 +33,8 @@ NAMES = {
     "one-answer": "online, one answer",
 }  # fmt: skip
 COLOURS = {"online": "tab:blue", "dpo": "tab:green", "one-answer": "tab:red"}
+SHOWN = 1
+"""The seed whose violations are drawn over the rounds."""
 Row = dict[str, Any]
 COLUMNS: dict[str, Callable[[Row], float]] = {
     "violations": lambda m: m["violations"],
@@ -111,26 +113,32 @@ def spread(values: Sequence[float], form: str = "{:.3f}") -> str:
 
 
 def curves(file: Path, begun: float) -> None:
-    """Draw, over an arm's rounds, violations as the reader sees them, and the reward."""
+    """Draw violations as the reader sees them (one seed), and the rewards of every seed."""
     figure, (left, right_) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     for arm, colour in COLOURS.items():
-        for place, folder in enumerate(sorted(RUNS.glob(f"{arm}-[0-9]"))):
-            lines = (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()
-            rows = [json.loads(line) for line in lines]
-            over = np.array([row["number"] + 1 for row in rows]) / len(rows)
-            label = NAMES[arm] if place == 0 else None
-            looks = [(x, row["violations"]) for x, row in zip(over, rows, strict=True)
-                     if "violations" in row]  # fmt: skip
-            left.plot(*zip(*looks, strict=True), color=colour, label=label, marker=".", lw=1)
-            if arm == "online":
-                right_.plot(over, [row["reward"] for row in rows], color=colour, lw=1)
-    left.axhline(begun, color="grey", ls="--", lw=1, label=NAMES["none"])
+        looks = [row for row in rounds(arm, SHOWN) if "violations" in row]
+        over = [0.0, *(row["over"] for row in looks)]
+        seen = [begun, *(row["violations"] for row in looks)]
+        left.plot(over, seen, color=colour, label=NAMES[arm], marker=".", lw=1)
+    for folder in sorted(RUNS.glob("online-[0-9]")):
+        rows = rounds("online", int(folder.name.rpartition("-")[2]))
+        over, paid = zip(*((row["over"], row["reward"]) for row in rows), strict=True)
+        right_.plot(over, paid, color=COLOURS["online"], lw=1)
     left.set(
-        xlabel="share of the rounds", ylabel=f"violations ({LOOKED_AT} pictures)", ylim=(0, None)
+        xlabel="share of the rounds",
+        ylabel=f"violations ({LOOKED_AT} pictures, seed {SHOWN})",
+        ylim=(0, None),
     )
     right_.set(xlabel="share of the rounds", ylabel="mean reward (log-odds), online")
     left.legend(frameon=False)
     figure.savefig(file, dpi=110)
+
+
+def rounds(arm: str, seed: int) -> list[Row]:
+    """What an arm told of its rounds, and how far each was."""
+    text = (RUNS / f"{arm}-{seed}" / "curve.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in text.splitlines()]
+    return [row | {"over": (row["number"] + 1) / len(rows)} for row in rows]
 
 
 def grids(file: Path, found: dict[str, list[Row]]) -> None:
