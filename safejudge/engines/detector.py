@@ -24,6 +24,7 @@ from safejudge.engines.loading import (
     pair_card,
     running,
 )
+from safejudge.engines.owl import Owl
 from safejudge.engines.requests import as_image
 from safejudge.errors import EngineCallError, EngineSetupError, StatementError
 from safejudge.types import Box, Picture
@@ -84,6 +85,7 @@ class HFDetector:
         self._model: Any = load_model(
             model, device or default_device(), dtype, "AutoModelForZeroShotObjectDetection"
         )
+        self._owl = Owl(self._model, self._processor, self._limit) if self._together else None
         self._batch_size = batch_size
         self._lock = threading.Lock()
         self._card = pair_card(model, uri, self._model)
@@ -122,7 +124,7 @@ class HFDetector:
     def close(self) -> None:
         """Let go of the model; calls after this raise `EngineCallError`."""
         with self._lock:
-            self._model = None
+            self._model = self._owl = None
 
     def _refuse_words(self, words: Sequence[str]) -> None:
         for word in words:
@@ -153,13 +155,11 @@ class HFDetector:
     def _look(self, looks: list[Look]) -> dict[tuple[Picture, str], list[Box]]:
         """One batch; a picture that the image processing refuses costs only its own boxes."""
         try:
-            inputs = self._inputs(looks)
+            logits, corners, ids = self._predict(looks)
         except ValueError:
             if len(looks) == 1:
                 return {(looks[0][0], word): [] for word in looks[0][1]}
             return {key: boxes for look in looks for key, boxes in self._look([look]).items()}
-        outputs = self._model(**inputs)
-        logits, corners = outputs.logits.float().cpu(), outputs.pred_boxes.float().cpu()
         if logits.isnan().any() or logits.isposinf().any() or not corners.isfinite().all():
             raise EngineCallError(
                 f"{self._card.uri} gave NaN or infinite numbers for a picture: its weights are "
@@ -170,14 +170,28 @@ class HFDetector:
             # A word at a time: the post-processing keeps only the best word of each box, so
             # "person" would lose what "woman" gets.
             own = logits[..., place : place + 1] if self._together else logits
-            results = self._boxes_of(own, corners, inputs["input_ids"].cpu(), looks)
+            results = self._boxes_of(own, corners, ids, looks)
             for (picture, words), result in zip(looks, results, strict=True):
                 if place < len(words):
                     found[picture, words[place]] = _boxes(words[place], picture, result)
         return found
 
+    def _predict(self, looks: list[Look]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Logits, raw boxes, and the token numbers that Grounding DINO's logits stand for."""
+        if self._owl is not None:
+            logits, corners = self._owl.predict(looks)
+            return logits.float().cpu(), corners.float().cpu(), None
+        inputs = self._inputs(looks)
+        outputs = self._model(**inputs)
+        logits, corners = outputs.logits.float().cpu(), outputs.pred_boxes.float().cpu()
+        return logits, corners, inputs["input_ids"].cpu()
+
     def _boxes_of(
-        self, logits: torch.Tensor, corners: torch.Tensor, ids: torch.Tensor, looks: list[Look]
+        self,
+        logits: torch.Tensor,
+        corners: torch.Tensor,
+        ids: torch.Tensor | None,
+        looks: list[Look],
     ) -> list[dict[str, Any]]:
         """The processor's own reading: `scores` and `boxes` in the pixels of each picture."""
         # The phrases that Grounding DINO would spell out are not needed: the word is known.
@@ -191,13 +205,12 @@ class HFDetector:
         return results
 
     def _inputs(self, looks: list[Look]) -> dict[str, Any]:
-
+        """Grounding DINO's, a picture and a word in each row."""
         # As PIL: transformers would fetch an address or open a path, and guess where channels are.
         inputs = self._processor(
             images=[as_image(picture) for picture, _ in looks],
-            text=[list(words) if self._together else _sentence(words[0]) for _, words in looks],
-            padding="max_length" if self._together else True,
-            max_length=self._limit if self._together else None,
+            text=[_sentence(words[0]) for _, words in looks],
+            padding=True,
             truncation=False,
             return_tensors="pt",
         ).to(self._model.device)
@@ -211,8 +224,7 @@ class HFDetector:
         grey = Picture.of(np.full((32, 32, 3), 128, dtype=np.uint8))
         try:
             with running(self._card.uri, self._batch_size):
-                inputs = self._inputs([(grey, ("a",))])
-                self._model(**inputs)
+                self._predict([(grey, ("a",))])
         except ImportError as error:
             raise missing_library(model, error) from error
         except (AttributeError, TypeError, ValueError, KeyError, EngineCallError) as error:
@@ -221,7 +233,7 @@ class HFDetector:
                 f"complete checkpoint. ({error})"
             ) from error
         # OWL takes a query that begins with token 0 for padding and never finds it.
-        if self._together and not inputs["input_ids"][:, 0].all():
+        if self._owl is not None and not self._owl.tokens(["a"])["input_ids"][:, 0].all():
             raise EngineSetupError(
                 f"{model}: its tokenizer puts token 0 first, which this family takes for no query "
                 "at all. Use a tokenizer with a start token and padding on the right."

@@ -13,6 +13,7 @@ import torch
 from conftest import picture
 from tiny_pairs import DINO_LIMIT, OWL_LIMIT
 
+from safejudge.engines import owl
 from safejudge.engines.detector import FAINTEST, MOST_BOXES, HFDetector
 from safejudge.errors import EngineCallError, StatementError
 from safejudge.types import Box, Locate, Picture
@@ -137,38 +138,61 @@ def test_neither_batch_nor_order_nor_company_matters(folder: Path) -> None:
             assert same(alone, [box for box in boxes if box.word == word])
 
 
-def test_words_of_one_picture_share_a_pass_where_they_can(
-    family: str, detector: HFDetector
+def counting(detector: HFDetector, owner: Any, name: str, passes: list[int]) -> Any:
+    whole = getattr(owner, name)
+
+    def count(*given: Any, **inputs: torch.Tensor) -> Any:
+        passes.append(len(given[0] if given else inputs["pixel_values"]))
+        return whole(*given, **inputs)
+
+    return patch.object(owner, name, count)
+
+
+@pytest.mark.parametrize("name", OWLS)
+def test_a_picture_is_seen_once_whatever_is_looked_for(
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = detector._model.forward
-    passes: list[tuple[int, int]] = []
+    folder = tiny_pairs.folder_of(name)
+    detector, expected = opened(folder), opened(folder).locate(SEARCHES)
+    passes: list[int] = []
+    with counting(detector, detector._model, "image_embedder", passes):
+        assert all(map(same, detector.locate(SEARCHES + SEARCHES)[: len(SEARCHES)], expected))
+        assert passes == [2, 2, 1]
+        for search, boxes in zip(SEARCHES, expected, strict=True):
+            assert all(map(same, detector.locate([search]), [boxes]))
+        detector.locate([Locate(PICTURES[2], ("something new",))])
+        assert passes == [2, 2, 1]
+        monkeypatch.setattr(owl, "_KEPT_PICTURES", 2)
+        for _ in range(2):
+            assert all(map(same, detector.locate(SEARCHES), expected))
+            assert len(detector._owl._grids) == 2
+    assert sum(passes) > 2 * len(PICTURES)
+    detector.close()
+    assert detector._owl is None
 
-    def count(**inputs: torch.Tensor) -> Any:
-        passes.append((len(inputs["pixel_values"]), len(inputs["input_ids"])))
-        return whole(**inputs)
 
-    with patch.object(detector._model, "forward", count):
+def test_dino_passes_once_per_word_with_pictures_of_one_size() -> None:
+    detector = opened(tiny_pairs.folder_of("grounding_dino"))
+    passes: list[int] = []
+    with counting(detector, detector._model, "forward", passes):
         detector.locate(SEARCHES + SEARCHES)
-    if family in OWLS:
-        assert sum(pictures for pictures, _ in passes) == len(PICTURES)
-        assert len(passes) == 3
-    else:  # every different pair of picture and word, pictures of one size together
-        assert all(pictures == texts for pictures, texts in passes)
-        assert sum(pictures for pictures, _ in passes) == 10
-        assert len(passes) == 3 + 2 + 1
+    assert sum(passes) == 10
+    assert len(passes) == 3 + 2 + 1
 
 
 def showing(detector: HFDetector, boxes: Sequence[Sequence[float]], scores: Sequence[float]) -> Any:
     """A model that sees the same boxes (centre, size; shares of its input) everywhere."""
-    logits = torch.tensor(scores, dtype=torch.float64).logit()[None, :, None]
+    logits = torch.tensor(scores, dtype=torch.float64).logit()[None, :, None].float()
+    whole = detector._predict
 
-    def forward(_module: Any, _given: Any, inputs: dict[str, Any], output: Any) -> Any:
-        rows = len(inputs["pixel_values"])
-        output.pred_boxes = torch.tensor(boxes)[None].repeat(rows, 1, 1)
-        output.logits = logits.float().repeat(rows, 1, output.logits.shape[-1])
-        return output
+    def predict(looks: Any) -> Any:
+        seen, _, ids = whole(looks)
+        rows = len(looks)
+        return logits.repeat(rows, 1, seen.shape[-1]), torch.tensor([boxes] * rows), ids
 
-    return detector._model.register_forward_hook(forward, with_kwargs=True)
+    shown = patch.object(detector, "_predict", predict)
+    shown.start()
+    return shown
 
 
 def edges(box: Box) -> tuple[int, int, int, int]:
@@ -183,7 +207,7 @@ def test_a_known_box_in_pictures_of_any_shape(family: str, detector: HFDetector)
         hook = showing(detector, [box], [0.7])
         blank = Picture.of(np.zeros((height, width, 3), dtype=np.uint8))
         (found,) = detector.locate([Locate(blank, ("knife",))])
-        hook.remove()
+        hook.stop()
         assert found[0].confidence == pytest.approx(0.7)
         assert np.abs(np.subtract(edges(found[0]), (20, 8, 30, 24))).max() <= 1  # rounding
         assert len(found) == 1
@@ -194,7 +218,7 @@ def test_where_owlv2_puts_the_picture() -> None:
     detector = opened(tiny_pairs.folder_of("owlv2"))
     for shape, filled in (((40, 80), "bottom"), ((80, 40), "right")):
         bright = Picture.of(np.full((*shape, 3), 255, dtype=np.uint8))
-        pixels = detector._inputs([(bright, ("a",))])["pixel_values"][0]
+        pixels = detector._owl.pixels([bright])[0]
         seen = pixels if filled == "bottom" else pixels.transpose(1, 2)
         assert seen.shape == (3, 64, 64)
         assert seen[:, :30].min() > seen[:, 34:].max()
@@ -212,7 +236,7 @@ def test_boxes_are_inside_not_empty_sorted_and_few(detector: HFDetector) -> None
     scores[:70] = 0.95
     hook = showing(detector, many.tolist(), scores.tolist())
     answers = detector.locate([Locate(shown, ("knife", "dog"))])
-    hook.remove()
+    hook.stop()
     (found,) = answers
     assert [sum(box.word == word for box in found) for word in ("knife", "dog")] == [MOST_BOXES] * 2
     for box in found:
@@ -229,7 +253,7 @@ def test_faint_boxes_stay_and_hopeless_ones_go(detector: HFDetector) -> None:
     boxes = [[0.3, 0.3, 0.2, 0.2]] * 3
     hook = showing(detector, boxes, [FAINTEST / 2, 0.02, 0.009])
     (found,) = detector.locate([Locate(PICTURES[0], ("knife",))])
-    hook.remove()
+    hook.stop()
     assert [box.confidence for box in found] == [pytest.approx(0.02)]
 
 
@@ -240,7 +264,7 @@ def test_ties_are_told_apart_by_position(detector: HFDetector) -> None:
     for order in (boxes, boxes[::-1], sorted(boxes)):
         hook = showing(detector, order, [0.5] * len(order))
         answers += detector.locate([search, Locate(PICTURES[3], ("a", "b", "a"))])
-        hook.remove()
+        hook.stop()
     assert len(set(answers)) == 1
     assert list(answers[0]) == sorted(answers[0], key=lambda box: (edges(box), box.word))
     assert len(answers[0]) == 2 * len(boxes)
@@ -250,7 +274,7 @@ def test_one_thing_may_have_two_names(detector: HFDetector) -> None:
     """The post-processing gives a box to its best word only; here each word gets its own."""
     hook = showing(detector, [[0.5, 0.5, 0.5, 0.5]], [0.8])
     (found,) = detector.locate([Locate(PICTURES[0], ("person", "woman"))])
-    hook.remove()
+    hook.stop()
     assert [box.word for box in found] == ["person", "woman"]
     assert edges(found[0]) == edges(found[1])
 
@@ -317,14 +341,14 @@ def test_broken_weights_are_no_empty_picture(detector: HFDetector) -> None:
 
 def test_a_picture_that_is_refused_has_no_boxes(detector: HFDetector) -> None:
     expected = detector.locate(SEARCHES)
-    whole = detector._inputs
+    whole = detector._predict
 
     def refuse(looks: Any) -> Any:
         if any(shown == PICTURES[3] for shown, _ in looks):
             raise ValueError("aspect ratio")
         return whole(looks)
 
-    with patch.object(detector, "_inputs", refuse):
+    with patch.object(detector, "_predict", refuse):
         found = detector.locate(SEARCHES)
     for search, before, after in zip(SEARCHES, expected, found, strict=True):
         if search.picture == PICTURES[3]:
