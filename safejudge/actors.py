@@ -14,6 +14,7 @@ import os
 import pickle
 import socket
 import traceback
+import uuid
 import warnings
 from collections import Counter
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from safejudge import records
 from safejudge.choices import opening_of
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.judge import chosen_policy, missing
+from safejudge.meter import account, tokens_of
 from safejudge.sources import read
 from safejudge.types import Failure
 
@@ -232,12 +234,13 @@ class Choices:
 class Worker:
     """What an actor is: a judge that takes tables of places and gives tables of records.
 
-    The first row of each says what judged, or what went wrong: an error that is raised here would
-    come wrapped in what Ray thinks of it.
+    The first row of each says what judged and what that took so far, or what went wrong: an error
+    that is raised here would come wrapped in what Ray thinks of it.
     """
 
     def __init__(self, choices: Choices, attempts: Any) -> None:
         self._choices, self._attempts = choices, attempts
+        self._name = uuid.uuid4().hex
         self._judge: Judge | None = None
         try:
             self._about = self._open()
@@ -247,7 +250,7 @@ class Worker:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Judge one window of places."""
         if self._judge is None:
-            return _told(self._about, [])
+            return _table(self._about, [])
         loaded = (pickle.loads(one) for one in table["place"].to_pylist())  # noqa: S301 - our own
         places = [place for place in loaded if place is not None]
         window = table["window"][0].as_py()
@@ -255,9 +258,11 @@ class Worker:
             self._begin(window, places)
             found = self._records(self._judge, places)
         except Exception as error:  # noqa: BLE001 - raised, Ray would bury what happened
-            return _told(_problem(error), [])
+            return _table(_problem(error), [])
         self._attempts.end.remote(window)
-        return _told(self._about, found)
+        models = self._judge.models
+        spent = account(models.meter, tokens_of(models.engine))
+        return _table(self._about | {"actor": self._name, "spent": spent}, found)
 
     def _begin(self, window: int, places: Sequence[Place]) -> None:
         import ray
@@ -317,7 +322,7 @@ def _problem(error: Exception) -> JSON:
     return {"error": f"an actor failed: {error!r}\n{way}", "engine": True}
 
 
-def _told(about: JSON, found: Sequence[JSON]) -> pa.Table:
+def _table(about: JSON, found: Sequence[JSON]) -> pa.Table:
     """Make a table of records after one row that says what made them."""
     import pyarrow as pa
 

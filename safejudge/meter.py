@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from safejudge.types import Locate, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from safejudge.types import JSON
 
 IMAGES = "reading images"
 STAGES: dict[type, str] = {
@@ -72,3 +74,22 @@ def tokens_of(engine: object) -> Tokens | None:
     """What an engine counted, or None for one that does not count."""
     found = getattr(engine, "tokens", None)
     return found if isinstance(found, Tokens) else None
+
+
+def account(meter: Meter, tokens: Tokens | None) -> JSON:
+    """Put what one judge spent into a form that travels."""
+    read = None if tokens is None else [tokens.prompt, tokens.cached]
+    return {"seconds": dict(meter.seconds), "requests": dict(meter.requests), "tokens": read}
+
+
+def together(accounts: Iterable[JSON]) -> tuple[Meter, Tokens | None]:
+    """Add up the accounts of several judges; tokens are None where none of them counts."""
+    meter, tokens = Meter(), None
+    for one in accounts:
+        for stage, seconds in one["seconds"].items():
+            meter.seconds[stage] += seconds
+        meter.requests.update(one["requests"])
+        if one["tokens"] is not None:
+            tokens = tokens or Tokens()
+            tokens.add(*one["tokens"])
+    return meter, tokens

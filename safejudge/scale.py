@@ -24,6 +24,7 @@ from safejudge.actors import ABOUT, Choices, Pool, cluster, judged
 from safejudge.batch import INTERRUPTED
 from safejudge.captions import captions_for
 from safejudge.errors import EngineCallError, EngineError, InputError, OutputError, SafejudgeError
+from safejudge.meter import together
 from safejudge.sources import PARQUET, Place, find_places
 from safejudge.types import Provenance
 
@@ -107,6 +108,7 @@ class _Run:
         self._left = Counter(place.name for place in self._places)
         self._earlier = parts.tally.labels.total()
         self._head: JSON | None = None
+        self._spent: dict[str, JSON] = {}
         self._begun = time.monotonic()
         self._bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
 
@@ -137,6 +139,8 @@ class _Run:
         self._parts.flush()
         seconds = time.monotonic() - self._begun
         show.say(show.summary(self._parts.tally, self._earlier, seconds))
+        if spent := show.costs(*together(self._spent.values()), seconds, pool.actors):
+            show.say(spent)
         return self._parts.tally.exit_code
 
     def _take(self, table: pa.Table) -> None:
@@ -146,12 +150,20 @@ class _Run:
         for about in told:
             if "provenance" in about:
                 self._know(about)
+            if "spent" in about:
+                self._keep(about["actor"], about["spent"])
         found = table.filter(table[ABOUT].is_null()).drop_columns([ABOUT])
         new = pa.array([self._is_new(name) for name in found["image"].to_pylist()], pa.bool_())
         self._parts.add(found.filter(new))
         for about in told:
             if "error" in about:
                 raise (EngineError if about["engine"] else InputError)(about["error"])
+
+    def _keep(self, actor: str, spent: JSON) -> None:
+        """Keep the latest that an actor told, whatever order its windows come back in."""
+        known = self._spent.get(actor)
+        if known is None or sum(known["seconds"].values()) < sum(spent["seconds"].values()):
+            self._spent[actor] = spent
 
     def _is_new(self, name: str) -> bool:
         lacking = self._left[name] > 0

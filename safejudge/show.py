@@ -199,14 +199,18 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
     return "; ".join(parts)
 
 
-def costs(meter: Meter, tokens: Tokens | None, seconds: float) -> str:
-    """Say where the `seconds` of a run went, and what its engine read; empty if nothing was."""
+def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) -> str:
+    """Say where the `seconds` of a run went, and what its engine read; empty if nothing was.
+
+    Of several `judges` side by side the stages are the sum, which may be so many times as long.
+    """
     spent = sorted(meter.seconds.items(), key=lambda pair: -pair[1])
     if not spent or seconds <= 0:
         return ""
-    rest = max(0.0, seconds - sum(meter.seconds.values()))
+    rest = max(0.0, judges * seconds - sum(meter.seconds.values()))
     shares = [f"{name} {took:.2f}" for name, took in [*spent, ("the rest", rest)]]
-    parts = [f"{seconds:.2f} s: {', '.join(shares)}"]
+    times = "" if judges == 1 else f" x {judges} actors"
+    parts = [f"{seconds:.2f} s{times}: {', '.join(shares)}"]
     asked = meter.requests[STAGES[Probe]]
     if asked:
         parts.append(f"{rate(asked, seconds)} questions/s")

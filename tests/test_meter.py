@@ -1,5 +1,7 @@
 """Where the time of a run goes: what is counted, and what is said of it."""
 
+import json
+
 import pytest
 from PIL import Image
 
@@ -8,7 +10,7 @@ from safejudge.engines.fake import FakeEngine
 from safejudge.engines.topk import tokens_used
 from safejudge.errors import EngineCallError
 from safejudge.judge import Judge
-from safejudge.meter import IMAGES, Meter, Tokens, tokens_of
+from safejudge.meter import IMAGES, Meter, Tokens, account, together, tokens_of
 from safejudge.types import AllOf, Constitution, Precondition, Rule, Severity
 
 
@@ -78,3 +80,19 @@ def test_a_server_tells_its_tokens_or_does_not(usage, found):
 
 def test_an_engine_that_does_not_count_is_no_fault():
     assert tokens_of(FakeEngine(lambda _: 0.5)) is None
+
+
+def test_the_accounts_of_several_judges_add_up():
+    one, two = Meter(), Meter()
+    one.seconds["questions"], two.seconds["questions"] = 1.0, 2.0
+    two.seconds["regions"] = 4.0
+    one.requests["questions"], two.requests["questions"] = 10, 20
+    accounts = [account(one, Tokens(100, 50)), account(two, Tokens(300, None))]
+    meter, tokens = together(json.loads(json.dumps(accounts)))
+    assert meter.seconds == {"questions": 3.0, "regions": 4.0}
+    assert meter.requests == {"questions": 30}
+    assert tokens == Tokens(400, 50)
+    said = show.costs(meter, None, 5.0, judges=2)
+    assert said == "5.00 s x 2 actors: regions 4.00, questions 3.00, the rest 3.00; 6 questions/s"
+    assert together([account(one, None)])[1] is None
+    assert show.costs(*together([]), 5.0, judges=2) == ""

@@ -121,6 +121,7 @@ def test_an_actor_dies_and_every_image_has_one_record(cluster, tmp_path, monkeyp
     said = capfd.readouterr()
     assert "2000 images: " in said.err
     assert "images/s" in said.err
+    assert " s x 2 actors: " in said.err
     assert said.out == ""
 
 
