@@ -1,9 +1,10 @@
 """Whether a picture costs the same late in a long run -> results/throughput-flat-MODEL.{json,md}.
 
-One run of one judge over drawn scenes, encoded one at a time as they are wanted. Ten equal parts:
-seconds per picture of each, as ratios to all, and the resident memory of this process at its end
-(it holds the encoder and the detector as well; vLLM's model runs in another). Models as in
-`benchmarks.throughput`.
+One run of one judge over drawn scenes, encoded one at a time as they are wanted, after violating
+ones that fill the caches. Five parts: seconds per picture of each, as ratios to all; what was asked
+meanwhile; and the resident memory of this process at its end (it holds the encoder and the detector
+as well; vLLM's model runs in another). Results come in order, so those behind a picture that waits
+for reasoning come in one burst: a part ends with a burst. Models as in `benchmarks.throughput`.
 
 `python -m benchmarks.throughput.flat [--model sketch] [--count 5000] [--kind clean|mix]`
 """
@@ -14,6 +15,7 @@ import argparse
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,15 +28,30 @@ from benchmarks.throughput.rows import DEFAULT, Setup, judge_of, marked, picture
 from benchmarks.throughput.scripted import THRESHOLD, Script
 from safejudge import Judgment
 from safejudge.evals.report import table
+from safejudge.meter import STAGES
+from safejudge.types import Locate, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-PARTS = 10
+PARTS = 5
 KINDS = {"clean": ("clean",), "mix": ("clean", "violating")}
 SCENES = 48
 """Different ones; of each picture two pixels are its own."""
-WARM = 32
+WARM = 48
+ASKED = tuple(STAGES[kind] for kind in (Probe, Reasoning, Locate))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at the clock, the memory and the meter when a result came."""
+
+    seconds: float
+    """Since the run began."""
+    resident: float
+    """MiB of this process."""
+    asked: tuple[int, ...]
+    """Requests so far, as in `ASKED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,8 @@ class Part:
     """Of this part, per picture."""
     resident: float
     """MiB of this process at its end."""
+    asked: tuple[float, ...]
+    """Requests per picture, as in `ASKED`."""
 
 
 def main() -> None:
@@ -58,21 +77,21 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         setup = set_up(args.model, SCENES, args.window, Path(cache) / "priors.sqlite3")
-        parts = run(setup, KINDS[args.kind], args.count)
+        cut = run(setup, KINDS[args.kind], args.count)
         setup.engine.close()
     text = f"{args.model}, {args.count} pictures ({args.kind}), after {WARM} that warm up\n\n"
-    found = {"parts": [asdict(part) for part in parts]}
-    record(f"throughput-flat-{args.model}", found, text + shown(parts))
+    found = {"parts": [asdict(part) for part in cut]}
+    record(f"throughput-flat-{args.model}", found, text + shown(cut))
 
 
 def run(setup: Setup, kinds: tuple[str, ...], count: int) -> list[Part]:
-    """Judge so many pictures, and look at the clock and the memory ten times."""
+    """Judge so many pictures, and look at clock, memory and meter as results come."""
     known: dict[str, tuple[str, int]] = {}
 
-    def drawn(numbers: range) -> Iterator[bytes]:
-        for number in numbers:
+    def drawn(mark: int, kinds: tuple[str, ...], count: int) -> Iterator[bytes]:
+        for number in range(count):
             kind = kinds[number % len(kinds)]
-            source = marked(setup, kind, 1, number)
+            source = marked(setup, kind, mark, number)
             if setup.scripted:
                 known[pictures_of([source])[0].digest] = (kind, number)
             yield source
@@ -81,30 +100,55 @@ def run(setup: Setup, kinds: tuple[str, ...], count: int) -> list[Part]:
     if setup.scripted:
         policy = policy.model_copy(update={"relevance_threshold": THRESHOLD})
     judge = judge_of(setup, Script(known, setup.shares), policy)
-    list(judge.stream(drawn(range(count, count + WARM)), window=setup.window))
-    parts, process = [], psutil.Process()
-    begun = time.perf_counter()
-    results = judge.stream(drawn(range(count)), window=setup.window)
-    for done, one in enumerate(tqdm(results, total=count), 1):
+    list(judge.stream(drawn(1, ("violating",), WARM), window=setup.window))
+    process, begun = psutil.Process(), time.perf_counter()
+
+    def look() -> Look:
+        requests = judge.models.meter.requests
+        resident = process.memory_info().rss / 2**20
+        return Look(time.perf_counter() - begun, resident, tuple(requests[s] for s in ASKED))
+
+    looks = [look()]
+    results = judge.stream(drawn(2, kinds, count), window=setup.window)
+    for one in tqdm(results, total=count):
         if not isinstance(one, Judgment):
-            raise TypeError(f"picture {done} could not be judged: {one}")
-        if done % (count // PARTS) == 0:
-            now = time.perf_counter()
-            each = (now - begun) / (count // PARTS)
-            parts.append(Part(done, each, process.memory_info().rss / 2**20))
-            begun = now
-    return parts
+            raise TypeError(f"picture {len(looks)} could not be judged: {one}")
+        looks.append(look())
+    return parts(looks)
 
 
-def shown(parts: list[Part]) -> str:
+def parts(looks: Sequence[Look]) -> list[Part]:
+    """Cut a run where bursts of results end; the last part takes what is left over."""
+    count = len(looks) - 1
+    mean, least = looks[-1].seconds / count, count // PARTS
+    waits = [later.seconds - one.seconds for one, later in pairwise(looks)]
+    ends = [0]
+    for done in range(1, count):
+        if waits[done] > mean and done - ends[-1] >= least:
+            ends.append(done)
+    if count - ends[-1] < least // 2 and len(ends) > 1:
+        ends.pop()
+    return [part(looks, *cut) for cut in pairwise([*ends, count])]
+
+
+def part(looks: Sequence[Look], first: int, end: int) -> Part:
+    """Sum up what lies between two looks."""
+    one, other, count = looks[first], looks[end], end - first
+    asked = tuple((new - old) / count for old, new in zip(one.asked, other.asked, strict=True))
+    return Part(end, (other.seconds - one.seconds) / count, other.resident, asked)
+
+
+def shown(found: list[Part]) -> str:
     """One line per part."""
-    mean = sum(part.seconds for part in parts) / len(parts)
+    befores = [0, *(part.pictures for part in found)]
+    seconds = sum(p.seconds * (p.pictures - b) for p, b in zip(found, befores, strict=False))
+    mean = seconds / found[-1].pictures
     rows = [
         (str(part.pictures), f"{part.seconds:.4f}", f"{part.seconds / mean:.3f}",
-         f"{part.resident:.0f}")
-        for part in parts
+         *(f"{asked:.2f}" for asked in part.asked), f"{part.resident:.0f}")
+        for part in found
     ]  # fmt: skip
-    return table(("pictures so far", "s/picture", "ratio to all", "resident MiB"), rows)
+    return table(("pictures so far", "s/picture", "ratio to all", *ASKED, "resident MiB"), rows)
 
 
 if __name__ == "__main__":

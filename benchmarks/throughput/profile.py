@@ -3,7 +3,8 @@
 Mixed drawn scenes judged by an engine alone (no relevance filter, no detector), after a warm-up.
 vLLM's model runs in a process of its own, so the CPU seconds of this one are what Python does
 about requests, pictures and verdicts. A second, shorter run, profiled, says in which functions.
-Runs of several commits stand side by side, each under its `--name`.
+Runs of several commits stand side by side, each under its `--name`; a name that comes again adds a
+run, so that commits can be measured in turns on a machine whose speed drifts.
 
 `python -m benchmarks.throughput.profile --name after [--engine vllm:sketch] [--count 256]`
 """
@@ -53,8 +54,9 @@ def main() -> None:
             list(judge.stream([255 - one for one in warm]))
             found = run(judge, timed) | {"functions": functions(judge, profiled)}
     file = RESULTS / f"{NAME}.json"
-    runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
-    runs[args.name] = found | {"engine": args.engine, "count": args.count, "made": provenance()}
+    runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else []
+    about = {"name": args.name, "engine": args.engine, "count": args.count}
+    runs.append(about | found | {"made": provenance()})
     record(NAME, {"runs": runs}, shown(runs))
 
 
@@ -78,24 +80,26 @@ def functions(judge: Judge, pictures: Sequence[Any]) -> list[tuple[str, float]]:
     return [(f"{Path(where).name}:{name}", round(row[2], 3)) for (where, _, name), row in longest]
 
 
-def shown(runs: dict[str, Any]) -> str:
-    """One line per run."""
+def shown(runs: Sequence[dict[str, Any]]) -> str:
+    """One line per run, in the order in which they were made."""
     rows = [
         (
-            name, f"{run['made']['commit'][:12]}", run["engine"], str(run["count"]),
+            run["name"], f"{run['made']['commit'][:12]}", run["engine"], str(run["count"]),
             f"{run['count'] / run['seconds']:.2f}", f"{run['seconds']:.1f}",
             *(f"{run['stages'][stage]:.1f}" for stage in STAGES),
             f"{run['own']:.1f}", f"{run['own'] / run['seconds']:.0%}",
         )
-        for name, run in runs.items()
+        for run in runs
     ]  # fmt: skip
     head = ("run", "commit", "engine", "pictures", "pictures/s", "seconds", *STAGES,
             "CPU of this process", "share")  # fmt: skip
+    last = {run["name"]: run["functions"] for run in runs}
     lists = "\n\n".join(
-        f"{name}: " + ", ".join(f"{f} {s:.2f}" for f, s in run["functions"])
-        for name, run in runs.items()
+        f"{name}: " + ", ".join(f"{f} {s:.2f}" for f, s in functions)
+        for name, functions in last.items()
     )
-    return f"{table(head, rows)}\n\nOwn seconds of functions, half as many pictures:\n\n{lists}"
+    text = "Own seconds of functions, half as many pictures, the last run of each name:"
+    return f"{table(head, rows)}\n\n{text}\n\n{lists}"
 
 
 if __name__ == "__main__":
