@@ -23,7 +23,7 @@ from safejudge import records, show
 from safejudge.actors import ABOUT, Choices, Pool, cluster, judged
 from safejudge.batch import INTERRUPTED
 from safejudge.captions import captions_for
-from safejudge.errors import EngineCallError, EngineError, InputError, OutputError, SafejudgeError
+from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.meter import together
 from safejudge.sources import PARQUET, Place, find_places
 from safejudge.types import Provenance
@@ -126,8 +126,6 @@ class _Run:
             if left := +self._left:
                 first = f"{left.total()} images (the first: {next(iter(left))})"
                 raise EngineCallError(f"{first} came back without a record")
-        except OutputError:
-            raise
         except (KeyboardInterrupt, SafejudgeError) as error:
             self._parts.flush()
             stopped = isinstance(error, KeyboardInterrupt)

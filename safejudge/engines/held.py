@@ -58,21 +58,19 @@ class Held:
                 gate = self._gates.setdefault(digest, asyncio.Lock())
                 await waiting.enter_async_context(gate)
             if not wanted <= self._known.keys():
-                return await self._bring(wanted, wanted & self._known.keys(), send)
+                return await self._bring(wanted, send)
+        return await self._bring(wanted, send)
+
+    async def _bring(self, wanted: set[str], send: Callable[[Collection[str]], Awaitable[T]]) -> T:
+        there = wanted & self._known.keys()
         try:
-            return await self._bring(wanted, wanted, send)
+            reply = await send(there)
         except RefusedError:
+            if not there:
+                raise
             for digest in wanted:
                 self._known.pop(digest, None)
-            return await self._bring(wanted, (), send)
-
-    async def _bring(
-        self,
-        wanted: Collection[str],
-        there: Collection[str],
-        send: Callable[[Collection[str]], Awaitable[T]],
-    ) -> T:
-        reply = await send(there)
+            reply = await send(())
         for digest in wanted:
             self._known[digest] = None
             self._known.move_to_end(digest)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from safejudge.types import JSON, Picture, Probe, Reasoning
 
-_KEPT_PICTURES = 64
-"""Encoded pictures that stay in memory, most recently used first."""
+_KEPT_LETTERS = 256 * 2**20
+"""Of encoded pictures that stay in memory, least recent first out."""
 _CONTROL = re.compile(r"<[^<>\s]{1,80}>|\[/?[A-Z_]{2,40}\]")
 """What control tokens look like in all vocabularies we know: <|im_end|>, </s>, <image>, [INST]."""
 
@@ -40,6 +40,7 @@ class Messages:
     def __init__(self, name: Callable[[Picture], str] | None = None) -> None:
         self._name = name
         self._kept: OrderedDict[str, str] = OrderedDict()
+        self._letters = 0
 
     def of_probe(self, probe: Probe, there: Collection[str] = ()) -> list[JSON]:
         """One user turn: instruction, pictures, question."""
@@ -72,10 +73,11 @@ class Messages:
     def _url(self, picture: Picture) -> str:
         if picture.digest not in self._kept:
             self._kept[picture.digest] = _data_url(picture)
+            self._letters += len(self._kept[picture.digest])
         self._kept.move_to_end(picture.digest)
         url = self._kept[picture.digest]
-        while len(self._kept) > _KEPT_PICTURES:
-            self._kept.popitem(last=False)
+        while self._letters > _KEPT_LETTERS:
+            self._letters -= len(self._kept.popitem(last=False)[1])
         return url
 
 

@@ -174,32 +174,50 @@ class VLLMEngine:
 
     def _generate(self, requests: Sequence[_Request]) -> list[Any]:
         self._left_out.clear()
+        outputs = self._outputs(requests)
+        lost = [place for place, output in enumerate(outputs) if _is_lost(output)]
+        if lost:
+            # The process that runs the model misses a picture that the other one believes it has,
+            # which happens after a refusal; now both know better.
+            resent = [requests[place] for place in lost]
+            self._forget(resent)
+            for place, output in zip(lost, self._outputs(resent), strict=True):
+                outputs[place] = "vLLM gave it up, twice" if _is_lost(output) else output
+        for output in outputs:
+            if not isinstance(output, str):
+                self.tokens.add(len(output.prompt_token_ids), output.num_cached_tokens)
+        return outputs
+
+    def _outputs(self, requests: Sequence[_Request]) -> list[Any]:
         outputs: list[Any] = self._llm.generate(
             [self._prompt_of(request) for request in requests],
             [request.params for request in requests],
             use_tqdm=False,
         )
-        for output in outputs:
-            self.tokens.add(len(output.prompt_token_ids), output.num_cached_tokens)
+        if len(outputs) != len(requests):
+            raise EngineCallError(
+                f"{len(outputs)} outputs for {len(requests)} requests; the first belong to a call "
+                "that was interrupted. Ask again"
+            )
         return outputs
 
     def _prompt_of(self, request: _Request) -> dict[str, Any]:
         prompt: dict[str, Any] = {"prompt_token_ids": list(request.ids)}
         if request.images:
-            prompt["multi_modal_data"] = {"image": [self._once(p) for p in request.images]}
+            prompt["multi_modal_data"] = {"image": self._once(request.images)}
             prompt["multi_modal_uuids"] = {"image": [p.digest for p in request.images]}
         return prompt
 
-    def _once(self, picture: Picture) -> Any:
-        """Hand a picture over the first time, and later its hash alone."""
-        known = picture.digest in self._sent
-        self._sent[picture.digest] = None
-        self._sent.move_to_end(picture.digest)
+    def _once(self, pictures: Sequence[Picture]) -> list[Any]:
+        """Hand pictures over in the first request that shows them, and later their hash alone."""
+        known = {picture.digest for picture in pictures} & self._sent.keys()
+        self._left_out |= known
+        for picture in pictures:
+            self._sent[picture.digest] = None
+            self._sent.move_to_end(picture.digest)
         while len(self._sent) > _KEPT_PICTURES:
             self._sent.popitem(last=False)
-        if known:
-            self._left_out.add(picture.digest)
-        return None if known else as_image(picture)
+        return [None if picture.digest in known else as_image(picture) for picture in pictures]
 
     def _forget(self, requests: Sequence[_Request]) -> bool:
         """Plan to send the pixels again; say whether any had been left out."""
@@ -225,6 +243,11 @@ _PINNED: dict[str, Any] = {
     "presence_penalty": 0.0, "frequency_penalty": 0.0, "n": 1,
 }  # fmt: skip
 """Greedy and unpenalised, whatever a checkpoint or a later default says."""
+
+
+def _is_lost(output: Any) -> bool:
+    """Whether the process that runs the model could not even begin."""
+    return bool(output.outputs[0].finish_reason == "error")
 
 
 def _import_vllm(uri: str) -> tuple[Any, Any, tuple[type[Exception], ...]]:

@@ -122,6 +122,29 @@ def test_what_is_too_long_costs_itself_alone(inside: VLLMEngine) -> None:
 
 
 @pytest.mark.vllm
+def test_what_is_too_long_with_its_picture_costs_itself_alone(inside: VLLMEngine) -> None:
+    room = inside._llm.model_config.max_model_len
+    for seed, words in ((94, "a "), (95, "zebra ")):  # before and after the others in a batch
+        fresh, statement = Picture.of(draw(even_scene(random.Random(seed))).pixels), words
+        while len(inside._chat.probe_ids(ask(fresh, statement=statement + words))) < room:
+            statement += words
+        probes = [ask(fresh, statement=s) for s in (statement, *STATEMENTS[:2])]
+        long, *others = inside.answer_probs(probes)
+        assert long.problem is not None
+        assert long.score is None
+        assert [other.problem for other in others] == [None, None]
+
+
+@pytest.mark.vllm
+def test_a_new_picture_may_stand_twice_in_a_request(inside: VLLMEngine) -> None:
+    fresh = Picture.of(draw(even_scene(random.Random(96))).pixels)
+    twice = inside.answer_probs([ask(fresh, fresh)])
+    assert [answer.problem for answer in twice] == [None]
+    again = inside.answer_probs([ask(fresh, fresh)])
+    assert again[0].p_labels == pytest.approx(twice[0].p_labels, abs=CLOSE)
+
+
+@pytest.mark.vllm
 def test_a_closed_engine_says_so(open_vllm: Callable[[str], Engine]) -> None:
     engine = open_vllm("llava")
     assert engine.answer_probs([ask(picture(1))])[0].problem is None

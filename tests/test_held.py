@@ -1,0 +1,82 @@
+"""Pictures that a server keeps: who brings them, and when the server has let go of one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from safejudge.engines.held import Held
+from safejudge.engines.http import RefusedError
+from safejudge.types import Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+ONE, TWO, THREE = (Picture.of(np.full((4, 4, 3), n, np.uint8)) for n in (1, 2, 3))
+
+
+class Server:
+    """Keeps what it is brought, and refuses what is named and not there."""
+
+    def __init__(self) -> None:
+        self.kept: set[str] = set()
+        self.brought: list[str] = []
+        self.asked = 0
+        self.out_of_order = False
+
+    async def ask(self, held: Held, *pictures: Picture) -> str:
+        async def send(there: Collection[str]) -> str:
+            self.asked += 1
+            await asyncio.sleep(0)
+            missing = {p.digest for p in pictures} - set(there)
+            if self.out_of_order or not set(there) <= self.kept:
+                raise RefusedError("no")
+            self.kept |= missing
+            self.brought += sorted(missing)
+            return "yes"
+
+        return await held.ask(pictures, send)
+
+
+def test_a_picture_is_brought_once_by_whoever_comes_first() -> None:
+    async def run() -> None:
+        server, held = Server(), Held()
+        pairs = [(ONE,), (ONE, TWO), (TWO, ONE), (THREE, TWO), (ONE,)] * 3
+        assert set(await asyncio.gather(*(server.ask(held, *pair) for pair in pairs))) == {"yes"}
+        assert sorted(server.brought) == sorted(p.digest for p in (ONE, TWO, THREE))
+        assert server.asked == len(pairs)
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
+@pytest.mark.parametrize("others", [(), (TWO,), (TWO, THREE)])
+def test_what_a_server_let_go_of_is_brought_again_also_beside_new_ones(
+    others: tuple[Picture, ...],
+) -> None:
+    async def run() -> None:
+        server, held = Server(), Held()
+        await server.ask(held, ONE)
+        server.kept.clear()
+        assert await server.ask(held, ONE, *others) == "yes"
+        assert await server.ask(held, ONE) == "yes"
+        assert server.asked == 4  # one of them was refused
+        assert server.brought.count(ONE.digest) == 2
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
+def test_a_request_that_brought_everything_and_is_refused_is_not_sent_again() -> None:
+    async def run() -> None:
+        server, held = Server(), Held()
+        server.out_of_order = True
+        for _ in range(2):
+            with pytest.raises(RefusedError):
+                await server.ask(held, ONE, TWO)
+        assert server.asked == 2
+        server.out_of_order = False
+        assert await server.ask(held, TWO) == "yes"  # and its gate is open
+
+    asyncio.run(asyncio.wait_for(run(), 10))
