@@ -20,7 +20,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from safejudge import Judge, cli, prompts
-from safejudge.engines import open_engine
+from safejudge.engines import handshake, open_engine
 from safejudge.engines.guide import json_regex, served_regex
 from safejudge.engines.http import Retry
 from safejudge.engines.server import ServerEngine
@@ -358,6 +358,19 @@ def test_names_of_kept_pictures_cannot_be_guessed(server: Loopback) -> None:
     names = {p["uuid"] for r in server.chats() for p in loopback.image_parts(r.body)}
     assert len(names) == 2
     assert not any(RED.digest in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("read", "kept"), [((90, 90), True), ((90, 20), False), ((None, None), True)]
+)
+def test_a_server_that_passes_over_an_empty_picture_is_found_out(
+    read: tuple[int | None, int | None], kept: bool
+) -> None:
+    content = [{"token": "Yes", "logprob": -0.1, "top_logprobs": []}]
+    choice = {"message": {"content": "Yes"}, "logprobs": {"content": content}}
+    replies = [{"choices": [choice], "usage": {"prompt_tokens": count}} for count in read]
+    said = iter(replies)
+    assert handshake.keeps_pictures(lambda _url, _body: next(said), "", {}, {}) == kept
 
 
 @pytest.mark.parametrize("keeps", [1, 3])
