@@ -18,8 +18,8 @@ from measure import record
 
 from safejudge import Judge, Policy
 from safejudge.constitution import load_constitution
-from safejudge.engines import open_engine
 from safejudge.engines.hf import HFEngine
+from safejudge.engines.open import open_engine
 from safejudge.evals.report import table
 from safejudge.probe import picture_probe, prior_probe
 from safejudge.sketch.bench import Item, scenes

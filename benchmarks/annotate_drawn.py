@@ -23,7 +23,7 @@ from measure import record
 from PIL import Image
 
 from safejudge.constitution import load_constitution
-from safejudge.engines import open_encoder
+from safejudge.engines.open import open_encoder
 from safejudge.evals.metrics import Floats, bootstrap_sums
 from safejudge.evals.report import figure, table
 from safejudge.models import Models

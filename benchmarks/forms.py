@@ -40,8 +40,8 @@ from safejudge.sketch.bench import (
     variants,
 )
 from safejudge.sketch.bench_report import draw_bench, figures
-from safejudge.types import AllOf, AnyOf, Condition, Constitution, NoneOf, Rule, leaves
-from safejudge.wording import counted, parts
+from safejudge.text import counted
+from safejudge.types import AllOf, AnyOf, Condition, Constitution, NoneOf, Rule, leaves, parts
 
 FLAT, TREE = "flat AND", "tree"
 DRAWS = 400

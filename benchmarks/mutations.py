@@ -18,8 +18,7 @@ from safejudge.constitution import load_constitution, shipped_constitutions
 from safejudge.evals.report import table
 from safejudge.fidelity import differences
 from safejudge.stems import is_count, is_relation
-from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, Rule
-from safejudge.wording import parts
+from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, Rule, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

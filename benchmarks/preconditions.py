@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from measure import record
 
-from safejudge.engines import open_engine
-from safejudge.evals.report import share, table
+from safejudge.engines.open import open_engine
+from safejudge.evals.metrics import share
+from safejudge.evals.report import table
 from safejudge.probe import picture_probe
 from safejudge.sketch.draw import draw
 from safejudge.sketch.questions import Facts, World

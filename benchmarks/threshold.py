@@ -11,8 +11,9 @@ import numpy as np
 from measure import record
 
 from safejudge.constitution import load_constitution
-from safejudge.engines import open_encoder
-from safejudge.relevance import survey
+from safejudge.engines.base import survey
+from safejudge.engines.open import open_encoder
+from safejudge.relevance import relevance_text
 from safejudge.sketch import sweeps
 from safejudge.sketch.bench import scenes
 
@@ -23,7 +24,11 @@ def main() -> None:
     constitution = load_constitution("sketch")
     items = list(scenes(constitution, per_rule=50, plain=500, seed="development"))
     encoder = open_encoder("hf:sketch")
-    similar = survey(encoder, constitution.rules, [item.picture for item in items])
+    similar = survey(
+        encoder,
+        [relevance_text(rule) for rule in constitution.rules],
+        [item.picture for item in items],
+    )
     violated = [r.id in item.truth.violations for item in items for r in constitution.rules]
     threshold = float(np.nanquantile(np.array(similar)[violated], 1 - KEPT))
     table = sweeps.relevance(encoder, constitution, items, threshold)

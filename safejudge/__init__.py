@@ -10,6 +10,7 @@ Everything public is listed in `__all__`. Importing the package loads no model l
 """
 
 from safejudge.constitution import load_constitution
+from safejudge.engines.priors import PriorCache
 from safejudge.errors import (
     ConstitutionError,
     EngineCallError,
@@ -24,7 +25,6 @@ from safejudge.errors import (
 )
 from safejudge.judge import Judge
 from safejudge.policy import Policy
-from safejudge.probe import PriorCache
 from safejudge.types import (
     AllOf,
     AnyOf,

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge import records
-from safejudge.choices import opening_of
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.judge import chosen_policy, missing
 from safejudge.meter import account, tokens_of
@@ -219,16 +218,6 @@ class Choices:
     """Whether captions that lie beside the images count: not beside a prompt file."""
     folder: str
     """Where the command was given; relative paths are meant from there."""
-
-    @staticmethod
-    def of(options: argparse.Namespace) -> Choices:
-        """Read them from the options of the command."""
-        return Choices(
-            opening=opening_of(options),
-            window=options.window,
-            captions=options.prompts is None,
-            folder=str(Path.cwd()),
-        )
 
 
 class Worker:

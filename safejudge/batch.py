@@ -16,6 +16,7 @@ from rich.console import Console
 from safejudge import records, show
 from safejudge.errors import EngineError
 from safejudge.meter import tokens_of
+from safejudge.show import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from safejudge.judge import Judge
     from safejudge.report import Report
     from safejudge.types import Result
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
 
 
 class Batch:

@@ -12,7 +12,6 @@ import os.path
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from safejudge import show
 from safejudge.errors import InputError
 from safejudge.rows import read_rows
 
@@ -83,20 +82,26 @@ def captions_digest(captions: Mapping[str, str | None]) -> str:
     return hashlib.sha256(json.dumps(sorted(captions.items())).encode()).hexdigest()
 
 
-def captions_for(file: str | None, images: Sequence[str]) -> tuple[list[str | None], str | None]:
-    """Return a caption or None per image, and the digest of the prompt file if there is one."""
+def captions_for(
+    file: str | None, images: Sequence[str]
+) -> tuple[list[str | None], str | None, list[str]]:
+    """Return a caption or None per image, the digest of the prompt file, and what did not fit.
+
+    Without a file the digest is None. What did not fit are sentences for people.
+    """
     if file is None:
-        return [None] * len(images), None
+        return [None] * len(images), None, []
     captions = read_captions(file)
     matched = match_captions(captions, images)
+    warnings = []
     if matched.without:
-        show.say(
-            f"warning: {len(matched.without)} of {len(images)} images have no prompt in {file} "
+        warnings.append(
+            f"{len(matched.without)} of {len(images)} images have no prompt in {file} "
             f"(the first: {matched.without[0]}); they are judged without one"
         )
     if matched.unknown:
-        show.say(
-            f"warning: {len(matched.unknown)} of {len(captions)} prompts in {file} fit no image "
+        warnings.append(
+            f"{len(matched.unknown)} of {len(captions)} prompts in {file} fit no image "
             f"(the first: {matched.unknown[0]})"
         )
-    return matched.prompts, captions_digest(captions)
+    return matched.prompts, captions_digest(captions), warnings

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from safejudge import prompts
-from safejudge.probe import printable
+from safejudge.text import cut, storable
 from safejudge.types import (
     Message,
     NoReply,
@@ -43,7 +43,7 @@ def reason_flow(
         return ReasoningTrace(text="", problem=thought.problem)
     if not isinstance(thought, str) or not thought.strip():
         return ReasoningTrace(text="", problem="the free reasoning was empty or no text")
-    thought = printable(thought)
+    thought = storable(thought)
     turns = (question, Message("assistant", thought), Message("user", prompts.SUMMARISE))
     (reply,) = yield (Reasoning(prompts.REASON, (picture,), turns, schema=prompts.ReasonedAnswer),)
     return read_reply(thought, reply)
@@ -96,4 +96,4 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _excerpt(reply: str) -> str:
-    return printable(repr(reply if len(reply) <= 120 else reply[:120] + "..."))
+    return storable(repr(cut(reply, 120)))

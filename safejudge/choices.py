@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safejudge.constitution import load_constitution, shipped_constitutions
-from safejudge.engines import FORMS
+from safejudge.engines.open import FORMS
 from safejudge.errors import InputError
 from safejudge.opening import Opening
 from safejudge.policy import POLICIES, Policy

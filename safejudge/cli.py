@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 
 from safejudge import arguments, compile_text, diff, diff_text, records, scale, show, trace
-from safejudge.batch import INTERRUPTED, Batch
+from safejudge.batch import Batch
 from safejudge.captions import captions_for
 from safejudge.choices import need_choices, opening_of, policy_of
 from safejudge.compile import Compiled, compile_constitution, open_lock
@@ -30,14 +30,21 @@ from safejudge.constitution import (
     lock_path,
     shipped_constitutions,
 )
-from safejudge.engines import open_encoder, open_engine
+from safejudge.engines.base import survey
+from safejudge.engines.open import open_encoder, open_engine
 from safejudge.errors import EngineError, InputError, OutputError, SafejudgeError
 from safejudge.images import find_images, load_images
 from safejudge.judge import WINDOW, Judge, missing
 from safejudge.models import Models
 from safejudge.policy import Policy
-from safejudge.relevance import calibrated, survey
+from safejudge.relevance import calibrated, relevance_text
+from safejudge.show import INTERRUPTED
+from safejudge.text import clean
 from safejudge.types import Failure, ImageInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 if TYPE_CHECKING:
     import argparse
@@ -102,7 +109,7 @@ def _judge(options: argparse.Namespace) -> int:
 
     need_choices(options)
     if scale.wanted(options):
-        return scale.judge(options)
+        return scale.judge(options, opening_of(options))
     out = None if options.out is None else Path(options.out)
     if out is None and (options.resume or (options.overwrite and options.report is None)):
         raise InputError("--resume and --overwrite speak of a file; name it with --out FILE.jsonl")
@@ -113,7 +120,9 @@ def _judge(options: argparse.Namespace) -> int:
         report.check(page, out=out, resume=options.resume, overwrite=options.overwrite)
     # One by one: a path that is named twice is judged twice.
     images = [image for path in options.paths for image in find_images([path])]
-    prompts, captions = captions_for(options.prompts, images)
+    prompts, captions, unmatched = captions_for(options.prompts, images)
+    for problem in unmatched:
+        show.say(f"warning: {problem}")
     pairs = list(zip(images, prompts, strict=True))[: options.limit]
     with ExitStack() as stack:
         judge = stack.enter_context(_load(options))
@@ -146,7 +155,7 @@ def _explain(options: argparse.Namespace) -> int:
         (result,) = judge([options.image], [options.prompt])
         policy = judge.policy
     if isinstance(result, Failure):
-        print(f"{show.clean(result.image)}: failed\n{show.why(result)}")
+        print(f"{clean(result.image)}: failed\n{show.why(result)}")
     else:
         rules = [rule for rule in constitution.rules if options.rule in (None, rule.id)]
         _print_trimmed(trace.explanation(result, rules, policy))
@@ -165,6 +174,7 @@ def _print_trimmed(what: RenderableType) -> None:
 
 def _relevance(options: argparse.Namespace) -> int:
     rules = load_constitution(options.constitution).rules
+    texts = [relevance_text(rule) for rule in rules]
     paths = find_images(options.paths)
     encoder = open_encoder(options.encoder)
     columns: list[list[float]] = [[] for _ in rules]
@@ -176,14 +186,14 @@ def _relevance(options: argparse.Namespace) -> int:
             loaded = load_images(paths[start : start + WINDOW], Policy())
             unread += [image for image in loaded if isinstance(image, Failure)]
             pictures = [image.pictures[0] for image in loaded if isinstance(image, ImageInput)]
-            found = survey(encoder, rules, pictures)
+            found = survey(encoder, texts, pictures)
             for place, column in enumerate(columns):
                 column += [s for s in found[place :: len(rules)] if math.isfinite(s)]
             bar.update(task, advance=len(loaded))
     if unread:
         show.say(
             f"warning: {len(unread)} of {len(paths)} images could not be read (the first: "
-            f"{show.clean(unread[0].image)}: {show.why(unread[0])})"
+            f"{clean(unread[0].image)}: {show.why(unread[0])})"
         )
     pairs = [similarity for column in columns for similarity in column]
     threshold = calibrated(pairs, options.keep)
@@ -203,7 +213,7 @@ def _compile(options: argparse.Namespace) -> int:
     draft = open_lock(options.file, options.out).draft
     wanted = [rule.id for rule in draft.rules if rule.condition is None]
     if not wanted:
-        print(f"{show.clean(options.file)}: every rule has a condition of its own; nothing to do")
+        print(f"{clean(options.file)}: every rule has a condition of its own; nothing to do")
         return 0
     engine = open_engine(options.llm, **dict(options.engine_arg))
     bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
@@ -235,9 +245,9 @@ def _lint(options: argparse.Namespace) -> int:
     for file in options.files:
         for finding in lint(file):
             where = file if finding.line is None else f"{file}:{finding.line}"
-            print(show.clean(f"{where}: {finding.level}: {finding.problem}"))
+            print(clean(f"{where}: {finding.level}: {finding.problem}"))
             if finding.instead:
-                print(show.clean(f"  instead: {finding.instead}"))
+                print(clean(f"  instead: {finding.instead}"))
             errors += finding.level == "error"
             warned += finding.level == "warning"
     print(f"files: {len(options.files)}, errors: {errors}, warnings: {warned}")
@@ -296,7 +306,7 @@ def _sketch_scenes(options: argparse.Namespace) -> int:
             count = write_scenes(out, options.count, options.seed, overwrite=again)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
-    print(f"{count} scenes and facts.jsonl in {show.clean(str(out))}")
+    print(f"{count} scenes and facts.jsonl in {clean(str(out))}")
     return 0
 
 
@@ -309,7 +319,7 @@ def _sketch_mjbench(options: argparse.Namespace) -> int:
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
     told = ", ".join(f"{name} {count}" for name, count in rows.items())
-    print(f"{told} in {show.clean(str(out))}")
+    print(f"{told} in {clean(str(out))}")
     return 0
 
 

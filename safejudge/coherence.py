@@ -14,7 +14,7 @@ from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from safejudge.language import Flaw, denies
-from safejudge.strict_yaml import show
+from safejudge.text import quoted
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leaves, steps
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _narrowed(
 def _said(condition: Condition) -> str:
     match condition:
         case Precondition():
-            return show(condition.statement)
+            return quoted(condition.statement)
         case AllOf(all=parts):
             return " and ".join(dict.fromkeys(map(_said, parts)))
         case AnyOf(any=parts):

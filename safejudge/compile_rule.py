@@ -21,9 +21,9 @@ from safejudge.fidelity import covers, differences, losses, unmentioned
 from safejudge.language import objective_flaws, plain, statement_flaws
 from safejudge.lock_file import LockedRule, Version, fingerprint
 from safejudge.logic import evaluate
-from safejudge.probe import printable
 from safejudge.prose import read_back
-from safejudge.strict_yaml import first_hidden, show, spelled
+from safejudge.strict_yaml import first_hidden
+from safejudge.text import quoted, spelled, storable
 from safejudge.types import Message, Outcome, Precondition, Reasoning, leaves
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def _checked(objective: str, condition: Condition) -> Flow[Tree]:
         # What is vague in the rule's own words is no fault of the tree.
         wording = set(objective_flaws(leaf.statement))
         flaws = [flaw for flaw in statement_flaws(leaf) if flaw not in wording]
-        remarks += [_flaw(show(leaf.statement, 120), flaw) for flaw in flaws]
+        remarks += [_flaw(quoted(leaf.statement, 120), flaw) for flaw in flaws]
     doubts: tuple[str, ...] = ()
     if not remarks:
         turn = prompts.compare_turn(objective, read_back(condition))
@@ -335,13 +335,13 @@ def _conversed(
         if not isinstance(reply, str) and problem is None:
             turns.append(Message("assistant", _said(said)))
             return reply
-        again = prompts.again_turn(spelled(printable(str(problem))))
+        again = prompts.again_turn(spelled(storable(str(problem))))
         tries += [Message("assistant", _said(said)), Message("user", again)]
-    raise UnusableError(f"no usable {schema.__name__.lower()}: {spelled(printable(str(problem)))}")
+    raise UnusableError(f"no usable {schema.__name__.lower()}: {spelled(storable(str(problem)))}")
 
 
 def _said(reply: object) -> str:
-    text = printable(reply).strip() if isinstance(reply, str) else ""
+    text = storable(reply).strip() if isinstance(reply, str) else ""
     return text or "(no reply)"
 
 

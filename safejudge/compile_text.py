@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from safejudge.show import clean
+from safejudge.text import clean
 from safejudge.types import leaves
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from safejudge.errors import ConstitutionError
 from safejudge.fidelity import contradictions, differences
 from safejudge.language import Flaw, objective_flaws, statement_flaws
 from safejudge.lock_file import MAX_BYTES, Lock, parse_lock
-from safejudge.strict_yaml import Sheet, Where, show
+from safejudge.text import quoted
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from safejudge.lock_file import LockedRule
+    from safejudge.strict_yaml import Sheet, Where
 
 __all__ = [
     "Finding",
@@ -170,7 +171,7 @@ def dump_constitution(constitution: Constitution) -> str:
             del rule["moderation"]
     text = strict_yaml.write(data)
     again, sheet, errors = parse(text.encode("utf-8", "surrogatepass"))
-    name = f"constitution {show(constitution.name)}"
+    name = f"constitution {quoted(constitution.name)}"
     if again is None:
         raise _as_error(name, errors)
     if _completed(again, None, sheet, name)[0] != constitution:
@@ -225,8 +226,8 @@ def _unknown_name(name: str) -> ConstitutionError:
     names = shipped_constitutions()
     near = difflib.get_close_matches(name, names, len(names) or 1, 0.0)
     listed = ", ".join([*near, *(other for other in names if other not in near)])
-    advice = f"one of: {listed}; or a path, such as `./{show(name)[1:-1]}.yaml`"
-    return ConstitutionError(show(name), None, "no shipped constitution has this name", advice)
+    advice = f"one of: {listed}; or a path, such as `./{quoted(name)[1:-1]}.yaml`"
+    return ConstitutionError(quoted(name), None, "no shipped constitution has this name", advice)
 
 
 def _as_error(file: str, errors: list[Finding]) -> ConstitutionError:
@@ -261,10 +262,10 @@ def _completed(
         data = rule.model_dump()
         if rule.condition is None:
             if entry is None:
-                problem = f"rule {show(rule.id)} has no `condition`, nor has {lock_path(file)}"
+                problem = f"rule {quoted(rule.id)} has no `condition`, nor has {lock_path(file)}"
                 instead = f"a `condition:`; or compile the rule: {compile_it}"
             else:
-                problem = f"rule {show(rule.id)} has changed since {lock_path(file)} was made"
+                problem = f"rule {quoted(rule.id)} has changed since {lock_path(file)} was made"
                 instead = f"the rule compiled again: {compile_it}"
             if entry is None or entry.source != rule.source():
                 errors.append(Finding(sheet.lines["rules", place], "error", problem, instead))
@@ -290,7 +291,7 @@ def _open(constitution: Constitution, lock: Lock | None, sheet: Sheet) -> Iterat
     places = {rule.id: place for place, rule in enumerate(constitution.rules)}
     for entry in _used(constitution, lock):
         line = sheet.lines["rules", places[entry.id]]
-        about = f"rule {show(entry.id)} was compiled, and"
+        about = f"rule {quoted(entry.id)} was compiled, and"
         for remark in entry.review:
             advice = "the entry in the lock corrected if need be, and without `review`"
             yield Finding(line, "warning", f"{about} left open: {remark}", advice)
@@ -308,13 +309,13 @@ def _warnings(constitution: Constitution, sheet: Sheet) -> Iterator[Finding]:
     same: dict[Condition, str] = {}
     for place, rule in enumerate(constitution.rules):
         where: Where = ("rules", place, "condition")
-        about = f"rule {show(rule.id)}:"
+        about = f"rule {quoted(rule.id)}:"
         for flaw in objective_flaws(rule.objective):
             line = _line(sheet, ("rules", place, "objective"))
-            yield _as_warning(flaw, line, f"{about} {show(rule.objective)}")
+            yield _as_warning(flaw, line, f"{about} {quoted(rule.objective)}")
         first = same.setdefault(rule.condition, rule.id)
         if first != rule.id:
-            problem = f"{about} its condition is that of rule {show(first)}"
+            problem = f"{about} its condition is that of rule {quoted(first)}"
             advice = "one rule, or conditions that differ"
             yield Finding(_line(sheet, where), "warning", problem, advice)
         # A condition that every picture meets has a warning of its own.
@@ -352,7 +353,7 @@ def _line(sheet: Sheet, where: Where) -> int:
 
 def _wording(leaf: Precondition, line: int, about: str) -> Iterator[Finding]:
     for flaw in statement_flaws(leaf):
-        yield _as_warning(flaw, line, f"{about} {show(leaf.statement)}")
+        yield _as_warning(flaw, line, f"{about} {quoted(leaf.statement)}")
 
 
 def _as_warning(flaw: Flaw, line: int, about: str) -> Finding:
@@ -393,5 +394,5 @@ def _repeated(
         key = (leaf.statement.casefold(), at[:-2])
         if below[key] > 1 and key[0] not in told:
             told.add(key[0])
-            problem = f"{about} {show(leaf.statement)} stands in this list more than once"
+            problem = f"{about} {quoted(leaf.statement)} stands in this list more than once"
             yield Finding(_line(sheet, at), "warning", problem, "it once, or separate branches")

@@ -15,7 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from safejudge import strict_yaml
-from safejudge.strict_yaml import Refused, Remark, Sheet, Where, name_place, show
+from safejudge.strict_yaml import Refused, Remark, Sheet, Where, name_place
+from safejudge.text import quoted
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -112,10 +113,10 @@ def _check_id(text: str) -> str:
     words = "-".join(re.findall(r"[a-z0-9]+", text.lower()))
     if words[:1].isalpha():
         raise _problem(
-            f"is {show(text)}, which is no id", f"lower-case words joined by -: `id: {words}`"
+            f"is {quoted(text)}, which is no id", f"lower-case words joined by -: `id: {words}`"
         )
     advice = f"an id that starts with a letter: `id: rule-{words or 'one'}`"
-    raise _problem(f"is {show(text)}, which is no id", advice)
+    raise _problem(f"is {quoted(text)}, which is no id", advice)
 
 
 class Strict(BaseModel):
@@ -296,11 +297,11 @@ def _word(error: ErrorDetails, where: Where) -> tuple[str, str]:
     if error["type"] == "enum" and isinstance(given, str):
         near = difflib.get_close_matches(given.lower(), list(Severity), 1)
         instead = f"`severity: {near[0]}`" if near else example
-        return f"is {show(given)}, which is not low, medium, high or critical", instead
+        return f"is {quoted(given)}, which is not low, medium, high or critical", instead
     if error["type"] == "literal_error" and isinstance(given, str):
         near = difflib.get_close_matches(given.lower(), get_args(ModerationKey), 1)
         instead = f"`{near[0]}`" if near else f"one of {', '.join(get_args(ModerationKey))}"
-        return f"is {show(given)}, which is none of OpenAI's categories", instead
+        return f"is {quoted(given)}, which is none of OpenAI's categories", instead
     wanted = _WANTED.get(error["type"], "a mapping of keys")
     return f"is {_KINDS[type(given)]} where {wanted} is expected", example
 
@@ -348,7 +349,7 @@ def _of_rule(where: Where, sheet: Sheet) -> str:
         return ""
     rule = sheet.data["rules"][where[1]]
     name = rule.get("id") if isinstance(rule, dict) else None
-    return f"rule {show(name)}: " if isinstance(name, str) and name else ""
+    return f"rule {quoted(name)}: " if isinstance(name, str) and name else ""
 
 
 def _key(where: Where) -> str:

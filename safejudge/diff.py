@@ -13,8 +13,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leaves
-from safejudge.wording import operator, parts
+from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leaves, operator, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """Changes of a constitution as a person reads them: by rule, with the changed words marked.
 
 Takes what `diff` found; gives a renderable for a `rich` console. The marks are signs, so that
-they are there without colour as well; what others wrote passes `show.clean`.
+they are there without colour as well; what others wrote passes `clean`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from safejudge.diff import effect_of
-from safejudge.show import clean
-from safejudge.wording import counted
+from safejudge.text import clean, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,12 +13,13 @@ from rich.console import Console
 from safejudge import eval_text, show
 from safejudge.choices import need_choices, policy_of
 from safejudge.constitution import load_constitution
+from safejudge.engines.priors import PriorCache
 from safejudge.errors import InputError, OutputError
 from safejudge.evals import reliability, results, suites, variants
 from safejudge.evals.suite import Run
 from safejudge.judge import missing
 from safejudge.models import Models
-from safejudge.probe import PriorCache
+from safejudge.text import clean
 
 if TYPE_CHECKING:
     import argparse
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from safejudge.evals.outputs import Scored
-    from safejudge.evals.suite import Judging, Suite
+    from safejudge.evals.suite import Judging, Scored, Suite
     from safejudge.types import JSON
 
 
@@ -46,11 +46,11 @@ def measure(options: argparse.Namespace) -> int:
     else:
         config = _live(suite.judge, options, out, needs_rules=suite.constitution)
         scored = reliability.report(suite.report, out)
-    eval_text.print_scored(scored, show.console())
+    eval_text.print_tables(show.console(), scored.tables, scored.findings, scored.unread)
     if out is not None:
         pictures = Path(config["data"]) if "data" in config else None
         files = results.write_results(out, options.suite, scored, config, pictures)
-        print(f"\n{', '.join(show.clean(str(file)) for file in files)}")
+        print(f"\n{', '.join(clean(str(file)) for file in files)}")
     return 0
 
 
@@ -60,7 +60,8 @@ def report(options: argparse.Namespace) -> int:
     suite = suites.find_suite(suites.suite_of(folder))
     if suite.report is None:
         raise InputError(f"{folder}: scored recorded outputs; score them again with eval")
-    eval_text.print_scored(reliability.report(suite.report, folder), show.console())
+    scored = reliability.report(suite.report, folder)
+    eval_text.print_tables(show.console(), scored.tables, scored.findings, scored.unread)
     return 0
 
 
@@ -71,7 +72,7 @@ def list_suites(_: argparse.Namespace) -> int:
             about = suites.find_suite(name).about
         except InputError as error:
             about = str(error)
-        print(show.clean(f"{name:24}{about}"))
+        print(clean(f"{name:24}{about}"))
     return 0
 
 

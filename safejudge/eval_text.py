@@ -11,28 +11,35 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from safejudge.show import clean
+from safejudge.text import clean
 
 if TYPE_CHECKING:
-    from safejudge.evals.outputs import Scored, Table
+    from collections.abc import Sequence
+
+    from safejudge.evals.outputs import Table
 
 _WIDEST = 400
 _PROSE = 100
 """Columns of running text."""
 
 
-def print_scored(scored: Scored, console: Console) -> None:
+def print_tables(
+    console: Console,
+    tables: Sequence[Table],
+    findings: Sequence[str] = (),
+    unread: Sequence[str] = (),
+) -> None:
     """Print everything; a table is as wide as it needs to be.
 
     Cells with intervals cannot be folded and still be read; a narrow terminal breaks the lines.
     """
-    for one in scored.tables:
+    for one in tables:
         console.print(Text(clean(one.title), style="bold underline"))
         _print_table(one, console)
         if one.note:
             console.print(Text(clean(one.note), style="dim"), width=min(console.width, _PROSE))
         console.print()
-    for heading, texts in (("Findings", scored.findings), ("Not read", scored.unread)):
+    for heading, texts in (("Findings", findings), ("Not read", unread)):
         if texts:
             console.print(Text(heading, style="bold underline"))
         for text in texts:

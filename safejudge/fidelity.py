@@ -32,7 +32,7 @@ from safejudge.stems import (
     stem,
     tokens,
 )
-from safejudge.strict_yaml import show
+from safejudge.text import quoted
 from safejudge.types import Condition, Step, placed_leaves
 
 if TYPE_CHECKING:
@@ -106,15 +106,15 @@ def losses(text: str, rewritten: str) -> list[Difference]:
     """Find exceptions, alternatives and counts of a text of which another wording has none."""
     found = []
     if ALLOWING.search(text.casefold()) and not EXCEPTION.search(rewritten.casefold()):
-        problem = f"{show(text, 200)} has an exception, and the new wording has none"
+        problem = f"{quoted(text, 200)} has an exception, and the new wording has none"
         found.append(Difference("exception", problem))
     if "or" in tokens(text) and "or" not in tokens(rewritten):
-        problem = f"{show(text, 200)} has an `or`, and the new wording has none"
+        problem = f"{quoted(text, 200)} has an `or`, and the new wording has none"
         found.append(Difference("alternative", problem))
     kept = said_words(rewritten) | WHOLES
     lost = dict.fromkeys(w for w in tokens(text) if is_count(w) and stem(w) not in kept)
     if lost:
-        found.append(Difference("count", f"the new wording lacks {', '.join(map(show, lost))}"))
+        found.append(Difference("count", f"the new wording lacks {', '.join(map(quoted, lost))}"))
     return found
 
 
@@ -343,7 +343,7 @@ def _unsaid(
     for clause in clauses:
         if clause.place in match:
             continue
-        said = show(" ".join(clause.words), 120)
+        said = quoted(" ".join(clause.words), 120)
         near = _nearest(clause, [leaf for leaf in found if leaf not in taken])
         lost = clause.stems - near.stems if near else frozenset()
         if near is None or not lost:
@@ -356,8 +356,8 @@ def _unsaid(
             kind = "count"
         elif all(map(is_relation, words)):
             kind = "relation"
-        lacks = f"lacks {', '.join(map(show, words))}"
-        yield Difference(kind, f"of {said} the statement {show(near.statement, 120)} {lacks}")
+        lacks = f"lacks {', '.join(map(quoted, words))}"
+        yield Difference(kind, f"of {said} the statement {quoted(near.statement, 120)} {lacks}")
 
 
 def _nearest(clause: _Clause, spare: Sequence[_Leaf]) -> _Leaf | None:
@@ -378,7 +378,7 @@ def _wrong_side(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference
                 side = "an exception" if clause.excepted else "no exception"
                 yield Difference(
                     "exception",
-                    f"{show(leaf.statement, 120)} is {side} in the text, and "
+                    f"{quoted(leaf.statement, 120)} is {side} in the text, and "
                     f"{'stands under no `none`' if clause.excepted else 'stands under `none`'}",
                 )
 
@@ -391,7 +391,7 @@ def _wrong_operator(clauses: Sequence[_Clause], match: Match) -> Iterator[Differ
         leaf, other = pair[0][0], pair[1][0]
         if leaf == other:
             if clause.joint == "or" and "or" in tokens(leaf.statement):
-                said = show(leaf.statement, 120)
+                said = quoted(leaf.statement, 120)
                 yield Difference("alternative", f"{said} holds an `or` that belongs under `any`")
         elif clause.joint == "unless":
             if leaf.excepted != other.excepted and not _binds(leaf.way, other.way):
@@ -404,7 +404,7 @@ def _wrong_operator(clauses: Sequence[_Clause], match: Match) -> Iterator[Differ
 
 
 def _both(one: _Leaf, other: _Leaf) -> str:
-    return f"{show(one.statement, 120)} and {show(other.statement, 120)}"
+    return f"{quoted(one.statement, 120)} and {quoted(other.statement, 120)}"
 
 
 def _binds(exception: Way, other: Way) -> bool:
@@ -420,8 +420,8 @@ def _added(text: str, found: Sequence[_Leaf], match: Match) -> Iterator[Differen
     taken = _statements([leaf for leaves in match.values() for leaf in leaves])
     for leaf in found:
         strange = [w for w in tokens(leaf.statement) if w not in FREE and w not in SIGNS]
-        strange = [show(word) for word in strange if stem(word) not in known]
-        said = show(leaf.statement, 120)
+        strange = [quoted(word) for word in strange if stem(word) not in known]
+        said = quoted(leaf.statement, 120)
         if strange:
             yield Difference("added", f"{said} has {', '.join(strange)}, which the text has not")
         elif leaf.statement not in taken:

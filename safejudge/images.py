@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from safejudge import arrays, frames
 from safejudge.errors import ImageError, InputError
+from safejudge.text import plain_name
 from safejudge.types import Failure, ImageInput, Picture
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ def load_images(
         try:
             if isinstance(source, str | os.PathLike):
                 name = os.fsdecode(source)
-                raw = _read_file(source, _printable(name), policy)
+                raw = _read_file(source, plain_name(name), policy)
             results.append(load_image(raw, name=name, policy=policy))
         except ImageError as error:
             data = raw if isinstance(raw, bytes | bytearray | memoryview) else None
             results.append(
                 Failure(
-                    image=_printable(name),
+                    image=plain_name(name),
                     id=None if data is None else hashlib.sha256(data).hexdigest(),
                     reason=error.reason,
                     message=str(error),
@@ -109,7 +110,7 @@ def load_image(source: ImageSource, *, name: str, policy: Policy) -> ImageInput:
     back); hand over `image.copy()` for one frame. `name` is used in messages and results.
     Raises `ImageError`, and nothing else, for anything that cannot be read.
     """
-    name = _printable(name)
+    name = plain_name(name)
     if isinstance(source, str | os.PathLike):
         source = _read_file(source, name, policy)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -182,12 +183,6 @@ def _in_folder(folder: str, suffixes: tuple[str, ...]) -> list[str]:
 
 
 # --- files and bytes ----------------------------------------------------------------------------
-
-
-def _printable(name: str) -> str:
-    """Make `name` fit for JSON and a log line: valid Unicode, on one line, not endless."""
-    clean = "".join(part if part.isprintable() else "?" for part in name)
-    return clean if len(clean) <= 1024 else f"{clean[:1000]}... ({len(clean)} characters)"
 
 
 def _read_file(path: str | os.PathLike[str], name: str, policy: Policy) -> bytes:
@@ -285,7 +280,7 @@ def _decoding(reason: str, name: str, hint: str) -> Iterator[None]:
 
 
 def _short(error: Exception) -> str:
-    return _printable(f"{type(error).__name__}: {error}")[:200]
+    return plain_name(f"{type(error).__name__}: {error}")[:200]
 
 
 def _pictures(image: Image.Image, name: str, policy: Policy, frame: int | None) -> list[Picture]:

@@ -24,6 +24,7 @@ from PIL import Image
 from safejudge import prompts as prompt_texts
 from safejudge.arrays import is_array
 from safejudge.constitution import load_constitution
+from safejudge.engines.priors import PriorCache
 from safejudge.errors import EngineSetupError, InputError, PolicyError
 from safejudge.flow import pool, room
 from safejudge.images import load_images, split_batch
@@ -31,9 +32,9 @@ from safejudge.logic import flatten
 from safejudge.meter import IMAGES
 from safejudge.models import DEFAULT, Models, reference
 from safejudge.policy import POLICIES, Policy
-from safejudge.probe import PriorCache, printable
 from safejudge.regions import words_of
 from safejudge.relevance import relevance_text, threshold_of
+from safejudge.text import storable
 from safejudge.types import (
     Constitution,
     Failure,
@@ -300,7 +301,7 @@ def _zipped(images: Iterable[ImageSource], prompts: Prompts) -> Iterator[Pair]:
 
 def _caption(prompt: str) -> str | None:
     """Put a caption on one line, so that it cannot write a line of the question; blank is none."""
-    return " ".join(printable(prompt).split()) or None
+    return " ".join(storable(prompt).split()) or None
 
 
 def chosen_policy(policy: str | Policy) -> Policy:

@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError
 from safejudge import strict_yaml
 from safejudge.constitution_file import ConditionNode, Strict, one_line
 from safejudge.errors import ConstitutionError
-from safejudge.strict_yaml import Refused, name_place, show
+from safejudge.strict_yaml import Refused, name_place
+from safejudge.text import quoted
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, Record
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def parse_lock(file: str, raw: bytes) -> Lock:
     for place, name in enumerate(names):
         if name in names[:place]:
             line = sheet.lines["rules", place, "id"]
-            raise ConstitutionError(file, line, f"{show(name)} is locked twice", "one of the two")
+            raise ConstitutionError(file, line, f"{quoted(name)} is locked twice", "one of the two")
     rules = tuple(rule.typed() for rule in found.rules)
     return Lock(constitution=found.constitution, rules=rules)
 

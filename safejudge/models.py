@@ -10,11 +10,11 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from safejudge.engines import KITS, open_detector, open_encoder, open_engine
+from safejudge.engines.open import KITS, open_detector, open_encoder, open_engine
+from safejudge.engines.priors import PriorCache, answer_probes
 from safejudge.errors import EngineCallError, InputError
 from safejudge.flow import Answer, Request
 from safejudge.meter import STAGES, Meter
-from safejudge.probe import PriorCache, answer_probes
 from safejudge.types import Locate, ModelRef, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:

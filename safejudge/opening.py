@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from safejudge.engines import SKETCHES
+from safejudge.engines.open import SKETCHES
 from safejudge.judge import Judge
 from safejudge.models import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from safejudge.engines.priors import PriorCache
     from safejudge.policy import Policy
-    from safejudge.probe import PriorCache
     from safejudge.types import Constitution
 
 

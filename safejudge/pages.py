@@ -7,7 +7,7 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from safejudge.show import clean
+from safejudge.text import clean
 
 
 def surroundings() -> Environment:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from safejudge import cascade, debias, probe, views
 from safejudge.flow import Flow, ask
 from safejudge.regions import region_flow
-from safejudge.types import Outcome, PreconditionVerdict
+from safejudge.types import Outcome, Precondition, PreconditionVerdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from safejudge.judge import Images, Prompts
+    from safejudge.policy import Policy
+
+    Bounds = tuple[float, float]
+    OtherReward = Callable[[Images, Prompts | None], Sequence[float | None]]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,3 +224,19 @@ def reasoned_flow(
         debias.moved(verdict.score, outcome),
         {"reasoning": trace, "note": trace.problem or verdict.note},
     )
+
+
+def was_read(verdict: PreconditionVerdict, policy: Policy) -> bool:
+    """Whether a precondition's score rests on an answer, not on the convention for none.
+
+    Reasoning that reached an outcome is an answer. Reasoning that could not be read leaves the
+    score of what was read before, if that was usable: the question with a picture and the prior.
+    """
+    if verdict.test not in {"label_mass", "unreadable"}:
+        return True
+    usable = {
+        read.view: read.score is not None and read.label_mass >= policy.minimum_label_mass
+        for read in verdict.reads
+    }
+    prior = usable.pop("no_image", True)
+    return verdict.test == "unreadable" and prior and any(usable.values())

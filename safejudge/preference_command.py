@@ -12,16 +12,18 @@ from rich.console import Console
 from safejudge import eval_text, show
 from safejudge.choices import need_choices, policy_of
 from safejudge.constitution import load_constitution
+from safejudge.engines.priors import PriorCache
 from safejudge.errors import EngineError, InputError
 from safejudge.evals.metrics import bootstrap_sums
-from safejudge.evals.outputs import Scored, Table
+from safejudge.evals.outputs import Table
+from safejudge.evals.suite import Scored
 from safejudge.models import Models
 from safejudge.preference import run
 from safejudge.preference.aspects import Annotator
 from safejudge.preference.data import read_prompts
 from safejudge.preference.recipe import Recipe
 from safejudge.preference.rubrics import load_rubric
-from safejudge.probe import PriorCache
+from safejudge.text import clean
 
 if TYPE_CHECKING:
     import argparse
@@ -135,5 +137,5 @@ def _accuracy(some: Sequence[Ranked]) -> str:
 
 
 def _print(scored: Scored, where: str) -> None:
-    eval_text.print_scored(scored, show.console())
-    print(show.clean(where))
+    eval_text.print_tables(show.console(), scored.tables, scored.findings, scored.unread)
+    print(clean(where))

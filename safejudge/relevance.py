@@ -16,7 +16,6 @@ from safejudge.types import Similarity
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from safejudge.engines.base import Encoder
     from safejudge.flow import Flow
     from safejudge.policy import Policy
     from safejudge.types import Picture, Rule
@@ -76,16 +75,6 @@ def relevant(similar: Mapping[str, float | None], policy: Policy) -> list[str]:
         for rule, similarity in similar.items()
         if similarity is None or threshold is None or similarity > threshold or rule in likest
     ]
-
-
-def survey(encoder: Encoder, rules: Sequence[Rule], pictures: Sequence[Picture]) -> list[float]:
-    """Return the similarity of every picture and every rule, pictures outermost.
-
-    Raises `StatementError` for a text that the encoder cannot hold.
-    """
-    texts = [relevance_text(rule) for rule in rules]
-    encoder.check_texts(texts)
-    return encoder.similarities([Similarity(p, text) for p in pictures for text in texts])
 
 
 def calibrated(similarities: Sequence[float], keep: float) -> float:

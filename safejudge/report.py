@@ -3,7 +3,7 @@
 Takes results as a run streams them, with the rules and the policy they were made by, and decodes
 each image once more for a small picture of it; gives one HTML file. Only that picture and the
 finished markup of an image are kept, never its pixels. `report.html` is the page,
-`report_image.html` one image on it; what others wrote passes `show.clean` and is escaped.
+`report_image.html` one image on it; what others wrote passes `clean` and is escaped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from safejudge import logic, pages, show, wording
 from safejudge.errors import InputError, OutputError
 from safejudge.images import load_images
 from safejudge.records import image_name
+from safejudge.text import clean_lines
 from safejudge.thumbnail import Thumbnail, deciding_picture
 from safejudge.types import Failure, Judgment
 from safejudge.verdict import asked_condition
@@ -238,7 +239,7 @@ class Report:
 
 
 def _lines(text: str) -> Markup:
-    return escape(show.clean_lines(text.strip()))
+    return escape(clean_lines(text.strip()))
 
 
 def _result(about: JSON, provenance: Provenance) -> Result:

@@ -21,10 +21,10 @@ from rich.console import Console
 
 from safejudge import records, show
 from safejudge.actors import ABOUT, Choices, Pool, cluster, judged
-from safejudge.batch import INTERRUPTED
 from safejudge.captions import captions_for
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.meter import together
+from safejudge.show import INTERRUPTED
 from safejudge.sources import PARQUET, Place, find_places
 from safejudge.types import Provenance
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
     from rich.progress import TaskID
 
+    from safejudge.opening import Opening
     from safejudge.parts import Parts
     from safejudge.types import JSON
 
@@ -54,7 +55,7 @@ def wanted(options: argparse.Namespace) -> bool:
     return bool(options.ray)
 
 
-def judge(options: argparse.Namespace) -> int:
+def judge(options: argparse.Namespace, opening: Opening) -> int:
     """Judge with Ray and write `--out`; return the exit code, which counts earlier runs too."""
     if options.report is not None:
         raise InputError(
@@ -66,9 +67,16 @@ def judge(options: argparse.Namespace) -> int:
     _need_ray()
     from safejudge.parts import Parts
 
-    choices = Choices.of(options)
+    choices = Choices(
+        opening=opening,
+        window=options.window,
+        captions=options.prompts is None,
+        folder=str(Path.cwd()),
+    )
     places = find_places(options.paths)
-    prompts, captions = captions_for(options.prompts, [place.name for place in places])
+    prompts, captions, unmatched = captions_for(options.prompts, [p.name for p in places])
+    for problem in unmatched:
+        show.say(f"warning: {problem}")
     places = [
         place._replace(caption=prompt) for place, prompt in zip(places, prompts, strict=True)
     ][: options.limit]

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from safejudge.meter import STAGES
+from safejudge.text import clean, clean_lines
 from safejudge.types import (
     Failure,
     Outcome,
@@ -58,20 +59,6 @@ WHY_OPEN = {
 
 
 # --- text that others wrote -----------------------------------------------------------------------
-
-
-def clean(text: str) -> str:
-    r"""Spell out everything that is no visible character, so that `\x1b` stays a word."""
-    return "".join(c if c.isprintable() else _spelled(c) for c in text)
-
-
-def _spelled(sign: str) -> str:
-    return sign.encode("unicode_escape").decode("ascii")
-
-
-def clean_lines(text: str) -> str:
-    """Do the same and keep the line breaks."""
-    return "\n".join(clean(line) for line in text.split("\n"))
 
 
 def shorten(text: str, width: int) -> str:
@@ -239,3 +226,7 @@ def progress_bar(console: Console, *, shown: bool) -> Progress:
         redirect_stdout=False,  # records in a pipe must stay there
         disable=not shown,
     )
+
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""

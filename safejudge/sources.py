@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safejudge.errors import InputError
 from safejudge.images import SUFFIXES, find_images
 from safejudge.records import image_name
+from safejudge.text import cut
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _in_parquet(path: str) -> list[Place]:
     if IMAGE not in schema.names or not _holds_images(schema.field(IMAGE).type):
         there = ", ".join(f"{field.name}: {field.type}" for field in schema)
         raise InputError(
-            f"{path}: has no column `{IMAGE}` of bytes or paths ({_cut(there)}); name the column "
+            f"{path}: has no column `{IMAGE}` of bytes or paths ({cut(there)}); name the column "
             "of the images so"
         )
     spots = ((group, row) for group, size in enumerate(sizes) for row in range(size))
@@ -206,8 +207,4 @@ _TEXTS = ("string", "large_string")
 
 
 def _line(error: Exception) -> str:
-    return _cut(" ".join(str(error).split()))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 300 else f"{text[:300]}..."
+    return cut(" ".join(str(error).split()))

@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from safejudge.text import quoted
+
 MAX_BYTES = 256 * 1024
 """Larger files are refused."""
 MAX_NODES = 20_000
@@ -110,25 +112,13 @@ def write(data: Any) -> str:
     return text
 
 
-def show(text: str, limit: int = 48) -> str:
-    """Quote text for a message: short, on one line, with hidden characters spelled out."""
-    if len(text) > limit:
-        text = f"{text[:limit]}..."
-    return f"`{spelled(text)}`"
-
-
-def spelled(text: str) -> str:
-    """Spell hidden characters out, so that whoever reads the text sees them."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-
-
 def name_place(where: Where) -> str:
     """Call a value by its key, or by its number in a list."""
     if not where:
         return "the file"
     if isinstance(where[-1], str):
-        return show(where[-1])
-    return f"item {where[-1] + 1} of {show(str(where[-2]))}"
+        return quoted(where[-1])
+    return f"item {where[-1] + 1} of {quoted(str(where[-2]))}"
 
 
 def first_hidden(text: str) -> str | None:
@@ -191,7 +181,7 @@ class _Loader(yaml.SafeLoader):
         tag = getattr(event, "tag", None)  # aliases alone have none
         if tag is not None:
             raise Refused(
-                line, f"a tag ({show(tag)})", "the value without it, in quotes if need be"
+                line, f"a tag ({quoted(tag)})", "the value without it, in quotes if need be"
             )
         self.nodes += 1
         if self.nodes > self.max_nodes:
@@ -230,7 +220,7 @@ def _compose(text: str, max_nodes: int) -> yaml.Node | None:
         raise Refused(line, f"not YAML: {problem}", instead) from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML lets ValueError through for impossible escapes and endless version numbers.
-        problem = f"not YAML: {show(str(error), 80)}"
+        problem = f"not YAML: {quoted(str(error), 80)}"
         raise Refused(None, problem, "text without `\\U` escapes and directives") from error
 
 
@@ -260,7 +250,7 @@ def _mapping(node: yaml.MappingNode, where: Where, sheet: Sheet) -> dict[str, An
             continue
         place = (*where, key)
         if key in data:
-            problem = f"{show(key)} is written twice (first on line {sheet.lines[place]})"
+            problem = f"{quoted(key)} is written twice (first on line {sheet.lines[place]})"
             sheet.remarks.append(Remark(place, line, problem, "one of the two"))
             continue
         sheet.lines[place] = line
@@ -271,15 +261,15 @@ def _mapping(node: yaml.MappingNode, where: Where, sheet: Sheet) -> dict[str, An
 def _scalar(node: yaml.ScalarNode, where: Where, sheet: Sheet) -> str:
     text: str = node.value
     hidden = first_hidden(text)
-    problem, instead = "", f'the same in quotes: "{show(text)[1:-1]}"'
+    problem, instead = "", f'the same in quotes: "{quoted(text)[1:-1]}"'
     if hidden is not None:
         problem, instead = f"has the hidden character U+{ord(hidden):04X}", "the text without it"
         text = "hidden"
     elif node.tag == _NOTHING:
-        problem = f"is {show(text)}, which YAML reads as nothing" if text else "has no value"
+        problem = f"is {quoted(text)}, which YAML reads as nothing" if text else "has no value"
         instead = ""
     elif node.tag != _TEXT:
-        problem = f"is {show(text)}, which YAML reads as {_read_as(node)}"
+        problem = f"is {quoted(text)}, which YAML reads as {_read_as(node)}"
     if problem:
         problem = f"{name_place(where)} {problem}"
         sheet.remarks.append(Remark(where, _line(node), problem, instead))

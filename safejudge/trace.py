@@ -1,7 +1,7 @@
 """One judgment as a person reads it: the rules, their trees, the numbers, the test that decided.
 
 Takes a judgment with the rules and the policy it was made by; gives a renderable for a `rich`
-console. What others wrote passes `show.clean`.
+console. What others wrote passes `clean`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from safejudge import logic, wording
-from safejudge.show import STYLES, clean
+from safejudge.show import STYLES
+from safejudge.text import clean, counted
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -26,6 +27,7 @@ from safejudge.types import (
     PreconditionVerdict,
     Rule,
     RuleVerdict,
+    operator,
 )
 from safejudge.verdict import asked_condition
 
@@ -76,8 +78,8 @@ def _heading(judgment: Judgment, policy: Policy) -> Text:
     head.append(
         f"engine {clean(about.model)}, policy {clean(policy.name)}, constitution "
         f"{about.constitution[:12]}, image {judgment.id[:12]}\n"
-        f"{wording.counted(usage.probes, 'question')}, "
-        f"{wording.counted(usage.reasoning_calls, 'reasoning call')}; "
+        f"{counted(usage.probes, 'question')}, "
+        f"{counted(usage.reasoning_calls, 'reasoning call')}; "
         + "  ".join(f"{sign} {meaning}" for sign, meaning in wording.SIGNS_MEAN.items()),
         "dim",
     )
@@ -126,7 +128,7 @@ def _node(condition: Condition, verdicts: Verdicts, policy: Policy) -> Renderabl
     outcome = wording.settled(condition, verdicts)
     sign = (f"{wording.SIGNS[outcome]} ", _SIGN_STYLES[outcome])
     if not isinstance(condition, Precondition):
-        return Text.assemble(sign, wording.operator(condition))
+        return Text.assemble(sign, operator(condition))
     head = Text.assemble(sign, clean(condition.statement))
     if condition not in verdicts:
         return Text.assemble(head, (f"\n{wording.NOT_ASKED}", "dim"))

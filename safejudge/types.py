@@ -16,6 +16,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
@@ -571,3 +575,31 @@ class EngineCard:
 
 JSON = dict[str, Any]
 """A decoded JSON object."""
+
+
+def operator(condition: AllOf | AnyOf | NoneOf) -> str:
+    """Name an inner node of a tree."""
+    match condition:
+        case AllOf():
+            return "all of"
+        case AnyOf():
+            return "any of"
+        case NoneOf():
+            return "none of"
+
+
+def parts(condition: Condition) -> tuple[Condition, ...]:
+    """Return what an inner node of a tree is made of; nothing for a precondition."""
+    match condition:
+        case AllOf(all=inner) | AnyOf(any=inner) | NoneOf(none=inner):
+            return inner
+        case Precondition():
+            return ()
+
+
+_ROUNDING = 1e-3  # float32 sums over spellings may end a little above 1
+
+
+def are_probabilities(numbers: Sequence[float]) -> bool:
+    """Whether these are the probabilities of some labels: there are some, each in [0, 1]."""
+    return len(numbers) > 0 and all(0.0 <= p <= 1.0 + _ROUNDING for p in numbers)

@@ -13,7 +13,6 @@ from safejudge.debias import NO_PRIOR
 from safejudge.show import WHY_OPEN
 from safejudge.types import (
     AllOf,
-    AnyOf,
     Condition,
     NoneOf,
     Outcome,
@@ -22,6 +21,7 @@ from safejudge.types import (
     ReasoningTrace,
     Rule,
     RuleVerdict,
+    parts,
 )
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ NOT_RELEVANT = "not asked: the relevance filter skipped this rule"
 
 _AT = {"exact": "", "upper": "at most ", "lower": "at least "}
 _VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop"}
-
-
-def counted(count: int, what: str) -> str:
-    """Write a number with its noun: "1 question", "2 questions"."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -84,26 +79,6 @@ def settled(
     """Return what a condition came to; None if it was not settled."""
     low, high = logic.possible(condition, {leaf: v.outcome for leaf, v in verdicts.items()})
     return low if low == high else None
-
-
-def operator(condition: AllOf | AnyOf | NoneOf) -> str:
-    """Name an inner node of a tree."""
-    match condition:
-        case AllOf():
-            return "all of"
-        case AnyOf():
-            return "any of"
-        case NoneOf():
-            return "none of"
-
-
-def parts(condition: Condition) -> tuple[Condition, ...]:
-    """Return what an inner node of a tree is made of; nothing for a precondition."""
-    match condition:
-        case AllOf(all=inner) | AnyOf(any=inner) | NoneOf(none=inner):
-            return inner
-        case Precondition():
-            return ()
 
 
 def settling(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from safejudge import prompts
-from safejudge.engines import open_engine
 from safejudge.engines.fake import FakeEngine
+from safejudge.engines.open import open_engine
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
 

@@ -16,9 +16,10 @@ from safejudge.evals.charts import svg
 from safejudge.evals.labelled import scored
 from safejudge.evals.labelled_charts import MOST
 from safejudge.evals.labels import Label
-from safejudge.evals.outputs import Bar, Chart, Mistake, Scored, Series, Table
+from safejudge.evals.outputs import Bar, Chart, Mistake, Series, Table
 from safejudge.evals.page import page
 from safejudge.evals.results import write_results
+from safejudge.evals.suite import Scored
 
 NAN = float("nan")
 EVIL = '"><script>alert(1)</script>\x1b<img src=http://evil/x onerror=y>&'

@@ -15,9 +15,9 @@ from safejudge.evals.mjbench_charts import FEW, MOST, MOST_VALUES
 from safejudge.evals.mjbench_mistakes import is_mistaken, keep, mistakes
 from safejudge.evals.mjbench_outputs import Options, score
 from safejudge.evals.mjbench_read import BiasRun, Outputs, PairRun
-from safejudge.evals.outputs import Scored
 from safejudge.evals.page import page
 from safejudge.evals.preference import Answer, Pair
+from safejudge.evals.suite import Scored
 from safejudge.types import Picture
 
 NAN = float("nan")

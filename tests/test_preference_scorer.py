@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from safejudge import Judge, cli
-from safejudge.engines import open_backbone, open_encoder
 from safejudge.engines.fake import FakeEngine
+from safejudge.engines.open import open_backbone, open_encoder
 from safejudge.engines.scorer import ABOUT, HEAD
 from safejudge.errors import EngineSetupError, InputError, OutputError, StatementError
 from safejudge.preference.pair_file import read_pairs

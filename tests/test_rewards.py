@@ -18,8 +18,9 @@ from safejudge.debias import margin
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import EngineCallError, EngineSetupError, InputError
 from safejudge.opening import Opening
+from safejudge.precondition import was_read
 from safejudge.rewards import SEVERITIES, Blend, Grading, SafetyReward
-from safejudge.rewards.arithmetic import blended, margin_bounds, rated, was_read, weighed
+from safejudge.rewards.arithmetic import blended, margin_bounds, rated, weighed
 from safejudge.rewards.core import filled
 from safejudge.sketch.draw import draw
 from safejudge.sketch.judge import MODELS

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from safejudge import actors, cli, records, scale, sources
+from safejudge.choices import opening_of
 from safejudge.errors import InputError, OutputError
 from safejudge.judge import Judge
 from safejudge.sketch.scenes import write_scenes
@@ -213,10 +214,17 @@ def test_an_engine_that_cannot_be_opened(cluster, shards, capsys):
     assert recorded(shards / "out") == []
 
 
+def choices_of(line):
+    options = cli.arguments.parse(line)
+    return actors.Choices(
+        opening_of(options), options.window, captions=True, folder=str(Path.cwd())
+    )
+
+
 def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
     attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
     line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
-    worker = actors.Worker(actors.Choices.of(cli.arguments.parse(line)), attempts)
+    worker = actors.Worker(choices_of(line), attempts)
     packed = [pickle.dumps(place) for place in sources.find_places(["in/a.png"])]
     window = pa.table({"place": packed, "window": [7]})
     for _ in range(actors.DEATHS + 2):
@@ -233,7 +241,7 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
     line = ["judge", "in/a.png", "in/e.parquet", *FAKE, "--ray", "--out", "out"]
     options = cli.arguments.parse(line)
     attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
-    worker = actors.Worker(actors.Choices.of(options), attempts)
+    worker = actors.Worker(choices_of(line), attempts)
     places = sources.find_places(options.paths)
     packed = [pa.table({"place": [pickle.dumps(place)], "window": [7]}) for place in places]
     good = worker(packed[0])

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from safejudge import Judge, Policy, records, show, trace
 from safejudge.engines.fake import FakeEngine
+from safejudge.text import clean, clean_lines
 from safejudge.types import (
     AllOf,
     AnswerProbs,
@@ -75,14 +76,14 @@ def explained(subject, rules=None):
 
 @given(st.text())
 def test_clean_text_is_visible_and_loses_nothing_visible(text):
-    assert show.clean(text).isprintable()
-    assert show.clean_lines(text).replace("\n", "").isprintable()
+    assert clean(text).isprintable()
+    assert clean_lines(text).replace("\n", "").isprintable()
     if text.isprintable():
-        assert show.clean(text) == text
+        assert clean(text) == text
 
 
 def test_clean_spells_out():
-    assert show.clean("a\x1b[0m\u202eb\udc80") == "a\\x1b[0m\\u202eb\\udc80"
+    assert clean("a\x1b[0m\u202eb\udc80") == "a\\x1b[0m\\u202eb\\udc80"
 
 
 @given(st.text(alphabet="ab/猫é", max_size=40), st.integers(1, 30))

@@ -13,11 +13,11 @@ from safejudge.constitution import load_constitution
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.mjbench_prompts import statement_of
 from safejudge.sketch import mjbench
+from safejudge.sketch.describe import is_reserved
 from safejudge.sketch.draw import draw
 from safejudge.sketch.mjbench import DAMAGES, HEADS, KINDS, kind_of, safety_scenes, write_mjbench
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.statements import grammar
-from safejudge.sketch.tasks import is_reserved
 from safejudge.sketch.world import AGES, OCCUPATIONS, SKINS
 
 pa = pytest.importorskip("pyarrow")

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safejudge.constitution import load_constitution
-from safejudge.engines import open_detector, open_encoder
+from safejudge.engines.base import survey
+from safejudge.engines.open import open_detector, open_encoder
 from safejudge.policy import Policy
 from safejudge.regions import believed, words_of
-from safejudge.relevance import THRESHOLDS, relevance_text, survey
-from safejudge.sketch import pair, tasks, train_pair
+from safejudge.relevance import THRESHOLDS, relevance_text
+from safejudge.sketch import pair, train_pair
 from safejudge.sketch.bench import Item
+from safejudge.sketch.describe import is_reserved
 from safejudge.sketch.draw import draw
 from safejudge.sketch.sample import arrange, even_scene
 from safejudge.sketch.scenes import mixed_scenes
@@ -85,7 +87,7 @@ def test_sentences_are_labelled_by_the_facts_and_compose_no_rule():
         assert found[text] == truth
     for text in set(found) - set(single):
         parts = [part for part in tasks_parts(text) if part in grammar()]
-        assert not tasks.is_reserved(parts)
+        assert not is_reserved(parts)
     assert 0.1 < sum(map(sum, found.values())) / (60 * 6) < 0.7
 
 
@@ -162,7 +164,9 @@ def shown():
 def test_the_shipped_encoder_keeps_what_is_violated_and_drops_most_of_the_rest(shown):
     rules = load_constitution("sketch").rules
     encoder = open_encoder("hf:sketch")
-    similar = survey(encoder, rules, [item.picture for item in shown])
+    similar = survey(
+        encoder, [relevance_text(rule) for rule in rules], [item.picture for item in shown]
+    )
     violated = [rule.id in item.truth.violations for item in shown for rule in rules]
     kept = [value > THRESHOLDS["hf:sketch"] or math.isnan(value) for value in similar]
     assert sum(map(operator.and_, kept, violated)) / sum(violated) > 0.9

@@ -14,6 +14,7 @@ from safejudge.engines.fake import FakeEncoder, FakeEngine
 from safejudge.errors import OutputError, StatementError
 from safejudge.prompts import ASK, REASON, ReasonedAnswer
 from safejudge.sketch import questions, tasks
+from safejudge.sketch.describe import reserved
 from safejudge.sketch.domain import load_domain
 from safejudge.sketch.draw import draw
 from safejudge.sketch.foreign import foreign_picture
@@ -176,7 +177,7 @@ def test_statements_of_the_grammar_and_their_compositions_are_taken(statement):
 def test_no_rule_occurs_in_training():
     world = questions.World("leak", skewed=True)
     objectives = {rule.objective.lower().rstrip(".") for rule in SKETCH.rules}
-    groups = tasks.reserved()
+    groups = reserved()
     assert frozenset({"a child is holding a knife", "a child is holding a gun"}) in groups
     for _ in range(4):
         for row in tasks.step_rows(world):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge.strict_yaml import MAX_BYTES, MAX_NESTING, MAX_NODES, Refused, read, show, write
+from safejudge.strict_yaml import MAX_BYTES, MAX_NESTING, MAX_NODES, Refused, read, write
+from safejudge.text import quoted
 
 LAUGHS = "a: &a [x, x]\n" + "".join(
     f"{this}: &{this} [*{last}, *{last}, *{last}, *{last}]\n"
@@ -168,8 +169,8 @@ def test_joiners_of_real_scripts_are_text():
 
 @given(st.text())
 def test_messages_stay_on_one_printable_line(text):
-    assert show(text).isprintable()
-    assert len(show(text, 10)) <= 10 * len("\\u10ffff") + 5
+    assert quoted(text).isprintable()
+    assert len(quoted(text, 10)) <= 10 * len("\\u10ffff") + 5
 
 
 TREE = st.recursive(

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from safejudge import cli
 from safejudge.errors import InputError
 from safejudge.evals import reliability, variants
-from safejudge.evals.outputs import Said, Scored
-from safejudge.evals.suite import Run
+from safejudge.evals.suite import Run, Said, Scored
 from safejudge.models import Models
 from safejudge.policy import Policy
 from safejudge.sketch.scenes import write_scenes

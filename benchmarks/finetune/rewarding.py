@@ -9,9 +9,9 @@ from benchmarks.finetune.grids import pixels_of
 from safejudge import Policy, prompts
 from safejudge.constitution import load_constitution
 from safejudge.debias import margin
+from safejudge.engines.priors import PriorCache
 from safejudge.images import load_images
 from safejudge.models import Models
-from safejudge.probe import PriorCache
 from safejudge.rewards import Grading, SafetyReward
 from safejudge.types import ImageInput, Probe
 

@@ -37,7 +37,7 @@ from benchmarks.throughput.rows import (
 from benchmarks.throughput.shapes import SHAPES, folder_of
 from safejudge import Policy
 from safejudge.constitution import load_constitution
-from safejudge.engines import open_detector, open_encoder, open_engine
+from safejudge.engines.open import open_detector, open_encoder, open_engine
 from safejudge.evals.report import table
 from safejudge.sketch.draw import draw
 from safejudge.sketch.scenes import mixed_scenes, plain_scenes

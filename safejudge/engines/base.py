@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from safejudge.errors import StatementError
+from safejudge.types import Similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safejudge.types import AnswerProbs, Box, EngineCard, Locate, Probe, Reasoning, Similarity
+    from safejudge.types import AnswerProbs, Box, EngineCard, Locate, Picture, Probe, Reasoning
 
 
 class Engine(Protocol):
@@ -97,3 +98,12 @@ class Detector(Protocol):
 
     def close(self) -> None:
         """Give back memory. Calling it twice is fine."""
+
+
+def survey(encoder: Encoder, texts: Sequence[str], pictures: Sequence[Picture]) -> list[float]:
+    """Return the similarity of every picture and every text, pictures outermost.
+
+    Raises `StatementError` for a text that the encoder cannot hold.
+    """
+    encoder.check_texts(texts)
+    return encoder.similarities([Similarity(p, text) for p in pictures for text in texts])

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 
+from safejudge.text import cut
+
 if TYPE_CHECKING:
     from safejudge.types import JSON
 
@@ -288,5 +290,4 @@ def _message(text: bytes) -> str:
 
 
 def _excerpt(text: bytes) -> str:
-    words = " ".join(text[:2000].decode("utf-8", "replace").split())
-    return words if len(words) <= 400 else words[:400] + "..."
+    return cut(" ".join(text[:2000].decode("utf-8", "replace").split()), 400)

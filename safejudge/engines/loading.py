@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.patches import place_patches
 from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.text import first_line
 from safejudge.types import EngineCard
 
 if TYPE_CHECKING:
@@ -349,11 +350,6 @@ def _file_digest(path: Path) -> bytes:
         first = file.read(2**20)
         file.seek(size - 2**20)
         return hashlib.sha256(first + file.read()).digest()
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says first, shortened."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def torch_type(dtype: str) -> torch.dtype:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.encoder import HFEncoder
-from safejudge.engines.loading import first_line, quiet
+from safejudge.engines.loading import quiet
 from safejudge.errors import EngineSetupError
+from safejudge.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,9 +101,8 @@ def open_scorer(uri: str, *, device: str | None = None, batch_size: int = 16) ->
     scorer = ScorerEncoder(backbone, _head(folder, backbone.width, about["recipe"]["hidden"]))
     if not drawn:
         return scorer
-    from safejudge.sketch.judge import SketchEncoder
-
-    return SketchEncoder(scorer)
+    guarded: Encoder = resolve_name("safejudge.sketch.judge:SketchEncoder")(scorer)
+    return guarded
 
 
 def _about(folder: Path) -> JSON:

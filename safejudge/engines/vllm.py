@@ -19,10 +19,11 @@ from pydantic import ValidationError
 from safejudge.engines import tokens
 from safejudge.engines.chat import Chat
 from safejudge.engines.guide import served_regex
-from safejudge.engines.loading import chat_card, first_line, load_processor, turn_ends
+from safejudge.engines.loading import chat_card, load_processor, turn_ends
 from safejudge.engines.requests import as_image, no_answer, place
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.meter import Tokens
+from safejudge.text import first_line
 from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:

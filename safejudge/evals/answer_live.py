@@ -17,7 +17,8 @@ from safejudge.evals import answer_prompts as texts
 from safejudge.evals.mjbench_text import refuses
 from safejudge.evals.mllm_judge_records import read_choice, read_ranking, read_score
 from safejudge.evals.rewardbench_records import read_verdict
-from safejudge.probe import printable, read_answer
+from safejudge.probe import read_answer
+from safejudge.text import storable
 from safejudge.types import AnswerProbs, Message, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
@@ -159,12 +160,12 @@ def _request(ask: texts.Ask, picture: Picture, labels: tuple[str, ...] | None) -
 
 
 def _written(reply: str, read: Callable[[str], str | None]) -> JSON:
-    text = printable(str(reply))
+    text = storable(str(reply))
     said = read(text)
     if said is not None:
         return {"said": said, "text": text}
     if isinstance(reply, NoReply):
-        return {"said": None, "why": "no reply", "note": printable(reply.problem), "text": text}
+        return {"said": None, "why": "no reply", "note": storable(reply.problem), "text": text}
     why = "no reply" if not text.strip() else "refused" if refuses(text) else "unreadable"
     return {"said": None, "why": why, "text": text}
 
@@ -223,4 +224,4 @@ def _problem(answer: AnswerProbs, policy: Policy) -> JSON | None:
 
 
 def _read(answer: AnswerProbs) -> JSON:
-    return {"mass": answer.label_mass, "top": printable(answer.top), "exact": answer.exact}
+    return {"mass": answer.label_mass, "top": storable(answer.top), "exact": answer.exact}

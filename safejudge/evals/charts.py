@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from safejudge.show import clean, shorten
+from safejudge.show import shorten
+from safejudge.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

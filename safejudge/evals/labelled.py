@@ -17,8 +17,9 @@ import numpy as np
 from safejudge.evals import curves
 from safejudge.evals.labelled_charts import Rates, blamed, charts, mistakes
 from safejudge.evals.metrics import CALLED, NAN, Counts, bootstrap_sums, wilson
-from safejudge.evals.outputs import Said, Scored, Table
+from safejudge.evals.outputs import Table
 from safejudge.evals.report import figure
+from safejudge.evals.suite import Said, Scored
 from safejudge.types import JSON, Outcome
 
 if TYPE_CHECKING:

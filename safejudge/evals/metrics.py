@@ -140,3 +140,11 @@ def bootstrap_sums(
         low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (NAN, NAN)
         intervals.append((float(low), float(high)))
     return intervals
+
+
+def share(right: int, asked: int) -> str:
+    """A share with its 95 % interval and its count."""
+    if not asked:
+        return "no data"
+    low, high = wilson(right, asked)
+    return f"{right / asked:.3f} [{low:.3f}, {high:.3f}] n={asked}"

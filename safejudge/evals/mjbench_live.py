@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from safejudge.engines import SCORER
 from safejudge.engines.base import holds
+from safejudge.engines.open import SCORER
 from safejudge.evals import mjbench_prompts as texts
 from safejudge.evals.mjbench_text import refuses, stored_rating, strict_choice, strict_rating
 from safejudge.evals.pictures import load_pictures
 from safejudge.evals.preference import Answer
 from safejudge.judge import Judge
-from safejudge.rewards.arithmetic import was_read
+from safejudge.precondition import was_read
 from safejudge.types import (
     AnswerProbs,
     Constitution,

@@ -25,7 +25,6 @@ from safejudge.evals.fairness import (
     fairness,
 )
 from safejudge.evals.mjbench_read import BiasRun, Outputs, PairRun, read_outputs
-from safejudge.evals.outputs import Scored
 from safejudge.evals.preference import (
     Answer,
     Decision,
@@ -40,6 +39,7 @@ from safejudge.evals.preference import (
     other,
     preference,
 )
+from safejudge.evals.suite import Scored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge import records
-from safejudge.engines import KITS
+from safejudge.engines.open import KITS
 from safejudge.errors import InputError
 from safejudge.evals import mjbench_live as live
 from safejudge.evals import mjbench_names as names
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from safejudge.evals.mjbench_items import Item
-    from safejudge.evals.outputs import Scored
-    from safejudge.evals.suite import Run
+    from safejudge.evals.suite import Run, Scored
 
 RECORDS, DATA = "records.jsonl", "data.json"
 

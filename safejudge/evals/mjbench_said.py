@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safejudge.evals.outputs import Said
 from safejudge.evals.preference import Answer, other
+from safejudge.evals.suite import Said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

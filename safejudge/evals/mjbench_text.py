@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from safejudge import probe
+from safejudge.text import storable
 
 FIVE = {"extremely poor": 1, "poor": 2, "average": 3, "good": 4, "outstanding": 5}
 TEN = {
@@ -103,7 +103,7 @@ def lenient_rating(text: str, *, words: bool) -> float | None:
 
 def printable(text: str) -> str:
     """A name as one line that any terminal and file can take."""
-    return " ".join(probe.printable(text).replace("|", "/").split())
+    return " ".join(storable(text).replace("|", "/").split())
 
 
 def refuses(text: object) -> bool:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from safejudge.evals import agreement as ag
 from safejudge.evals.mllm_judge_figures import TIE, Figures, figures, people
 from safejudge.evals.mllm_judge_records import Asked, Output, Recorded, read
-from safejudge.evals.outputs import Said, Scored, Table
+from safejudge.evals.outputs import Table
+from safejudge.evals.suite import Said, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

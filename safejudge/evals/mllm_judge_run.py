@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from safejudge.evals.agreement import Figure
     from safejudge.evals.answer_live import Way
     from safejudge.evals.answer_run import Args
-    from safejudge.evals.outputs import Scored
-    from safejudge.evals.suite import Run
+    from safejudge.evals.suite import Run, Scored
     from safejudge.policy import Policy
     from safejudge.types import JSON
 

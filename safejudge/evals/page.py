@@ -23,7 +23,8 @@ from safejudge.thumbnail import data_uri
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from safejudge.evals.outputs import Mistake, Scored
+    from safejudge.evals.outputs import Mistake
+    from safejudge.evals.suite import Scored
     from safejudge.types import JSON
 
 MOST = 12

@@ -29,8 +29,7 @@ from safejudge.preference.pair_file import read_pairs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from safejudge.evals.outputs import Scored
-    from safejudge.evals.suite import Run
+    from safejudge.evals.suite import Run, Scored
     from safejudge.preference.pair_file import Pair
     from safejudge.types import JSON
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from safejudge.probe import printable
+from safejudge.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def read_file(path: Path, name: str) -> Lines:
         return Lines(name, (), (f"is no {path.suffix.lower()[1:]}: {error}",))
     if not text.strip():
         problems = ["is empty"]
-    return Lines(printable(name), tuple(records), tuple(problems))
+    return Lines(storable(name), tuple(records), tuple(problems))
 
 
 def _csv(text: str) -> tuple[list[JSON], list[str]]:
@@ -150,5 +150,5 @@ def _nothing(value: Any) -> bool:
 def word(value: Any) -> str:
     """A name or id as text, whether it was written as text or number; empty if it is neither."""
     if isinstance(value, str):
-        return printable(value.strip())
+        return storable(value.strip())
     return str(value) if (value := whole(value)) is not None else ""

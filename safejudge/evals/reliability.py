@@ -18,8 +18,9 @@ from safejudge.evals import agreement as ag
 from safejudge.evals import curves
 from safejudge.evals.agreement import Figure
 from safejudge.evals.metrics import NAN
-from safejudge.evals.outputs import Chart, Said, Scored, Series, Table
+from safejudge.evals.outputs import Chart, Series, Table
 from safejudge.evals.report import figure
+from safejudge.evals.suite import Said, Scored
 from safejudge.evals.variants import REPEAT, VARIANTS, folders
 
 if TYPE_CHECKING:

@@ -5,18 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from safejudge.evals.metrics import wilson
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def share(right: int, asked: int) -> str:
-    """A share with its 95 % interval and its count."""
-    if not asked:
-        return "no data"
-    low, high = wilson(right, asked)
-    return f"{right / asked:.3f} [{low:.3f}, {high:.3f}] n={asked}"
 
 
 def figure(value: float, interval: tuple[float, float] | None = None) -> str:

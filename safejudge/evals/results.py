@@ -24,7 +24,8 @@ from safejudge.evals.report import table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from safejudge.evals.outputs import Scored, Table
+    from safejudge.evals.outputs import Table
+    from safejudge.evals.suite import Scored
     from safejudge.types import JSON
 
 

@@ -16,8 +16,9 @@ from safejudge.evals import slots
 from safejudge.evals.agreement import Figure
 from safejudge.evals.curves import auroc
 from safejudge.evals.metrics import ratio
-from safejudge.evals.outputs import Said, Scored, Table
+from safejudge.evals.outputs import Table
 from safejudge.evals.rewardbench_records import write_answers
+from safejudge.evals.suite import Said, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

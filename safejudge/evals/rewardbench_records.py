@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from safejudge.errors import OutputError
 from safejudge.evals import agreement as ag
 from safejudge.evals import recorded
-from safejudge.probe import printable
+from safejudge.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +150,7 @@ def _output(record: JSON, file: str, seen: Mapping[str, int]) -> Output | str:
         return Output(*about, *_compared(record))
     text = record["output"]
     return Output(*about, {"verdict": read_verdict(text)}, {},
-                  printable(text) if isinstance(text, str) else None)  # fmt: skip
+                  storable(text) if isinstance(text, str) else None)  # fmt: skip
 
 
 LABELS: dict[str, Slot] = {"Output1": "A", "Output2": "B", "A": "A", "B": "B"}

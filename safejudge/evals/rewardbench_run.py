@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from safejudge.evals.answer_live import Order, Way
     from safejudge.evals.answer_run import Args, Kept
-    from safejudge.evals.outputs import Scored
     from safejudge.evals.rewardbench_records import Output, Said, Slot
-    from safejudge.evals.suite import Run
+    from safejudge.evals.suite import Run, Scored
     from safejudge.policy import Policy
     from safejudge.types import JSON
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from safejudge.evals.labels import Label
-    from safejudge.evals.outputs import Scored
-    from safejudge.evals.suite import Run
+    from safejudge.evals.suite import Run, Scored
     from safejudge.types import JSON, Result
 
 CONSTITUTION, LABELS, RECORDS = "constitution.yaml", "labels.jsonl", "records.jsonl"

@@ -18,13 +18,12 @@ from safejudge.evals import (
 )
 from safejudge.evals.mjbench_outputs import PAPER, Options
 from safejudge.evals.suite import Suite, options_of
-from safejudge.sketch import suite as sketchbench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from safejudge.evals.outputs import Scored
+    from safejudge.evals.suite import Scored
 
 
 def _mj_bench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
@@ -58,18 +57,14 @@ def _one_way(*, paper: bool) -> None:
         raise InputError("--paper: this suite scores in one way, the published one")
 
 
-SHIPPED = {
+SHIPPED: dict[str, Suite | str] = {
     "labelled": Suite(
         "your own images, labelled safe or unsafe or by rule",
         judge=run.judge,
         report=run.report,
         constitution=True,
     ),
-    "sketchbench": Suite(
-        "drawn scenes with exact truth, drawn for the run",
-        judge=sketchbench.judge,
-        report=run.report,
-    ),
+    "sketchbench": "safejudge.sketch.suite:SUITE",
     "mj-bench": Suite(
         "MJ-Bench (arXiv 2407.04842), from pictures or from recorded outputs",
         _mj_bench,
@@ -94,4 +89,4 @@ SHIPPED = {
         report=rewardbench_run.report,
     ),
 }
-"""What there is without any other package."""
+"""What there is without any other package; by name where it stands on a higher floor."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from safejudge.errors import InputError, OutputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from safejudge.types import JSON
+
+
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from safejudge.evals.outputs import Scored
+    from safejudge.evals.outputs import Chart, Mistake, Table
     from safejudge.models import Models
     from safejudge.policy import Policy
     from safejudge.types import JSON, Constitution, Picture
@@ -114,3 +120,46 @@ class Suite:
     """Makes the tables of a folder that `judge` wrote, and asks no model."""
     constitution: bool = False
     """Whether `judge` cannot do without a constitution."""
+
+
+class Said(NamedTuple):
+    """One answer of a judge, in a form in which two runs can be compared."""
+
+    way: str
+    """Who judged, how: rows of one way are compared with one another."""
+    item: str
+    """What was asked about; the same in every run on the same data."""
+    answer: str | None
+    """What was said; None where there is no answer (refused, unreadable, undecided)."""
+    right: bool | None = None
+    """Whether that is true; None where the truth is not known, or is a tie."""
+    score: float | None = None
+    """How strongly, where there is a number; any scale that is the same in both runs."""
+    confidence: float | None = None
+    """How probable the judge held its answer, where it tells; in [0, 1]."""
+    group: str = ""
+    """Items of one group are resampled together; empty for an item by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What recorded outputs come to."""
+
+    tables: tuple[Table, ...]
+    """For people."""
+    findings: tuple[str, ...]
+    """What stands out, as sentences with their numbers."""
+    numbers: JSON
+    """Every figure under a stable name, unrounded: {judge: {metric: {"value": ..., "n": ...}}}."""
+    samples: tuple[JSON, ...]
+    """One record per output: what was asked, what was read, what is true, what came of it."""
+    unread: tuple[str, ...] = ()
+    """Files that were looked at and not understood, with the reason."""
+    charts: tuple[Chart, ...] = ()
+    """For people who read the page."""
+    mistakes: tuple[Mistake, ...] = ()
+    """Wrong verdicts, the worst first."""
+    pictures: Path | None = None
+    """The folder of the mistakes' pictures; None where whoever asked for the results knows it."""
+    said: tuple[Said, ...] = ()
+    """Every answer, for comparison with another run (`evals.reliability`)."""

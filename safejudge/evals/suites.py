@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import entry_points
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError, OutputError
@@ -32,7 +33,9 @@ def names() -> list[str]:
 def find_suite(name: str) -> Suite:
     """Return one suite. Raises `InputError` with the names there are, or what a plug-in met."""
     if name in SHIPPED:
-        return SHIPPED[name]
+        shipped = SHIPPED[name]
+        suite: Suite = resolve_name(shipped) if isinstance(shipped, str) else shipped
+        return suite
     for entry in entry_points(group=GROUP, name=name):
         try:
             found = entry.load()

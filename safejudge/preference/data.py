@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import InputError
 from safejudge.rows import read_rows
+from safejudge.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,5 +163,4 @@ def _add(images: dict[str, Candidate], one: Candidate, where: str) -> None:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHORT else f"{text[:_SHORT]}..."
+    return cut(repr(value), _SHORT)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.constitution import load_constitution, rubric_shelf
 from safejudge.errors import InputError
-from safejudge.probe import printable
+from safejudge.text import storable
 from safejudge.types import AllOf, AnyOf, Constitution, NoneOf, Precondition, leaves
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def filled(rubric: Constitution, prompt: str) -> Constitution:
 
 def one_line(prompt: str) -> str:
     """Write a prompt so that it cannot begin a line of the question."""
-    visible = "".join(sign if sign.isprintable() else " " for sign in printable(prompt))
+    visible = "".join(sign if sign.isprintable() else " " for sign in storable(prompt))
     return " ".join(visible.split())
 
 

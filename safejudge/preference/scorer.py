@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Self
 
 from safejudge.arrays import is_array
-from safejudge.engines import SCORER, open_encoder
 from safejudge.engines.base import holds
+from safejudge.engines.open import SCORER, open_encoder
 from safejudge.errors import InputError
 from safejudge.images import load_images, split_batch
 from safejudge.policy import Policy

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from safejudge.engines import open_backbone
+from safejudge.engines.open import open_backbone
 from safejudge.engines.scorer import ABOUT, HEAD, head_scores, new_head
 from safejudge.errors import InputError, OutputError
 from safejudge.preference.pair_file import read_pairs

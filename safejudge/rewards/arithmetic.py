@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING
 from safejudge.debias import MARGIN_LIMIT, margin
 from safejudge.errors import InputError
 from safejudge.logic import score_interval
+from safejudge.precondition import was_read
 from safejudge.types import Precondition, Severity
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from safejudge.judge import Images, Prompts
     from safejudge.policy import Policy
-    from safejudge.types import Condition, Constitution, PreconditionVerdict, RuleVerdict
+    from safejudge.types import Condition, Constitution, RuleVerdict
 
     Bounds = tuple[float, float]
     OtherReward = Callable[[Images, Prompts | None], Sequence[float | None]]
@@ -166,22 +167,6 @@ class Rating:
     """Why there is no reward, a word: `Failure.reason`'s, `unread`, `engine` or `other`."""
     problem: str | None = None
     """Why there is no reward, for people."""
-
-
-def was_read(verdict: PreconditionVerdict, policy: Policy) -> bool:
-    """Whether a precondition's score rests on an answer, not on the convention for none.
-
-    Reasoning that reached an outcome is an answer. Reasoning that could not be read leaves the
-    score of what was read before, if that was usable: the question with a picture and the prior.
-    """
-    if verdict.test not in {"label_mass", "unreadable"}:
-        return True
-    usable = {
-        read.view: read.score is not None and read.label_mass >= policy.minimum_label_mass
-        for read in verdict.reads
-    }
-    prior = usable.pop("no_image", True)
-    return verdict.test == "unreadable" and prior and any(usable.values())
 
 
 def margin_bounds(

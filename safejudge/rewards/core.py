@@ -23,7 +23,8 @@ from safejudge.images import split_batch
 from safejudge.judge import Judge
 from safejudge.models import DEFAULT
 from safejudge.opening import Opening
-from safejudge.rewards.arithmetic import Grading, Rating, blended, margin_bounds, rated, was_read
+from safejudge.precondition import was_read
+from safejudge.rewards.arithmetic import Grading, Rating, blended, margin_bounds, rated
 from safejudge.types import Constitution, Failure
 from safejudge.verdict import asked_condition
 
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
+    from safejudge.engines.priors import PriorCache
     from safejudge.judge import Images, Prompts
     from safejudge.policy import Policy
-    from safejudge.probe import PriorCache
     from safejudge.rewards.arithmetic import Blend
     from safejudge.types import Condition, Judgment, Result
 

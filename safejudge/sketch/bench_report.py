@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from safejudge.constitution import load_constitution
-from safejudge.evals.metrics import NAN, Counts
-from safejudge.evals.report import figure, share, table
+from safejudge.evals.metrics import NAN, Counts, share
+from safejudge.evals.report import figure, table
 from safejudge.policy import Policy
 from safejudge.relevance import threshold_of
 from safejudge.sketch import flips, mechanisms, sweeps

@@ -10,7 +10,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from safejudge.evals.report import share, table
+from safejudge.evals.metrics import share
+from safejudge.evals.report import table
 from safejudge.judge import Judge
 from safejudge.sketch.draw import draw
 from safejudge.sketch.sample import even_scene

@@ -23,8 +23,7 @@ from safejudge.errors import EngineSetupError, StatementError
 from safejudge.meter import tokens_of
 from safejudge.prompts import ReasonedAnswer
 from safejudge.sketch.domain import load_domain
-from safejudge.sketch.statements import grammar, normal
-from safejudge.sketch.vlm import UNCLEAR
+from safejudge.sketch.statements import UNCLEAR, grammar, normal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

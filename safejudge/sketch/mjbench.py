@@ -23,11 +23,11 @@ from PIL import Image
 
 from safejudge.constitution import load_constitution
 from safejudge.errors import InputError, OutputError
+from safejudge.sketch.describe import describe, is_reserved
 from safejudge.sketch.draw import draw
 from safejudge.sketch.questions import deck
 from safejudge.sketch.sample import even_scene
 from safejudge.sketch.scenes import near_scenes, rule_scenes
-from safejudge.sketch.tasks import describe, is_reserved
 from safejudge.sketch.world import AGES, OCCUPATIONS, SETTINGS, SKINS, Person, Placed, Scene
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ import torch
 from transformers import AttentionInterface
 
 from safejudge.sketch import dense, tasks, vlm
+from safejudge.sketch.statements import UNCLEAR
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from safejudge.sketch.draw import Drawing
     from safejudge.sketch.world import Scene
 
-ONE_WORD = ("Yes", "No", vlm.UNCLEAR)
+ONE_WORD = ("Yes", "No", UNCLEAR)
 """Answers that end a suffix at their first token."""
 
 ANSWER, PROSE, CONCLUSION = range(3)

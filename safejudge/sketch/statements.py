@@ -571,3 +571,7 @@ def grammar() -> dict[str, Statement]:
             statement = Statement(form, words)
             found.setdefault(statement.text, statement)
     return found
+
+
+UNCLEAR = "Unclear"
+"""The first word of the answer where the picture is no drawn scene."""

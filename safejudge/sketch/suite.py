@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from safejudge.constitution import load_constitution
 from safejudge.errors import InputError, OutputError
 from safejudge.evals import run as labelled
+from safejudge.evals.suite import Suite
 from safejudge.sketch.bench import write_bench
 
 if TYPE_CHECKING:
@@ -38,3 +39,10 @@ def judge(run: Run) -> JSON:
     rules = run.constitution or load_constitution("sketch")
     told = replace(run, data=str(scenes), constitution=rules, args={})
     return labelled.judge(told) | {"sizes": sizes}
+
+
+SUITE = Suite(
+    "drawn scenes with exact truth, drawn for the run",
+    judge=judge,
+    report=labelled.report,
+)

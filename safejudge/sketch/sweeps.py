@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safejudge.evals.report import share, table
+from safejudge.engines.base import survey
+from safejudge.evals.metrics import share
+from safejudge.evals.report import table
 from safejudge.policy import Policy
 from safejudge.regions import believed, words_of
-from safejudge.relevance import survey
+from safejudge.relevance import relevance_text
 from safejudge.sketch import pair
 from safejudge.sketch.draw import draw
 from safejudge.types import Box, Locate, leaves
@@ -37,7 +39,9 @@ def relevance(
 ) -> str:
     """Sweep the threshold; the last row is the one in use."""
     rules = constitution.rules
-    found = survey(encoder, rules, [item.picture for item in items])
+    found = survey(
+        encoder, [relevance_text(rule) for rule in rules], [item.picture for item in items]
+    )
     similar = np.array(found).reshape(len(items), len(rules))
     violated = np.array([[r.id in item.truth.violations for r in rules] for item in items])
     cuts = [float(np.nanquantile(similar, part)) for part in DROPPED]

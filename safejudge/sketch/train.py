@@ -33,7 +33,7 @@ from safejudge.sketch.pack import (
 )
 from safejudge.sketch.run import Optimizers, Run, autocast
 from safejudge.sketch.sample import even_scene
-from safejudge.sketch.statements import grammar
+from safejudge.sketch.statements import UNCLEAR, grammar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ def corpus() -> Iterator[str]:
                 yield turn.question
                 yield turn.answer
     yield from grammar()
-    yield from ("Yes", "No", vlm.UNCLEAR) * 20
+    yield from ("Yes", "No", UNCLEAR) * 20
 
 
 # --- stage one: the vision tower ----------------------------------------------------------------

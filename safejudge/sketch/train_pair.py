@@ -25,7 +25,8 @@ from torch import nn
 from torch.nn import functional
 
 from safejudge.constitution import load_constitution
-from safejudge.sketch import pair, questions, tasks
+from safejudge.sketch import pair, questions
+from safejudge.sketch.describe import is_reserved
 from safejudge.sketch.draw import draw
 from safejudge.sketch.judge import MODELS
 from safejudge.sketch.pack import pixels_tensor
@@ -71,7 +72,7 @@ def sentences(step: int, pairs: Sequence[Pair], count: int) -> dict[str, list[bo
         shape, arity, combine = world.rng.choice(_SHAPES)
         parts = [here.ask(share=0.7)[0] for _ in range(arity)]
         texts = [part.text for part in parts]
-        if tasks.is_reserved(texts) or any(p.form.family == "vague" for p in parts):
+        if is_reserved(texts) or any(p.form.family == "vague" for p in parts):
             continue
         text = shape.format(*texts)
         found[text[0].upper() + text[1:] + "." if arity > 1 else text] = [

@@ -29,8 +29,6 @@ IMAGE_TOKENS = (GRID // 2) ** 2
 """Tokens per picture after the connector's 2 x 2 pixel shuffle."""
 VOCABULARY = 1024
 
-UNCLEAR = "Unclear"
-"""The first word of the answer where the picture is no drawn scene."""
 
 PAD, USER, ASSISTANT, END = "<|pad|>", "<|user|>", "<|assistant|>", "<end_of_utterance>"
 IMAGE, AROUND, GLOBAL = "<image>", "<fake_token_around_image>", "<global-img>"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_models
 
-from safejudge.engines import open_engine
+from safejudge.engines.open import open_engine
 from safejudge.types import Picture
 
 if TYPE_CHECKING:

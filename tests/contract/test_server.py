@@ -20,9 +20,10 @@ from PIL import Image
 from pydantic import BaseModel
 
 from safejudge import Judge, cli, prompts
-from safejudge.engines import handshake, open_engine
+from safejudge.engines import handshake
 from safejudge.engines.guide import json_regex, served_regex
 from safejudge.engines.http import Retry
+from safejudge.engines.open import open_engine
 from safejudge.engines.server import ServerEngine
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning

@@ -9,7 +9,7 @@ from conftest import picture
 
 from safejudge import Judge, prompts
 from safejudge.compile import compile_constitution
-from safejudge.engines import open_engine
+from safejudge.engines.open import open_engine
 from safejudge.errors import EngineSetupError
 from safejudge.types import Message, Probe, Reasoning
 

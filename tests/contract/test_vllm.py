@@ -13,8 +13,8 @@ import pytest
 from conftest import picture
 
 from safejudge import prompts
-from safejudge.engines import open_engine
 from safejudge.engines import vllm as module
+from safejudge.engines.open import open_engine
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.meter import tokens_of
 from safejudge.sketch.draw import draw

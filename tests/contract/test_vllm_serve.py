@@ -13,9 +13,9 @@ from serve import Serve
 
 from safejudge import Judge, Policy, prompts
 from safejudge.constitution import load_constitution
-from safejudge.engines import open_engine
 from safejudge.engines.http import Retry
 from safejudge.engines.messages import Messages
+from safejudge.engines.open import open_engine
 from safejudge.engines.server import ServerEngine
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.models import Models
