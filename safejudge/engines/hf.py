@@ -26,7 +26,7 @@ from safejudge.engines.loading import (
     pin_generation,
 )
 from safejudge.engines.readers import PlainReader, open_reader
-from safejudge.engines.requests import no_answer, place
+from safejudge.engines.requests import batch_order, no_answer
 from safejudge.errors import EngineCallError
 from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
@@ -115,7 +115,7 @@ class HFEngine:
         for request in set(requests):
             kinds.setdefault(kind(request), []).append(request)
         for unsorted in kinds.values():
-            alike = sorted(unsorted, key=place)
+            alike = sorted(unsorted, key=batch_order)
             for start in range(0, len(alike), self._batch_size):
                 yield alike[start : start + self._batch_size]
 

@@ -28,7 +28,7 @@ from safejudge.engines.http import (
     gathered,
 )
 from safejudge.engines.messages import Messages
-from safejudge.engines.requests import no_answer, place
+from safejudge.engines.requests import batch_order, no_answer
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.meter import Tokens
 from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, Probe, Reasoning
@@ -117,7 +117,7 @@ class ServerEngine:
         A request that the server refuses or cannot answer, while it answers others, is a
         `problem` of that probe alone.
         """
-        distinct = sorted(set(probes), key=place)
+        distinct = sorted(set(probes), key=batch_order)
         for labels in dict.fromkeys(probe.labels for probe in distinct):
             self._resolve(labels)
         answers = dict(zip(distinct, self._all(self._read, distinct), strict=True))
@@ -129,7 +129,7 @@ class ServerEngine:
         A request that the server refuses or cannot answer, while it answers others, is a
         `NoReply`.
         """
-        distinct = sorted(set(requests), key=place)
+        distinct = sorted(set(requests), key=batch_order)
         for schema in {request.schema for request in distinct if request.schema is not None}:
             check_bounded(schema)
         replies = dict(zip(distinct, self._all(self._write, distinct), strict=True))

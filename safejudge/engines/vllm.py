@@ -20,7 +20,7 @@ from safejudge.engines import tokens
 from safejudge.engines.chat import Chat
 from safejudge.engines.guide import served_regex
 from safejudge.engines.loading import chat_card, load_processor, turn_ends
-from safejudge.engines.requests import as_image, no_answer, place
+from safejudge.engines.requests import as_image, batch_order, no_answer
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.meter import Tokens
 from safejudge.text import first_line
@@ -74,7 +74,7 @@ class VLLMEngine:
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read each probe's label probabilities; see `Engine.answer_probs`."""
-        distinct = sorted(set(probes), key=place)
+        distinct = sorted(set(probes), key=batch_order)
         found = {p: self._chat.refuses(p) or self._labels.paths(p.labels) for p in distinct}
         readable = {p: paths for p, paths in found.items() if not isinstance(paths, str)}
         params = {paths: self._reading(paths) for paths in set(readable.values())}
@@ -98,7 +98,7 @@ class VLLMEngine:
 
         A request that vLLM refuses (a picture, its length) gets a `NoReply`.
         """
-        distinct = sorted({r for r in requests if not self._chat.refuses(r)}, key=place)
+        distinct = sorted({r for r in requests if not self._chat.refuses(r)}, key=batch_order)
         asked = [
             _Request(
                 tuple(self._chat.encode(self._chat.reasoning_text(request))),
