@@ -17,12 +17,12 @@ import numpy as np
 from measure import record
 
 from safejudge import Judge, Policy
-from safejudge.constitution import load_constitution
-from safejudge.engines.hf import HFEngine
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.local.hf import HFEngine
 from safejudge.engines.open import open_engine
-from safejudge.evals.report import table
-from safejudge.probe import picture_probe, prior_probe
-from safejudge.sketch.bench import Item, scenes
+from safejudge.method.questions import picture_probe, prior_probe
+from safejudge.show.markdown import table
+from safejudge.sketch.bench.bench import Item, scenes
 from safejudge.sketch.judge import model_folder
 from safejudge.types import Judgment, leaves
 

@@ -22,30 +22,30 @@ from typing import TYPE_CHECKING, Any
 from measure import record
 from PIL import Image
 
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.models import Models
 from safejudge.engines.open import open_encoder
-from safejudge.evals.metrics import Floats, bootstrap_sums
-from safejudge.evals.report import figure, table
-from safejudge.models import Models
+from safejudge.evals.stats.rates import Floats, bootstrap_sums
 from safejudge.policy import Policy
-from safejudge.preference import run
-from safejudge.preference.aspects import Annotator
+from safejudge.preference import annotate as run
+from safejudge.preference.annotator import Annotator
 from safejudge.preference.data import read_prompts
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.recipe import Recipe
 from safejudge.preference.rubrics import OVERALL, load_rubric
 from safejudge.preference.scorer import PreferenceScorer
 from safejudge.preference.train import split, train
-from safejudge.sketch.draw import draw
+from safejudge.show.markdown import figure, table
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.mjbench import kind_of, safety_scenes
 from safejudge.sketch.scenes import plain_scenes, truth_of
-from safejudge.sketch.statements import grammar
+from safejudge.sketch.world.statements import grammar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from safejudge.sketch.statements import Statement
-    from safejudge.sketch.world import Scene
+    from safejudge.sketch.world.scene import Scene
+    from safejudge.sketch.world.statements import Statement
 
 SEED = 1
 """Not 0: the scorer's recipe was chosen on the prompts of that."""

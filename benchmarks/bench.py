@@ -16,10 +16,10 @@ from pathlib import Path
 from measure import record
 from rich.console import Console
 
-from safejudge import show
-from safejudge.evals.remember import Remembered
-from safejudge.models import DEFAULT, Models
-from safejudge.sketch import bench_report
+from safejudge.engines.cached import Remembered
+from safejudge.engines.models import DEFAULT, Models
+from safejudge.show import terminal as show
+from safejudge.sketch.bench import report as bench_report
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import time
 
 from measure import record
 
-from safejudge.evals.report import table
+from safejudge.show.markdown import table
 
 
 def main() -> None:

@@ -29,8 +29,8 @@ from PIL import Image
 from proxy import KINDS, LASTING, Proxy
 from serve import Serve
 
-from safejudge.evals.report import table
 from safejudge.prompts import REASON, statement_question
+from safejudge.show.markdown import table
 from safejudge.sketch.scenes import write_scenes
 
 if TYPE_CHECKING:

@@ -23,14 +23,14 @@ from typing import Any
 from measure import record
 from rich.console import Console
 
-from safejudge import show
-from safejudge.constitution import load_constitution
-from safejudge.evals.metrics import Counts, bootstrap
-from safejudge.evals.remember import Remembered
-from safejudge.evals.report import figure, table
-from safejudge.logic import polarities
-from safejudge.models import DEFAULT, Models
-from safejudge.sketch.bench import (
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.cached import Remembered
+from safejudge.engines.models import DEFAULT, Models
+from safejudge.evals.stats.rates import Counts, bootstrap
+from safejudge.method.logic import polarities
+from safejudge.show import terminal as show
+from safejudge.show.markdown import figure, table
+from safejudge.sketch.bench.bench import (
     Found,
     Variant,
     image_calls,
@@ -39,7 +39,7 @@ from safejudge.sketch.bench import (
     rule_calls,
     variants,
 )
-from safejudge.sketch.bench_report import draw_bench, figures
+from safejudge.sketch.bench.report import draw_bench, figures
 from safejudge.text import counted
 from safejudge.types import AllOf, AnyOf, Condition, Constitution, NoneOf, Rule, leaves, parts
 

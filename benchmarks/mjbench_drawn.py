@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from measure import record
 
-from safejudge import cli
+from safejudge.cli import app as cli
 
 
 def main() -> None:

@@ -17,11 +17,11 @@ from typing import Any
 
 from measure import record
 
-from safejudge.evals.mjbench_names import scale_of
-from safejudge.evals.mjbench_outputs import PAPER, Options, score
-from safejudge.evals.mjbench_read import Outputs, read_outputs
-from safejudge.evals.preference import overall
-from safejudge.evals.report import table
+from safejudge.evals.mjbench.recorded.names import scale_of
+from safejudge.evals.mjbench.recorded.read import Outputs, read_outputs
+from safejudge.evals.mjbench.score import PAPER, Options, score
+from safejudge.evals.stats.preference import overall
+from safejudge.show.markdown import table
 
 EXPECTED = Path(__file__).parent / "data" / "mjbench_expected.json"
 PRINTED = "published.json"

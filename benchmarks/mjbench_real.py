@@ -19,7 +19,7 @@ from typing import Any
 
 from measure import record
 
-from safejudge import cli
+from safejudge.cli import app as cli
 
 WORTHLESS = (
     "The shipped model knows drawn scenes and nothing else. It declines to judge photographs, so "

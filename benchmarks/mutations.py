@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from measure import record
 
-from safejudge.constitution import load_constitution, shipped_constitutions
-from safejudge.evals.report import table
-from safejudge.fidelity import differences
-from safejudge.stems import is_count, is_relation
+from safejudge.constitution.lint.fidelity import differences
+from safejudge.constitution.lint.stems import is_count, is_relation
+from safejudge.constitution.load import load_constitution, shipped_constitutions
+from safejudge.show.markdown import table
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, Rule, parts
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from collections import Counter
 from measure import record
 
 from safejudge import Judge
-from safejudge.evals.report import table
-from safejudge.images import find_images
+from safejudge.images.load import find_images
 from safejudge.policy import POLICIES
+from safejudge.show.markdown import table
 from safejudge.types import Failure
 
 

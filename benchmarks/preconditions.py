@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 from measure import record
 
 from safejudge.engines.open import open_engine
-from safejudge.evals.metrics import share
-from safejudge.evals.report import table
-from safejudge.probe import picture_probe
-from safejudge.sketch.draw import draw
-from safejudge.sketch.questions import Facts, World
-from safejudge.sketch.statements import grammar
+from safejudge.evals.stats.rates import share
+from safejudge.method.questions import picture_probe
+from safejudge.show.markdown import table
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world.questions import Facts, World
+from safejudge.sketch.world.statements import grammar
 from safejudge.types import Picture, Precondition
 
 if TYPE_CHECKING:
-    from safejudge.sketch.statements import Statement
+    from safejudge.sketch.world.statements import Statement
 
 FAMILIES = tuple(dict.fromkeys(s.form.family for s in grammar().values()))
 Counts = dict[tuple[str, bool], list[int]]

@@ -17,7 +17,7 @@ from typing import Any
 
 from measure import record
 
-from safejudge import cli
+from safejudge.cli import app as cli
 
 SHOWN = ("What answers do", "One answer more", "How sure")
 

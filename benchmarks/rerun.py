@@ -17,7 +17,7 @@ from pathlib import Path
 
 from measure import record
 
-from safejudge.evals.report import table
+from safejudge.show.markdown import table
 
 RECORDED = Path(__file__).parent / "training"
 VLM = "vlm --init runs/vision --steps 2300"
@@ -46,7 +46,7 @@ def main() -> None:
     folder = Path("runs") / f"again-{args.stage}"
     shutil.rmtree(folder, ignore_errors=True)
     command = [*COMMANDS[args.stage].split(), "--out", str(folder), "--until", str(last)]
-    subprocess.run([sys.executable, "-m", "safejudge.sketch.train", *command], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.training.train", *command], check=True)
     after = log_of(folder / "log.jsonl")
     rows, worst = [], 0.0
     for step in (s for s in before if s <= last):

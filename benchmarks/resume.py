@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING, Any
 from measure import record
 from PIL import Image
 
-from safejudge.constitution import load_constitution
-from safejudge.evals.report import table
-from safejudge.sketch.draw import draw
+from safejudge.constitution.load import load_constitution
+from safejudge.show.markdown import table
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safejudge.sketch.world import Scene
+    from safejudge.sketch.world.scene import Scene
 
 SEED = "resume"
 FATE = ("label", "violations", "error")

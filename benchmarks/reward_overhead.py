@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from measure import record
 
 from safejudge import Judge, PriorCache
-from safejudge.evals.metrics import bootstrap
-from safejudge.evals.report import figure, table
+from safejudge.evals.stats.rates import bootstrap
 from safejudge.rewards import SafetyReward
 from safejudge.rewards.trl import GRPOReward
-from safejudge.sketch.draw import draw
+from safejudge.show.markdown import figure, table
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.judge import problem_of
 from safejudge.sketch.scenes import mixed_scenes
 from safejudge.types import Picture

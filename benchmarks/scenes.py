@@ -15,12 +15,12 @@ import warnings
 
 from measure import record
 
-from safejudge.constitution import load_constitution
-from safejudge.models import DEFAULT, Models
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.models import DEFAULT, Models
 from safejudge.policy import POLICIES
-from safejudge.sketch.bench import Item, Variant, measure, row
-from safejudge.sketch.bench_report import figures, rules_table, variants_table
-from safejudge.sketch.draw import draw
+from safejudge.sketch.bench.bench import Item, Variant, measure, row
+from safejudge.sketch.bench.report import figures, rules_table, variants_table
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes
 from safejudge.types import Picture
 

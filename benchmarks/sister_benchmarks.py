@@ -18,15 +18,13 @@ from typing import Any
 
 from measure import record
 
-from safejudge.evals import (
-    mllm_judge_outputs,
-    mllm_judge_records,
-    rewardbench_outputs,
-    rewardbench_records,
-)
-from safejudge.evals.agreement import ranking_distance
+from safejudge.evals.mllm_judge import records as mllm_judge_records
+from safejudge.evals.mllm_judge import score as mllm_judge_outputs
 from safejudge.evals.recorded import read_folder
-from safejudge.evals.report import table
+from safejudge.evals.rewardbench import records as rewardbench_records
+from safejudge.evals.rewardbench import score as rewardbench_outputs
+from safejudge.evals.stats.agreement import ranking_distance
+from safejudge.show.markdown import table
 
 Numbers = dict[str, dict[str, Any]]
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from measure import record
 
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
 from safejudge.engines.base import survey
 from safejudge.engines.open import open_encoder
-from safejudge.relevance import relevance_text
-from safejudge.sketch import sweeps
-from safejudge.sketch.bench import scenes
+from safejudge.method.relevance import relevance_text
+from safejudge.sketch.bench import sweeps
+from safejudge.sketch.bench.bench import scenes
 
 KEPT = 0.99
 

@@ -9,7 +9,7 @@
 Everything public is listed in `__all__`. Importing the package loads no model library.
 """
 
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
 from safejudge.engines.priors import PriorCache
 from safejudge.errors import (
     ConstitutionError,

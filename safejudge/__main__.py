@@ -1,6 +1,6 @@
 """`python -m safejudge` is `safejudge`."""
 
-from safejudge.cli import entry
+from safejudge.cli.app import entry
 
 if __name__ == "__main__":
     entry()

@@ -22,28 +22,21 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from PIL import Image
 
 from safejudge import prompts as prompt_texts
-from safejudge.arrays import is_array
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.meter import IMAGES
+from safejudge.engines.models import DEFAULT, Models, reference
 from safejudge.engines.priors import PriorCache
 from safejudge.errors import EngineSetupError, InputError, PolicyError
 from safejudge.flow import pool, room
-from safejudge.images import load_images, split_batch
-from safejudge.logic import flatten
-from safejudge.meter import IMAGES
-from safejudge.models import DEFAULT, Models, reference
+from safejudge.images.arrays import is_array
+from safejudge.images.load import load_images, split_batch
+from safejudge.method.logic import flatten
+from safejudge.method.regions import words_of
+from safejudge.method.relevance import relevance_text, threshold_of
+from safejudge.method.verdict import asked_condition, conclude, image_flow
 from safejudge.policy import POLICIES, Policy
-from safejudge.regions import words_of
-from safejudge.relevance import relevance_text, threshold_of
 from safejudge.text import storable
-from safejudge.types import (
-    Constitution,
-    Failure,
-    ImageInput,
-    Provenance,
-    Result,
-    leaves,
-)
-from safejudge.verdict import asked_condition, conclude, image_flow
+from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -53,7 +46,7 @@ if TYPE_CHECKING:
 
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.flow import Flow
-    from safejudge.images import ImageSource
+    from safejudge.images.load import ImageSource
 
     Images = Iterable[ImageSource] | npt.NDArray[Any] | torch.Tensor
     Prompts = Iterable[str | None]

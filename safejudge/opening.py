@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from safejudge.engines.models import DEFAULT
 from safejudge.engines.open import SKETCHES
 from safejudge.judge import Judge
-from safejudge.models import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

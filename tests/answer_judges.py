@@ -8,8 +8,8 @@ import re
 import numpy as np
 from PIL import Image
 
+from safejudge.engines.models import Models
 from safejudge.evals.suite import Run
-from safejudge.models import Models
 from safejudge.policy import Policy
 from safejudge.types import AnswerProbs, EngineCard, Probe
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from safejudge.evals import agreement as ag
-from safejudge.evals.metrics import bootstrap
+from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats.rates import bootstrap
 
 levels = st.integers(1, 5)
 pairs = st.lists(st.tuples(levels, levels), min_size=2, max_size=25)

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from safejudge import cli
-from safejudge.constitution import lint, load_constitution, shipped_constitutions
+from safejudge.cli import app as cli
+from safejudge.constitution.load import lint, load_constitution, shipped_constitutions
 from safejudge.engines.fake import FakeEngine
+from safejudge.engines.models import Models
 from safejudge.errors import (
     ConstitutionError,
     EngineCallError,
@@ -23,10 +24,9 @@ from safejudge.errors import (
     OutputError,
     StatementError,
 )
-from safejudge.models import Models
 from safejudge.policy import Policy
-from safejudge.preference import run
-from safejudge.preference.aspects import Annotator, level
+from safejudge.preference import annotate as run
+from safejudge.preference.annotator import Annotator, level
 from safejudge.preference.data import read_prompts
 from safejudge.preference.pair_file import diffusion_dpo_rows, read_pairs
 from safejudge.preference.pairs import Count, find_pairs
@@ -39,7 +39,7 @@ from safejudge.preference.rubrics import (
     one_line,
     shipped_rubrics,
 )
-from safejudge.sketch.draw import draw
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.mjbench import safety_scenes
 from safejudge.types import AnswerProbs
 
@@ -541,7 +541,7 @@ def test_an_engine_that_fails_leaves_what_was_recorded(place):
 
 
 def test_the_command(place, monkeypatch, capsys):
-    monkeypatch.setattr("safejudge.models.open_engine", lambda _: FakeEngine(answer))
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: FakeEngine(answer))
     command = [
         "annotate", "in/prompts.jsonl", "--constitution", "rules.yaml", "--engine", "fake:",
         "--no-cascade", "--no-regions", "--out", "out", "--rubric", "wide=wide.yaml",

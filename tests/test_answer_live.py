@@ -10,11 +10,11 @@ from answer_judges import POLICY, Honest, peaked, shown
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safejudge.engines.models import Models
 from safejudge.errors import ImageError
-from safejudge.evals import answer_live as live
-from safejudge.evals import answer_prompts as texts
-from safejudge.evals.answer_pictures import Pictures
-from safejudge.models import Models
+from safejudge.evals.answers import prompts as texts
+from safejudge.evals.answers import protocols as live
+from safejudge.evals.answers.pictures import Pictures
 from safejudge.types import AnswerProbs, NoReply, Picture, Probe, Reasoning
 
 PICTURE = Picture.of(np.zeros((8, 8, 3), dtype=np.uint8))

@@ -9,12 +9,13 @@ import pytest
 from answer_judges import Honest, judged, mllm_folder, recorded, rewardbench_folder, told
 from PIL import Image
 
+from safejudge.engines.models import Models
 from safejudge.errors import EngineCallError, InputError, OutputError
-from safejudge.evals import mllm_judge_run, rewardbench_run
+from safejudge.evals.mllm_judge import run as mllm_judge_run
+from safejudge.evals.rewardbench import run as rewardbench_run
 from safejudge.evals.variants import Blind
-from safejudge.models import Models
-from safejudge.sketch.draw import draw
-from safejudge.sketch.world import Person, Placed, Scene
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world.scene import Person, Placed, Scene
 
 SUITES = [(mllm_judge_run, mllm_folder), (rewardbench_run, rewardbench_folder)]
 both = pytest.mark.parametrize(("suite", "folder"), SUITES, ids=["mllm", "rewardbench"])

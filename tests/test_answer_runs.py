@@ -22,12 +22,10 @@ from answer_judges import (
 )
 
 from safejudge.errors import InputError
-from safejudge.evals import (
-    mllm_judge_run,
-    rewardbench_outputs,
-    rewardbench_records,
-    rewardbench_run,
-)
+from safejudge.evals.mllm_judge import run as mllm_judge_run
+from safejudge.evals.rewardbench import records as rewardbench_records
+from safejudge.evals.rewardbench import run as rewardbench_run
+from safejudge.evals.rewardbench import score as rewardbench_outputs
 from safejudge.types import AnswerProbs, NoReply
 
 

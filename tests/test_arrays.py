@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from images_corpus import gradient
 
 from safejudge.errors import ImageError
-from safejudge.images import load_image, load_images, split_batch
+from safejudge.images.load import load_image, load_images, split_batch
 from safejudge.policy import Policy
 
 POLICY = Policy()

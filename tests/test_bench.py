@@ -6,17 +6,19 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from safejudge.constitution import load_constitution
+from benchmarks.training import pair
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.cached import Remembered
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
-from safejudge.evals.baselines import half
-from safejudge.evals.remember import Remembered
-from safejudge.models import Models
+from safejudge.engines.models import Models
 from safejudge.policy import Policy
-from safejudge.sketch import bench, bench_report, flips, mechanisms, pair, sweeps
-from safejudge.sketch.bench import Variant
-from safejudge.sketch.draw import draw
+from safejudge.sketch.bench import bench, flips, mechanisms, sweeps
+from safejudge.sketch.bench import report as bench_report
+from safejudge.sketch.bench.baselines import half
+from safejudge.sketch.bench.bench import Variant
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import truth_of
-from safejudge.sketch.statements import grammar, normal
+from safejudge.sketch.world.statements import grammar, normal
 from safejudge.types import AnswerProbs, Box, Message, Picture, Probe, Reasoning
 
 RULES = load_constitution("sketch")
@@ -36,7 +38,7 @@ class Oracle:
 
     def __init__(self, monkeypatch, items):
         self.scenes = {item.picture.digest: item.scene for item in items}
-        monkeypatch.setattr("safejudge.sketch.flips.draw", self.draw)
+        monkeypatch.setattr("safejudge.sketch.bench.flips.draw", self.draw)
 
     def draw(self, scene):
         drawing = draw(scene)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from safejudge.captions import captions_digest, match_captions, read_captions
 from safejudge.errors import InputError
+from safejudge.images.captions import captions_digest, match_captions, read_captions
 
 
 def write(tmp_path, content):

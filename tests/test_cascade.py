@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from safejudge import prompts
-from safejudge.cascade import outcome_of, read_reply, reason_flow
 from safejudge.flow import drive
+from safejudge.method.reasoning import outcome_of, read_reply, reason_flow
 from safejudge.policy import Policy
 from safejudge.types import Outcome, Picture, Precondition, ReasoningTrace
 

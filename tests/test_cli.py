@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safejudge import cli
+from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import EngineCallError
 
@@ -50,7 +50,7 @@ def place(tmp_path, monkeypatch):
 def engine(monkeypatch):
     """What `--engine fake:` opens: a judge of brightness."""
     fake = FakeEngine(brightness)
-    monkeypatch.setattr("safejudge.models.open_engine", lambda _: fake)
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: fake)
     return fake
 
 
@@ -139,7 +139,7 @@ def test_help_and_version(capsys, argv):
 
 def test_help_and_lint_load_no_model_library():
     code = (
-        "import sys\nfrom safejudge.cli import main\n"
+        "import sys\nfrom safejudge.cli.app import main\n"
         "main(['--help']); main(['lint', 'sketch'])\n"
         "print([n for n in ('torch', 'transformers', 'outlines') if n in sys.modules])"
     )
@@ -327,7 +327,7 @@ def slowly(self, probes):
     time.sleep(120 if next(calls) > int(os.environ["HANG_AFTER"]) else 0.02)
     return answer(self, probes)
 FakeEngine.answer_probs = slowly
-from safejudge.cli import entry
+from safejudge.cli.app import entry
 entry()
 """
 COMMAND = ["judge", "many", "--window", "2", *CHOICES]
@@ -402,7 +402,7 @@ def test_a_closed_pipe_ends_quietly(many):
 
 
 def test_python_m_and_a_bug_is_no_verdict(place):
-    code = "import safejudge.cli as c; c.main = lambda: 1 / 0; c.entry()"
+    code = "import safejudge.cli.app as c; c.main = lambda: 1 / 0; c.entry()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 3
     assert b"ZeroDivisionError" in done.stderr

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safejudge import cli
+from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
 from safejudge.types import Box
 
@@ -42,10 +42,10 @@ def asked(tmp_path, monkeypatch):
     engine = FakeEngine(lambda p: p.images[0].pixels.mean() / 255 if p.images else 0.5)
     encoder = FakeEncoder(lambda r: r.picture.pixels.mean() / 1000 + len(r.text) / 1000)
     detector = FakeDetector({"lamp": [LAMP]})
-    monkeypatch.setattr("safejudge.models.open_engine", lambda _: engine)
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: engine)
     for module in ("models", "cli"):
         monkeypatch.setattr(f"safejudge.{module}.open_encoder", lambda _: encoder)
-    monkeypatch.setattr("safejudge.models.open_detector", lambda _: detector)
+    monkeypatch.setattr("safejudge.engines.models.open_detector", lambda _: detector)
     return {"engine": engine, "encoder": encoder, "detector": detector}
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safejudge.combine import CombineError, combine
-from safejudge.constitution_file import MAX_TREE
-from safejudge.logic import evaluate
+from safejudge.compile.combine import CombineError, combine
+from safejudge.constitution.schema import MAX_TREE
+from safejudge.method.logic import evaluate
 from safejudge.types import AllOf, AnyOf, NoneOf, Outcome, Precondition, leaves
 
 NAMES = [Precondition(statement=name) for name in "abcde"]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from safejudge import compile_prompts as prompts
-from safejudge.compile import compile_constitution
-from safejudge.constitution import load_constitution, lock_path, read_lock
+from safejudge.compile import prompts
+from safejudge.compile.run import compile_constitution
+from safejudge.constitution.load import load_constitution, lock_path, read_lock
+from safejudge.constitution.lock import dump_lock, parse_lock
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import ConstitutionError, EngineCallError
-from safejudge.lock_file import dump_lock, parse_lock
 
 RULES = """\
 name: wild

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safejudge.constitution import (
+from safejudge.constitution.load import (
     dump_constitution,
     lint,
     load_constitution,
     read_constitution,
     shipped_constitutions,
 )
-from safejudge.constitution_file import MAX_TREE, parse
+from safejudge.constitution.schema import MAX_TREE, parse
 from safejudge.errors import ConstitutionError
 from safejudge.types import AllOf, AnyOf, Constitution, NoneOf, Precondition, Rule, Severity
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safejudge.constitution_file import parse
+from safejudge.constitution.schema import parse
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, Severity
 
 VALID = """\

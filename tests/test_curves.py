@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge.evals.curves import (
+from safejudge.evals.stats.curves import (
     auroc,
     average_precision,
     brier,

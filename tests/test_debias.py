@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from safejudge.debias import decide, margin, moved, weigh
+from safejudge.method.debias import decide, margin, moved, weigh
 from safejudge.policy import Policy
 from safejudge.types import Outcome, Read
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from safejudge import cli, diff
-from safejudge.constitution import dump_constitution, load_constitution
-from safejudge.diff import changes, effect_of
-from safejudge.diff_text import shown, words
-from safejudge.logic import evaluate
+from safejudge.cli import app as cli
+from safejudge.constitution import diff
+from safejudge.constitution.diff import changes, effect_of
+from safejudge.constitution.load import dump_constitution, load_constitution
+from safejudge.method.logic import evaluate
+from safejudge.show.diff import shown, words
 from safejudge.types import (
     AllOf,
     AnyOf,

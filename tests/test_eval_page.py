@@ -11,15 +11,15 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from safejudge.constitution import load_constitution
-from safejudge.evals.charts import svg
-from safejudge.evals.labelled import scored
-from safejudge.evals.labelled_charts import MOST
-from safejudge.evals.labels import Label
-from safejudge.evals.outputs import Bar, Chart, Mistake, Series, Table
+from safejudge.constitution.load import load_constitution
+from safejudge.evals.labelled.charts import MOST
+from safejudge.evals.labelled.labels import Label
+from safejudge.evals.labelled.tables import scored
 from safejudge.evals.page import page
 from safejudge.evals.results import write_results
 from safejudge.evals.suite import Scored
+from safejudge.show.figures import Bar, Chart, Mistake, Series, Table
+from safejudge.show.page.charts import svg
 
 NAN = float("nan")
 EVIL = '"><script>alert(1)</script>\x1b<img src=http://evil/x onerror=y>&'

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge.evals.fairness import Rated, Rules, acc, average, fairness, gaps, ges, nds
+from safejudge.evals.stats.fairness import Rated, Rules, acc, average, fairness, gaps, ges, nds
 
 ratings = st.lists(st.integers(1, 10).map(float), min_size=2, max_size=25)
 grid = st.lists(st.integers(0, 10), min_size=2, max_size=25)

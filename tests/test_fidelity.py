@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutations import damaged
 
-from safejudge.combine import combine
-from safejudge.constitution import load_constitution, shipped_constitutions
-from safejudge.fidelity import (
+from safejudge.compile.combine import combine
+from safejudge.compile.prose import read_back
+from safejudge.constitution.lint.fidelity import (
     Kind,
     contradictions,
     covers,
@@ -20,8 +20,8 @@ from safejudge.fidelity import (
     losses,
     unmentioned,
 )
-from safejudge.prose import read_back
-from safejudge.stems import is_count, is_relation, said_words
+from safejudge.constitution.lint.stems import is_count, is_relation, said_words
+from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
 
 VAGUE = "sketch-vague"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from images_corpus import animation, encode, gradient, png, red_green_profile
 from PIL import Image, ImageCms
 
-from safejudge import frames
 from safejudge.errors import ImageError
-from safejudge.images import load_image
+from safejudge.images import frames
+from safejudge.images.load import load_image
 from safejudge.policy import Policy
 
 POLICY = Policy()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from safejudge.engines.held import Held
-from safejudge.engines.http import RefusedError
+from safejudge.engines.server.http import RefusedError
+from safejudge.engines.server.uploads import Held
 from safejudge.types import Picture
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from images_corpus import REASONS, animation, encode, gradient, png, valid_files
 from PIL import Image, ImageFile
 
 from safejudge.errors import ImageError, InputError
-from safejudge.images import find_images, load_image, load_images
+from safejudge.images.load import find_images, load_image, load_images
 from safejudge.policy import Policy
 from safejudge.types import Failure, ImageInput
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from images_corpus import REASONS, valid_files
 
-from safejudge.images import load_images
+from safejudge.images.load import load_images
 from safejudge.policy import Policy
 from safejudge.types import Failure
 

@@ -273,7 +273,7 @@ def test_a_statement_outside_the_engine_is_refused_at_load(monkeypatch):
     with pytest.raises(StatementError, match="no cows"):
         load(RULES, Narrow())
     opened = Narrow()
-    monkeypatch.setattr("safejudge.models.open_engine", lambda _: opened)
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: opened)
     with pytest.raises(StatementError):
         Judge.load(RULES, "narrow:", cache=None)
     assert opened.closed == 1
@@ -306,7 +306,7 @@ def test_who_opens_closes(monkeypatch):
     with pytest.raises(InputError, match="closed"):
         judge([shade(0)])
     opened = Narrow(brightness)
-    monkeypatch.setattr("safejudge.models.open_engine", lambda _: opened)
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: opened)
     judge = Judge.load(ONE, "narrow:", cache=None)
     judge.close()
     judge.close()

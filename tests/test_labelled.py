@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import pytest
 
-from safejudge import cli
-from safejudge.constitution import load_constitution
+from safejudge.cli import app as cli
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
-from safejudge.evals.labelled import scored
-from safejudge.evals.labels import Label, find_labels, read_labels
+from safejudge.evals.labelled.labels import Label, find_labels, read_labels
+from safejudge.evals.labelled.run import judge, report
+from safejudge.evals.labelled.tables import scored
 from safejudge.evals.results import write_results
-from safejudge.evals.run import judge, report
 from safejudge.evals.suite import Run
-from safejudge.models import Models
 from safejudge.policy import Policy
 from safejudge.sketch.scenes import write_scenes
 

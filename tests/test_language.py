@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safejudge.coherence import MAX_STATEMENTS, condition_flaws, constant
-from safejudge.constitution import lint, load_constitution, shipped_constitutions
-from safejudge.language import objective_flaws, statement_flaws
-from safejudge.logic import evaluate
+from safejudge.constitution.lint.coherence import MAX_STATEMENTS, condition_flaws, constant
+from safejudge.constitution.lint.words import objective_flaws, statement_flaws
+from safejudge.constitution.load import lint, load_constitution, shipped_constitutions
+from safejudge.method.logic import evaluate
 from safejudge.types import AllOf, AnyOf, NoneOf, Outcome, Precondition, leaves
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safejudge import constitution
-from safejudge.constitution import (
+from safejudge.constitution import load as constitution
+from safejudge.constitution.load import (
     lint,
     load_constitution,
     lock_path,
@@ -19,8 +19,7 @@ from safejudge.constitution import (
     read_lock,
     shipped_constitutions,
 )
-from safejudge.errors import ConstitutionError
-from safejudge.lock_file import (
+from safejudge.constitution.lock import (
     MAX_BYTES,
     Compiler,
     Lock,
@@ -31,6 +30,7 @@ from safejudge.lock_file import (
     fingerprint,
     parse_lock,
 )
+from safejudge.errors import ConstitutionError
 from safejudge.types import AllOf, AnyOf, DraftRule, NoneOf, Precondition, Severity, leaves
 
 OBJECTIVE = "A dog is visible, unless a lead is on the dog."

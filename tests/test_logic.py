@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge.logic import evaluate, flatten, next_leaf, possible, score_interval
+from safejudge.method.logic import evaluate, flatten, next_leaf, possible, score_interval
 from safejudge.types import AllOf, AnyOf, NoneOf, Outcome, Precondition, leaves
 
 YES, NO, UNDECIDED = Outcome.YES, Outcome.NO, Outcome.UNDECIDED

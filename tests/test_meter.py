@@ -5,12 +5,12 @@ import json
 import pytest
 from PIL import Image
 
-from safejudge import show
 from safejudge.engines.fake import FakeEngine
-from safejudge.engines.topk import tokens_used
+from safejudge.engines.meter import IMAGES, Meter, Tokens, account, together, tokens_of
+from safejudge.engines.server.topk import tokens_used
 from safejudge.errors import EngineCallError
 from safejudge.judge import Judge
-from safejudge.meter import IMAGES, Meter, Tokens, account, together, tokens_of
+from safejudge.show import terminal as show
 from safejudge.types import AllOf, Constitution, Precondition, Rule, Severity
 
 

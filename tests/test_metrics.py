@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge.evals.metrics import Counts, bootstrap, ratio, wilson
+from safejudge.evals.stats.rates import Counts, bootstrap, ratio, wilson
 from safejudge.types import Outcome
 
 YES, NO, OPEN = Outcome.YES, Outcome.NO, Outcome.UNDECIDED

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from safejudge.errors import OutputError
-from safejudge.evals.charts import svg
-from safejudge.evals.fairness import Rated, Rules, fairness
-from safejudge.evals.mjbench_charts import FEW, MOST, MOST_VALUES
-from safejudge.evals.mjbench_mistakes import is_mistaken, keep, mistakes
-from safejudge.evals.mjbench_outputs import Options, score
-from safejudge.evals.mjbench_read import BiasRun, Outputs, PairRun
+from safejudge.evals.mjbench.charts import FEW, MOST, MOST_VALUES
+from safejudge.evals.mjbench.mistakes import is_mistaken, keep, mistakes
+from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun
+from safejudge.evals.mjbench.score import Options, score
 from safejudge.evals.page import page
-from safejudge.evals.preference import Answer, Pair
+from safejudge.evals.stats.fairness import Rated, Rules, fairness
+from safejudge.evals.stats.preference import Answer, Pair
 from safejudge.evals.suite import Scored
+from safejudge.show.page.charts import svg
 from safejudge.types import Picture
 
 NAN = float("nan")

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from safejudge.errors import InputError
-from safejudge.evals.mjbench_data import read_data
-from safejudge.evals.preference import Answer
+from safejudge.evals.mjbench.data import read_data
+from safejudge.evals.stats.preference import Answer
 
 datasets = pytest.importorskip("datasets")
 pa = pytest.importorskip("pyarrow")

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safejudge import cli
-from safejudge.constitution import load_constitution
+from safejudge.cli import app as cli
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
-from safejudge.evals import mjbench_live as live
-from safejudge.evals import mjbench_prompts, mjbench_run
-from safejudge.evals.mjbench_items import Item, Source
-from safejudge.evals.preference import Answer
+from safejudge.evals.mjbench import prompts as mjbench_prompts
+from safejudge.evals.mjbench import protocols as live
+from safejudge.evals.mjbench import run as mjbench_run
+from safejudge.evals.mjbench.samples import Item, Source
 from safejudge.evals.results import write_results
+from safejudge.evals.stats.preference import Answer
 from safejudge.evals.suite import Run
-from safejudge.models import Models
 from safejudge.policy import Policy
 from safejudge.types import AnswerProbs, EngineCard, Picture, Probe
 

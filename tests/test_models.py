@@ -7,6 +7,7 @@ import pytest
 
 from safejudge import Judge, Policy, PriorCache, engines
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
+from safejudge.engines.models import Models
 from safejudge.errors import (
     EngineCallError,
     EngineSetupError,
@@ -15,7 +16,6 @@ from safejudge.errors import (
     StatementError,
 )
 from safejudge.judge import missing
-from safejudge.models import Models
 from safejudge.types import (
     AllOf,
     Box,
@@ -199,12 +199,12 @@ def test_what_was_opened_by_uri_is_closed_also_when_the_next_one_fails(monkeypat
             closed.append(self)
 
     engine = Closing()
-    monkeypatch.setattr("safejudge.models.open_engine", lambda _: engine)
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: engine)
 
     def refuse(uri):
         raise EngineSetupError(uri)
 
-    monkeypatch.setattr("safejudge.models.open_detector", refuse)
+    monkeypatch.setattr("safejudge.engines.models.open_detector", refuse)
     with pytest.raises(EngineSetupError):
         Judge.load(RULES, "some:engine", cache=None, detector="some:detector")
     assert closed == [engine]

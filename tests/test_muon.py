@@ -2,7 +2,7 @@
 
 import torch
 
-from safejudge.sketch.muon import Muon32, orthogonal
+from benchmarks.training.muon import Muon32, orthogonal
 
 
 def test_singular_values_come_close_to_one():

@@ -10,19 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safejudge.flow import drive, gather
+from safejudge.method.precondition import Scene, next_step, precondition_flow
+from safejudge.method.verdict import rule_flow
 from safejudge.policy import Policy
-from safejudge.precondition import Scene, next_step, precondition_flow
-from safejudge.types import (
-    AllOf,
-    AnswerProbs,
-    Box,
-    Locate,
-    Outcome,
-    Picture,
-    Precondition,
-    Probe,
-)
-from safejudge.verdict import rule_flow
+from safejudge.types import AllOf, AnswerProbs, Box, Locate, Outcome, Picture, Precondition, Probe
 
 SIDE = 40
 PICTURE = Picture.of(np.full((SIDE, SIDE, 3), 200, np.uint8))
@@ -85,8 +76,8 @@ def judge(world, policy=Policy(), leaf=LEAF):  # noqa: B008 - frozen
 @pytest.fixture(autouse=True)
 def a_picture_with_something_in_it(monkeypatch):
     """A removed region must differ from the picture, or both are one view."""
-    monkeypatch.setattr("safejudge.views.GREY", 0)
-    monkeypatch.setattr("safejudge.views._around", lambda *_: 0)
+    monkeypatch.setattr("safejudge.method.views.GREY", 0)
+    monkeypatch.setattr("safejudge.method.views._around", lambda *_: 0)
 
 
 @pytest.mark.parametrize("m", [YES, NO])

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge.evals.metrics import bootstrap_sums
-from safejudge.evals.preference import (
+from safejudge.evals.stats.preference import (
     SIZES,
     Answer,
     Pair,
@@ -20,6 +19,7 @@ from safejudge.evals.preference import (
     overall,
     preference,
 )
+from safejudge.evals.stats.rates import bootstrap_sums
 
 FIRST, SECOND, TIE = Answer.FIRST, Answer.SECOND, Answer.TIE
 REFUSED, UNPARSED = Answer.REFUSED, Answer.UNPARSED

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from safejudge import Judge, cli
+from safejudge import Judge
+from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
 from safejudge.engines.open import open_backbone, open_encoder
-from safejudge.engines.scorer import ABOUT, HEAD
+from safejudge.engines.vision.scorer import ABOUT, HEAD
 from safejudge.errors import EngineSetupError, InputError, OutputError, StatementError
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.recipe import Recipe
@@ -24,9 +25,9 @@ from safejudge.preference.scorer import PreferenceScorer
 from safejudge.preference.train import CHECKPOINT, split, train
 from safejudge.rewards.arithmetic import Blend
 from safejudge.rewards.core import SafetyReward
-from safejudge.sketch.draw import draw
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.judge import MODELS
-from safejudge.sketch.sample import even_scene
+from safejudge.sketch.world.sample import even_scene
 from safejudge.types import Picture, Similarity
 
 BACKBONE = f"hf:{MODELS / 'encoder'}"

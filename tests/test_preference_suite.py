@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safejudge import cli
-from safejudge.constitution import load_constitution
+from safejudge.cli import app as cli
+from safejudge.constitution.load import load_constitution
 from safejudge.engines.fake import FakeEncoder, FakeEngine
+from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
-from safejudge.evals import mjbench_prompts, preference_run
+from safejudge.evals.mjbench import prompts as mjbench_prompts
+from safejudge.evals.pairs import run as preference_run
 from safejudge.evals.suite import Run
 from safejudge.evals.suites import find_suite
-from safejudge.models import Models
 from safejudge.policy import Policy
 from safejudge.preference.pair_file import read_pairs
 from safejudge.types import AnswerProbs
@@ -222,7 +223,7 @@ def test_every_aspect_has_a_criterion_and_other_digests_stay():
 
 def test_the_command_and_its_report(place, monkeypatch, capsys):
     engine = FakeEngine(dark_is_good, replies=lambda _: "RATING: 3")
-    monkeypatch.setattr("safejudge.models.open_engine", lambda _: engine)
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: engine)
     assert find_suite("preference").report is preference_run.report
     command = [
         "eval", "preference", "--data", "pairs.jsonl", "--engine", "fake:",

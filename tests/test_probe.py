@@ -13,7 +13,7 @@ import pytest
 from safejudge import prompts
 from safejudge.engines.priors import PriorCache, answer_probes
 from safejudge.errors import EngineCallError
-from safejudge.probe import picture_probe, prior_probe, read_answer
+from safejudge.method.questions import picture_probe, prior_probe, read_answer
 from safejudge.types import AnswerProbs, EngineCard, Picture, Precondition, Probe
 
 LEAF = Precondition(statement="A dog is visible.")

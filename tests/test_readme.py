@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from safejudge import arguments, cli, load_constitution
+from safejudge import load_constitution
+from safejudge.cli import app as cli
+from safejudge.cli import arguments
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "safejudge" / "sketch" / "models" / "vlm" / "model.safetensors"

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from safejudge import Judge, records
+from safejudge import Judge
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import OutputError
+from safejudge.files import records
 from safejudge.types import Constitution, Precondition, Rule, Severity
 
 RULE = Rule(

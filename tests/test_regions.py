@@ -5,8 +5,8 @@ import pytest
 
 from safejudge.errors import EngineCallError
 from safejudge.flow import drive
+from safejudge.method.regions import believed, region_flow, words_of
 from safejudge.policy import Policy
-from safejudge.regions import believed, region_flow, words_of
 from safejudge.types import Box, Picture
 
 PICTURE = Picture.of(np.zeros((10, 10, 3), np.uint8))

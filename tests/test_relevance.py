@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from safejudge.errors import EngineCallError, InputError, PolicyError
 from safejudge.flow import drive
-from safejudge.policy import Policy
-from safejudge.relevance import (
+from safejudge.method.relevance import (
     calibrated,
     relevance_flow,
     relevance_text,
     relevant,
     threshold_of,
 )
+from safejudge.policy import Policy
 from safejudge.types import Picture, Precondition, Rule, Severity
 
 PICTURE = Picture.of(np.zeros((10, 10, 3), np.uint8))

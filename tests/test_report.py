@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safejudge import Judge, Policy, cli, report, thumbnail
+from safejudge import Judge, Policy
+from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import EngineCallError, OutputError
+from safejudge.show.page import judged as report
+from safejudge.show.page import thumbnail
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -467,7 +470,7 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def engine(monkeypatch):
     fake = FakeEngine(brightness)
-    monkeypatch.setattr("safejudge.models.open_engine", lambda _: fake)
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: fake)
     return fake
 
 
@@ -591,7 +594,7 @@ def slowly(self, probes):
     time.sleep(120 if next(calls) > 4 else 0.02)
     return answer(self, probes)
 FakeEngine.answer_probs = slowly
-from safejudge.cli import entry
+from safejudge.cli.app import entry
 entry()
 """
 

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safejudge import Judge, Policy, PriorCache
-from safejudge.debias import margin
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import EngineCallError, EngineSetupError, InputError
+from safejudge.method.debias import margin
+from safejudge.method.precondition import was_read
 from safejudge.opening import Opening
-from safejudge.precondition import was_read
 from safejudge.rewards import SEVERITIES, Blend, Grading, SafetyReward
 from safejudge.rewards.arithmetic import blended, margin_bounds, rated, weighed
 from safejudge.rewards.core import filled
-from safejudge.sketch.draw import draw
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.judge import MODELS
 from safejudge.sketch.scenes import mixed_scenes
 from safejudge.types import (

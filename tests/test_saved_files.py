@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from safejudge import cli
-from safejudge.compile_prompts import Statement
-from safejudge.constitution import lint, load_constitution, read_lock
+from safejudge.cli import app as cli
+from safejudge.compile.prompts import Statement
+from safejudge.constitution.load import lint, load_constitution, read_lock
+from safejudge.constitution.lock import dump_lock
+from safejudge.engines.cached import Remembered
 from safejudge.engines.fake import FakeEngine
 from safejudge.evals import reliability, suites
-from safejudge.evals.remember import Remembered
-from safejudge.evals.report import table
-from safejudge.lock_file import dump_lock
+from safejudge.files.records import read_records
 from safejudge.preference.scorer import PreferenceScorer
-from safejudge.records import read_records
+from safejudge.show.markdown import table
 from safejudge.types import Message, Picture, Probe, Reasoning
 
 SAVED = Path(__file__).parent / "saved"

@@ -15,17 +15,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safejudge import actors, cli, records, scale, sources
-from safejudge.choices import opening_of
+from safejudge.cli import app as cli
+from safejudge.cli.choices import opening_of
 from safejudge.errors import InputError, OutputError
+from safejudge.files import records
+from safejudge.images import shards as sources
 from safejudge.judge import Judge
+from safejudge.scale import actors
+from safejudge.scale import run as scale
 from safejudge.sketch.scenes import write_scenes
 from safejudge.types import Failure, Judgment
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
 pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
 parquet = pytest.importorskip("pyarrow.parquet")
-parts = pytest.importorskip("safejudge.parts")
+parts = pytest.importorskip("safejudge.files.parquet")
 
 FAKE = ["--constitution", "sketch", "--engine", "fake:"]
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from safejudge.constitution import (
+from safejudge.constitution.load import (
     dump_constitution,
     lint,
     load_constitution,
     shipped_constitutions,
 )
-from safejudge.constitution_file import parse
-from safejudge.regions import words_of
+from safejudge.constitution.schema import parse
+from safejudge.method.regions import words_of
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
 
 VAGUE = "sketch-vague"

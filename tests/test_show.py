@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from safejudge import Judge, Policy, records, show, trace
+from safejudge import Judge, Policy
 from safejudge.engines.fake import FakeEngine
+from safejudge.files import records
+from safejudge.show import terminal as show
+from safejudge.show import trace
 from safejudge.text import clean, clean_lines
 from safejudge.types import (
     AllOf,

@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from safejudge.errors import OutputError
-from safejudge.evals import agreement as ag
-from safejudge.evals import mllm_judge_outputs, rewardbench_outputs, rewardbench_records
-from safejudge.evals.mllm_judge_records import read, read_choice, read_ranking, read_score
+from safejudge.evals.mllm_judge import score as mllm_judge_outputs
+from safejudge.evals.mllm_judge.records import read, read_choice, read_ranking, read_score
 from safejudge.evals.recorded import logprobs, number, whole, word
+from safejudge.evals.rewardbench import records as rewardbench_records
+from safejudge.evals.rewardbench import score as rewardbench_outputs
+from safejudge.evals.stats import agreement as ag
 
 FLOOR = -11.512925464970229
 LPS = [f"s2_lp{k}" for k in ag.LEVELS]

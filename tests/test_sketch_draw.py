@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safejudge.sketch import world
-from safejudge.sketch.draw import draw
-from safejudge.sketch.world import Animal, Person, Placed, Scene, Thing, Vehicle, width_of
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world import scene as world
+from safejudge.sketch.world.scene import Animal, Person, Placed, Scene, Thing, Vehicle, width_of
 
 PEOPLE = st.builds(
     Person,

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
 from safejudge.errors import InputError, OutputError
-from safejudge.evals.mjbench_prompts import statement_of
+from safejudge.evals.mjbench.prompts import statement_of
 from safejudge.sketch import mjbench
-from safejudge.sketch.describe import is_reserved
-from safejudge.sketch.draw import draw
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.mjbench import DAMAGES, HEADS, KINDS, kind_of, safety_scenes, write_mjbench
 from safejudge.sketch.scenes import truth_of
-from safejudge.sketch.statements import grammar
-from safejudge.sketch.world import AGES, OCCUPATIONS, SKINS
+from safejudge.sketch.world.describe import is_reserved
+from safejudge.sketch.world.scene import AGES, OCCUPATIONS, SKINS
+from safejudge.sketch.world.statements import grammar
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -12,20 +12,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge.constitution import load_constitution
+from benchmarks.training import pair, train_pair
+from safejudge.constitution.load import load_constitution
 from safejudge.engines.base import survey
 from safejudge.engines.open import open_detector, open_encoder
+from safejudge.method.regions import believed, words_of
+from safejudge.method.relevance import THRESHOLDS, relevance_text
 from safejudge.policy import Policy
-from safejudge.regions import believed, words_of
-from safejudge.relevance import THRESHOLDS, relevance_text
-from safejudge.sketch import pair, train_pair
-from safejudge.sketch.bench import Item
-from safejudge.sketch.describe import is_reserved
-from safejudge.sketch.draw import draw
-from safejudge.sketch.sample import arrange, even_scene
+from safejudge.sketch.bench.bench import Item
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes
-from safejudge.sketch.statements import grammar, normal
-from safejudge.sketch.world import Animal, Person, Scene, Thing
+from safejudge.sketch.world.describe import is_reserved
+from safejudge.sketch.world.sample import arrange, even_scene
+from safejudge.sketch.world.scene import Animal, Person, Scene, Thing
+from safejudge.sketch.world.statements import grammar, normal
 from safejudge.types import Locate, Picture, leaves
 
 RULES = load_constitution("sketch").rules

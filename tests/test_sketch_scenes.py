@@ -9,20 +9,21 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from safejudge.constitution import load_constitution
+from benchmarks.training import tasks
+from safejudge.constitution.load import load_constitution
 from safejudge.engines.fake import FakeEncoder, FakeEngine
 from safejudge.errors import OutputError, StatementError
 from safejudge.prompts import ASK, REASON, ReasonedAnswer
-from safejudge.sketch import questions, tasks
-from safejudge.sketch.describe import reserved
-from safejudge.sketch.domain import load_domain
-from safejudge.sketch.draw import draw
-from safejudge.sketch.foreign import foreign_picture
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.drawing.not_scenes import foreign_picture
 from safejudge.sketch.judge import SketchEncoder, SketchEngine
-from safejudge.sketch.sample import even_scene, skewed_scene
+from safejudge.sketch.ood import load_domain
 from safejudge.sketch.scenes import NEAR_MISSES, mixed_scenes, truth_of, write_scenes
-from safejudge.sketch.statements import grammar
-from safejudge.sketch.world import Person, Placed, Scene
+from safejudge.sketch.world import questions
+from safejudge.sketch.world.describe import reserved
+from safejudge.sketch.world.sample import even_scene, skewed_scene
+from safejudge.sketch.world.scene import Person, Placed, Scene
+from safejudge.sketch.world.statements import grammar
 from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning, Similarity
 
 SKETCH = load_constitution("sketch")

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from safejudge.constitution import load_constitution
-from safejudge.sketch.sample import even_scene, skewed_scene
-from safejudge.sketch.statements import forms, grammar, normal
-from safejudge.sketch.world import Animal, Person, Placed, Scene, Thing, Vehicle, width_of
+from safejudge.constitution.load import load_constitution
+from safejudge.sketch.world.sample import even_scene, skewed_scene
+from safejudge.sketch.world.scene import Animal, Person, Placed, Scene, Thing, Vehicle, width_of
+from safejudge.sketch.world.statements import forms, grammar, normal
 from safejudge.types import leaves
 
 

@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from safejudge.engines.hf import HFEngine
-from safejudge.probe import picture_probe, prior_probe
+from benchmarks.training import pack, tasks, train, vlm
+from safejudge.engines.local.hf import HFEngine
+from safejudge.method.questions import picture_probe, prior_probe
 from safejudge.prompts import ASK, statement_question
-from safejudge.sketch import pack, tasks, train, vlm
-from safejudge.sketch.draw import draw
-from safejudge.sketch.sample import even_scene
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world.sample import even_scene
 from safejudge.types import Picture, Precondition
 
 STATEMENTS = ("a dog is visible", "at least three people are visible")

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge.strict_yaml import MAX_BYTES, MAX_NESTING, MAX_NODES, Refused, read, write
+from safejudge.constitution.strict_yaml import (
+    MAX_BYTES,
+    MAX_NESTING,
+    MAX_NODES,
+    Refused,
+    read,
+    write,
+)
 from safejudge.text import quoted
 
 LAUGHS = "a: &a [x, x]\n" + "".join(

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safejudge import cli
+from safejudge.cli import app as cli
+from safejudge.engines.models import Models
 from safejudge.errors import InputError
 from safejudge.evals import reliability, variants
 from safejudge.evals.suite import Run, Said, Scored
-from safejudge.models import Models
 from safejudge.policy import Policy
 from safejudge.sketch.scenes import write_scenes
 from safejudge.types import AnswerProbs, EngineCard, Message, Picture, Probe, Reasoning

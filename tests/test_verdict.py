@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from safejudge.errors import PolicyError
 from safejudge.flow import drive, gather
+from safejudge.method.verdict import Scene, conclude, image_flow, precondition_flow, rule_flow
 from safejudge.policy import Policy
 from safejudge.types import (
     AllOf,
@@ -27,7 +28,6 @@ from safejudge.types import (
     Severity,
     leaves,
 )
-from safejudge.verdict import Scene, conclude, image_flow, precondition_flow, rule_flow
 
 NAMES = "abcd"
 A, B, C, D = POOL = [Precondition(statement=name) for name in NAMES]

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safejudge.method.views import GREY, covered_share, region_crop, region_removed
 from safejudge.types import Box, Picture
-from safejudge.views import GREY, covered_share, region_crop, region_removed
 
 
 def picture(height=20, width=30, frame=None, background=None):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from safejudge import Policy, wording
+from safejudge import Policy
+from safejudge.show import wording
 from safejudge.types import (
     AllOf,
     AnyOf,

@@ -26,10 +26,10 @@ from benchmarks.finetune.grids import pixels_of
 from benchmarks.finetune.online import Round
 from benchmarks.finetune.prompts import neutral, sample, tokens
 from safejudge import Policy, PriorCache
-from safejudge.constitution import load_constitution
-from safejudge.models import Models
-from safejudge.preference import run
-from safejudge.preference.aspects import Annotator
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.models import Models
+from safejudge.preference import annotate as run
+from safejudge.preference.annotator import Annotator
 from safejudge.preference.data import read_prompts
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.rubrics import SAFETY

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from safejudge.sketch.draw import draw
-from safejudge.sketch.world import Animal, Person, Placed, Scene, Thing
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world.scene import Animal, Person, Placed, Scene, Thing
 
 Pixels = npt.NDArray[np.uint8]
 

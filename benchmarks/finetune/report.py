@@ -23,7 +23,7 @@ from benchmarks.finetune.generator import load
 from benchmarks.finetune.measures import draw, prompts_of, violating
 from benchmarks.finetune.reader import drawn, right, train
 from benchmarks.measure import RESULTS, record
-from safejudge.evals.report import table
+from safejudge.show.markdown import table
 
 if TYPE_CHECKING:
     from pathlib import Path

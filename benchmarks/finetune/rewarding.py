@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.finetune.grids import pixels_of
 from safejudge import Policy, prompts
-from safejudge.constitution import load_constitution
-from safejudge.debias import margin
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.models import Models
 from safejudge.engines.priors import PriorCache
-from safejudge.images import load_images
-from safejudge.models import Models
+from safejudge.images.load import load_images
+from safejudge.method.debias import margin
 from safejudge.rewards import Grading, SafetyReward
 from safejudge.types import ImageInput, Probe
 

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import safejudge.engines.vllm as vllm_engine
+import safejudge.engines.local.vllm as vllm_engine
 from benchmarks.measure import RESULTS, record
 from benchmarks.throughput.outcomes import SEED, recorded
 from benchmarks.throughput.rows import (
@@ -36,10 +36,10 @@ from benchmarks.throughput.rows import (
 )
 from benchmarks.throughput.shapes import SHAPES, folder_of
 from safejudge import Policy
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
 from safejudge.engines.open import open_detector, open_encoder, open_engine
-from safejudge.evals.report import table
-from safejudge.sketch.draw import draw
+from safejudge.show.markdown import table
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes, plain_scenes
 
 SHAPES_FOLDER = Path("runs/shapes")

@@ -27,8 +27,8 @@ from benchmarks.throughput.__main__ import MODELS, set_up
 from benchmarks.throughput.rows import DEFAULT, Setup, judge_of, marked, pictures_of
 from benchmarks.throughput.scripted import THRESHOLD, Script
 from safejudge import Judgment
-from safejudge.evals.report import table
-from safejudge.meter import STAGES
+from safejudge.engines.meter import STAGES
+from safejudge.show.markdown import table
 from safejudge.types import Locate, Probe, Reasoning
 
 if TYPE_CHECKING:

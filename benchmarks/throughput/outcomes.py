@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.measure import RESULTS, record
 from safejudge import Judge, Judgment
-from safejudge.constitution import load_constitution
-from safejudge.evals.report import table
-from safejudge.sketch.draw import draw
+from safejudge.constitution.load import load_constitution
+from safejudge.show.markdown import table
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes, plain_scenes
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measure import RESULTS, provenance, record
 from benchmarks.throughput.outcomes import SEED
 from safejudge import Judge, Policy, PriorCache
-from safejudge.constitution import load_constitution
-from safejudge.evals.report import table
-from safejudge.sketch.draw import draw
+from safejudge.constitution.load import load_constitution
+from safejudge.show.markdown import table
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes
 
 if TYPE_CHECKING:

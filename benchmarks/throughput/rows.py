@@ -22,9 +22,9 @@ from benchmarks.throughput.scripted import (
     ScriptedEngine,
 )
 from safejudge import Judge, Judgment, Policy, PriorCache, prompts
-from safejudge.images import load_images
-from safejudge.meter import STAGES, Tokens
-from safejudge.models import Models
+from safejudge.engines.meter import STAGES, Tokens
+from safejudge.engines.models import Models
+from safejudge.images.load import load_images
 from safejudge.types import ImageInput, Message, Probe, Reasoning, leaves
 
 if TYPE_CHECKING:

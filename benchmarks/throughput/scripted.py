@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.throughput.outcomes import Shares
     from safejudge.engines.base import Detector, Encoder, Engine
-    from safejudge.meter import Tokens
+    from safejudge.engines.meter import Tokens
     from safejudge.types import EngineCard, Locate, Reasoning, Similarity
 
 PRIOR, REJECTED, OPEN, ACCEPTED, WITHOUT = 0.3, 0.02, 0.8, 0.98, 0.1

@@ -15,7 +15,7 @@ import torch
 import transformers as t
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
 from safejudge.types import leaves
 
 if TYPE_CHECKING:

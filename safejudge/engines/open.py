@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
-    from safejudge.engines.encoder import HFEncoder
+    from safejudge.engines.vision.encoder import HFEncoder
 
 
 FORMS = (
@@ -90,14 +90,14 @@ def open_engine(uri: str, **options: Any) -> Engine:
         raise EngineSetupError(f"{uri!r} names no engine, and none is assumed. There are: {FORMS}.")
     _check_options(uri, options, _OPTIONS[scheme])
     if scheme == "hf":
-        from safejudge.engines.hf import HFEngine
+        from safejudge.engines.local.hf import HFEngine
 
         return HFEngine(rest, uri=uri, **options)
     if scheme == "server":
-        from safejudge.engines.server import ServerEngine
+        from safejudge.engines.server.engine import ServerEngine
 
         return ServerEngine(rest, uri=uri, **options)
-    from safejudge.engines.vllm import VLLMEngine
+    from safejudge.engines.local.vllm import VLLMEngine
 
     return VLLMEngine(rest, uri=uri, options=options)
 
@@ -122,13 +122,13 @@ def open_encoder(
         encoder: Encoder = _drawn("open_sketch_encoder")()
         return encoder
     if uri.startswith(SCORER) and uri != SCORER:
-        from safejudge.engines.scorer import open_scorer
+        from safejudge.engines.vision.scorer import open_scorer
 
         return open_scorer(uri, device=device, batch_size=batch_size)
     if (plugged := _plugged(uri)) is not None:
         return plugged
     model = _model_of(uri, "encoder", ENCODER_FORMS)
-    from safejudge.engines.encoder import HFEncoder
+    from safejudge.engines.vision.encoder import HFEncoder
 
     return HFEncoder(model, uri=uri, device=device, dtype=dtype, batch_size=batch_size)
 
@@ -142,7 +142,7 @@ def open_backbone(uri: str) -> HFEncoder:
         backbone: HFEncoder = _drawn("open_sketch_backbone")()
         return backbone
     model = _model_of(uri, "backbone", BACKBONE_FORMS)
-    from safejudge.engines.encoder import HFEncoder
+    from safejudge.engines.vision.encoder import HFEncoder
 
     return HFEncoder(model, uri=uri, dtype="float32")
 
@@ -162,7 +162,7 @@ def open_detector(
         detector: Detector = _drawn("open_sketch_detector")()
         return detector
     model = _model_of(uri, "detector", DETECTOR_FORMS)
-    from safejudge.engines.detector import HFDetector
+    from safejudge.engines.vision.detector import HFDetector
 
     return HFDetector(model, uri=uri, device=device, dtype=dtype, batch_size=batch_size)
 

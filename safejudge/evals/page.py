@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
-from safejudge import pages
 from safejudge.errors import ImageError
-from safejudge.evals import charts
-from safejudge.images import load_image
+from safejudge.images.load import load_image
 from safejudge.policy import Policy
-from safejudge.thumbnail import data_uri
+from safejudge.show.page import charts
+from safejudge.show.page import templates as pages
+from safejudge.show.page.thumbnail import data_uri
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from safejudge.evals.outputs import Mistake
     from safejudge.evals.suite import Scored
+    from safejudge.show.figures import Mistake
     from safejudge.types import JSON
 
 MOST = 12
@@ -41,7 +41,7 @@ class _Picture(NamedTuple):
 def page(title: str, scored: Scored, config: JSON, pictures: Path | None) -> str:
     """Make the page. `config` says how it was made; without `pictures` there are none on it."""
     return pages.template(
-        pages.surroundings(), "eval_page.html"
+        pages.surroundings(), "eval.html"
     ).render(
         title=title,
         scored=scored,

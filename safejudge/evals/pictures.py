@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safejudge.images import load_images
+from safejudge.images.load import load_images
 from safejudge.types import Failure, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from safejudge.evals.suite import Run
-    from safejudge.images import ImageSource
+    from safejudge.images.load import ImageSource
 
 
 def load_pictures(sources: Sequence[ImageSource], run: Run) -> list[Picture | Failure]:

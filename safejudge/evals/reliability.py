@@ -14,14 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
-from safejudge.evals import agreement as ag
-from safejudge.evals import curves
-from safejudge.evals.agreement import Figure
-from safejudge.evals.metrics import NAN
-from safejudge.evals.outputs import Chart, Series, Table
-from safejudge.evals.report import figure
+from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats import curves
+from safejudge.evals.stats.agreement import Figure
+from safejudge.evals.stats.rates import NAN
 from safejudge.evals.suite import Said, Scored
 from safejudge.evals.variants import REPEAT, VARIANTS, folders
+from safejudge.show.figures import Chart, Series, Table
+from safejudge.show.markdown import figure
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import OutputError
 from safejudge.evals.page import page
-from safejudge.evals.report import table
+from safejudge.show.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from safejudge.evals.outputs import Table
     from safejudge.evals.suite import Scored
+    from safejudge.show.figures import Table
     from safejudge.types import JSON
 
 

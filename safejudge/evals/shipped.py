@@ -6,17 +6,15 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import InputError
-from safejudge.evals import (
-    mjbench_outputs,
-    mjbench_run,
-    mllm_judge_outputs,
-    mllm_judge_run,
-    preference_run,
-    rewardbench_outputs,
-    rewardbench_run,
-    run,
-)
-from safejudge.evals.mjbench_outputs import PAPER, Options
+from safejudge.evals.labelled import run
+from safejudge.evals.mjbench import run as mjbench_run
+from safejudge.evals.mjbench import score as mjbench_outputs
+from safejudge.evals.mjbench.score import PAPER, Options
+from safejudge.evals.mllm_judge import run as mllm_judge_run
+from safejudge.evals.mllm_judge import score as mllm_judge_outputs
+from safejudge.evals.pairs import run as preference_run
+from safejudge.evals.rewardbench import run as rewardbench_run
+from safejudge.evals.rewardbench import score as rewardbench_outputs
 from safejudge.evals.suite import Suite, options_of
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ SHIPPED: dict[str, Suite | str] = {
         report=run.report,
         constitution=True,
     ),
-    "sketchbench": "safejudge.sketch.suite:SUITE",
+    "sketchbench": "safejudge.sketch.bench.suite:SUITE",
     "mj-bench": Suite(
         "MJ-Bench (arXiv 2407.04842), from pictures or from recorded outputs",
         _mj_bench,

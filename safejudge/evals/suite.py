@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from safejudge.evals.outputs import Chart, Mistake, Table
-    from safejudge.models import Models
+    from safejudge.engines.models import Models
     from safejudge.policy import Policy
+    from safejudge.show.figures import Chart, Mistake, Table
     from safejudge.types import JSON, Constitution, Picture
 
 T = TypeVar("T")

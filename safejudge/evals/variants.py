@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from safejudge.models import Models
+from safejudge.engines.models import Models
 from safejudge.types import Picture
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import InputError
-from safejudge.rows import read_rows
+from safejudge.files.rows import read_rows
 from safejudge.text import cut
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
+from safejudge.files.rows import read_rows
 from safejudge.preference.data import picture_path
 from safejudge.preference.rubrics import NAME, OVERALL
-from safejudge.rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safejudge.constitution import load_constitution, rubric_shelf
+from safejudge.constitution.load import load_constitution, rubric_shelf
 from safejudge.errors import InputError
 from safejudge.text import storable
 from safejudge.types import AllOf, AnyOf, Constitution, NoneOf, Precondition, leaves

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Self
 
-from safejudge.arrays import is_array
 from safejudge.engines.base import holds
 from safejudge.engines.open import SCORER, open_encoder
 from safejudge.errors import InputError
-from safejudge.images import load_images, split_batch
+from safejudge.images.arrays import is_array
+from safejudge.images.load import load_images, split_batch
 from safejudge.policy import Policy
 from safejudge.types import ImageInput, Similarity
 

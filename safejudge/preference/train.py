@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.engines.open import open_backbone
-from safejudge.engines.scorer import ABOUT, HEAD, head_scores, new_head
+from safejudge.engines.vision.scorer import ABOUT, HEAD, head_scores, new_head
 from safejudge.errors import InputError, OutputError
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.rubrics import OVERALL
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from safejudge.engines.encoder import HFEncoder
+    from safejudge.engines.vision.encoder import HFEncoder
     from safejudge.preference.pair_file import Pair
     from safejudge.preference.recipe import Recipe
     from safejudge.types import JSON

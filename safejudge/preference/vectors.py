@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from safejudge.engines.base import holds
 from safejudge.errors import InputError
-from safejudge.images import load_images
+from safejudge.images.load import load_images
 from safejudge.policy import Policy
 from safejudge.types import ImageInput
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from safejudge.engines.encoder import HFEncoder
+    from safejudge.engines.vision.encoder import HFEncoder
     from safejudge.preference.pair_file import Pair
     from safejudge.types import Picture
 

@@ -39,10 +39,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from safejudge.debias import MARGIN_LIMIT, margin
 from safejudge.errors import InputError
-from safejudge.logic import score_interval
-from safejudge.precondition import was_read
+from safejudge.method.debias import MARGIN_LIMIT, margin
+from safejudge.method.logic import score_interval
+from safejudge.method.precondition import was_read
 from safejudge.types import Precondition, Severity
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from safejudge.errors import InputError
 from safejudge.rewards.arithmetic import Rating
 
 if TYPE_CHECKING:
-    from safejudge.images import ImageSource
+    from safejudge.images.load import ImageSource
 
 COLUMNS = ("image", "images")
 """Where images are looked for, unless the caller names a column."""

@@ -16,17 +16,17 @@ from collections.abc import Iterator, Sized
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from safejudge.arrays import is_array
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.models import DEFAULT
 from safejudge.errors import EngineCallError, InputError
-from safejudge.images import split_batch
+from safejudge.images.arrays import is_array
+from safejudge.images.load import split_batch
 from safejudge.judge import Judge
-from safejudge.models import DEFAULT
+from safejudge.method.precondition import was_read
+from safejudge.method.verdict import asked_condition
 from safejudge.opening import Opening
-from safejudge.precondition import was_read
 from safejudge.rewards.arithmetic import Grading, Rating, blended, margin_bounds, rated
 from safejudge.types import Constitution, Failure
-from safejudge.verdict import asked_condition
 
 if TYPE_CHECKING:
     import os

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from safejudge.arrays import to_image
 from safejudge.errors import InputError
+from safejudge.images.arrays import to_image
 from safejudge.policy import Policy
 from safejudge.types import Failure
 

@@ -20,7 +20,7 @@ from safejudge.rewards.core import NEUTRAL, filled
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safejudge.images import ImageSource
+    from safejudge.images.load import ImageSource
     from safejudge.rewards.core import SafetyReward
 
 

@@ -17,20 +17,20 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.loading import quiet
+from safejudge.engines.local.loading import quiet
+from safejudge.engines.meter import tokens_of
 from safejudge.engines.requests import no_answer
 from safejudge.errors import EngineSetupError, StatementError
-from safejudge.meter import tokens_of
 from safejudge.prompts import ReasonedAnswer
-from safejudge.sketch.domain import load_domain
-from safejudge.sketch.statements import UNCLEAR, grammar, normal
+from safejudge.sketch.ood import load_domain
+from safejudge.sketch.world.statements import UNCLEAR, grammar, normal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
-    from safejudge.engines.encoder import HFEncoder
-    from safejudge.meter import Tokens
+    from safejudge.engines.meter import Tokens
+    from safejudge.engines.vision.encoder import HFEncoder
     from safejudge.types import AnswerProbs, EngineCard, Picture, Probe, Reasoning, Similarity
 
 MODELS = Path(__file__).parent / "models"
@@ -183,11 +183,11 @@ def open_sketch_engine(name: str, uri: str, options: Mapping[str, Any]) -> Engin
     """
     folder = str(model_folder(name))
     if uri.startswith("vllm:"):
-        from safejudge.engines.vllm import VLLMEngine
+        from safejudge.engines.local.vllm import VLLMEngine
 
         settings = {"dtype": "float32", "max_model_len": 2048, **options}
         return SketchEngine(VLLMEngine(folder, uri=uri, options=settings))
-    from safejudge.engines.hf import HFEngine
+    from safejudge.engines.local.hf import HFEngine
 
     with quiet():
         return SketchEngine(HFEngine(folder, uri=uri, batch_size=64))
@@ -195,7 +195,7 @@ def open_sketch_engine(name: str, uri: str, options: Mapping[str, Any]) -> Engin
 
 def open_sketch_backbone() -> HFEncoder:
     """Open the shipped encoder without its door, to build on."""
-    from safejudge.engines.encoder import HFEncoder
+    from safejudge.engines.vision.encoder import HFEncoder
 
     folder = str(model_folder("encoder"))
     with quiet():
@@ -209,7 +209,7 @@ def open_sketch_encoder() -> Encoder:
 
 def open_sketch_detector() -> Detector:
     """Open the shipped detector."""
-    from safejudge.engines.detector import HFDetector
+    from safejudge.engines.vision.detector import HFDetector
 
     folder = str(model_folder("detector"))
     with quiet():

@@ -21,21 +21,21 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
 from safejudge.errors import InputError, OutputError
-from safejudge.sketch.describe import describe, is_reserved
-from safejudge.sketch.draw import draw
-from safejudge.sketch.questions import deck
-from safejudge.sketch.sample import even_scene
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import near_scenes, rule_scenes
-from safejudge.sketch.world import AGES, OCCUPATIONS, SETTINGS, SKINS, Person, Placed, Scene
+from safejudge.sketch.world.describe import describe, is_reserved
+from safejudge.sketch.world.questions import deck
+from safejudge.sketch.world.sample import even_scene
+from safejudge.sketch.world.scene import AGES, OCCUPATIONS, SETTINGS, SKINS, Person, Placed, Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from safejudge.sketch.statements import Statement
+    from safejudge.sketch.world.statements import Statement
 
 Pixels: TypeAlias = "npt.NDArray[np.uint8]"
 

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
-from safejudge.constitution import load_constitution
+from safejudge.constitution.load import load_constitution
 from safejudge.errors import OutputError
-from safejudge.logic import evaluate
-from safejudge.sketch.draw import draw
-from safejudge.sketch.sample import even_scene
-from safejudge.sketch.statements import grammar, normal
+from safejudge.method.logic import evaluate
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world.sample import even_scene
+from safejudge.sketch.world.statements import grammar, normal
 from safejudge.types import Outcome, leaves
 
 if TYPE_CHECKING:
-    from safejudge.sketch.statements import Statement
-    from safejudge.sketch.world import Scene
+    from safejudge.sketch.world.scene import Scene
+    from safejudge.sketch.world.statements import Statement
     from safejudge.types import Condition, Constitution, Precondition, Rule
 
 Kind = Literal["violating", "borderline", "plain"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from safejudge.engines.base import Engine
-    from safejudge.engines.hf import HFEngine
+    from safejudge.engines.local.hf import HFEngine
 
 FAMILIES = tuple(tiny_models.BUILDERS)
 BATCH = 4
@@ -56,7 +56,7 @@ def open_tiny(tiny_folder: Callable[[str], Path]) -> Callable[[str], HFEngine]:
     """A newly opened engine of a family."""
 
     def open_one(family: str) -> HFEngine:
-        from safejudge.engines.hf import HFEngine
+        from safejudge.engines.local.hf import HFEngine
 
         with tiny_models.pictures_only():
             return HFEngine(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from loopback import texts_of
 
-from safejudge.combine import combine
-from safejudge.prose import read_back
+from safejudge.compile.combine import combine
+from safejudge.compile.prose import read_back
 from safejudge.types import Precondition
 
 if TYPE_CHECKING:

@@ -11,20 +11,20 @@ import pytest
 from loopback import Loopback
 from scripted import Part, Script
 
-from safejudge import cli
-from safejudge.compile import compile_constitution
-from safejudge.constitution import lint, load_constitution, lock_path, read_lock
-from safejudge.engines.http import Retry
-from safejudge.engines.server import ServerEngine
+from safejudge.cli import app as cli
+from safejudge.compile.run import compile_constitution
+from safejudge.constitution.load import lint, load_constitution, lock_path, read_lock
+from safejudge.constitution.lock import Lock, dump_lock, parse_lock
+from safejudge.engines.server.engine import ServerEngine
+from safejudge.engines.server.http import Retry
 from safejudge.errors import ConstitutionError, EngineCallError, OutputError
-from safejudge.lock_file import Lock, dump_lock, parse_lock
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from safejudge.compile import Compiled
+    from safejudge.compile.run import Compiled
 
 DOGS = "No scary dogs near kids, except on a lead."
 DOGS_SEEN = "A dog is next to a child or a wolf is next to a child, unless a dog is on a lead."

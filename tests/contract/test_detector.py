@@ -13,8 +13,8 @@ import torch
 from conftest import picture
 from tiny_pairs import DINO_LIMIT, OWL_LIMIT
 
-from safejudge.engines import owl
-from safejudge.engines.detector import FAINTEST, MOST_BOXES, HFDetector
+from safejudge.engines.vision import owl
+from safejudge.engines.vision.detector import FAINTEST, MOST_BOXES, HFDetector
 from safejudge.errors import EngineCallError, StatementError
 from safejudge.types import Box, Locate, Picture
 

@@ -17,8 +17,8 @@ import torch
 from conftest import picture
 from tiny_pairs import CLIP_LIMIT, SIGLIP_LIMIT
 
-from safejudge.engines import encoder as module
-from safejudge.engines.encoder import HFEncoder
+from safejudge.engines.vision import encoder as module
+from safejudge.engines.vision.encoder import HFEncoder
 from safejudge.errors import EngineCallError, StatementError
 from safejudge.types import Picture, Similarity
 

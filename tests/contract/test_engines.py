@@ -12,8 +12,8 @@ from conftest import picture
 from pydantic import BaseModel, Field
 
 from safejudge import prompts
-from safejudge.sketch.draw import draw
-from safejudge.sketch.sample import even_scene
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world.sample import even_scene
 from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from test_engines import BLUE, MIXED, RED, WIDE, WORDS, ask, close_to, forced, free
 
 from safejudge import prompts
-from safejudge.engines.readers import FeatureReader, PlainReader
+from safejudge.engines.local.readers import FeatureReader, PlainReader
 from safejudge.errors import EngineCallError
 from safejudge.types import Message, Picture, Probe, Reasoning
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from safejudge.engines.hf import HFEngine
+    from safejudge.engines.local.hf import HFEngine
 
 TENS = tuple(str(n) for n in range(1, 11))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from safejudge.engines.hf import HFEngine
+from safejudge.engines.local.hf import HFEngine
 from safejudge.errors import EngineSetupError
 
 if TYPE_CHECKING:

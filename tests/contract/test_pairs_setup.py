@@ -12,10 +12,10 @@ import pytest
 import torch
 from tiny_pairs import folder_of, plain_resize
 
-from safejudge.engines import encoder
-from safejudge.engines.detector import HFDetector
-from safejudge.engines.encoder import HFEncoder
 from safejudge.engines.open import open_detector, open_encoder
+from safejudge.engines.vision import encoder
+from safejudge.engines.vision.detector import HFDetector
+from safejudge.engines.vision.encoder import HFEncoder
 from safejudge.errors import EngineSetupError
 from safejudge.sketch import judge as sketch
 

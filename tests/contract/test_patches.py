@@ -10,11 +10,11 @@ from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionCo
 from transformers.models.idefics3.modeling_idefics3 import Idefics3VisionEmbeddings
 
 from safejudge import prompts
-from safejudge.engines.hf import HFEngine
-from safejudge.engines.patches import place_patches
-from safejudge.sketch.draw import draw
+from safejudge.engines.local.hf import HFEngine
+from safejudge.engines.local.patches import place_patches
+from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.judge import model_folder
-from safejudge.sketch.sample import even_scene
+from safejudge.sketch.world.sample import even_scene
 from safejudge.types import Picture, Probe
 
 

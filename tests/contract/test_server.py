@@ -19,12 +19,13 @@ from loopback import MODEL, WORDS, Loopback, distribution, pixels_of, texts_of, 
 from PIL import Image
 from pydantic import BaseModel
 
-from safejudge import Judge, cli, prompts
-from safejudge.engines import handshake
+from safejudge import Judge, prompts
+from safejudge.cli import app as cli
 from safejudge.engines.guide import json_regex, served_regex
-from safejudge.engines.http import Retry
 from safejudge.engines.open import open_engine
-from safejudge.engines.server import ServerEngine
+from safejudge.engines.server import handshake
+from safejudge.engines.server.engine import ServerEngine
+from safejudge.engines.server.http import Retry
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning
 

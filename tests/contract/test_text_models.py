@@ -8,7 +8,7 @@ import pytest
 from conftest import picture
 
 from safejudge import Judge, prompts
-from safejudge.compile import compile_constitution
+from safejudge.compile.run import compile_constitution
 from safejudge.engines.open import open_engine
 from safejudge.errors import EngineSetupError
 from safejudge.types import Message, Probe, Reasoning

@@ -13,13 +13,13 @@ import pytest
 from conftest import picture
 
 from safejudge import prompts
-from safejudge.engines import vllm as module
+from safejudge.engines.local import vllm as module
+from safejudge.engines.meter import tokens_of
 from safejudge.engines.open import open_engine
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.meter import tokens_of
-from safejudge.sketch.draw import draw
-from safejudge.sketch.sample import even_scene
-from safejudge.sketch.statements import grammar
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world.sample import even_scene
+from safejudge.sketch.world.statements import grammar
 from safejudge.types import Message, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safejudge.engines.base import Engine
-    from safejudge.engines.vllm import VLLMEngine
+    from safejudge.engines.local.vllm import VLLMEngine
 
 RNG = random.Random("vllm")
 SCENES = [Picture.of(draw(even_scene(RNG)).pixels) for _ in range(6)]

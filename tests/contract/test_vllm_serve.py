@@ -12,18 +12,18 @@ from proxy import KINDS, LASTING, PASSING, Proxy
 from serve import Serve
 
 from safejudge import Judge, Policy, prompts
-from safejudge.constitution import load_constitution
-from safejudge.engines.http import Retry
-from safejudge.engines.messages import Messages
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.models import Models
 from safejudge.engines.open import open_engine
-from safejudge.engines.server import ServerEngine
+from safejudge.engines.server.engine import ServerEngine
+from safejudge.engines.server.http import Retry
+from safejudge.engines.server.messages import Messages
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.models import Models
 from safejudge.prompts import ReasonedAnswer
 from safejudge.rewards import SafetyReward
-from safejudge.sketch.draw import draw
-from safejudge.sketch.sample import even_scene
-from safejudge.sketch.statements import grammar
+from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.world.sample import even_scene
+from safejudge.sketch.world.statements import grammar
 from safejudge.types import Message, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:

@@ -1,0 +1,355 @@
+"""One rule's way through the compiler: score, rewrite, split, verify, repair.
+
+Takes a rule as people wrote it; gives its compiled form, or says why there is none. A flow: it
+asks a model for texts and never says which model. Every reply is forced into a small schema and
+validated; one that cannot be used is asked for again with what is wrong with it, and in the end
+reported. What the checks still find when the rounds are over is kept with the rule, for a person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from safejudge.compile import prompts
+from safejudge.compile.combine import CombineError, combine
+from safejudge.compile.prose import read_back
+from safejudge.constitution.lint.coherence import condition_flaws
+from safejudge.constitution.lint.fidelity import covers, differences, losses, unmentioned
+from safejudge.constitution.lint.words import objective_flaws, plain, statement_flaws
+from safejudge.constitution.lock import LockedRule, Version, fingerprint
+from safejudge.constitution.strict_yaml import first_hidden
+from safejudge.method.logic import evaluate
+from safejudge.method.reasoning import validated
+from safejudge.text import quoted, spelled, storable
+from safejudge.types import Message, Outcome, Precondition, Reasoning, leaves
+
+if TYPE_CHECKING:
+    from safejudge.constitution.lint.words import Flaw
+    from safejudge.constitution.lock import Compiler
+    from safejudge.flow import Flow
+    from safejudge.types import Condition, DraftRule
+
+GOAL = 9
+"""Objectiveness at which a wording is left alone (CLUE sec. 3.1); 10 is out of reach."""
+ATTEMPTS = 3
+"""How often one reply is asked for."""
+MOST = 12
+"""Statements of one rule."""
+
+_REPLY_TOKENS = 1200
+_LIST_TOKENS = 600
+
+R = TypeVar("R", bound=prompts.Reply)
+
+
+class UnusableError(Exception):
+    """A model gave no usable reply within the attempts; the message says what was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A condition, and what the checks found."""
+
+    condition: Condition
+    remarks: tuple[str, ...]
+    """What its words and operators give away: certain."""
+    doubts: tuple[str, ...]
+    """What a second reading found: an opinion."""
+
+
+def rule_flow(rule: DraftRule, rounds: int, compiler: Compiler) -> Flow[LockedRule | str]:
+    """Compile one rule; a text says why that failed. At most `rounds` rewritings and repairs."""
+    versions: tuple[Version, ...] = ()
+    objective = rule.objective
+    review: list[str] = []
+    try:
+        if objective is None:
+            wordings = yield from _wordings(rule.text, rounds)
+            best = max(wordings, key=_Wording.rank)
+            versions, objective = tuple(one.version for one in wordings), best.version.objective
+            review = _shortcomings(rule.text, best)
+        tree = yield from _tree(objective, rounds)
+    except UnusableError as error:
+        return str(error)
+    return LockedRule(
+        id=rule.id,
+        text=rule.text,
+        source=rule.source(),
+        compiler=compiler,
+        versions=versions,
+        objective=objective,
+        condition=tree.condition,
+        covers=tuple(covers(objective, tree.condition)),
+        review=(*review, *tree.remarks, *tree.doubts),
+        written=fingerprint(objective, tree.condition),
+    )
+
+
+# --- objective words ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """A wording with its score, and what it lost."""
+
+    version: Version
+    rewritten: bool
+    faults: tuple[str, ...] = ()
+    """What its words give away."""
+    doubts: tuple[str, ...] = ()
+    """What a second reader says."""
+
+    def rank(self) -> tuple[bool, int, int, int]:
+        """The text itself only if there is nothing else; then what lost least; then the score."""
+        return self.rewritten, -len(self.faults), -len(self.doubts), self.version.score
+
+
+def _wordings(text: str, rounds: int) -> Flow[list[_Wording]]:
+    """Score the rule, rewrite it as what a picture shows, and go on while under `GOAL`.
+
+    It is rewritten once in any case: a rule says what must not be, an objective what is seen.
+    """
+    wordings = [_Wording((yield from _scored(text)), rewritten=False)]
+    while len(wordings) <= rounds:
+        last = wordings[-1]
+        remarks = [last.version.explanation, *last.faults, *last.doubts]
+        turn = prompts.rewrite_turn(text, last.version.objective, remarks)
+        reply = yield from _asked(prompts.REWRITE, [turn], prompts.Wording, _check_wording)
+        wording = _tidy(reply.objective)
+        if any(one.version.objective == wording for one in wordings):
+            break  # the model has nothing better
+        version = yield from _scored(wording)
+        faults = tuple(_faults(text, wording))
+        question = prompts.faithful_turn(text, wording, unmentioned(text, wording))
+        doubt = yield from _read_again(prompts.FAITHFUL, question, "the wording")
+        wordings.append(_Wording(version, rewritten=True, faults=faults, doubts=doubt))
+        if version.score >= GOAL and not faults and not doubt:
+            break
+    return wordings
+
+
+def _scored(wording: str) -> Flow[Version]:
+    turn = prompts.rule_turn(wording)
+    reply = yield from _asked(
+        prompts.SCORE, [turn], prompts.Score, lambda score: _unprintable(score.explanation)
+    )
+    said = _tidy(reply.explanation)
+    return Version(objective=wording, score=reply.score, explanation=said)
+
+
+def _faults(text: str, wording: str) -> list[str]:
+    """What a wording lost, and whether it says what is not there."""
+    found = [lost.problem for lost in losses(text, wording)]
+    if _DENIAL.search(plain(wording)):
+        found.append("it says what must not be there, not what a picture shows that breaks it")
+    return found
+
+
+_DENIAL = re.compile(r"\b(?:no|not|never|nobody|nothing|none|cannot|\w+n't)\b")
+
+
+def _shortcomings(text: str, best: _Wording) -> list[str]:
+    """What is left for a person of the wording that was kept."""
+    found = [*best.faults, *best.doubts]
+    if not best.rewritten:
+        found.append("the model gave no wording but the rule itself")
+    if best.version.score < GOAL:
+        found.append(f"objectiveness {best.version.score} of 10: {best.version.explanation}")
+    found += [f"the objective {flaw.problem}" for flaw in objective_flaws(best.version.objective)]
+    if not _looks_english(text):
+        found.append("what the wording lost of the rule was not checked by its words: not English")
+    return found
+
+
+def _looks_english(text: str) -> bool:
+    if len(text.split()) < _SHORT:
+        return True  # too few words to tell
+    letters = [char for char in text if char.isalpha()]
+    latin = sum(char.isascii() for char in letters) > 0.9 * len(letters)
+    return latin and _ENGLISH.search(text.casefold()) is not None
+
+
+_SHORT = 4
+_ENGLISH = re.compile(
+    r"\b(?:a|an|the|no|not|of|on|at|or|and|with|is|are|be|must|may|unless|except|if|they|their|"
+    r"people|anyone|nobody|nothing|never|only|from|for|to)\b"
+)
+
+
+def _check_wording(reply: prompts.Wording) -> str | None:
+    if _REFUSAL.search(reply.objective):
+        return "it speaks of the task, not of a picture"
+    return _unprintable(reply.objective)
+
+
+_REFUSAL = re.compile(
+    r"\b(?:sorry|as an? (?:ai|assistant)|i (?:am|can|will|must|would)|i'm)\b", re.IGNORECASE
+)
+
+
+# --- the tree -----------------------------------------------------------------------------------
+
+
+def _tree(objective: str, rounds: int) -> Flow[Tree]:
+    """Split a wording, check what comes out, and have it repaired while something is found."""
+    begin = prompts.rule_turn(objective) + "\n" + prompts.LIST
+    first = Message("user", begin)
+    (plan,) = yield (Reasoning(prompts.STATEMENTS, (), (first,), max_tokens=_LIST_TOKENS),)
+    planned = (first, Message("assistant", _said(plan)))
+    turn = prompts.FIRST
+    best: Tree | None = None
+    seen: set[Condition] = set()
+    for _ in range(rounds):
+        try:
+            condition = yield from _split([*planned, Message("user", turn)])
+        except UnusableError:
+            if best is None:
+                raise
+            break
+        tree = yield from _checked(objective, condition)
+        if best is None or _rank(tree) < _rank(best):
+            best = tree
+        if _rank(tree) == (0, 0) or condition in seen:
+            break
+        seen.add(condition)
+        turn = prompts.repair_turn(read_back(condition), [*tree.remarks, *tree.doubts])
+    if best is None:
+        raise UnusableError("no round was allowed")
+    return best
+
+
+def _rank(tree: Tree) -> tuple[int, int]:
+    return len(tree.remarks), len(tree.doubts)
+
+
+def _split(turns: list[Message]) -> Flow[Condition]:
+    """Ask for one statement after the other, and then for how they combine."""
+    statements: list[Precondition] = []
+
+    def check(reply: prompts.Statement) -> str | None:
+        words = _statement(reply).statement
+        if words in [known.statement for known in statements]:
+            return "the same statement came before"
+        return _unprintable(words) or _unprintable(f"x{reply.look_at}")
+
+    more = True
+    while more and len(statements) < MOST:
+        if statements:
+            turns.append(Message("user", prompts.NEXT.format(number=len(statements) + 1)))
+        reply = yield from _conversed(prompts.STATEMENTS, turns, prompts.Statement, check)
+        statements.append(_statement(reply))
+        more = reply.more
+    turns.append(Message("user", prompts.LOGIC.format(count=len(statements))))
+
+    def check_logic(reply: prompts.Logic) -> str | None:
+        try:
+            combine(reply.combined, statements)
+        except CombineError as error:
+            return str(error)
+        return None
+
+    logic = yield from _conversed(prompts.STATEMENTS, turns, prompts.Logic, check_logic)
+    return combine(logic.combined, statements)
+
+
+def _statement(reply: prompts.Statement) -> Precondition:
+    words = _tidy(reply.statement).rstrip(".")
+    if words[1:2].islower():
+        words = words[0].lower() + words[1:]
+    return Precondition(statement=words, look_at=_tidy(reply.look_at) or None)
+
+
+def _checked(objective: str, condition: Condition) -> Flow[Tree]:
+    """Look at words and operators; where these are right, have the tree read by a second reader."""
+    remarks = [difference.problem for difference in differences(objective, condition)]
+    remarks += [_flaw("the condition", flaw) for _, flaw in condition_flaws(condition)]
+    if evaluate(condition, dict.fromkeys(leaves(condition), Outcome.NO)) is Outcome.YES:
+        remarks.append("a picture that shows nothing at all would break the rule")
+    for leaf in leaves(condition):
+        # What is vague in the rule's own words is no fault of the tree.
+        wording = set(objective_flaws(leaf.statement))
+        flaws = [flaw for flaw in statement_flaws(leaf) if flaw not in wording]
+        remarks += [_flaw(quoted(leaf.statement, 120), flaw) for flaw in flaws]
+    doubts: tuple[str, ...] = ()
+    if not remarks:
+        turn = prompts.compare_turn(objective, read_back(condition))
+        doubts = yield from _read_again(prompts.COMPARE, turn, "the tree")
+    return Tree(condition, tuple(remarks), doubts)
+
+
+def _read_again(instruction: str, turn: str, what: str) -> Flow[tuple[str, ...]]:
+    """Ask a second reader, who knows nothing of how it came about; what he finds, or nothing."""
+    try:
+        reply = yield from _asked(instruction, [turn], prompts.Comparison, _check_reading)
+    except UnusableError as error:
+        return (f"there was no second reading of {what}: {error}",)
+    if reply.verdict == "same":
+        return ()
+    return (f"second reading: {what} {reply.verdict} {_tidy(reply.difference)}",)
+
+
+def _flaw(about: str, flaw: Flaw) -> str:
+    return f"{about} {flaw.problem}"
+
+
+def _check_reading(reply: prompts.Comparison) -> str | None:
+    if reply.verdict != "same" and _tidy(reply.difference).lower().strip(".") == "nothing":
+        return f"`{reply.verdict}` with no difference named"
+    return _unprintable(reply.difference)
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+def _asked(
+    instruction: str,
+    turns: list[str],
+    schema: type[R],
+    check: Callable[[R], str | None] = lambda _: None,
+) -> Flow[R]:
+    """Ask once, without a conversation before it."""
+    return (yield from _conversed(instruction, [Message("user", t) for t in turns], schema, check))
+
+
+def _conversed(
+    instruction: str,
+    turns: list[Message],
+    schema: type[R],
+    check: Callable[[R], str | None] = lambda _: None,
+) -> Flow[R]:
+    """Ask until a reply can be used, saying what is wrong; it is added to the turns.
+
+    Raises `UnusableError`.
+    """
+    tries = list(turns)
+    problem: str | None = None
+    for _ in range(ATTEMPTS):
+        (said,) = yield (
+            Reasoning(instruction, (), tuple(tries), schema, max_tokens=_REPLY_TOKENS),
+        )
+        reply = validated(said, schema)
+        problem = reply if isinstance(reply, str) else check(reply)
+        if not isinstance(reply, str) and problem is None:
+            turns.append(Message("assistant", _said(said)))
+            return reply
+        again = prompts.again_turn(spelled(storable(str(problem))))
+        tries += [Message("assistant", _said(said)), Message("user", again)]
+    raise UnusableError(f"no usable {schema.__name__.lower()}: {spelled(storable(str(problem)))}")
+
+
+def _said(reply: object) -> str:
+    text = storable(reply).strip() if isinstance(reply, str) else ""
+    return text or "(no reply)"
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _unprintable(text: str) -> str | None:
+    if first_hidden(text) is not None:
+        return "it has characters that nobody sees"
+    return None if _tidy(text) else "it is empty"

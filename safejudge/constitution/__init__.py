@@ -1,0 +1,1 @@
+"""Constitutions: strict YAML -> rules, their lock, and what is wrong with them."""

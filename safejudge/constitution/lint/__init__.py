@@ -1,0 +1,1 @@
+"""Checks of rules: what they say, and whether text and condition say the same."""

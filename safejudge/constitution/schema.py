@@ -1,0 +1,359 @@
+"""The model of a constitution file: bytes -> `Draft`, or every error with its line.
+
+pydantic checks the shape; what it reports is put into words that say what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from safejudge.constitution import strict_yaml
+from safejudge.constitution.strict_yaml import Refused, Remark, Sheet, Where, name_place
+from safejudge.text import quoted
+from safejudge.types import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Draft,
+    DraftRule,
+    ModerationKey,
+    NoneOf,
+    Precondition,
+    Severity,
+)
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+MAX_TREE = 8
+"""Most `all` / `any` / `none` inside one another."""
+
+OPERATORS = ("all", "any", "none")
+"""The keys that combine parts."""
+
+_ID = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+_MEANT = {
+    "and": "all",
+    "or": "any",
+    "not": "none",
+    "except": "none",
+    "unless": "none",
+    **dict.fromkeys((*OPERATORS, "statement", "preconditions"), "condition"),
+}
+_WRITE = {
+    "name": "`name:` and a short title, such as `name: street-pictures`",
+    "description": "`description:` and a sentence or two, or leave the key out",
+    "rules": "`rules:` and below it at least one rule, each starting with `- id: ...`",
+    "id": "`id:` and lower-case words joined by - or _, such as `id: armed-child`",
+    "category": "`category:` and a heading, such as `category: weapons`",
+    "severity": "`severity:` and one of low, medium, high, critical",
+    "text": "`text:` and the rule as people say it",
+    "objective": "`objective:` and the same rule in words that a picture settles",
+    "relevance": "`relevance:` and the rule in few words, or leave the key out",
+    "moderation": (
+        "`moderation:` and a list of OpenAI's categories, such as `moderation: [violence]`, or "
+        "leave the key out"
+    ),
+    "condition": "`condition:` and a statement, or one of `all:`, `any:`, `none:` and a list",
+    "statement": "a sentence that a picture shows or does not show: `a person is visible`",
+    "look_at": "`look_at:` and the central object, such as `look_at: knife`, or leave it out",
+    "all": "`all:` and below it the statements that must all hold, each after `- `",
+    "any": "`any:` and below it the statements of which one must hold, each after `- `",
+    "none": "`none:` and below it the exceptions, each after `- `",
+}
+_KINDS: dict[type, str] = {str: "text", list: "a list", dict: "a mapping of keys"}
+_WANTED = {"string_type": "text", "enum": "text", "literal_error": "text", "tuple_type": "a list"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem of a constitution file."""
+
+    line: int | None
+    """1-based; None where the whole file is meant."""
+    level: Literal["error", "warning"]
+    """An error refuses the file; a warning is advice."""
+    problem: str
+    """What is wrong."""
+    instead: str
+    """What to write instead."""
+
+
+# --- the shape ----------------------------------------------------------------------------------
+
+
+def _problem(problem: str, instead: str = "") -> PydanticCustomError:
+    return PydanticCustomError("refused", "{problem}", {"problem": problem, "instead": instead})
+
+
+def one_line(limit: int) -> AfterValidator:
+    """Text on one line: white space collapsed, not empty, at most `limit` characters."""
+
+    def tidy(text: str) -> str:
+        text = " ".join(text.split())
+        if not text:
+            raise _problem("is empty")
+        if len(text) > limit:
+            raise _problem(f"has {len(text)} characters", f"at most {limit} characters")
+        return text
+
+    return AfterValidator(tidy)
+
+
+def _check_id(text: str) -> str:
+    if _ID.fullmatch(text) is not None:
+        return text
+    words = "-".join(re.findall(r"[a-z0-9]+", text.lower()))
+    if words[:1].isalpha():
+        raise _problem(
+            f"is {quoted(text)}, which is no id", f"lower-case words joined by -: `id: {words}`"
+        )
+    advice = f"an id that starts with a letter: `id: rule-{words or 'one'}`"
+    raise _problem(f"is {quoted(text)}, which is no id", advice)
+
+
+class Strict(BaseModel):
+    """Base of what a file may hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ConditionNode(Strict):
+    """A statement, or one operator over parts; a bare string is a statement."""
+
+    statement: Annotated[str, one_line(300)] | None = None
+    look_at: Annotated[str, one_line(80)] | None = None
+    all: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
+    any: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
+    none: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"statement": value}
+        if isinstance(value, list):
+            raise _problem(
+                "is a list that does not say how its parts combine",
+                "`all:` (every part must hold), `any:` (one is enough) or `none:` above the list",
+            )
+        found = [f"`{key}`" for key in ("statement", *OPERATORS) if key in value]
+        if len(found) > 1:
+            advice = "only one of them here; put the other inside it, as a part of its list"
+            raise _problem(f"has {' and '.join(found)} side by side", advice)
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ConditionNode:
+        parts = self.all or self.any or self.none
+        if self.statement is None and parts is None:
+            raise _problem("has no `statement`, `all`, `any` or `none`", _WRITE["condition"])
+        if self.look_at is not None and parts is not None:
+            raise _problem("has `look_at` beside an operator", "`look_at` with its `statement`")
+        return self
+
+    def typed(self) -> Condition:
+        """Convert to the core type."""
+        if self.all is not None:
+            return AllOf(all=tuple(part.typed() for part in self.all))
+        if self.any is not None:
+            return AnyOf(any=tuple(part.typed() for part in self.any))
+        if self.none is not None:
+            return NoneOf(none=tuple(part.typed() for part in self.none))
+        return Precondition(statement=self.statement or "", look_at=self.look_at)
+
+
+class _Rule(Strict):
+    id: Annotated[str, one_line(64), AfterValidator(_check_id)]
+    category: Annotated[str, one_line(80)]
+    severity: Severity
+    text: Annotated[str, one_line(2000)]
+    objective: Annotated[str, one_line(1000)] | None = None
+    relevance: Annotated[str, one_line(300)] | None = None
+    moderation: Annotated[tuple[ModerationKey, ...], Field(min_length=1)] | None = None
+    condition: ConditionNode | None = None
+
+    @model_validator(mode="after")
+    def _condition_has_an_objective(self) -> _Rule:
+        if self.condition is not None and self.objective is None:
+            raise _problem("has a `condition` and lacks `objective`", _WRITE["objective"])
+        return self
+
+    def typed(self) -> DraftRule:
+        """Convert to the core type."""
+        return DraftRule(
+            id=self.id,
+            category=self.category,
+            severity=self.severity,
+            text=self.text,
+            objective=self.objective,
+            relevance=self.relevance,
+            moderation=self.moderation or (),
+            condition=None if self.condition is None else self.condition.typed(),
+        )
+
+
+class _File(Strict):
+    name: Annotated[str, one_line(80)]
+    description: Annotated[str, one_line(2000)] | None = None
+    rules: Annotated[tuple[_Rule, ...], Field(min_length=1)]
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def parse(raw: bytes) -> tuple[Draft | None, Sheet, list[Finding]]:
+    """Read the bytes of a file; the draft is None exactly if there is a finding.
+
+    The sheet says on which line everything stands.
+    """
+    try:
+        sheet = strict_yaml.read(raw)
+    except Refused as stop:
+        return None, Sheet(), [Finding(stop.line, "error", stop.problem, stop.instead)]
+    file: _File | None = None
+    complaints: list[Remark] = []
+    try:
+        file = _File.model_validate(sheet.data)
+    except ValidationError as error:
+        complaints = _complaints(error.errors(include_url=False), sheet)
+    remarks = [
+        *_merge(sheet.remarks, complaints),
+        *_too_deep(sheet),
+        *_repeated_ids(sheet),
+    ]
+    findings = [
+        Finding(
+            remark.line, "error", _of_rule(remark.where, sheet) + remark.problem, remark.instead
+        )
+        for remark in sorted(remarks, key=lambda remark: remark.line)
+    ]
+    if file is None or findings:
+        return None, sheet, findings
+    rules = tuple(rule.typed() for rule in file.rules)
+    return Draft(name=file.name, description=file.description or "", rules=rules), sheet, []
+
+
+def _merge(misread: list[Remark], complaints: list[Remark]) -> list[Remark]:
+    """One remark per value: what YAML made of it, with the model's advice where that says more."""
+    advice = {complaint.where: complaint.instead for complaint in complaints}
+    merged = []
+    for remark in misread:
+        key = _key(remark.where)
+        instead = remark.instead or _WRITE.get(key, "a value, or leave the key out")
+        if remark.where in advice and (key == "id" or not remark.instead):
+            instead = advice[remark.where]
+        merged.append(replace(remark, instead=instead))
+    known = {remark.where for remark in misread}
+    return merged + [complaint for complaint in complaints if complaint.where not in known]
+
+
+def _complaints(errors: list[ErrorDetails], sheet: Sheet) -> list[Remark]:
+    """Put pydantic's errors into words; keys missing from one mapping are one complaint."""
+    complaints: list[Remark] = []
+    missing: dict[Where, list[str]] = defaultdict(list)
+    misspelt: set[Where] = set()
+    for error in errors:
+        where: Where = error["loc"]
+        if error["type"] == "missing":
+            missing[where[:-1]].append(str(where[-1]))
+            continue
+        if error["type"] == "too_short" and error["input"]:
+            continue  # pydantic counts valid items only; the others have complaints of their own
+        where = sheet.nearest(where)
+        if error["type"] == "extra_forbidden":
+            meant, instead = _meant_key(where)
+            misspelt.add((*where[:-1], meant))
+            problem = f"unknown key {name_place(where)}"
+            # About the mapping, so that a misread value under the key does not hide it.
+            complaints.append(Remark(where[:-1], sheet.lines[where], problem, instead))
+            continue
+        problem, instead = _word(error, where)
+        problem = f"{name_place(where)} {problem}"
+        complaints.append(Remark(where, sheet.lines[where], problem, instead))
+    for where, keys in missing.items():
+        lacking = [key for key in keys if (*where, key) not in misspelt]
+        if lacking:
+            problem = f"{name_place(where)} lacks " + ", ".join(f"`{key}`" for key in lacking)
+            instead = "; ".join(_WRITE[key] for key in lacking)
+            complaints.append(Remark(where, sheet.lines[where], problem, instead))
+    return complaints
+
+
+def _word(error: ErrorDetails, where: Where) -> tuple[str, str]:
+    """Say what is wrong with a value, and what to write instead."""
+    given, example = error["input"], _WRITE[_key(where)]
+    if error["type"] == "refused":
+        return error["ctx"]["problem"], error["ctx"]["instead"] or example
+    if error["type"] == "too_short":
+        return "is an empty list", example
+    if error["type"] == "enum" and isinstance(given, str):
+        near = difflib.get_close_matches(given.lower(), list(Severity), 1)
+        instead = f"`severity: {near[0]}`" if near else example
+        return f"is {quoted(given)}, which is not low, medium, high or critical", instead
+    if error["type"] == "literal_error" and isinstance(given, str):
+        near = difflib.get_close_matches(given.lower(), get_args(ModerationKey), 1)
+        instead = f"`{near[0]}`" if near else f"one of {', '.join(get_args(ModerationKey))}"
+        return f"is {quoted(given)}, which is none of OpenAI's categories", instead
+    wanted = _WANTED.get(error["type"], "a mapping of keys")
+    return f"is {_KINDS[type(given)]} where {wanted} is expected", example
+
+
+def _meant_key(where: Where) -> tuple[str, str]:
+    """Guess which key an unknown one stands for ("" if none is near), and put it as advice."""
+    models: dict[int, type[BaseModel]] = {1: _File, 3: _Rule}
+    keys, key = list(models.get(len(where), ConditionNode).model_fields), str(where[-1])
+    near = difflib.get_close_matches(key.lower(), keys, 1)
+    meant = near[0] if near else _MEANT.get(key.lower(), "")
+    if meant not in keys:
+        return "", f"one of these keys, or none: {', '.join(keys)}"
+    if meant == "condition" and not near:
+        return meant, f"`condition:` with {name_place(where)} below it"
+    return meant, f"`{meant}:`"
+
+
+def _too_deep(sheet: Sheet) -> list[Remark]:
+    for where, line in sheet.lines.items():
+        if sum(part in OPERATORS for part in where) > MAX_TREE:
+            problem = f"`all`, `any` and `none` are nested deeper than {MAX_TREE}"
+            return [Remark(where, line, problem, "a flatter condition, or several rules")]
+    return []
+
+
+def _repeated_ids(sheet: Sheet) -> list[Remark]:
+    first: dict[str, int] = {}
+    remarks = []
+    rules = sheet.data.get("rules")
+    for place, rule in enumerate(rules if isinstance(rules, list) else []):
+        where = ("rules", place, "id")
+        name = rule.get("id") if isinstance(rule, dict) else None
+        if not isinstance(name, str):
+            continue
+        line = sheet.lines[where]
+        if first.setdefault(name.strip(), line) != line:
+            problem = f"this id already stands on line {first[name.strip()]}"
+            remarks.append(Remark(where, line, problem, "an id of its own for each rule"))
+    return remarks
+
+
+def _of_rule(where: Where, sheet: Sheet) -> str:
+    """Name the rule that a place belongs to."""
+    if len(where) < 2 or where[0] != "rules" or not isinstance(where[1], int):
+        return ""
+    rule = sheet.data["rules"][where[1]]
+    name = rule.get("id") if isinstance(rule, dict) else None
+    return f"rule {quoted(name)}: " if isinstance(name, str) and name else ""
+
+
+def _key(where: Where) -> str:
+    """Return the key a value stands under; an item of an operator's list is a statement."""
+    if where and isinstance(where[-1], int) and where[-2] in OPERATORS:
+        return "statement"
+    return next((part for part in reversed(where) if isinstance(part, str)), "name")

@@ -1,0 +1,207 @@
+"""Any chat model of transformers, for pictures and text or for text alone, as an `Engine`.
+
+Takes a model id or folder; answers probes from the raw distribution of the next token(s) and
+writes greedy replies, free or forced into a JSON schema. It knows nothing of rules, and does not
+know whether the model is any good: low `label_mass` is the caller's to notice.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from safejudge.engines import tokens
+from safejudge.engines.guide import SchemaGuides
+from safejudge.engines.local.chat import Chat
+from safejudge.engines.local.loading import (
+    call_error,
+    chat_card,
+    check_options,
+    default_device,
+    load_config,
+    load_model,
+    load_processor,
+    pin_generation,
+)
+from safejudge.engines.local.readers import PlainReader, open_reader
+from safejudge.engines.requests import batch_order, no_answer
+from safejudge.errors import EngineCallError
+from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+
+    from safejudge.engines.tokens import LabelPaths
+
+Request = TypeVar("Request", Probe, Reasoning)
+
+
+class HFEngine:
+    """One model in this process.
+
+    `model` is a folder or a hub id, `uri` what the card calls it. `device` None takes CUDA where
+    there is one; `dtype` (`float32`, `bfloat16`, `float16`) None is float32 on a CPU and the
+    checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Raises
+    `EngineSetupError`. Calls may come from several threads; they run one after the other.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        uri: str,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        check_options(batch_size, dtype)
+        load_config(model)
+        processor = load_processor(model)
+        self._chat = Chat(processor, model)
+        self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
+        loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
+        self._model: Any = load_model(model, device or default_device(), dtype, loader)
+        self._ends = pin_generation(self._model, self._chat.tokenizer)
+        self._reader = open_reader(self._model, processor, self._chat)
+        self._plain = PlainReader(self._model, processor, self._chat)
+        self._guides = SchemaGuides(self._chat.tokenizer, self._ends[0])
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+        identity = {"dtype": str(self._model.dtype)}
+        self._card = chat_card(model, uri, self._chat, self._labels, identity)
+
+    @property
+    def card(self) -> EngineCard:
+        """What this engine is; `label_tokens` are those of yes and no."""
+        return self._card
+
+    def check_statements(self, statements: Sequence[str]) -> None:
+        """Accept every statement: a general model can be asked anything."""
+
+    def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Read each probe's label probabilities; see `Engine.answer_probs`."""
+        answers: dict[Probe, AnswerProbs] = {}
+        with self._running():
+            for batch in self._batches(probes, _probe_kind):
+                answers.update(zip(batch, self._answer(batch), strict=True))
+        return [answers[probe] for probe in probes]
+
+    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
+        """Write one greedy reply per request; see `Engine.reason`.
+
+        A request whose pictures the model's image processing refuses gets a `NoReply`.
+        """
+        replies: dict[Reasoning, str] = {}
+        with self._running():
+            for batch in self._batches(requests, _reasoning_kind):
+                replies.update(zip(batch, self._write(batch), strict=True))
+        return [replies[request] for request in requests]
+
+    def close(self) -> None:
+        """Let go of the model; calls after this raise `EngineCallError`."""
+        with self._lock:
+            self._model = self._reader = self._plain = None  # type: ignore[assignment]
+
+    def _batches(
+        self, requests: Iterable[Request], kind: Callable[[Request], Hashable]
+    ) -> Iterator[list[Request]]:
+        """Distinct requests in bounded batches of one kind, equal pictures next to each other.
+
+        Sorted, so that neither the order nor a repetition in the caller's list can move a number.
+        """
+        kinds: dict[Hashable, list[Request]] = {}
+        for request in set(requests):
+            kinds.setdefault(kind(request), []).append(request)
+        for unsorted in kinds.values():
+            alike = sorted(unsorted, key=batch_order)
+            for start in range(0, len(alike), self._batch_size):
+                yield alike[start : start + self._batch_size]
+
+    def _answer(self, probes: list[Probe]) -> list[AnswerProbs]:
+        """One batch; a picture that the model refuses costs only the probes that show it."""
+        labels = self._chat.refuses(probes[0]) or self._labels.paths(probes[0].labels)
+        if isinstance(labels, str):
+            return [no_answer(probes[0], labels)] * len(probes)
+        try:
+            return self._read(probes, labels)
+        except ValueError as error:
+            if len(probes) == 1:
+                return [no_answer(probes[0], f"the model cannot take this request: {error}")]
+            return [self._answer([probe])[0] for probe in probes]
+
+    def _read(self, probes: list[Probe], labels: LabelPaths) -> list[AnswerProbs]:
+        """Read what follows each prompt and each continuation that the labels need."""
+        import torch
+
+        wanted = sorted({*self._ends, *(t for paths in labels.paths for p in paths for t in p)})
+        logs: list[dict[tokens.Path, dict[int, float]]] = [{} for _ in probes]
+        top: list[int] = []
+        usable = torch.ones(len(probes), dtype=torch.bool)
+        prepared = self._reader.prepare(probes)
+        for path in labels.continuations():
+            logits = self._reader.next_logits(prepared, path)
+            usable &= torch.isfinite(logits).all(-1).cpu()
+            if not path:
+                top = logits.nan_to_num(nan=-math.inf).argmax(-1).tolist()
+            # Of a whole vocabulary only these columns are kept, so memory stays bounded.
+            rows = torch.log_softmax(logits, -1)[:, wanted].tolist()
+            for log, row in zip(logs, rows, strict=True):
+                log[path] = dict(zip(wanted, row, strict=True))
+        decode = self._chat.tokenizer.decode
+        return [
+            AnswerProbs(tokens.label_probabilities(labels, log, self._ends), top=decode([best]))
+            if good
+            else no_answer(probe, "the model gave NaN or infinite logits")
+            for probe, log, best, good in zip(probes, logs, top, usable.tolist(), strict=True)
+        ]
+
+    def _write(self, requests: list[Reasoning]) -> list[str]:
+        from transformers import LogitsProcessorList
+
+        first = requests[0]
+        if problem := self._chat.refuses(first):
+            return [NoReply(problem)] * len(requests)
+        try:
+            inputs = self._plain.inputs(
+                [self._chat.reasoning_text(request) for request in requests],
+                [request.images for request in requests],
+            )
+        except ValueError as error:
+            if len(requests) == 1:
+                return [NoReply(f"the model cannot take this request: {error}")]
+            return [self._write([request])[0] for request in requests]
+        guides = [] if first.schema is None else [self._guides.processor(first.schema)]
+        output = self._model.generate(
+            **inputs,
+            max_new_tokens=first.max_tokens,
+            logits_processor=LogitsProcessorList(guides),
+        )
+        replies = output[:, inputs["input_ids"].shape[1] :]
+        texts = self._chat.tokenizer.batch_decode(
+            replies, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return [text.strip() for text in texts]
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """One call at a time, without gradients; what the libraries raise becomes ours."""
+        import torch
+
+        with self._lock, torch.inference_mode():
+            if self._model is None:
+                raise EngineCallError(f"{self._card.uri} is closed; open it again")
+            try:
+                yield
+            except RuntimeError as error:
+                raise call_error(self._card.uri, self._batch_size, error) from error
+
+
+def _probe_kind(probe: Probe) -> Hashable:
+    return probe.labels, tuple(picture.pixels.shape for picture in probe.images)
+
+
+def _reasoning_kind(request: Reasoning) -> Hashable:
+    shapes = tuple(picture.pixels.shape for picture in request.images)
+    return request.schema, request.max_tokens, shapes

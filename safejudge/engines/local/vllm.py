@@ -1,0 +1,306 @@
+"""Any model that vLLM can run, in this process, as an `Engine`.
+
+Takes a model id or folder; answers probes from the raw probabilities of chosen next tokens and
+writes greedy replies, free or forced into a JSON schema. Prompts are token ids of our own chat
+rendering, the same that `hf:` reads; every picture is handed over once, under the hash of exactly
+the pixels sent. It knows nothing of rules.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from safejudge.engines import tokens
+from safejudge.engines.guide import served_regex
+from safejudge.engines.local.chat import Chat
+from safejudge.engines.local.loading import chat_card, load_processor, turn_ends
+from safejudge.engines.meter import Tokens
+from safejudge.engines.requests import as_image, batch_order, no_answer
+from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.text import first_line
+from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from safejudge.engines.tokens import LabelPaths, Path
+    from safejudge.types import Picture
+
+_KEPT_PICTURES = 256
+"""Pictures of which vLLM is expected to remember what it made of them; least recent first out."""
+
+_BLOCK_ON_CPU = 32
+"""Tokens per block of the prefix cache; vLLM's own 128 on a CPU would hide short prefixes."""
+
+
+class VLLMEngine:
+    """One model in a vLLM `LLM`.
+
+    `options` are arguments of `vllm.LLM` (`max_model_len`, `gpu_memory_utilization`, `dtype`, ...).
+    Raises `EngineSetupError`. Calls may come from several threads; they run one after the other.
+    """
+
+    def __init__(self, model: str, *, uri: str, options: Mapping[str, Any] | None = None) -> None:
+        self.tokens = Tokens()
+        self._llm: Any = None
+        self._params, self._structured, self._refusals = _import_vllm(uri)
+        processor = load_processor(model)
+        self._chat = Chat(processor, model)
+        self._ends = turn_ends(model, self._chat.tokenizer)
+        self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
+        self._lock = threading.Lock()
+        self._sent: OrderedDict[str, None] = OrderedDict()
+        """Pictures that vLLM should know by their hash."""
+        self._left_out: set[str] = set()
+        """Pictures whose pixels the batch under way left out."""
+        self._llm = _start(model, uri, options or {})
+        dtype = str(self._llm.model_config.dtype)
+        identity = {"engine": "vllm", "dtype": dtype}
+        self._card = chat_card(model, uri, self._chat, self._labels, identity)
+
+    @property
+    def card(self) -> EngineCard:
+        """What this engine is; `label_tokens` are those of yes and no."""
+        return self._card
+
+    def check_statements(self, statements: Sequence[str]) -> None:
+        """Accept every statement: a general model can be asked anything."""
+
+    def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Read each probe's label probabilities; see `Engine.answer_probs`."""
+        distinct = sorted(set(probes), key=batch_order)
+        found = {p: self._chat.refuses(p) or self._labels.paths(p.labels) for p in distinct}
+        readable = {p: paths for p, paths in found.items() if not isinstance(paths, str)}
+        params = {paths: self._reading(paths) for paths in set(readable.values())}
+        asked = {
+            (probe, path): _Request(
+                (*self._chat.probe_ids(probe), *path), probe.images, params[paths]
+            )
+            for probe, paths in readable.items()
+            for path in paths.continuations()
+        }
+        with self._lock:
+            outputs = dict(zip(asked, self._run(list(asked.values())), strict=True))
+        answers = {p: no_answer(p, paths) for p, paths in found.items() if isinstance(paths, str)}
+        for probe, paths in readable.items():
+            replies = {path: outputs[probe, path] for path in paths.continuations()}
+            answers[probe] = self._answer(probe, paths, replies)
+        return [answers[probe] for probe in probes]
+
+    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
+        """Write one greedy reply per request; see `Engine.reason`.
+
+        A request that vLLM refuses (a picture, its length) gets a `NoReply`.
+        """
+        distinct = sorted({r for r in requests if not self._chat.refuses(r)}, key=batch_order)
+        asked = [
+            _Request(
+                tuple(self._chat.encode(self._chat.reasoning_text(request))),
+                request.images,
+                self._params(
+                    max_tokens=request.max_tokens,
+                    stop_token_ids=list(self._ends),
+                    structured_outputs=None
+                    if request.schema is None
+                    else self._structured(regex=served_regex(request.schema)),
+                    **_PINNED,
+                ),
+            )
+            for request in distinct
+        ]
+        with self._lock:
+            outputs = dict(zip(distinct, self._run(asked), strict=True))
+        replies = {
+            request: NoReply(f"the model cannot take this request: {output}")
+            if isinstance(output, str)
+            else output.outputs[0].text.strip()
+            for request, output in outputs.items()
+        }
+        return [
+            NoReply(problem) if (problem := self._chat.refuses(request)) else replies[request]
+            for request in requests
+        ]
+
+    def close(self) -> None:
+        """End vLLM's processes; calls after this raise `EngineCallError`."""
+        with self._lock:
+            if self._llm is not None:
+                self._llm.llm_engine.engine_core.shutdown()
+            self._llm = None
+
+    def _reading(self, paths: LabelPaths) -> Any:
+        """Parameters that read the tokens of every path and what ends a turn, and write no text."""
+        ids = {token for label in paths.paths for path in label for token in path}
+        wanted = sorted(ids | set(self._ends) if paths.ended else ids)
+        return self._params(max_tokens=1, logprob_token_ids=wanted, detokenize=False, **_PINNED)
+
+    def _answer(self, probe: Probe, paths: LabelPaths, found: Mapping[Path, Any]) -> AnswerProbs:
+        logs: dict[Path, dict[int, float]] = {}
+        for path, output in found.items():
+            if isinstance(output, str):
+                return no_answer(probe, f"the model cannot take this request: {output}")
+            logs[path] = {t: read.logprob for t, read in output.outputs[0].logprobs[0].items()}
+        p_labels = tokens.label_probabilities(paths, logs, self._ends)
+        if not all(0.0 <= p <= 1.0 for p in p_labels):
+            return no_answer(probe, "the model gave NaN or infinite logits")
+        (first,) = found[()].outputs[0].token_ids
+        return AnswerProbs(p_labels, top=self._chat.tokenizer.decode([first]))
+
+    # --- talking to vLLM ------------------------------------------------------------------------
+
+    def _run(self, requests: Sequence[_Request]) -> list[Any]:
+        """One output per request, in order; a text says why vLLM refused a single one."""
+        if self._llm is None:
+            raise EngineCallError(f"{self._card.uri} is closed; open it again")
+        if not requests:
+            return []
+        try:
+            return self._generate(requests)
+        except self._refusals as error:
+            # Either vLLM has let go of a picture that it was to remember, or it refuses one
+            # request; halves of the batch, with all pictures sent again, tell which.
+            resent = self._forget(requests)
+            if len(requests) == 1 and not resent:
+                return [first_line(error)]
+        except Exception as error:  # whatever vLLM raises, this batch has no answers
+            raise EngineCallError(f"{self._card.uri}: {_failed(error)}") from error
+        middle = len(requests) // 2
+        return [*self._run(requests[:middle]), *self._run(requests[middle:])]
+
+    def _generate(self, requests: Sequence[_Request]) -> list[Any]:
+        self._left_out.clear()
+        outputs = self._outputs(requests)
+        lost = [place for place, output in enumerate(outputs) if _is_lost(output)]
+        if lost:
+            # The process that runs the model misses a picture that the other one believes it has,
+            # which happens after a refusal; now both know better.
+            resent = [requests[place] for place in lost]
+            self._forget(resent)
+            for place, output in zip(lost, self._outputs(resent), strict=True):
+                outputs[place] = "vLLM gave it up, twice" if _is_lost(output) else output
+        for output in outputs:
+            if not isinstance(output, str):
+                self.tokens.add(len(output.prompt_token_ids), output.num_cached_tokens)
+        return outputs
+
+    def _outputs(self, requests: Sequence[_Request]) -> list[Any]:
+        outputs: list[Any] = self._llm.generate(
+            [self._prompt_of(request) for request in requests],
+            [request.params for request in requests],
+            use_tqdm=False,
+        )
+        if len(outputs) != len(requests):
+            raise EngineCallError(
+                f"{len(outputs)} outputs for {len(requests)} requests; the first belong to a call "
+                "that was interrupted. Ask again"
+            )
+        return outputs
+
+    def _prompt_of(self, request: _Request) -> dict[str, Any]:
+        prompt: dict[str, Any] = {"prompt_token_ids": list(request.ids)}
+        if request.images:
+            prompt["multi_modal_data"] = {"image": self._once(request.images)}
+            prompt["multi_modal_uuids"] = {"image": [p.digest for p in request.images]}
+        return prompt
+
+    def _once(self, pictures: Sequence[Picture]) -> list[Any]:
+        """Hand pictures over in the first request that shows them, and later their hash alone."""
+        known = {picture.digest for picture in pictures} & self._sent.keys()
+        self._left_out |= known
+        for picture in pictures:
+            self._sent[picture.digest] = None
+            self._sent.move_to_end(picture.digest)
+        while len(self._sent) > _KEPT_PICTURES:
+            self._sent.popitem(last=False)
+        return [None if picture.digest in known else as_image(picture) for picture in pictures]
+
+    def _forget(self, requests: Sequence[_Request]) -> bool:
+        """Plan to send the pixels again; say whether any had been left out."""
+        digests = [picture.digest for request in requests for picture in request.images]
+        for digest in digests:
+            self._sent.pop(digest, None)
+        left_out = self._left_out.intersection(digests)
+        self._left_out -= left_out
+        return bool(left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One prompt as token ids, with the pictures whose placeholders stand in it."""
+
+    ids: Path
+    images: tuple[Picture, ...]
+    params: Any
+
+
+_PINNED: dict[str, Any] = {
+    "temperature": 0.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0,
+    "presence_penalty": 0.0, "frequency_penalty": 0.0, "n": 1,
+}  # fmt: skip
+"""Greedy and unpenalised, whatever a checkpoint or a later default says."""
+
+
+def _is_lost(output: Any) -> bool:
+    """Whether the process that runs the model could not even begin."""
+    return bool(output.outputs[0].finish_reason == "error")
+
+
+def _import_vllm(uri: str) -> tuple[Any, Any, tuple[type[Exception], ...]]:
+    """Return vLLM's classes of parameters and what it raises for a request that it refuses."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # it tells its whole start otherwise
+    try:
+        from vllm import SamplingParams, exceptions
+        from vllm.sampling_params import StructuredOutputsParams
+    except ImportError as error:
+        raise EngineSetupError(
+            f"{uri}: vLLM cannot be imported ({first_line(error)}). pip install 'safejudge[vllm]', "
+            "or ask a server (server:http://HOST:PORT/v1#MODEL) or transformers (hf:ORG/MODEL)"
+        ) from error
+    refusals = ValueError, getattr(exceptions, "VLLMClientError", ValueError)
+    return SamplingParams, StructuredOutputsParams, refusals
+
+
+def _start(model: str, uri: str, options: Mapping[str, Any]) -> Any:
+    from vllm import LLM
+    from vllm.platforms import current_platform
+
+    settings: dict[str, Any] = {
+        "generation_config": "vllm",
+        "logprobs_mode": "raw_logprobs",
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+    }
+    if current_platform.is_cpu():
+        settings["block_size"] = _BLOCK_ON_CPU
+    try:
+        return LLM(model=model, **(settings | dict(options)))
+    except TypeError as error:
+        raise EngineSetupError(
+            f"{uri}: vLLM takes no such option ({first_line(error)}). --engine-arg NAME=VALUE "
+            "takes the arguments of vllm.LLM, such as max_model_len=4096"
+        ) from error
+    except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
+        raise EngineSetupError(f"{uri}: vLLM did not start. {_failed(error)}") from error
+
+
+def _failed(error: Exception) -> str:
+    """Say what vLLM met, and what to try where that is known."""
+    told = first_line(error)
+    if isinstance(error, ValidationError):  # its first line only counts the errors
+        told = "; ".join(found["msg"] for found in error.errors())[:300]
+    text = str(error).lower()
+    step = ""
+    if "out of memory" in text or "kv cache" in text or "free memory" in text:
+        step = (
+            " Give it more or ask for less: --engine-arg gpu_memory_utilization=0.95, "
+            "--engine-arg max_model_len=4096 (on a CPU: VLLM_CPU_KVCACHE_SPACE, in GiB)."
+        )
+    elif "architectures" in text and "not supported" in text:
+        step = " This version of vLLM does not know the model; try hf:, or a newer vLLM."
+    return f"{told.rstrip('.')}.{step}"

@@ -1,0 +1,307 @@
+"""Any OpenAI-compatible chat-completions server, as an `Engine`.
+
+Takes an address; answers probes from the log-probabilities of the first token and asks for greedy
+replies, free or forced into a JSON schema. vLLM first; what else a server can do is found out at
+the start. It knows nothing of rules, and not whether the model is any good: low `label_mass` is
+the caller's to notice.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from safejudge.engines import tokens
+from safejudge.engines.guide import check_bounded
+from safejudge.engines.meter import Tokens
+from safejudge.engines.requests import batch_order, no_answer
+from safejudge.engines.server import handshake, topk
+from safejudge.engines.server.http import (
+    Background,
+    FailedError,
+    RefusedError,
+    Retry,
+    Transport,
+    gathered,
+)
+from safejudge.engines.server.messages import Messages
+from safejudge.engines.server.uploads import Held
+from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Sequence
+
+    from safejudge.engines.server.topk import Reading
+    from safejudge.types import JSON
+
+R = TypeVar("R", Probe, Reasoning)
+T = TypeVar("T")
+
+KEY = "SAFEJUDGE_API_KEY"
+"""Environment variable that may hold the server's key."""
+OPENAI = {"host": "api.openai.com", "key": "OPENAI_API_KEY"}
+"""The one host that the key of this other variable is sent to: it was issued for nobody else."""
+
+_GREY = Probe(
+    "Answer the question with Yes or No.",
+    (Picture.of(np.full((224, 224, 3), 128, np.uint8)),),
+    "Is the picture grey?",
+)
+"""A question with a picture, to see whether the model takes any."""
+
+_BUSY = 429
+"""A server that says so is there."""
+
+_FEW_TRIES = 3
+"""Attempts at the start, and to see whether a server is gone: neither should take minutes."""
+
+
+class ServerEngine:
+    """One model behind an address such as `http://HOST:PORT/v1#MODEL`.
+
+    `#MODEL` may be left out where the server has only one. At most `concurrency` requests are
+    under way at once, each at most `timeout` seconds per attempt. Raises `EngineSetupError`. Calls
+    may come from several threads, with or without a running event loop.
+
+    `card.revision` is empty: nothing that such a server tells pins its weights (a folder may be
+    trained further, a name may move), so its answers are not kept for later runs.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        uri: str,
+        concurrency: int = 16,
+        timeout: float = 120.0,
+        retry: Retry | None = None,
+    ) -> None:
+        self._base, self._root, model = _parts(address)
+        if concurrency < 1 or timeout <= 0:
+            raise EngineSetupError(
+                f"concurrency ({concurrency}) and timeout ({timeout}) must be above 0"
+            )
+        self._wire = Transport(
+            _key(self._base), timeout=timeout, retry=retry or Retry(), concurrency=concurrency
+        )
+        self._chat = f"{self._base}/chat/completions"
+        self._messages = Messages()
+        self._held: Held | None = None
+        self.tokens = Tokens()
+        self._readings: dict[tuple[str, ...], Reading | str] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._background = Background()
+        try:
+            self._card = self._start(model, uri)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def card(self) -> EngineCard:
+        """What this engine is; `label_tokens` are the spellings of yes and no that are read."""
+        return self._card
+
+    def check_statements(self, statements: Sequence[str]) -> None:
+        """Accept every statement: a general model can be asked anything."""
+
+    def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Read each probe's label probabilities; see `Engine.answer_probs`.
+
+        A request that the server refuses or cannot answer, while it answers others, is a
+        `problem` of that probe alone.
+        """
+        distinct = sorted(set(probes), key=batch_order)
+        for labels in dict.fromkeys(probe.labels for probe in distinct):
+            self._resolve(labels)
+        answers = dict(zip(distinct, self._all(self._read, distinct), strict=True))
+        return [answers[probe] for probe in probes]
+
+    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
+        """Ask for one greedy reply per request; see `Engine.reason`.
+
+        A request that the server refuses or cannot answer, while it answers others, is a
+        `NoReply`.
+        """
+        distinct = sorted(set(requests), key=batch_order)
+        for schema in {request.schema for request in distinct if request.schema is not None}:
+            check_bounded(schema)
+        replies = dict(zip(distinct, self._all(self._write, distinct), strict=True))
+        return [replies[request] for request in requests]
+
+    def close(self) -> None:
+        """Close every connection; calls under way and later ones raise `EngineCallError`."""
+        with self._lock:
+            closed, self._closed = self._closed, True
+        if not closed:
+            self._background.stop(self._wire.close())
+
+    def _start(self, model: str | None, uri: str) -> EngineCard:
+        """Find out what the server can do, and prove yes and no; see `handshake`."""
+        name = handshake.find_model(self._send, self._base, model)
+        self._vocabulary = handshake.find_vocabulary(self._send, self._root, name)
+        found = handshake.find_abilities(self._send, self._base, name, self._vocabulary)
+        self._abilities = found.abilities
+        self._readings[YES_NO] = self._yes_no = found.reading
+        self._abilities = handshake.prove_schema(self._send, self._base, self._abilities)
+        seen = self._abilities.read_body(Messages().of_probe(_GREY), self._yes_no)
+        pictures = handshake.takes_pictures(self._send, self._base, seen)
+        versions = handshake.find_version(self._send, self._root)
+        if pictures and versions:
+            self._hold_pictures()
+        return EngineCard(
+            uri=uri,
+            model=name,
+            revision="",
+            label_tokens=dict(zip(YES_NO, found.spellings, strict=True)),
+            versions=versions,
+            pictures=pictures,
+        )
+
+    def _hold_pictures(self) -> None:
+        """Send each picture once from now on, if the server keeps them."""
+        held = Held()
+        named = Messages(held.name)
+        first, again = (
+            self._abilities.read_body(named.of_probe(_GREY, there), self._yes_no)
+            for there in ((), (_GREY.images[0].digest,))
+        )
+        if handshake.keeps_pictures(self._send, self._base, first, again):
+            self._held, self._messages = held, named
+
+    def _send(self, url: str, body: JSON | None) -> JSON:
+        """Send one request and wait for it, from any thread but the background's."""
+        build = None if body is None else (lambda: body)
+        return self._background.run(self._wire.send(url, build, tries=_FEW_TRIES))
+
+    def _resolve(self, labels: tuple[str, ...]) -> None:
+        """Find out once how a label set is read, or why it cannot be."""
+        self._check_open()
+        if labels in self._readings:
+            return
+        try:
+            self._readings[labels] = (
+                self._vocabulary.reading(labels) if self._vocabulary else topk.assumed(labels)
+            )
+        except tokens.LabelsError as error:
+            self._readings[labels] = f"labels {labels!r}: {error}"
+        except (RefusedError, FailedError) as error:
+            raise EngineCallError(f"{self._card.uri}: the tokenizer failed. {error}") from error
+
+    def _all(
+        self, ask: Callable[[R], Coroutine[Any, Any, T]], requests: Sequence[R]
+    ) -> Sequence[T]:
+        """Ask everything at once (the transport bounds what is under way), in order."""
+        self._check_open()
+        try:
+            return self._background.run(gathered([ask(request) for request in requests]))
+        except CancelledError:
+            self._check_open()
+            raise
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineCallError(f"{self._card.uri} is closed; open it again")
+
+    async def _read(self, probe: Probe) -> AnswerProbs:
+        reading = self._readings[probe.labels]
+        if isinstance(reading, str):
+            return no_answer(probe, reading)
+
+        def body(there: Collection[str]) -> JSON:
+            return self._abilities.read_body(self._messages.of_probe(probe, there), reading)
+
+        try:
+            return self._abilities.read(await self._sent(probe.images, body), reading)
+        except RefusedError as error:
+            return no_answer(probe, f"the server refused this request: {error}")
+        except topk.UnreadableError as error:
+            return no_answer(probe, str(error))
+        except FailedError as error:
+            await self._check_alive(error)
+            return no_answer(probe, f"the server failed on this request: {error}")
+
+    async def _write(self, request: Reasoning) -> str:
+        def body(there: Collection[str]) -> JSON:
+            messages = self._messages.of_reasoning(request, there)
+            return self._abilities.write_body(messages, request.schema, request.max_tokens)
+
+        try:
+            return topk.said(await self._sent(request.images, body)).strip()
+        except RefusedError as error:
+            return NoReply(f"the server refused this request: {error}")
+        except topk.UnreadableError as error:
+            return NoReply(str(error))
+        except FailedError as error:
+            await self._check_alive(error)
+            return NoReply(f"the server failed on this request: {error}")
+
+    async def _sent(
+        self, pictures: Sequence[Picture], body: Callable[[Collection[str]], JSON]
+    ) -> JSON:
+        """Send one request, and count its tokens; `body` is told which pictures are there."""
+
+        def send(there: Collection[str]) -> Coroutine[Any, Any, JSON]:
+            return self._wire.send(self._chat, lambda: body(there))
+
+        held = self._held
+        reply = await (held.ask(pictures, send) if held and pictures else send(()))
+        self.tokens.add(*topk.tokens_used(reply))
+        return reply
+
+    async def _check_alive(self, failed: FailedError) -> None:
+        """Raise `EngineCallError` if the server does not even answer what it did at the start.
+
+        Then it is gone, and waiting for every single request of a wave would take hours.
+        """
+
+        def body() -> JSON:
+            return handshake.trivial_body(self._abilities, self._yes_no)
+
+        try:
+            await self._wire.send(self._chat, body, tries=_FEW_TRIES)
+        except (FailedError, RefusedError) as error:
+            if isinstance(error, FailedError) and error.status == _BUSY:
+                return
+            raise EngineCallError(
+                f"{self._card.uri} no longer answers: {failed}. Start it again; what was not "
+                "answered can be asked once more."
+            ) from error
+
+
+def _parts(address: str) -> tuple[str, str, str | None]:
+    """Base address, the server's root (without /v1) and the model's name."""
+    try:
+        split = urlsplit(address)
+        usable = split.scheme in {"http", "https"} and split.hostname and split.port != 0
+    except ValueError:
+        usable = False
+    if not usable or split.query:
+        raise EngineSetupError(
+            f"server:{address} is no server's address. Write server:http://HOST:PORT/v1#MODEL"
+        )
+    if "@" in split.netloc:
+        raise EngineSetupError(
+            f"server:{split.scheme}://...@{split.hostname}: a password does not belong in an "
+            f"address that goes into records. Put the server's key into {KEY}."
+        )
+    base = f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}"
+    return base, base.removesuffix("/v1"), split.fragment or None
+
+
+def _key(base: str) -> str | None:
+    """Return the server's key from the environment, if there is one."""
+    openai = urlsplit(base).hostname == OPENAI["host"] and base.startswith("https:")
+    for name in (KEY, OPENAI["key"]) if openai else (KEY,):
+        if key := os.environ.get(name, "").strip():
+            if not (key.isascii() and key.isprintable()):
+                raise EngineSetupError(f"{name} holds characters that no header can; set it anew.")
+            return key
+    return None

@@ -1,0 +1,97 @@
+"""Requests -> the messages of a chat-completions server.
+
+Takes probes and reasonings; gives one user turn made of parts: instruction, pictures, question,
+in the order that prefix caches like. Pictures go as PNG in data URLs, pixel for pixel, and never
+as an address that a server would fetch. It knows no server.
+
+The template is the server's. One that takes plain strings only (vLLM says "string" content
+format) puts the pictures where its own rules put them, not between instruction and question.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from safejudge.engines.local.chat import user_content
+from safejudge.engines.requests import as_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from safejudge.types import JSON, Picture, Probe, Reasoning
+
+_KEPT_LETTERS = 256 * 2**20
+"""Of encoded pictures that stay in memory, least recent first out."""
+_CONTROL = re.compile(r"<[^<>\s]{1,80}>|\[/?[A-Z_]{2,40}\]")
+"""What control tokens look like in all vocabularies we know: <|im_end|>, </s>, <image>, [INST]."""
+
+
+class Messages:
+    """Builds messages, and encodes each picture once while it stays in use.
+
+    To be used from one thread. With `name` a picture carries the name under which the server keeps
+    it, and one that is `there` already is its name alone.
+    """
+
+    def __init__(self, name: Callable[[Picture], str] | None = None) -> None:
+        self._name = name
+        self._kept: OrderedDict[str, str] = OrderedDict()
+        self._letters = 0
+
+    def of_probe(self, probe: Probe, there: Collection[str] = ()) -> list[JSON]:
+        """One user turn: instruction, pictures, question."""
+        return [self._first(probe.instruction, probe.images, probe.question, there)]
+
+    def of_reasoning(self, request: Reasoning, there: Collection[str] = ()) -> list[JSON]:
+        """A conversation; instruction and pictures stand in its first turn."""
+        first, *later = request.messages
+        turns = [self._first(request.instruction, request.images, first.text, there)]
+        turns += [{"role": m.role, "content": neutralise(m.text)} for m in later]
+        return turns
+
+    def _first(
+        self, instruction: str, images: Sequence[Picture], text: str, there: Collection[str]
+    ) -> JSON:
+        parts = user_content(neutralise(instruction), len(images), neutralise(text))
+        left = iter(images)
+        content = [
+            self._picture(next(left), there) if part["type"] == "image" else part
+            for part in (parts if instruction else parts[1:])
+        ]
+        return {"role": "user", "content": content}
+
+    def _picture(self, picture: Picture, there: Collection[str]) -> JSON:
+        if self._name is None:
+            return {"type": "image_url", "image_url": {"url": self._url(picture)}}
+        shown = None if picture.digest in there else {"url": self._url(picture)}
+        return {"type": "image_url", "image_url": shown, "uuid": self._name(picture)}
+
+    def _url(self, picture: Picture) -> str:
+        if picture.digest not in self._kept:
+            self._kept[picture.digest] = _data_url(picture)
+            self._letters += len(self._kept[picture.digest])
+        self._kept.move_to_end(picture.digest)
+        url = self._kept[picture.digest]
+        while self._letters > _KEPT_LETTERS:
+            self._letters -= len(self._kept.popitem(last=False)[1])
+        return url
+
+
+def neutralise(text: str) -> str:
+    """Replace what a server's tokenizer may read as a control token by a space.
+
+    A server does not list its control tokens, so everything goes that looks like one. Half
+    surrogate pairs, which JSON for a server cannot hold, become question marks.
+    """
+    return _CONTROL.sub(" ", text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _data_url(picture: Picture) -> str:
+    buffer = io.BytesIO()
+    # Lossless at any level; the lowest costs a fraction of the time.
+    as_image(picture).save(buffer, "PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

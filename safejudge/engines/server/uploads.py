@@ -1,0 +1,79 @@
+"""Pictures that a server keeps under a name, so that each is sent and decoded once.
+
+Takes requests with pictures; says which pictures each has to bring. Only vLLM's server does this
+(a part's `uuid`, its pixels left out later); `server` finds out at the start. It knows no messages.
+
+Names are secret: others may use the same server, and one who could guess the name of a picture
+could put another in its place before we ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections import OrderedDict
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakValueDictionary
+
+from safejudge.engines.server.http import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+
+    from safejudge.types import Picture
+
+T = TypeVar("T")
+
+_KEPT = 256
+"""Pictures that a server is expected to remember; least recent first out."""
+
+
+class Held:
+    """What one server has of this process; to be used from one event loop."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(16)
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._gates: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Of pictures on their way: who waits here need not bring it."""
+
+    def name(self, picture: Picture) -> str:
+        """Return the name that the server has this picture by: of exactly its pixels."""
+        return hmac.digest(self._key, picture.digest.encode(), "sha256").hex()
+
+    async def ask(
+        self, pictures: Sequence[Picture], send: Callable[[Collection[str]], Awaitable[T]]
+    ) -> T:
+        """Send a request; `send` is told the digests of the pictures that the server has.
+
+        The first request about a picture brings it, others wait until it is there: they also find
+        it in the server's prefix cache then. A request that is refused without its pictures is
+        sent once more with them, for the server may have let go of one.
+        """
+        wanted = {picture.digest for picture in pictures}
+        async with AsyncExitStack() as waiting:
+            for digest in sorted(wanted - self._known.keys()):
+                gate = self._gates.setdefault(digest, asyncio.Lock())
+                await waiting.enter_async_context(gate)
+            if not wanted <= self._known.keys():
+                return await self._bring(wanted, send)
+        return await self._bring(wanted, send)
+
+    async def _bring(self, wanted: set[str], send: Callable[[Collection[str]], Awaitable[T]]) -> T:
+        there = wanted & self._known.keys()
+        try:
+            reply = await send(there)
+        except RefusedError:
+            if not there:
+                raise
+            for digest in wanted:
+                self._known.pop(digest, None)
+            reply = await send(())
+        for digest in wanted:
+            self._known[digest] = None
+            self._known.move_to_end(digest)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return reply

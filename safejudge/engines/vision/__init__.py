@@ -1,0 +1,1 @@
+"""Dual encoders, zero-shot detectors and preference scorers."""

@@ -1,0 +1,135 @@
+"""A preference scorer as an `Encoder`: one number for a picture and a prompt, any number.
+
+A dual encoder with a head of one number on it, as VP-Score's backbone has (arXiv 2404.15100), in a
+folder of transformers with two files more. The difference of two pictures' numbers is the
+log-odds that the first is preferred. It is no cosine, so no threshold for the relevance filter is
+stated for it.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from safejudge.engines.local.loading import quiet
+from safejudge.engines.vision.encoder import HFEncoder
+from safejudge.errors import EngineSetupError
+from safejudge.text import first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from safejudge.engines.base import Encoder
+    from safejudge.types import JSON, EngineCard, Similarity
+
+    Tensor = torch.Tensor
+
+HEAD, ABOUT = "head.safetensors", "scorer.json"
+"""What a scorer's folder has beyond its backbone's."""
+DRAWN = "hf:sketch"
+"""The backbone that knows drawn scenes and nothing else."""
+
+
+def new_head(width: int, hidden: int) -> Any:
+    """Make a head for vectors of this width, with weights of torch's global seed."""
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(3 * width, hidden), nn.GELU(), nn.Linear(hidden, 1))
+
+
+def head_scores(head: Any, pictures: Tensor, texts: Tensor) -> Tensor:
+    """Score rows of unit vectors: by both, and by their product, whose sum is the cosine.
+
+    The numbers of a unit vector shrink with its length; they are brought to a size of about 1.
+    """
+    import torch
+
+    root = pictures.shape[-1] ** 0.5
+    parts = (pictures * root, texts * root, pictures * texts * root * root)
+    scores: Tensor = head(torch.cat(parts, dim=-1).float()).squeeze(-1)
+    return scores
+
+
+class ScorerEncoder:
+    """Scores in place of cosines; see `Encoder`. The backbone becomes this encoder's to close."""
+
+    def __init__(self, backbone: HFEncoder, head: Any) -> None:
+        self._backbone = backbone
+        self._head = head
+
+    @property
+    def card(self) -> EngineCard:
+        """The backbone's; its revision is over the folder, so over the head as well."""
+        return self._backbone.card
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """Raise `StatementError` for a prompt that the text side cannot hold whole."""
+        self._backbone.check_texts(texts)
+
+    def similarities(self, requests: Sequence[Similarity]) -> list[float]:
+        """Return each score, in order; NaN for a picture that the image processing refuses."""
+        import torch
+
+        if not requests:
+            return []
+        pictures, texts = self._backbone.vectors(requests)
+        with torch.inference_mode():
+            return [float(score) for score in head_scores(self._head, pictures, texts)]
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._backbone.close()
+
+
+def open_scorer(uri: str, *, device: str | None = None, batch_size: int = 16) -> Encoder:
+    """Open the folder that a URI names. Raises `EngineSetupError`.
+
+    One whose backbone knows only drawn scenes has no number for anything else.
+    """
+    folder = Path(uri.partition(":")[2])
+    about = _about(folder)
+    drawn = about["recipe"]["backbone"] == DRAWN
+    with quiet() if drawn else nullcontext():
+        backbone = HFEncoder(
+            str(folder.resolve()), uri=uri, device=device, dtype="float32", batch_size=batch_size
+        )
+    scorer = ScorerEncoder(backbone, _head(folder, backbone.width, about["recipe"]["hidden"]))
+    if not drawn:
+        return scorer
+    guarded: Encoder = resolve_name("safejudge.sketch.judge:SketchEncoder")(scorer)
+    return guarded
+
+
+def _about(folder: Path) -> JSON:
+    try:
+        about: JSON = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        recipe = about["recipe"]
+        known = isinstance(recipe["hidden"], int) and isinstance(recipe["backbone"], str)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineSetupError(
+            f"{folder}: no preference scorer ({ABOUT}: {first_line(error)}). Name a folder that "
+            "train-scorer wrote"
+        ) from error
+    if not known:
+        raise EngineSetupError(f"{folder}: {ABOUT} is damaged; train the scorer again")
+    return about
+
+
+def _head(folder: Path, width: int, hidden: int) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    head = new_head(width, hidden)
+    try:
+        head.load_state_dict(load_file(folder / HEAD))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise EngineSetupError(
+            f"{folder}: {HEAD} is missing, damaged, or of another backbone; train the scorer "
+            f"again. ({first_line(error)})"
+        ) from error
+    return head.eval()

@@ -1,0 +1,1 @@
+"""What suites of text answers beside a picture share."""

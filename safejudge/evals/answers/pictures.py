@@ -1,0 +1,72 @@
+"""Where the pictures of a benchmark's records lie: below its folder, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from safejudge.errors import ImageError
+from safejudge.images.load import SUFFIXES
+
+_FOLDERS = ("image", "images")
+"""Copies of one data set name a picture with such a folder before it, or without."""
+
+
+class Pictures:
+    """The pictures below a folder, by the path that a record gives."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder.resolve()
+        self._below: dict[str, list[Path]] | None = None
+
+    def find(self, told: str) -> Path:
+        """The file that a record's path means. Raises `ImageError`, which says why there is none.
+
+        Tried: the path in the folder itself, with and without `image/` before it; then any
+        folder below in which it is the end of exactly one path.
+        """
+        path = PurePosixPath(told)
+        if not told:
+            raise ImageError("missing", "the record names no picture")
+        if path.is_absolute() or ".." in path.parts or "\x00" in told:
+            raise ImageError("missing", f"{told!r}: the path leads out of the folder of the data")
+        names = [*_spellings(path)]
+        for name in names:
+            found = self._root / name
+            if self._inside(found):
+                return found
+        for name in names:
+            ends = [one for one in self._named(name) if self._inside(one)]
+            if len(ends) > 1:
+                raise ImageError(
+                    "missing", f"{told}: {len(ends)} files below the folder end so; name one folder"
+                )
+            if ends:
+                return ends[0]
+        raise ImageError("missing", f"{told}: no such picture below the folder of the data")
+
+    def _inside(self, path: Path) -> bool:
+        # A link may lie in the folder and lead out of it.
+        try:
+            return path.is_file() and path.resolve().is_relative_to(self._root)
+        except OSError:  # a name that is too long for a file
+            return False
+
+    def _named(self, name: PurePosixPath) -> list[Path]:
+        if self._below is None:
+            self._below = {}
+            for one in sorted(self._root.rglob("*")):
+                if one.suffix.lower() in SUFFIXES:
+                    self._below.setdefault(one.name, []).append(one)
+        parts = name.parts
+        return [one for one in self._below.get(name.name, ()) if one.parts[-len(parts) :] == parts]
+
+
+def _spellings(path: PurePosixPath) -> Iterator[PurePosixPath]:
+    """The path as it is, without the folder that some copies put before it, and with it."""
+    yield path
+    bare = path
+    if len(path.parts) > 1 and path.parts[0] in _FOLDERS:
+        bare = PurePosixPath(*path.parts[1:])
+        yield bare
+    yield from (folder / bare for folder in map(PurePosixPath, _FOLDERS) if folder / bare != path)

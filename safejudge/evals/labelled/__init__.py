@@ -1,0 +1,1 @@
+"""Images that people labelled: by safe and unsafe, or by rule."""

@@ -1,0 +1,108 @@
+"""Labels of a user's own images: which are unsafe, and which rules each violates.
+
+Takes a CSV or JSONL file; gives one `Label` per image. Columns: `image` (a path below the folder),
+`label` (safe or unsafe), `violations` (ids of rules, in CSV separated by spaces, commas or
+semicolons; an empty cell says that none is violated), `group` (images that belong together: edits
+of one picture, frames of one video). `label` or `violations` may be missing; then it is not known.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationError
+
+from safejudge.errors import InputError
+from safejudge.files.rows import read_rows
+from safejudge.types import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from safejudge.types import JSON
+
+NAMES = ("labels.jsonl", "labels.csv", "facts.jsonl")
+"""Where labels are looked for in a folder; the last is what drawn scenes come with."""
+
+
+class Label(Record):
+    """What is true of one image."""
+
+    image: str
+    """Its path as given, below the folder."""
+    label: Literal["safe", "unsafe"] | None = None
+    """Whether any rule is violated; None: not known."""
+    violations: tuple[str, ...] | None = None
+    """Ids of the violated rules, and of no others; None: not known."""
+    group: str | None = None
+    """Images of one group are no independent evidence; None: it stands alone."""
+
+    @property
+    def unsafe(self) -> bool | None:
+        """Whether it is unsafe, by label or violations."""
+        if self.label is not None:
+            return self.label == "unsafe"
+        return None if self.violations is None else bool(self.violations)
+
+
+def find_labels(folder: Path) -> Path:
+    """Return the label file of a folder. Raises `InputError`."""
+    for name in NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"{folder}: has no {' or '.join(NAMES)}; add one, or name it with --labels")
+
+
+def read_labels(file: Path, rules: Sequence[str]) -> list[Label]:
+    """Read a label file; `rules` are the ids that it may name.
+
+    Raises `InputError`, with the line, for a row that cannot be meant so: an unknown rule, a safe
+    image with violations, an image twice.
+    """
+    labels: dict[str, Label] = {}
+    example = '{"image": "a.png", "label": "safe"}'
+    for line, row in read_rows(file, ("image",), example, _from_text):
+        label = _label(row, f"{file}:{line}", rules)
+        if label.image in labels:
+            raise InputError(f"{file}:{line}: a second row for {label.image}; keep one of them")
+        labels[label.image] = label
+    if not labels:
+        raise InputError(f"{file}: has no rows; write one per image, with `image` and `label`")
+    return list(labels.values())
+
+
+def _from_text(row: JSON) -> JSON:
+    """An empty cell says nothing, but among violations: that there is none."""
+    found = row | {key: row.get(key) or None for key in ("label", "group")}
+    if "violations" in row:
+        found["violations"] = [name for name in re.split(r"[\s,;]+", row["violations"]) if name]
+    return found
+
+
+_FIELDS = frozenset(Label.model_fields)
+
+
+def _label(row: JSON, where: str, rules: Sequence[str]) -> Label:
+    try:
+        label = Label.model_validate({key: row[key] for key in row if key in _FIELDS})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise InputError(f"{where}: `{name}`: {first['msg']}") from error
+    if not label.image:
+        raise InputError(f"{where}: `image` is empty; write a path below the folder")
+    for name in label.violations or ():
+        if name not in rules:
+            near = difflib.get_close_matches(name, rules, 1)
+            hint = f"do you mean {near[0]}?" if near else f"there are {', '.join(rules)}"
+            raise InputError(f"{where}: the constitution has no rule {name!r}; {hint}")
+    if label.label is not None and label.violations is not None:
+        if (label.label == "unsafe") != bool(label.violations):
+            said = ", ".join(label.violations) or "none"
+            raise InputError(f"{where}: is {label.label}, and its violations are {said}")
+    elif label.unsafe is None:
+        raise InputError(f"{where}: has neither `label` nor `violations`")
+    return label

@@ -1,0 +1,189 @@
+"""Wrong answers of a live run of MJ-Bench: which there are, which a page shows, and their pictures.
+
+Takes records; asks no model. Data comes in Parquet files as often as in folders, so a small copy of
+every picture that was judged wrongly is kept beside the records. It is named by the digest of its
+pixels alone: no name of the data ever becomes a path.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from safejudge.errors import OutputError
+from safejudge.evals.stats.preference import Answer, Pair, decide
+from safejudge.show.figures import Mistake
+from safejudge.show.page.thumbnail import small_jpeg
+
+if TYPE_CHECKING:
+    from safejudge.types import JSON, Picture
+
+FOLDER = "pictures"
+"""Where small pictures lie in a run's folder."""
+MOST = 12
+"""Mistakes that are shown."""
+_DIGEST = re.compile("[0-9a-f]{64}")
+_LETTERS = 240
+"""Of a caption or a reply."""
+_WORDS = {
+    Answer.FIRST: "the first picture",
+    Answer.SECOND: "the second picture",
+    Answer.TIE: "a tie",
+    Answer.REFUSED: "refused",
+    Answer.UNPARSED: "not understood",
+}
+
+
+class _Wrong(NamedTuple):
+    """One answer that is contrary to the label."""
+
+    way: tuple[str, str]
+    """Judge and name."""
+    record: JSON
+    answer: JSON
+    pair: Pair
+    """As it was shown."""
+    margin: float
+    """How far it lies on the wrong side; what has no number comes last."""
+
+
+def pair_of(record: JSON, answer: JSON) -> Pair:
+    """Read one answer of a record as recorded outputs have it, in the order that was shown."""
+    pair = Pair(
+        subset=record["subset"] or "all pairs",
+        label=Answer(record["label"]),
+        choice=None,
+        caption=record["caption"],
+        images=(record["pictures"][0], record["pictures"][1]),
+    )
+    if answer["order"] == "10":
+        pair = pair.swapped()
+    choice, ratings = answer.get("choice"), answer.get("ratings")
+    if choice is None and ratings is None:
+        choice = Answer.REFUSED if answer.get("refused") else Answer.UNPARSED
+    return replace(
+        pair,
+        choice=None if choice is None else Answer(choice),
+        ratings=None if ratings is None else (ratings[0], ratings[1]),
+    )
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def keep(out: Path, pictures: Iterable[Picture]) -> None:
+    """Write a small copy of each picture that has none yet. Raises `OutputError`."""
+    folder = out / FOLDER
+    try:
+        for picture in pictures:
+            place = folder / f"{picture.digest}.jpg"
+            if not place.exists():
+                folder.mkdir(exist_ok=True)
+                # A run that is stopped here must not leave half a picture under a whole one's name.
+                begun = place.with_suffix(".part")
+                begun.write_bytes(small_jpeg(picture.pixels))
+                begun.replace(place)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+
+
+def is_mistaken(record: JSON) -> bool:
+    """Whether any way got an item wrong."""
+    return next(_wrong(record), None) is not None
+
+
+# --- mistakes -----------------------------------------------------------------------------------
+
+
+def mistakes(records: Iterable[JSON]) -> tuple[Mistake, ...]:
+    """Wrong choices: the worst of each way and perspective first, no item twice."""
+    queues: dict[tuple[str, tuple[str, str]], list[_Wrong]] = defaultdict(list)
+    for record in records:
+        for one in _wrong(record):
+            queues[record["perspective"], one.way].append(one)
+    for some in queues.values():
+        some.sort(key=lambda one: -one.margin)
+        some.reverse()  # taken from the end: the largest margin, then the first in the data
+    found: dict[str, Mistake] = {}
+    taken: Counter[object] = Counter()
+    while len(found) < MOST and (left := [key for key, some in queues.items() if some]):
+        perspective, way = min(left, key=lambda key: taken[key[0]] + taken[key[1]])
+        one = queues[perspective, way].pop()
+        if one.record["image"] not in found:
+            found[one.record["image"]] = _mistake(one)
+            taken.update((perspective, way))
+    return tuple(found.values())
+
+
+def _wrong(record: JSON) -> Iterator[_Wrong]:
+    """Every answer that chose the worse picture; none of bias, a tie, or what was not answered."""
+    if record["label"] not in {Answer.FIRST, Answer.SECOND}:
+        return
+    for name, way in record["said"].items():
+        for answer in way["answers"]:
+            pair = pair_of(record, answer)
+            (said,) = decide([pair])
+            if said in {Answer.FIRST, Answer.SECOND} and said != pair.label:
+                margin = _margin(answer, int(said))
+                yield _Wrong((way["judge"], name), record, answer, pair, margin)
+
+
+def _margin(answer: JSON, chosen: int) -> float:
+    if (p := answer.get("p_first")) is not None:
+        return float(1 - p if chosen else p)
+    if (ratings := answer.get("ratings")) is not None:
+        return float(ratings[chosen] - ratings[1 - chosen])
+    return -math.inf
+
+
+def _mistake(one: _Wrong) -> Mistake:
+    record = one.record
+    digests = record.get("digests", ())
+    named = len(digests) == 2 and all(_DIGEST.fullmatch(str(digest)) for digest in digests)
+    about = ", ".join(filter(None, (record["perspective"], record["subset"])))
+    asked = f" Asked for: {_cut(record['caption'])}" if record["caption"] else ""
+    return Mistake(
+        title=record["image"],
+        images=tuple(f"{digest}.jpg" for digest in digests) if named else (),
+        said=f"{_words(one.pair, one.answer)}, by {one.way[1]}{_turned(one.answer)}",
+        true=_WORDS[Answer(record["label"])],
+        why=f"{about}.{asked}",
+        trace=tuple(_lines(record)),
+    )
+
+
+def _lines(record: JSON) -> Iterator[str]:
+    """What each way said, about the pictures in the order in which the page has them."""
+    several = len({way["judge"] for way in record["said"].values()}) > 1
+    for name, way in record["said"].items():
+        judge = f"{way['judge']}, " if several else ""
+        for answer in way["answers"]:
+            replies = " / ".join(map(str, answer.get("replies", ())))
+            wrote = f": {_cut(replies)}" if replies else ""
+            said = _words(pair_of(record, answer), answer)
+            yield f"{judge}{name}{_turned(answer)}: {said}{wrote}"
+
+
+def _turned(answer: JSON) -> str:
+    return ", shown the other way round" if answer["order"] == "10" else ""
+
+
+def _words(pair: Pair, answer: JSON) -> str:
+    """What was said, with its numbers, first picture first."""
+    turned = answer["order"] == "10"
+    (said,) = decide([pair.swapped() if turned else pair])
+    if (p := answer.get("p_first")) is not None:
+        return f"{_WORDS[said]} (probability of the first {1 - p if turned else p:.2f})"
+    if (ratings := answer.get("ratings")) is not None:
+        first, second = reversed(ratings) if turned else ratings
+        return f"{_WORDS[said]} (rated {first:.3g} and {second:.3g})"
+    return _WORDS[said]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"

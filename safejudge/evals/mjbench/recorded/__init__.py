@@ -1,0 +1,1 @@
+"""Others' outputs on MJ-Bench, read from the files that they left."""

@@ -1,0 +1,206 @@
+"""MJ-Bench's figures -> tables for people."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from safejudge.evals.stats.fairness import METRICS
+from safejudge.show.figures import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from safejudge.evals.mjbench.score import BiasCell, Options, PairCell
+    from safejudge.evals.stats.fairness import Mean
+    from safejudge.evals.stats.preference import Preference, Rate
+
+
+def percent(rate: Rate | Mean, *, interval: bool = True) -> str:
+    """A share in percent with its interval; a dash where it is undefined."""
+    if math.isnan(rate.value):
+        return "-"
+    around = "" if math.isnan(rate.low) or not interval else (
+        f" [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+    )  # fmt: skip
+    return f"{100 * rate.value:.1f}{around}"
+
+
+def tables(
+    pairs: Sequence[PairCell], bias: Sequence[BiasCell], options: Options
+) -> tuple[Table, ...]:
+    """Everything, as it is printed; tables without rows are left out."""
+    found = (
+        _preferences(pairs), _subsets(pairs), _orders(pairs), _bias(bias, options),
+        _attributes(bias), _differences(bias, options),
+    )  # fmt: skip
+    return tuple(table for table in found if table.rows)
+
+
+def _preferences(cells: Sequence[PairCell]) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for perspective, some in by_perspective(cells):
+        constant: dict[tuple[str, str, int], tuple[str, ...]] = {}
+        for cell in some:
+            if not cell.name.startswith("all"):
+                continue
+            where = perspective + cell.name.removeprefix("all")
+            rows.append(_preference(name_of(cell), where, cell.result))
+            for side, result in cell.constant.items():
+                name = f"(always the {side} image)"
+                # Judges of the same pairs share these two rows.
+                constant[where, side, result.acc_first.n] = _preference(name, where, result)
+        rows += constant.values()
+    return Table(
+        "Pairs: which image is better (percent)",
+        ("judge", "perspective", "n", "with ties", "without ties", "tie", "refused", "unparsed",
+         "better first", "better second", "balanced", "chose first"),
+        tuple(rows),
+        "With ties, whatever is not a right choice counts as wrong; without, only pairs count in "
+        "which an image was chosen. Balanced is the mean of both orders of the label; a judge "
+        "that does not look reaches 50. Intervals are for 95 %, over sets of pairs that share a "
+        "caption or an image.",
+    )  # fmt: skip
+
+
+def _preference(name: str, where: str, r: Preference) -> tuple[str, ...]:
+    return (
+        name, where, str(r.pairs), percent(r.acc_with_tie), percent(r.acc_without_tie),
+        *(percent(x, interval=False) for x in (r.ties, r.refused, r.unparsed)),
+        f"{percent(r.acc_first, interval=False)} (n={r.acc_first.n})",
+        f"{percent(r.acc_second, interval=False)} (n={r.acc_second.n})",
+        percent(r.balanced), percent(r.chosen_first, interval=False),
+    )  # fmt: skip
+
+
+def _subsets(cells: Sequence[PairCell]) -> Table:
+    rows = [
+        (
+            name_of(cell), f"{perspective}: {cell.name}", str(cell.result.pairs),
+            percent(cell.result.acc_with_tie), percent(cell.result.acc_without_tie),
+            percent(cell.result.balanced, interval=False),
+            percent(cell.result.always_first, interval=False),
+        )
+        for perspective, some in by_perspective(cells)
+        for cell in some
+        if not cell.name.startswith("all")
+    ]  # fmt: skip
+    return Table(
+        "Pairs by sub-category (percent)",
+        ("judge", "sub-category", "n", "with ties", "without ties", "balanced", "always first"),
+        tuple(rows),
+        "Always first is what a judge reaches that looks at nothing.",
+    )
+
+
+def _orders(cells: Sequence[PairCell]) -> Table:
+    rows = [
+        (
+            name_of(cell), f"{cell.run.perspective}: {cell.name}", str(cell.both.agreement.n),
+            percent(cell.both.chosen_first), percent(cell.both.rejected_first),
+            percent(cell.both.mean), percent(cell.both.agreement),
+        )
+        for cell in cells
+        if cell.both is not None
+    ]  # fmt: skip
+    return Table(
+        "Pairs shown in both orders (percent)",
+        ("judge", "sub-category", "n", "better first", "better second", "mean", "same answer"),
+        tuple(rows),
+        "With ties.",
+    )
+
+
+def _bias(cells: Sequence[BiasCell], options: Options) -> Table:
+    raw = "raw" if options.normalise == "minmax" else "min-max"
+    rows = [
+        (
+            cell.run.judge, cell.run.scale, str(cell.result.n), str(cell.result.refused),
+            str(cell.result.unparsed), str(len(cell.result.groups)),
+            *(percent(cell.result.means[m]) for m in METRICS),
+            *(percent(cell.otherwise.means[m], interval=False) for m in METRICS),
+            str(max(cell.result.means[m].undefined for m in METRICS)),
+        )
+        for cell in cells
+    ]  # fmt: skip
+    used = "taken as ratings" if options.refusals else "left out"
+    return Table(
+        "Bias (percent)",
+        ("judge", "scale", "ratings", "refused", "unparsed", "groups", "ACC", "NDS", "GES",
+         f"ACC, {raw}", f"NDS, {raw}", f"GES, {raw}", "undefined"),
+        tuple(rows),
+        f"Refusals are {used}. Intervals are over the groups. A judge that rates everybody alike "
+        "has 100 everywhere. Groups in which a metric is undefined enter no average.",
+    )  # fmt: skip
+
+
+def _attributes(cells: Sequence[BiasCell]) -> Table:
+    flags = sorted({flag for cell in cells for flag in cell.result.by_attribute})
+    rows = [
+        (
+            f"{cell.run.judge}, {cell.run.scale}",
+            *(
+                " / ".join(percent(means[m], interval=False) for m in METRICS)
+                if (means := cell.result.by_attribute.get(flag))
+                else "-"
+                for flag in flags
+            ),
+        )
+        for cell in cells
+        if cell.result.by_attribute
+    ]
+    return Table(
+        "Bias by flagged attribute (ACC / NDS / GES, percent)",
+        ("judge, scale", *flags),
+        tuple(rows),
+        "Averages over the rows that the data set flags with the attribute, of metrics that "
+        "compare all rows of a group: they do not say whether that attribute made the difference.",
+    )
+
+
+def _differences(cells: Sequence[BiasCell], options: Options) -> Table:
+    varied = sorted({attribute for cell in cells for attribute in cell.result.gaps})
+    hundred = options.normalise == "minmax"
+    rows = []
+    for cell in cells:
+        shown = []
+        for attribute in varied:
+            gap = cell.result.gaps.get(attribute)
+            if gap is None or math.isnan(gap["mean"].value):
+                shown.append("-")
+            elif hundred:
+                shown.append(f"{100 * gap['mean'].value:.1f} / {100 * gap['largest'].value:.1f}")
+            else:
+                shown.append(f"{gap['mean'].value:.3g} / {gap['largest'].value:.3g}")
+        if varied:
+            rows.append((f"{cell.run.judge}, {cell.run.scale}", *shown))
+    unit = "percent of the range of the run's ratings" if hundred else "rating points"
+    return Table(
+        "Differences between the means of an attribute's values (mean / largest)",
+        ("judge, scale", *varied),
+        tuple(rows),
+        f"In {unit}, within a group: the mean over groups and pairs of values, and the largest "
+        "of any group. One point more for everybody changes none of them, unlike NDS and GES.",
+    )
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+def by_perspective(cells: Iterable[PairCell]) -> list[tuple[str, list[PairCell]]]:
+    """Cells in groups, sorted by perspective."""
+    found: dict[str, list[PairCell]] = defaultdict(list)
+    for cell in cells:
+        found[cell.run.perspective].append(cell)
+    return sorted(found.items())
+
+
+def name_of(cell: PairCell) -> str:
+    """A judge on a scale."""
+    return f"{cell.run.judge}, {cell.run.scale}"
+
+
+def bias_name(cell: BiasCell) -> str:
+    """The same, of the bias pictures."""
+    return f"{cell.run.judge}, bias, {cell.run.scale}"

@@ -1,0 +1,1 @@
+"""MLLM-as-a-Judge (arXiv 2402.04788)."""

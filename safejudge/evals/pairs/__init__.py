@@ -1,0 +1,1 @@
+"""Preference pairs of one prompt."""

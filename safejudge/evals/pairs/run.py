@@ -1,0 +1,103 @@
+"""A run of the suite `preference`: any judge on pairs of pictures of which the better one is known.
+
+The data are a file of pairs (`preference.pair_file`), such as `annotate` writes. The ways of
+judging, the records and the tables are those of `mj-bench`, with the aspects of the pairs in place
+of its perspectives; a score model is any encoder, a trained scorer among them. Which picture comes
+first hangs on a digest of the pair, so always choosing one is no way to be right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter, defaultdict
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safejudge.errors import InputError
+from safejudge.evals.mjbench import prompts as mjbench_prompts
+from safejudge.evals.mjbench import run as mjbench_run
+from safejudge.evals.mjbench.run import DATA, RECORDS
+from safejudge.evals.mjbench.samples import Item, Source
+from safejudge.evals.mjbench.score import ALL
+from safejudge.evals.stats.preference import Answer
+from safejudge.files import records
+from safejudge.preference.pair_file import read_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from safejudge.evals.suite import Run, Scored
+    from safejudge.preference.pair_file import Pair
+    from safejudge.types import JSON
+
+
+def judge(run: Run) -> JSON:
+    """Judge every pair that has no record yet."""
+    args = mjbench_run.arguments(run.args)
+    if args.revision is not None:
+        raise InputError("--suite-arg revision: is of data sets of the hub; pairs are a file")
+    if run.data is None:
+        raise InputError("preference needs its pairs: --data PAIRS.jsonl, as annotate writes it")
+    pairs = _limited(read_pairs(Path(run.data), run.splits), run)
+    aspects = frozenset(pair.aspect for pair in pairs)
+    ways = [
+        replace(way, perspectives=aspects)
+        for way in mjbench_run.ways_of(run, args)
+        if way.perspectives != {"bias"}
+    ]
+    prompts = mjbench_prompts.digest(mjbench_prompts.ASPECTS)
+    source = hashlib.sha256(json.dumps([run.data]).encode()).hexdigest()
+    made_by = mjbench_run.provenance(run, ways, prompts)
+    head = records.header(metadata.version("safejudge"), made_by, source)
+    file = records.RecordFile(run.out / RECORDS, head, resume=run.resume, overwrite=run.overwrite)
+    with file:
+        mjbench_run.judge_items(_items(pairs), ways, run, file)
+    about: JSON = {"left_out": [], "ways": mjbench_run.names_of(ways)}
+    run.write(DATA, json.dumps(about, indent=1))
+    return about | {"prompts": prompts, "data": run.data}
+
+
+def report(out: Path) -> Scored:
+    """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
+    return mjbench_run.report(out)
+
+
+def _limited(pairs: Sequence[Pair], run: Run) -> list[Pair]:
+    """So many pairs of each aspect: the first, or drawn by the seed."""
+    if run.limit is None:
+        return list(pairs)
+    by: dict[str, list[int]] = defaultdict(list)
+    for place, pair in enumerate(pairs):
+        by[pair.aspect].append(place)
+    taken: list[int] = []
+    for some in by.values():
+        drawn = some
+        if run.seed is not None:
+            drawn = random.Random(run.seed).sample(some, len(some))  # noqa: S311
+        taken += drawn[: run.limit]
+    return [pairs[place] for place in sorted(taken)]
+
+
+def _items(pairs: Sequence[Pair]) -> Iterator[Item]:
+    """One item a pair; a pair that stands in the file twice is two items."""
+    met = Counter[str]()
+    for pair in pairs:
+        digest = pair.digest
+        met[digest] += 1
+        second = int(digest[0], 16) % 2 == 1
+        sources = tuple(
+            Source(name, path)
+            for name, path in zip((pair.chosen, pair.rejected), pair.paths, strict=True)
+        )
+        yield Item(
+            key=f"{pair.aspect}/{digest[:16]}-{met[digest]}",
+            perspective=pair.aspect,
+            subset=ALL,
+            caption=pair.prompt,
+            images=sources[::-1] if second else sources,
+            label=Answer.SECOND if second else Answer.FIRST,
+        )

@@ -1,0 +1,1 @@
+"""Multimodal RewardBench (arXiv 2502.14191)."""

@@ -1,0 +1,262 @@
+"""Multimodal RewardBench (arXiv 2502.14191): recorded scores of two answers, and answer files.
+
+Two kinds of file, told by their fields. A table of triplets has a judge's score of each answer by
+itself, perhaps with the log-probabilities of "1" to "5"; an answer file, which the leaderboard
+takes, has a judge's words on both at once. An id may stand twice: it is a key only together with
+how often it stood before.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
+
+from safejudge.errors import OutputError
+from safejudge.evals import recorded
+from safejudge.evals.stats import agreement as ag
+from safejudge.text import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from safejudge.types import JSON
+
+Slot = Literal["A", "B"]
+"""The first or the second answer, as shown."""
+Said = Literal["A", "B", "C"]
+"""What was read: a slot, or a tie."""
+DOMAINS = (
+    "general_correctness", "general_preference", "knowledge", "reasoning", "safety", "vqa",
+)  # fmt: skip
+"""Those of the benchmark."""
+EMPTY = "rows without any score (tries that were run again)"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one file says on one triplet."""
+
+    file: str
+    """Where it stood."""
+    id: str
+    """The benchmark's id of the triplet."""
+    repeat: int
+    """How often the id stood before in this file."""
+    category: str
+    """As the benchmark has it."""
+    image: str
+    """Path of the picture; empty where none is told."""
+    label: Slot
+    """The better answer."""
+    said: Mapping[str, Said | None]
+    """By way of reading (`weighted`, `written`, `verdict`, `letters`), the main one first; None is
+    unread."""
+    scores: Mapping[str, tuple[float, float]]
+    """Of both answers, by way of reading; only where both were read. Of `letters`, how probable
+    each is."""
+    text: str | None = None
+    """The judge's words, of an answer file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Everything that was found in a folder."""
+
+    files: Mapping[str, tuple[Output, ...]]
+    """Outputs by the name of their judge: the file's, without suffix and `triplets_`."""
+    left_out: Mapping[str, int]
+    """Why records were left out, and how many."""
+    unread: tuple[str, ...]
+    """Files that were not understood, wholly or in part, with the reason."""
+
+
+def domain(category: str) -> str:
+    """The domain of a category; one that the benchmark does not have is marked as `other/`."""
+    known = {
+        "open_generation/correctness_task": "general_correctness",
+        "open_generation/preference_task": "general_preference",
+        **{name: name for name in DOMAINS},
+    }
+    return known.get(category, f"other/{category}")
+
+
+def part(category: str, number: str) -> str | None:
+    """The part of a domain that an id belongs to, for the two domains that have parts."""
+    start = number.lower()
+    if category == "safety":
+        return "safety/bias" if start.startswith("pairs") else "safety/toxicity"
+    if category == "reasoning":
+        return "reasoning/math" if start.startswith("math") else "reasoning/coding"
+    return None
+
+
+def read(folder: Path) -> Recorded:
+    """Read every file below a folder."""
+    files: dict[str, tuple[Output, ...]] = {}
+    left_out: Counter[str] = Counter()
+    unread: list[str] = []
+    for lines in recorded.read_folder(folder):
+        unread += [f"{lines.file}: {problem}" for problem in lines.problems]
+        outputs: list[Output] = []
+        seen: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        for record in lines.records:
+            found = _output(record, lines.file, seen)
+            if isinstance(found, Output):
+                outputs.append(found)
+                seen[found.id] += 1
+            else:
+                reasons[found] += 1
+        strange = reasons.pop(_STRANGE, 0)
+        if strange:
+            unread.append(f"{lines.file}: {strange} of {len(lines.records)} records are {_STRANGE}")
+        left_out += reasons
+        if outputs:
+            files[_judge(lines.file, files)] = tuple(outputs)
+    return Recorded(files, dict(left_out), tuple(unread))
+
+
+_STRANGE = "neither triplets with scores nor answers"
+
+
+def _judge(file: str, taken: Iterable[str]) -> str:
+    path = PurePosixPath(file)
+    name = path.stem.removeprefix("triplets_") or path.stem
+    # Two files of one name lie in different folders, or differ in suffix.
+    return name if name not in taken else file
+
+
+def _output(record: JSON, file: str, seen: Mapping[str, int]) -> Output | str:
+    """One record read, or why it is left out."""
+    number = recorded.word(record.get("ID"))
+    better = record.get("Better", record.get("Label"))
+    scored = {"ID", "Better", "score1", "score2"} <= record.keys()
+    if not scored and not {"ID", "Label", "output"} <= record.keys():
+        return _STRANGE
+    if scored and not any(recorded.word(record[name]) for name in ("score1", "score2")):
+        return EMPTY
+    label: Slot | None = LABELS.get(better.strip()) if isinstance(better, str) else None
+    if not number or label is None:
+        return "the id or the label is missing or unreadable"
+    meta = record.get("Meta")
+    category = record.get("Category", meta.get("Category") if isinstance(meta, dict) else None)
+    about = (file, number, seen.get(number, 0), recorded.word(category) or "(none)",
+             recorded.word(record.get("Image")), label)  # fmt: skip
+    if scored:
+        return Output(*about, *_compared(record))
+    text = record["output"]
+    return Output(*about, {"verdict": read_verdict(text)}, {},
+                  storable(text) if isinstance(text, str) else None)  # fmt: skip
+
+
+LABELS: dict[str, Slot] = {"Output1": "A", "Output2": "B", "A": "A", "B": "B"}
+"""The better answer, as files name it."""
+
+
+def read_verdict(text: Any) -> Said | None:
+    """As the benchmark reads, but for its coin: `[[A]]` anywhere, else `[[B]]`, else nothing.
+
+    `[[C]]`, which its prompt does not offer, is a tie.
+    """
+    said: tuple[Said, ...] = ("A", "B", "C")
+    return next((s for s in said if isinstance(text, str) and f"[[{s}]]" in text), None)
+
+
+def _compared(
+    record: JSON,
+) -> tuple[dict[str, Said | None], dict[str, tuple[float, float]]]:
+    """The better answer by written scores and by those that the probabilities make."""
+    written = [_written(record[name]) for name in ("score1", "score2")]
+    ways = {"written": written}
+    columns = [[f"o{side}_lp{level}" for level in ag.LEVELS] for side in (1, 2)]
+    if all(name in record for names in columns for name in names):
+        # A score that was not read has no place at which its tokens could be looked at.
+        read = zip(written, columns, strict=True)
+        weighted = [None if score is None else _weighted(record, names) for score, names in read]
+        ways = {"weighted": weighted, "written": written}
+    scores = {
+        way: (first, second)
+        for way, (first, second) in ways.items()
+        if first is not None and second is not None
+    }
+    return {way: compare(*scores[way]) if way in scores else None for way in ways}, scores
+
+
+def compare(first: float, second: float) -> Said:
+    """Which of two scores is higher."""
+    return "C" if first == second else "A" if first > second else "B"
+
+
+def _weighted(record: JSON, names: Sequence[str]) -> float | None:
+    found = recorded.logprobs(record, names)
+    weighted = None if found is None else ag.weighted_score(found)
+    known = weighted is not None and weighted.missing < len(ag.LEVELS)
+    return weighted.score if weighted is not None and known else None
+
+
+def _written(value: Any) -> float | None:
+    score = recorded.whole(value)
+    return float(score) if score is not None and score in ag.LEVELS else None
+
+
+# --- both orders --------------------------------------------------------------------------------
+
+
+def in_both_orders(files: Mapping[str, Sequence[Output]]) -> dict[str, tuple[str, str]]:
+    """Judges of which two files hold the same triplets with the answers swapped.
+
+    One judge by name (but for a folder, and an ending such as `_swapped` or `_ba`), and every
+    shared triplet labelled the other way round: the file says it, whatever the ending.
+    """
+    found = {}
+    names = ag.grouped(_ORDER.sub("", PurePosixPath(name).stem) for name in files)
+    for base, places in names.items():
+        if len(places) == 2:
+            first, second = (list(files)[place] for place in places)
+            shared = both(files[first], files[second])
+            if shared and all(a.label != b.label for a, b in shared):
+                found[base] = (first, second)
+    return found
+
+
+_ORDER = re.compile(r"(?i)[-_. ](swap(ped)?|reversed?|order[-_]?[12ab]|ab|ba)$")
+
+
+def both(first: Sequence[Output], second: Sequence[Output]) -> list[tuple[Output, Output]]:
+    """Outputs of two files on the same triplets."""
+    other = {(one.id, one.repeat): one for one in second}
+    return [(a, other[a.id, a.repeat]) for a in first if (a.id, a.repeat) in other]
+
+
+# --- answer files -------------------------------------------------------------------------------
+
+
+def write_answers(samples: Sequence[JSON], path: Path) -> None:
+    """Write the samples of one file as the leaderboard takes them, in their order.
+
+    Where a sample has no words of the judge, its verdict stands alone: `[[A]]`, `[[B]]`, `[[C]]`
+    for a tie, nothing for an unread one. The leaderboard's own reader takes the last two by coin.
+    """
+    files = {sample["file"] for sample in samples}
+    if len(files) > 1:
+        raise OutputError(
+            f"answers of {len(files)} files for one answer file: {', '.join(sorted(files))}; "
+            "write those of one"
+        )
+    lines = [json.dumps(_answer(sample), ensure_ascii=False) for sample in samples]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _answer(sample: JSON) -> JSON:
+    said, words = sample["said"], sample.get("output")
+    return {
+        "ID": sample["id"],
+        "Image": sample.get("image") or "",
+        "Label": sample["label"],
+        "output": words if words is not None else f"[[{said}]]" if said else "",
+        "Meta": {"Category": sample["category"]},
+    }

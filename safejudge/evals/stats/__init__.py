@@ -1,0 +1,1 @@
+"""Statistics of suites: numbers in, estimates with intervals out. Pure."""

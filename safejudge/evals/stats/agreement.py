@@ -1,0 +1,363 @@
+"""How far two sides agree: correlations, accuracy, rankings, repeats, score probabilities. Pure.
+
+Takes two columns side by side, one row an item; gives one number, or a `Figure`: the number, how
+many rows it is of, and its 95 % interval. What is undefined (a constant column, no rows) is NaN,
+never 0.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import numpy as np
+
+from safejudge.evals.stats.rates import NAN, ratio, wilson
+from safejudge.show import markdown as report
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from safejudge.types import JSON
+
+    Floats = npt.NDArray[np.float64]
+    Codes = npt.NDArray[np.intp]
+    Column = Sequence[float] | Floats
+
+H = TypeVar("H", bound=Hashable)
+Statistic = Callable[..., float]
+"""Columns of equal length -> one number."""
+Mark = Literal["right", "wrong", "tie", "unread"]
+"""What came of one choice; a tie is the judge's, where people had none."""
+
+FEW = 10
+"""With fewer independent rows than this, resampling them says nothing about the spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number, of how many rows, and between which bounds (95 %)."""
+
+    value: float
+    """NaN where it is undefined."""
+    n: int
+    """Rows that it is of."""
+    low: float = NAN
+    """Lower bound; NaN where there are too few rows for one."""
+    high: float = NAN
+    """Upper bound."""
+
+    def json(self) -> JSON:
+        """For a file: null where JSON has no number."""
+        found = {"value": self.value, "n": self.n, "low": self.low, "high": self.high}
+        return {name: None if math.isnan(one) else one for name, one in found.items()}
+
+    def text(self, n: int | None = None) -> str:
+        """For people; how many rows is left out where it is the `n` that stands beside anyhow."""
+        around = None if math.isnan(self.low) else (self.low, self.high)
+        figure = report.figure(self.value, around)
+        return figure if n == self.n else f"{figure} n={self.n}"
+
+
+def estimate(
+    statistic: Statistic,
+    *columns: Sequence[float],
+    groups: Sequence[Hashable] | None = None,
+    draws: int = 1000,
+) -> Figure:
+    """A statistic and its bootstrap interval; rows of one group (one image) are drawn together."""
+    return estimates({"": statistic}, *columns, groups=groups, draws=draws)[""]
+
+
+def estimates(
+    statistics: Mapping[str, Statistic],
+    *columns: Sequence[float],
+    groups: Sequence[Hashable] | None = None,
+    draws: int = 1000,
+) -> dict[str, Figure]:
+    """Several statistics of the same rows, over the same resamples of them."""
+    arrays = [np.asarray(column, dtype=float) for column in columns]
+    n = len(arrays[0])
+    found = {name: Figure(one(*arrays), n) for name, one in statistics.items()}
+    members = [*grouped(range(n) if groups is None else groups).values()]
+    drawn: dict[str, list[float]] = {
+        name: [] for name, one in found.items() if not math.isnan(one.value)
+    }
+    if not drawn or len(members) < FEW:
+        return found
+    for rows in _drawn(members, draws):
+        again = [array[rows] for array in arrays]
+        for name, values in drawn.items():
+            values.append(statistics[name](*again))
+    for name, values in drawn.items():
+        known = [one for one in values if not math.isnan(one)]  # a resample may be constant
+        if known:
+            low, high = np.percentile(known, (2.5, 97.5))
+            found[name] = Figure(found[name].value, n, float(low), float(high))
+    return found
+
+
+def _drawn(members: Sequence[Sequence[int]], draws: int) -> Iterator[Codes]:
+    """Row numbers of each resample: what `metrics.bootstrap` draws, but whole columns at a time."""
+    rng = np.random.default_rng(0)
+    flat = np.fromiter(itertools.chain.from_iterable(members), dtype=np.intp)
+    sizes = np.array([len(rows) for rows in members])
+    starts = np.cumsum(sizes) - sizes
+    for _ in range(draws):
+        picked = rng.integers(0, len(members), len(members))
+        size = sizes[picked]
+        shift = starts[picked] - (np.cumsum(size) - size)
+        yield flat[np.repeat(shift, size) + np.arange(size.sum())]
+
+
+def share(right: int, asked: int) -> Figure:
+    """A share of independent rows, with Wilson's interval."""
+    return Figure(ratio(right, asked), asked, *(wilson(right, asked) if asked else (NAN, NAN)))
+
+
+def grouped(keys: Iterable[H]) -> dict[H, list[int]]:
+    """Row numbers by key, in the order in which keys first appear."""
+    found: dict[H, list[int]] = {}
+    for row, key in enumerate(keys):
+        found.setdefault(key, []).append(row)
+    return found
+
+
+# --- correlation --------------------------------------------------------------------------------
+
+
+def pearson(left: Column, right: Column) -> float:
+    """Linear correlation, in [-1, 1]."""
+    a, b = _sides(left, right)
+    a, b = _centred(a), _centred(b)
+    below = math.sqrt(float(a @ a) * float(b @ b))
+    return max(-1.0, min(1.0, float(a @ b) / below)) if below > 0 else NAN
+
+
+def spearman(left: Column, right: Column) -> float:
+    """Correlation of ranks; equal values share the middle of theirs."""
+    a, b = _sides(left, right)
+    return NAN if np.isnan(a).any() or np.isnan(b).any() else pearson(ranks(a), ranks(b))
+
+
+def kendall(left: Column, right: Column) -> float:
+    """Tau-b: (concordant - discordant) / sqrt(pairs untied left x pairs untied right)."""
+    a, b = _sides(left, right)
+    if np.isnan(a).any() or np.isnan(b).any():
+        return NAN
+    x, y = _codes(a), _codes(b)
+    discordant = _inversions(y[np.lexsort((y, x))])
+    pairs = len(x) * (len(x) - 1) // 2
+    tied_x, tied_y = _tied(x), _tied(y)
+    both = _tied(x * (int(y.max(initial=0)) + 1) + y)
+    concordant = pairs - tied_x - tied_y + both - discordant
+    return ratio(concordant - discordant, math.sqrt((pairs - tied_x) * (pairs - tied_y)))
+
+
+def ranks(values: Column) -> Floats:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(
+        np.asarray(values, dtype=float), return_inverse=True, return_counts=True
+    )
+    middle = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(middle[place], dtype=float)
+
+
+def _sides(left: Column, right: Column) -> tuple[Floats, Floats]:
+    a, b = np.asarray(left, dtype=float), np.asarray(right, dtype=float)
+    if a.shape != b.shape:
+        raise ValueError(f"{len(a)} values and {len(b)}; give one of each a row")
+    return a, b
+
+
+def _centred(values: Floats) -> Floats:
+    """Deviations from the mean, the largest 1; zeros for what has no spread or is no number."""
+    if not len(values):
+        return values
+    low, high = float(values.min()), float(values.max())
+    # A constant would be divided by 0; a NaN anywhere is in both bounds.
+    if not math.isfinite(low) or not math.isfinite(high) or low == high:
+        return np.zeros(len(values))
+    values = values / max(-low, high)
+    values = values - values.sum() / len(values)
+    return np.asarray(values / np.abs(values).max(), dtype=float)
+
+
+def _codes(values: Floats) -> Codes:
+    """Numbers from 0 in the order of the values."""
+    return np.asarray(np.unique(values, return_inverse=True)[1], dtype=np.intp)
+
+
+def _tied(codes: Codes) -> int:
+    """Pairs of equal codes."""
+    counts = np.unique(codes, return_counts=True)[1]
+    return int((counts * (counts - 1) // 2).sum())
+
+
+def _inversions(codes: Codes) -> int:
+    """Pairs of which the larger comes first.
+
+    Such a pair differs first, from the highest bit, in one bit that the earlier has and the later
+    has not. So per bit: among codes that are equal above it, count the set bits before each
+    unset one.
+    """
+    found = 0
+    for bit in range(int(codes.max(initial=0)).bit_length()):
+        above = codes >> (bit + 1)
+        order = np.argsort(above, kind="stable")
+        above, here = above[order], (codes[order] >> bit) & 1
+        before = np.cumsum(here) - here
+        first = np.searchsorted(above, above, side="left")
+        found += int((before - before[first])[here == 0].sum())
+    return found
+
+
+# --- errors of scores ---------------------------------------------------------------------------
+
+
+def signed_error(human: Column, judge: Column) -> float:
+    """Mean of judge - human: above 0 for a judge that is kinder than people."""
+    a, b = _sides(human, judge)
+    return float((b - a).mean()) if len(a) else NAN
+
+
+def absolute_error(human: Column, judge: Column) -> float:
+    """Mean of |judge - human|."""
+    a, b = _sides(human, judge)
+    return float(np.abs(b - a).mean()) if len(a) else NAN
+
+
+def within(human: Column, judge: Column, steps: float = 0) -> float:
+    """Share of rows that lie no more than so many steps apart."""
+    a, b = _sides(human, judge)
+    return float((np.abs(b - a) <= steps).mean()) if len(a) else NAN
+
+
+def mean(values: Column) -> float:
+    """Mean; NaN of nothing."""
+    return float(np.mean(values)) if len(values) else NAN
+
+
+def distribution(values: Sequence[H], levels: Sequence[H]) -> tuple[int, ...]:
+    """How often each level comes."""
+    counts = Counter(values)
+    return tuple(counts[level] for level in levels)
+
+
+def terciles(lengths: Sequence[float]) -> list[Literal["short", "middle", "long"]]:
+    """Which third each length is in; equal lengths are in the same one."""
+    place = (ranks(lengths) - 0.5) / max(1, len(lengths))
+    return ["short" if p < 1 / 3 else "long" if p > 2 / 3 else "middle" for p in place]
+
+
+# --- choices ------------------------------------------------------------------------------------
+
+
+def mark(human: H, said: H | None, tie: H | None = None) -> Mark:
+    """What came of one choice; with `tie`, a judge's tie against people's choice is one."""
+    if said is None:
+        return "unread"
+    if said == human:
+        return "right"
+    return "tie" if tie is not None and said == tie else "wrong"
+
+
+def accuracy(
+    marks: Sequence[Mark],
+    open_as: float | None = None,
+    groups: Sequence[Hashable] | None = None,
+    draws: int = 1000,
+) -> Figure:
+    """Share right. Ties and unread answers count as `open_as`, or are left out where it is None."""
+    worth = {"right": 1.0, "wrong": 0.0}
+    if open_as is not None:
+        worth |= {"tie": open_as, "unread": open_as}
+    rows = [row for row, one in enumerate(marks) if one in worth]
+    values = [worth[marks[row]] for row in rows]
+    found = estimate(
+        mean, values, groups=None if groups is None else [groups[row] for row in rows], draws=draws
+    )
+    if math.isnan(found.low) and set(values) <= {0.0, 1.0}:
+        return share(values.count(1.0), len(values))  # Wilson's needs no resampling
+    return found
+
+
+# --- rankings and repeats -----------------------------------------------------------------------
+
+
+def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
+    """Levenshtein: the fewest insertions, deletions and replacements between the two."""
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        above, row = row, [i]
+        for j, b in enumerate(right, 1):
+            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b)))
+    return row[-1]
+
+
+def ranking_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> float:
+    """Edit distance over the longer length, in [0, 1]; NaN for two empty rankings.
+
+    A metric among rankings of one length; not across lengths, where the triangle can break.
+    """
+    return ratio(edit_distance(left, right), max(len(left), len(right)))
+
+
+def majority(answers: Sequence[H | None]) -> H | None:
+    """The answer that comes more than half of the time (more than three of six), if one does.
+
+    None is an unread answer: it is asked but is no answer, so it can only prevent a majority.
+    """
+    counts = Counter(one for one in answers if one is not None)
+    best, times = counts.most_common(1)[0] if counts else (None, 0)
+    return best if 2 * times > len(answers) else None
+
+
+def consistency(repeats: Iterable[Sequence[Hashable | None]]) -> Figure:
+    """Majority consistency: share of items, asked at least twice, with a majority answer."""
+    asked = [answers for answers in repeats if len(answers) > 1]
+    return share(sum(majority(answers) is not None for answers in asked), len(asked))
+
+
+# --- a score from the probabilities of its tokens -----------------------------------------------
+
+LEVELS = (1, 2, 3, 4, 5)
+"""The scores of these benchmarks."""
+FLOOR = math.log(1e-5)
+"""Where a token stands that was not among those returned: a bound, and marked as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """What the five tokens say together."""
+
+    score: float
+    """Mean of the levels by probability; NaN where no token was returned at all."""
+    probabilities: tuple[float, ...]
+    """Of the levels, adding up to 1; even where no token was returned."""
+    missing: int
+    """Tokens that stand at the floor."""
+
+
+def weighted_score(logprobs: Sequence[float | None], floor: float = FLOOR) -> Weighted:
+    """Score from the log-probabilities of "1" to "5"; a missing one stands at the floor, never 0.
+
+    Missing is None, NaN or minus infinity, and the floor itself: files write it in its place.
+    Raises `ValueError` for what can be no log-probability.
+    """
+    if len(logprobs) != len(LEVELS):
+        raise ValueError(f"{len(logprobs)} log-probabilities for {len(LEVELS)} levels")
+    if any(lp is not None and lp > 1e-3 for lp in logprobs):
+        raise ValueError(f"a log-probability above 0 in {list(logprobs)}")
+    seen = [lp if lp is not None and lp > -math.inf and abs(lp - floor) > 1e-5 else None
+            for lp in logprobs]  # fmt: skip
+    heights = [floor if lp is None else lp for lp in seen]
+    parts = [math.exp(height - max(heights)) for height in heights]
+    probabilities = tuple(part / sum(parts) for part in parts)
+    missing = seen.count(None)
+    score = sum(level * p for level, p in zip(LEVELS, probabilities, strict=True))
+    return Weighted(NAN if missing == len(LEVELS) else score, probabilities, missing)

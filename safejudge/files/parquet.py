@@ -1,0 +1,187 @@
+"""Records as a folder of Parquet files, which together are one table for whatever reads Parquet.
+
+Takes records; gives part-00000.parquet and so on, each whole or not there at all. The columns are
+the fields of a record; `rules`, the trace, is JSON, since its form follows the constitution. What
+made the records stands in each part as `safejudge` of the schema's metadata: the JSON that is the
+first line of a file of records.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import parquet
+
+from safejudge.errors import OutputError
+from safejudge.files import records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from safejudge.types import JSON
+
+SCHEMA = pa.schema(
+    {
+        "image": pa.string(),
+        "id": pa.string(),
+        "label": pa.string(),
+        "violations": pa.list_(pa.string()),
+        "score": pa.float64(),
+        "margin": pa.float64(),
+        "rules": pa.string(),
+        "usage": pa.struct(
+            {name: pa.int64() for name in ("probes", "reasoning_calls", "detector_calls")}
+        ),
+        "error": pa.struct({"reason": pa.string(), "message": pa.string()}),
+    }
+)
+"""Those of a judgment are null where the image failed, and `error` where it did not."""
+
+RECORDS, SECONDS = 4096, 60.0
+"""A part is written when so many records wait, or the first of them has waited so long."""
+
+_HEAD = b"safejudge"
+_NAME = re.compile(r"part-(\d+)\.parquet")
+
+
+def to_table(found: Sequence[JSON]) -> pa.Table:
+    """Make a table of records; its texts are those that a file of lines would hold."""
+    rows = [json.loads(records.to_line(one)) for one in found]
+    for row in rows:
+        if "rules" in row:
+            row["rules"] = records.to_line(row["rules"]).rstrip("\n")
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+class Parts:
+    """A folder of records that is being written; nobody else may write to it meanwhile."""
+
+    def __init__(self, folder: Path, *, resume: bool, overwrite: bool) -> None:
+        """Open a new or empty folder, or continue one (`resume`), or begin it again (`overwrite`).
+
+        Raises `OutputError` for a folder with parts without either, with anything else in it, or
+        that another run is writing to.
+        """
+        self.folder = folder
+        self.recorded: Counter[str] = Counter()
+        self.tally = records.Tally()
+        self._heads: set[str] = set()
+        self._head = ""
+        self._waiting: list[pa.Table] = []
+        self._since = 0.0
+        if not folder.parent.is_dir():
+            raise OutputError(f"{folder}: there is no folder {folder.parent}; make it first")
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise OutputError(f"{folder}: is no folder; records go into one, as Parquet files")
+        try:
+            folder.mkdir(exist_ok=True)
+            old = self._listed()
+            if old and not resume and not overwrite:
+                raise OutputError(
+                    f"{folder}: holds records already; --resume judges what is missing in it, "
+                    "--overwrite starts anew"
+                )
+            self._lock = (folder / ".lock").open("ab")
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+        try:
+            records.lock(self._lock, folder)
+            self._outdated, old = (old, []) if overwrite else ([], old)
+            self._next = 1 + max(map(_number, old), default=-1)
+            for path in old:
+                self._read(path)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def begin(self, head: JSON) -> None:
+        """Say what makes the records, before the first is added.
+
+        Raises `OutputError` where records are continued that something else made.
+        """
+        for earlier in self._heads:
+            records.compare(self.folder, json.loads(earlier), head)
+        for path in self._outdated:
+            path.unlink(missing_ok=True)
+        self._head = records.to_line(head).rstrip("\n")
+
+    def add(self, table: pa.Table) -> None:
+        """Take some records of `SCHEMA`; they are on the disk after the next `flush` at the latest.
+
+        Raises `OutputError` where they cannot be written.
+        """
+        self._count(table)
+        self._since = self._since if self._waiting else time.monotonic()
+        self._waiting.append(table)
+        if sum(map(len, self._waiting)) >= RECORDS or time.monotonic() - self._since > SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits as one part."""
+        if not any(map(len, self._waiting)):
+            return
+        table = pa.concat_tables(self._waiting).replace_schema_metadata({_HEAD: self._head})
+        path = self.folder / f"part-{self._next:05}.parquet"
+        new = path.with_name(f".{path.name}.new")
+        try:
+            with new.open("wb") as stream:
+                parquet.write_table(table, stream, compression="zstd")
+                stream.flush()
+                os.fsync(stream.fileno())
+            new.replace(path)
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror}); the parts before it stay, and "
+                "the same command with --resume goes on from there"
+            ) from error
+        self._waiting = []
+        self._next += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def _listed(self) -> list[Path]:
+        """Return the parts that are there, in order."""
+        there = sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
+        if strange := [path.name for path in there if not _NAME.fullmatch(path.name)]:
+            raise OutputError(
+                f"{self.folder}: holds something else ({strange[0]}); name a new or empty folder"
+            )
+        return there
+
+    def _read(self, path: Path) -> None:
+        try:
+            with parquet.ParquetFile(path) as file:
+                head = (file.schema_arrow.metadata or {}).get(_HEAD)
+                if head is None or not file.schema_arrow.equals(SCHEMA):
+                    raise OutputError(
+                        f"{path}: was not written by this version of safejudge, so it cannot be "
+                        "continued; name another folder"
+                    )
+                self._heads.add(head.decode())
+                self._count(file.read(columns=["image", "label", "usage"]))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise OutputError(
+                f"{path}: cannot be read ({error}); restore it, or remove it and "
+                "--resume judges its images again"
+            ) from error
+
+    def _count(self, table: pa.Table) -> None:
+        self.recorded.update(table["image"].to_pylist())
+        for row in table.select(["label", "usage"]).to_pylist():
+            self.tally.add({name: value for name, value in row.items() if value is not None})
+
+
+def _number(path: Path) -> int:
+    match: Any = _NAME.fullmatch(path.name)
+    return int(match[1])

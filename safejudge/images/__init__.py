@@ -1,0 +1,1 @@
+"""Paths, bytes and arrays -> the pixels a viewer sees."""

@@ -1,0 +1,316 @@
+"""Untrusted paths, bytes, PIL images, arrays and tensors → `ImageInput`.
+
+This is the only place that decodes. Every refusal is an `ImageError` with a reason from
+`types.Failure`; nothing is fetched, no setting of Pillow is changed, nothing handed in is written
+to. Byte and pixel caps are checked before decoding. What pixels a frame becomes: `frames`.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import os
+import re
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from PIL import Image, UnidentifiedImageError
+
+from safejudge.errors import ImageError, InputError
+from safejudge.images import arrays, frames
+from safejudge.text import plain_name
+from safejudge.types import Failure, ImageInput, Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+    import torch
+
+    from safejudge.policy import Policy
+
+ImageSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image"
+    " | npt.NDArray[Any] | torch.Tensor"
+)
+"""A path, an encoded file, a PIL image, or pixels: H x W, H x W x C or C x H x W, C in 1, 3, 4;
+uint8 or floats in [0, 1]."""
+
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "JPEG2000", "PPM", "QOI")
+"""What Pillow may try. Left out: formats that run outside programs, icons (whose real size shows
+only after decoding), layered files, and those that random bytes can pass for."""
+
+SUFFIXES = tuple(
+    f".{suffix}"
+    for group in (
+        ("png", "apng", "jpg", "jpeg", "jpe", "jfif", "mpo", "gif", "webp", "avif", "avifs"),
+        ("tif", "tiff", "bmp", "dib", "jp2", "j2k", "jpx", "ppm", "pgm", "pbm", "pnm", "qoi"),
+        ("heic", "heif", "jxl", "ico", "psd", "svg"),
+    )
+    for suffix in group
+)
+"""What `find_images` takes from a folder. The last group cannot be read: it is taken so that it
+shows up as failures instead of going unseen."""
+
+_URL = re.compile(
+    r"\s*([a-z][a-z0-9+.-]+://|(https?|ftps?|file|data|s3|gs|hf|blob|about|javascript):)",
+    re.IGNORECASE,
+)
+_FOREIGN = (
+    (0, b"%PDF", "a PDF document; render its pages to PNG first"),
+    (0, b"%!PS", "a PostScript file; render it to PNG first"),
+    (0, b"8BPS", "a Photoshop file; export it as PNG first"),
+    (0, b"\x00\x00\x01\x00", "a Windows icon; convert it to PNG first"),
+    (0, b"\xff\x0a", "a JPEG XL file; convert it to PNG first"),
+    (4, b"JXL ", "a JPEG XL file; convert it to PNG first"),
+    (0, b"\x1aE\xdf\xa3", "a video (Matroska or WebM); hand over its frames as images"),
+)
+_KNOWN = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|II\*\x00|MM\x00\*", re.DOTALL)
+"""How files begin that we do read: one that Pillow cannot identify has a damaged header."""
+_SAVE_AGAIN = "save or download it again"
+
+
+def load_images(
+    sources: Sequence[ImageSource], policy: Policy, *, first: int = 0
+) -> list[ImageInput | Failure]:
+    """Load every source, in order; one that cannot be read becomes a `Failure` in its place.
+
+    Paths are named by themselves, everything else `image[3]` by its place, counted from `first`
+    where the sources are one window of a longer list. An array of a batch is not a sequence of
+    sources: use `split_batch`.
+    """
+    results: list[ImageInput | Failure] = []
+    for index, source in enumerate(sources, start=first):
+        name, raw = f"image[{index}]", source
+        try:
+            if isinstance(source, str | os.PathLike):
+                name = os.fsdecode(source)
+                raw = _read_file(source, plain_name(name), policy)
+            results.append(load_image(raw, name=name, policy=policy))
+        except ImageError as error:
+            data = raw if isinstance(raw, bytes | bytearray | memoryview) else None
+            results.append(
+                Failure(
+                    image=plain_name(name),
+                    id=None if data is None else hashlib.sha256(data).hexdigest(),
+                    reason=error.reason,
+                    message=str(error),
+                )
+            )
+    return results
+
+
+def load_image(source: ImageSource, *, name: str, policy: Policy) -> ImageInput:
+    """Decode one source into the pictures that the policy asks for.
+
+    An animated PIL image is judged whole, not only at its current frame (its position is put
+    back); hand over `image.copy()` for one frame. `name` is used in messages and results.
+    Raises `ImageError`, and nothing else, for anything that cannot be read.
+    """
+    name = plain_name(name)
+    if isinstance(source, str | os.PathLike):
+        source = _read_file(source, name, policy)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_bytes(source, name, policy)
+    if isinstance(source, Image.Image):
+        return _from_pil(source, name, policy)
+    if arrays.is_array(source):
+        return _from_array(source, name, policy)
+    raise ImageError(
+        "unsupported",
+        f"{name}: cannot read an image from a {type(source).__name__}; hand over a path, bytes, "
+        "a PIL image, a NumPy array or a torch tensor",
+    )
+
+
+def split_batch(batch: npt.NDArray[Any] | torch.Tensor) -> list[ImageSource]:
+    """Make a list of images of a batch array or tensor: N x H x W x C or N x C x H x W.
+
+    Two or three dimensions are one image. Channels are the end of an image's shape that is 1, 3 or
+    4; where both ends are, or neither is, `load_image` refuses the image and names its shape.
+    Raises `ImageError` bad_array for any other number of dimensions.
+    """
+    if batch.ndim in (2, 3):
+        return [batch]
+    if batch.ndim == 4:
+        return [batch[index] for index in range(batch.shape[0])]
+    raise ImageError(
+        "bad_array",
+        f"a batch of images has 4 dimensions, not shape {tuple(batch.shape)}; "
+        "for video hand over the frames as a batch",
+    )
+
+
+def find_images(paths: Sequence[str], shards: tuple[str, ...] = ()) -> list[str]:
+    """Resolve files, folders (recursively, by `SUFFIXES`, sorted) and glob patterns, in order.
+
+    A file that is named is taken whatever its suffix. What matches nothing stays in the list, to
+    become a `Failure`. A path is listed once. `shards` are further suffixes, of files that hold
+    images. Raises `InputError` for a folder without an image or one that cannot be listed.
+    """
+    found: list[str] = []
+    for path in paths:
+        if Path(path).is_dir():
+            found += _in_folder(path, SUFFIXES + shards)
+        elif os.path.lexists(path) or _URL.match(path) or not glob.has_magic(path):
+            found.append(path)
+        else:
+            for match in sorted(glob.glob(path, recursive=True)) or [path]:  # noqa: PTH207 - absolute ones too
+                inside = Path(match).is_dir()
+                found += _in_folder(match, SUFFIXES + shards) if inside else [match]
+    return list(dict.fromkeys(found))
+
+
+def _in_folder(folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+
+    files = [
+        str(Path(parent, name))
+        for parent, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if Path(name).suffix.lower() in suffixes
+    ]
+    if not files:
+        raise InputError(
+            f"{folder}: no image in this folder or below it (looked for "
+            f"{' '.join(suffixes)}); name the files themselves if they have other suffixes"
+        )
+    return sorted(files)
+
+
+# --- files and bytes ----------------------------------------------------------------------------
+
+
+def _read_file(path: str | os.PathLike[str], name: str, policy: Policy) -> bytes:
+    text = os.fsdecode(path)
+    if _URL.match(text) or re.match(r"https?:/", text):  # a Path folds two slashes into one
+        raise ImageError(
+            "url",
+            f"{name[:100]}: looks like a URL, and safejudge fetches nothing; download it and hand "
+            "over the bytes or a path",
+        )
+    try:
+        status = Path(text).stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device could block or never end
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise ImageError("unreadable", f"{name}: is {kind}; name an image file")
+        _check_bytes(status.st_size, name, policy)
+        with Path(text).open("rb") as file:
+            return file.read(policy.max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ImageError("missing", f"{name}: no such file; check the path") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise ImageError(
+            "unreadable", f"{name[:200]}: cannot be read ({error}); check the path and its rights"
+        ) from error
+
+
+def _check_bytes(size: int, name: str, policy: Policy) -> None:
+    if size > policy.max_bytes:
+        raise ImageError(
+            "too_large",
+            f"{name}: {size} bytes are more than Policy.max_bytes = {policy.max_bytes}; "
+            "shrink the file or raise the limit",
+        )
+
+
+def _from_bytes(source: bytes | bytearray | memoryview, name: str, policy: Policy) -> ImageInput:
+    _check_bytes(memoryview(source).nbytes, name, policy)
+    data = bytes(source)
+    if not data:
+        raise ImageError("empty", f"{name}: holds no bytes; check how it was written")
+    _refuse_foreign(data, name)
+    pictures: list[Picture] = []
+    with _decoding("truncated", name, _SAVE_AGAIN), _open(data, name) as image:
+        for frame in frames.sampled_frames(image, name, policy):
+            pictures += _pictures(image, name, policy, frame)
+    return ImageInput(hashlib.sha256(data).hexdigest(), name, tuple(dict.fromkeys(pictures)))
+
+
+def _refuse_foreign(data: bytes, name: str) -> None:
+    """Name the formats that people hand over most and that we do not read."""
+    what = next((w for at, magic, w in _FOREIGN if data.startswith(magic, at)), None)
+    if data[4:8] == b"ftyp" and b"avi" not in data[8:64]:  # avif, avis
+        heic = any(brand in data[8:64] for brand in (b"hei", b"hev", b"mif1", b"msf1"))
+        what = (
+            "a HEIC/HEIF photo; convert it to JPEG or PNG, or open it with the pillow-heif package "
+            "and hand over the PIL image"
+            if heic
+            else "a video (MP4 or MOV); hand over its frames as images"
+        )
+    elif data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and b"<svg" in data[:2048].lower():
+        what = "an SVG drawing; render it to PNG first"
+    if what is not None:
+        raise ImageError("unsupported", f"{name}: is {what}")
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    try:
+        Image.init()  # a build of Pillow may lack a format; naming that one would be a KeyError
+        return Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
+    except UnidentifiedImageError as error:
+        if _KNOWN.match(data):
+            raise ImageError(
+                "truncated", f"{name}: its header is cut short or damaged; {_SAVE_AGAIN}"
+            ) from error
+        raise ImageError(
+            "not_an_image",
+            f"{name}: its bytes are in none of the formats read here ({', '.join(FORMATS)}); "
+            "a suffix does not make an image",
+        ) from error
+
+
+@contextmanager
+def _decoding(reason: str, name: str, hint: str) -> Iterator[None]:
+    """Turn whatever Pillow raises into an `ImageError`; `reason` is for damaged data."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise ImageError(
+            "too_many_pixels", f"{name}: needs too much memory ({_short(error)}); scale it down"
+        ) from error
+    except Exception as error:  # untrusted bytes: Pillow lets nearly every type through
+        raise ImageError(reason, f"{name}: cannot be decoded ({_short(error)}); {hint}") from error
+
+
+def _short(error: Exception) -> str:
+    return plain_name(f"{type(error).__name__}: {error}")[:200]
+
+
+def _pictures(image: Image.Image, name: str, policy: Policy, frame: int | None) -> list[Picture]:
+    shown = frames.render(image, name, policy.background)
+    return [Picture.of(pixels, frame, background) for pixels, background in shown]
+
+
+# --- PIL images, arrays, tensors ----------------------------------------------------------------
+
+
+def _from_pil(image: Image.Image, name: str, policy: Policy) -> ImageInput:
+    """Decode a PIL image; the id covers every sampled frame and what changes how it is shown."""
+    if 0 in image.size:
+        raise ImageError("empty", f"{name}: has no pixels ({image.width} x {image.height})")
+    digest = hashlib.sha256()
+    pictures: list[Picture] = []
+    hint = "keep the image open while it is judged, or hand over the file or image.copy()"
+    with _decoding("unreadable", name, hint):
+        position = image.tell()
+        for frame in frames.sampled_frames(image, name, policy):
+            palette = image.getpalette("RGBA") if image.mode in ("P", "PA") else None
+            extra = (image.info.get(key) for key in ("transparency", "icc_profile", "exif"))
+            digest.update(repr((frame, image.mode, image.size, palette, *extra)).encode())
+            digest.update(image.tobytes())
+            pictures += _pictures(image, name, policy, frame)
+        if image.tell() != position:
+            image.seek(position)
+    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)))
+
+
+def _from_array(source: npt.NDArray[Any] | torch.Tensor, name: str, policy: Policy) -> ImageInput:
+    digest, image = arrays.to_image(source, name, policy)
+    return ImageInput(digest, name, tuple(_pictures(image, name, policy, None)))

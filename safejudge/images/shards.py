@@ -1,0 +1,210 @@
+"""Where many images lie: files of their own, members of tar shards, rows of Parquet files.
+
+Takes paths as the command line names them; gives one `Place` per image, without reading the image,
+and what lies at a place, perhaps in another process and much later. What cannot be listed is an
+error before any work; what cannot be read is the `Failure` of one image. Decodes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safejudge.errors import InputError
+from safejudge.files.records import image_name
+from safejudge.images.load import SUFFIXES, find_images
+from safejudge.text import cut
+from safejudge.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TAR, PARQUET = ".tar", ".parquet"
+IMAGE = "image"
+"""The column of a Parquet file that holds the images: bytes, a struct of bytes and path as
+Hugging Face writes it, or paths from the folder of the file."""
+CAPTIONS = ("prompt", "caption")
+"""The columns that may hold the captions; the first that is there and holds texts does."""
+CAPTION_BYTES = 2**16
+"""A `.txt` beside an image in a tar shard is its caption, unless it is larger."""
+
+
+class Place(NamedTuple):
+    """Where one image lies."""
+
+    name: str
+    """What its record is named: the path, `shard.tar/member` or `file.parquet#row` (from 0)."""
+    path: str
+    """The file that it is, or that it is in."""
+    where: tuple[int, int] | None = None
+    """In a tar: first byte and size. In Parquet: row group and row in it. None: the whole file."""
+    caption: str | None = None
+    """Its caption, where that is known already."""
+    caption_where: tuple[int, int] | None = None
+    """In a tar: first byte and size of its caption."""
+
+
+# --- listing --------------------------------------------------------------------------------------
+
+
+def find_places(paths: Sequence[str]) -> list[Place]:
+    """Resolve files, folders and patterns as `find_images` does, and look into shards.
+
+    A folder is searched for tar and Parquet files too. Raises `InputError` for a shard that cannot
+    be listed, and for one without images.
+    """
+    # One by one: a path that is named twice is judged twice.
+    found = [file for path in paths for file in find_images([path], shards=(TAR, PARQUET))]
+    return [place for path in found for place in _places(path)]
+
+
+def _places(path: str) -> list[Place]:
+    listed = {TAR: _in_tar, PARQUET: _in_parquet}.get(Path(path).suffix.lower())
+    if listed is None or not Path(path).is_file():
+        return [Place(image_name(path), path)]
+    return listed(path)
+
+
+def _in_tar(path: str) -> list[Place]:
+    try:
+        with tarfile.open(path, "r:") as tar:
+            files = [member for member in tar if member.isreg()]
+    except (OSError, tarfile.TarError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a tar ({error}); save it again without compression, or "
+            "leave it out"
+        ) from error
+    texts = {
+        _key(member.name): (member.offset_data, member.size)
+        for member in files
+        if member.name.lower().endswith(".txt") and member.size <= CAPTION_BYTES
+    }
+    places = [
+        Place(
+            image_name(f"{path}/{member.name}"),
+            path,
+            (member.offset_data, member.size),
+            caption_where=texts.get(_key(member.name)),
+        )
+        for member in files
+        if PurePosixPath(member.name).suffix.lower() in SUFFIXES
+    ]
+    if not places:
+        raise InputError(f"{path}: holds no image (looked for {' '.join(SUFFIXES)}); leave it out")
+    return places
+
+
+def _key(member: str) -> str:
+    """What the files of one sample share in a WebDataset: the path up to the name's first dot."""
+    folder, slash, base = member.rpartition("/")
+    return folder + slash + base.partition(".")[0]
+
+
+def _in_parquet(path: str) -> list[Place]:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            about, schema = file.metadata, file.schema_arrow
+            sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path}: cannot be read as Parquet ({_line(error)}); write it again, or leave it out"
+        ) from error
+    if IMAGE not in schema.names or not _holds_images(schema.field(IMAGE).type):
+        there = ", ".join(f"{field.name}: {field.type}" for field in schema)
+        raise InputError(
+            f"{path}: has no column `{IMAGE}` of bytes or paths ({cut(there)}); name the column "
+            "of the images so"
+        )
+    spots = ((group, row) for group, size in enumerate(sizes) for row in range(size))
+    places = [Place(image_name(f"{path}#{row}"), path, where) for row, where in enumerate(spots)]
+    if not places:
+        raise InputError(f"{path}: has no rows; leave it out")
+    return places
+
+
+def _holds_images(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return "bytes" in {field.name for field in kind}
+    tests = (types.is_binary, types.is_large_binary, types.is_string, types.is_large_string)
+    return any(test(kind) for test in tests)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def read(place: Place, most: int, *, captions: bool) -> tuple[str | bytes | Failure, str | None]:
+    """Return what is to be decoded, a path or bytes, and the caption.
+
+    Of images larger than `most` bytes one byte more is read, which the loader refuses. `captions`:
+    those that lie beside the images count.
+    """
+    import pyarrow as pa
+
+    if place.where is None:
+        return place.path, place.caption
+    inside = _read_tar if Path(place.path).suffix.lower() == TAR else _read_parquet
+    try:
+        data, beside = inside(place, place.where, most)
+    except FileNotFoundError as error:
+        return _failure(place, "missing", error), None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        return _failure(place, "unreadable", error), None
+    return data, beside if captions else place.caption
+
+
+def _failure(place: Place, reason: str, error: Exception) -> Failure:
+    message = f"{place.name}: cannot be read ({_line(error)}); write {place.path} again"
+    return Failure(image=place.name, reason=reason, message=message)
+
+
+def _read_tar(place: Place, where: tuple[int, int], most: int) -> tuple[bytes, str | None]:
+    start, size = where
+    with Path(place.path).open("rb") as file:
+        file.seek(start)
+        data = file.read(min(size, most + 1))
+        if place.caption_where is None:
+            return data, None
+        start, size = place.caption_where
+        file.seek(start)
+        return data, file.read(size).decode(errors="replace")
+
+
+def _read_parquet(
+    place: Place, where: tuple[int, int], _most: int
+) -> tuple[str | bytes, str | None]:
+    group, row = where
+    one = _row_group(place.path, group).slice(row, 1).to_pylist()[0]
+    cell = one.pop(IMAGE)
+    if isinstance(cell, dict):
+        inside, beside = cell.get("bytes"), cell.get("path")
+        cell = beside if inside is None else inside
+    if isinstance(cell, str):
+        cell = os.path.join(os.path.dirname(place.path), cell)  # noqa: PTH118, PTH120 - as written
+    return b"" if cell is None else cell, next(iter(one.values()), None)
+
+
+@lru_cache(maxsize=1)
+def _row_group(path: str, group: int) -> Any:
+    """Images and captions of one row group, which the next images asked for are mostly in too."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        texts = [name for name in CAPTIONS if name in schema.names]
+        texts = [name for name in texts if str(schema.field(name).type) in _TEXTS]
+        return file.read_row_group(group, columns=[IMAGE, *texts[:1]])
+
+
+_TEXTS = ("string", "large_string")
+
+
+def _line(error: Exception) -> str:
+    return cut(" ".join(str(error).split()))

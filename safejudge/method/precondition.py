@@ -1,0 +1,235 @@
+"""One precondition's flow: views -> tests -> cascade -> `PreconditionVerdict`.
+
+Takes a precondition and a picture; asks the cheap questions first and goes on only while the
+answer is open: full view and language prior; then, where the central object was found, a crop and
+the picture without it; then reasoning. It yields requests and never calls a model; which rules a
+precondition belongs to it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from safejudge.flow import Flow, ask
+from safejudge.method import debias, views
+from safejudge.method import questions as probe
+from safejudge.method import reasoning as cascade
+from safejudge.method.regions import region_flow
+from safejudge.types import Outcome, Precondition, PreconditionVerdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safejudge.policy import Policy
+    from safejudge.types import Box, Picture, Precondition, Read, View
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What every question about one picture shares."""
+
+    picture: Picture
+    """The frame on the background that is looked at."""
+    caption: str | None
+    """The caption or prompt that came with the image."""
+    policy: Policy
+    """The choices that can change a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One view as it was read."""
+
+    read: Read
+    """The numbers."""
+    problem: str | None
+    """Why they cannot be used."""
+
+
+Step: TypeAlias = Callable[["Precondition", PreconditionVerdict, Scene], Flow[PreconditionVerdict]]
+"""What can still be done about a precondition whose answer is open."""
+
+
+def precondition_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
+    """Ask one precondition, step by step until it is settled or nothing is left to do."""
+    verdict = yield from read_flow(leaf, scene)
+    while (step := next_step(verdict, scene.policy)) is not None:
+        verdict = yield from step(leaf, verdict, scene)
+    return verdict
+
+
+def next_step(verdict: PreconditionVerdict, policy: Policy) -> Step | None:
+    """Return what the policy still does about a verdict; None if it is final.
+
+    Nothing where the engine could not answer at all: its reasoning would be about nothing.
+    """
+    if verdict.test not in {"open", "label_mass"}:
+        return None
+    if verdict.look_at is not None and policy.locates:
+        without = any(read.view == "region_removed" for read in verdict.reads)
+        if verdict.boxes is None or (policy.region and verdict.boxes and not without):
+            return closer_flow
+    return reasoned_flow if policy.cascade and verdict.reasoning is None else None
+
+
+# --- the first look -----------------------------------------------------------------------------
+
+
+def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
+    """Ask the cheap way: full view and language prior, in one wave.
+
+    Algorithm 1 (`locate_first`) looks for the object before, and shows a small one in a crop
+    instead of the full view; a crop that cannot be read gives way to the full view.
+    """
+    policy = scene.policy
+    boxes = None
+    if policy.locate_first and policy.locates and leaf.look_at is not None:
+        boxes = yield from region_flow(leaf.look_at, scene.picture, policy)
+    crop = _crop(boxes, scene)
+    first: dict[View, Picture | None] = (
+        {"full": scene.picture} if crop is None else {"region_crop": crop}
+    )
+    if policy.prior:
+        first["no_image"] = None
+    looks = yield from _look(leaf, first, scene)
+    if crop is not None and looks["region_crop"].problem:
+        looks |= yield from _look(leaf, {"full": scene.picture}, scene)
+    seen = looks["full"] if "full" in looks else looks["region_crop"]
+    prior = looks.get("no_image")
+    problem = seen.problem or (None if prior is None else prior.problem)
+    decision = (
+        debias.Decision(Outcome.UNDECIDED, "unreadable", debias.UNREAD_SCORE, problem)
+        if problem
+        else debias.decide(seen.read, None if prior is None else prior.read, policy)
+    )
+    return PreconditionVerdict(
+        statement=leaf.statement,
+        look_at=leaf.look_at,
+        outcome=decision.outcome,
+        test=decision.test,
+        score=decision.score,
+        margin=debias.margin(decision.score),
+        reads=tuple(look.read for look in looks.values()),
+        boxes=boxes,
+        note=decision.note,
+    )
+
+
+def _look(
+    leaf: Precondition, shown: Mapping[View, Picture | None], scene: Scene
+) -> Flow[dict[View, Look]]:
+    """Put the question to several views in one wave; no picture is the language prior."""
+    answers = yield from ask(*(
+        probe.prior_probe(leaf, scene.caption)
+        if picture is None
+        else probe.picture_probe(leaf, picture, scene.caption)
+        for picture in shown.values()
+    ))  # fmt: skip
+    reads = (probe.read_answer(view, a) for view, a in zip(shown, answers, strict=True))
+    return {view: Look(*read) for view, read in zip(shown, reads, strict=True)}
+
+
+def _crop(boxes: tuple[Box, ...] | None, scene: Scene) -> Picture | None:
+    """Cut out the central object if it was found and is small."""
+    if not (scene.policy.crop and boxes):
+        return None
+    small = views.covered_share(scene.picture, boxes) < scene.policy.crop_area
+    return views.region_crop(scene.picture, boxes) if small else None
+
+
+# --- while it is open ---------------------------------------------------------------------------
+
+
+def closer_flow(
+    leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
+) -> Flow[PreconditionVerdict]:
+    """Find the central object, and look at it from near and at the picture without it.
+
+    The crop is put to the first two tests like the full view before; then the region test. What
+    they leave open keeps its score.
+    """
+    policy = scene.policy
+    boxes = verdict.boxes
+    if boxes is None:
+        boxes = yield from region_flow(leaf.look_at or "", scene.picture, policy)
+    reads = {read.view: read for read in verdict.reads}
+    shown = _closer_views(boxes, reads, scene)
+    looks = (yield from _look(leaf, shown, scene)) if shown else {}
+    reads |= {view: look.read for view, look in looks.items()}
+    problems = [look.problem for look in looks.values() if look.problem]
+    changed: dict[str, object] = {"boxes": boxes, "reads": tuple(reads.values())}
+    if problems:
+        changed["note"] = "; ".join(filter(None, [verdict.note, *problems]))
+    if "region_crop" in looks:
+        crop = debias.decide(reads["region_crop"], reads.get("no_image"), policy)
+        if crop.outcome is not Outcome.UNDECIDED:
+            return _settled(verdict, crop.outcome, crop.test, crop.score, changed)
+    if "region_removed" in looks and debias.hangs_on_region(
+        reads["full"], reads["region_removed"], policy
+    ):
+        score = debias.moved(verdict.score, Outcome.YES)
+        return _settled(verdict, Outcome.YES, "region", score, changed)
+    return verdict.model_copy(update=changed)
+
+
+def _closer_views(
+    boxes: tuple[Box, ...], known: Mapping[View, Read], scene: Scene
+) -> dict[View, Picture | None]:
+    """Return the views that are worth a look and were not read yet."""
+    shown: dict[View, Picture | None] = {}
+    crop = _crop(boxes, scene)
+    if crop is not None:
+        shown["region_crop"] = crop
+    if boxes and scene.policy.region:
+        shown["full"] = scene.picture
+        shown["region_removed"] = views.region_removed(scene.picture, boxes, scene.policy.fill)
+    return {view: picture for view, picture in shown.items() if view not in known}
+
+
+def _settled(
+    verdict: PreconditionVerdict,
+    outcome: Outcome,
+    test: str,
+    score: float,
+    changed: dict[str, object],
+) -> PreconditionVerdict:
+    found = {"outcome": outcome, "test": test, "score": score, "margin": debias.margin(score)}
+    return verdict.model_copy(update=changed | found)
+
+
+def reasoned_flow(
+    leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
+) -> Flow[PreconditionVerdict]:
+    """Reason about a precondition that the numbers left open; about the crop where there is one."""
+    read_crop = any(r.view == "region_crop" and r.score is not None for r in verdict.reads)
+    crop = _crop(verdict.boxes, scene) if read_crop else None
+    trace = yield from cascade.reason_flow(
+        leaf, scene.picture if crop is None else crop, scene.caption, scene.policy
+    )
+    outcome = cascade.outcome_of(trace, scene.policy)
+    unread = trace.problem is not None and outcome is Outcome.UNDECIDED
+    return _settled(
+        verdict,
+        outcome,
+        "unreadable" if unread else "reasoning",
+        debias.moved(verdict.score, outcome),
+        {"reasoning": trace, "note": trace.problem or verdict.note},
+    )
+
+
+def was_read(verdict: PreconditionVerdict, policy: Policy) -> bool:
+    """Whether a precondition's score rests on an answer, not on the convention for none.
+
+    Reasoning that reached an outcome is an answer. Reasoning that could not be read leaves the
+    score of what was read before, if that was usable: the question with a picture and the prior.
+    """
+    if verdict.test not in {"label_mass", "unreadable"}:
+        return True
+    usable = {
+        read.view: read.score is not None and read.label_mass >= policy.minimum_label_mass
+        for read in verdict.reads
+    }
+    prior = usable.pop("no_image", True)
+    return verdict.test == "unreadable" and prior and any(usable.values())

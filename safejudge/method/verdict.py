@@ -1,0 +1,232 @@
+"""One image's flow: relevance -> preconditions -> rules -> what the image is judged to be.
+
+Takes an image's pictures, a constitution and a policy; gives a verdict per rule with its whole
+trace, and from those a `Judgment`. It yields requests and never calls a model.
+
+Within an image nothing is asked twice: `gather` answers equal requests of several rules once, the
+reasoning included, so a precondition that stands in three rules costs one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from safejudge.errors import PolicyError
+from safejudge.flow import gather
+from safejudge.method import debias, logic
+from safejudge.method.precondition import (
+    Scene,
+    Step,
+    closer_flow,
+    next_step,
+    precondition_flow,
+    read_flow,
+    reasoned_flow,
+)
+from safejudge.method.relevance import relevance_flow, relevant
+from safejudge.types import (
+    AllOf,
+    Condition,
+    Constitution,
+    ImageInput,
+    Judgment,
+    Locate,
+    Outcome,
+    Precondition,
+    PreconditionVerdict,
+    Probe,
+    Provenance,
+    Reasoning,
+    Rule,
+    RuleVerdict,
+    Usage,
+    leaves,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safejudge.flow import Flow
+    from safejudge.policy import Policy
+
+    Verdicts = Mapping[Precondition, PreconditionVerdict]
+
+T = TypeVar("T")
+
+_RULE_OUTCOME = {
+    Outcome.YES: "violated",
+    Outcome.UNDECIDED: "undecided",
+    Outcome.NO: "not_violated",
+}
+_WORSE = ("not_relevant", "not_violated", "undecided", "violated")
+
+
+# --- one rule -----------------------------------------------------------------------------------
+
+
+def asked_condition(rule: Rule, policy: Policy) -> Condition:
+    """Return the condition as the policy evaluates it: the tree, or the published flat list.
+
+    Raises `PolicyError` for a rule of nothing but exceptions, whose flat form would always hold.
+    """
+    if policy.tree:
+        return rule.condition
+    flat, _ = logic.flatten(rule.condition)
+    if not flat:
+        raise PolicyError(
+            f"policy {policy.name!r}: the rule {rule.id!r} consists of exceptions, which the flat "
+            "form drops, so nothing is left to ask; use a policy with tree=True, e.g. 'clue-tree'"
+        )
+    return AllOf(all=flat)
+
+
+def rule_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
+    """Judge one rule on one picture."""
+    if scene.policy.exhaustive:
+        every = list(dict.fromkeys(leaves(condition)))
+        answers = yield from gather(precondition_flow(leaf, scene) for leaf in every)
+        verdicts = dict(zip(every, answers, strict=True))
+    else:
+        verdicts = yield from settle_flow(condition, scene)
+    return rule_verdict(condition, verdicts, scene)
+
+
+def settle_flow(
+    condition: Condition, scene: Scene
+) -> Flow[dict[Precondition, PreconditionVerdict]]:
+    """Ask in listed order until the condition is settled; reason last, or at once (Algorithm 1).
+
+    A precondition whose next step is still to come settles nothing: with `reason_last` the cheap
+    questions go on past it, and often make the dearer steps needless.
+    """
+    first = read_flow if scene.policy.reason_last else precondition_flow
+    verdicts: dict[Precondition, PreconditionVerdict] = {}
+
+    def known() -> dict[Precondition, Outcome]:
+        return {leaf: v.outcome for leaf, v in verdicts.items() if not _step(v, scene)}
+
+    while (leaf := logic.next_leaf(condition, known(), skip=verdicts)) is not None:
+        verdicts[leaf] = yield from first(leaf, scene)
+    for step in (closer_flow, reasoned_flow):
+        while True:
+            others = [leaf for leaf, v in verdicts.items() if _step(v, scene) is not step]
+            leaf = logic.next_leaf(condition, known(), skip=others)
+            if leaf is None:
+                break
+            verdicts[leaf] = yield from step(leaf, verdicts[leaf], scene)
+    return verdicts
+
+
+def _step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
+    return next_step(verdict, scene.policy)
+
+
+def rule_verdict(condition: Condition, verdicts: Verdicts, scene: Scene) -> RuleVerdict:
+    """Sum up the answers to one rule.
+
+    Where evaluation stopped early the score is the bound on the side of the outcome: what is
+    unasked, or was left unreasoned, could only make a violation score higher and a rule that is
+    not violated lower.
+    """
+    outcome = logic.evaluate(condition, {leaf: v.outcome for leaf, v in verdicts.items()})
+    scores = {leaf: v.score for leaf, v in verdicts.items() if not _step(v, scene)}
+    low, high = logic.score_interval(condition, scores)
+    violated = outcome is Outcome.YES
+    score = low if violated else high
+    side = "lower" if violated else "upper"
+    return RuleVerdict(
+        outcome=_RULE_OUTCOME[outcome],
+        score=score,
+        margin=debias.margin(score),
+        bound="exact" if low == high else side,
+        frame=scene.picture.frame,
+        background=scene.picture.background,
+        preconditions=tuple(verdicts.values()),
+    )
+
+
+# --- one image ----------------------------------------------------------------------------------
+
+
+def image_flow(
+    image: ImageInput, constitution: Constitution, policy: Policy, caption: str | None = None
+) -> Flow[tuple[dict[str, RuleVerdict], Usage]]:
+    """Judge every rule on every picture of one image; per rule the worst picture counts.
+
+    The questions about one picture stand together in each wave, for the engine's prefix cache.
+    """
+    asked = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
+    scenes = [Scene(picture, caption, policy) for picture in image.pictures]
+    verdicts, usage = yield from _counted(
+        gather(scene_flow(constitution, asked, scene) for scene in scenes)
+    )
+    worst = {rule: max((found[rule] for found in verdicts), key=_badness) for rule in asked}
+    return worst, usage
+
+
+def scene_flow(
+    constitution: Constitution, asked: Mapping[str, Condition], scene: Scene
+) -> Flow[dict[str, RuleVerdict]]:
+    """Judge the rules that are relevant to one picture; `exhaustive` asks the others as well."""
+    policy, picture = scene.policy, scene.picture
+    similar: dict[str, float | None] = dict.fromkeys(asked)
+    if policy.filters:
+        similar = yield from relevance_flow(constitution.rules, picture)
+    chosen = list(asked) if policy.exhaustive else relevant(similar, policy)
+    judged = yield from gather(rule_flow(asked[rule], scene) for rule in chosen)
+    found = dict(zip(chosen, judged, strict=True))
+    skipped = RuleVerdict(
+        outcome="not_relevant", score=None, margin=None,
+        frame=picture.frame, background=picture.background,
+    )  # fmt: skip
+    return {
+        rule: found.get(rule, skipped).model_copy(update={"similarity": similar[rule]})
+        for rule in asked
+    }
+
+
+def _badness(verdict: RuleVerdict) -> tuple[int, float]:
+    score = -1.0 if verdict.score is None else verdict.score
+    return _WORSE.index(verdict.outcome), score
+
+
+def _counted(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
+    """Run a flow of distinct requests and count them."""
+    probes = replies = searches = 0
+    try:
+        wave = next(flow)
+        while True:
+            probes += sum(isinstance(r, Probe) and bool(r.images) for r in wave)
+            replies += sum(isinstance(r, Reasoning) for r in wave)
+            searches += sum(isinstance(r, Locate) for r in wave)
+            wave = flow.send((yield wave))
+    except StopIteration as end:
+        usage = Usage(probes=probes, reasoning_calls=replies, detector_calls=searches)
+        return end.value, usage
+    finally:
+        flow.close()
+
+
+def conclude(
+    image: ImageInput, rules: dict[str, RuleVerdict], usage: Usage, provenance: Provenance
+) -> Judgment:
+    """Make the judgment: unsafe if a rule is violated, else undecided if one is, else safe."""
+    outcomes = {verdict.outcome for verdict in rules.values()}
+    score = max((v.score for v in rules.values() if v.score is not None), default=None)
+    return Judgment(
+        image=image.name,
+        id=image.id,
+        label=(
+            "unsafe"
+            if "violated" in outcomes
+            else "undecided"
+            if "undecided" in outcomes
+            else "safe"
+        ),
+        violations=tuple(rule for rule, v in rules.items() if v.outcome == "violated"),
+        score=score,
+        margin=None if score is None else debias.margin(score),
+        rules=rules,
+        provenance=provenance,
+        usage=usage,
+    )

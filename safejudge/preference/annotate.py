@@ -1,0 +1,180 @@
+"""Annotate a file of prompts: records as they are made, then annotations, pairs and their pictures.
+
+The folder that comes out stands by itself. `records.jsonl` is what a run goes on from;
+`annotations.jsonl` has VisionPrefer's shape; `pairs.jsonl` is for DPO trainers, its pictures beside
+it in `pictures/`, hard links where the file system has them. Pairs are made from records alone, so
+another margin asks nothing again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safejudge.errors import InputError, OutputError
+from safejudge.files.records import RecordFile, header, image_name, read_records, to_line
+from safejudge.images.load import SUFFIXES
+from safejudge.preference.pairs import MARGIN, Choice, Count, find_pairs, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from safejudge.preference.annotator import Annotator
+    from safejudge.preference.data import Row
+    from safejudge.types import JSON
+
+RECORDS, ANNOTATIONS, PAIRS, SUMMARY = (
+    "records.jsonl", "annotations.jsonl", "pairs.jsonl", "summary.json",
+)  # fmt: skip
+PICTURES = "pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Where from, where to, and how much at once."""
+
+    data: Path
+    """The file of prompts; the same prompts of another file have other pictures."""
+    out: Path
+    """The folder of results."""
+    margin: float = MARGIN
+    """Scores that differ by no more are a tie."""
+    window: int = 8
+    """Prompts whose pictures are judged and saved together."""
+    resume: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was annotated."""
+
+    prompts: int
+    images: int
+    failures: int
+    """Images that were not judged."""
+    counts: Mapping[str, Mapping[str, int]]
+    """By aspect: pairs, ties, and pairs of pictures of which one has no score."""
+
+
+def annotate(
+    annotator: Annotator,
+    rows: Sequence[Row],
+    task: Task,
+    tick: Callable[[int], None] = lambda _: None,
+) -> Summary:
+    """Annotate every row that has no record yet, and write the rest; `tick` hears of rows done.
+
+    Raises `OutputError` where the folder holds another run, `StatementError` for an aspect that
+    cannot be asked at all, and `EngineCallError` where the engine fails; what was recorded stays.
+    """
+    if not 0 <= task.margin < 1:
+        raise InputError(f"margin is {task.margin:g}; scores lie in [0, 1], so give 0 to below 1")
+    annotator.check(rows)
+    try:
+        task.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{task.out}: cannot be made ({error.strerror})") from error
+    source = hashlib.sha256(os.fsencode(task.data.resolve())).hexdigest()
+    head = header(metadata.version("safejudge"), annotator.provenance, source)
+    place = task.out / RECORDS
+    with RecordFile(place, head, resume=task.resume, overwrite=task.overwrite) as file:
+        todo = [row for row in rows if not file.recorded[image_name(row.key)]]
+        tick(len(rows) - len(todo))
+        for start in range(0, len(todo), task.window):
+            some = todo[start : start + task.window]
+            file.append(annotator.annotate(some))
+            tick(len(some))
+        return _write(rows, read_records(place), annotator.aspects, task)
+
+
+def _write(
+    rows: Sequence[Row], records: Mapping[str, JSON], aspects: Sequence[str], task: Task
+) -> Summary:
+    """Write what the records of these rows come to."""
+    found = [(row, records[image_name(row.key)]) for row in rows]
+    count = Count()
+    kept = _Keeper(task.out / PICTURES)
+    try:
+        annotations = "".join(to_line(_annotation(*one)) for one in found)
+        (task.out / ANNOTATIONS).write_text(annotations, encoding="utf-8")
+        with (task.out / PAIRS).open("w", encoding="utf-8") as stream:
+            for row, record in found:
+                paths = {one.id: one.path for one in row.images}
+                for choice in find_pairs(record["images"], aspects, task.margin, count):
+                    stream.write(to_line(_pair(record, choice, kept, paths)))
+        images = [image for _, record in found for image in record["images"]]
+        failures = sum("error" in image for image in images)
+        summary = Summary(len(found), len(images), failures, rows_of(count))
+        about = {
+            "prompts": summary.prompts, "images": summary.images, "failures": failures,
+            "margin": task.margin, "aspects": summary.counts,
+        }  # fmt: skip
+        (task.out / SUMMARY).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{task.out}: cannot be written ({error.strerror})") from error
+    return summary
+
+
+def _annotation(row: Row, record: JSON) -> JSON:
+    images = [
+        {**one.more, **image} for one, image in zip(row.images, record["images"], strict=True)
+    ]
+    return {"prompt_id": record["prompt_id"], "prompt": record["prompt"], "images": images}
+
+
+def _pair(record: JSON, choice: Choice, kept: _Keeper, paths: Mapping[str, Path]) -> JSON:
+    chosen, rejected = choice.chosen, choice.rejected
+    return {
+        "prompt": record["prompt"],
+        "chosen": kept.name(chosen, paths[chosen["image_id"]]),
+        "rejected": kept.name(rejected, paths[rejected["image_id"]]),
+        "aspect": choice.aspect,
+        "margin": choice.margin,
+        "score_chosen": choice.score_chosen,
+        "score_rejected": choice.score_rejected,
+        "gated": choice.gated,
+        "prompt_id": record["prompt_id"],
+        "chosen_id": chosen["image_id"],
+        "rejected_id": rejected["image_id"],
+    }
+
+
+class _Keeper:
+    """Puts the pictures of pairs beside them, each once, named by its bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._there: set[str] = set()
+
+    def name(self, image: JSON, path: Path) -> str:
+        """Return the picture's path from the pairs; it is there when this returns."""
+        suffix = path.suffix.lower()
+        name = f"{image['id']}{suffix if suffix in SUFFIXES else ''}"
+        if name not in self._there:
+            self._put(self._folder / name, path, image["id"])
+            self._there.add(name)
+        return f"{self._folder.name}/{name}"
+
+    def _put(self, place: Path, path: Path, digest: str) -> None:
+        if place.exists():
+            return
+        with path.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
+                raise OutputError(
+                    f"{path}: has changed since it was annotated; --overwrite begins anew"
+                )
+        self._folder.mkdir(exist_ok=True)
+        begun = place.with_suffix(".part")
+        begun.unlink(missing_ok=True)
+        try:
+            begun.hardlink_to(path.resolve())
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(path, begun)
+        begun.replace(place)

@@ -1,0 +1,236 @@
+"""Ask a judge for the aspects of pictures: rows of prompts -> one record per prompt.
+
+`safety` is 1 - the score of the constitution; an aspect of a rubric is the mean score of its rules.
+Every question is asked and the relevance filter is out, since a bound is no score. Where an image
+has several pictures (frames, backgrounds) the worst one counts. What cannot be read, or stays
+undecided, has no score: the record says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from safejudge.errors import InputError, StatementError
+from safejudge.files.records import image_name
+from safejudge.flow import drive, gather
+from safejudge.images.load import load_images
+from safejudge.judge import Judge, check_rules
+from safejudge.method.verdict import conclude, image_flow
+from safejudge.preference.rubrics import NAME, OVERALL, SAFETY, filled, needs_prompt, one_line
+from safejudge.types import Failure, ImageInput, Judgment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from safejudge.engines.models import Models
+    from safejudge.policy import Policy
+    from safejudge.preference.data import Row
+    from safejudge.types import JSON, Constitution, Provenance, RuleVerdict, Usage
+
+_EXACT = {
+    "exhaustive": True,
+    "relevance": False,
+    "relevance_threshold": None,
+    "unreadable_reasoning": "undecided",
+}
+"""What makes every score one that was read."""
+LEVELS = 5
+"""VisionPrefer's scale."""
+
+
+class _Ask(NamedTuple):
+    """One picture, or one image, and what it is asked."""
+
+    row: int
+    image: int
+    aspect: str
+    rules: Constitution
+    shown: ImageInput
+
+
+class Annotator:
+    """A judge and the rubrics it annotates by. The models stay the caller's."""
+
+    def __init__(
+        self,
+        constitution: Constitution,
+        models: Models,
+        policy: Policy,
+        rubrics: Mapping[str, Constitution] | None = None,
+    ) -> None:
+        """Check that these models can be asked what does not hang on a prompt.
+
+        `rubrics` are by aspect. Raises `InputError` for a name that no aspect may have, and what
+        `Judge` raises: `StatementError` for a rule that a model knows nothing of.
+        """
+        self.rubrics = dict(rubrics or {})
+        for name in self.rubrics:
+            if not NAME.fullmatch(name) or name in {SAFETY, OVERALL}:
+                raise InputError(
+                    f"{name!r} is no name for an aspect of a rubric; give lower-case words joined "
+                    f"by -, other than {SAFETY} and {OVERALL}"
+                )
+        self.judge = Judge(constitution, models, policy.model_copy(update=_EXACT))
+        for name, rubric in self.rubrics.items():
+            if not needs_prompt(rubric):
+                try:
+                    check_rules(rubric, models, self.judge.policy)
+                except StatementError as error:
+                    raise StatementError(f"aspect {name}: {error}") from error
+
+    @property
+    def aspects(self) -> list[str]:
+        """Every aspect there is a score of."""
+        return [SAFETY, *self.rubrics]
+
+    @property
+    def provenance(self) -> Provenance:
+        """The judge's, its constitution's digest taken over the rubrics too."""
+        made_by = self.judge.provenance
+        every = [made_by.constitution, *((n, r.digest()) for n, r in self.rubrics.items())]
+        digest = hashlib.sha256(json.dumps(every).encode()).hexdigest()
+        return made_by.model_copy(update={"constitution": digest})
+
+    def check(self, rows: Sequence[Row]) -> None:
+        """Raise `StatementError` for an aspect that cannot be asked about any of the prompts."""
+        for name, rubric in self.rubrics.items():
+            problem = None
+            for prompt in dict.fromkeys(row.prompt for row in rows):
+                problem = self._problem(rubric, prompt)
+                if problem is None:
+                    break
+            if problem is not None:
+                raise StatementError(
+                    f"aspect {name}: this model can be asked it about none of the prompts; choose "
+                    f"another model or leave the aspect out. The last one: {problem}"
+                )
+
+    def annotate(self, rows: Sequence[Row]) -> list[JSON]:
+        """Make a record of each row; the pictures of all of them share the engine's batches."""
+        loaded = [load_images([one.path for one in row.images], self.judge.policy) for row in rows]
+        open_ = [
+            {name: self._problem(rubric, row.prompt) for name, rubric in self.rubrics.items()}
+            for row in rows
+        ]
+        asks = [
+            ask
+            for place, row in enumerate(rows)
+            for number, image in enumerate(loaded[place])
+            if isinstance(image, ImageInput)
+            for ask in self._asks(place, number, row, image, open_[place])
+        ]
+        flows = [image_flow(ask.shown, ask.rules, self.judge.policy) for ask in asks]
+        found = drive(gather(flows), self.judge.models.answer)
+        said: dict[tuple[int, int], dict[str, JSON]] = {}
+        by_aspect = groupby(
+            zip(asks, found, strict=True), key=lambda pair: (pair[0].row, pair[0].image)
+        )
+        for key, some in by_aspect:
+            said[key] = self._aspects(list(some))
+        return [
+            _record(row, [
+                _failed(image) if isinstance(image, Failure)
+                else {"id": image.id, "aspects": said[place, number] | _unasked(open_[place])}
+                for number, image in enumerate(loaded[place])
+            ])
+            for place, row in enumerate(rows)
+        ]  # fmt: skip
+
+    def _problem(self, rubric: Constitution, prompt: str) -> str | None:
+        """Why a rubric cannot be asked about a prompt; None if it can."""
+        if not needs_prompt(rubric):
+            return None
+        if not one_line(prompt):
+            return "there is no prompt"
+        try:
+            check_rules(filled(rubric, prompt), self.judge.models, self.judge.policy)
+        except StatementError as error:
+            return str(error)
+        return None
+
+    def _asks(
+        self, place: int, number: int, row: Row, image: ImageInput, open_: Mapping[str, str | None]
+    ) -> list[_Ask]:
+        asks = [_Ask(place, number, SAFETY, self.judge.constitution, image)]
+        for name, rubric in self.rubrics.items():
+            if open_[name] is None:
+                rules = filled(rubric, row.prompt)
+                # One by one: a rule that holds in one picture of several is not yet good.
+                alone = [ImageInput(image.id, image.name, (one,)) for one in image.pictures]
+                asks += [_Ask(place, number, name, rules, one) for one in alone]
+        return asks
+
+    def _aspects(
+        self, found: Sequence[tuple[_Ask, tuple[dict[str, RuleVerdict], Usage]]]
+    ) -> dict[str, JSON]:
+        made: dict[str, JSON] = {}
+        for ask, (rules, usage) in found:
+            if ask.aspect == SAFETY:
+                made[SAFETY] = _safety(conclude(ask.shown, rules, usage, self.judge.provenance))
+            else:
+                worst = made.get(ask.aspect)
+                new = _graded(rules)
+                made[ask.aspect] = new if worst is None else min(worst, new, key=_height)
+        return made
+
+
+def _safety(judgment: Judgment) -> JSON:
+    listed = ", ".join(judgment.violations)
+    if judgment.label == "undecided" or judgment.score is None:
+        undecided = (name for name, v in judgment.rules.items() if v.outcome == "undecided")
+        return _scored(None, f"undecided: {', '.join(undecided)}") | {"label": "undecided"}
+    why = f"violates {listed}" if listed else "violates no rule"
+    return _scored(1 - judgment.score, why) | {"label": judgment.label}
+
+
+def _graded(rules: Mapping[str, RuleVerdict]) -> JSON:
+    """The mean of the rules' scores; none where one of them is undecided."""
+    open_ = [name for name, v in rules.items() if v.outcome == "undecided" or v.score is None]
+    if open_:
+        return _scored(None, f"undecided: {', '.join(open_)}")
+    scores = [verdict.score for verdict in rules.values() if verdict.score is not None]
+    holds = {"violated": "yes", "not_violated": "no"}
+    said = (f"{name} {holds[v.outcome]} ({v.score:.2f})" for name, v in rules.items())
+    return _scored(sum(scores) / len(scores), ", ".join(said))
+
+
+def _scored(score: float | None, why: str) -> JSON:
+    return {"score": score, "level": None if score is None else level(score), "why": why}
+
+
+def level(score: float) -> int:
+    """Write a score in [0, 1] as a level from 1 to 5, each a fifth of the range."""
+    return min(LEVELS, 1 + int(LEVELS * score))
+
+
+def _height(graded: JSON) -> float:
+    """The worst picture first; one without a score leaves the image without one."""
+    return -1.0 if graded["score"] is None else float(graded["score"])
+
+
+def _failed(failure: Failure) -> JSON:
+    return {"id": failure.id, "error": {"reason": failure.reason, "message": failure.message}}
+
+
+def _unasked(open_: Mapping[str, str | None]) -> dict[str, JSON]:
+    return {
+        name: _scored(None, f"not asked: {problem}")
+        for name, problem in open_.items()
+        if problem is not None
+    }
+
+
+def _record(row: Row, images: Sequence[JSON]) -> JSON:
+    return {
+        "image": image_name(row.key),
+        "label": "annotated",
+        "prompt_id": row.id,
+        "prompt": row.prompt,
+        "images": [
+            {"image_id": one.id, "image": one.image, **said}
+            for one, said in zip(row.images, images, strict=True)
+        ],
+    }

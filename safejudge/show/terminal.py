@@ -1,0 +1,232 @@
+"""Results for people: rows of a table, a progress bar, a line that sums up.
+
+Takes results; gives renderables for a `rich` console, which decides on width and colour. Names,
+captions and whatever a model said are untrusted: everything passes `clean`, nothing is markup.
+How one image was judged is drawn in `trace`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from safejudge.engines.meter import STAGES
+from safejudge.text import clean, clean_lines
+from safejudge.types import (
+    Failure,
+    Outcome,
+    Precondition,
+    PreconditionVerdict,
+    Probe,
+    Result,
+    RuleVerdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from safejudge.engines.meter import Meter, Tokens
+    from safejudge.files.records import Tally
+
+    Verdicts = Mapping[Precondition, PreconditionVerdict]
+
+STYLES = {
+    "safe": "green",
+    "unsafe": "bold red",
+    "undecided": "yellow",
+    "failed": "magenta",
+    "violated": "bold red",
+    "not_violated": "green",
+    "not_relevant": "dim",
+}
+"""Colour of every label and outcome."""
+
+WHY_OPEN = {
+    "open": "between the bounds",
+    "label_mass": "neither yes nor no",
+    "unreadable": "no readable answer",
+    "reasoning": "unsure",
+}
+"""Why a precondition is undecided, by the test that left it so."""
+
+
+# --- text that others wrote -----------------------------------------------------------------------
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut the middle out of `text`, so that it fills at most `width` cells of a terminal."""
+    if cell_len(text) <= width:
+        return text
+    if width < 3:
+        return set_cell_size(text, width)
+    head = (width - 1) // 3
+    tail = ""
+    for sign in reversed(text):  # the end of a path says more than its beginning
+        if cell_len(sign + tail) > width - 1 - head:
+            break
+        tail = sign + tail
+    return set_cell_size(text, head).rstrip() + "…" + tail
+
+
+def say(text: str) -> None:
+    """Say something to the person at the terminal, beside the results."""
+    lines = f"safejudge: {clean_lines(text)}".split("\n")
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [textwrap.fill(line, width, break_long_words=False) for line in lines]
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201 - what this is for
+
+
+def console() -> Console:
+    """Return the console that results are printed on: no markup, no guesses about text."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+# --- many images ----------------------------------------------------------------------------------
+
+
+class Rows:
+    """A table that is printed piece by piece: every piece has the same columns."""
+
+    def __init__(self, names: Iterable[str], width: int) -> None:
+        """Fit the columns into `width` cells; `names` are all the paths there will be."""
+        room = width - 9 - 5 - 3 * 2
+        wanted = max((cell_len(clean(name)) for name in names), default=0)
+        self._name = max(5, min(wanted, room // 2))
+        self._why = max(5, room - self._name)
+        self._begun = False
+
+    def table(self, results: Iterable[tuple[str, Result]]) -> Table:
+        """Make a table of some more results, with their paths; the first piece has the header."""
+        table = Table(
+            box=None,
+            padding=(0, 2, 0, 0),
+            pad_edge=False,
+            show_header=not self._begun,
+            header_style="bold",
+        )
+        self._begun = True
+        table.add_column("image", width=self._name, no_wrap=True)
+        table.add_column("label", width=9)
+        table.add_column("score", width=5, justify="right")
+        table.add_column("violated, or why not safe", width=self._why)
+        for name, result in results:
+            label = "failed" if isinstance(result, Failure) else result.label
+            known = None if isinstance(result, Failure) else result.score
+            score = "" if known is None else f"{known:.2f}"
+            table.add_row(
+                Text(shorten(clean(name), self._name)),
+                Text(label, STYLES[label]),
+                Text(score),
+                Text(why(result)),
+            )
+        return table
+
+
+def why(result: Result) -> str:
+    """Say what an image violates, or why it is undecided or was not judged; "" if it is safe."""
+    if isinstance(result, Failure):
+        return clean(f"{result.reason}: {result.message.removeprefix(f'{result.image}: ')}")
+    if result.violations:
+        return ", ".join(map(clean, result.violations))
+    open_rules = (
+        (name, rule) for name, rule in result.rules.items() if rule.outcome == "undecided"
+    )
+    return ", ".join(f"{clean(name)} ({_open_because(rule)})" for name, rule in open_rules)
+
+
+def _open_because(rule: RuleVerdict) -> str:
+    open_ones = (v for v in rule.preconditions if v.outcome is Outcome.UNDECIDED)
+    return "; ".join(dict.fromkeys(WHY_OPEN.get(v.test, v.test) for v in open_ones))
+
+
+def kept_table(names: Sequence[str], columns: Sequence[Sequence[float]], threshold: float) -> Table:
+    """Make the table of a calibration: per rule the mean similarity, and the share above."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("rule")
+    table.add_column("mean", justify="right")
+    table.add_column("asked", justify="right")
+    for name, column in zip(names, columns, strict=True):
+        kept = sum(similarity > threshold for similarity in column)
+        mean = sum(column) / len(column) if column else float("nan")
+        share = f"{kept / len(column):.0%}" if column else ""
+        table.add_row(clean(name), f"{mean:.4f}", share)
+    return table
+
+
+def counts(tally: Tally) -> str:
+    """Count labels, as in "3 safe, 1 unsafe, 0 undecided, 0 failed"."""
+    labels = ("safe", "unsafe", "undecided", "failed")
+    return ", ".join(f"{tally.labels[label]} {label}" for label in labels)
+
+
+def summary(tally: Tally, earlier: int, seconds: float) -> str:
+    """Sum up a run in one line; `earlier` images were recorded before its `seconds` began."""
+    total = tally.labels.total()
+    judged = total - tally.labels["failed"]
+    images = f"{total} image{'' if total == 1 else 's'}"
+    from_before = f" ({earlier} from earlier runs)" if earlier else ""
+    parts = [f"{images}{from_before}: {counts(tally)}"]
+    if total > earlier and seconds > 0:
+        parts.append(f"{rate(total - earlier, seconds)} images/s")
+    if judged:
+        asked = [f"{tally.probes / judged:.1f} questions"]
+        if tally.detector_calls:
+            asked.append(f"{tally.detector_calls / judged:.1f} searches")
+        asked.append(f"{tally.reasoning_calls / judged:.1f} reasoning calls")
+        parts.append(f"{', '.join(asked[:-1])} and {asked[-1]} per image")
+    return "; ".join(parts)
+
+
+def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) -> str:
+    """Say where the `seconds` of a run went, and what its engine read; empty if nothing was.
+
+    Of several `judges` side by side the stages are the sum, which may be so many times as long.
+    """
+    spent = sorted(meter.seconds.items(), key=lambda pair: -pair[1])
+    if not spent or seconds <= 0:
+        return ""
+    rest = max(0.0, judges * seconds - sum(meter.seconds.values()))
+    shares = [f"{name} {took:.2f}" for name, took in [*spent, ("the rest", rest)]]
+    times = "" if judges == 1 else f" x {judges} actors"
+    parts = [f"{seconds:.2f} s{times}: {', '.join(shares)}"]
+    asked = meter.requests[STAGES[Probe]]
+    if asked:
+        parts.append(f"{rate(asked, seconds)} questions/s")
+    if tokens is not None and tokens.prompt:
+        known = "" if tokens.cached is None else f", {tokens.cached / tokens.prompt:.0%} cached"
+        parts.append(f"{tokens.prompt:,} prompt tokens{known}")
+    return "; ".join(parts)
+
+
+def rate(count: float, seconds: float) -> str:
+    """Write a rate with two digits that mean something."""
+    return f"{count / seconds:.3g}"
+
+
+def progress_bar(console: Console, *, shown: bool) -> Progress:
+    """Make the bar: done, rate, time left, and the counts so far (the task's field `counts`)."""
+    return Progress(
+        BarColumn(bar_width=None),  # takes what the numbers leave
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[counts]}", markup=False),
+        console=console,
+        expand=True,
+        transient=True,
+        redirect_stdout=False,  # records in a pipe must stay there
+        disable=not shown,
+    )
+
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""

@@ -1,0 +1,230 @@
+"""What is said of a verdict, in words and numbers: the same on a terminal and on a page.
+
+Takes verdicts with the policy they were made by; gives plain text. What others wrote is handed on
+as it is: whoever shows it spells out or escapes what could do harm there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from safejudge.method import logic
+from safejudge.method.debias import NO_PRIOR
+from safejudge.show.terminal import WHY_OPEN
+from safejudge.types import (
+    AllOf,
+    Condition,
+    NoneOf,
+    Outcome,
+    Precondition,
+    PreconditionVerdict,
+    ReasoningTrace,
+    Rule,
+    RuleVerdict,
+    parts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safejudge.policy import Policy
+    from safejudge.types import View
+
+SIGNS = {Outcome.YES: "✓", Outcome.NO: "✗", Outcome.UNDECIDED: "?", None: "·"}
+"""How conditions are marked; None: not settled, or not asked."""
+
+SIGNS_MEAN = {"✓": "holds", "✗": "does not", "?": "undecided", "·": "not asked"}
+"""What the signs say."""
+
+NOT_ASKED = "not asked (already settled)"
+"""Said of a precondition without a verdict."""
+
+NOT_RELEVANT = "not asked: the relevance filter skipped this rule"
+"""Said of a rule without one."""
+
+_AT = {"exact": "", "upper": "at most ", "lower": "at least "}
+_VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop"}
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def score_in_words(verdict: RuleVerdict) -> str | None:
+    """Write a rule's score, and on which side of it the full one lies; None for a skipped rule."""
+    return None if verdict.score is None else f"{_AT[verdict.bound]}{verdict.score:.2f}"
+
+
+def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:
+    """List what stands beside a rule's name but for the score."""
+    facts = [f"({rule.category}, {rule.severity})"]
+    if verdict.similarity is not None:
+        facts.append(f"similarity {verdict.similarity:.2f}")
+    if verdict.frame is not None:
+        facts.append(f"frame {verdict.frame}")
+    if verdict.background is not None:
+        facts.append(f"on {verdict.background}")
+    return facts
+
+
+def by_precondition(verdict: RuleVerdict) -> dict[Precondition, PreconditionVerdict]:
+    """Return what was asked for a rule by what it was asked about."""
+    return {
+        Precondition(statement=v.statement, look_at=v.look_at): v for v in verdict.preconditions
+    }
+
+
+def settled(
+    condition: Condition, verdicts: Mapping[Precondition, PreconditionVerdict]
+) -> Outcome | None:
+    """Return what a condition came to; None if it was not settled."""
+    low, high = logic.possible(condition, {leaf: v.outcome for leaf, v in verdicts.items()})
+    return low if low == high else None
+
+
+def settling(
+    condition: Condition, verdicts: Mapping[Precondition, PreconditionVerdict]
+) -> list[PreconditionVerdict]:
+    """Return as few answers as suffice for what the condition came to, in listed order.
+
+    Empty where it holds or fails by none: it is undecided, or nothing was asked.
+    """
+    outcome = settled(condition, verdicts)
+    if isinstance(condition, Precondition):
+        return [verdicts[condition]] if condition in verdicts else []
+    if outcome not in (Outcome.YES, Outcome.NO):
+        return []
+    wanted = outcome
+    if isinstance(condition, NoneOf):
+        wanted = Outcome.NO if outcome is Outcome.YES else Outcome.YES
+    one_is_enough = wanted is (Outcome.NO if isinstance(condition, AllOf) else Outcome.YES)
+    fitting = [part for part in parts(condition) if settled(part, verdicts) is wanted]
+    used = fitting[:1] if one_is_enough else fitting
+    return list(dict.fromkeys(v for part in used for v in settling(part, verdicts)))
+
+
+# --- preconditions --------------------------------------------------------------------------------
+
+
+def reads_in_words(verdict: PreconditionVerdict) -> str:
+    """Write every look of the model as a number."""
+    shown = []
+    for read in verdict.reads:
+        number = "none" if read.score is None else f"{read.score:.2f}"
+        bound = "" if read.exact else ", a bound"
+        shown.append(f"{_VIEWS[read.view]} {number} (label mass {read.label_mass:.2f}{bound})")
+    return ", ".join(shown)
+
+
+def boxes_in_words(verdict: PreconditionVerdict) -> str | None:
+    """Say where the central object was found, in pixels; None if nobody looked."""
+    if verdict.boxes is None:
+        return None
+    found = (
+        f"{box.word} {box.confidence:.2f} at {box.left},{box.top} to {box.right},{box.bottom}"
+        for box in verdict.boxes
+    )
+    return f"found: {'; '.join(found) or f'no {verdict.look_at}'}"
+
+
+def rating_in_words(trace: ReasoningTrace) -> str:
+    """Say how the reasoning ended."""
+    said = f"rated {trace.rating}" if trace.rating else "no rating"
+    return f"{said}: {trace.rationale}" if trace.rationale else said
+
+
+class Bounds(NamedTuple):
+    """What the numbers of a picture are compared with (CLUE, arXiv 2501.00192, sec. 3.4)."""
+
+    p0: float
+    """The language prior."""
+    low: float
+    """Below it the statement is rejected."""
+    high: float
+    """Above it the statement is accepted."""
+
+
+def bounds(verdict: PreconditionVerdict, policy: Policy) -> Bounds | None:
+    """Return what the first two tests compare with; None where the prior could not be read."""
+    p0 = number(verdict, "no_image", policy) if policy.prior else NO_PRIOR
+    if p0 is None:
+        return None
+    return Bounds(p0, (1 - policy.reject_factor) * p0, p0 + policy.accept_factor * (1 - p0))
+
+
+def number(verdict: PreconditionVerdict, view: View, policy: Policy) -> float | None:
+    """Return what was read of a view, if the tests may use it."""
+    read = next((read for read in verdict.reads if read.view == view), None)
+    return None if read is None or read.label_mass < policy.minimum_label_mass else read.score
+
+
+def tests_in_words(verdict: PreconditionVerdict, policy: Policy) -> list[str]:
+    """Write the tests with their numbers, in the order taken; the last one decided, if any did."""
+    *before, last = _tested(verdict, policy)
+    decided = verdict.test in ("reject", "accept")
+    lines = [_first_tests(verdict, view, policy, decided=False) for view in before]
+    lines.append(_first_tests(verdict, last, policy, decided=decided))
+    if not decided:
+        lines += _region_test(verdict, policy)
+    if verdict.test == "open" and verdict.reasoning is None and policy.cascade:
+        lines[-1] += "; not reasoned through (already settled)"
+    return lines
+
+
+def _tested(verdict: PreconditionVerdict, policy: Policy) -> list[View]:
+    """List the views that the first two tests were put to: a crop stands in for the full view.
+
+    By default after it, if that left the answer open; with `locate_first` from the start, unless
+    the crop could not be read.
+    """
+    crops = [read for read in verdict.reads if read.view == "region_crop"]
+    if not crops or (policy.locate_first and crops[0].score is None):
+        return ["full"]
+    return ["region_crop"] if policy.locate_first else ["full", "region_crop"]
+
+
+def _first_tests(verdict: PreconditionVerdict, view: View, policy: Policy, *, decided: bool) -> str:
+    found, m = bounds(verdict, policy), number(verdict, view, policy)
+    if found is None or m is None:
+        return f"no test{_of(view)}: {_why_no_number(verdict, (view, 'no_image'))}"
+    name, low, high = _VIEWS[view], found.low, found.high
+    prior = "p0" if policy.prior else f"{found.p0:g}"
+    low_said = f"{1 - policy.reject_factor:.2f}·{prior} = "
+    high_said = f"{policy.accept_factor:.2f} + {1 - policy.accept_factor:.2f}·{prior} = "
+    if decided and verdict.test == "reject":
+        digits = _digits(m, low)
+        return f"reject: {name} {m:.{digits}f} < {low_said}{low:.{digits}f}"
+    if decided:
+        digits = _digits(m, high)
+        return f"accept: {name} {m:.{digits}f} > {high_said}{high:.{digits}f}"
+    digits = max(_digits(m, low), _digits(m, high))
+    return (
+        f"open: {low_said}{low:.{digits}f} ≤ {name} {m:.{digits}f} ≤ {high_said}{high:.{digits}f}"
+    )
+
+
+def _of(view: View) -> str:
+    return "" if view == "full" else " of the crop"
+
+
+def _region_test(verdict: PreconditionVerdict, policy: Policy) -> list[str]:
+    """Write the third test, which compares with the whole picture, never with a crop."""
+    if all(read.view != "region_removed" for read in verdict.reads):
+        return []
+    m, without = number(verdict, "full", policy), number(verdict, "region_removed", policy)
+    if m is None or without is None:
+        return [f"no region test: {_why_no_number(verdict, ('full', 'region_removed'))}"]
+    fall, margin = m - without, policy.region_margin
+    digits = _digits(fall, margin)
+    compared = ">" if fall > margin else "≤"
+    numbers = f"M {m:.{digits}f} - M removed {without:.{digits}f} = {fall:.{digits}f}"
+    return [f"region: {numbers} {compared} {margin:.{digits}f}"]
+
+
+def _why_no_number(verdict: PreconditionVerdict, views: tuple[View, ...]) -> str:
+    unread = any(read.score is None for read in verdict.reads if read.view in views)
+    return WHY_OPEN["unreadable" if unread else "label_mass"]
+
+
+def _digits(left: float, right: float) -> int:
+    """How many decimals it takes to see which of two numbers is the larger."""
+    return next((n for n in (2, 3, 4, 6) if f"{left:.{n}f}" != f"{right:.{n}f}"), 9)

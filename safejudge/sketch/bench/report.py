@@ -1,0 +1,121 @@
+"""SketchBench from scenes to text: runs every measurement for one model and words the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from safejudge.constitution.load import load_constitution
+from safejudge.evals.stats.rates import NAN, Counts, share
+from safejudge.method.relevance import threshold_of
+from safejudge.policy import Policy
+from safejudge.show.markdown import figure, table
+from safejudge.sketch.bench import flips, mechanisms, sweeps
+from safejudge.sketch.bench.bench import (
+    Found,
+    Item,
+    Row,
+    Tick,
+    image_calls,
+    judged,
+    kept,
+    measure,
+    row,
+    rule_calls,
+    scenes,
+    variants,
+)
+
+if TYPE_CHECKING:
+    from safejudge.engines.models import Models
+    from safejudge.types import JSON, Judgment
+
+FLIPS = 50
+"""Flipping scenes, and others, per edit."""
+
+
+def work(models: Models, count: int) -> int:
+    """How many scenes will be judged in all, for a progress bar."""
+    return len(variants(models)) * count + 2 * FLIPS * len(flips.EDITS)
+
+
+def run(models: Models, items: Sequence[Item], tick: Tick) -> tuple[JSON, str]:
+    """Measure one model on the bench; return the bare numbers, and the text."""
+    constitution = load_constitution("sketch")
+    rows: dict[str, Row] = {}
+    whole: list[tuple[Item, Judgment]] = []
+    for variant in variants(models):
+        if variant.name == "default":
+            whole = list(judged(variant, constitution, models, items, tick))
+            found = [kept(item, judgment) for item, judgment in whole]
+        else:
+            found = measure(variant, constitution, models, items, tick)
+        rows[variant.name] = row(found)
+    tallies = mechanisms.tally(constitution, whole)
+    turned = flips.measure(models, Policy(), FLIPS, tick)
+    parts = [
+        variants_table(rows),
+        "Per rule, `default`\n\n" + rules_table([kept(item, judgment) for item, judgment in whole]),
+        "What decided, `default`\n\n" + mechanisms.shown(tallies),
+        "Policy flips, `default`\n\n" + flips.shown(turned),
+    ]
+    if models.encoder is not None:
+        threshold = threshold_of(models.encoder.card.uri, Policy())
+        swept = sweeps.relevance(models.encoder, constitution, items, threshold)
+        parts.append("Relevance filter\n\n" + swept)
+    if models.detector is not None:
+        parts.append("Detector\n\n" + sweeps.detection(models.detector, constitution, items))
+    numbers = {name: figures(found) for name, found in rows.items()}
+    return numbers, "\n\n".join(parts)
+
+
+def draw_bench(per_rule: int, plain: int) -> list[Item]:
+    """Draw the scenes."""
+    return list(scenes(load_constitution("sketch"), per_rule, plain))
+
+
+def variants_table(rows: dict[str, Row]) -> str:
+    """Write one line per variant."""
+    head = ["", "image P", "image R", "image F1", "rule P", "rule R", "rule F1", "FPR plain",
+            "coverage", "questions", "reasonings", "searches"]  # fmt: skip
+    return table(head, [[name, *_cells(found)] for name, found in rows.items()])
+
+
+def _cells(found: Row) -> list[str]:
+    image, rule = found.image, found.rule
+    return [
+        figure(image.precision), figure(image.recall), figure(image.f1, found.image_f1),
+        figure(rule.precision), figure(rule.recall),
+        figure(rule.f1, found.rule_f1) if rule.asked else figure(NAN),
+        figure(found.plain.fpr), figure(image.coverage), f"{found.probes:.1f}",
+        f"{found.reasoning_calls:.2f}", f"{found.detector_calls:.2f}",
+    ]  # fmt: skip
+
+
+def rules_table(found: Sequence[Found]) -> str:
+    """Write one line per rule, and the false alarms per kind of scene."""
+    lines = []
+    for rule in found[0].rules:
+        counts = Counts.of(rule_calls(found, rule))
+        lines.append([
+            rule, str(counts.tp + counts.fn), figure(counts.precision), figure(counts.recall),
+            figure(counts.f1), str(counts.asked - counts.decided),
+        ])  # fmt: skip
+    text = table(["rule", "violating", "precision", "recall", "F1", "undecided"], lines)
+    for kind in ("plain", "borderline"):
+        counts = Counts.of(image_calls([f for f in found if f.truth.kind == kind]))
+        text += f"\n\nFalse alarms on {kind} scenes: {share(counts.fp, counts.fp + counts.tn)}"
+    return text
+
+
+def figures(found: Row) -> JSON:
+    """Return the bare numbers of a row."""
+    return {
+        "image": {"precision": found.image.precision, "recall": found.image.recall,
+                  "f1": found.image.f1, "interval": found.image_f1},
+        "rule": {"precision": found.rule.precision, "recall": found.rule.recall,
+                 "f1": found.rule.f1, "interval": found.rule_f1} if found.rule.asked else None,
+        "fpr_plain": found.plain.fpr, "coverage": found.image.coverage,
+        "probes": found.probes, "reasoning_calls": found.reasoning_calls,
+        "detector_calls": found.detector_calls,
+    }  # fmt: skip

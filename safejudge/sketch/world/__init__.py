@@ -1,0 +1,1 @@
+"""What a drawn scene can hold, and what can be said of it."""
