@@ -244,7 +244,7 @@ def plugged(monkeypatch, opened):
     def entries(*, group, name):
         return [Entry(opened)] if (group, name) == ("safejudge.encoders", "pick") else []
 
-    monkeypatch.setattr(engines, "entry_points", entries)
+    monkeypatch.setattr("safejudge.engines.open.entry_points", entries)
 
 
 def test_a_score_model_of_another_package_is_opened_by_its_scheme(monkeypatch):

@@ -26,8 +26,8 @@ from safejudge.show import terminal as show
 from safejudge.show import wording
 from safejudge.show.page import templates as pages
 from safejudge.show.page.thumbnail import Thumbnail, deciding_picture
-from safejudge.text import clean_lines
-from safejudge.types import Failure, Judgment
+from safejudge.text import clean_lines, counted
+from safejudge.types import Failure, Judgment, operator, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,7 +133,10 @@ class Report:
         self._images: list[str] = []
         surroundings = pages.surroundings()
         surroundings.filters["lines"] = _lines
-        surroundings.globals.update(wording=wording, show=show, scale=_scale, settled_by=settled_by)
+        surroundings.globals.update(
+            wording=wording, show=show, scale=_scale, settled_by=settled_by,
+            counted=counted, operator=operator, parts=parts,
+        )  # fmt: skip
         self._page, self._image = (
             pages.template(surroundings, file) for file in ("judged.html", "judged_image.html")
         )
