@@ -48,6 +48,7 @@ def imported(path):
             names = below if node.module == "safejudge" else [node.module or ""]
         else:
             continue
+        assert not {"benchmarks", "tests"} & {name.split(".")[0] for name in names}, path
         yield from (name for name in names if name.split(".")[0] == "safejudge")
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.training import pair
 from safejudge.engines.base import survey
 from safejudge.evals.stats.rates import share
 from safejudge.method.regions import believed, words_of
@@ -21,6 +20,7 @@ from safejudge.method.relevance import relevance_text
 from safejudge.policy import Policy
 from safejudge.show.markdown import table
 from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.drawing.objects import named
 from safejudge.types import Box, Locate, leaves
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def detection(detector: Detector, constitution: Constitution, items: Sequence[It
     hits: dict[str, list[bool]] = defaultdict(list)
     for item, boxes in zip(items, answers, strict=True):
         sure = believed(boxes, Policy())
-        for names, drawn in pair.named(item.scene, draw(item.scene)):
+        for names, drawn in named(item.scene, draw(item.scene)):
             for word in names.intersection(words):
                 near = any(_iou(box, drawn.box) >= HIT for box in sure if box.word == word)
                 hits[word].append(near)

@@ -1,0 +1,78 @@
+"""Images as they were read: pixels for a model, or why there are none."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from safejudge.types.base import Record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """Pixels as a model will see them: one frame on one background.
+
+    Equality and hash go by `digest`, so a picture is a cheap dictionary key.
+    """
+
+    pixels: npt.NDArray[np.uint8] = field(repr=False)
+    """Height x width x 3, RGB; not writeable."""
+    digest: str
+    """Sha256 (hex) of shape and pixels: exactly what is sent, never the source file."""
+    frame: int | None = None
+    """Index of the frame in an animated source."""
+    background: Literal["white", "black"] | None = None
+    """What transparent parts were composited on, if there were any."""
+
+    @staticmethod
+    def of(
+        pixels: npt.NDArray[np.uint8],
+        frame: int | None = None,
+        background: Literal["white", "black"] | None = None,
+    ) -> Picture:
+        """Freeze an H x W x 3 uint8 array and compute its digest."""
+        frozen = np.array(pixels, dtype=np.uint8, order="C", copy=True)
+        if frozen.ndim != 3 or frozen.shape[2] != 3:
+            raise ValueError(f"a picture is height x width x 3, not {frozen.shape}")
+        frozen.setflags(write=False)
+        header = f"{frozen.shape[0]}x{frozen.shape[1]}:".encode()
+        digest = hashlib.sha256(header + frozen.tobytes()).hexdigest()
+        return Picture(frozen, digest, frame, background)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Picture) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """One decoded image: the pictures a judgment has to look at."""
+
+    id: str
+    """Sha256 (hex) of the source bytes; for arrays and tensors, of shape, type and data."""
+    name: str
+    """The path, or `image[3]` for the fourth nameless item of a list."""
+    pictures: tuple[Picture, ...]
+    """At least one: every sampled frame, on every background that the policy asks for."""
+
+
+class Failure(Record):
+    """An image that was not judged, and why. It stands in the image's place in the result list."""
+
+    image: str
+    """The path, or `image[3]`."""
+    id: str | None = None
+    """Sha256 of the source bytes, where they could be read."""
+    reason: str
+    """One word for machines: missing, empty, truncated, not_an_image, unsupported, too_large,
+    too_many_pixels, bad_array, url, unreadable, engine."""
+    message: str
+    """What happened and what to do, for people."""

@@ -1,0 +1,183 @@
+"""What a constitution holds: rules, and the trees of their conditions."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from safejudge.types.base import Record, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Precondition(Record):
+    """A leaf of a condition: one statement that a picture shows or does not show."""
+
+    statement: str
+    """A positive, checkable sentence, as it is put to the model."""
+    look_at: str | None = None
+    """The central object of the statement, in words a detector can look for; see `regions`."""
+
+
+class AllOf(Record):
+    """Holds when every part holds."""
+
+    all: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    """The parts; at least one."""
+
+
+class AnyOf(Record):
+    """Holds when at least one part holds."""
+
+    any: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    """The parts; at least one."""
+
+
+class NoneOf(Record):
+    """Holds when no part holds: the exceptions of a rule."""
+
+    none: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    """The parts; at least one."""
+
+
+Condition = Precondition | AllOf | AnyOf | NoneOf
+AllOf.model_rebuild()
+AnyOf.model_rebuild()
+NoneOf.model_rebuild()
+
+ModerationKey = Literal[
+    "harassment", "harassment/threatening", "hate", "hate/threatening", "illicit",
+    "illicit/violent", "self-harm", "self-harm/intent", "self-harm/instructions", "sexual",
+    "sexual/minors", "violence", "violence/graphic",
+]  # fmt: skip
+"""The categories of OpenAI's moderation endpoint."""
+
+
+class DraftRule(Record):
+    """One rule as people wrote it; what is missing is the compiler's to find."""
+
+    id: str
+    """Unique within the constitution; lower-case words joined by `-` or `_`."""
+    category: str
+    """The heading under which reports group the rule."""
+    severity: Severity
+    """How bad a violation is."""
+    text: str
+    """The rule as people wrote it."""
+    objective: str | None = None
+    """The same rule in words whose truth a picture settles."""
+    relevance: str | None = None
+    """A shorter text for the relevance filter, where an encoder cannot hold `objective`."""
+    moderation: tuple[ModerationKey, ...] = ()
+    """The categories of OpenAI's moderation endpoint that a violation falls under."""
+    condition: Condition | None = None
+    """The tree of preconditions; used as written."""
+
+    def source(self) -> str:
+        """Sha256 (hex) of what a compiled form of this rule is made from."""
+        return hashlib.sha256(repr((self.text, self.objective)).encode()).hexdigest()
+
+
+class Rule(DraftRule):
+    """One rule of a constitution. A picture violates it when its condition holds."""
+
+    objective: str
+    condition: Condition
+
+
+class Draft(Record):
+    """A constitution as people wrote it; rules without a condition are still to be compiled."""
+
+    name: str
+    """What reports call it."""
+    description: str = ""
+    """What it is for, in a sentence or two."""
+    rules: Annotated[tuple[DraftRule, ...], Field(min_length=1)]
+    """At least one rule; ids are unique."""
+
+
+class Constitution(Record):
+    """A set of rules, as read from one YAML file and, where rules were compiled, its lock."""
+
+    name: str
+    """What reports call it."""
+    description: str = ""
+    """What it is for, in a sentence or two."""
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    """At least one rule; ids are unique."""
+
+    @field_validator("rules")
+    @classmethod
+    def _ids_are_unique(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        # Verdicts are keyed by id: a doubled id would quietly lose a rule.
+        seen: set[str] = set()
+        for rule in rules:
+            if rule.id in seen:
+                raise ValueError(f"two rules have the id {rule.id!r}")
+            seen.add(rule.id)
+        return rules
+
+    def digest(self) -> str:
+        """Sha256 (hex) of everything that can change a verdict."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+Step = tuple[Literal["all", "any", "none"], int]
+"""From an inner node of a condition to one of its parts: the operator, and the place in its list.
+"""
+
+
+def steps(condition: Condition) -> Iterator[tuple[Step, Condition]]:
+    """Yield the parts of an inner node with the step to each; nothing for a precondition."""
+    match condition:
+        case Precondition():
+            return
+        case AllOf(all=parts):
+            yield from ((("all", place), part) for place, part in enumerate(parts))
+        case AnyOf(any=parts):
+            yield from ((("any", place), part) for place, part in enumerate(parts))
+        case NoneOf(none=parts):
+            yield from ((("none", place), part) for place, part in enumerate(parts))
+
+
+def placed_leaves(
+    condition: Condition, way: tuple[Step, ...] = ()
+) -> Iterator[tuple[tuple[Step, ...], Precondition]]:
+    """Yield the preconditions in listed order, each with the steps to it."""
+    if isinstance(condition, Precondition):
+        yield way, condition
+    for step, part in steps(condition):
+        yield from placed_leaves(part, (*way, step))
+
+
+def leaves(condition: Condition) -> Iterator[Precondition]:
+    """Yield the preconditions of a condition in listed order."""
+    match condition:
+        case Precondition():
+            yield condition
+        case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
+            for part in parts:
+                yield from leaves(part)
+
+
+def operator(condition: AllOf | AnyOf | NoneOf) -> str:
+    """Name an inner node of a tree."""
+    match condition:
+        case AllOf():
+            return "all of"
+        case AnyOf():
+            return "any of"
+        case NoneOf():
+            return "none of"
+
+
+def parts(condition: Condition) -> tuple[Condition, ...]:
+    """Return what an inner node of a tree is made of; nothing for a precondition."""
+    match condition:
+        case AllOf(all=inner) | AnyOf(any=inner) | NoneOf(none=inner):
+            return inner
+        case Precondition():
+            return ()

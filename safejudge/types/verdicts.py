@@ -1,0 +1,157 @@
+"""What a judge says: reads, verdicts on preconditions and rules, judgments on images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from safejudge.types.base import Outcome, Record
+from safejudge.types.pictures import Failure
+from safejudge.types.requests import Box
+
+View = Literal["full", "no_image", "region_removed", "region_crop"]
+"""What is shown with a question; see `views`."""
+
+
+class Read(Record):
+    """One look of the model at one view, as numbers."""
+
+    view: View
+    """Which view was shown."""
+    score: float | None
+    """M = P(yes) / (P(yes) + P(no)); None where nothing could be read."""
+    label_mass: float
+    """P(yes) + P(no)."""
+    top: str = ""
+    """The likeliest first token."""
+    exact: bool = True
+    """False where the numbers are bounds (top-k servers)."""
+
+
+class ReasoningTrace(Record):
+    """What the cascade heard."""
+
+    text: str
+    """The free reasoning."""
+    rationale: str | None = None
+    """The model's own summary, from the validated JSON."""
+    rating: Literal["Yes", "No", "Unsure"] | None = None
+    """The validated rating; None for a reply that could not be read."""
+    problem: str | None = None
+    """Why the reply could not be read."""
+
+
+class PreconditionVerdict(Record):
+    """The answer to one precondition on one picture, and how it came about."""
+
+    statement: str
+    """The statement that was asked."""
+    look_at: str | None = None
+    """Its central object."""
+    outcome: Outcome
+    """yes, no or undecided."""
+    test: Literal["reject", "accept", "region", "reasoning", "open", "label_mass", "unreadable"]
+    """What decided: a test, or why nothing did (`open`: between the bounds, no cascade)."""
+    score: float
+    """Debiased score in [0, 1]; above 0.5 for yes, below for no. See `debias`."""
+    margin: float
+    """log-odds of `score`."""
+    reads: tuple[Read, ...]
+    """Every look, in the order taken."""
+    boxes: tuple[Box, ...] | None = None
+    """The region of the central object, the surest box first; None if it was not looked for."""
+    reasoning: ReasoningTrace | None = None
+    """The cascade's conversation, if it was asked."""
+    note: str | None = None
+    """What a person should know: why it stayed undecided, what the engine reported."""
+
+
+class RuleVerdict(Record):
+    """Whether one rule is violated."""
+
+    outcome: Literal["violated", "not_violated", "undecided", "not_relevant"]
+    """`not_relevant`: skipped by the relevance filter."""
+    score: float | None
+    """How strongly the condition holds, in [0, 1]; None for a skipped rule."""
+    margin: float | None
+    """log-odds of `score`; None for a skipped rule."""
+    bound: Literal["exact", "upper", "lower"] = "exact"
+    """`upper` / `lower`: evaluation stopped early; the full score could only be lower / higher."""
+    similarity: float | None = None
+    """Cosine similarity of rule and picture, if the relevance filter ran; in [-1, 1]."""
+    frame: int | None = None
+    """The frame that decided, of an animated image."""
+    background: Literal["white", "black"] | None = None
+    """The background that decided, of a transparent image."""
+    preconditions: tuple[PreconditionVerdict, ...] = ()
+    """Everything that was asked for this rule, in the order asked."""
+
+
+class Usage(Record):
+    """What one image needed, whatever stood beside it in the batch.
+
+    Not counted: the questions without an image, which all images share and the disk keeps.
+    """
+
+    probes: int = 0
+    """Different yes/no questions with a picture of this image (after early stop)."""
+    reasoning_calls: int = 0
+    """Replies generated for this image."""
+    detector_calls: int = 0
+    """Different sets of words looked for in a picture of this image."""
+
+
+class ModelRef(Record):
+    """A model beside the judge."""
+
+    uri: str
+    """What it was chosen by."""
+    revision: str
+    """Digest of its weights and settings."""
+
+
+class Provenance(Record):
+    """What produced a judgment."""
+
+    constitution: str
+    """Digest of the constitution."""
+    prompts: str
+    """Digest of every prompt text."""
+    policy: str
+    """Digest of the policy."""
+    model: str
+    """Engine URI."""
+    revision: str
+    """Digest of the model's weights and templates, as the engine computes it."""
+    encoder: ModelRef | None = None
+    """The dual encoder of the relevance filter; None if every rule is asked."""
+    detector: ModelRef | None = None
+    """The detector that finds central objects; None if no regions are looked at."""
+    versions: dict[str, str]
+    """Versions of safejudge, torch, transformers, ... that took part."""
+
+
+class Judgment(Record):
+    """What was found about one image."""
+
+    image: str
+    """The path, or `image[3]`."""
+    id: str
+    """Sha256 of the source bytes."""
+    label: Literal["safe", "unsafe", "undecided"]
+    """unsafe: a rule is violated; undecided: none is, but at least one could not be settled."""
+    violations: tuple[str, ...]
+    """Ids of the violated rules, in the constitution's order."""
+    score: float | None
+    """The highest rule score, in [0, 1]; None if the relevance filter skipped every rule."""
+    margin: float | None
+    """log-odds of `score`."""
+    rules: dict[str, RuleVerdict]
+    """One verdict per rule id, in the constitution's order."""
+    provenance: Provenance
+    """What produced this judgment."""
+    usage: Usage
+    """What it cost."""
+
+
+Result = Judgment | Failure
+"""What a judge returns per image."""
