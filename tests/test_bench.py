@@ -6,7 +6,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.training import pair
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.cached import Remembered
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
@@ -17,6 +16,7 @@ from safejudge.sketch.bench import report as bench_report
 from safejudge.sketch.bench.baselines import half
 from safejudge.sketch.bench.bench import Variant
 from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.drawing.objects import named
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.world.statements import grammar, normal
 from safejudge.types import AnswerProbs, Box, Message, Picture, Probe, Reasoning
@@ -198,7 +198,7 @@ def test_a_detector_that_knows_hits_everything_and_a_blind_one_nothing(items):
 
     def look(request):
         scene = scenes[request.picture.digest]
-        for words, box in pair.named(scene, draw(scene)):
+        for words, box in named(scene, draw(scene)):
             left, top = np.floor(box.box[:2]).astype(int)
             right, bottom = np.ceil(box.box[2:]).astype(int)
             for word in words.intersection(request.words):

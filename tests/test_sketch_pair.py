@@ -21,6 +21,7 @@ from safejudge.method.relevance import THRESHOLDS, relevance_text
 from safejudge.policy import Policy
 from safejudge.sketch.bench.bench import Item
 from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.drawing.objects import WORDS, named
 from safejudge.sketch.scenes import mixed_scenes
 from safejudge.sketch.world.describe import is_reserved
 from safejudge.sketch.world.sample import arrange, even_scene
@@ -37,10 +38,10 @@ RULES = load_constitution("sketch").rules
 def test_every_word_of_the_rules_is_known_and_fits():
     looked_for = [leaf.look_at for rule in RULES for leaf in leaves(rule.condition)]
     words = {word for text in looked_for if text for word in words_of(text)}
-    assert words <= set(pair.WORDS)
+    assert words <= set(WORDS)
     for longest, texts in (
         (pair.TEXT_TOKENS, [relevance_text(rule) for rule in RULES]),
-        (pair.QUERY_TOKENS, pair.WORDS),
+        (pair.QUERY_TOKENS, WORDS),
     ):
         tokenizer = pair.build_tokenizer(longest)
         for text in texts:
@@ -57,7 +58,7 @@ def test_things_have_all_their_names():
          Thing("knife")],
         "park", night=False,
     )  # fmt: skip
-    found = {frozenset(words) for words, _ in pair.named(scene, draw(scene))}
+    found = {frozenset(words) for words, _ in named(scene, draw(scene))}
     assert found == {
         frozenset(names.split())
         for names in ("person child", "gun weapon", "cap", "animal horse", "cage", "knife weapon")
@@ -67,9 +68,9 @@ def test_things_have_all_their_names():
 def test_boxes_lie_in_the_picture():
     for seed in range(40):
         scene = even_scene(random.Random(seed))
-        for words, box in pair.named(scene, draw(scene)):
+        for words, box in named(scene, draw(scene)):
             left, top, right, bottom = box.box
-            assert words <= set(pair.WORDS)
+            assert words <= set(WORDS)
             assert 0 <= left < right <= pair.SIZE
             assert 0 <= top < bottom <= pair.SIZE
 
@@ -115,12 +116,12 @@ def test_generalised_iou_is_iou_minus_the_empty_part_of_the_hull(one, other):
 
 def test_each_object_has_a_patch_of_its_own():
     pairs = train_pair.scenes_of("test", 5, 4)
-    logits = torch.zeros(4, 144, len(pair.WORDS))
+    logits = torch.zeros(4, 144, len(WORDS))
     grid = (torch.arange(12) + 0.5) / 12
     centres = torch.stack(torch.meshgrid(grid, grid, indexing="xy"), -1).reshape(-1, 2)
     spread = torch.cat([centres, torch.full((144, 2), 0.2)], 1).expand(4, -1, -1)
     names, where, targets = train_pair._matched(pairs, logits, spread)
-    objects = [pair.named(scene, drawing) for scene, drawing in pairs]
+    objects = [named(scene, drawing) for scene, drawing in pairs]
     assert len(where) == len(targets) == sum(map(len, objects))
     assert len({tuple(place) for place in where.tolist()}) == len(where)
     assert int(names.sum()) == sum(len(words) for some in objects for words, _ in some)
@@ -179,7 +180,7 @@ def test_the_shipped_detector_finds_people_and_no_car_in_an_empty_sky(shown):
     answers = detector.locate([Locate(item.picture, ("person",)) for item in shown])
     hits = []
     for item, boxes in zip(shown, answers, strict=True):
-        for names, box in pair.named(item.scene, draw(item.scene)):
+        for names, box in named(item.scene, draw(item.scene)):
             if "person" in names:
                 left, top, right, bottom = box.box
                 middle = ((left + right) / 2, (top + bottom) / 2)

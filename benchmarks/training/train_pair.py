@@ -29,6 +29,7 @@ from benchmarks.training.pack import pixels_tensor
 from benchmarks.training.run import Optimizers, Run, autocast
 from safejudge.constitution.load import load_constitution
 from safejudge.sketch.drawing.draw import draw
+from safejudge.sketch.drawing.objects import WORDS, named
 from safejudge.sketch.judge import MODELS
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.world import questions
@@ -203,7 +204,7 @@ def begin(model: Any) -> None:
 def _detect(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits (pictures x patches x `WORDS`) and boxes (centre and size, shares)."""
     ids = tokenizer(
-        list(pair.WORDS), padding="max_length", max_length=pair.QUERY_TOKENS, return_tensors="pt"
+        list(WORDS), padding="max_length", max_length=pair.QUERY_TOKENS, return_tensors="pt"
     )
     with autocast():
         owl = model.owlvit
@@ -226,11 +227,11 @@ def _matched(
     """
     names = torch.zeros_like(logits)
     where, targets = [], []
-    place = {word: index for index, word in enumerate(pair.WORDS)}
+    place = {word: index for index, word in enumerate(WORDS)}
     with torch.no_grad():
         scores = logits.sigmoid()
         for picture, (scene, drawing) in enumerate(pairs):
-            objects = pair.named(scene, drawing)
+            objects = named(scene, drawing)
             if not objects:
                 continue
             wanted = torch.tensor([_centred(box.box) for _, box in objects])
@@ -289,14 +290,14 @@ def detector_scores(model: Any, tokenizer: Any) -> JSON:
     pairs = scenes_of("detector", HELD_OUT, 256)
     logits, boxes = _detect(model, tokenizer, pairs)
     scores, corners = logits.sigmoid(), _corners(boxes)
-    hits: dict[str, list[bool]] = {word: [] for word in pair.WORDS}
+    hits: dict[str, list[bool]] = {word: [] for word in WORDS}
     for picture, (scene, drawing) in enumerate(pairs):
-        for words, box in pair.named(scene, drawing):
+        for words, box in named(scene, drawing):
             wanted = _corners(torch.tensor(_centred(box.box)))
             both, union = _overlap(corners[picture], wanted)
             near = both / union >= 0.5
             for word in words:
-                sure = scores[picture, :, pair.WORDS.index(word)] > 0.05
+                sure = scores[picture, :, WORDS.index(word)] > 0.05
                 hits[word].append(bool((near & sure).any()))
     rates = {word: sum(found) / len(found) for word, found in hits.items() if found}
     worst = sorted(rates.items(), key=lambda item: item[1])[:8]
