@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class JudgeSpec:
     """What a judge is opened from; unlike a judge it can be pickled. See `Judge.load`."""
 
     constitution: Constitution
@@ -51,9 +51,13 @@ class Opening:
             engine_args=self.engine_args,
         )
 
-    def on(self, device: str) -> Opening:
+    def on(self, device: str) -> JudgeSpec:
         """Ask for a device, where the engine takes one and was not told yet."""
         takes = self.engine.startswith("hf:") and self.engine not in SKETCHES
         if not takes or "device" in self.engine_args:
             return self
         return replace(self, engine_args={**self.engine_args, "device": device})
+
+
+Opening = JudgeSpec
+"""Its name in rewards that version 0.1.0 pickled."""

@@ -17,13 +17,13 @@ from safejudge.evals.labelled.labels import Label
 from safejudge.evals.labelled.tables import scored
 from safejudge.evals.page import page
 from safejudge.evals.results import write_results
-from safejudge.evals.suite import Scored
+from safejudge.evals.suite import EvalResult
 from safejudge.show.figures import Bar, Chart, Mistake, Series, Table
 from safejudge.show.page.charts import svg
 
 NAN = float("nan")
 EVIL = '"><script>alert(1)</script>\x1b<img src=http://evil/x onerror=y>&'
-EMPTY = Scored((), (), {}, ())
+EMPTY = EvalResult((), (), {}, ())
 CONSTITUTION = load_constitution("sketch")
 IDS = [rule.id for rule in CONSTITUTION.rules]
 
@@ -70,7 +70,7 @@ def test_hostile_names_stay_text(tmp_path):
     )
     mistake = Mistake(EVIL, (EVIL, EVIL), EVIL, EVIL, EVIL, (EVIL,))
     table = Table(EVIL, (EVIL, EVIL), ((EVIL, EVIL),), EVIL)
-    found = Scored((table,), (EVIL,), {}, (), (EVIL,), charts, (mistake,))
+    found = EvalResult((table,), (EVIL,), {}, (), (EVIL,), charts, (mistake,))
     text = page(EVIL, found, {EVIL: {EVIL: EVIL}}, tmp_path)
     tags = {tag for tag, _ in elements(text)}
     assert not tags & {"script", "img", "link", "iframe", "object"}
@@ -83,7 +83,7 @@ def test_hostile_names_stay_text(tmp_path):
 def test_a_page_refers_to_nothing_outside_itself(tmp_path):
     Image.new("RGB", (300, 200), "red").save(tmp_path / "a.png")
     mistakes = (Mistake("a", ("a.png",), "safe", "unsafe", "Score 0.1.", ("x yes",)),)
-    text = page("t", Scored((), (), {}, (), (), (LINES, BARS), mistakes), {}, tmp_path)
+    text = page("t", EvalResult((), (), {}, (), (), (LINES, BARS), mistakes), {}, tmp_path)
     assert fetched(text) == []
     assert not re.search(r"https?:|url\(|@import|<script|<link", text)
     assert [at["src"][:15] for tag, at in elements(text) if tag == "img"] == ["data:image/jpeg"]
@@ -100,7 +100,9 @@ def test_nothing_found_gives_a_page_too():
 @pytest.mark.parametrize("image", ["gone.png", "bad.png", "", "a\0b", "https://evil/x.png"])
 def test_a_picture_that_cannot_be_read_says_why(tmp_path, image):
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    found = Scored((), (), {}, (), mistakes=(Mistake("a", (image,), "safe", "unsafe", "Why.", ()),))
+    found = EvalResult(
+        (), (), {}, (), mistakes=(Mistake("a", (image,), "safe", "unsafe", "Why.", ()),)
+    )
     text = page("t", found, {}, tmp_path)
     assert '<p class="missing">' in text
     assert "<img" not in text
@@ -113,7 +115,7 @@ def test_pictures_of_one_mistake_stand_side_by_side(tmp_path):
         Mistake("pair", ("a.png", "gone.png"), "first", "second", "Why.", ()),
         Mistake("without", (), "first", "second", "Why.", ()),
     )
-    text = page("t", Scored((), (), {}, (), mistakes=mistakes), {}, tmp_path)
+    text = page("t", EvalResult((), (), {}, (), mistakes=mistakes), {}, tmp_path)
     both, none = text.split("<article>")[1:]
     assert both.count("<img") == both.count('<p class="missing">') == 1
     assert both.index(">first</figcaption>") < both.index(">second</figcaption>")
@@ -124,7 +126,7 @@ def test_a_suite_that_kept_its_pictures_needs_no_other_folder(tmp_path):
     (tmp_path / "kept").mkdir()
     Image.new("RGB", (300, 200), "red").save(tmp_path / "kept/a.png")
     mistakes = (Mistake("a", ("a.png",), "safe", "unsafe", "Why.", ()),)
-    found = Scored((), (), {}, (), mistakes=mistakes, pictures=tmp_path / "kept")
+    found = EvalResult((), (), {}, (), mistakes=mistakes, pictures=tmp_path / "kept")
     write_results(tmp_path / "out", "mj-bench", found, {}, tmp_path / "nowhere")
     assert "<img" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
 
@@ -133,7 +135,7 @@ def rules(**scores):
     return {name: {"outcome": "violated", "score": score} for name, score in scores.items()}
 
 
-FLAT = Scored((), (), {}, (
+FLAT = EvalResult((), (), {}, (
     {"image": "a,b.png", "target": {"violations": ["x"]}, "rules": rules(x=0.1, y=None)},
     {"image": 'q".png', "target": {"violations": None}, "rules": rules(x=NAN)},
 ))  # fmt: skip
@@ -169,7 +171,7 @@ def test_scores_need_no_pyarrow(tmp_path, monkeypatch):
 
 
 def test_results_hold_the_page(tmp_path):
-    found = Scored((), ("Ærlig.",), {}, (), charts=(LINES,))
+    found = EvalResult((), ("Ærlig.",), {}, (), charts=(LINES,))
     files = write_results(tmp_path / "out", "labelled", found, {"tie": NAN}, tmp_path)
     assert tmp_path / "out" / "report.html" in files
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

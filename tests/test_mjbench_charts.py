@@ -16,7 +16,7 @@ from safejudge.evals.mjbench.score import Options, score
 from safejudge.evals.page import page
 from safejudge.evals.stats.fairness import Rated, Rules, fairness
 from safejudge.evals.stats.preference import Answer, Pair
-from safejudge.evals.suite import Scored
+from safejudge.evals.suite import EvalResult
 from safejudge.show.page.charts import svg
 from safejudge.types import Picture
 
@@ -237,7 +237,7 @@ def test_names_of_the_data_are_no_paths_and_captions_stay_text():
     (found,) = mistakes([bad])
     assert found.images == ()
     assert max(map(len, found.trace)) < 400
-    text = page("t", Scored((), (), {}, (), mistakes=(found,)), {}, None)
+    text = page("t", EvalResult((), (), {}, (), mistakes=(found,)), {}, None)
     assert "<script" not in text
     assert "<img" not in text
     assert "\x1b" not in text

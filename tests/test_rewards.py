@@ -18,7 +18,7 @@ from safejudge.engines.fake import FakeEngine
 from safejudge.errors import EngineCallError, EngineSetupError, InputError
 from safejudge.method.debias import margin
 from safejudge.method.precondition import was_read
-from safejudge.opening import Opening
+from safejudge.opening import JudgeSpec
 from safejudge.rewards import SEVERITIES, Blend, Grading, SafetyReward
 from safejudge.rewards.arithmetic import blended, margin_bounds, rated, weighed
 from safejudge.rewards.core import filled
@@ -478,7 +478,7 @@ def test_a_server_that_is_not_there_is_an_error_not_a_number():
 
 def test_a_device_goes_to_models_that_take_one():
     def args(engine, **given):
-        return Opening(RULES, engine, engine_args=given).on("cuda:1").engine_args
+        return JudgeSpec(RULES, engine, engine_args=given).on("cuda:1").engine_args
 
     assert args("hf:org/model") == {"device": "cuda:1"}
     assert args("hf:org/model", device="cpu") == {"device": "cpu"}

@@ -15,7 +15,7 @@ from safejudge.cli import app as cli
 from safejudge.engines.models import Models
 from safejudge.errors import InputError
 from safejudge.evals import reliability, variants
-from safejudge.evals.suite import Run, Said, Scored
+from safejudge.evals.suite import EvalResult, Prediction, Run
 from safejudge.policy import Policy
 from safejudge.sketch.scenes import write_scenes
 from safejudge.types import AnswerProbs, EngineCard, Message, Picture, Probe, Reasoning
@@ -124,20 +124,20 @@ def compared(plain, tmp_path, **changed):
         folder.mkdir(parents=True, exist_ok=True)
         said[folder] = some
     found = reliability.report(
-        lambda folder: Scored((), (), {}, (), said=tuple(said[folder])), tmp_path
+        lambda folder: EvalResult((), (), {}, (), said=tuple(said[folder])), tmp_path
     )
     return found, found.numbers.get("reliability", {})
 
 
 def test_agreement_is_over_what_both_answered_and_silence_is_counted(tmp_path):
     plain = [
-        Said("way", "a", "yes", True, 0.9), Said("way", "b", "no", True, 0.1),
-        Said("way", "c", None, False, 0.5), Said("way", "d", "no", False, 0.2),
+        Prediction("way", "a", "yes", True, 0.9), Prediction("way", "b", "no", True, 0.1),
+        Prediction("way", "c", None, False, 0.5), Prediction("way", "d", "no", False, 0.2),
     ]  # fmt: skip
     grey = [
-        Said("way", "a", "no", False, 0.4), Said("way", "b", "no", True, 0.2),
-        Said("way", "c", "yes", True, 0.8), Said("way", "d", None, False, 0.5),
-        Said("way", "new", "yes", True, 1.0),
+        Prediction("way", "a", "no", False, 0.4), Prediction("way", "b", "no", True, 0.2),
+        Prediction("way", "c", "yes", True, 0.8), Prediction("way", "d", None, False, 0.5),
+        Prediction("way", "new", "yes", True, 1.0),
     ]  # fmt: skip
     _, numbers = compared(plain, tmp_path, grey=grey)
     got = {name: numbers[f"way/grey/{name}"] for name in ("same_answer", "score_moved")}
@@ -150,8 +150,8 @@ def test_agreement_is_over_what_both_answered_and_silence_is_counted(tmp_path):
 
 
 def test_a_rating_without_truth_moves_and_is_no_agreement(tmp_path):
-    plain = [Said("way", "a", None, None, 3.0), Said("way", "b", None, None, None)]
-    flip = [Said("way", "a", None, None, 4.5), Said("way", "b", None, None, 2.0)]
+    plain = [Prediction("way", "a", None, None, 3.0), Prediction("way", "b", None, None, None)]
+    flip = [Prediction("way", "a", None, None, 4.5), Prediction("way", "b", None, None, 2.0)]
     found, numbers = compared(plain, tmp_path, flip=flip)
     assert numbers["way/flip/score_moved"]["value"] == 1.5
     assert numbers["way/flip/same_answer"]["value"] is None
@@ -162,7 +162,7 @@ def test_a_rating_without_truth_moves_and_is_no_agreement(tmp_path):
 
 @given(st.lists(st.sampled_from(["yes", "no", None]), min_size=1, max_size=30))
 def test_the_same_answers_agree_wholly_whatever_they_are(tmp_path_factory, answers):
-    said = [Said("way", str(i), one, one == "yes", 0.5) for i, one in enumerate(answers)]
+    said = [Prediction("way", str(i), one, one == "yes", 0.5) for i, one in enumerate(answers)]
     _, numbers = compared(said, tmp_path_factory.mktemp("same"), jpeg_30=said)
     there = sum(one is not None for one in answers)
     assert numbers["way/jpeg-30/same_answer"]["n"] == there
@@ -172,7 +172,7 @@ def test_the_same_answers_agree_wholly_whatever_they_are(tmp_path_factory, answe
 
 def test_consistency_is_one_answer_more_than_half_of_the_times(tmp_path):
     def run(*answers):
-        return [Said("way", str(i), one, None) for i, one in enumerate(answers)]
+        return [Prediction("way", str(i), one, None) for i, one in enumerate(answers)]
 
     found, _ = compared(
         run("yes", "yes", None, "yes"), tmp_path,
@@ -185,8 +185,8 @@ def test_consistency_is_one_answer_more_than_half_of_the_times(tmp_path):
 
 
 def test_confidence_is_compared_with_being_right(tmp_path):
-    said = [Said("way", str(i), "yes", i < 6, confidence=0.9) for i in range(10)]
-    said.append(Said("way", "tie", "yes", None, confidence=0.9))
+    said = [Prediction("way", str(i), "yes", i < 6, confidence=0.9) for i in range(10)]
+    said.append(Prediction("way", "tie", "yes", None, confidence=0.9))
     found, numbers = compared(said, tmp_path)
     assert numbers["way/calibration"]["n"] == 10
     assert numbers["way/calibration"]["ece"] == pytest.approx(0.3)
@@ -199,7 +199,7 @@ def test_a_changed_run_that_never_began_is_told(tmp_path):
     def scored(folder):
         if folder != tmp_path:
             raise InputError(f"{folder}: has no records.jsonl")
-        return Scored((), (), {}, (), said=(Said("way", "a", "yes", True),))
+        return EvalResult((), (), {}, (), said=(Prediction("way", "a", "yes", True),))
 
     assert "variant grey" in reliability.report(scored, tmp_path).unread[0]
 

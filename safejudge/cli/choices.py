@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.engines.open import FORMS
 from safejudge.errors import InputError
-from safejudge.opening import Opening
+from safejudge.opening import JudgeSpec
 from safejudge.policy import POLICIES, Policy
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def policy_of(options: argparse.Namespace) -> Policy:
     return POLICIES[options.policy]().model_copy(update=changed)
 
 
-def opening_of(options: argparse.Namespace, rules: Constitution | None = None) -> Opening:
+def opening_of(options: argparse.Namespace, rules: Constitution | None = None) -> JudgeSpec:
     """Return what the chosen judge is opened from, with these rules or with the chosen ones."""
     policy = policy_of(options)
-    return Opening(
+    return JudgeSpec(
         load_constitution(options.constitution) if rules is None else rules,
         options.engine,
         policy,

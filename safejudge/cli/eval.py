@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from safejudge.evals.suite import Judging, Scored, Suite
+    from safejudge.evals.suite import EvalResult, Judging, Suite
     from safejudge.types import JSON
 
 
@@ -77,7 +77,7 @@ def list_suites(_: argparse.Namespace) -> int:
     return 0
 
 
-def _from_outputs(suite: Suite, options: argparse.Namespace) -> tuple[Scored, JSON]:
+def _from_outputs(suite: Suite, options: argparse.Namespace) -> tuple[EvalResult, JSON]:
     if suite.from_outputs is None:
         raise InputError(f"{options.suite} scores no recorded outputs; give images with --data")
     for name in ("data", "split", "seed", "limit", "variant", "repeats", "resume"):

@@ -15,7 +15,7 @@ from safejudge.engines.models import Models
 from safejudge.engines.priors import PriorCache
 from safejudge.errors import EngineError, InputError
 from safejudge.evals.stats.rates import bootstrap_sums
-from safejudge.evals.suite import Scored
+from safejudge.evals.suite import EvalResult
 from safejudge.preference import annotate as run
 from safejudge.preference.annotator import Annotator
 from safejudge.preference.data import read_prompts
@@ -65,7 +65,7 @@ def annotate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _counted(done: run.Summary) -> Scored:
+def _counted(done: run.Summary) -> EvalResult:
     rows = tuple(
         (name, str(some["pairs"]), str(some["ties"]), str(some["unscored"]))
         for name, some in done.counts.items()
@@ -78,7 +78,7 @@ def _counted(done: run.Summary) -> Scored:
         "judged, stayed undecided, or could not be asked about.",
     )
     found = f"{done.prompts} prompts, {done.images} images, {done.failures} of them not judged"
-    return Scored((table,), (found,), {}, ())
+    return EvalResult((table,), (found,), {}, ())
 
 
 def train_scorer(options: argparse.Namespace) -> int:
@@ -102,7 +102,7 @@ def train_scorer(options: argparse.Namespace) -> int:
     return 0
 
 
-def _measured(done: Trained) -> Scored:
+def _measured(done: Trained) -> EvalResult:
     aspects = dict.fromkeys(one.aspect for one in done.held_out)
     groups = {name: [one for one in done.held_out if one.aspect == name] for name in aspects}
     if len(groups) > 1:
@@ -120,7 +120,7 @@ def _measured(done: Trained) -> Scored:
     )
     found = [f"Learned from {done.pairs} pairs of {done.prompts} prompts."]
     found += [f"{count} pairs left out: {reason}." for reason, count in done.left_out.items()]
-    return Scored((table,), tuple(found), {}, ())
+    return EvalResult((table,), tuple(found), {}, ())
 
 
 def _accuracy(some: Sequence[Ranked]) -> str:
@@ -137,6 +137,6 @@ def _accuracy(some: Sequence[Ranked]) -> str:
     return f"{right:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _print(scored: Scored, where: str) -> None:
+def _print(scored: EvalResult, where: str) -> None:
     eval_text.print_tables(show.console(), scored.tables, scored.findings, scored.unread)
     print(clean(where))

@@ -23,7 +23,7 @@ from safejudge.show.page.thumbnail import data_uri
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from safejudge.evals.suite import Scored
+    from safejudge.evals.suite import EvalResult
     from safejudge.show.figures import Mistake
     from safejudge.types import JSON
 
@@ -38,7 +38,7 @@ class _Picture(NamedTuple):
     problem: str = ""
 
 
-def page(title: str, scored: Scored, config: JSON, pictures: Path | None) -> str:
+def page(title: str, scored: EvalResult, config: JSON, pictures: Path | None) -> str:
     """Make the page. `config` says how it was made; without `pictures` there are none on it."""
     return pages.template(
         pages.surroundings(), "eval.html"

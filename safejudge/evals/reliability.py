@@ -18,7 +18,7 @@ from safejudge.evals.stats import agreement as ag
 from safejudge.evals.stats import curves
 from safejudge.evals.stats.agreement import Figure
 from safejudge.evals.stats.rates import NAN
-from safejudge.evals.suite import Said, Scored
+from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.evals.variants import REPEAT, VARIANTS, folders
 from safejudge.show.figures import Chart, Series, Table
 from safejudge.show.markdown import figure
@@ -26,16 +26,16 @@ from safejudge.show.markdown import figure
 if TYPE_CHECKING:
     from pathlib import Path
 
-Both = list[tuple[Said, Said]]
+Both = list[tuple[Prediction, Prediction]]
 """The same items, plain and changed."""
 Compared = dict[str, dict[str, dict[str, Figure]]]
 """By way of judging, then by variant, then by what is compared (`_FIGURES`)."""
 
 
-def report(scored: Callable[[Path], Scored], out: Path) -> Scored:
+def report(scored: Callable[[Path], EvalResult], out: Path) -> EvalResult:
     """The tables of a run, and beside them how its changed runs differ. Raises `InputError`."""
     plain = scored(out)
-    changed: dict[str, tuple[Said, ...]] = {}
+    changed: dict[str, tuple[Prediction, ...]] = {}
     empty = []
     for name, folder in folders(out).items():
         try:
@@ -65,14 +65,14 @@ def report(scored: Callable[[Path], Scored], out: Path) -> Scored:
     )
 
 
-def _by_way(said: Sequence[Said]) -> dict[str, list[Said]]:
-    found: dict[str, list[Said]] = {}
+def _by_way(said: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+    found: dict[str, list[Prediction]] = {}
     for one in said:
         found.setdefault(one.way, []).append(one)
     return found
 
 
-def _compared(plain: Sequence[Said], changed: Sequence[Said]) -> dict[str, Figure]:
+def _compared(plain: Sequence[Prediction], changed: Sequence[Prediction]) -> dict[str, Figure]:
     other = {one.item: one for one in changed}
     both = [(one, other[one.item]) for one in plain if one.item in other]
     return {what: make(both) for what, make in _FIGURES.items()}
@@ -81,14 +81,16 @@ def _compared(plain: Sequence[Said], changed: Sequence[Said]) -> dict[str, Figur
 # --- how sure -----------------------------------------------------------------------------------
 
 
-def _sure(said: Sequence[Said]) -> tuple[list[float], list[bool]]:
+def _sure(said: Sequence[Prediction]) -> tuple[list[float], list[bool]]:
     """How probable answers were held, and whether they were right."""
     known = [(one.confidence, one.right) for one in said]
     kept = [(sure, right) for sure, right in known if sure is not None and right is not None]
     return [sure for sure, _ in kept], [right for _, right in kept]
 
 
-def _calibration(by_way: Mapping[str, Sequence[Said]]) -> tuple[dict[str, object], list[Table]]:
+def _calibration(
+    by_way: Mapping[str, Sequence[Prediction]],
+) -> tuple[dict[str, object], list[Table]]:
     numbers: dict[str, object] = {}
     rows = []
     for way, some in by_way.items():
@@ -110,7 +112,7 @@ def _calibration(by_way: Mapping[str, Sequence[Said]]) -> tuple[dict[str, object
     return numbers, [Table("How sure the judge is", heads, tuple(rows), note)]
 
 
-def _curves(by_way: Mapping[str, Sequence[Said]]) -> list[Chart]:
+def _curves(by_way: Mapping[str, Sequence[Prediction]]) -> list[Chart]:
     series = []
     for way, some in by_way.items():
         sure, right = _sure(some)
@@ -131,7 +133,7 @@ def _curves(by_way: Mapping[str, Sequence[Said]]) -> list[Chart]:
 # --- what changes -------------------------------------------------------------------------------
 
 
-def _answered(one: Said) -> bool:
+def _answered(one: Prediction) -> bool:
     """A rating that nobody can call right or wrong is an answer too."""
     return one.answer is not None or (one.score is not None and one.right is None)
 
@@ -198,14 +200,16 @@ def _changes(compared: Compared) -> Table:
     return Table(title, ("", "n", *heads), tuple(rows), note)
 
 
-def _what(one: Said) -> str | None:
+def _what(one: Prediction) -> str | None:
     """The answer; of a rating that nobody can call right or wrong, its number."""
     if not _answered(one):
         return None
     return f"{one.score:.3f}" if one.answer is None else one.answer
 
 
-def _repeats(by_way: Mapping[str, Sequence[Said]], changed: Mapping[str, Sequence[Said]]) -> Table:
+def _repeats(
+    by_way: Mapping[str, Sequence[Prediction]], changed: Mapping[str, Sequence[Prediction]]
+) -> Table:
     """How often one answer comes more than half of the time (arXiv 2402.04788)."""
     again = [
         {(one.way, one.item): _what(one) for one in said}

@@ -24,7 +24,7 @@ from safejudge.show.markdown import table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from safejudge.evals.suite import Scored
+    from safejudge.evals.suite import EvalResult
     from safejudge.show.figures import Table
     from safejudge.types import JSON
 
@@ -38,7 +38,7 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
 
 
 def write_results(
-    out: Path, suite: str, scored: Scored, config: JSON, pictures: Path | None = None
+    out: Path, suite: str, scored: EvalResult, config: JSON, pictures: Path | None = None
 ) -> list[Path]:
     """Write results, samples, tables and the page of one suite; return the files.
 
@@ -87,7 +87,7 @@ class _Row(NamedTuple):
     score: float | None
 
 
-def _rows(scored: Scored) -> Iterator[_Row]:
+def _rows(scored: EvalResult) -> Iterator[_Row]:
     for sample in scored.samples:
         true = sample["target"]["violations"]
         for name, rule in sample["rules"].items():
@@ -121,7 +121,7 @@ def _markdown(one: Table) -> str:
     return f"### {one.title}\n\n{table(one.columns, one.rows)}{note}"
 
 
-def _listed(scored: Scored) -> str:
+def _listed(scored: EvalResult) -> str:
     return "\n".join(f"- {line}" for line in (*scored.findings, *scored.unread))
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from safejudge.evals.suite import Scored
+    from safejudge.evals.suite import EvalResult
 
 
-def _mj_bench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
+def _mj_bench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> EvalResult:
     _check(args, [field.name for field in fields(Options)])
     base = asdict(PAPER if paper else Options())
     sets = {name for name, value in base.items() if isinstance(value, frozenset)}
@@ -32,13 +32,13 @@ def _mj_bench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
     return mjbench_outputs.from_outputs(folder, options=options_of(Options, base | given))
 
 
-def _mllm_judge(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
+def _mllm_judge(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> EvalResult:
     _check(args, ())
     _one_way(paper=paper)
     return mllm_judge_outputs.from_outputs(folder)
 
 
-def _rewardbench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
+def _rewardbench(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> EvalResult:
     _check(args, ())
     _one_way(paper=paper)
     return rewardbench_outputs.from_outputs(folder)

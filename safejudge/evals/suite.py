@@ -87,7 +87,7 @@ def options_of(kind: type[T], values: Mapping[str, Any]) -> T:
 class FromOutputs(Protocol):
     """Scores a folder of recorded outputs, without a model."""
 
-    def __call__(self, folder: Path, *, paper: bool, args: Mapping[str, Any]) -> Scored:
+    def __call__(self, folder: Path, *, paper: bool, args: Mapping[str, Any]) -> EvalResult:
         """Score a folder.
 
         `paper`: with the choices of the published tables, where the suite knows some; `args`:
@@ -116,13 +116,13 @@ class Suite:
     """Scores recorded outputs; None if it has none to score."""
     judge: Judging | None = None
     """Judges live; None if it only scores recorded outputs."""
-    report: Callable[[Path], Scored] | None = None
+    report: Callable[[Path], EvalResult] | None = None
     """Makes the tables of a folder that `judge` wrote, and asks no model."""
     constitution: bool = False
     """Whether `judge` cannot do without a constitution."""
 
 
-class Said(NamedTuple):
+class Prediction(NamedTuple):
     """One answer of a judge, in a form in which two runs can be compared."""
 
     way: str
@@ -142,7 +142,7 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class EvalResult:
     """What recorded outputs come to."""
 
     tables: tuple[Table, ...]
@@ -161,5 +161,5 @@ class Scored:
     """Wrong verdicts, the worst first."""
     pictures: Path | None = None
     """The folder of the mistakes' pictures; None where whoever asked for the results knows it."""
-    said: tuple[Said, ...] = ()
+    said: tuple[Prediction, ...] = ()
     """Every answer, for comparison with another run (`evals.reliability`)."""

@@ -24,7 +24,7 @@ from safejudge.images.load import split_batch
 from safejudge.judge import Judge
 from safejudge.method.precondition import was_read
 from safejudge.method.verdict import asked_condition
-from safejudge.opening import Opening
+from safejudge.opening import JudgeSpec
 from safejudge.rewards.arithmetic import Grading, Rating, blended, margin_bounds, rated
 from safejudge.types import Constitution, Failure
 
@@ -54,7 +54,7 @@ class SafetyReward:
 
     def __init__(
         self,
-        judge: Judge | Opening,
+        judge: Judge | JudgeSpec,
         grading: Grading | None = None,
         *,
         blend: Blend | None = None,
@@ -84,7 +84,7 @@ class SafetyReward:
         self.last: tuple[Rating, ...] = ()
         self.constitution = judge.constitution
         self._weights = self.grading.by_rule(judge.constitution)
-        self._opening = judge if isinstance(judge, Opening) else None
+        self._opening = judge if isinstance(judge, JudgeSpec) else None
         self._judge = exhaustive(judge) if isinstance(judge, Judge) else None
         self._lock = threading.Lock()
 
@@ -117,7 +117,7 @@ class SafetyReward:
             if isinstance(constitution, Constitution)
             else load_constitution(constitution)
         )
-        opening = Opening(
+        opening = JudgeSpec(
             rules,
             engine,
             policy,

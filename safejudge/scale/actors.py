@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from safejudge.images.shards import Place
     from safejudge.judge import Judge
-    from safejudge.opening import Opening
+    from safejudge.opening import JudgeSpec
     from safejudge.types import JSON, Result
 
 DEATHS = 3
@@ -211,7 +211,7 @@ class Attempts:
 class Choices:
     """What an actor needs to know."""
 
-    opening: Opening
+    opening: JudgeSpec
     """What its judge is opened from."""
     window: int
     captions: bool

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from safejudge.files.parquet import Parts
-    from safejudge.opening import Opening
+    from safejudge.opening import JudgeSpec
     from safejudge.types import JSON
 
 
@@ -56,7 +56,7 @@ def wanted(options: argparse.Namespace) -> bool:
     return bool(options.ray)
 
 
-def judge(options: argparse.Namespace, opening: Opening) -> int:
+def judge(options: argparse.Namespace, opening: JudgeSpec) -> int:
     """Judge with Ray and write `--out`; return the exit code, which counts earlier runs too."""
     if options.report is not None:
         raise InputError(

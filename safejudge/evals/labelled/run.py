@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from safejudge.evals.labelled.labels import Label
-    from safejudge.evals.suite import Run, Scored
+    from safejudge.evals.suite import EvalResult, Run
     from safejudge.types import JSON, Result
 
 CONSTITUTION, LABELS, RECORDS = "constitution.yaml", "labels.jsonl", "records.jsonl"
@@ -82,7 +82,7 @@ def _judged(judge: Judge, paths: Sequence[str], told: Run) -> list[Result]:
     return [one if isinstance(one, Failure) else next(results) for one in pictures]
 
 
-def report(out: Path) -> Scored:
+def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `run` wrote. Raises `InputError`."""
     missing = [name for name in (CONSTITUTION, LABELS, RECORDS) if not (out / name).is_file()]
     if missing:

@@ -17,7 +17,7 @@ import numpy as np
 from safejudge.evals.labelled.charts import Rates, blamed, charts, mistakes
 from safejudge.evals.stats import curves
 from safejudge.evals.stats.rates import CALLED, NAN, Counts, bootstrap_sums, wilson
-from safejudge.evals.suite import Said, Scored
+from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
 from safejudge.show.markdown import figure
 from safejudge.types import JSON, Outcome
@@ -46,7 +46,7 @@ class Row:
 
 def scored(
     constitution: Constitution, labels: Sequence[Label], records: Mapping[str, JSON]
-) -> Scored:
+) -> EvalResult:
     """Compare labels with records (by the image's path as labelled)."""
     judged = [(label, records[label.image]) for label in labels if label.image in records]
     usable = [(label, record) for label, record in judged if "label" in record]
@@ -85,7 +85,7 @@ def scored(
     }
     numbers = {name: _numbers(rows) for name, rows in lines.items() if rows}
     samples = tuple(_sample(label, record) for label, record in judged)
-    return Scored(
+    return EvalResult(
         tuple(one for one in tables if one.rows),
         (_finding(counted, failed),),
         {"counts": counted, **numbers},
@@ -126,7 +126,9 @@ def _rule_row(label: Label, record: JSON, rule: str) -> Row:
     return Row(label.group or label.image, truth, called, verdict["score"], exact)
 
 
-def _said(constitution: Constitution, usable: Sequence[tuple[Label, JSON]]) -> tuple[Said, ...]:
+def _said(
+    constitution: Constitution, usable: Sequence[tuple[Label, JSON]]
+) -> tuple[Prediction, ...]:
     """Every answer on an image or a rule; undecided is none."""
     rows = [("images", label.image, _image_row(label, record))
             for label, record in usable if label.unsafe is not None]  # fmt: skip
@@ -138,7 +140,7 @@ def _said(constitution: Constitution, usable: Sequence[tuple[Label, JSON]]) -> t
         answer = None if row.called is Outcome.UNDECIDED else str(row.called)
         score = row.score if row.exact else None
         right = answer is not None and (row.called is Outcome.YES) == row.truth
-        said.append(Said(way, item, answer, right, score, group=row.group))
+        said.append(Prediction(way, item, answer, right, score, group=row.group))
     return tuple(said)
 
 

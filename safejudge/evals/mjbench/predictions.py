@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safejudge.evals.stats.preference import Answer, other
-from safejudge.evals.suite import Said
+from safejudge.evals.suite import Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from safejudge.types import JSON
 
 
-def every_answer(found: Sequence[JSON]) -> tuple[Said, ...]:
+def every_answer(found: Sequence[JSON]) -> tuple[Prediction, ...]:
     """What each way said of each item, once for each order; choices are of the pictures by name."""
     made = []
     for record in found:
@@ -27,11 +27,11 @@ def every_answer(found: Sequence[JSON]) -> tuple[Said, ...]:
     return tuple(made)
 
 
-def _rated(way: str, record: JSON, answer: JSON) -> Said:
-    return Said(way, record["image"], None, None, answer["rating"], group=record["group"])
+def _rated(way: str, record: JSON, answer: JSON) -> Prediction:
+    return Prediction(way, record["image"], None, None, answer["rating"], group=record["group"])
 
 
-def _chosen(way: str, record: JSON, answer: JSON) -> Said:
+def _chosen(way: str, record: JSON, answer: JSON) -> Prediction:
     ratings, p_first = answer.get("ratings"), answer.get("p_first")
     choice = Answer(answer["choice"]) if "choice" in answer else _compared(ratings)
     turned = answer["order"] == "10"
@@ -40,7 +40,7 @@ def _chosen(way: str, record: JSON, answer: JSON) -> Said:
     label = Answer(record["label"])
     score = p_first if ratings is None else ratings[0] - ratings[1]
     there = choice not in {Answer.REFUSED, Answer.UNPARSED}
-    return Said(
+    return Prediction(
         way,
         f"{record['image']}, turned" if turned else record["image"],
         str(choice) if there else None,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from safejudge.evals.mjbench.samples import Item
-    from safejudge.evals.suite import Run, Scored
+    from safejudge.evals.suite import EvalResult, Run
 
 RECORDS, DATA = "records.jsonl", "data.json"
 
@@ -183,7 +183,7 @@ def _record(shown: Shown, said: Mapping[str, JSON]) -> JSON:
 # --- records -> tables --------------------------------------------------------------------------
 
 
-def report(out: Path) -> Scored:
+def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
     place = out / RECORDS
     if not place.is_file():

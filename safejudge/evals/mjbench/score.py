@@ -41,7 +41,7 @@ from safejudge.evals.stats.preference import (
     other,
     preference,
 )
-from safejudge.evals.suite import Scored
+from safejudge.evals.suite import EvalResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,7 +129,9 @@ class BiasCell:
     """The same with float tolerance if it was without, or without."""
 
 
-def from_outputs(folder: Path, *, paper: bool = False, options: Options | None = None) -> Scored:
+def from_outputs(
+    folder: Path, *, paper: bool = False, options: Options | None = None
+) -> EvalResult:
     """Score the outputs of judges that lie in a folder, at any depth."""
     if paper and options is not None:
         raise PolicyError("paper is a set of options; change one with replace(PAPER, ...) instead")
@@ -139,7 +141,7 @@ def from_outputs(folder: Path, *, paper: bool = False, options: Options | None =
     return score(read_outputs(folder, lenient=options.lenient), options)
 
 
-def score(found: Outputs, options: Options) -> Scored:
+def score(found: Outputs, options: Options) -> EvalResult:
     """Score what was read."""
     pairs = [cell for run in found.pairs for cell in _pair_cells(run, options)]
     bias = [_bias_cell(run, options) for run in found.bias]
@@ -148,7 +150,7 @@ def score(found: Outputs, options: Options) -> Scored:
         numbers[cell.run.judge] |= _pair_numbers(cell)
     for one in bias:
         numbers[one.run.judge] |= _bias_numbers(one, options)
-    return Scored(
+    return EvalResult(
         tables=mjbench_tables.tables(pairs, bias, options),
         findings=mjbench_findings.findings(pairs, bias, options),
         numbers=dict(numbers),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from safejudge.evals.answers.protocols import Way
     from safejudge.evals.answers.run import Args
     from safejudge.evals.stats.agreement import Figure
-    from safejudge.evals.suite import Run, Scored
+    from safejudge.evals.suite import EvalResult, Run
     from safejudge.policy import Policy
     from safejudge.types import JSON
 
@@ -77,7 +77,7 @@ def _ways(item: Item, args: Args, policy: Policy) -> list[Way]:
 # --- records -> tables --------------------------------------------------------------------------
 
 
-def report(out: Path) -> Scored:
+def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
     kept = answer_run.kept(out)
     asked = [_asked(record) for record in kept.judged]

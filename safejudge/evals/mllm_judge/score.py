@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from safejudge.evals.mllm_judge.figures import TIE, Figures, figures, people
 from safejudge.evals.mllm_judge.records import Asked, Output, Recorded, read
 from safejudge.evals.stats import agreement as ag
-from safejudge.evals.suite import Said, Scored
+from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
 
 if TYPE_CHECKING:
@@ -26,19 +26,19 @@ PEOPLE = "(people)"
 """Stands among the judges for what people's own answers come to."""
 
 
-def from_outputs(folder: Path, draws: int = 1000) -> Scored:
+def from_outputs(folder: Path, draws: int = 1000) -> EvalResult:
     """Score every judge whose answers lie below a folder; `draws` is for the intervals."""
     return score(read(folder), draws)
 
 
-def score(found: Recorded, draws: int = 1000) -> Scored:
+def score(found: Recorded, draws: int = 1000) -> EvalResult:
     """Score what was read."""
     numbers = {
         judge: figures([found.outputs[row] for row in rows], draws)
         for judge, rows in sorted(ag.grouped(one.judge for one in found.outputs).items())
     }
     everyone = {PEOPLE: people(found.asked), **numbers}
-    return Scored(
+    return EvalResult(
         tables=_tables(numbers, everyone[PEOPLE]),
         findings=_findings(numbers, found),
         numbers={
@@ -51,7 +51,7 @@ def score(found: Recorded, draws: int = 1000) -> Scored:
     )
 
 
-def _said(outputs: Sequence[Output]) -> Iterator[Said]:
+def _said(outputs: Sequence[Output]) -> Iterator[Prediction]:
     """Every answer by judge and kind; one that is asked again has a number."""
     seen: Counter[tuple[str, Asked]] = Counter()
     for one in outputs:
@@ -60,7 +60,7 @@ def _said(outputs: Sequence[Output]) -> Iterator[Said]:
         times = seen[one.judge, asked]
         strength, confidence = _strength(one)
         tie = asked.kind == "pair" and asked.human == TIE
-        yield Said(
+        yield Prediction(
             way=f"{one.judge}, {asked.kind}",
             item=f"{asked.kind}/{asked.key}" + (f" ({times})" if times > 1 else ""),
             answer=one.said,

@@ -30,7 +30,7 @@ from safejudge.preference.pair_file import read_pairs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from safejudge.evals.suite import Run, Scored
+    from safejudge.evals.suite import EvalResult, Run
     from safejudge.preference.pair_file import Pair
     from safejudge.types import JSON
 
@@ -61,7 +61,7 @@ def judge(run: Run) -> JSON:
     return about | {"prompts": prompts, "data": run.data}
 
 
-def report(out: Path) -> Scored:
+def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
     return mjbench_run.report(out)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from safejudge.evals.answers.protocols import Order, Way
     from safejudge.evals.answers.run import Args, Kept
     from safejudge.evals.rewardbench.records import Output, Said, Slot
-    from safejudge.evals.suite import Run, Scored
+    from safejudge.evals.suite import EvalResult, Run
     from safejudge.policy import Policy
     from safejudge.types import JSON
 
@@ -72,7 +72,7 @@ def _ways(_: Item, args: Args, policy: Policy) -> list[Way]:
 # --- records -> tables --------------------------------------------------------------------------
 
 
-def report(out: Path) -> Scored:
+def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
     kept = answer_run.kept(out)
     forward, back = _judges(kept)

@@ -17,7 +17,7 @@ from safejudge.evals.stats import order_bias as slots
 from safejudge.evals.stats.agreement import Figure
 from safejudge.evals.stats.curves import auroc
 from safejudge.evals.stats.rates import ratio
-from safejudge.evals.suite import Said, Scored
+from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
 
 if TYPE_CHECKING:
@@ -34,20 +34,20 @@ _OPEN_AS = {"at_zero": 0.0, "at_half": 0.5, "left_out": None}
 TIE = "C"
 
 
-def from_outputs(folder: Path, draws: int = 1000) -> Scored:
+def from_outputs(folder: Path, draws: int = 1000) -> EvalResult:
     """Score every file of triplets or answers below a folder; `draws` is for the intervals."""
     found = rb.read(folder)
     return score(found, rb.in_both_orders(found.files), draws)
 
 
-def score(found: Recorded, swapped: Mapping[str, tuple[str, str]], draws: int = 1000) -> Scored:
+def score(found: Recorded, swapped: Mapping[str, tuple[str, str]], draws: int = 1000) -> EvalResult:
     """Score what was read; `swapped`: under one name, two judges that saw either order."""
     numbers = {judge: _figures(outputs, draws) for judge, outputs in found.files.items()}
     orders = {
         f"{base} (both orders)": _orders(rb.both(found.files[one], found.files[other]), draws)
         for base, (one, other) in swapped.items()
     }
-    return Scored(
+    return EvalResult(
         tables=_tables(numbers, orders),
         findings=_findings(numbers, orders, found),
         numbers={
@@ -97,11 +97,11 @@ def sample(judge: str, one: Output) -> JSON:
     }  # fmt: skip
 
 
-def _said(judge: str, one: Output) -> Iterator[Said]:
+def _said(judge: str, one: Output) -> Iterator[Prediction]:
     """What was said in every way; a tie is none of the two answers."""
     for way, said in one.said.items():
         scores = one.scores.get(way)
-        yield Said(
+        yield Prediction(
             way=f"{judge}, {_WAYS[way]}",
             item=f"{one.id} ({one.repeat + 1})" if one.repeat else one.id,
             answer=None if said == TIE else said,
