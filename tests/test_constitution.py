@@ -142,7 +142,7 @@ def test_found_in_a_wheel_and_in_a_bare_checkout(tmp_path, where):
     shutil.copytree(ROOT / "safejudge", tmp_path / "safejudge", ignore=only_code)
     shutil.copytree(ROOT / "constitutions", tmp_path / where)
     code = (
-        "from safejudge import constitution as c; print(c.__file__, *c.shipped_constitutions());"
+        "import safejudge.constitution.load as c; print(c.__file__, *c.shipped_constitutions());"
         "c.load_constitution('sketch')"
     )
     run = subprocess.run(

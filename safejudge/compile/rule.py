@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, TypeVar
 from safejudge.compile import prompts
 from safejudge.compile.combine import CombineError, combine
 from safejudge.compile.prose import read_back
-from safejudge.constitution.lint.coherence import condition_flaws
-from safejudge.constitution.lint.fidelity import covers, differences, losses, unmentioned
-from safejudge.constitution.lint.words import objective_flaws, plain, statement_flaws
+from safejudge.constitution.lint.checks import RuleForm, repairable_faults
+from safejudge.constitution.lint.fidelity import covers, losses, unmentioned
+from safejudge.constitution.lint.words import objective_flaws, plain
 from safejudge.constitution.lock import LockedRule, Version, fingerprint
 from safejudge.constitution.strict_yaml import first_hidden
-from safejudge.method.logic import evaluate
 from safejudge.method.reasoning import validated
-from safejudge.text import quoted, spelled, storable
-from safejudge.types import Message, Outcome, Precondition, Reasoning, leaves
+from safejudge.text import spelled, storable
+from safejudge.types import Message, Precondition, Reasoning
 
 if TYPE_CHECKING:
-    from safejudge.constitution.lint.words import Flaw
     from safejudge.constitution.lock import Compiler
     from safejudge.flow import Flow
     from safejudge.types import Condition, DraftRule
@@ -264,15 +262,8 @@ def _statement(reply: prompts.Statement) -> Precondition:
 
 def _checked(objective: str, condition: Condition) -> Flow[Tree]:
     """Look at words and operators; where these are right, have the tree read by a second reader."""
-    remarks = [difference.problem for difference in differences(objective, condition)]
-    remarks += [_flaw("the condition", flaw) for _, flaw in condition_flaws(condition)]
-    if evaluate(condition, dict.fromkeys(leaves(condition), Outcome.NO)) is Outcome.YES:
-        remarks.append("a picture that shows nothing at all would break the rule")
-    for leaf in leaves(condition):
-        # What is vague in the rule's own words is no fault of the tree.
-        wording = set(objective_flaws(leaf.statement))
-        flaws = [flaw for flaw in statement_flaws(leaf) if flaw not in wording]
-        remarks += [_flaw(quoted(leaf.statement, 120), flaw) for flaw in flaws]
+    form = RuleForm(objective, condition, "words")
+    remarks = [fault.sentence(120) for fault in repairable_faults(form)]
     doubts: tuple[str, ...] = ()
     if not remarks:
         turn = prompts.compare_turn(objective, read_back(condition))
@@ -289,10 +280,6 @@ def _read_again(instruction: str, turn: str, what: str) -> Flow[tuple[str, ...]]
     if reply.verdict == "same":
         return ()
     return (f"second reading: {what} {reply.verdict} {_tidy(reply.difference)}",)
-
-
-def _flaw(about: str, flaw: Flaw) -> str:
-    return f"{about} {flaw.problem}"
 
 
 def _check_reading(reply: prompts.Comparison) -> str | None:

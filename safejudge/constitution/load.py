@@ -12,30 +12,21 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections import Counter
 from importlib import resources
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.constitution import strict_yaml
-from safejudge.constitution.lint.coherence import condition_flaws, constant
-from safejudge.constitution.lint.fidelity import contradictions, differences
-from safejudge.constitution.lint.words import Flaw, objective_flaws, statement_flaws
+from safejudge.constitution.lint.checks import Fault, RuleForm, doubled_rules, faults
+from safejudge.constitution.lint.fidelity import differences
 from safejudge.constitution.lock import MAX_BYTES, Lock, parse_lock
 from safejudge.constitution.schema import Finding, parse
 from safejudge.errors import ConstitutionError
 from safejudge.text import quoted
 from safejudge.types import (
-    AllOf,
-    AnyOf,
-    Condition,
     Constitution,
     Draft,
-    NoneOf,
-    Precondition,
     Rule,
-    placed_leaves,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +34,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from safejudge.constitution.lock import LockedRule
-    from safejudge.constitution.strict_yaml import Sheet, Where
+    from safejudge.constitution.strict_yaml import Sheet
 
 __all__ = [
     "Finding",
@@ -306,93 +297,18 @@ def _open(constitution: Constitution, lock: Lock | None, sheet: Sheet) -> Iterat
 
 def _warnings(constitution: Constitution, sheet: Sheet) -> Iterator[Finding]:
     """Yield what is allowed but seldom meant."""
-    same: dict[Condition, str] = {}
-    for place, rule in enumerate(constitution.rules):
-        where: Where = ("rules", place, "condition")
-        about = f"rule {quoted(rule.id)}:"
-        for flaw in objective_flaws(rule.objective):
-            line = _line(sheet, ("rules", place, "objective"))
-            yield _as_warning(flaw, line, f"{about} {quoted(rule.objective)}")
-        first = same.setdefault(rule.condition, rule.id)
-        if first != rule.id:
-            problem = f"{about} its condition is that of rule {quoted(first)}"
-            advice = "one rule, or conditions that differ"
-            yield Finding(_line(sheet, where), "warning", problem, advice)
-        # A condition that every picture meets has a warning of its own.
-        if _holds_of_nothing(rule.condition) and constant(rule.condition) is None:
-            problem = f"{about} a picture that shows nothing at all violates it"
-            advice = "what must be visible under `all`, with the exceptions as `none` beside it"
-            yield Finding(_line(sheet, where), "warning", problem, advice)
-        found = list(_places(rule.condition, where))
-        logic = [
-            _as_warning(flaw, _line(sheet, (*where, *way)), about)
-            for way, flaw in condition_flaws(rule.condition)
-        ]
-        # Where a repetition makes the logic fail, that warning says more.
-        yield from logic or _repeated(found, sheet, about)
-        for at, leaf in found:
-            yield from _wording(leaf, _line(sheet, at), about)
-        yield from _unfaithful(rule, sheet, place, about)
+    for index, fault in doubled_rules(constitution.rules):
+        yield _warning(constitution.rules[index], index, fault, sheet)
+    for index, rule in enumerate(constitution.rules):
+        # What a lock holds was compared word by word when it was compiled.
+        own = ("rules", index, "condition") in sheet.lines
+        form = RuleForm(rule.objective, rule.condition, "logic" if own else "none")
+        for fault in faults(form):
+            yield _warning(rule, index, fault, sheet)
 
 
-def _unfaithful(rule: Rule, sheet: Sheet, place: int, about: str) -> Iterator[Finding]:
-    """Find where a condition that people wrote combines its statements otherwise than its text.
-
-    Other words for the same thing are their right; what a lock holds was compared word by word.
-    """
-    where: Where = ("rules", place, "condition")
-    for found in contradictions(rule.objective, rule.condition) if where in sheet.lines else ():
-        advice = "an objective and a condition that say the same"
-        yield Finding(sheet.lines[where], "warning", f"{about} {found.problem}", advice)
-
-
-def _line(sheet: Sheet, where: Where) -> int:
-    """The line of a place; of the rule, for what stands in the lock."""
-    return sheet.lines[sheet.nearest(where)]
-
-
-def _wording(leaf: Precondition, line: int, about: str) -> Iterator[Finding]:
-    for flaw in statement_flaws(leaf):
-        yield _as_warning(flaw, line, f"{about} {quoted(leaf.statement)}")
-
-
-def _as_warning(flaw: Flaw, line: int, about: str) -> Finding:
-    return Finding(line, "warning", f"{about} {flaw.problem}", flaw.instead)
-
-
-def _holds_of_nothing(condition: Condition) -> bool:
-    """Whether the condition is true when every statement is false."""
-    match condition:
-        case Precondition():
-            return False
-        case AllOf(all=parts):
-            return all(_holds_of_nothing(part) for part in parts)
-        case AnyOf(any=parts):
-            return any(_holds_of_nothing(part) for part in parts)
-        case NoneOf(none=parts):
-            return not any(_holds_of_nothing(part) for part in parts)
-
-
-def _places(condition: Condition, where: Where) -> Iterator[tuple[Where, Precondition]]:
-    """Yield every statement of a condition with its place in the file."""
-    for way, leaf in placed_leaves(condition):
-        yield (*where, *chain.from_iterable(way), "statement"), leaf
-
-
-def _repeated(
-    found: list[tuple[Where, Precondition]], sheet: Sheet, about: str
-) -> Iterator[Finding]:
-    """Find statements whose own list has them again, there or deeper: useless or contradictory.
-
-    The same statement in two separate branches is fine, as in (A and B) or (A and C).
-    """
-    below = Counter(
-        (leaf.statement.casefold(), at[:length]) for at, leaf in found for length in range(len(at))
-    )
-    told = set()
-    for at, leaf in found:
-        key = (leaf.statement.casefold(), at[:-2])
-        if below[key] > 1 and key[0] not in told:
-            told.add(key[0])
-            problem = f"{about} {quoted(leaf.statement)} stands in this list more than once"
-            yield Finding(_line(sheet, at), "warning", problem, "it once, or separate branches")
+def _warning(rule: Rule, index: int, fault: Fault, sheet: Sheet) -> Finding:
+    """Put a fault at its line; at the rule's, for what stands in the lock."""
+    line = sheet.lines[sheet.nearest(("rules", index, *fault.place))]
+    problem = f"rule {quoted(rule.id)}: {fault.sentence()}"
+    return Finding(line, "warning", problem, fault.instead)

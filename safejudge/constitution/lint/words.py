@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Lists = tuple[tuple[re.Pattern[str], str], ...]
 
-__all__ = ["Flaw", "denies", "objective_flaws", "plain", "statement_flaws"]
+__all__ = ["Flaw", "denies", "form_flaws", "objective_flaws", "plain"]
 
 
 class Flaw(NamedTuple):
@@ -40,11 +40,10 @@ def objective_flaws(text: str) -> Iterator[Flaw]:
     yield from _uncounted(text)
 
 
-def statement_flaws(leaf: Precondition) -> Iterator[Flaw]:
-    """Find what keeps a statement from being one positive sentence that a picture settles."""
+def form_flaws(leaf: Precondition) -> Iterator[Flaw]:
+    """Find what keeps a statement from being one positive sentence."""
     if leaf.statement.endswith("?"):
         yield Flaw("is a question", "a statement; the question is asked around it")
-    yield from objective_flaws(leaf.statement)
     text = plain(leaf.statement)
     yield from _negative(text, (leaf.look_at or "").casefold())
     yield from _compound(text)
