@@ -22,7 +22,8 @@ from rich.console import Console
 from safejudge.cli import arguments
 from safejudge.cli.batch import Batch
 from safejudge.cli.choices import need_choices, opening_of, policy_of
-from safejudge.compile.run import Compiled, compile_constitution, open_lock
+from safejudge.compile.disk import open_lock
+from safejudge.compile.run import Compiled, compile_constitution
 from safejudge.constitution import diff
 from safejudge.constitution.load import lint, load_constitution, lock_path, shipped_constitutions
 from safejudge.engines.base import survey

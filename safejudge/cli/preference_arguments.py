@@ -8,8 +8,8 @@ from typing import Any
 from safejudge.cli import examples
 from safejudge.cli.argument_parts import add_choices, positive, texts
 from safejudge.preference.pairs import MARGIN
-from safejudge.preference.recipe import Recipe
 from safejudge.preference.rubrics import NAME, OVERALL, SAFETY
+from safejudge.preference.train import Recipe
 
 _PROMPTS = 8
 """Prompts that are annotated together."""

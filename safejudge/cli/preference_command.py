@@ -19,8 +19,8 @@ from safejudge.evals.suite import EvalResult
 from safejudge.preference import annotate as run
 from safejudge.preference.annotator import Annotator
 from safejudge.preference.data import read_prompts
-from safejudge.preference.recipe import Recipe
 from safejudge.preference.rubrics import load_rubric
+from safejudge.preference.train import Recipe
 from safejudge.show import tables as eval_text
 from safejudge.show import terminal as show
 from safejudge.show.figures import Table

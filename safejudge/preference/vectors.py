@@ -1,15 +1,19 @@
-"""Pictures and prompts of pairs -> vectors of a dual encoder, for training a scorer on them."""
+"""Pictures and prompts of pairs -> vectors of a dual encoder, and which of its layers learn."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safejudge.engines.base import holds
 from safejudge.errors import InputError
 from safejudge.images.load import load_images
 from safejudge.policy import Policy
 from safejudge.types import ImageInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,3 +125,25 @@ def _loaded(paths: Sequence[Path]) -> dict[Path, Picture]:
         for path, image in zip(paths, load_images(paths, Policy()), strict=True)
         if isinstance(image, ImageInput)
     }
+
+
+def last_layers(model: Any, count: int) -> nn.ModuleList:
+    """Return the last layers of the vision tower and of the text tower, so many of each.
+
+    Raises `InputError` for a model whose towers are built otherwise, or have fewer layers.
+    """
+    from torch import nn
+
+    found = nn.ModuleList()
+    for tower in ("vision_model", "text_model") if count else ():
+        try:
+            layers = getattr(model, tower).encoder.layers
+        except AttributeError as error:
+            raise InputError(
+                f"--layers {count}: {type(model).__name__} has no {tower} with layers in a row; "
+                "leave it out to train the head alone"
+            ) from error
+        if count > len(layers):
+            raise InputError(f"--layers {count}: the {tower} has {len(layers)}; give fewer")
+        found.extend(layers[len(layers) - count :])
+    return found
