@@ -66,7 +66,7 @@ def test_what_is_vague_in_the_rules_own_words_no_other_tree_mends(tmp_path):
     condition = Precondition(statement="many dogs are visible")
     form = RuleForm(objective, condition, "words")
     assert repairable_faults(form) == []
-    assert [fault.place for fault in faults(form)] == [("objective",), ("condition", "statement")]
+    assert [fault.path for fault in faults(form)] == [("objective",), ("condition", "statement")]
     assert len(linted(tmp_path, objective, condition)) == 2
 
 
@@ -93,7 +93,7 @@ def test_a_check_is_one_row(tmp_path, monkeypatch):
 def test_faults_of_shipped_rules_stand_at_places_that_exist():
     for rule in load_constitution("sketch-vague").rules:
         for fault in faults(RuleForm(rule.objective, rule.condition, "words")):
-            assert fault.place[0] in {"objective", "condition"}
+            assert fault.path[0] in {"objective", "condition"}
             assert fault.instead
 
 

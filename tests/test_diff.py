@@ -139,9 +139,9 @@ def test_a_change_has_old_and_new_and_its_place():
     new = any_of(SWORD, all_of(KNIFE, none_of(TOY)), all_of(GUN, none_of(POLICE)))
     (change,) = between(old, new)
     assert (change.old, change.new) == (STAGE.statement, None)
-    assert change.place == ("any of", f"`{GUN.statement}`", "all of", "none of")
+    assert change.path == ("any of", f"`{GUN.statement}`", "all of", "none of")
     (change,) = between(leaf("a", "x"), leaf("a", "y"))
-    assert (change.old, change.new, change.place) == ("x", "y", ("`a`",))
+    assert (change.old, change.new, change.path) == ("x", "y", ("`a`",))
 
 
 def test_opposite_edits_claim_nothing_together_but_each_alone():

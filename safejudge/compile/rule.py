@@ -34,7 +34,7 @@ GOAL = 9
 """Objectiveness at which a wording is left alone (CLUE sec. 3.1); 10 is out of reach."""
 ATTEMPTS = 3
 """How often one reply is asked for."""
-MOST = 12
+MAX_STATEMENTS = 12
 """Statements of one rule."""
 
 _REPLY_TOKENS = 1200
@@ -67,7 +67,10 @@ def rule_flow(rule: DraftRule, rounds: int, compiler: Compiler) -> Flow[LockedRu
         if objective is None:
             wordings = yield from _wordings(rule.text, rounds)
             best = max(wordings, key=_Wording.rank)
-            versions, objective = tuple(one.version for one in wordings), best.version.objective
+            versions, objective = (
+                tuple(wording.version for wording in wordings),
+                best.version.objective,
+            )
             review = _shortcomings(rule.text, best)
         tree = yield from _tree(objective, rounds)
     except UnusableError as error:
@@ -115,9 +118,9 @@ def _wordings(text: str, rounds: int) -> Flow[list[_Wording]]:
         last = wordings[-1]
         remarks = [last.version.explanation, *last.faults, *last.doubts]
         turn = prompts.rewrite_turn(text, last.version.objective, remarks)
-        reply = yield from _asked(prompts.REWRITE, [turn], prompts.Wording, _check_wording)
+        reply = yield from _reply(prompts.REWRITE, [turn], prompts.Wording, _check_wording)
         wording = _tidy(reply.objective)
-        if any(one.version.objective == wording for one in wordings):
+        if any(earlier.version.objective == wording for earlier in wordings):
             break  # the model has nothing better
         version = yield from _scored(wording)
         faults = tuple(_faults(text, wording))
@@ -131,19 +134,19 @@ def _wordings(text: str, rounds: int) -> Flow[list[_Wording]]:
 
 def _scored(wording: str) -> Flow[Version]:
     turn = prompts.rule_turn(wording)
-    reply = yield from _asked(
+    reply = yield from _reply(
         prompts.SCORE, [turn], prompts.Score, lambda score: _unprintable(score.explanation)
     )
-    said = _tidy(reply.explanation)
-    return Version(objective=wording, score=reply.score, explanation=said)
+    explanation = _tidy(reply.explanation)
+    return Version(objective=wording, score=reply.score, explanation=explanation)
 
 
 def _faults(text: str, wording: str) -> list[str]:
     """What a wording lost, and whether it says what is not there."""
-    found = [lost.problem for lost in losses(text, wording)]
+    problems = [lost.problem for lost in losses(text, wording)]
     if _DENIAL.search(plain(wording)):
-        found.append("it says what must not be there, not what a picture shows that breaks it")
-    return found
+        problems.append("it says what must not be there, not what a picture shows that breaks it")
+    return problems
 
 
 _DENIAL = re.compile(r"\b(?:no|not|never|nobody|nothing|none|cannot|\w+n't)\b")
@@ -151,15 +154,19 @@ _DENIAL = re.compile(r"\b(?:no|not|never|nobody|nothing|none|cannot|\w+n't)\b")
 
 def _shortcomings(text: str, best: _Wording) -> list[str]:
     """What is left for a person of the wording that was kept."""
-    found = [*best.faults, *best.doubts]
+    problems = [*best.faults, *best.doubts]
     if not best.rewritten:
-        found.append("the model gave no wording but the rule itself")
+        problems.append("the model gave no wording but the rule itself")
     if best.version.score < GOAL:
-        found.append(f"objectiveness {best.version.score} of 10: {best.version.explanation}")
-    found += [f"the objective {flaw.problem}" for flaw in objective_flaws(best.version.objective)]
+        problems.append(f"objectiveness {best.version.score} of 10: {best.version.explanation}")
+    problems += [
+        f"the objective {flaw.problem}" for flaw in objective_flaws(best.version.objective)
+    ]
     if not _looks_english(text):
-        found.append("what the wording lost of the rule was not checked by its words: not English")
-    return found
+        problems.append(
+            "what the wording lost of the rule was not checked by its words: not English"
+        )
+    return problems
 
 
 def _looks_english(text: str) -> bool:
@@ -196,10 +203,10 @@ def _tree(objective: str, rounds: int) -> Flow[Tree]:
     begin = prompts.rule_turn(objective) + "\n" + prompts.LIST
     first = Message("user", begin)
     (plan,) = yield (Reasoning(prompts.STATEMENTS, (), (first,), max_tokens=_LIST_TOKENS),)
-    planned = (first, Message("assistant", _said(plan)))
+    planned = (first, Message("assistant", _turn_text(plan)))
     turn = prompts.FIRST
     best: Tree | None = None
-    seen: set[Condition] = set()
+    tried: set[Condition] = set()
     for _ in range(rounds):
         try:
             condition = yield from _split([*planned, Message("user", turn)])
@@ -210,9 +217,9 @@ def _tree(objective: str, rounds: int) -> Flow[Tree]:
         tree = yield from _checked(objective, condition)
         if best is None or _rank(tree) < _rank(best):
             best = tree
-        if _rank(tree) == (0, 0) or condition in seen:
+        if _rank(tree) == (0, 0) or condition in tried:
             break
-        seen.add(condition)
+        tried.add(condition)
         turn = prompts.repair_turn(read_back(condition), [*tree.remarks, *tree.doubts])
     if best is None:
         raise UnusableError("no round was allowed")
@@ -229,17 +236,17 @@ def _split(turns: list[Message]) -> Flow[Condition]:
 
     def check(reply: prompts.Statement) -> str | None:
         words = _statement(reply).statement
-        if words in [known.statement for known in statements]:
+        if words in [earlier.statement for earlier in statements]:
             return "the same statement came before"
         return _unprintable(words) or _unprintable(f"x{reply.look_at}")
 
-    more = True
-    while more and len(statements) < MOST:
+    unfinished = True
+    while unfinished and len(statements) < MAX_STATEMENTS:
         if statements:
             turns.append(Message("user", prompts.NEXT.format(number=len(statements) + 1)))
         reply = yield from _conversed(prompts.STATEMENTS, turns, prompts.Statement, check)
         statements.append(_statement(reply))
-        more = reply.more
+        unfinished = reply.more
     turns.append(Message("user", prompts.LOGIC.format(count=len(statements))))
 
     def check_logic(reply: prompts.Logic) -> str | None:
@@ -271,15 +278,15 @@ def _checked(objective: str, condition: Condition) -> Flow[Tree]:
     return Tree(condition, tuple(remarks), doubts)
 
 
-def _read_again(instruction: str, turn: str, what: str) -> Flow[tuple[str, ...]]:
+def _read_again(instruction: str, turn: str, subject: str) -> Flow[tuple[str, ...]]:
     """Ask a second reader, who knows nothing of how it came about; what he finds, or nothing."""
     try:
-        reply = yield from _asked(instruction, [turn], prompts.Comparison, _check_reading)
+        reply = yield from _reply(instruction, [turn], prompts.Comparison, _check_reading)
     except UnusableError as error:
-        return (f"there was no second reading of {what}: {error}",)
+        return (f"there was no second reading of {subject}: {error}",)
     if reply.verdict == "same":
         return ()
-    return (f"second reading: {what} {reply.verdict} {_tidy(reply.difference)}",)
+    return (f"second reading: {subject} {reply.verdict} {_tidy(reply.difference)}",)
 
 
 def _check_reading(reply: prompts.Comparison) -> str | None:
@@ -291,7 +298,7 @@ def _check_reading(reply: prompts.Comparison) -> str | None:
 # --- asking -------------------------------------------------------------------------------------
 
 
-def _asked(
+def _reply(
     instruction: str,
     turns: list[str],
     schema: type[R],
@@ -314,20 +321,18 @@ def _conversed(
     tries = list(turns)
     problem: str | None = None
     for _ in range(ATTEMPTS):
-        (said,) = yield (
-            Reasoning(instruction, (), tuple(tries), schema, max_tokens=_REPLY_TOKENS),
-        )
-        reply = validated(said, schema)
+        (raw,) = yield (Reasoning(instruction, (), tuple(tries), schema, max_tokens=_REPLY_TOKENS),)
+        reply = validated(raw, schema)
         problem = reply if isinstance(reply, str) else check(reply)
         if not isinstance(reply, str) and problem is None:
-            turns.append(Message("assistant", _said(said)))
+            turns.append(Message("assistant", _turn_text(raw)))
             return reply
         again = prompts.again_turn(spelled(storable(str(problem))))
-        tries += [Message("assistant", _said(said)), Message("user", again)]
+        tries += [Message("assistant", _turn_text(raw)), Message("user", again)]
     raise UnusableError(f"no usable {schema.__name__.lower()}: {spelled(storable(str(problem)))}")
 
 
-def _said(reply: object) -> str:
+def _turn_text(reply: object) -> str:
     text = storable(reply).strip() if isinstance(reply, str) else ""
     return text or "(no reply)"
 

@@ -60,8 +60,8 @@ class Compiled:
         if self.entry is None or self.state == "failed":
             return (self.problem or "",)
         entry = self.entry
-        found = differences(entry.objective, entry.condition) if entry.edited else ()
-        return (*entry.review, *(f"edited: {difference.problem}" for difference in found))
+        contradictions = differences(entry.objective, entry.condition) if entry.edited else ()
+        return (*entry.review, *(f"edited: {difference.problem}" for difference in contradictions))
 
     @property
     def clean(self) -> bool:
@@ -91,14 +91,14 @@ def compile_constitution(
     done(list(results.values()))
     compiler = _compiler(engine)
     for start in range(0, len(stale), WINDOW):
-        found = _compiled(stale[start : start + WINDOW], engine, rounds, compiler)
-        news = [_result(rule, one, lock.entries.get(rule.id)) for rule, one in found]
+        compiled = _compiled(stale[start : start + WINDOW], engine, rounds, compiler)
+        news = [_result(rule, outcome, lock.entries.get(rule.id)) for rule, outcome in compiled]
         lock.entries |= {new.id: new.entry for new in news if new.entry is not None}
         lock.write()
         results |= {new.id: new for new in news}
         done(news)
-    made = {name for name, result in results.items() if result.state == "compiled"}
-    lock.entries = _unified(lock.draft, lock.entries, made)
+    fresh = {name for name, result in results.items() if result.state == "compiled"}
+    lock.entries = _unified(lock.draft, lock.entries, fresh)
     lock.write()
     return [
         Compiled(r.id, results[r.id].state, lock.entries.get(r.id), results[r.id].problem)
@@ -134,40 +134,42 @@ def _compiled(
     return zip(rules, drive(gather(flows), answer), strict=True)
 
 
-def _result(rule: DraftRule, found: LockedRule | str, old: LockedRule | None) -> Compiled:
-    if isinstance(found, str):
-        return Compiled(rule.id, "failed", old, found)
+def _result(rule: DraftRule, outcome: LockedRule | str, old: LockedRule | None) -> Compiled:
+    if isinstance(outcome, str):
+        return Compiled(rule.id, "failed", old, outcome)
     if old is not None and (old.edited or old.superseded):
         left = Superseded(objective=old.objective, condition=old.condition)
         changed = {
             "superseded": left if old.edited else old.superseded,
-            "review": (*found.review, "a person had changed an earlier form: see `superseded`"),
+            "review": (*outcome.review, "a person had changed an earlier form: see `superseded`"),
         }
-        found = found.model_copy(update=changed)
-    return Compiled(rule.id, "compiled", found)
+        outcome = outcome.model_copy(update=changed)
+    return Compiled(rule.id, "compiled", outcome)
 
 
 # --- equal statements -----------------------------------------------------------------------------
 
 
 def _unified(
-    draft: Draft, entries: Mapping[str, LockedRule], made: Collection[str]
+    draft: Draft, entries: Mapping[str, LockedRule], fresh: Collection[str]
 ) -> dict[str, LockedRule]:
     """Give statements that differ in articles or in how they say "visible" one wording.
 
-    Then they are one question. Only rules in `made` are reworded: as rules that a person wrote or
+    Then they are one question. Only rules in `fresh` are reworded: as rules that a person wrote or
     looked at have it, else as the first of them. No tree loses a statement by it, and none says
     anything else than before.
     """
-    own = [rule.condition for rule in draft.rules if rule.condition is not None]
+    by_people = [rule.condition for rule in draft.rules if rule.condition is not None]
     listed = [entries[rule.id] for rule in draft.rules if rule.id in entries]
-    kept = [entry.condition for entry in listed if entry.id not in made]
-    new = [entry.condition for entry in listed if entry.id in made]
+    unchanged = [entry.condition for entry in listed if entry.id not in fresh]
+    new = [entry.condition for entry in listed if entry.id in fresh]
     first: dict[str, str] = {}
-    for leaf in (leaf for condition in (*own, *kept, *new) for leaf in leaves(condition)):
+    for leaf in (
+        leaf for condition in (*by_people, *unchanged, *new) for leaf in leaves(condition)
+    ):
         first.setdefault(_wording(leaf.statement), leaf.statement)
     unified = dict(entries)
-    for entry in (entry for entry in listed if entry.id in made):
+    for entry in (entry for entry in listed if entry.id in fresh):
         condition = _replaced(entry.condition, first)
         before, after = (len(set(leaves(tree))) for tree in (entry.condition, condition))
         if before == after and len(differences(entry.objective, condition)) <= len(
@@ -184,13 +186,13 @@ def _unified(
 
 def _wording(statement: str) -> str:
     """What is left of a statement without articles and ways to say "visible"."""
-    text = _SEEN.sub(r"\1 visible", unicodedata.normalize("NFC", statement))
+    text = _VISIBLE.sub(r"\1 visible", unicodedata.normalize("NFC", statement))
     return " ".join(_ARTICLES.sub(" ", f" {text}").split())
 
 
 _ARTICLES = re.compile(r"(?<=\s)(?:a|an|the)(?=\s+[a-z])|^\s(?:A|An|The)(?=\s)")
 """Before a small letter only: in "the letter A" and "a Nazi flag" they are no filling."""
-_SEEN = re.compile(
+_VISIBLE = re.compile(
     r"\b(is|are) (?:seen|shown|present|depicted|to be seen|in the (?:picture|image|photo))\b"
 )
 

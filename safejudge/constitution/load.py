@@ -96,8 +96,8 @@ def read_constitution(source: str | os.PathLike[str]) -> tuple[Constitution | No
         return None, [Finding(None, "error", str(error).partition("\n")[0], error.instead)]
     constitution, findings = _completed(draft, lock, sheet, file)
     if constitution is not None:
-        found = [*_warnings(constitution, sheet), *_open(constitution, lock, sheet)]
-        findings = sorted(found, key=lambda finding: finding.line or 0)
+        remarks = [*_warnings(constitution, sheet), *_open(constitution, lock, sheet)]
+        findings = sorted(remarks, key=lambda finding: finding.line or 0)
     return constitution, findings
 
 
@@ -185,23 +185,23 @@ def _shelf() -> Traversable:
 
 def _fetch(source: str | os.PathLike[str]) -> tuple[str, bytes]:
     """Find a constitution; return what to call the file, and at most a byte more than allowed."""
-    place: Traversable
+    path: Traversable
     if isinstance(source, str) and not _is_path(source):
         if source not in shipped_constitutions():
             raise _unknown_name(source)
-        place = _shelf() / f"{source}.yaml"
+        path = _shelf() / f"{source}.yaml"
     else:
-        place = Path(source)
-    file = str(place)
+        path = Path(source)
+    file = str(path)
     if file.endswith(_LOCK):
         constitution = f"{file.removesuffix(_LOCK)}.yaml"
         raise ConstitutionError(file, None, "this is a lock, not a constitution", constitution)
     # Asked first because opening a named pipe would wait for ever.
-    if not place.is_file():
+    if not path.is_file():
         problem = "there is no file of this name"
         raise ConstitutionError(file, None, problem, "the path of a YAML file that exists")
     try:
-        with place.open("rb") as stream:
+        with path.open("rb") as stream:
             return file, stream.read(strict_yaml.MAX_BYTES + 1)
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror}"
@@ -216,18 +216,18 @@ def _is_path(source: str) -> bool:
 def _unknown_name(name: str) -> ConstitutionError:
     names = shipped_constitutions()
     near = difflib.get_close_matches(name, names, len(names) or 1, 0.0)
-    listed = ", ".join([*near, *(other for other in names if other not in near)])
+    listed = ", ".join([*near, *(shipped for shipped in names if shipped not in near)])
     advice = f"one of: {listed}; or a path, such as `./{quoted(name)[1:-1]}.yaml`"
     return ConstitutionError(quoted(name), None, "no shipped constitution has this name", advice)
 
 
 def _as_error(file: str, errors: list[Finding]) -> ConstitutionError:
-    first, *others = errors
+    first, *further = errors
     error = ConstitutionError(file, first.line, first.problem, first.instead)
-    shown = [f"  line {other.line}: {other.problem}" for other in others[:5]]
-    if others:
-        more = f"  and {len(others)} more problem{'s' * (len(others) > 1)}:"
-        error.args = ("\n".join([str(error), more, *shown]),)
+    listed = [f"  line {finding.line}: {finding.problem}" for finding in further[:5]]
+    if further:
+        count = f"  and {len(further)} more problem{'s' * (len(further) > 1)}:"
+        error.args = ("\n".join([str(error), count, *listed]),)
     return error
 
 
@@ -248,7 +248,7 @@ def _completed(
     """Fill in what was compiled; what is missing or was compiled from another text is an error."""
     rules, errors = [], []
     compile_it = f"safejudge compile {file} --llm URI"
-    for place, rule in enumerate(draft.rules):
+    for index, rule in enumerate(draft.rules):
         entry = None if lock is None else lock.rule(rule.id)
         data = rule.model_dump()
         if rule.condition is None:
@@ -259,14 +259,14 @@ def _completed(
                 problem = f"rule {quoted(rule.id)} has changed since {lock_path(file)} was made"
                 instead = f"the rule compiled again: {compile_it}"
             if entry is None or entry.source != rule.source():
-                errors.append(Finding(sheet.lines["rules", place], "error", problem, instead))
+                errors.append(Finding(sheet.lines["rules", index], "error", problem, instead))
                 continue
             data |= {"objective": entry.objective, "condition": entry.condition}
         rules.append(Rule.model_validate(data))
     if errors:
         return None, errors
-    whole = Constitution(name=draft.name, description=draft.description, rules=tuple(rules))
-    return whole, []
+    constitution = Constitution(name=draft.name, description=draft.description, rules=tuple(rules))
+    return constitution, []
 
 
 def _used(constitution: Constitution, lock: Lock | None) -> Iterator[LockedRule]:
@@ -279,15 +279,15 @@ def _used(constitution: Constitution, lock: Lock | None) -> Iterator[LockedRule]
 
 def _open(constitution: Constitution, lock: Lock | None, sheet: Sheet) -> Iterator[Finding]:
     """Warn of what the compiler left open, and where an edited entry contradicts itself."""
-    places = {rule.id: place for place, rule in enumerate(constitution.rules)}
+    indices = {rule.id: index for index, rule in enumerate(constitution.rules)}
     for entry in _used(constitution, lock):
-        line = sheet.lines["rules", places[entry.id]]
-        about = f"rule {quoted(entry.id)} was compiled, and"
+        line = sheet.lines["rules", indices[entry.id]]
+        subject = f"rule {quoted(entry.id)} was compiled, and"
         for remark in entry.review:
             advice = "the entry in the lock corrected if need be, and without `review`"
-            yield Finding(line, "warning", f"{about} left open: {remark}", advice)
-        for found in differences(entry.objective, entry.condition) if entry.edited else ():
-            problem = f"{about} edited in the lock: {found.problem}"
+            yield Finding(line, "warning", f"{subject} left open: {remark}", advice)
+        for difference in differences(entry.objective, entry.condition) if entry.edited else ():
+            problem = f"{subject} edited in the lock: {difference.problem}"
             advice = "an objective and a condition that say the same"
             yield Finding(line, "warning", problem, advice)
 
@@ -301,14 +301,14 @@ def _warnings(constitution: Constitution, sheet: Sheet) -> Iterator[Finding]:
         yield _warning(constitution.rules[index], index, fault, sheet)
     for index, rule in enumerate(constitution.rules):
         # What a lock holds was compared word by word when it was compiled.
-        own = ("rules", index, "condition") in sheet.lines
-        form = RuleForm(rule.objective, rule.condition, "logic" if own else "none")
+        by_people = ("rules", index, "condition") in sheet.lines
+        form = RuleForm(rule.objective, rule.condition, "logic" if by_people else "none")
         for fault in faults(form):
             yield _warning(rule, index, fault, sheet)
 
 
 def _warning(rule: Rule, index: int, fault: Fault, sheet: Sheet) -> Finding:
     """Put a fault at its line; at the rule's, for what stands in the lock."""
-    line = sheet.lines[sheet.nearest(("rules", index, *fault.place))]
+    line = sheet.lines[sheet.nearest(("rules", index, *fault.path))]
     problem = f"rule {quoted(rule.id)}: {fault.sentence()}"
     return Finding(line, "warning", problem, fault.instead)

@@ -75,8 +75,8 @@ def _table(group: Sequence[Change]) -> Table:
 
 def _where(change: Change) -> str:
     """Say where in the condition; nothing for what stands in the one place of its role."""
-    plain = all(label.endswith(" of") for label in change.place)
-    return "" if plain and len(change.place) < 3 else " > ".join(change.place)
+    plain = all(label.endswith(" of") for label in change.path)
+    return "" if plain and len(change.path) < 3 else " > ".join(change.path)
 
 
 def _text(change: Change) -> Text:

@@ -42,7 +42,7 @@ class RuleForm:
 class Fault(NamedTuple):
     """One thing that is allowed and seldom meant."""
 
-    place: Where
+    path: Where
     """Where it stands in the rule: ("objective",), or ("condition", "all", 1, "statement")."""
     subject: str | None
     """The text that the problem is about; None where the problem names it."""
@@ -109,16 +109,16 @@ def incoherent_condition(form: RuleForm) -> Iterator[Fault]:
 
 def vague_statement(form: RuleForm) -> Iterator[Fault]:
     """Find what keeps a picture from settling a statement."""
-    for place, leaf in _placed_statements(form.condition):
+    for path, leaf in _placed_statements(form.condition):
         for flaw in objective_flaws(leaf.statement):
-            yield Fault(place, leaf.statement, flaw.problem, flaw.instead)
+            yield Fault(path, leaf.statement, flaw.problem, flaw.instead)
 
 
 def malformed_statement(form: RuleForm) -> Iterator[Fault]:
     """Find statements that are questions, negative, or two in one."""
-    for place, leaf in _placed_statements(form.condition):
+    for path, leaf in _placed_statements(form.condition):
         for flaw in form_flaws(leaf):
-            yield Fault(place, leaf.statement, flaw.problem, flaw.instead)
+            yield Fault(path, leaf.statement, flaw.problem, flaw.instead)
 
 
 def unfaithful_condition(form: RuleForm) -> Iterator[Fault]:
@@ -182,14 +182,14 @@ def _repeated_statements(condition: Condition) -> Iterator[Fault]:
     """
     statements = list(_placed_statements(condition))
     below = Counter(
-        (leaf.statement.casefold(), place[:length])
-        for place, leaf in statements
-        for length in range(len(place))
+        (leaf.statement.casefold(), path[:length])
+        for path, leaf in statements
+        for length in range(len(path))
     )
     reported = set()
-    for place, leaf in statements:
-        key = (leaf.statement.casefold(), place[:-2])
+    for path, leaf in statements:
+        key = (leaf.statement.casefold(), path[:-2])
         if below[key] > 1 and key[0] not in reported:
             reported.add(key[0])
             problem = "stands in this list more than once"
-            yield Fault(place, leaf.statement, problem, "it once, or separate branches")
+            yield Fault(path, leaf.statement, problem, "it once, or separate branches")

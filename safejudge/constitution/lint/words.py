@@ -75,16 +75,16 @@ def _lists(table: dict[str, str]) -> Lists:
 
 
 def _find(text: str, lists: Lists) -> list[tuple[re.Match[str], str]]:
-    found = [(hit, instead) for pattern, instead in lists for hit in pattern.finditer(text)]
-    return sorted(found, key=lambda pair: pair[0].start())
+    hits = [(hit, instead) for pattern, instead in lists for hit in pattern.finditer(text)]
+    return sorted(hits, key=lambda pair: pair[0].start())
 
 
 def _listed(text: str, lists: Lists, problem: str) -> Iterator[Flaw]:
     """One flaw for all words of a text that are listed, with the advice of each of their lists."""
-    found = _find(text, lists)
-    if found:
-        words = dict.fromkeys(f"`{hit.group()}`" for hit, _ in found)
-        advice = dict.fromkeys(instead for _, instead in found)
+    hits = _find(text, lists)
+    if hits:
+        words = dict.fromkeys(f"`{hit.group()}`" for hit, _ in hits)
+        advice = dict.fromkeys(instead for _, instead in hits)
         yield Flaw(problem.format(" and ".join(words)), "; ".join(advice))
 
 
