@@ -54,8 +54,8 @@ def flat_and(constitution: Constitution) -> Constitution:
     """Require every statement that is not an exception: no alternatives, no exceptions."""
     rules = []
     for rule in constitution.rules:
-        wanted = [leaf for leaf, positive in polarities(rule.condition).items() if positive]
-        rules.append(rule.model_copy(update={"condition": AllOf(all=tuple(wanted))}))
+        required = [leaf for leaf, positive in polarities(rule.condition).items() if positive]
+        rules.append(rule.model_copy(update={"condition": AllOf(all=tuple(required))}))
     return constitution.model_copy(update={"rules": tuple(rules)})
 
 
@@ -73,10 +73,10 @@ def forms(models: Models) -> tuple[Variant, ...]:
 # --- the table ------------------------------------------------------------------------------------
 
 _OVERALL: dict[str, Callable[[Sequence[Found]], float]] = {
-    "all rules: precision": lambda found: Counts.of(rule_calls(found)).precision,
-    "all rules: recall": lambda found: Counts.of(rule_calls(found)).recall,
-    "all rules: F1": lambda found: Counts.of(rule_calls(found)).f1,
-    "image F1": lambda found: Counts.of(image_calls(found)).f1,
+    "all rules: precision": lambda judged: Counts.of(rule_calls(judged)).precision,
+    "all rules: recall": lambda judged: Counts.of(rule_calls(judged)).recall,
+    "all rules: F1": lambda judged: Counts.of(rule_calls(judged)).f1,
+    "image F1": lambda judged: Counts.of(image_calls(judged)).f1,
 }
 
 
@@ -84,11 +84,13 @@ def forms_table(constitution: Constitution, measured: Measured) -> str:
     """Write one line per rule (precision / recall / F1), then those over all rules."""
     lines = []
     for rule in constitution.rules:
-        counts = [Counts.of(rule_calls(found, rule.id)) for found in measured.values()]
+        counts = [Counts.of(rule_calls(judged, rule.id)) for judged in measured.values()]
         cells = (" / ".join(map(figure, (c.precision, c.recall, c.f1))) for c in counts)
         lines.append([rule.id, str(counts[0].tp + counts[0].fn), *cells])
     for name, rate in _OVERALL.items():
-        cells = (figure(rate(found), bootstrap(found, rate, DRAWS)) for found in measured.values())
+        cells = (
+            figure(rate(judged), bootstrap(judged, rate, DRAWS)) for judged in measured.values()
+        )
         lines.append([name, "", *cells])
     return table(["precision / recall / F1", "violating", *measured], lines)
 
@@ -110,8 +112,8 @@ def _reasons(rule: Rule, flat: Counts, tree: Counts) -> Iterator[str]:
         yield f"{_quoted(alternatives)} are all required, so {missed}."
     if exceptions:
         # A list that misses nearly everything raises no false alarms either.
-        more = flat.fp > tree.fp
-        so = f", so {counted(flat.fp, 'false alarm')} (tree: {tree.fp})" if more else ""
+        noisier = flat.fp > tree.fp
+        so = f", so {counted(flat.fp, 'false alarm')} (tree: {tree.fp})" if noisier else ""
         yield f"The exception {_quoted(exceptions)} is lost{so}."
 
 
@@ -125,13 +127,13 @@ def _quoted(statements: Sequence[str]) -> str:
     return " and ".join(f'"{statement}"' for statement in statements)
 
 
-def numbers(constitution: Constitution, found: Sequence[Found]) -> dict[str, Any]:
+def numbers(constitution: Constitution, judged: Sequence[Found]) -> dict[str, Any]:
     """Return the bare numbers of a form."""
     rules = {}
     for rule in constitution.rules:
-        counts = Counts.of(rule_calls(found, rule.id))
+        counts = Counts.of(rule_calls(judged, rule.id))
         rules[rule.id] = {name: getattr(counts, name) for name in ("precision", "recall", "f1")}
-    return {**figures(row(found, DRAWS)), "rules": rules}
+    return {**figures(row(judged, DRAWS)), "rules": rules}
 
 
 # --- the run --------------------------------------------------------------------------------------
@@ -160,8 +162,8 @@ def main() -> None:
     text = f"{len(items)} scenes, {args.engine}\n\n{forms_table(constitution, measured)}"
     if lost := list(losses(constitution, measured)):
         text += "\n\nWhat the flat list loses\n\n" + "\n".join(lost)
-    found = {form: numbers(constitution, some) for form, some in measured.items()}
-    record("forms-" + args.engine.removeprefix("hf:"), found, text)
+    figures = {form: numbers(constitution, judged) for form, judged in measured.items()}
+    record("forms-" + args.engine.removeprefix("hf:"), figures, text)
 
 
 if __name__ == "__main__":
