@@ -12,7 +12,8 @@ from safejudge.constitution.lint.checks import (
     faults,
     repairable_faults,
 )
-from safejudge.constitution.load import lint, load_constitution
+from safejudge.constitution.lint.findings import lint
+from safejudge.constitution.load import load_constitution
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition
 
 DOG, KNIFE = Precondition(statement="a dog is visible"), Precondition(statement="a knife lies")

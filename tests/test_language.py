@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safejudge.constitution.lint.coherence import MAX_STATEMENTS, condition_flaws, constant
+from safejudge.constitution.lint.findings import lint
 from safejudge.constitution.lint.words import form_flaws, objective_flaws
-from safejudge.constitution.load import lint, load_constitution, shipped_constitutions
+from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.method.logic import evaluate
 from safejudge.types import AllOf, AnyOf, NoneOf, Outcome, Precondition, leaves
 

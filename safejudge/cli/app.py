@@ -25,7 +25,8 @@ from safejudge.cli.choices import need_choices, opening_of, policy_of
 from safejudge.compile.disk import open_lock
 from safejudge.compile.run import Compiled, compile_constitution
 from safejudge.constitution import diff
-from safejudge.constitution.load import lint, load_constitution, lock_path, shipped_constitutions
+from safejudge.constitution.lint.findings import lint
+from safejudge.constitution.load import load_constitution, lock_path, shipped_constitutions
 from safejudge.engines.base import survey
 from safejudge.engines.models import Models
 from safejudge.engines.open import open_encoder, open_engine

@@ -1,10 +1,9 @@
 """Strict YAML -> `Constitution`: takes a path or the name of a shipped one, gives typed rules.
 
 A rule with a condition is used as written; one without takes it from the lock beside the file,
-if that was compiled from the text that stands there now. `read_constitution` and `lint` collect
-every problem of a file with its line, `load_constitution` raises, `dump_constitution` writes a
-file that reads back equal.
-What this does not know: whether a statement is true, useful, or inside a judge's grammar.
+if that was compiled from the text that stands there now. `load_constitution` raises for the first
+problem, `lint.findings.lint` lists all of them, `dump_constitution` writes a file that reads back
+equal. What this does not know: whether a statement is true, useful, or inside a judge's grammar.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.constitution import strict_yaml
-from safejudge.constitution.lint.checks import Fault, RuleForm, doubled_rules, faults
-from safejudge.constitution.lint.fidelity import differences
 from safejudge.constitution.lock import MAX_BYTES, Lock, parse_lock
 from safejudge.constitution.schema import Finding, parse
 from safejudge.errors import ConstitutionError
@@ -39,12 +37,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Finding",
     "dump_constitution",
-    "lint",
     "load_constitution",
     "lock_path",
-    "read_constitution",
     "read_draft",
     "read_lock",
+    "read_source",
     "rubric_shelf",
     "shipped_constitutions",
 ]
@@ -59,46 +56,62 @@ def load_constitution(source: str | os.PathLike[str]) -> Constitution:
     Raises `ConstitutionError` for the first problem; its message lists further ones. Warns of
     compiled rules at which a person has yet to look.
     """
-    file, raw = _fetch(source)
-    draft, sheet, errors = parse(raw)
-    lock = None if draft is None else _lock_of(draft, source)
-    constitution = None
-    if draft is not None:
-        constitution, errors = _completed(draft, lock, sheet, file)
-    if constitution is None:
-        raise _as_error(file, errors)
-    if open_rules := [entry.id for entry in _used(constitution, lock) if entry.review]:
+    reading = read_source(source)
+    if reading.lock_error is not None:
+        raise reading.lock_error
+    if reading.constitution is None:
+        raise _as_error(reading.file, reading.errors)
+    if unreviewed := [entry.id for entry in reading.used_entries() if entry.review]:
         warnings.warn(
-            f"{lock_path(file)}: compiled, and marked for review: {', '.join(open_rules)} "
-            f"(safejudge lint {file} says why)",
+            f"{lock_path(reading.file)}: compiled, and marked for review: {', '.join(unreviewed)} "
+            f"(safejudge lint {reading.file} says why)",
             UserWarning,
             stacklevel=2,
         )
-    return constitution
+    return reading.constitution
 
 
-def read_constitution(source: str | os.PathLike[str]) -> tuple[Constitution | None, list[Finding]]:
-    """Read a constitution and everything there is to say about it, by line.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one file, and the lock beside it, came to."""
 
-    `source` is as for `load_constitution`. The constitution is None if there is any error;
-    otherwise all findings are warnings.
+    file: str
+    """What messages call it."""
+    sheet: Sheet
+    """On which line everything stands."""
+    constitution: Constitution | None = None
+    """The rules; None where there are errors."""
+    errors: list[Finding] = field(default_factory=list)
+    """What refuses the file."""
+    lock: Lock | None = None
+    """What was compiled of it."""
+    lock_error: ConstitutionError | None = None
+    """Why the lock could not be read."""
+
+    def used_entries(self) -> Iterator[LockedRule]:
+        """Yield the entries of the lock that rules of the constitution come from."""
+        rules = () if self.constitution is None else self.constitution.rules
+        conditions = {rule.id: rule.condition for rule in rules}
+        for entry in () if self.lock is None else self.lock.rules:
+            if conditions.get(entry.id) == entry.condition:
+                yield entry
+
+
+def read_source(source: str | os.PathLike[str]) -> Reading:
+    """Read a constitution, by path or name, as far as that is possible.
+
+    Raises `ConstitutionError` where there is nothing to read.
     """
-    try:
-        file, raw = _fetch(source)
-        draft, sheet, findings = parse(raw)
-    except ConstitutionError as error:
-        return None, [Finding(error.line, "error", error.problem, error.instead)]
+    file, raw = _fetch(source)
+    draft, sheet, errors = parse(raw)
     if draft is None:
-        return None, findings
+        return Reading(file, sheet, errors=errors)
     try:
         lock = _lock_of(draft, source)
-    except ConstitutionError as error:  # its line is one of the lock
-        return None, [Finding(None, "error", str(error).partition("\n")[0], error.instead)]
-    constitution, findings = _completed(draft, lock, sheet, file)
-    if constitution is not None:
-        remarks = [*_warnings(constitution, sheet), *_open(constitution, lock, sheet)]
-        findings = sorted(remarks, key=lambda finding: finding.line or 0)
-    return constitution, findings
+    except ConstitutionError as error:
+        return Reading(file, sheet, lock_error=error)
+    constitution, errors = _completed(draft, lock, sheet, file)
+    return Reading(file, sheet, constitution, errors, lock)
 
 
 def read_draft(source: str | os.PathLike[str]) -> Draft:
@@ -127,11 +140,6 @@ def read_lock(path: Path) -> Lock | None:
         problem = f"the file cannot be read: {error.strerror}"
         raise ConstitutionError(str(path), None, problem, "a file you may read") from error
     return parse_lock(str(path), raw)
-
-
-def lint(source: str | os.PathLike[str]) -> list[Finding]:
-    """List the errors and warnings of a constitution, in the order of their lines."""
-    return read_constitution(source)[1]
 
 
 def shipped_constitutions() -> list[str]:
@@ -267,48 +275,3 @@ def _completed(
         return None, errors
     constitution = Constitution(name=draft.name, description=draft.description, rules=tuple(rules))
     return constitution, []
-
-
-def _used(constitution: Constitution, lock: Lock | None) -> Iterator[LockedRule]:
-    """The entries of a lock that rules of the constitution come from."""
-    conditions = {rule.id: rule.condition for rule in constitution.rules}
-    for entry in () if lock is None else lock.rules:
-        if conditions.get(entry.id) == entry.condition:
-            yield entry
-
-
-def _open(constitution: Constitution, lock: Lock | None, sheet: Sheet) -> Iterator[Finding]:
-    """Warn of what the compiler left open, and where an edited entry contradicts itself."""
-    indices = {rule.id: index for index, rule in enumerate(constitution.rules)}
-    for entry in _used(constitution, lock):
-        line = sheet.lines["rules", indices[entry.id]]
-        subject = f"rule {quoted(entry.id)} was compiled, and"
-        for remark in entry.review:
-            advice = "the entry in the lock corrected if need be, and without `review`"
-            yield Finding(line, "warning", f"{subject} left open: {remark}", advice)
-        for difference in differences(entry.objective, entry.condition) if entry.edited else ():
-            problem = f"{subject} edited in the lock: {difference.problem}"
-            advice = "an objective and a condition that say the same"
-            yield Finding(line, "warning", problem, advice)
-
-
-# --- advice -------------------------------------------------------------------------------------
-
-
-def _warnings(constitution: Constitution, sheet: Sheet) -> Iterator[Finding]:
-    """Yield what is allowed but seldom meant."""
-    for index, fault in doubled_rules(constitution.rules):
-        yield _warning(constitution.rules[index], index, fault, sheet)
-    for index, rule in enumerate(constitution.rules):
-        # What a lock holds was compared word by word when it was compiled.
-        by_people = ("rules", index, "condition") in sheet.lines
-        form = RuleForm(rule.objective, rule.condition, "logic" if by_people else "none")
-        for fault in faults(form):
-            yield _warning(rule, index, fault, sheet)
-
-
-def _warning(rule: Rule, index: int, fault: Fault, sheet: Sheet) -> Finding:
-    """Put a fault at its line; at the rule's, for what stands in the lock."""
-    line = sheet.lines[sheet.nearest(("rules", index, *fault.path))]
-    problem = f"rule {quoted(rule.id)}: {fault.sentence()}"
-    return Finding(line, "warning", problem, fault.instead)
