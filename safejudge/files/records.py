@@ -132,13 +132,6 @@ class Tally:
         self.reasoning_calls += usage.get("reasoning_calls", 0)
         self.detector_calls += usage.get("detector_calls", 0)
 
-    @property
-    def exit_code(self) -> int:
-        """0 all safe, 1 something unsafe, 4 nothing unsafe but something undecided or failed."""
-        if self.labels["unsafe"]:
-            return 1
-        return 4 if self.labels["undecided"] or self.labels["failed"] else 0
-
 
 def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:
     """Return the places of the images without a record; a path listed twice needs two."""
