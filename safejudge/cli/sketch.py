@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +11,7 @@ from typing import Any, Self
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import add_models_beside, layout, positive, runs
 from safejudge.engines.models import Models
-from safejudge.errors import OutputError
+from safejudge.files.atomic import writing
 from safejudge.text import clean
 
 EXAMPLES = """\
@@ -41,15 +39,6 @@ def add(commands: Any) -> None:
     _add_bench(own)
     _add_scenes(own)
     _add_mjbench(own)
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Name the folder that cannot be written to."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 # --- bench ----------------------------------------------------------------------------------------
@@ -196,7 +185,7 @@ def scenes(options: SceneOptions) -> int:
     from safejudge.sketch.scenes import write_scenes
 
     out, again = options.out, options.overwrite
-    with _writing(out):
+    with writing(out):
         if options.bench:
             count = write_bench(out, options.per_rule, options.plain, overwrite=again)
         else:
@@ -253,7 +242,7 @@ def mjbench(options: PairOptions) -> int:
     from safejudge.sketch.mjbench import write_mjbench
 
     out = options.out
-    with _writing(out):
+    with writing(out):
         rows = write_mjbench(out, options.count, options.seed, overwrite=options.overwrite)
     counts = ", ".join(f"{name} {count}" for name, count in rows.items())
     print(f"{counts} in {clean(str(out))}")
