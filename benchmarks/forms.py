@@ -14,22 +14,20 @@ next of the same weights and prompts, also those of `bench.py`.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from measure import record
-from rich.console import Console
 
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.cached import Remembered
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.evals.stats.rates import Counts, bootstrap
 from safejudge.method.logic import polarities
-from safejudge.show import terminal as show
 from safejudge.show.markdown import figure, table
+from safejudge.show.progress import progress
 from safejudge.sketch.bench.bench import (
     Found,
     Variant,
@@ -152,13 +150,9 @@ def main() -> None:
     if args.answers is not None:
         models.engine = Remembered(models.engine, args.answers)
     measured: Measured = {}
-    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
-    with bar:
-        task = bar.add_task("", total=len(forms(models)) * len(items), rate="", counts="")
+    with progress(len(forms(models)) * len(items)) as advance:
         for form in forms(models):
-            measured[form.name] = measure(
-                form, constitution, models, items, lambda n: bar.update(task, advance=n)
-            )
+            measured[form.name] = measure(form, constitution, models, items, advance)
     text = f"{len(items)} scenes, {args.engine}\n\n{forms_table(constitution, measured)}"
     if lost := list(losses(constitution, measured)):
         text += "\n\nWhat the flat list loses\n\n" + "\n".join(lost)

@@ -17,7 +17,6 @@ import pytest
 
 from safejudge import load_constitution
 from safejudge.cli import app as cli
-from safejudge.cli import arguments
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "safejudge" / "sketch" / "models" / "vlm" / "model.safetensors"
@@ -103,7 +102,7 @@ def test_python_runs(block, beside_scenes, monkeypatch):
 def refusal(words):
     """The command line if the parser refuses it, else None; --help and --version end with 0."""
     try:
-        arguments.parse(words)
+        cli.parse(words)
     except SystemExit as end:
         return f"safejudge {shlex.join(words)}" if end.code else None
     return None

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from safejudge.cli import app as cli
-from safejudge.cli.choices import opening_of
 from safejudge.errors import InputError, OutputError
 from safejudge.files import records
 from safejudge.images import shards as sources
 from safejudge.judge import Judge
 from safejudge.scale import actors
 from safejudge.scale import run as scale
+from safejudge.scale.cluster import check_reachable
 from safejudge.sketch.scenes import write_scenes
 from safejudge.types import Failure, Judgment
 
@@ -218,17 +218,17 @@ def test_an_engine_that_cannot_be_opened(cluster, shards, capsys):
     assert recorded(shards / "out") == []
 
 
-def choices_of(line):
-    options = cli.arguments.parse(line)
-    return actors.Choices(
-        opening_of(options), options.window, captions=True, folder=str(Path.cwd())
+def actor_options(line):
+    _, options = cli.parse(line)
+    return actors.ActorOptions(
+        options.judge.spec(), options.batching.window, captions=True, folder=str(Path.cwd())
     )
 
 
 def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
     attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
     line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
-    worker = actors.Worker(choices_of(line), attempts)
+    worker = actors.Worker(actor_options(line), attempts)
     packed = [pickle.dumps(place) for place in sources.find_places(["in/a.png"])]
     window = pa.table({"place": packed, "window": [7]})
     for _ in range(actors.DEATHS + 2):
@@ -243,15 +243,15 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
     cluster, shards, monkeypatch, capsys
 ):
     line = ["judge", "in/a.png", "in/e.parquet", *FAKE, "--ray", "--out", "out"]
-    options = cli.arguments.parse(line)
+    _, options = cli.parse(line)
     attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
-    worker = actors.Worker(choices_of(line), attempts)
+    worker = actors.Worker(actor_options(line), attempts)
     places = sources.find_places(options.paths)
     packed = [pa.table({"place": [pickle.dumps(place)], "window": [7]}) for place in places]
     good = worker(packed[0])
     monkeypatch.setattr(actors, "read", lambda *_, **__: 1 / 0)
     together = pa.concat_tables([good, good, worker(packed[1])])
-    monkeypatch.setattr(scale, "judged", lambda *_: iter([together]))
+    monkeypatch.setattr(scale, "judge_places", lambda *_: iter([together]))
     assert judge("in/a.png", "in/e.parquet", "--out", "out") == 3
     assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
     said = capsys.readouterr().err
@@ -261,7 +261,7 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
 
 
 def test_an_image_without_a_record_is_an_error(cluster, shards, monkeypatch, capsys):
-    monkeypatch.setattr(scale, "judged", lambda *_: iter([]))
+    monkeypatch.setattr(scale, "judge_places", lambda *_: iter([]))
     assert judge("in/a.png", "--out", "out") == 3
     said = "1 images (the first: in/a.png) came back without a record"
     assert said in capsys.readouterr().err
@@ -334,7 +334,7 @@ def test_another_cluster_than_that_in_use(cluster, shards, capsys):
 
 def test_where_no_cluster_listens():
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9: no cluster of Ray can be used there"):
-        actors._knock("127.0.0.1:9")
+        check_reachable("127.0.0.1:9")
 
 
 def test_without_ray_the_extra_is_named(shards, capsys, monkeypatch):

@@ -13,6 +13,7 @@ from safejudge.constitution.lint.fidelity import covers
 from safejudge.constitution.load import lock_path, read_draft, read_lock
 from safejudge.constitution.lock import Lock, LockedRule, dump_lock, parse_lock
 from safejudge.errors import OutputError
+from safejudge.files.atomic import replacing, writing
 
 if TYPE_CHECKING:
     from safejudge.types import Draft, DraftRule
@@ -103,15 +104,10 @@ class LockFile:
         return bool(old == new)
 
     def _replace(self, text: str) -> None:
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
-            beside.write_text(text, encoding="utf-8", newline="\n")
+        with writing(self._path), replacing(self._path) as new:
+            new.write_text(text, encoding="utf-8", newline="\n")
             if self._path.exists():
-                shutil.copymode(self._path, beside)
-            beside.replace(self._path)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
+                shutil.copymode(self._path, new)
 
 
 def open_lock(

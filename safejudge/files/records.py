@@ -14,18 +14,14 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from safejudge.errors import OutputError
+from safejudge.files.atomic import Lock, check_file, writing
 from safejudge.types import JSON, Failure, Provenance, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-try:
-    import fcntl
-except ImportError:  # Windows, where two runs on one file are the caller's care
-    fcntl = None  # type: ignore[assignment]
 
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
@@ -132,13 +128,6 @@ class Tally:
         self.reasoning_calls += usage.get("reasoning_calls", 0)
         self.detector_calls += usage.get("detector_calls", 0)
 
-    @property
-    def exit_code(self) -> int:
-        """0 all safe, 1 something unsafe, 4 nothing unsafe but something undecided or failed."""
-        if self.labels["unsafe"]:
-            return 1
-        return 4 if self.labels["undecided"] or self.labels["failed"] else 0
-
 
 def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:
     """Return the places of the images without a record; a path listed twice needs two."""
@@ -158,13 +147,8 @@ def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:
 
 def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise `OutputError` where it is clear before any work that `path` cannot be written."""
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
-    if not os.path.lexists(path):
-        return
-    if not path.is_file():
-        raise OutputError(f"{path}: is no regular file; name one, or pipe the standard output")
-    if not resume and not overwrite:
+    exists = check_file(path, "name one, or pipe the standard output")
+    if exists and not resume and not overwrite:
         raise _exists(path)
 
 
@@ -172,18 +156,6 @@ def _exists(path: Path) -> OutputError:
     return OutputError(
         f"{path}: exists already; --resume judges what is missing in it, --overwrite starts anew"
     )
-
-
-def lock(stream: IO[Any], path: Path) -> None:
-    """Keep other runs from writing to `path` while `stream` is open."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"{path}: another run is writing to it") from error
-    except OSError:
-        return  # a file system without locks
 
 
 class RecordFile:
@@ -206,32 +178,36 @@ class RecordFile:
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
         try:
-            lock(self._stream, path)
+            self._lock = Lock.of_file(path, self._stream)
+        except BaseException:
+            self._stream.close()
+            raise
+        try:
             end = self._read(head) if resume else 0
             self._stream.truncate(end)
             if end == 0:
                 self.append([head])
         except BaseException:
-            self._stream.close()
+            self._close()
             raise
 
     def append(self, records: Iterable[JSON]) -> None:
         """Write records and wait until the disk has them."""
         data = memoryview("".join(map(to_line, records)).encode())
-        try:
+        stays = "; what was written stays, and the same command with --resume goes on from there"
+        with writing(self.path, stays):
             while data:
                 data = data[self._stream.write(data) :]
             os.fsync(self._stream.fileno())
-        except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written ({error.strerror}); what was written stays, and "
-                "the same command with --resume goes on from there"
-            ) from error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self._lock.close()
         self._stream.close()
 
     def _read(self, head: JSON) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError, OutputError
+from safejudge.files.atomic import replacing
 from safejudge.files.records import RecordFile, header, image_name, read_records, to_line
 from safejudge.images.load import SUFFIXES
 from safejudge.preference.pairs import MARGIN, Choice, Count, find_pairs, rows_of
@@ -172,10 +173,8 @@ class _Keeper:
                     f"{path}: has changed since it was annotated; --overwrite begins anew"
                 )
         self._folder.mkdir(exist_ok=True)
-        begun = target.with_suffix(".part")
-        begun.unlink(missing_ok=True)
-        try:
-            begun.hardlink_to(path.resolve())
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(path, begun)
-        begun.replace(target)
+        with replacing(target) as new:
+            try:
+                new.hardlink_to(path.resolve())
+            except OSError:  # another file system, or one without hard links
+                shutil.copyfile(path, new)

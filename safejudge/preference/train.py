@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safejudge.engines.open import open_backbone
 from safejudge.engines.vision.scorer import ABOUT, HEAD, head_scores, new_head
 from safejudge.errors import InputError, OutputError
+from safejudge.files.atomic import replacing
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.rubrics import OVERALL
 from safejudge.preference.vectors import Source, batches, last_layers
@@ -220,10 +221,9 @@ class _Learner:
             "epoch": epoch, "head": self.head.state_dict(), "layers": self._layers.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }  # fmt: skip
-        begun = path.with_suffix(".part")
         try:
-            torch.save(state, begun)
-            begun.replace(path)
+            with replacing(path) as new:
+                torch.save(state, new)
         except (OSError, RuntimeError) as error:
             raise OutputError(f"{path}: cannot be written ({error})") from error
 

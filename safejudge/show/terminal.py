@@ -1,4 +1,4 @@
-"""Results for people: rows of a table, a progress bar, a line that sums up.
+"""Results for people: rows of a table, a line that sums up.
 
 Takes results; gives renderables for a `rich` console, which decides on width and colour. Names,
 captions and whatever a model said are untrusted: everything passes `clean`, nothing is markup.
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +31,8 @@ from safejudge.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.console import RenderableType
 
     from safejudge.engines.meter import Meter, Tokens
     from safejudge.files.records import Tally
@@ -88,6 +89,15 @@ def say(text: str) -> None:
 def console() -> Console:
     """Return the console that results are printed on: no markup, no guesses about text."""
     return Console(markup=False, highlight=False, emoji=False)
+
+
+def print_trimmed(drawing: RenderableType) -> None:
+    """Print in at most 100 columns, without the spaces that fill lines up."""
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(drawing, width=min(screen.width, 100))
+    lines = captured.get().rstrip().split("\n")
+    print("\n".join(line.rstrip() for line in lines))  # noqa: T201 - the same
 
 
 # --- many images ----------------------------------------------------------------------------------
@@ -210,23 +220,3 @@ def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) 
 def rate(count: float, seconds: float) -> str:
     """Write a rate with two digits that mean something."""
     return f"{count / seconds:.3g}"
-
-
-def progress_bar(console: Console, *, shown: bool) -> Progress:
-    """Make the bar: done, rate, time left, and the counts so far (the task's field `counts`)."""
-    return Progress(
-        BarColumn(bar_width=None),  # takes what the numbers leave
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[counts]}", markup=False),
-        console=console,
-        expand=True,
-        transient=True,
-        redirect_stdout=False,  # records in a pipe must stay there
-        disable=not shown,
-    )
-
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from pydantic import ValidationError
 
 from safejudge.errors import InputError, OutputError
+from safejudge.files.atomic import check_file, replacing, writing
 from safejudge.files.records import image_name
 from safejudge.images.load import load_images
 from safejudge.method import logic
@@ -65,12 +66,8 @@ def check(path: Path, *, out: Path | None, resume: bool, overwrite: bool) -> Non
     """
     if out is not None and _absolute(out) == _absolute(path):
         raise InputError(f"{path}: --out and --report name the same file; give them two names")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
-    if not os.path.lexists(path):
+    if not check_file(path):
         return
-    if not path.is_file():
-        raise OutputError(f"{path}: is no regular file; name another")
     if resume and not _is_page(path):
         raise OutputError(f"{path}: exists already and is no report of safejudge; name another")
     if not resume and not overwrite:
@@ -230,18 +227,12 @@ class Report:
             total=self.count,
             missing=max(0, wanted - self.count),
         )
-        new = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
-        try:
+        with writing(self.path), replacing(self.path) as new:
             with new.open("w", encoding="utf-8", newline="\n") as stream:
                 stream.write(_MARK)
                 stream.writelines(parts)
             if not self._replace and os.path.lexists(self.path):
                 raise OutputError(f"{self.path}: exists by now, and was left as it is")
-            new.replace(self.path)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
-        finally:
-            new.unlink(missing_ok=True)
 
 
 def _lines(text: str) -> Markup:
