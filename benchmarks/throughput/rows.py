@@ -215,8 +215,8 @@ def one_rationale(setup: Setup) -> Callable[[Picture], Iterator[Reasoning]]:
 
 def spent(engine: Engine) -> Tokens:
     """Copy what an engine counted so far."""
-    told: Tokens = engine.tokens  # type: ignore[attr-defined]
-    return Tokens(told.prompt, told.cached)
+    tokens = engine.tokens or Tokens()
+    return Tokens(tokens.prompt, tokens.cached)
 
 
 def used(engine: Engine, before: Tokens, count: int) -> dict[str, float]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from safejudge.engines.meter import tokens_of
 from safejudge.errors import EngineError
 from safejudge.files import records
 from safejudge.show import terminal as show
@@ -73,7 +72,7 @@ class Batch:
                 self._report.write(wanted=self._shown_before + len(self._images))
         seconds, models = time.monotonic() - self._begun, self._judge.models
         show.say(show.summary(self._tally, self._earlier, seconds))
-        if spent := show.costs(models.meter, tokens_of(models.engine), seconds):
+        if spent := show.costs(models.meter, models.engine.tokens, seconds):
             show.say(spent)
         return self._tally.exit_code
 

@@ -12,6 +12,7 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, TypeVar
 
+from safejudge.engines.wrapped import WrappedEngine
 from safejudge.types import AnswerProbs, Probe, Reasoning
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safejudge.engines.base import Engine
-    from safejudge.types import EngineCard
 
 R = TypeVar("R", Probe, Reasoning)
 
@@ -27,7 +27,7 @@ _BATCH = 256
 """Requests answered between two commits."""
 
 
-class Remembered:
+class Remembered(WrappedEngine):
     """Asks the engine only what the file does not know for this model revision.
 
     An engine without a revision (a server, a script) is told from others by its URI alone: use a
@@ -35,36 +35,27 @@ class Remembered:
     """
 
     def __init__(self, engine: Engine, file: Path) -> None:
-        self._engine = engine
+        super().__init__(engine)
         file.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(file)
         self._db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT)")
-
-    @property
-    def card(self) -> EngineCard:
-        """The engine's own."""
-        return self._engine.card
-
-    def check_statements(self, statements: Sequence[str]) -> None:
-        """Ask the engine."""
-        self._engine.check_statements(statements)
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read what is known from the file, the rest from the engine."""
 
         def ask(some: Sequence[Probe]) -> list[str]:
-            return [_packed(answer) for answer in self._engine.answer_probs(some)]
+            return [_packed(answer) for answer in self.engine.answer_probs(some)]
 
         return [_unpacked(text) for text in self._texts(probes, ask)]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Read what is known from the file, the rest from the engine."""
-        return self._texts(requests, self._engine.reason)
+        return self._texts(requests, self.engine.reason)
 
     def close(self) -> None:
         """Close the file and the engine."""
         self._db.close()
-        self._engine.close()
+        super().close()
 
     def _texts(self, requests: Sequence[R], ask: Callable[[Sequence[R]], list[str]]) -> list[str]:
         model = self.card.revision or self.card.uri

@@ -47,6 +47,8 @@ class HFEngine:
     `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
 
+    tokens = None
+
     def __init__(
         self,
         model: str,

@@ -46,7 +46,7 @@ class VLLMEngine:
     Raises `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
 
-    def __init__(self, model: str, *, uri: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, model: str, /, *, uri: str, **options: Any) -> None:
         self.tokens = Tokens()
         self._llm: Any = None
         self._params, self._structured, self._refusals = _import_vllm(uri)
@@ -59,7 +59,7 @@ class VLLMEngine:
         """Pictures that vLLM should know by their hash."""
         self._left_out: set[str] = set()
         """Pictures whose pixels the batch under way left out."""
-        self._llm = _start(model, uri, options or {})
+        self._llm = _start(model, uri, options)
         dtype = str(self._llm.model_config.dtype)
         identity = {"engine": "vllm", "dtype": dtype}
         self._card = chat_card(model, uri, self._chat, self._labels, identity)
