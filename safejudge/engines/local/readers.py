@@ -7,10 +7,10 @@ by name and encodes each picture once. Neither knows labels.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Tensor = torch.Tensor
 
-_KEPT_PICTURES = 64
+_CACHED_PICTURES = 64
 """Pictures whose features stay in memory between batches and calls, most recently used first."""
 
 
@@ -146,7 +146,7 @@ class FeatureReader:
         self._chat = chat
         self._family = family
         self._image_id = int(model.config.image_token_id)
-        self._kept: OrderedDict[str, _Encoded] = OrderedDict()
+        self._pictures: RecentCache[str, _Encoded] = RecentCache(_CACHED_PICTURES)
 
     def prepare(self, probes: Sequence[Probe]) -> list[_Row]:
         """See `Reader`; gives token ids and pictures per probe."""
@@ -195,13 +195,7 @@ class FeatureReader:
         return _Row(tuple(row), tuple(pictures))
 
     def _encoded(self, picture: Picture) -> _Encoded:
-        if picture.digest not in self._kept:
-            self._kept[picture.digest] = self._encode(picture)
-        self._kept.move_to_end(picture.digest)
-        encoded = self._kept[picture.digest]
-        while len(self._kept) > _KEPT_PICTURES:
-            self._kept.popitem(last=False)
-        return encoded
+        return self._pictures.fetch(picture.digest, lambda: self._encode(picture))
 
     def _encode(self, picture: Picture) -> _Encoded:
         import torch

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from safejudge.engines.guide import served_regex
 from safejudge.engines.local.chat import Chat
 from safejudge.engines.local.loading import chat_card, load_processor, turn_ends
 from safejudge.engines.meter import Tokens
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image, batch_order, no_answer
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.text import first_line
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from safejudge.engines.tokens import LabelPaths, Path
     from safejudge.types import Picture
 
-_KEPT_PICTURES = 256
+_CACHED_PICTURES = 256
 """Pictures of which vLLM is expected to remember what it made of them; least recent first out."""
 
 _BLOCK_ON_CPU = 32
@@ -55,7 +55,7 @@ class VLLMEngine:
         self._ends = turn_ends(model, self._chat.tokenizer)
         self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
         self._lock = threading.Lock()
-        self._sent: OrderedDict[str, None] = OrderedDict()
+        self._sent: RecentCache[str, None] = RecentCache(_CACHED_PICTURES)
         """Pictures that vLLM should know by their hash."""
         self._left_out: set[str] = set()
         """Pictures whose pixels the batch under way left out."""
@@ -214,17 +214,14 @@ class VLLMEngine:
         known = {picture.digest for picture in pictures} & self._sent.keys()
         self._left_out |= known
         for picture in pictures:
-            self._sent[picture.digest] = None
-            self._sent.move_to_end(picture.digest)
-        while len(self._sent) > _KEPT_PICTURES:
-            self._sent.popitem(last=False)
+            self._sent.put(picture.digest, None)
         return [None if picture.digest in known else as_image(picture) for picture in pictures]
 
     def _forget(self, requests: Sequence[_Request]) -> bool:
         """Plan to send the pixels again; say whether any had been left out."""
         digests = [picture.digest for request in requests for picture in request.images]
         for digest in digests:
-            self._sent.pop(digest, None)
+            self._sent.drop(digest)
         left_out = self._left_out.intersection(digests)
         self._left_out -= left_out
         return bool(left_out)

@@ -7,7 +7,6 @@ not which cosine is high for this model: thresholds are the caller's.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from safejudge.engines.local.loading import (
     quiet,
     running,
 )
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
 from safejudge.errors import EngineCallError, EngineSetupError, StatementError
 from safejudge.types import Picture
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _FULL_LENGTH = frozenset({"siglip", "siglip2"})
 """Model types trained on texts padded to the full length, padding attended to like any token."""
 
-_KEPT_TEXTS = 4096
+_CACHED_TEXTS = 4096
 """Texts whose embeddings stay in memory between calls, most recently used first."""
 
 
@@ -76,7 +76,7 @@ class HFEncoder:
         self._model: Any = load_model(model, device or default_device(), dtype, "AutoModel")
         self._batch_size = batch_size
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Tensor] = OrderedDict()
+        self._vectors: RecentCache[str, Tensor] = RecentCache(_CACHED_TEXTS)
         self._card = pair_card(model, uri, self._model)
         self._prove(model)
 
@@ -114,7 +114,7 @@ class HFEncoder:
         """Let go of the model; calls after this raise `EngineCallError`."""
         with self._lock:
             self._model = None
-            self._kept.clear()
+            self._vectors.clear()
 
     def _refuse_long(self, texts: Sequence[str]) -> None:
         for text in dict.fromkeys(texts):
@@ -144,18 +144,13 @@ class HFEncoder:
         """Unit vectors of texts, as columns: remembered where possible, new ones in batches."""
         import torch
 
-        known = {text: self._kept[text] for text in texts if text in self._kept}
-        new = [text for text in texts if text not in known]
-        self._refuse_long(new)
-        for start in range(0, len(new), self._batch_size):
-            batch = new[start : start + self._batch_size]
-            known.update(zip(batch, self.embed_texts(batch), strict=True))
-        for text in texts:
-            self._kept[text] = known[text]
-            self._kept.move_to_end(text)
-        while len(self._kept) > _KEPT_TEXTS:
-            self._kept.popitem(last=False)
-        return torch.stack([known[text] for text in texts], 1)
+        vectors = self._vectors.fetch_all(texts, self._embed_new)
+        return torch.stack([vectors[text] for text in texts], 1)
+
+    def _embed_new(self, texts: Sequence[str]) -> Iterator[Tensor]:
+        self._refuse_long(texts)
+        for start in range(0, len(texts), self._batch_size):
+            yield from self.embed_texts(texts[start : start + self._batch_size])
 
     def vectors(self, requests: Sequence[Similarity]) -> tuple[Tensor, Tensor]:
         """Return the unit vectors of each request's picture and of its text, as rows, in order.
