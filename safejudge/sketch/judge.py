@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.local.loading import quiet
+from safejudge.engines.local.running import quiet
 from safejudge.engines.requests import no_answer
 from safejudge.engines.wrapped import WrappedEngine
 from safejudge.errors import EngineSetupError, StatementError

@@ -65,20 +65,19 @@ FAMILIES = {
 """By `model_type`. A family not listed here is read by `PlainReader`."""
 
 
-def open_reader(model: Any, processor: Any, chat: Chat) -> Reader:
+def open_reader(model: Any, chat: Chat) -> Reader:
     """Choose the reader for this model by the table above."""
     family = FAMILIES.get(model.config.model_type)
-    if family is not None and type(processor).__name__ == family.processor:
-        return FeatureReader(model, processor, chat, family)
-    return PlainReader(model, processor, chat)
+    if family is not None and type(chat.processor).__name__ == family.processor:
+        return FeatureReader(model, chat, family)
+    return PlainReader(model, chat)
 
 
 class PlainReader:
     """The processor's own batch, one step of `generate`: positions and masks are the model's."""
 
-    def __init__(self, model: Any, processor: Any, chat: Chat) -> None:
+    def __init__(self, model: Any, chat: Chat) -> None:
         self._model = model
-        self._processor = processor
         self._chat = chat
 
     def prepare(self, probes: Sequence[Probe]) -> dict[str, Tensor]:
@@ -102,7 +101,7 @@ class PlainReader:
     ) -> dict[str, Tensor]:
         """Model inputs of rendered texts that all have the same number of pictures."""
         pictures = [[as_image(picture) for picture in row] for row in images]
-        found = self._processor(
+        found = self._chat.processor(
             text=list(texts),
             **({"images": pictures} if any(pictures) else {}),
             padding=True,
@@ -140,9 +139,8 @@ class _Row:
 class FeatureReader:
     """Encodes each picture once and scatters its features into the input embeddings."""
 
-    def __init__(self, model: Any, processor: Any, chat: Chat, family: Family) -> None:
+    def __init__(self, model: Any, chat: Chat, family: Family) -> None:
         self._model = model
-        self._processor = processor
         self._chat = chat
         self._family = family
         self._image_id = int(model.config.image_token_id)
@@ -201,7 +199,7 @@ class FeatureReader:
         import torch
 
         placeholder = self._chat.tokenizer.convert_ids_to_tokens(self._image_id)
-        inputs = self._processor(
+        inputs = self._chat.processor(
             text=[placeholder],
             images=[[as_image(picture)]],
             return_tensors="pt",

@@ -17,8 +17,7 @@ from pydantic import ValidationError
 
 from safejudge.engines import tokens
 from safejudge.engines.guide import served_regex
-from safejudge.engines.local.chat import Chat
-from safejudge.engines.local.loading import chat_card, load_processor, turn_ends
+from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.meter import Tokens
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image, batch_order, no_answer
@@ -50,19 +49,17 @@ class VLLMEngine:
         self.tokens = Tokens()
         self._llm: Any = None
         self._params, self._structured, self._refusals = _import_vllm(uri)
-        processor = load_processor(model)
-        self._chat = Chat(processor, model)
-        self._ends = turn_ends(model, self._chat.tokenizer)
-        self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
+        checkpoint = Checkpoint(model, uri)
+        self._chat, self._labels = checkpoint.chat()
+        self._ends = checkpoint.turn_ends(self._chat.tokenizer)
         self._lock = threading.Lock()
         self._sent: RecentCache[str, None] = RecentCache(_CACHED_PICTURES)
         """Pictures that vLLM should know by their hash."""
         self._left_out: set[str] = set()
         """Pictures whose pixels the batch under way left out."""
         self._llm = _start(model, uri, options)
-        dtype = str(self._llm.model_config.dtype)
-        identity = {"engine": "vllm", "dtype": dtype}
-        self._card = chat_card(model, uri, self._chat, self._labels, identity)
+        identity = {"engine": "vllm", "dtype": str(self._llm.model_config.dtype)}
+        self._card = checkpoint.chat_card(self._chat, self._labels, identity)
 
     @property
     def card(self) -> EngineCard:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.local.loading import quiet
+from safejudge.engines.local.running import quiet
 from safejudge.engines.vision.encoder import HFEncoder
 from safejudge.errors import EngineSetupError
 from safejudge.text import first_line
