@@ -16,7 +16,7 @@ from pathlib import Path
 from measure import record
 from rich.console import Console
 
-from safejudge.engines.cached import Remembered
+from safejudge.engines.cached import CachedEngine
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.show import terminal as show
 from safejudge.sketch.bench import report as bench_report
@@ -33,7 +33,7 @@ def main() -> None:
     items = bench_report.draw_bench(args.per_rule, args.plain)
     models = Models.opened(args.engine, DEFAULT, DEFAULT, None)
     if args.answers is not None:
-        models.engine = Remembered(models.engine, args.answers)
+        models.engine = CachedEngine(models.engine, args.answers)
     bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
     with bar:
         task = bar.add_task("", total=bench_report.work(models, len(items)), rate="", counts="")

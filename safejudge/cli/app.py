@@ -326,13 +326,13 @@ def _sketch_mjbench(options: argparse.Namespace) -> int:
 
 
 def _sketch_bench(options: argparse.Namespace) -> int:
-    from safejudge.engines.cached import Remembered
+    from safejudge.engines.cached import CachedEngine
     from safejudge.sketch.bench import report as bench_report
 
     items = bench_report.draw_bench(options.per_rule, options.plain)
     models = Models.opened(options.engine, options.encoder, options.detector, None)
     if options.answers is not None:
-        models.engine = Remembered(models.engine, Path(options.answers))
+        models.engine = CachedEngine(models.engine, Path(options.answers))
     bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
     with bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what the flat form drops, rule by rule
