@@ -14,7 +14,7 @@ from pathlib import Path
 
 from measure import record
 
-from safejudge.engines.cached import Remembered
+from safejudge.engines.cached import CachedEngine
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.show.progress import progress
 from safejudge.sketch.bench import report as bench_report
@@ -31,7 +31,7 @@ def main() -> None:
     items = bench_report.draw_bench(args.per_rule, args.plain)
     models = Models.opened(args.engine, DEFAULT, DEFAULT, None)
     if args.answers is not None:
-        models.engine = Remembered(models.engine, args.answers)
+        models.engine = CachedEngine(models.engine, args.answers)
     with progress(bench_report.work(models, len(items))) as advance:
         numbers, text = bench_report.run(models, items, advance)
     name = "bench-" + args.engine.removeprefix("hf:")

@@ -22,7 +22,7 @@ from typing import Any
 from measure import record
 
 from safejudge.constitution.load import load_constitution
-from safejudge.engines.cached import Remembered
+from safejudge.engines.cached import CachedEngine
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.evals.stats.rates import Counts, bootstrap
 from safejudge.method.logic import polarities
@@ -148,7 +148,7 @@ def main() -> None:
     items = draw_bench(args.per_rule, args.plain)
     models = Models.opened(args.engine, DEFAULT, DEFAULT, None)
     if args.answers is not None:
-        models.engine = Remembered(models.engine, args.answers)
+        models.engine = CachedEngine(models.engine, args.answers)
     measured: Measured = {}
     with progress(len(forms(models)) * len(items)) as advance:
         for form in forms(models):

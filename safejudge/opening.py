@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from safejudge.engines.models import DEFAULT
-from safejudge.engines.open import SKETCHES
+from safejudge.engines.open import takes_option
 from safejudge.judge import Judge
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class JudgeSpec:
 
     def on(self, device: str) -> JudgeSpec:
         """Ask for a device, where the engine takes one and was not told yet."""
-        takes = self.engine.startswith("hf:") and self.engine not in SKETCHES
-        if not takes or "device" in self.engine_args:
+        if "device" in self.engine_args or not takes_option(self.engine, "device"):
             return self
         return replace(self, engine_args={**self.engine_args, "device": device})
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from safejudge.constitution.load import load_constitution
-from safejudge.engines.cached import Remembered
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
 from safejudge.engines.models import Models
 from safejudge.policy import Policy
@@ -19,7 +18,7 @@ from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.drawing.objects import named
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.world.statements import grammar, normal
-from safejudge.types import AnswerProbs, Box, Message, Picture, Probe, Reasoning
+from safejudge.types import Box, Picture, Probe
 
 RULES = load_constitution("sketch")
 
@@ -207,54 +206,3 @@ def test_a_detector_that_knows_hits_everything_and_a_blind_one_nothing(items):
     knows, blind = FakeDetector(lambda r: list(look(r))), FakeDetector({})
     assert "| all | 1.000" in sweeps.detection(knows, RULES, items)
     assert "| all | 0.000" in sweeps.detection(blind, RULES, items)
-
-
-# --- answers that are kept ------------------------------------------------------------------------
-
-
-def test_what_is_known_is_not_asked_again(tmp_path, items):
-    pictures = [item.picture for item in items[:3]]
-    probes = [Probe("look", (p,), "q") for p in pictures]
-    first = FakeEngine()
-    kept = Remembered(first, tmp_path / "answers")
-    answers = kept.answer_probs(probes[:2])
-    kept.close()
-    second = FakeEngine()
-    again = Remembered(second, tmp_path / "answers")
-    assert again.answer_probs(probes)[:2] == answers
-    assert second.history == [(probes[2],)]
-    assert again.answer_probs([probes[0], probes[0]]) == [answers[0]] * 2
-
-
-def test_replies_are_kept_too(tmp_path, items):
-    question = (Message("user", "What is it?"),)
-    request = Reasoning("look", (items[0].picture,), question)
-    first, second = FakeEngine(), FakeEngine()
-    reply = Remembered(first, tmp_path / "answers").reason([request])
-    kept = Remembered(second, tmp_path / "answers")
-    assert kept.reason([request]) == reply
-    assert second.history == []
-    kept.reason([Reasoning("look", (items[0].picture,), question, max_tokens=9)])
-    assert len(second.history) == 1
-
-
-def test_a_failure_is_asked_again(tmp_path, items):
-    probe = Probe("look", (items[0].picture,), "q")
-    failing = FakeEngine([AnswerProbs((0.0, 0.0), problem="busy"), 0.5])
-    kept = Remembered(failing, tmp_path / "answers")
-    assert kept.answer_probs([probe])[0].problem == "busy"
-    assert kept.answer_probs([probe])[0].score == 0.5
-    assert kept.answer_probs([probe])[0].score == 0.5
-
-
-def test_another_picture_or_wording_is_another_request(tmp_path, items):
-    one, two = (item.picture for item in items[:2])
-    engine = FakeEngine()
-    kept = Remembered(engine, tmp_path / "answers")
-    asked = [
-        Probe("look", (one,), "q"), Probe("look", (two,), "q"), Probe("look", (one,), "r"),
-        Probe("see", (one,), "q"), Probe("look", (), "q"), Probe("look", (one,), "q", ("a", "b")),
-    ]  # fmt: skip
-    for probe in asked:
-        kept.answer_probs([probe])
-    assert [wave[0] for wave in engine.history] == asked

@@ -167,7 +167,7 @@ def test_a_folder_without_a_model_names_it(tmp_path: Path) -> None:
 
 def test_importing_engines_loads_no_model_library() -> None:
     code = (
-        "import sys, safejudge.engines, safejudge.engines.fake, safejudge.engines.hf;"
+        "import sys, safejudge.engines, safejudge.engines.fake, safejudge.engines.local.hf;"
         "print(sorted({'torch', 'transformers', 'outlines'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -13,7 +13,7 @@ PACKAGE = Path(safejudge.__file__).parent
 
 FLOORS = [
     ["errors", "text"],
-    ["types"],
+    ["plugins", "types"],
     ["policy", "prompts", "flow", "files"],
     ["constitution", "images"],
     ["method"],

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from safejudge.engines.fake import FakeEngine
-from safejudge.engines.meter import IMAGES, Meter, Tokens, account, together, tokens_of
+from safejudge.engines.meter import IMAGES, Meter, Tokens, account, together
 from safejudge.engines.server.topk import tokens_used
 from safejudge.errors import EngineCallError
 from safejudge.judge import Judge
@@ -79,7 +79,7 @@ def test_a_server_tells_its_tokens_or_does_not(usage, found):
 
 
 def test_an_engine_that_does_not_count_is_no_fault():
-    assert tokens_of(FakeEngine(lambda _: 0.5)) is None
+    assert FakeEngine(lambda _: 0.5).tokens is None
 
 
 def test_the_accounts_of_several_judges_add_up():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from safejudge import Judge, Policy, PriorCache, engines
+from safejudge import Judge, Policy, PriorCache
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
 from safejudge.engines.models import Models
 from safejudge.errors import (
@@ -225,39 +225,3 @@ def test_a_wave_may_hold_every_kind_of_request(tmp_path):
     wave = [Locate(picture, ("knife",)), Probe("", (picture,), "q"), Similarity(picture, "t")]
     boxes, probs, number = models.answer(wave)
     assert (boxes, probs.score, number) == ((KNIFE,), 0.5, 0.4)
-
-
-# --- score models of other packages ---------------------------------------------------------------
-
-
-class Entry:
-    value = "elsewhere:open"
-
-    def __init__(self, opened):
-        self.opened = opened
-
-    def load(self):
-        return self.opened
-
-
-def plugged(monkeypatch, opened):
-    def entries(*, group, name):
-        return [Entry(opened)] if (group, name) == ("safejudge.encoders", "pick") else []
-
-    monkeypatch.setattr("safejudge.engines.open.entry_points", entries)
-
-
-def test_a_score_model_of_another_package_is_opened_by_its_scheme(monkeypatch):
-    plugged(monkeypatch, lambda rest: ("opened", rest))
-    assert engines.open_encoder("pick:v1:large") == ("opened", "v1:large")
-    with pytest.raises(EngineSetupError, match="'other:v1' names no encoder"):
-        engines.open_encoder("other:v1")
-
-
-def test_what_a_plug_in_meets_is_told_with_its_name(monkeypatch):
-    def opened(rest):
-        raise FileNotFoundError(rest)
-
-    plugged(monkeypatch, opened)
-    with pytest.raises(EngineSetupError, match="elsewhere:open could not open it: FileNotFound"):
-        engines.open_encoder("pick:v1")

@@ -16,7 +16,7 @@ from safejudge.compile.prompts import Statement
 from safejudge.constitution.lint.findings import lint
 from safejudge.constitution.load import load_constitution, read_lock
 from safejudge.constitution.lock import dump_lock
-from safejudge.engines.cached import Remembered
+from safejudge.engines.cached import CachedEngine
 from safejudge.engines.fake import FakeEngine
 from safejudge.evals import reliability, suites
 from safejudge.files.records import read_records
@@ -108,7 +108,7 @@ def test_a_pickled_reward_is_opened(saved):
 def test_kept_answers_are_not_asked_again(saved):
     inner = FakeEngine()
     inner.answer_probs = inner.reason = lambda requests: pytest.fail(f"asked: {requests}")
-    engine = Remembered(inner, saved / "answers.sqlite3")
+    engine = CachedEngine(inner, saved / "answers.sqlite3")
     wanted = json.loads((saved / "answers.json").read_text())
     answers = engine.answer_probs(
         [

@@ -152,7 +152,7 @@ def uncached(setup: Setup, model: str, few: int) -> list[Took]:
     """Algorithm 1 on an engine of its own that remembers nothing."""
     setup.engine.close()
     gc.collect()
-    vllm_engine._KEPT_PICTURES = 0  # noqa: SLF001 - every picture is handed over every time
+    vllm_engine._CACHED_PICTURES = 0  # noqa: SLF001 - every picture is handed over every time
     engine = opened(model, enable_prefix_caching=False, mm_processor_cache_gb=0)
     mix = ["clean", "violating"] * (few // 2)
     bare = replace(setup, engine=engine)

@@ -215,7 +215,7 @@ def one_rationale(setup: Setup) -> Callable[[Picture], Iterator[Reasoning]]:
 
 def spent(engine: Engine) -> Tokens:
     """Copy what an engine counted so far."""
-    tokens: Tokens = engine.tokens  # type: ignore[attr-defined]
+    tokens = engine.tokens or Tokens()
     return Tokens(tokens.prompt, tokens.cached)
 
 

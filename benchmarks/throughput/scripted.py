@@ -66,9 +66,9 @@ class ScriptedEngine:
         return self.engine.card
 
     @property
-    def tokens(self) -> Tokens:
+    def tokens(self) -> Tokens | None:
         """The engine's own."""
-        return self.engine.tokens  # type: ignore[attr-defined, no-any-return]
+        return self.engine.tokens
 
     def check_statements(self, statements: Sequence[str]) -> None:
         """Ask the engine."""

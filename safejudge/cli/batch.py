@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from safejudge.cli.exits import INTERRUPTED, of_tally
-from safejudge.engines.meter import tokens_of
 from safejudge.errors import EngineError
 from safejudge.files import records
 from safejudge.show import terminal
@@ -65,7 +64,7 @@ class Batch:
             if self._report is not None and self._report.count:
                 self._report.write(wanted=self._reported_before + len(self._images))
         models = self._judge.models
-        self._progress.sum_up(models.meter, tokens_of(models.engine))
+        self._progress.sum_up(models.meter, models.engine.tokens)
         return of_tally(self._tally)
 
     def _judge_all(self) -> None:

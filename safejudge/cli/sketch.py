@@ -109,14 +109,14 @@ def _add_bench_size(parser: argparse.ArgumentParser) -> None:
 
 def bench(options: BenchOptions) -> int:
     """Judge the scenes of the bench and print the tables."""
-    from safejudge.engines.cached import Remembered
+    from safejudge.engines.cached import CachedEngine
     from safejudge.show.progress import progress
     from safejudge.sketch.bench import report
 
     scenes = report.draw_bench(options.per_rule, options.plain)
     models = Models.opened(options.engine, options.encoder, options.detector, None)
     if options.answers is not None:
-        models.engine = Remembered(models.engine, options.answers)
+        models.engine = CachedEngine(models.engine, options.answers)
     with progress(report.work(models, len(scenes))) as advance, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what the flat form drops, rule by rule
         _, text = report.run(models, scenes, advance)

@@ -14,6 +14,7 @@ from safejudge.types import Similarity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from safejudge.engines.meter import Tokens
     from safejudge.types import AnswerProbs, Box, EngineCard, Locate, Picture, Probe, Reasoning
 
 
@@ -23,6 +24,10 @@ class Engine(Protocol):
     @property
     def card(self) -> EngineCard:
         """What this engine is: model, revision, label tokens, versions."""
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """What was put to the model since it was opened; None for an engine that does not count."""
 
     def check_statements(self, statements: Sequence[str]) -> None:
         """Raise `StatementError` if this model cannot be asked one of these at all.

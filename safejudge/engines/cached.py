@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from typing import TYPE_CHECKING, TypeVar
 
+from safejudge.engines.store import StoreError, TextStore
+from safejudge.engines.wrapped import WrappedEngine
+from safejudge.errors import OutputError
 from safejudge.types import AnswerProbs, Probe, Reasoning
 
 if TYPE_CHECKING:
@@ -19,76 +21,65 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safejudge.engines.base import Engine
-    from safejudge.types import EngineCard
 
 R = TypeVar("R", Probe, Reasoning)
 
 _BATCH = 256
-"""Requests answered between two commits."""
+"""Requests that are answered, and kept, at a time."""
 
 
-class Remembered:
-    """Asks the engine only what the file does not know for this model revision.
+class CachedEngine(WrappedEngine):
+    """Asks the engine inside only what the file does not know for this model revision.
 
     An engine without a revision (a server, a script) is told from others by its URI alone: use a
-    file of its own for what may change behind one. Answers with a problem are asked again.
+    file of its own for what may change behind one. Answers with a problem are asked again. Raises
+    `OutputError` where the file cannot be used.
     """
 
     def __init__(self, engine: Engine, file: Path) -> None:
-        self._engine = engine
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(file)
-        self._db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT)")
-
-    @property
-    def card(self) -> EngineCard:
-        """The engine's own."""
-        return self._engine.card
-
-    def check_statements(self, statements: Sequence[str]) -> None:
-        """Ask the engine."""
-        self._engine.check_statements(statements)
+        super().__init__(engine)
+        self._store = TextStore(file, "answers")
+        self._stored([])  # a file that will not do is refused before anything is asked
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read what is known from the file, the rest from the engine."""
 
-        def ask(some: Sequence[Probe]) -> list[str]:
-            return [_packed(answer) for answer in self._engine.answer_probs(some)]
+        def ask(batch: Sequence[Probe]) -> list[str]:
+            return [_encoded(answer) for answer in self.engine.answer_probs(batch)]
 
-        return [_unpacked(text) for text in self._texts(probes, ask)]
+        return [_decoded(text) for text in self._texts(probes, ask)]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Read what is known from the file, the rest from the engine."""
-        return self._texts(requests, self._engine.reason)
-
-    def close(self) -> None:
-        """Close the file and the engine."""
-        self._db.close()
-        self._engine.close()
+        return self._texts(requests, self.engine.reason)
 
     def _texts(self, requests: Sequence[R], ask: Callable[[Sequence[R]], list[str]]) -> list[str]:
         model = self.card.revision or self.card.uri
         keys = {request: _key(model, request) for request in requests}
-        known = {r: text for r, key in keys.items() if (text := self._get(key)) is not None}
-        missing = [request for request in keys if request not in known]
+        stored = self._stored(list(keys.values()))
+        texts = {request: stored[key] for request, key in keys.items() if key in stored}
+        missing = [request for request in keys if request not in texts]
         for start in range(0, len(missing), _BATCH):
-            some = missing[start : start + _BATCH]
-            fresh = dict(zip(some, ask(some), strict=True))
-            self._db.executemany(
-                "INSERT OR REPLACE INTO answers VALUES (?, ?)",
-                [
-                    (keys[request], text)
-                    for request, text in fresh.items()
-                    if _answers(request, text)
-                ],
-            )
-            self._db.commit()
-            known |= fresh
-        return [known[request] for request in requests]
+            batch = missing[start : start + _BATCH]
+            fresh = dict(zip(batch, ask(batch), strict=True))
+            self._keep({keys[r]: text for r, text in fresh.items() if _is_answer(r, text)})
+            texts |= fresh
+        return [texts[request] for request in requests]
 
-    def _get(self, key: str) -> str | None:
-        row = self._db.execute("SELECT value FROM answers WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+    def _stored(self, keys: Sequence[str]) -> dict[str, str]:
+        try:
+            return self._store.get(keys)
+        except StoreError as error:
+            raise self._unusable(error) from error
+
+    def _keep(self, texts: dict[str, str]) -> None:
+        try:
+            self._store.put(texts)
+        except StoreError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> OutputError:
+        return OutputError(f"{self._store.path}: answers cannot be kept there ({error})")
 
 
 def _key(model: str, request: Probe | Reasoning) -> str:
@@ -96,21 +87,21 @@ def _key(model: str, request: Probe | Reasoning) -> str:
     match request:
         case Probe(question=question, labels=labels):
             parts += [question, *labels]
-        case Reasoning(messages=messages, schema=schema, max_tokens=most):
+        case Reasoning(messages=messages, schema=schema, max_tokens=max_tokens):
             parts += [[m.role, m.text] for m in messages]
-            parts += [None if schema is None else schema.model_json_schema(), most]
+            parts += [None if schema is None else schema.model_json_schema(), max_tokens]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _answers(request: Probe | Reasoning, text: str) -> bool:
+def _is_answer(request: Probe | Reasoning, text: str) -> bool:
     """Whether this is an answer, and not a failure that may pass."""
-    return _unpacked(text).problem is None if isinstance(request, Probe) else bool(text)
+    return _decoded(text).problem is None if isinstance(request, Probe) else bool(text)
 
 
-def _packed(answer: AnswerProbs) -> str:
+def _encoded(answer: AnswerProbs) -> str:
     return json.dumps([answer.p_labels, answer.top, answer.exact, answer.problem])
 
 
-def _unpacked(text: str) -> AnswerProbs:
+def _decoded(text: str) -> AnswerProbs:
     p_labels, top, exact, problem = json.loads(text)
     return AnswerProbs(tuple(p_labels), top, exact, problem)

@@ -42,6 +42,8 @@ class FakeEngine:
     `history` holds every wave of requests in the order received.
     """
 
+    tokens = None
+
     def __init__(
         self,
         script: Script | None = None,
@@ -87,6 +89,11 @@ class FakeEngine:
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""
+
+
+def open_fake(_rest: str, *, uri: str) -> FakeEngine:
+    """Open `fake:`, which makes everything up."""
+    return FakeEngine(uri=uri)
 
 
 class FakeEncoder:

@@ -32,7 +32,7 @@ STAGES: dict[type, str] = {
 
 @dataclass(slots=True)
 class Tokens:
-    """What an engine was asked since it was opened. An engine that counts has it as `tokens`."""
+    """What was put to an engine since it was opened; see `Engine.tokens`."""
 
     prompt: int = 0
     """Tokens of all prompts, those of their pictures included."""
@@ -68,12 +68,6 @@ class Meter:
             with self._lock:
                 self.seconds[name] += taken
                 self.requests[name] += requests
-
-
-def tokens_of(engine: object) -> Tokens | None:
-    """What an engine counted, or None for one that does not count."""
-    found = getattr(engine, "tokens", None)
-    return found if isinstance(found, Tokens) else None
 
 
 def account(meter: Meter, tokens: Tokens | None) -> JSON:

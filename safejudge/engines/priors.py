@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sqlite3
 import warnings
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safejudge.engines.store import StoreError, TextStore
 from safejudge.errors import EngineCallError
 from safejudge.types import AnswerProbs, Probe, are_probabilities
 
@@ -23,14 +22,11 @@ if TYPE_CHECKING:
     from safejudge.engines.base import Engine
 
 
-_PAGE = 500  # keys per SELECT; SQLite allows 999 variables in its older versions
-
-
 class PriorCache:
     """Answers to questions without an image, in one SQLite file.
 
-    Safe to share between threads and processes: every access opens its own connection. A file
-    that cannot be used is a warning, and the run goes on without it; priors are then asked anew.
+    Safe to share between threads and processes. A file that cannot be used is a warning, and the
+    run goes on without it; priors are then asked anew.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -49,51 +45,29 @@ class PriorCache:
         """Return the answers that are known for this model revision."""
         keys = {_key(revision, probe): probe for probe in probes}
         try:
-            rows = self._rows(list(keys)) if keys and self._usable else []
-        except (sqlite3.Error, OSError) as error:
+            texts = self._store().get(list(keys)) if keys and self._usable else {}
+        except StoreError as error:
             self._give_up(error)
             return {}
-        found = {}
-        for key, value in rows:
-            answer = _decoded(value, keys[key])
-            if answer is not None:
-                found[keys[key]] = answer
-        return found
+        answers = {keys[key]: _decoded(text, keys[key]) for key, text in texts.items()}
+        return {probe: answer for probe, answer in answers.items() if answer is not None}
 
     def put(self, revision: str, answers: Mapping[Probe, AnswerProbs]) -> None:
         """Remember answers; those with a problem are left out."""
-        rows = [
-            (_key(revision, probe), _encoded(answer))
+        texts = {
+            _key(revision, probe): _encoded(answer)
             for probe, answer in answers.items()
             if answer.problem is None and are_probabilities(answer.p_labels)
-        ]
-        if not rows or not self._usable:
+        }
+        if not texts or not self._usable:
             return
         try:
-            with closing(self._open()) as db, db:
-                db.executemany("INSERT OR REPLACE INTO priors (key, value) VALUES (?, ?)", rows)
-        except (sqlite3.Error, OSError) as error:
+            self._store().put(texts)
+        except StoreError as error:
             self._give_up(error)
 
-    def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self.path, timeout=30.0)
-        try:
-            db.execute("CREATE TABLE IF NOT EXISTS priors (key TEXT PRIMARY KEY, value TEXT)")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _rows(self, keys: list[str]) -> list[tuple[str, str]]:
-        rows: list[tuple[str, str]] = []
-        with closing(self._open()) as db:
-            for start in range(0, len(keys), _PAGE):
-                page = keys[start : start + _PAGE]
-                marks = ",".join("?" * len(page))
-                select = f"SELECT key, value FROM priors WHERE key IN ({marks})"  # noqa: S608 - only marks
-                rows += db.execute(select, page).fetchall()
-        return rows
+    def _store(self) -> TextStore:
+        return TextStore(self.path, "priors")
 
     def _give_up(self, error: Exception) -> None:
         self._usable = False
@@ -114,12 +88,12 @@ def _encoded(answer: AnswerProbs) -> str:
     return json.dumps({"p": answer.p_labels, "top": answer.top, "exact": answer.exact})
 
 
-def _decoded(value: object, probe: Probe) -> AnswerProbs | None:
-    """Read one row back; None for a row that something else wrote or damaged."""
+def _decoded(text: str, probe: Probe) -> AnswerProbs | None:
+    """Read one answer back; None for a text that something else wrote or damaged."""
     try:
-        row = json.loads(value) if isinstance(value, str) else {}
-        numbers = tuple(float(p) for p in row["p"])
-        answer = AnswerProbs(numbers, str(row["top"]), exact=row["exact"] is True)
+        fields = json.loads(text)
+        numbers = tuple(float(p) for p in fields["p"])
+        answer = AnswerProbs(numbers, str(fields["top"]), exact=fields["exact"] is True)
     except (ValueError, TypeError, KeyError):
         return None
     return answer if len(numbers) == len(probe.labels) and are_probabilities(numbers) else None
@@ -136,8 +110,8 @@ def answer_probes(
     revision = engine.card.revision
     cache = cache if revision else None
     priors = [probe for probe in probes if not probe.images]
-    known = {} if cache is None else cache.get(revision, priors)
-    missing = [probe for probe in dict.fromkeys(probes) if probe not in known]
+    cached = {} if cache is None else cache.get(revision, priors)
+    missing = [probe for probe in dict.fromkeys(probes) if probe not in cached]
     answers = engine.answer_probs(missing) if missing else []
     if len(answers) != len(missing):
         raise EngineCallError(
@@ -147,4 +121,4 @@ def answer_probes(
     fresh = dict(zip(missing, answers, strict=True))
     if cache is not None:
         cache.put(revision, {p: a for p, a in fresh.items() if not p.images})
-    return [known[probe] if probe in known else fresh[probe] for probe in probes]
+    return [cached[probe] if probe in cached else fresh[probe] for probe in probes]

@@ -7,13 +7,13 @@ judges left, or both.
 from __future__ import annotations
 
 import json
-from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.shipped import SHIPPED
 from safejudge.evals.suite import Suite
+from safejudge.plugins import find_plugin, load_plugin, plugin_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,7 @@ GROUP = "safejudge.suites"
 
 def names() -> list[str]:
     """Every suite there is: ours, then those of other packages."""
-    others = sorted(entry.name for entry in entry_points(group=GROUP) if entry.name not in SHIPPED)
-    return [*SHIPPED, *others]
+    return [*SHIPPED, *(name for name in plugin_names(GROUP) if name not in SHIPPED)]
 
 
 def find_suite(name: str) -> Suite:
@@ -36,18 +35,13 @@ def find_suite(name: str) -> Suite:
         shipped = SHIPPED[name]
         suite: Suite = resolve_name(shipped) if isinstance(shipped, str) else shipped
         return suite
-    for entry in entry_points(group=GROUP, name=name):
-        try:
-            found = entry.load()
-        except Exception as error:  # whatever another package raises while it is imported
-            problem = f"{type(error).__name__}: {error}"
-            raise InputError(
-                f"suite {name!r} cannot be loaded from {entry.value}: {problem}"
-            ) from (error)
-        if isinstance(found, Suite):
-            return found
-        raise InputError(f"suite {name!r}: {entry.value} is a {type(found).__name__}, not a Suite")
-    raise InputError(f"there is no suite {name!r}; choose {', '.join(names())}")
+    entry = find_plugin(GROUP, name)
+    if entry is None:
+        raise InputError(f"there is no suite {name!r}; choose {', '.join(names())}")
+    plugin = load_plugin(entry, f"suite {name!r}", InputError)
+    if not isinstance(plugin, Suite):
+        raise InputError(f"suite {name!r}: {entry.value} is a {type(plugin).__name__}, not a Suite")
+    return plugin
 
 
 def begin(out: Path, name: str) -> None:

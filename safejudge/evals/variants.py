@@ -17,14 +17,14 @@ import numpy as np
 from PIL import Image
 
 from safejudge.engines.models import Models
+from safejudge.engines.wrapped import WrappedEngine
 from safejudge.types import Picture
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from safejudge.engines.base import Engine
     from safejudge.evals.suite import Run
-    from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
+    from safejudge.types import AnswerProbs, Probe, Reasoning
 
 FOLDER = "variants"
 """Below the plain run's folder: one folder for each variant."""
@@ -108,33 +108,21 @@ _BLIND = {"relevance": False, "relevance_threshold": None, "crop": False, "regio
 """Encoder and detector compare with the picture, so there is nothing for them to do."""
 
 
-class Blind:
+class Blind(WrappedEngine):
     """An engine that is shown no pictures: the questions alone reach it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def card(self) -> EngineCard:
-        """The engine's own."""
-        return self._engine.card
-
-    def check_statements(self, statements: Sequence[str]) -> None:
-        """Ask the engine."""
-        self._engine.check_statements(statements)
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read the label probabilities without the pictures; equal questions are asked once."""
         bare = [replace(probe, images=()) for probe in probes]
         asked = list(dict.fromkeys(bare))
-        answers = dict(zip(asked, self._engine.answer_probs(asked), strict=True))
+        answers = dict(zip(asked, self.engine.answer_probs(asked), strict=True))
         return [answers[probe] for probe in bare]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Reply without the pictures; equal requests are asked once."""
         bare = [replace(request, images=()) for request in requests]
         asked = list(dict.fromkeys(bare))
-        replies = dict(zip(asked, self._engine.reason(asked), strict=True))
+        replies = dict(zip(asked, self.engine.reason(asked), strict=True))
         return [replies[request] for request in bare]
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.meter import account, tokens_of
+from safejudge.engines.meter import account
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
 from safejudge.images.shards import read
@@ -157,7 +157,7 @@ class Worker:
             return _table(_problem(error), [])
         self._attempts.end.remote(window)
         models = self._judge.models
-        spent = account(models.meter, tokens_of(models.engine))
+        spent = account(models.meter, models.engine.tokens)
         return _table(self._about | {"actor": self._name, "spent": spent}, rows)
 
     def _begin(self, window: int, places: Sequence[Place]) -> None:

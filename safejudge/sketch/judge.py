@@ -17,19 +17,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.local.loading import quiet
-from safejudge.engines.meter import tokens_of
+from safejudge.engines.local.running import quiet
 from safejudge.engines.requests import no_answer
+from safejudge.engines.wrapped import WrappedEngine
 from safejudge.errors import EngineSetupError, StatementError
 from safejudge.prompts import ReasonedAnswer
 from safejudge.sketch.ood import load_domain
 from safejudge.sketch.world.statements import UNCLEAR, grammar, normal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
-    from safejudge.engines.meter import Tokens
     from safejudge.engines.vision.encoder import HFEncoder
     from safejudge.types import AnswerProbs, EngineCard, Picture, Probe, Reasoning, Similarity
 
@@ -62,21 +61,8 @@ def problem_of(picture: Picture) -> str | None:
     return problem
 
 
-class SketchEngine:
+class SketchEngine(WrappedEngine):
     """An engine that answers only about drawn scenes, in the words of the grammar."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def card(self) -> EngineCard:
-        """The card of the model behind it."""
-        return self._engine.card
-
-    @property
-    def tokens(self) -> Tokens | None:
-        """What the model behind it counted."""
-        return tokens_of(self._engine)
 
     def check_statements(self, statements: Sequence[str]) -> None:
         """Raise `StatementError` for a statement outside the grammar, naming the nearest ones."""
@@ -93,7 +79,7 @@ class SketchEngine:
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read label probabilities; a picture that is no drawn scene gets a `problem` instead."""
         drawn = [probe for probe in probes if not self._problem(probe.images)]
-        read = iter(self._engine.answer_probs(drawn))
+        read = iter(self.engine.answer_probs(drawn))
         return [
             no_answer(probe, problem)
             if (problem := self._problem(probe.images))
@@ -103,15 +89,11 @@ class SketchEngine:
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Write replies; about a picture that is no drawn scene it says so, and is Unsure."""
-        written = iter(self._engine.reason([r for r in requests if not self._problem(r.images)]))
+        written = iter(self.engine.reason([r for r in requests if not self._problem(r.images)]))
         return [
             _declined(request) if self._problem(request.images) else next(written)
             for request in requests
         ]
-
-    def close(self) -> None:
-        """Let go of the model."""
-        self._engine.close()
 
     def _problem(self, pictures: tuple[Picture, ...]) -> str | None:
         return next((p for p in map(problem_of, pictures) if p is not None), None)
@@ -176,41 +158,41 @@ def model_folder(name: str = "vlm") -> Path:
     return folder
 
 
-def open_sketch_engine(name: str, uri: str, options: Mapping[str, Any]) -> Engine:
-    """Open the shipped judge (`vlm`), or its twin from the even world (`vlm-even`).
+def open_sketch_engine(name: str, /, *, uri: str, **options: Any) -> Engine:
+    """Open the shipped judge (`sketch`), or its twin from the even world (`sketch-even`).
 
     By transformers or by vLLM, as `uri` says; `options` are vLLM's.
     """
-    folder = str(model_folder(name))
+    folder = str(model_folder("vlm-even" if name == "sketch-even" else "vlm"))
     if uri.startswith("vllm:"):
         from safejudge.engines.local.vllm import VLLMEngine
 
         settings = {"dtype": "float32", "max_model_len": 2048, **options}
-        return SketchEngine(VLLMEngine(folder, uri=uri, options=settings))
+        return SketchEngine(VLLMEngine(folder, uri=uri, **settings))
     from safejudge.engines.local.hf import HFEngine
 
     with quiet():
         return SketchEngine(HFEngine(folder, uri=uri, batch_size=64))
 
 
-def open_sketch_backbone() -> HFEncoder:
+def open_sketch_backbone(_rest: str, *, uri: str, dtype: str | None = None) -> HFEncoder:
     """Open the shipped encoder without its door, to build on."""
     from safejudge.engines.vision.encoder import HFEncoder
 
     folder = str(model_folder("encoder"))
     with quiet():
-        return HFEncoder(folder, uri="hf:sketch", batch_size=64)
+        return HFEncoder(folder, uri=uri, dtype=dtype, batch_size=64)
 
 
-def open_sketch_encoder() -> Encoder:
+def open_sketch_encoder(rest: str, *, uri: str) -> Encoder:
     """Open the shipped encoder."""
-    return SketchEncoder(open_sketch_backbone())
+    return SketchEncoder(open_sketch_backbone(rest, uri=uri))
 
 
-def open_sketch_detector() -> Detector:
+def open_sketch_detector(_rest: str, *, uri: str) -> Detector:
     """Open the shipped detector."""
     from safejudge.engines.vision.detector import HFDetector
 
     folder = str(model_folder("detector"))
     with quiet():
-        return HFDetector(folder, uri="hf:sketch", batch_size=64)
+        return HFDetector(folder, uri=uri, batch_size=64)

@@ -13,7 +13,7 @@ import torch
 from conftest import picture
 from tiny_pairs import DINO_LIMIT, OWL_LIMIT
 
-from safejudge.engines.vision import owl
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.vision.detector import FAINTEST, MOST_BOXES, HFDetector
 from safejudge.errors import EngineCallError, StatementError
 from safejudge.types import Box, Locate, Picture
@@ -149,9 +149,7 @@ def counting(detector: HFDetector, owner: Any, name: str, passes: list[int]) -> 
 
 
 @pytest.mark.parametrize("name", OWLS)
-def test_a_picture_is_seen_once_whatever_is_looked_for(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_picture_is_seen_once_whatever_is_looked_for(name: str) -> None:
     folder = tiny_pairs.folder_of(name)
     detector, expected = opened(folder), opened(folder).locate(SEARCHES)
     passes: list[int] = []
@@ -162,10 +160,10 @@ def test_a_picture_is_seen_once_whatever_is_looked_for(
             assert all(map(same, detector.locate([search]), [boxes]))
         detector.locate([Locate(PICTURES[2], ("something new",))])
         assert passes == [2, 2, 1]
-        monkeypatch.setattr(owl, "_KEPT_PICTURES", 2)
+        detector._owl._grids = RecentCache(2)
         for _ in range(2):
             assert all(map(same, detector.locate(SEARCHES), expected))
-            assert len(detector._owl._grids) == 2
+            assert len(detector._owl._grids.keys()) == 2
     assert sum(passes) > 2 * len(PICTURES)
     detector.close()
     assert detector._owl is None

@@ -109,12 +109,12 @@ def test_everything_is_encoded_once(encoder: HFEncoder) -> None:
 
 
 def test_texts_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = opened(tiny_pairs.folder_of("clip")).similarities(PAIRS)
+    monkeypatch.setattr(module, "_CACHED_TEXTS", 2)
     encoder = opened(tiny_pairs.folder_of("clip"))
-    expected = encoder.similarities(PAIRS)
-    monkeypatch.setattr(module, "_KEPT_TEXTS", 2)
     for _ in range(3):
         assert encoder.similarities(PAIRS) == pytest.approx(expected, abs=CLOSE)
-        assert len(encoder._kept) == 2
+        assert len(encoder._vectors.keys()) == 2
 
 
 def longest(encoder: HFEncoder, limit: int) -> str:
@@ -180,7 +180,7 @@ def test_broken_weights_give_nan(folder: Path, encoder: HFEncoder) -> None:
         with torch.no_grad():
             for parameter in encoder._model.parameters():
                 parameter.fill_(value)
-        encoder._kept.clear()
+        encoder._vectors.clear()
         assert all(map(math.isnan, encoder.similarities(PAIRS)))
 
 
@@ -188,7 +188,7 @@ def test_broken_weights_give_nan(folder: Path, encoder: HFEncoder) -> None:
 @pytest.mark.parametrize("side", ["get_text_features", "get_image_features"])
 def test_one_bad_vector_is_nan_alone(encoder: HFEncoder, side: str, poison: float) -> None:
     expected = encoder.similarities(PAIRS)
-    encoder._kept.clear()
+    encoder._vectors.clear()
     whole = getattr(encoder._model, side)
     calls = []
 

@@ -14,7 +14,6 @@ from conftest import picture
 
 from safejudge import prompts
 from safejudge.engines.local import vllm as module
-from safejudge.engines.meter import tokens_of
 from safejudge.engines.open import open_engine
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.sketch.drawing.draw import draw
@@ -91,7 +90,7 @@ def test_a_picture_is_sent_once_and_again_when_it_was_forgotten(
 
 @pytest.mark.vllm
 def test_tokens_are_counted_and_a_question_again_is_cached(sketch: Engine) -> None:
-    counted = tokens_of(sketch)
+    counted = sketch.tokens
     assert counted is not None
     picture = Picture.of(draw(even_scene(random.Random(93))).pixels)
     before = counted.prompt

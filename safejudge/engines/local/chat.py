@@ -57,6 +57,7 @@ class Chat:
     """The chat template of one model, and the tokenizer behind it."""
 
     def __init__(self, processor: Any, model: str) -> None:
+        self.processor = processor
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.pictures = processor is not self.tokenizer
         """Whether the model takes pictures; without an image processor it reads text alone."""

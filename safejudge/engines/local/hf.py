@@ -8,27 +8,15 @@ know whether the model is any good: low `label_mass` is the caller's to notice.
 from __future__ import annotations
 
 import math
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from safejudge.engines import tokens
 from safejudge.engines.guide import SchemaGuides
-from safejudge.engines.local.chat import Chat
-from safejudge.engines.local.loading import (
-    call_error,
-    chat_card,
-    check_options,
-    default_device,
-    load_config,
-    load_model,
-    load_processor,
-    pin_generation,
-)
+from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.local.readers import PlainReader, open_reader
+from safejudge.engines.local.running import LocalModel, check_options, pin_generation
 from safejudge.engines.requests import batch_order, no_answer
-from safejudge.errors import EngineCallError
-from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
+from safejudge.types import AnswerProbs, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -38,7 +26,7 @@ if TYPE_CHECKING:
 Request = TypeVar("Request", Probe, Reasoning)
 
 
-class HFEngine:
+class HFEngine(LocalModel):
     """One model in this process.
 
     `model` is a folder or a hub id, `uri` what the card calls it. `device` None takes CUDA where
@@ -46,6 +34,8 @@ class HFEngine:
     checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Raises
     `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
+
+    tokens = None
 
     def __init__(
         self,
@@ -57,25 +47,18 @@ class HFEngine:
         batch_size: int = 16,
     ) -> None:
         check_options(batch_size, dtype)
-        load_config(model)
-        processor = load_processor(model)
-        self._chat = Chat(processor, model)
-        self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
+        checkpoint = Checkpoint(model, uri)
+        checkpoint.config()
+        self._chat, self._labels = checkpoint.chat()
         loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
-        self._model: Any = load_model(model, device or default_device(), dtype, loader)
-        self._ends = pin_generation(self._model, self._chat.tokenizer)
-        self._reader = open_reader(self._model, processor, self._chat)
-        self._plain = PlainReader(self._model, processor, self._chat)
+        loaded = checkpoint.load(loader, device, dtype)
+        self._ends = pin_generation(loaded, self._chat.tokenizer)
+        self._reader = open_reader(loaded, self._chat)
+        self._plain = PlainReader(loaded, self._chat)
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends[0])
-        self._batch_size = batch_size
-        self._lock = threading.Lock()
-        identity = {"dtype": str(self._model.dtype)}
-        self._card = chat_card(model, uri, self._chat, self._labels, identity)
-
-    @property
-    def card(self) -> EngineCard:
-        """What this engine is; `label_tokens` are those of yes and no."""
-        return self._card
+        identity = {"dtype": str(loaded.dtype)}
+        card = checkpoint.chat_card(self._chat, self._labels, identity)
+        super().__init__(loaded, card, batch_size)
 
     def check_statements(self, statements: Sequence[str]) -> None:
         """Accept every statement: a general model can be asked anything."""
@@ -183,19 +166,6 @@ class HFEngine:
             replies, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return [text.strip() for text in texts]
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """One call at a time, without gradients; what the libraries raise becomes ours."""
-        import torch
-
-        with self._lock, torch.inference_mode():
-            if self._model is None:
-                raise EngineCallError(f"{self._card.uri} is closed; open it again")
-            try:
-                yield
-            except RuntimeError as error:
-                raise call_error(self._card.uri, self._batch_size, error) from error
 
 
 def _probe_kind(probe: Probe) -> Hashable:

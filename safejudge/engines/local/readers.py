@@ -7,10 +7,10 @@ by name and encodes each picture once. Neither knows labels.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Tensor = torch.Tensor
 
-_KEPT_PICTURES = 64
+_CACHED_PICTURES = 64
 """Pictures whose features stay in memory between batches and calls, most recently used first."""
 
 
@@ -65,20 +65,19 @@ FAMILIES = {
 """By `model_type`. A family not listed here is read by `PlainReader`."""
 
 
-def open_reader(model: Any, processor: Any, chat: Chat) -> Reader:
+def open_reader(model: Any, chat: Chat) -> Reader:
     """Choose the reader for this model by the table above."""
     family = FAMILIES.get(model.config.model_type)
-    if family is not None and type(processor).__name__ == family.processor:
-        return FeatureReader(model, processor, chat, family)
-    return PlainReader(model, processor, chat)
+    if family is not None and type(chat.processor).__name__ == family.processor:
+        return FeatureReader(model, chat, family)
+    return PlainReader(model, chat)
 
 
 class PlainReader:
     """The processor's own batch, one step of `generate`: positions and masks are the model's."""
 
-    def __init__(self, model: Any, processor: Any, chat: Chat) -> None:
+    def __init__(self, model: Any, chat: Chat) -> None:
         self._model = model
-        self._processor = processor
         self._chat = chat
 
     def prepare(self, probes: Sequence[Probe]) -> dict[str, Tensor]:
@@ -102,7 +101,7 @@ class PlainReader:
     ) -> dict[str, Tensor]:
         """Model inputs of rendered texts that all have the same number of pictures."""
         pictures = [[as_image(picture) for picture in row] for row in images]
-        found = self._processor(
+        found = self._chat.processor(
             text=list(texts),
             **({"images": pictures} if any(pictures) else {}),
             padding=True,
@@ -140,13 +139,12 @@ class _Row:
 class FeatureReader:
     """Encodes each picture once and scatters its features into the input embeddings."""
 
-    def __init__(self, model: Any, processor: Any, chat: Chat, family: Family) -> None:
+    def __init__(self, model: Any, chat: Chat, family: Family) -> None:
         self._model = model
-        self._processor = processor
         self._chat = chat
         self._family = family
         self._image_id = int(model.config.image_token_id)
-        self._kept: OrderedDict[str, _Encoded] = OrderedDict()
+        self._pictures: RecentCache[str, _Encoded] = RecentCache(_CACHED_PICTURES)
 
     def prepare(self, probes: Sequence[Probe]) -> list[_Row]:
         """See `Reader`; gives token ids and pictures per probe."""
@@ -195,19 +193,13 @@ class FeatureReader:
         return _Row(tuple(row), tuple(pictures))
 
     def _encoded(self, picture: Picture) -> _Encoded:
-        if picture.digest not in self._kept:
-            self._kept[picture.digest] = self._encode(picture)
-        self._kept.move_to_end(picture.digest)
-        encoded = self._kept[picture.digest]
-        while len(self._kept) > _KEPT_PICTURES:
-            self._kept.popitem(last=False)
-        return encoded
+        return self._pictures.fetch(picture.digest, lambda: self._encode(picture))
 
     def _encode(self, picture: Picture) -> _Encoded:
         import torch
 
         placeholder = self._chat.tokenizer.convert_ids_to_tokens(self._image_id)
-        inputs = self._processor(
+        inputs = self._chat.processor(
             text=[placeholder],
             images=[[as_image(picture)]],
             return_tensors="pt",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,9 @@ from pydantic import ValidationError
 
 from safejudge.engines import tokens
 from safejudge.engines.guide import served_regex
-from safejudge.engines.local.chat import Chat
-from safejudge.engines.local.loading import chat_card, load_processor, turn_ends
+from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.meter import Tokens
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image, batch_order, no_answer
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.text import first_line
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from safejudge.engines.tokens import LabelPaths, Path
     from safejudge.types import Picture
 
-_KEPT_PICTURES = 256
+_CACHED_PICTURES = 256
 """Pictures of which vLLM is expected to remember what it made of them; least recent first out."""
 
 _BLOCK_ON_CPU = 32
@@ -46,23 +45,21 @@ class VLLMEngine:
     Raises `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
 
-    def __init__(self, model: str, *, uri: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, model: str, /, *, uri: str, **options: Any) -> None:
         self.tokens = Tokens()
         self._llm: Any = None
         self._params, self._structured, self._refusals = _import_vllm(uri)
-        processor = load_processor(model)
-        self._chat = Chat(processor, model)
-        self._ends = turn_ends(model, self._chat.tokenizer)
-        self._labels = tokens.LabelBook(self._chat.encode, self._chat.question_prompt(), model)
+        checkpoint = Checkpoint(model, uri)
+        self._chat, self._labels = checkpoint.chat()
+        self._ends = checkpoint.turn_ends(self._chat.tokenizer)
         self._lock = threading.Lock()
-        self._sent: OrderedDict[str, None] = OrderedDict()
+        self._sent: RecentCache[str, None] = RecentCache(_CACHED_PICTURES)
         """Pictures that vLLM should know by their hash."""
         self._left_out: set[str] = set()
         """Pictures whose pixels the batch under way left out."""
-        self._llm = _start(model, uri, options or {})
-        dtype = str(self._llm.model_config.dtype)
-        identity = {"engine": "vllm", "dtype": dtype}
-        self._card = chat_card(model, uri, self._chat, self._labels, identity)
+        self._llm = _start(model, uri, options)
+        identity = {"engine": "vllm", "dtype": str(self._llm.model_config.dtype)}
+        self._card = checkpoint.chat_card(self._chat, self._labels, identity)
 
     @property
     def card(self) -> EngineCard:
@@ -214,17 +211,14 @@ class VLLMEngine:
         known = {picture.digest for picture in pictures} & self._sent.keys()
         self._left_out |= known
         for picture in pictures:
-            self._sent[picture.digest] = None
-            self._sent.move_to_end(picture.digest)
-        while len(self._sent) > _KEPT_PICTURES:
-            self._sent.popitem(last=False)
+            self._sent.put(picture.digest, None)
         return [None if picture.digest in known else as_image(picture) for picture in pictures]
 
     def _forget(self, requests: Sequence[_Request]) -> bool:
         """Plan to send the pixels again; say whether any had been left out."""
         digests = [picture.digest for request in requests for picture in request.images]
         for digest in digests:
-            self._sent.pop(digest, None)
+            self._sent.drop(digest)
         left_out = self._left_out.intersection(digests)
         self._left_out -= left_out
         return bool(left_out)

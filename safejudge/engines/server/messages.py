@@ -13,10 +13,10 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from safejudge.engines.local.chat import user_content
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from safejudge.types import JSON, Picture, Probe, Reasoning
 
-_KEPT_LETTERS = 256 * 2**20
+_CACHED_CHARACTERS = 256 * 2**20
 """Of encoded pictures that stay in memory, least recent first out."""
 _CONTROL = re.compile(r"<[^<>\s]{1,80}>|\[/?[A-Z_]{2,40}\]")
 """What control tokens look like in all vocabularies we know: <|im_end|>, </s>, <image>, [INST]."""
@@ -39,8 +39,7 @@ class Messages:
 
     def __init__(self, name: Callable[[Picture], str] | None = None) -> None:
         self._name = name
-        self._kept: OrderedDict[str, str] = OrderedDict()
-        self._letters = 0
+        self._urls: RecentCache[str, str] = RecentCache(_CACHED_CHARACTERS, len)
 
     def of_probe(self, probe: Probe, there: Collection[str] = ()) -> list[JSON]:
         """One user turn: instruction, pictures, question."""
@@ -71,14 +70,7 @@ class Messages:
         return {"type": "image_url", "image_url": shown, "uuid": self._name(picture)}
 
     def _url(self, picture: Picture) -> str:
-        if picture.digest not in self._kept:
-            self._kept[picture.digest] = _data_url(picture)
-            self._letters += len(self._kept[picture.digest])
-        self._kept.move_to_end(picture.digest)
-        url = self._kept[picture.digest]
-        while self._letters > _KEPT_LETTERS:
-            self._letters -= len(self._kept.popitem(last=False)[1])
-        return url
+        return self._urls.fetch(picture.digest, lambda: _data_url(picture))
 
 
 def neutralise(text: str) -> str:

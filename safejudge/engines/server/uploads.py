@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections import OrderedDict
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.server.http import RefusedError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KEPT = 256
+_REMEMBERED = 256
 """Pictures that a server is expected to remember; least recent first out."""
 
 
@@ -35,7 +35,7 @@ class Held:
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: RecentCache[str, None] = RecentCache(_REMEMBERED)
         self._gates: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Of pictures on their way: who waits here need not bring it."""
 
@@ -69,11 +69,8 @@ class Held:
             if not there:
                 raise
             for digest in wanted:
-                self._known.pop(digest, None)
+                self._known.drop(digest)
             reply = await send(())
         for digest in wanted:
-            self._known[digest] = None
-            self._known.move_to_end(digest)
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
+            self._known.put(digest, None)
         return reply

@@ -7,23 +7,13 @@ believes no box: every one that is not hopelessly faint is returned.
 from __future__ import annotations
 
 import math
-import threading
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from safejudge.engines.local.loading import (
-    check_options,
-    default_device,
-    load_config,
-    load_model,
-    load_pair_processor,
-    missing_library,
-    pair_card,
-    running,
-)
+from safejudge.engines.local.checkpoint import Checkpoint
+from safejudge.engines.local.running import LocalModel, check_options, running
 from safejudge.engines.requests import as_image
 from safejudge.engines.vision.owl import Owl
 from safejudge.errors import EngineCallError, EngineSetupError, StatementError
@@ -34,7 +24,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from safejudge.types import EngineCard, Locate
+    from safejudge.types import Locate
 
 FAINTEST = 0.01
 """Boxes must be surer than this to be returned at all."""
@@ -53,7 +43,7 @@ Look = tuple[Picture, tuple[str, ...]]
 """One row of a batch: a picture and the words that one pass looks for in it."""
 
 
-class HFDetector:
+class HFDetector(LocalModel):
     """One zero-shot detector in this process.
 
     `model` is a folder or a hub id, `uri` what the card calls it. `device` None takes CUDA where
@@ -72,7 +62,8 @@ class HFDetector:
         batch_size: int = 4,
     ) -> None:
         check_options(batch_size, dtype)
-        config = load_config(model)
+        checkpoint = Checkpoint(model, uri)
+        config = checkpoint.config()
         if config.model_type not in _TOGETHER | _WORD_BY_WORD:
             raise EngineSetupError(
                 f"{model}: {config.model_type} is no zero-shot detector known here. Use one of the "
@@ -80,21 +71,12 @@ class HFDetector:
                 "hf:google/owlv2-base-patch16-ensemble"
             )
         self._together = config.model_type in _TOGETHER
-        self._processor = load_pair_processor(model)
+        self._processor = checkpoint.pair_processor()
         self._limit = _word_limit(config, self._processor.tokenizer)
-        self._model: Any = load_model(
-            model, device or default_device(), dtype, "AutoModelForZeroShotObjectDetection"
-        )
-        self._owl = Owl(self._model, self._processor, self._limit) if self._together else None
-        self._batch_size = batch_size
-        self._lock = threading.Lock()
-        self._card = pair_card(model, uri, self._model)
-        self._prove(model)
-
-    @property
-    def card(self) -> EngineCard:
-        """What this detector is; `label_tokens` is empty."""
-        return self._card
+        loaded = checkpoint.load("AutoModelForZeroShotObjectDetection", device, dtype)
+        self._owl = Owl(loaded, self._processor, self._limit) if self._together else None
+        super().__init__(loaded, checkpoint.pair_card(loaded), batch_size)
+        self._prove(checkpoint)
 
     def check_words(self, words: Sequence[str]) -> None:
         """Raise `StatementError` for words that are blank or longer than the text side."""
@@ -219,33 +201,25 @@ class HFDetector:
             for name, value in inputs.items()
         }
 
-    def _prove(self, model: str) -> None:
+    def _prove(self, checkpoint: Checkpoint) -> None:
         """Refuse to start unless a trial goes through and its query is seen as one."""
         grey = Picture.of(np.full((32, 32, 3), 128, dtype=np.uint8))
         try:
             with running(self._card.uri, self._batch_size):
                 self._predict([(grey, ("a",))])
         except ImportError as error:
-            raise missing_library(model, error) from error
+            raise checkpoint.missing_library(error) from error
         except (AttributeError, TypeError, ValueError, KeyError, EngineCallError) as error:
             raise EngineSetupError(
-                f"{model}: model and processor do not fit each other; a trial failed. Use a "
-                f"complete checkpoint. ({error})"
+                f"{checkpoint.name}: model and processor do not fit each other; a trial failed. "
+                f"Use a complete checkpoint. ({error})"
             ) from error
         # OWL takes a query that begins with token 0 for padding and never finds it.
         if self._owl is not None and not self._owl.tokens(["a"])["input_ids"][:, 0].all():
             raise EngineSetupError(
-                f"{model}: its tokenizer puts token 0 first, which this family takes for no query "
-                "at all. Use a tokenizer with a start token and padding on the right."
+                f"{checkpoint.name}: its tokenizer puts token 0 first, which this family takes for "
+                "no query at all. Use a tokenizer with a start token and padding on the right."
             )
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """One call at a time."""
-        with self._lock, running(self._card.uri, self._batch_size):
-            if self._model is None:
-                raise EngineCallError(f"{self._card.uri} is closed; open it again")
-            yield
 
 
 def _word_limit(config: Any, tokenizer: Any) -> int:

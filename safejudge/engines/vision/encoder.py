@@ -6,24 +6,13 @@ not which cosine is high for this model: thresholds are the caller's.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from safejudge.engines.local.loading import (
-    check_options,
-    default_device,
-    load_config,
-    load_model,
-    load_pair_processor,
-    missing_library,
-    pair_card,
-    quiet,
-    running,
-)
+from safejudge.engines.local.checkpoint import Checkpoint
+from safejudge.engines.local.running import LocalModel, check_options, quiet, running
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
 from safejudge.errors import EngineCallError, EngineSetupError, StatementError
 from safejudge.types import Picture
@@ -34,18 +23,18 @@ if TYPE_CHECKING:
 
     import torch
 
-    from safejudge.types import EngineCard, Similarity
+    from safejudge.types import Similarity
 
     Tensor = torch.Tensor
 
 _FULL_LENGTH = frozenset({"siglip", "siglip2"})
 """Model types trained on texts padded to the full length, padding attended to like any token."""
 
-_KEPT_TEXTS = 4096
+_CACHED_TEXTS = 4096
 """Texts whose embeddings stay in memory between calls, most recently used first."""
 
 
-class HFEncoder:
+class HFEncoder(LocalModel):
     """One dual encoder in this process.
 
     `model` is a folder or a hub id, `uri` what the card calls it. `device` None takes CUDA where
@@ -64,26 +53,20 @@ class HFEncoder:
         batch_size: int = 16,
     ) -> None:
         check_options(batch_size, dtype)
-        config = load_config(model)
+        checkpoint = Checkpoint(model, uri)
+        config = checkpoint.config()
         _refuse_others(model, config)
-        self._processor = load_pair_processor(model)
+        self._processor = checkpoint.pair_processor()
         self._full_length = config.model_type in _FULL_LENGTH
         tokenizer = self._processor.tokenizer
         # SigLIP 2 learned lower-case text. Its own tokenizer class sees to that; most of its
         # checkpoints name Gemma's, which does not.
         self._lower = self._full_length and type(tokenizer).__name__ == "GemmaTokenizer"
         self._limit = _text_limit(model, config, tokenizer)
-        self._model: Any = load_model(model, device or default_device(), dtype, "AutoModel")
-        self._batch_size = batch_size
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Tensor] = OrderedDict()
-        self._card = pair_card(model, uri, self._model)
-        self._prove(model)
-
-    @property
-    def card(self) -> EngineCard:
-        """What this encoder is; `label_tokens` is empty."""
-        return self._card
+        self._vectors: RecentCache[str, Tensor] = RecentCache(_CACHED_TEXTS)
+        loaded = checkpoint.load("AutoModel", device, dtype)
+        super().__init__(loaded, checkpoint.pair_card(loaded), batch_size)
+        self._width = self._proved_width(checkpoint)
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """Raise `StatementError` for a text that the text side cannot hold whole."""
@@ -114,7 +97,7 @@ class HFEncoder:
         """Let go of the model; calls after this raise `EngineCallError`."""
         with self._lock:
             self._model = None
-            self._kept.clear()
+            self._vectors.clear()
 
     def _refuse_long(self, texts: Sequence[str]) -> None:
         for text in dict.fromkeys(texts):
@@ -144,18 +127,13 @@ class HFEncoder:
         """Unit vectors of texts, as columns: remembered where possible, new ones in batches."""
         import torch
 
-        known = {text: self._kept[text] for text in texts if text in self._kept}
-        new = [text for text in texts if text not in known]
-        self._refuse_long(new)
-        for start in range(0, len(new), self._batch_size):
-            batch = new[start : start + self._batch_size]
-            known.update(zip(batch, self.embed_texts(batch), strict=True))
-        for text in texts:
-            self._kept[text] = known[text]
-            self._kept.move_to_end(text)
-        while len(self._kept) > _KEPT_TEXTS:
-            self._kept.popitem(last=False)
-        return torch.stack([known[text] for text in texts], 1)
+        vectors = self._vectors.fetch_all(texts, self._embed_new)
+        return torch.stack([vectors[text] for text in texts], 1)
+
+    def _embed_new(self, texts: Sequence[str]) -> Iterator[Tensor]:
+        self._refuse_long(texts)
+        for start in range(0, len(texts), self._batch_size):
+            yield from self.embed_texts(texts[start : start + self._batch_size])
 
     def vectors(self, requests: Sequence[Similarity]) -> tuple[Tensor, Tensor]:
         """Return the unit vectors of each request's picture and of its text, as rows, in order.
@@ -229,7 +207,7 @@ class HFEncoder:
         }
         return _unit(self._model.get_image_features(**placed).pooler_output)
 
-    def _prove(self, model: str) -> None:
+    def _proved_width(self, checkpoint: Checkpoint) -> int:
         """Refuse to start unless a text and a picture become vectors of one length."""
         grey = Picture.of(np.full((32, 32, 3), 128, dtype=np.uint8))
         self._width = 0
@@ -237,20 +215,14 @@ class HFEncoder:
             with running(self._card.uri, self._batch_size):
                 shapes = [self.embed_texts(["a"]).shape, self.embed_pictures([grey]).shape]
         except ImportError as error:
-            raise missing_library(model, error) from error
+            raise checkpoint.missing_library(error) from error
         except (AttributeError, TypeError, ValueError, KeyError, EngineCallError) as error:
-            raise _no_dual_encoder(model, f"its towers did not take a trial: {error}") from error
+            problem = f"its towers did not take a trial: {error}"
+            raise _no_dual_encoder(checkpoint.name, problem) from error
         if shapes[0] != shapes[1] or len(shapes[0]) != 2 or 0 in shapes[0]:
-            raise _no_dual_encoder(model, f"its towers gave {shapes[0]} and {shapes[1]}")
-        self._width = shapes[0][1]
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """One call at a time."""
-        with self._lock, running(self._card.uri, self._batch_size):
-            if self._model is None:
-                raise EngineCallError(f"{self._card.uri} is closed; open it again")
-            yield
+            problem = f"its towers gave {shapes[0]} and {shapes[1]}"
+            raise _no_dual_encoder(checkpoint.name, problem)
+        return int(shapes[0][1])
 
 
 def _refuse_others(model: str, config: Any) -> None:

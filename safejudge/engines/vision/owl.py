@@ -6,13 +6,13 @@ side is nearly all of the work, and rules come back to the same picture with dif
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     import torch
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     Tensor = torch.Tensor
 
-_KEPT_PICTURES = 40
+_CACHED_PICTURES = 40
 """Pictures whose features stay on the device: those of a default window and some more. One takes
 11 MB with OWLv2 base in float32."""
 
-_KEPT_WORDS = 4096
+_CACHED_WORDS = 4096
 
 
 class Owl:
@@ -35,7 +35,8 @@ class Owl:
 
     def __init__(self, model: Any, processor: Any, limit: int) -> None:
         self._model, self._processor, self._limit = model, processor, limit
-        self._grids, self._vectors = _Kept(), _Kept()
+        self._grids: RecentCache[str, Tensor] = RecentCache(_CACHED_PICTURES)
+        self._vectors: RecentCache[str, Tensor] = RecentCache(_CACHED_WORDS)
 
     def predict(self, looks: Sequence[tuple[Picture, Sequence[str]]]) -> tuple[Tensor, Tensor]:
         """Return logits, (pictures, boxes, most words), and boxes, (pictures, boxes, 4).
@@ -47,11 +48,11 @@ class Owl:
         import torch
 
         pictures = {picture.digest: picture for picture, _ in looks}
-        grids = self._grids.take(
-            pictures, lambda new: self._see([pictures[digest] for digest in new]), _KEPT_PICTURES
+        grids = self._grids.fetch_all(
+            pictures, lambda digests: _copies(self._see([pictures[digest] for digest in digests]))
         )
         words = sorted({word for _, words in looks for word in words})
-        vectors = self._vectors.take(words, self._read, _KEPT_WORDS)
+        vectors = self._vectors.fetch_all(words, lambda new: _copies(self._read(new)))
         most = max(len(words) for _, words in looks)
         logits, boxes = [], []
         for picture, words_here in looks:
@@ -96,20 +97,6 @@ class Owl:
         return unit
 
 
-class _Kept(OrderedDict[str, "Tensor"]):
-    """What was worked out for the last names."""
-
-    def take(
-        self, names: Collection[str], work: Callable[[list[str]], Iterable[Tensor]], room: int
-    ) -> dict[str, Tensor]:
-        """Return those of all names, working out the new ones; keep the last `room`."""
-        found = {name: self[name] for name in names if name in self}
-        new = [name for name in names if name not in self]
-        # A copy of its own: a view would keep the whole batch it came in.
-        found |= {n: v.clone() for n, v in zip(new, work(new) if new else (), strict=True)}
-        self.update(found)
-        for name in found:
-            self.move_to_end(name)
-        while len(self) > room:
-            self.popitem(last=False)
-        return found
+def _copies(rows: Tensor) -> Iterator[Tensor]:
+    """Rows by themselves: a view would keep the whole batch that it came in."""
+    return (row.clone() for row in rows)

@@ -14,7 +14,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.local.loading import quiet
+from safejudge.engines.local.running import quiet
 from safejudge.engines.vision.encoder import HFEncoder
 from safejudge.errors import EngineSetupError
 from safejudge.text import first_line
@@ -86,12 +86,12 @@ class ScorerEncoder:
         self._backbone.close()
 
 
-def open_scorer(uri: str, *, device: str | None = None, batch_size: int = 16) -> Encoder:
-    """Open the folder that a URI names. Raises `EngineSetupError`.
+def open_scorer(path: str, *, uri: str, device: str | None = None, batch_size: int = 16) -> Encoder:
+    """Open the folder of a scorer. Raises `EngineSetupError`.
 
     One whose backbone knows only drawn scenes has no number for anything else.
     """
-    folder = Path(uri.partition(":")[2])
+    folder = Path(path)
     about = _about(folder)
     drawn = about["recipe"]["backbone"] == DRAWN
     with quiet() if drawn else nullcontext():

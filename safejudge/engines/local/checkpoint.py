@@ -1,0 +1,284 @@
+"""A model id or folder -> configuration, processor, weights, and what identifies them.
+
+Every way this can go wrong is an `EngineSetupError` that names the model and the next step.
+Code from a repository is never run (`trust_remote_code` stays False).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safejudge.engines.local.chat import Chat
+from safejudge.engines.local.patches import place_patches
+from safejudge.engines.tokens import LabelBook
+from safejudge.errors import EngineSetupError
+from safejudge.text import first_line
+from safejudge.types import EngineCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safejudge.types import JSON
+
+_HASHED_WHOLE = 256 * 2**20
+"""Weight files up to this size are hashed whole; of larger ones size, first and last MiB."""
+
+_IDENTITY = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin")
+"""Files of a folder that can change an answer: configuration, tokenizer, template, weights."""
+
+_PURPOSE = {
+    "AutoModelForImageTextToText": "takes pictures and writes text",
+    "AutoModelForCausalLM": "writes text",
+    "AutoModel": "puts pictures and texts into one space",
+    "AutoModelForZeroShotObjectDetection": "finds objects by their names",
+}
+"""What a model has to do, by the class of transformers that loads it."""
+
+_WORDS = ("a", "person", "dog", "red", "fire", "1")
+"""At least one of them is in the vocabulary of any model that reads statements."""
+
+_LIBRARIES = (
+    "often torchvision, the one that belongs to the installed torch (Qwen2.5-VL, InternVL, "
+    "SmolVLM2), num2words (SmolVLM2), scipy (OWLv2), sentencepiece (SigLIP) or timm"
+)
+"""What a checkpoint may need beyond this package's own requirements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model of transformers as it lies in a folder or on the hub."""
+
+    name: str
+    """Folder or hub id."""
+    uri: str
+    """What the card calls it."""
+
+    def config(self) -> Any:
+        """Read the configuration; the first thing that touches folder or hub."""
+        from transformers import AutoConfig
+
+        folder = Path(self.name)
+        try:
+            if folder.is_dir() and not (folder / "config.json").is_file():
+                raise FileNotFoundError(f"no config.json in {self.name}")
+            if self.name.startswith(("/", "./", "../", "~")) and not folder.exists():
+                raise FileNotFoundError(f"there is no folder {self.name}")
+            return AutoConfig.from_pretrained(self.name, trust_remote_code=False)
+        except OSError as error:
+            raise EngineSetupError(
+                f"{self.name}: not a folder with a model, and not to be had from the hub. Check "
+                f"the spelling, the network, or give hf:/path/to/folder. ({first_line(error)})"
+            ) from error
+        except (ValueError, KeyError) as error:
+            raise EngineSetupError(
+                f"{self.name}: its architecture is not known to the installed transformers; code "
+                "that a repository brings along is never run. Upgrade transformers or use another "
+                f"model. ({first_line(error)})"
+            ) from error
+
+    def chat(self) -> tuple[Chat, LabelBook]:
+        """Load tokenizer and template, ready for generation, and prove yes and no.
+
+        Padding is on the left. A model that takes text alone has no image processor.
+        """
+        from transformers import PreTrainedTokenizerBase
+
+        processor = self._processor()
+        if isinstance(processor, PreTrainedTokenizerBase):
+            tokenizer: Any = processor
+        else:
+            tokenizer = self._with_pictures(processor).tokenizer
+        self._prove_vocabulary(tokenizer)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.padding_side = "left"
+        chat = Chat(processor, self.name)
+        return chat, LabelBook(chat.encode, chat.question_prompt(), self.name)
+
+    def pair_processor(self) -> Any:
+        """Load tokenizer and image processor as they were saved."""
+        processor = self._with_pictures(self._processor())
+        self._prove_vocabulary(processor.tokenizer)
+        return processor
+
+    def load(self, loader: str, device: str | None, dtype: str | None) -> Any:
+        """Load the weights, strictly, in evaluation mode.
+
+        `loader` is the class of transformers that knows the kind of model. `device` None takes
+        CUDA where there is one; `dtype` None is float32 on a CPU and the checkpoint's own type
+        elsewhere.
+        """
+        import torch
+
+        device = device or default_device()
+        loaded = self._weights(loader, dtype or ("float32" if device == "cpu" else "auto"))
+        place_patches(loaded)
+        try:
+            return loaded.to(torch.device(device)).eval()
+        except (RuntimeError, AssertionError) as error:
+            raise EngineSetupError(
+                f"{self.name}: cannot be placed on device {device!r}. ({first_line(error)})"
+            ) from error
+
+    def turn_ends(self, tokenizer: Any) -> tuple[int, ...]:
+        """Ids that end a turn, of a model that is not loaded here."""
+        from transformers import GenerationConfig
+
+        try:
+            ends = GenerationConfig.from_pretrained(self.name).eos_token_id
+        except OSError:
+            ends = None  # many folders have no such file
+        return distinct_ends(ends, tokenizer)
+
+    def chat_card(self, chat: Chat, labels: LabelBook, identity: Mapping[str, str]) -> EngineCard:
+        """The card of a model that answers; `identity` is what its numbers depend on besides.
+
+        Where that names another `engine` than transformers, its version is noted as well.
+        """
+        spelled = dict(zip(labels.yes_no.labels, labels.yes_no.spellings, strict=True))
+        whole = {**identity, "template": chat.template, "labels": spelled}
+        return replace(self._card(whole, spelled), pictures=chat.pictures)
+
+    def pair_card(self, loaded: Any) -> EngineCard:
+        """The card of a model without labels: an encoder or a detector."""
+        return self._card({"dtype": str(loaded.dtype)}, {})
+
+    def missing_library(self, error: ImportError) -> EngineSetupError:
+        """Say that it needs a library that is not installed."""
+        return EngineSetupError(
+            f"{self.name}: it needs a library that is not installed: {_LIBRARIES}. pip install it. "
+            f"({first_line(error)})"
+        )
+
+    def _processor(self) -> Any:
+        from transformers import AutoProcessor
+
+        auto: Any = AutoProcessor
+        try:
+            return auto.from_pretrained(self.name, trust_remote_code=False)
+        except ImportError as error:
+            raise self.missing_library(error) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EngineSetupError(
+                f"{self.name}: no processor (preprocessor_config.json, tokenizer files) could be "
+                "loaded. Use a complete checkpoint of a model for pictures and texts. "
+                f"({first_line(error)})"
+            ) from error
+
+    def _with_pictures(self, processor: Any) -> Any:
+        from transformers import ProcessorMixin
+
+        if not isinstance(processor, ProcessorMixin):
+            raise EngineSetupError(
+                f"{self.name}: it has a {type(processor).__name__} but no processor for pictures. "
+                "Use a model for pictures and texts."
+            )
+        return processor
+
+    def _prove_vocabulary(self, tokenizer: Any) -> None:
+        """Refuse a tokenizer that knows no word.
+
+        Where tokenizer files are missing, several classes of transformers load without a complaint
+        and with nothing but their special tokens: then all texts look alike.
+        """
+        ids = {token for word in _WORDS for token in tokenizer(word)["input_ids"]}
+        if ids <= set(tokenizer.all_special_ids):
+            raise EngineSetupError(
+                f"{self.name}: no processor could be loaded whole: the tokenizer has no words (its "
+                "vocabulary files are missing). Use a complete checkpoint."
+            )
+
+    def _weights(self, loader: str, dtype: str) -> Any:
+        import transformers
+        from safetensors import SafetensorError
+
+        auto: Any = getattr(transformers, loader)
+        try:
+            loaded, report = auto.from_pretrained(
+                self.name, dtype=dtype, trust_remote_code=False, output_loading_info=True
+            )
+        except ValueError as error:
+            raise EngineSetupError(
+                f"{self.name}: not a model that {_PURPOSE[loader]} ({loader} refused it). "
+                f"({first_line(error)})"
+            ) from error
+        except ImportError as error:
+            raise self.missing_library(error) from error
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise EngineSetupError(
+                f"{self.name}: its weights could not be loaded: the file is missing or damaged, or "
+                f"does not belong to this configuration. Download it again. ({first_line(error)})"
+            ) from error
+        for problem in ("missing_keys", "mismatched_keys"):
+            if keys := sorted(map(str, report[problem])):
+                raise EngineSetupError(
+                    f"{self.name}: {len(keys)} {problem.replace('_', ' ')}, such as "
+                    f"{', '.join(keys[:3])}. These weights do not belong to this configuration."
+                )
+        return loaded
+
+    def _card(self, identity: JSON, labels: dict[str, tuple[str, ...]]) -> EngineCard:
+        whole = identity | {"weights": weights_identity(self.name)}
+        libraries = ["torch", "transformers", *filter(None, [identity.get("engine")])]
+        return EngineCard(
+            uri=self.uri,
+            model=self.name,
+            revision=hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest(),
+            label_tokens=labels,
+            versions={name: str(import_module(name).__version__) for name in libraries},
+        )
+
+
+def default_device() -> str:
+    """CUDA where there is one, else the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def distinct_ends(ends: int | list[int] | None, tokenizer: Any) -> tuple[int, ...]:
+    """Ids that end a turn, once each: those that the model names, and the tokenizer's own."""
+    named = [ends] if isinstance(ends, int) else list(ends or ())
+    if tokenizer.eos_token_id is not None:
+        named.append(tokenizer.eos_token_id)
+    if not named:
+        raise EngineSetupError(
+            "the model names no token that ends a turn (eos_token_id); add it to the tokenizer"
+        )
+    return tuple(dict.fromkeys(int(token) for token in named))
+
+
+def weights_identity(model: str) -> str:
+    """Name the weights: a commit of the hub, or a hash over a folder's files.
+
+    Of files larger than 256 MiB the hash takes name, size, first and last MiB.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        digest = hashlib.sha256()
+        for path in sorted({path for mask in _IDENTITY for path in folder.glob(mask)}):
+            digest.update(f"{path.name}:{path.stat().st_size}:".encode())
+            digest.update(_file_digest(path))
+        return digest.hexdigest()
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(model, "config.json")
+    if not isinstance(cached, str):
+        raise EngineSetupError(f"{model}: its files are not in the hub cache; load it again.")
+    # The cache keeps a snapshot in a folder named after its commit.
+    return Path(cached).parent.name
+
+
+def _file_digest(path: Path) -> bytes:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _HASHED_WHOLE:
+            return hashlib.file_digest(file, "sha256").digest()
+        first = file.read(2**20)
+        file.seek(size - 2**20)
+        return hashlib.sha256(first + file.read()).digest()

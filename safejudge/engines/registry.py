@@ -1,0 +1,150 @@
+"""Models by URI: a table of providers, and the providers of other packages.
+
+A URI is `SCHEME:REST`. What opens it is called as `opener(REST, uri=URI, **options)`, whether this
+package names it in a row or another one by an entry point whose name is the scheme.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from safejudge.errors import EngineSetupError
+from safejudge.plugins import describe_error, find_plugin, load_plugin, plugin_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from importlib.metadata import EntryPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One row: which URIs it opens, and how."""
+
+    name: str
+    """A scheme (`hf` opens every `hf:REST`), or one whole URI (`hf:sketch`), which wins."""
+    opener: str
+    """`module:callable`, imported when such a URI is opened."""
+    options: tuple[str, ...] | None = ()
+    """The options that it takes; None: whatever the library behind it takes, and checks."""
+    help: str = ""
+    """What people are told where a URI is missing or wrong."""
+    kit: str | None = None
+    """Of an engine: the URI of the encoder and the detector that come with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Every provider of one kind of model."""
+
+    noun: str
+    """What messages call such a model."""
+    providers: tuple[Provider, ...]
+    """Those of this package."""
+    protocol: type
+    """What a model of another package must have."""
+    group: str | None = None
+    """The entry-point group of other packages; None: they can add none."""
+
+    def help(self) -> str:
+        """Say which URIs there are."""
+        texts = [provider.help for provider in self.providers if provider.help]
+        if self.group is not None:
+            article = "an" if self.noun[0] in "aeiou" else "a"
+            texts.append(
+                f"NAME:... ({article} {self.noun} of another package, by its entry point "
+                f"{self.group})"
+            )
+        return ", ".join(texts)
+
+    def open(self, uri: str, options: Mapping[str, Any]) -> Any:
+        """Start the model that a URI names.
+
+        Raises `EngineSetupError`: for a URI that names none, for an option that its opener does
+        not take, and for whatever a plug-in raises.
+        """
+        provider = self.provider(uri)
+        if provider is None:
+            return self._open_plugin(uri, options)
+        _check_options(uri, options, provider.options)
+        return resolve_name(provider.opener)(_rest(uri), uri=uri, **options)
+
+    def takes(self, uri: str, option: str) -> bool:
+        """Whether the opener of a URI names this option as one of its own."""
+        provider = self.provider(uri)
+        if provider is not None:
+            options = provider.options
+        else:
+            entry = self._plugin(uri)
+            options = () if entry is None else _options_of(self._opener(entry, uri))
+        return options is not None and option in options
+
+    def provider(self, uri: str) -> Provider | None:
+        """Find the row of a URI; None where no row of this package opens it."""
+        rows = {provider.name: provider for provider in self.providers}
+        scheme, _, rest = uri.partition(":")
+        return rows.get(uri) if ":" in uri and uri in rows else rows.get(scheme) if rest else None
+
+    def _plugin(self, uri: str) -> EntryPoint | None:
+        scheme, colon, _ = uri.partition(":")
+        ours = {provider.name.partition(":")[0] for provider in self.providers}
+        if self.group is None or not colon or scheme in ours:
+            return None
+        return find_plugin(self.group, scheme)
+
+    def _opener(self, entry: EntryPoint, uri: str) -> Callable[..., Any]:
+        opener: Callable[..., Any] = load_plugin(entry, f"{self.noun} {uri!r}", EngineSetupError)
+        return opener
+
+    def _open_plugin(self, uri: str, options: Mapping[str, Any]) -> Any:
+        entry = self._plugin(uri)
+        if entry is None:
+            raise self._unknown(uri)
+        opener = self._opener(entry, uri)
+        _check_options(uri, options, _options_of(opener))
+        try:
+            model = opener(_rest(uri), uri=uri, **options)
+        except EngineSetupError:
+            raise
+        except Exception as error:  # whatever another package raises
+            problem = describe_error(error)
+            raise EngineSetupError(f"{uri}: {entry.value} could not open it: {problem}") from error
+        members = [name for name in vars(self.protocol) if not name.startswith("_")]
+        if lacking := [name for name in members if not hasattr(model, name)]:
+            raise EngineSetupError(
+                f"{uri}: {entry.value} opened a {type(model).__name__}, which is no {self.noun}: "
+                f"it has no {', '.join(lacking)}"
+            )
+        return model
+
+    def _unknown(self, uri: str) -> EngineSetupError:
+        names = plugin_names(self.group) if self.group is not None else []
+        installed = f" Installed: {', '.join(f'{name}:' for name in names)}." if names else ""
+        return EngineSetupError(
+            f"{uri!r} names no {self.noun}, and none is assumed. There are: {self.help()}."
+            f"{installed}"
+        )
+
+
+def _rest(uri: str) -> str:
+    return uri.partition(":")[2]
+
+
+def _options_of(opener: Callable[..., Any]) -> tuple[str, ...] | None:
+    """Options of a plug-in: every parameter after the first but `uri`; None where it takes any."""
+    try:
+        _, *parameters = inspect.signature(opener).parameters.values()
+    except (TypeError, ValueError):  # no function, or one that does not tell
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return tuple(parameter.name for parameter in parameters if parameter.name != "uri")
+
+
+def _check_options(uri: str, options: Mapping[str, Any], accepted: tuple[str, ...] | None) -> None:
+    unknown = [n for n in options if n == "uri" or (accepted is not None and n not in accepted)]
+    if unknown:
+        instead = f"it takes {', '.join(accepted)}" if accepted else "leave it out"
+        raise EngineSetupError(f"{uri} takes no option {', '.join(unknown)}; {instead}.")

@@ -1,0 +1,139 @@
+"""An engine whose answers are kept in a file, and the store of texts that it shares."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from safejudge.engines.cached import CachedEngine
+from safejudge.engines.fake import FakeEngine
+from safejudge.engines.store import StoreError, TextStore
+from safejudge.errors import OutputError
+from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
+
+PICTURES = [Picture.of(np.full((4, 4, 3), shade, np.uint8)) for shade in (10, 20, 30)]
+
+
+def test_what_is_known_is_not_asked_again(tmp_path):
+    probes = [Probe("look", (picture,), "q") for picture in PICTURES]
+    first = FakeEngine()
+    cached = CachedEngine(first, tmp_path / "answers")
+    answers = cached.answer_probs(probes[:2])
+    cached.close()
+    second = FakeEngine()
+    again = CachedEngine(second, tmp_path / "answers")
+    assert again.answer_probs(probes)[:2] == answers
+    assert second.history == [(probes[2],)]
+    assert again.answer_probs([probes[0], probes[0]]) == [answers[0]] * 2
+
+
+def test_replies_are_kept_too(tmp_path):
+    question = (Message("user", "What is it?"),)
+    request = Reasoning("look", (PICTURES[0],), question)
+    first, second = FakeEngine(), FakeEngine()
+    reply = CachedEngine(first, tmp_path / "answers").reason([request])
+    cached = CachedEngine(second, tmp_path / "answers")
+    assert cached.reason([request]) == reply
+    assert second.history == []
+    cached.reason([Reasoning("look", (PICTURES[0],), question, max_tokens=9)])
+    assert len(second.history) == 1
+
+
+def test_a_failure_is_asked_again(tmp_path):
+    probe = Probe("look", (PICTURES[0],), "q")
+    failing = FakeEngine([AnswerProbs((0.0, 0.0), problem="busy"), 0.5])
+    cached = CachedEngine(failing, tmp_path / "answers")
+    assert cached.answer_probs([probe])[0].problem == "busy"
+    assert cached.answer_probs([probe])[0].score == 0.5
+    assert cached.answer_probs([probe])[0].score == 0.5
+
+
+def test_another_picture_or_wording_is_another_request(tmp_path):
+    one, two, _ = PICTURES
+    engine = FakeEngine()
+    cached = CachedEngine(engine, tmp_path / "answers")
+    probes = [
+        Probe("look", (one,), "q"), Probe("look", (two,), "q"), Probe("look", (one,), "r"),
+        Probe("see", (one,), "q"), Probe("look", (), "q"), Probe("look", (one,), "q", ("a", "b")),
+    ]  # fmt: skip
+    for probe in probes:
+        cached.answer_probs([probe])
+    assert [wave[0] for wave in engine.history] == probes
+
+
+def test_what_is_inside_shows_through(tmp_path):
+    inner = FakeEngine()
+    inner.tokens = object()
+    cached = CachedEngine(inner, tmp_path / "answers")
+    assert cached.card == inner.card
+    assert cached.tokens is inner.tokens
+
+
+def test_a_long_call_is_kept_batch_by_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr("safejudge.engines.cached._BATCH", 2)
+    probes = [Probe("look", (), str(number)) for number in range(5)]
+
+    def answer(probe):
+        if probe.question == "4":
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        CachedEngine(FakeEngine(answer), tmp_path / "answers").answer_probs(probes)
+    engine = FakeEngine(lambda _: 0.5)
+    CachedEngine(engine, tmp_path / "answers").answer_probs(probes)
+    assert [probe.question for wave in engine.history for probe in wave] == ["4"]
+
+
+def garbage(path):
+    path.write_bytes(b"no database at all, " * 100)
+
+
+@pytest.mark.parametrize("damage", [garbage, Path.mkdir])
+def test_a_file_that_cannot_be_used_is_refused_at_once(tmp_path, damage):
+    damage(tmp_path / "answers")
+    with pytest.raises(OutputError, match="answers cannot be kept there"):
+        CachedEngine(FakeEngine(), tmp_path / "answers")
+
+
+# --- the store ------------------------------------------------------------------------------------
+
+
+def test_texts_are_read_back_by_key(tmp_path):
+    store = TextStore(tmp_path / "new" / "folder" / "file", "texts")
+    texts = {str(number): "\u00e9" * number for number in range(1200)}
+    assert store.get(list(texts)) == {}
+    store.put(texts)
+    store.put({"7": "other"})
+    assert store.get([*texts, "unknown"]) == texts | {"7": "other"}
+    assert TextStore(store.path, "more").get(["7"]) == {}
+
+
+def test_threads_share_one_store(tmp_path):
+    store = TextStore(tmp_path / "file", "texts")
+    numbers = range(40)
+
+    def write(start):
+        for number in numbers[start::4]:
+            store.put({str(number): f"text {number}"})
+
+    threads = [threading.Thread(target=write, args=(start,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.get(list(map(str, numbers))) == {str(n): f"text {n}" for n in numbers}
+
+
+def test_what_fails_leaves_nothing_half_done(tmp_path):
+    store = TextStore(tmp_path / "file", "texts")
+    with pytest.raises(StoreError):
+        store.put({"a": "1", "b": object()})
+    store.put({"c": "3"})
+    with closing(sqlite3.connect(store.path)) as db:
+        db.execute("INSERT INTO texts VALUES ('d', 4)")
+        db.commit()
+    assert store.get(["a", "b", "c"]) == {"c": "3"}
