@@ -6,7 +6,7 @@ import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -153,7 +153,7 @@ def _run(options: argparse.Namespace, out: Path, models: Models, bar: Progress) 
     return Run(
         out=out,
         models=models,
-        policy=policy_of(options).model_copy(update=_EVERY_QUESTION),
+        policy=policy_of(options).exhaustively(),
         constitution=rules,
         data=options.data,
         labels=None if options.labels is None else Path(options.labels),
@@ -166,6 +166,3 @@ def _run(options: argparse.Namespace, out: Path, models: Models, bar: Progress) 
         args=dict(options.suite_arg),
         progress=progress,
     )
-
-
-_EVERY_QUESTION: dict[str, Any] = {"exhaustive": True}

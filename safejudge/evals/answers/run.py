@@ -21,8 +21,9 @@ from safejudge.evals import recorded
 from safejudge.evals.answers import prompts as answer_prompts
 from safejudge.evals.answers import protocols as live
 from safejudge.evals.answers.pictures import Pictures
-from safejudge.evals.answers.protocols import REASONS, Item, Reading
+from safejudge.evals.answers.protocols import REASONS, Item
 from safejudge.evals.pictures import load_pictures
+from safejudge.evals.prompts import Reading  # noqa: TC001 - pydantic reads it
 from safejudge.evals.stats import agreement as ag
 from safejudge.evals.suite import options_of
 from safejudge.files import records

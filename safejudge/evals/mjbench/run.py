@@ -25,10 +25,11 @@ from safejudge.evals.mjbench.data import read_data
 from safejudge.evals.mjbench.mistakes import FOLDER, is_mistaken, keep, mistakes, pair_of
 from safejudge.evals.mjbench.predictions import every_answer
 from safejudge.evals.mjbench.prompts import Form, Scale  # noqa: TC001 - pydantic reads them
-from safejudge.evals.mjbench.protocols import Mode, Protocol, Reading, Shown, Way
+from safejudge.evals.mjbench.protocols import Mode, Protocol, Shown, Way
 from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun
 from safejudge.evals.mjbench.score import Options, score
+from safejudge.evals.prompts import Reading  # noqa: TC001 - the same
 from safejudge.evals.stats.fairness import Rated, State
 from safejudge.evals.suite import options_of
 from safejudge.files import records
@@ -85,12 +86,9 @@ def ways_of(run: Run, args: Args) -> list[Way]:
     uri = run.models.engine.card.uri
     form: Form = args.form or ("short" if uri in KITS else "protocol")
     protocol = Protocol(form, args.scales, args.modes, args.readings)
-    # Every rule is asked, so an encoder filters nothing here: it is a score model.
-    unfiltered = {"relevance": False, "relevance_threshold": None}
     return [
-        *live.constitutional(
-            run.models, run.constitution, run.policy.model_copy(update=unfiltered)
-        ),
+        # Every rule is asked, so an encoder filters nothing here: it is a score model.
+        *live.constitutional(run.models, run.constitution, run.policy.unfiltered()),
         *live.rating_ways(run.models, run.policy, protocol),
         *live.encoding(run.models),
     ]

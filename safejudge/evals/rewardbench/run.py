@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safejudge.errors import OutputError
 from safejudge.evals import recorded
 from safejudge.evals.answers import protocols as live
 from safejudge.evals.answers import run as answer_run
 from safejudge.evals.answers.protocols import Item
 from safejudge.evals.rewardbench import records as rb
 from safejudge.evals.rewardbench import score as rewardbench_outputs
+from safejudge.files.writing import writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,8 +152,6 @@ def _write_answers(out: Path, outputs: tuple[Output, ...]) -> list[str]:
             for one in outputs
         ]  # fmt: skip
         names.append(f"answers_{way}.jsonl")
-        try:
+        with writing(out / names[-1]):
             rb.write_answers(samples, out / names[-1])
-        except OSError as error:
-            raise OutputError(f"{out / names[-1]}: cannot be written ({error.strerror})") from error
     return names
