@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -65,6 +66,10 @@ class Run:
         path = self.out / name
         with writing(path):
             path.write_text(text, encoding="utf-8")
+
+    def write_json(self, name: str, value: JSON) -> None:
+        """Write one file of JSON into the run's folder. Raises `OutputError`."""
+        self.write(name, json.dumps(value, indent=1))
 
 
 def options_of(kind: type[T], values: Mapping[str, Any]) -> T:

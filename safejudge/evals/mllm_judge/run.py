@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from safejudge.evals import recorded
+from safejudge.evals import harness, recorded
 from safejudge.evals.answers import protocols as live
 from safejudge.evals.answers import run as answer_run
 from safejudge.evals.answers.protocols import Item
@@ -128,7 +128,7 @@ def _outputs(model: str, record: JSON, asked: Asked) -> Iterator[Output]:
         if asked.kind == "batch":
             scores = [one.get("score") for one in entries]
             ranking = entries[0]["said"] if name == "rank written" else live.ranked(scores)
-            yield Output(asked, judge, answer_run.RECORDS, ranking)
+            yield Output(asked, judge, harness.RECORDS, ranking)
             continue
         for one in entries:
             first = one.get("order", "AB") == "AB"
@@ -136,7 +136,7 @@ def _outputs(model: str, record: JSON, asked: Asked) -> Iterator[Output]:
             yield Output(
                 asked if first else _turned(asked),
                 judge if first else f"{judge}{SECOND}",
-                answer_run.RECORDS,
+                harness.RECORDS,
                 one["said"],
                 None if logprobs is None else tuple(logprobs),
                 None if letters is None else tuple(letters),

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safejudge.evals import recorded
+from safejudge.evals import harness, recorded
 from safejudge.evals.answers import protocols as live
 from safejudge.evals.answers import run as answer_run
 from safejudge.evals.answers.protocols import Item
@@ -114,7 +114,7 @@ def _output(record: JSON, order: Order) -> Output:
     first_is_better = (record["truth"] == "A") == (order == "AB")
     label: Slot = "A" if first_is_better else "B"
     return rb.Output(
-        answer_run.RECORDS, about["id"], about["repeat"], about["category"], record["picture"],
+        harness.RECORDS, about["id"], about["repeat"], about["category"], record["picture"],
         label, said, scores, text,
     )  # fmt: skip
 
