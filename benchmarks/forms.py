@@ -26,7 +26,8 @@ from rich.console import Console
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.cached import Remembered
 from safejudge.engines.models import DEFAULT, Models
-from safejudge.evals.stats.rates import Counts, bootstrap
+from safejudge.evals.stats.intervals import bootstrap
+from safejudge.evals.stats.rates import Counts
 from safejudge.method.logic import polarities
 from safejudge.show import terminal as show
 from safejudge.show.markdown import figure, table

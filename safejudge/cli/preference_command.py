@@ -14,7 +14,7 @@ from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.engines.priors import PriorCache
 from safejudge.errors import EngineError, InputError
-from safejudge.evals.stats.rates import bootstrap_sums
+from safejudge.evals.stats.intervals import bootstrap_sums
 from safejudge.evals.suite import EvalResult
 from safejudge.preference import annotate as run
 from safejudge.preference.annotator import Annotator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from safejudge.evals.stats.rates import Floats
+    from safejudge.evals.stats.intervals import Floats
     from safejudge.preference.train import Ranked, Trained
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from safejudge.engines.models import reference
 from safejudge.errors import InputError
-from safejudge.evals.stats.agreement import grouped
+from safejudge.evals.stats.intervals import grouped
 from safejudge.files import records
 from safejudge.types import Provenance
 

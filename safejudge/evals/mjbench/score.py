@@ -21,7 +21,7 @@ from safejudge.evals.stats.fairness import (
     METRICS,
     Aggregate,
     Fairness,
-    Mean,
+    GroupMean,
     Normalise,
     Rated,
     Rules,
@@ -33,7 +33,6 @@ from safejudge.evals.stats.preference import (
     Orders,
     Pair,
     Preference,
-    Rate,
     TieScale,
     constant,
     decide,
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from safejudge.evals.stats.intervals import Estimate
     from safejudge.types import JSON
 
 NSFW = "nsfw"
@@ -240,13 +240,16 @@ def _pair_numbers(cell: PairCell) -> JSON:
     }
 
 
-def _number(rate: Rate | Mean) -> JSON:
-    found: JSON = {"value": None if math.isnan(rate.value) else rate.value, "n": rate.n}
-    if not math.isnan(rate.low):
-        found |= {"low": rate.low, "high": rate.high}
-    if isinstance(rate, Mean):
-        found |= {"groups": rate.groups, "undefined": rate.undefined}
-    return found
+def _number(estimate: Estimate) -> JSON:
+    number: JSON = {
+        "value": None if math.isnan(estimate.value) else estimate.value,
+        "n": estimate.n,
+    }
+    if estimate.interval is not None:
+        number |= {"low": estimate.low, "high": estimate.high}
+    if isinstance(estimate, GroupMean):
+        number |= {"groups": estimate.groups, "undefined": estimate.undefined}
+    return number
 
 
 def _pair_samples(runs: Sequence[PairRun], options: Options) -> list[JSON]:

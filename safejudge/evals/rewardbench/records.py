@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from safejudge.errors import OutputError
 from safejudge.evals import recorded
 from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats.intervals import grouped
 from safejudge.text import storable
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def in_both_orders(files: Mapping[str, Sequence[Output]]) -> dict[str, tuple[str
     shared triplet labelled the other way round: the file says it, whatever the ending.
     """
     found = {}
-    names = ag.grouped(_ORDER.sub("", PurePosixPath(name).stem) for name in files)
+    names = grouped(_ORDER.sub("", PurePosixPath(name).stem) for name in files)
     for base, places in names.items():
         if len(places) == 2:
             first, second = (list(files)[place] for place in places)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safejudge.evals.stats.rates import NAN, ratio
+from safejudge.evals.stats.intervals import NAN, ratio
 
 if TYPE_CHECKING:
     import numpy.typing as npt
