@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from safejudge.errors import OutputError
 from safejudge.evals.mllm_judge import score as mllm_judge_outputs
-from safejudge.evals.mllm_judge.records import read, read_choice, read_ranking, read_score
+from safejudge.evals.mllm_judge.records import read
 from safejudge.evals.recorded import logprobs, number, whole, word
+from safejudge.evals.replies import read_choice, read_ranking, read_score
 from safejudge.evals.rewardbench import records as rewardbench_records
 from safejudge.evals.rewardbench import score as rewardbench_outputs
 from safejudge.evals.stats import agreement as ag

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from safejudge.evals.answers import prompts as texts
-from safejudge.evals.mjbench.replies import refuses
-from safejudge.evals.mllm_judge.records import read_choice, read_ranking, read_score
-from safejudge.evals.rewardbench.records import read_verdict
+from safejudge.evals.replies import read_choice, read_ranking, read_score, read_verdict, refuses
 from safejudge.evals.stats import agreement as ag
 from safejudge.method.questions import read_answer
 from safejudge.text import storable

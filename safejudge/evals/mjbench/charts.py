@@ -16,7 +16,7 @@ from safejudge.evals.stats.fairness import METRICS
 from safejudge.show.figures import Bar, Chart, Series
 
 if TYPE_CHECKING:
-    from safejudge.evals.mjbench.score import BiasCell, Options, PairCell
+    from safejudge.evals.mjbench.cells import BiasCell, Options, PairCell
     from safejudge.evals.stats.fairness import Fairness
     from safejudge.evals.stats.intervals import Estimate
 

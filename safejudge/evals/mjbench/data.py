@@ -32,7 +32,7 @@ from safejudge.evals.mjbench.data_rows import (
     tried,
 )
 from safejudge.evals.mjbench.recorded import names
-from safejudge.evals.mjbench.replies import printable
+from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.samples import PERSPECTIVES, Item
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from safejudge.evals.stats.fairness import METRICS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from safejudge.evals.mjbench.score import BiasCell, Options, PairCell
+    from safejudge.evals.mjbench.cells import BiasCell, Options, PairCell
     from safejudge.evals.stats.intervals import Estimate
 
 _FLAT = 0.005

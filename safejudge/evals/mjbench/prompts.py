@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from safejudge import prompts
-from safejudge.evals.mjbench.replies import FIVE, TEN
 from safejudge.evals.prompts import Prompt
 from safejudge.evals.prompts import digest as digest_of
+from safejudge.evals.replies import FIVE, TEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

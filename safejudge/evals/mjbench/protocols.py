@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from safejudge.engines.base import holds
 from safejudge.engines.open import SCORER
 from safejudge.evals.mjbench import prompts as texts
-from safejudge.evals.mjbench.replies import refuses, stored_rating, strict_choice, strict_rating
 from safejudge.evals.pictures import load_pictures
+from safejudge.evals.replies import refuses, stored_rating, strict_choice, strict_rating
 from safejudge.evals.stats.preference import Answer
 from safejudge.judge import Judge
 from safejudge.method.precondition import was_read

@@ -16,6 +16,7 @@ from safejudge.errors import InputError
 from safejudge.evals import harness
 from safejudge.evals.mjbench import prompts as mjbench_prompts
 from safejudge.evals.mjbench import protocols as live
+from safejudge.evals.mjbench.cells import Options
 from safejudge.evals.mjbench.data import read_data
 from safejudge.evals.mjbench.mistakes import FOLDER, is_mistaken, keep, mistakes, pair_of
 from safejudge.evals.mjbench.predictions import every_answer
@@ -23,7 +24,7 @@ from safejudge.evals.mjbench.prompts import Form, Scale  # noqa: TC001 - pydanti
 from safejudge.evals.mjbench.protocols import Mode, Protocol, Shown, Way
 from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun
-from safejudge.evals.mjbench.score import Options, score
+from safejudge.evals.mjbench.score import score
 from safejudge.evals.prompts import Reading  # noqa: TC001 - the same
 from safejudge.evals.stats.fairness import Rated, State
 from safejudge.evals.suite import options_of

@@ -12,7 +12,7 @@ from safejudge.show.figures import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from safejudge.evals.mjbench.score import BiasCell, Options, PairCell
+    from safejudge.evals.mjbench.cells import BiasCell, Options, PairCell
     from safejudge.evals.stats.intervals import Estimate
     from safejudge.evals.stats.preference import Preference
 

@@ -17,8 +17,8 @@ from safejudge.errors import InputError
 from safejudge.evals import harness
 from safejudge.evals.mjbench import prompts as mjbench_prompts
 from safejudge.evals.mjbench import run as mjbench_run
+from safejudge.evals.mjbench.cells import ALL
 from safejudge.evals.mjbench.samples import Item, Source
-from safejudge.evals.mjbench.score import ALL
 from safejudge.evals.stats.preference import Answer
 from safejudge.preference.pair_file import read_pairs
 

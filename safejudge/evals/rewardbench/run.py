@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from safejudge.evals.answers.protocols import Order, Way
     from safejudge.evals.answers.run import Args, Kept
-    from safejudge.evals.rewardbench.records import Output, Said, Slot
+    from safejudge.evals.replies import Slot, Verdict
+    from safejudge.evals.rewardbench.records import Output
     from safejudge.evals.suite import EvalResult, Run
     from safejudge.policy import Policy
     from safejudge.types import JSON
@@ -98,7 +99,7 @@ def _judges(kept: Kept) -> tuple[tuple[Output, ...], tuple[Output, ...]]:
 def _output(record: JSON, order: Order) -> Output:
     """One record in the form of recorded outputs, as the answers were shown in one order."""
     about, entries = record["about"], record["said"]
-    said: dict[str, Said | None] = {}
+    said: dict[str, Verdict | None] = {}
     scores: dict[str, tuple[float, float]] = {}
     text = None
     if order == "AB":
@@ -121,9 +122,9 @@ def _output(record: JSON, order: Order) -> Output:
 
 def _compared(
     entries: Mapping[str, list[JSON]],
-) -> tuple[dict[str, Said | None], dict[str, tuple[float, float]]]:
+) -> tuple[dict[str, Verdict | None], dict[str, tuple[float, float]]]:
     """The better answer by the scores that each was given apart."""
-    said: dict[str, Said | None] = {}
+    said: dict[str, Verdict | None] = {}
     scores: dict[str, tuple[float, float]] = {}
     for way in ("weighted", "written"):
         found = entries.get(f"score {way}")
