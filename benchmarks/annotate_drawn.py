@@ -25,7 +25,7 @@ from PIL import Image
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.engines.open import open_encoder
-from safejudge.evals.stats.rates import Floats, bootstrap_sums
+from safejudge.evals.stats.intervals import Floats, bootstrap_sums
 from safejudge.policy import Policy
 from safejudge.preference import annotate as run
 from safejudge.preference.annotator import Annotator

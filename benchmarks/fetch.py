@@ -22,7 +22,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.evals.mjbench.replies import lenient_rating, number
+from safejudge.evals.replies import lenient_rating, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,7 +24,8 @@ from measure import record
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.cached import CachedEngine
 from safejudge.engines.models import DEFAULT, Models
-from safejudge.evals.stats.rates import Counts, bootstrap
+from safejudge.evals.stats.intervals import bootstrap
+from safejudge.evals.stats.rates import Counts
 from safejudge.method.logic import polarities
 from safejudge.show.markdown import figure, table
 from safejudge.show.progress import progress

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from measure import record
 
 from safejudge import Judge, PriorCache
-from safejudge.evals.stats.rates import bootstrap
+from safejudge.evals.stats.intervals import bootstrap
 from safejudge.rewards import SafetyReward
 from safejudge.rewards.trl import GRPOReward
 from safejudge.show.markdown import figure, table

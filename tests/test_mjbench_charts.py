@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from safejudge.errors import OutputError
+from safejudge.evals.mjbench.cells import Options
 from safejudge.evals.mjbench.charts import FEW, MOST, MOST_VALUES
 from safejudge.evals.mjbench.mistakes import is_mistaken, keep, mistakes
 from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun
-from safejudge.evals.mjbench.score import Options, score
+from safejudge.evals.mjbench.score import score
 from safejudge.evals.page import page
 from safejudge.evals.stats.fairness import Rated, Rules, fairness
 from safejudge.evals.stats.preference import Answer, Pair

@@ -290,7 +290,7 @@ def _plain_run(options: Options, out: Path, models: Models, bar: Progress) -> Ru
     return Run(
         out=out,
         models=models,
-        policy=options.judge.policy().model_copy(update={"exhaustive": True}),
+        policy=options.judge.policy().exhaustively(),
         constitution=None if options.judge.constitution is None else options.judge.rules(),
         data=options.data,
         labels=options.labels,

@@ -15,7 +15,7 @@ from safejudge.text import clean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safejudge.evals.stats.rates import Floats
+    from safejudge.evals.stats.intervals import Floats
     from safejudge.preference.train import Ranked, Trained
     from safejudge.show.figures import Table
 
@@ -169,7 +169,7 @@ def _accuracies(trained: Trained) -> Table:
 
 def _accuracy(pairs: Sequence[Ranked]) -> str:
     """Write the accuracy, with its interval where there are two prompts to resample."""
-    from safejudge.evals.stats.rates import bootstrap_sums
+    from safejudge.evals.stats.intervals import bootstrap_sums
 
     clusters = {prompt: i for i, prompt in enumerate(dict.fromkeys(p.prompt for p in pairs))}
     rows = [(float(pair.margin > 0), 1.0) for pair in pairs]
