@@ -30,13 +30,6 @@ if TYPE_CHECKING:
     from safejudge.preference.data import Row
     from safejudge.types import JSON, Constitution, Provenance, RuleVerdict, Usage
 
-_EXACT = {
-    "exhaustive": True,
-    "relevance": False,
-    "relevance_threshold": None,
-    "unreadable_reasoning": "undecided",
-}
-"""What makes every score one that was read."""
 LEVELS = 5
 """VisionPrefer's scale."""
 
@@ -74,7 +67,7 @@ class Annotator:
                     f"{name!r} is no name for an aspect of a rubric; give lower-case words joined "
                     f"by -, other than {SAFETY} and {OVERALL}"
                 )
-        self.judge = Judge(constitution, models, policy.model_copy(update=_EXACT))
+        self.judge = Judge(constitution, models, policy.exact())
         for name, rubric in self.rubrics.items():
             if not needs_prompt(rubric):
                 try:

@@ -261,14 +261,7 @@ class SafetyReward:
 
 def exhaustive(judge: Judge) -> Judge:
     """Return a judge on the same models whose every score is one that was read; see `__init__`."""
-    changed = {
-        "exhaustive": True,
-        "relevance": False,
-        "relevance_threshold": None,
-        "unreadable_reasoning": "undecided",
-    }
-    policy = judge.policy.model_copy(update=changed)
-    return Judge(judge.constitution, judge.models, policy)
+    return Judge(judge.constitution, judge.models, judge.policy.exact())
 
 
 def _note(judgment: Judgment, policy: Policy) -> str:
