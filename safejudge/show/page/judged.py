@@ -2,8 +2,8 @@
 
 Takes results as a run streams them, with the rules and the policy they were made by, and decodes
 each image once more for a small picture of it; gives one HTML file. Only that picture and the
-finished markup of an image are kept, never its pixels. `report.html` is the page,
-`report_image.html` one image on it; what others wrote passes `clean` and is escaped.
+finished markup of an image are kept, never its pixels. `judged.html` is the page,
+`judged_image.html` one image on it; what others wrote passes `clean` and is escaped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import terminal as show
 from safejudge.show import wording
-from safejudge.show.page import templates as pages
+from safejudge.show.page.templates import environment
 from safejudge.show.page.thumbnail import Thumbnail, deciding_picture
 from safejudge.text import clean_lines, counted
 from safejudge.types import Failure, Judgment, operator, parts
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 LABELS = ("unsafe", "undecided", "failed", "safe")
 """In the order in which a person wants to see them."""
 
-_MARK = "<!doctype html>\n<!-- safejudge report -->\n"
+_MARK = b"<!doctype html>\n<!-- safejudge report -->\n"
+"""What such a page begins with."""
 _LISTED = ("violated", "undecided")
 """Outcomes of the rules that are shown in full."""
 
@@ -81,7 +82,7 @@ def _absolute(path: Path) -> Path:
 def _is_page(path: Path) -> bool:
     try:
         with path.open("rb") as stream:
-            return stream.read(len(_MARK)) == _MARK.encode()
+            return stream.read(len(_MARK)) == _MARK
     except OSError as error:
         raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -128,15 +129,19 @@ class Report:
         self._labels: Counter[str] = Counter()
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._images: list[str] = []
-        surroundings = pages.surroundings()
-        surroundings.filters["lines"] = _lines
-        surroundings.globals.update(
-            wording=wording, show=show, scale=_scale, settled_by=settled_by,
-            counted=counted, operator=operator, parts=parts,
-        )  # fmt: skip
-        self._page, self._image = (
-            pages.template(surroundings, file) for file in ("judged.html", "judged_image.html")
+        templates = environment()
+        templates.filters["lines"] = _lines
+        templates.globals.update(
+            wording=wording,
+            show=show,
+            scale=_scale,
+            settled_by=settled_by,
+            counted=counted,
+            operator=operator,
+            parts=parts,
         )
+        self._page = templates.get_template("judged.html")
+        self._image = templates.get_template("judged_image.html")
 
     @property
     def count(self) -> int:
@@ -229,7 +234,6 @@ class Report:
         )
         with writing(self.path), replacing(self.path) as new:
             with new.open("w", encoding="utf-8", newline="\n") as stream:
-                stream.write(_MARK)
                 stream.writelines(parts)
             if not self._replace and os.path.lexists(self.path):
                 raise OutputError(f"{self.path}: exists by now, and was left as it is")
