@@ -22,7 +22,7 @@ from safejudge.constitution.lint.words import objective_flaws, plain
 from safejudge.constitution.lock import LockedRule, Version, fingerprint
 from safejudge.constitution.strict_yaml import first_hidden
 from safejudge.method.reasoning import validated
-from safejudge.text import spelled, storable
+from safejudge.text import one_line, spelled, storable
 from safejudge.types import Message, Precondition, Reasoning
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _wordings(text: str, rounds: int) -> Flow[list[_Wording]]:
         remarks = [last.version.explanation, *last.faults, *last.doubts]
         turn = prompts.rewrite_turn(text, last.version.objective, remarks)
         reply = yield from _reply(prompts.REWRITE, [turn], prompts.Wording, _check_wording)
-        wording = _tidy(reply.objective)
+        wording = one_line(reply.objective)
         if any(earlier.version.objective == wording for earlier in wordings):
             break  # the model has nothing better
         version = yield from _scored(wording)
@@ -137,7 +137,7 @@ def _scored(wording: str) -> Flow[Version]:
     reply = yield from _reply(
         prompts.SCORE, [turn], prompts.Score, lambda score: _unprintable(score.explanation)
     )
-    explanation = _tidy(reply.explanation)
+    explanation = one_line(reply.explanation)
     return Version(objective=wording, score=reply.score, explanation=explanation)
 
 
@@ -261,10 +261,10 @@ def _split(turns: list[Message]) -> Flow[Condition]:
 
 
 def _statement(reply: prompts.Statement) -> Precondition:
-    words = _tidy(reply.statement).rstrip(".")
+    words = one_line(reply.statement).rstrip(".")
     if words[1:2].islower():
         words = words[0].lower() + words[1:]
-    return Precondition(statement=words, look_at=_tidy(reply.look_at) or None)
+    return Precondition(statement=words, look_at=one_line(reply.look_at) or None)
 
 
 def _checked(objective: str, condition: Condition) -> Flow[Tree]:
@@ -286,11 +286,11 @@ def _read_again(instruction: str, turn: str, subject: str) -> Flow[tuple[str, ..
         return (f"there was no second reading of {subject}: {error}",)
     if reply.verdict == "same":
         return ()
-    return (f"second reading: {subject} {reply.verdict} {_tidy(reply.difference)}",)
+    return (f"second reading: {subject} {reply.verdict} {one_line(reply.difference)}",)
 
 
 def _check_reading(reply: prompts.Comparison) -> str | None:
-    if reply.verdict != "same" and _tidy(reply.difference).lower().strip(".") == "nothing":
+    if reply.verdict != "same" and one_line(reply.difference).lower().strip(".") == "nothing":
         return f"`{reply.verdict}` with no difference named"
     return _unprintable(reply.difference)
 
@@ -337,11 +337,7 @@ def _turn_text(reply: object) -> str:
     return text or "(no reply)"
 
 
-def _tidy(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _unprintable(text: str) -> str | None:
     if first_hidden(text) is not None:
         return "it has characters that nobody sees"
-    return None if _tidy(text) else "it is empty"
+    return None if one_line(text) else "it is empty"

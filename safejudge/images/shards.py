@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safejudge.errors import InputError
 from safejudge.files.records import image_name
 from safejudge.images.load import SUFFIXES, find_images
-from safejudge.text import cut
+from safejudge.text import cut, one_line
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
@@ -207,4 +207,4 @@ _TEXTS = ("string", "large_string")
 
 
 def _line(error: Exception) -> str:
-    return cut(" ".join(str(error).split()))
+    return cut(one_line(str(error)))

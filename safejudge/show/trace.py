@@ -17,7 +17,7 @@ from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import wording
 from safejudge.show.terminal import STYLES
-from safejudge.text import clean, counted
+from safejudge.text import clean, counted, one_line
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -143,7 +143,7 @@ def _leaf(verdict: PreconditionVerdict, policy: Policy) -> Text:
     if boxes is not None:
         lines.append(clean(boxes))
     if trace is not None:
-        lines.append(f"reasoning: {clean(' '.join(trace.text.split()))}")
+        lines.append(f"reasoning: {clean(one_line(trace.text))}")
         lines.append(clean(wording.rating_in_words(trace)))
     if verdict.note:
         lines.append(f"note: {clean(verdict.note)}")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 
-from safejudge.text import cut
+from safejudge.text import cut, one_line, storable
 
 if TYPE_CHECKING:
     from safejudge.types import JSON
@@ -285,9 +285,9 @@ def _message(text: bytes) -> str:
         error = decoded.get("error", decoded)
         said = error.get("message", error.get("detail")) if isinstance(error, dict) else error
         if said:
-            return _excerpt(str(said).encode("utf-8", "replace"))
+            return _excerpt(storable(str(said)).encode())
     return _excerpt(text)
 
 
 def _excerpt(text: bytes) -> str:
-    return cut(" ".join(text[:2000].decode("utf-8", "replace").split()), 400)
+    return cut(one_line(text[:2000].decode("utf-8", "replace")), 400)
