@@ -16,7 +16,7 @@ from safejudge.constitution import diff
 from safejudge.constitution.diff import changes, effect_of
 from safejudge.constitution.load import dump_constitution, load_constitution
 from safejudge.method.logic import evaluate
-from safejudge.show.diff import shown, words
+from safejudge.show.diff import changed_rules, words
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -342,7 +342,7 @@ NASTY = "\x1b[31mred\x1b]0;title\x07\u202e[bold]x[/bold] :smile:"
 def drawn(found, width=80, *, colour=False):
     stream = io.StringIO()
     Console(file=stream, width=width, force_terminal=colour, markup=False, emoji=False).print(
-        shown(found)
+        changed_rules(found)
     )
     return "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
 

@@ -62,16 +62,16 @@ class Options:
     batching: Batching
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(
             data=Path(line.data),
-            judge=JudgeOptions.of(line),
+            judge=JudgeOptions.read(line),
             rubrics=tuple(line.rubric),
             out=Path(line.out),
             margin=line.margin,
-            mode=OutputMode.of(line),
-            batching=Batching.of(line),
+            mode=OutputMode.read(line),
+            batching=Batching.read(line),
         )
 
 
@@ -110,7 +110,7 @@ def add(commands: Any) -> None:
         limited="only the first N prompts",
         windowed="prompts annotated and saved together",
     )
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def _rubric(text: str) -> tuple[str, str]:

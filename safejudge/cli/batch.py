@@ -62,7 +62,7 @@ class Batch:
             return INTERRUPTED
         finally:
             if self._report is not None and self._report.count:
-                self._report.write(wanted=self._reported_before + len(self._images))
+                self._report.write(expected=self._reported_before + len(self._images))
         models = self._judge.models
         self._progress.sum_up(models.meter, models.engine.tokens)
         return of_tally(self._tally)
@@ -76,12 +76,12 @@ class Batch:
                 judged.append(pair)
                 if len(judged) == self._window:
                     full, judged = judged, []
-                    self._put(full)
+                    self._output(full)
         finally:
             if judged:
-                self._put(judged)
+                self._output(judged)
 
-    def _put(self, pairs: list[tuple[str, Result]]) -> None:
+    def _output(self, pairs: list[tuple[str, Result]]) -> None:
         piped = self._file is None and not sys.stdout.isatty()
         provenance = self._judge.provenance if piped else None
         lines = [records.record(path, result, provenance) for path, result in pairs]

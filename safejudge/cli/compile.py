@@ -52,7 +52,7 @@ class Options:
     """Where the lock goes; None: beside the file."""
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(
             file=line.file,
@@ -92,7 +92,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out", metavar="FILE", help="write the lock here (default: beside the file)"
     )
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def run(options: Options) -> int:
@@ -102,18 +102,18 @@ def run(options: Options) -> int:
 
     if not Path(options.file).is_file() and options.file in shipped_constitutions():
         raise InputError(f"{options.file} is a shipped constitution, compiled by hand; name a file")
-    beside = lock_path(options.file)
-    lock = beside if options.out is None else options.out
+    default_lock = lock_path(options.file)
+    lock = default_lock if options.out is None else options.out
     draft = open_lock(options.file, options.out).draft
     count = sum(rule.condition is None for rule in draft.rules)
     if not count:
         print(f"{clean(options.file)}: every rule has a condition of its own; nothing to do")
         return DONE
     results = _compile(options, lock, count)
-    print_trimmed(compiled.shown(results))
+    print_trimmed(compiled.compiled_rules(results))
     print(compiled.summary(results, lock))
-    if lock.resolve() != beside.resolve():
-        say(f"note: judge and lint read only {beside}; move the lock there to use it")
+    if lock.resolve() != default_lock.resolve():
+        say(f"note: judge and lint read only {default_lock}; move the lock there to use it")
     return DONE if all(result.clean for result in results) else OPEN
 
 
@@ -126,15 +126,15 @@ def _compile(options: Options, lock: Path, count: int) -> list[Compiled]:
     try:
         with progress(count) as advance:
 
-            def done(results: Sequence[Compiled]) -> None:
+            def tick(results: Sequence[Compiled]) -> None:
                 advance(len(results))
 
             return compile_constitution(
-                options.file, engine, out=options.out, rounds=options.max_rounds, done=done
+                options.file, engine, out=options.out, rounds=options.max_rounds, done=tick
             )
     except (EngineError, KeyboardInterrupt):
-        rest = f"what was compiled is in {lock}" if lock.exists() else "nothing was compiled"
-        say(f"stopped; {rest}, and the same command goes on")
+        state = f"what was compiled is in {lock}" if lock.exists() else "nothing was compiled"
+        say(f"stopped; {state}, and the same command goes on")
         raise
     finally:
         engine.close()

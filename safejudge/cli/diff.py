@@ -33,7 +33,7 @@ class Options:
     new: str
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(line.old, line.new)
 
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
     for name, role in (("old", "the rules as they were"), ("new", "the rules as they are now")):
         text = f"{role}: a YAML file, or the name of a shipped one"
         parser.add_argument(name, metavar=name.upper(), help=text)
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def run(options: Options) -> int:
@@ -61,7 +61,7 @@ def run(options: Options) -> int:
 
     old, new = load_constitution(options.old), load_constitution(options.new)
     if changed := changes(old, new):
-        print_trimmed(diff.shown(changed))
+        print_trimmed(diff.changed_rules(changed))
         return CHANGED
     print("no change" if old == new else "no change but in order or nesting")
     return DONE

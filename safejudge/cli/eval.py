@@ -84,7 +84,7 @@ class Options:
     batching: Batching
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(
             suite=line.suite,
@@ -97,10 +97,10 @@ class Options:
             suite_args=dict(line.suite_arg),
             variants=tuple(line.variant),
             repeats=line.repeats,
-            judge=JudgeOptions.of(line),
+            judge=JudgeOptions.read(line),
             out=None if line.out is None else Path(line.out),
-            mode=OutputMode.of(line),
-            batching=Batching.of(line),
+            mode=OutputMode.read(line),
+            batching=Batching.read(line),
         )
 
 
@@ -136,7 +136,7 @@ def add(commands: Any) -> None:
         limited="judge only the first N of the images",
         windowed="images judged, shown and saved together",
     )
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

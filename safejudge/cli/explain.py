@@ -32,9 +32,9 @@ class Options:
     """The image's prompt or caption."""
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
-        return cls(line.image, JudgeOptions.of(line), line.rule, line.prompt)
+        return cls(line.image, JudgeOptions.read(line), line.rule, line.prompt)
 
 
 def add(commands: Any) -> None:
@@ -50,14 +50,14 @@ def add(commands: Any) -> None:
     JudgeOptions.add(parser)
     parser.add_argument("--rule", metavar="ID", help="show only this rule, in full")
     parser.add_argument("--prompt", metavar="TEXT", help="the prompt or caption of the image")
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def run(options: Options) -> int:
     """Judge the image and print the trace."""
     from safejudge.files import records
     from safejudge.show import trace
-    from safejudge.show.terminal import print_trimmed, why
+    from safejudge.show.terminal import print_trimmed, reason
 
     options.judge.check()
     constitution = options.judge.rules()
@@ -68,7 +68,7 @@ def run(options: Options) -> int:
         (result,) = judge([options.image], [options.prompt])
         policy = judge.policy
     if isinstance(result, Failure):
-        print(f"{clean(result.image)}: failed\n{why(result)}")
+        print(f"{clean(result.image)}: failed\n{reason(result)}")
     else:
         rules = [rule for rule in constitution.rules if options.rule in (None, rule.id)]
         print_trimmed(trace.explanation(result, rules, policy))

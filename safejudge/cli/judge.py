@@ -59,16 +59,16 @@ class Options:
     ray_address: str | None
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(
             paths=tuple(line.paths),
-            judge=JudgeOptions.of(line),
+            judge=JudgeOptions.read(line),
             prompts=line.prompts,
             out=None if line.out is None else Path(line.out),
             report=None if line.report is None else Path(line.report),
-            mode=OutputMode.of(line),
-            batching=Batching.of(line),
+            mode=OutputMode.read(line),
+            batching=Batching.read(line),
             ray=line.ray,
             actors=line.actors,
             gpus_per_actor=line.gpus_per_actor,
@@ -106,7 +106,7 @@ def add(commands: Any) -> None:
         windowed="images judged, shown and saved together",
     )
     _add_ray(parser)
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def _add_ray(parser: argparse.ArgumentParser) -> None:

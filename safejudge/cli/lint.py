@@ -30,7 +30,7 @@ class Options:
     """Paths of constitutions, or names of shipped ones."""
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(tuple(line.files))
 
@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="a YAML file, or the name of a shipped one"
     )
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def run(options: Options) -> int:
@@ -54,8 +54,8 @@ def run(options: Options) -> int:
     errors = warnings = 0
     for file in options.files:
         for finding in lint(file):
-            where = file if finding.line is None else f"{file}:{finding.line}"
-            print(clean(f"{where}: {finding.level}: {finding.problem}"))
+            location = file if finding.line is None else f"{file}:{finding.line}"
+            print(clean(f"{location}: {finding.level}: {finding.problem}"))
             if finding.instead:
                 print(clean(f"  instead: {finding.instead}"))
             errors += finding.level == "error"

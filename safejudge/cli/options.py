@@ -1,6 +1,6 @@
 """Options that several commands share: groups of arguments, and what is made of them.
 
-A group adds its arguments to a parser and is read from the parsed line by `of`, once, at the door
+A group adds its arguments to a parser and is read from the parsed line by `read`, once, at the door
 of a command. Behind it there are frozen values only; `argparse.Namespace` goes no further.
 """
 
@@ -101,7 +101,7 @@ SWITCHES = {
 }
 """What switches one stage off, or early stopping."""
 
-_BESIDE = {
+_COMPANIONS = {
     "encoder": "the relevance filter: a CLIP or SigLIP",
     "detector": "the regions: an OWLv2 or Grounding DINO",
 }
@@ -173,7 +173,7 @@ class JudgeOptions:
                 parser.add_argument(f"--{name}", action="store_true", help=switch.help)
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read the group from a parsed line."""
         return cls(
             constitution=line.constitution,
@@ -269,7 +269,7 @@ def add_engine_args(parser: argparse.ArgumentParser) -> None:
 
 def add_models_beside(parser: argparse.ArgumentParser) -> None:
     """Add the models beside the engine: encoder and detector."""
-    for name in _BESIDE:
+    for name in _COMPANIONS:
         _add_model(parser, name)
 
 
@@ -278,8 +278,8 @@ def _add_model(parser: argparse.ArgumentParser, name: str) -> None:
         f"--{name}",
         default=DEFAULT,
         metavar="URI",
-        help=f"{_BESIDE[name]}, hf:ORG/MODEL (default: what the engine comes with; only sketch has "
-        "one)",
+        help=f"{_COMPANIONS[name]}, hf:ORG/MODEL "
+        "(default: what the engine comes with; only sketch has one)",
     )
 
 
@@ -298,12 +298,12 @@ class OutputMode:
     @staticmethod
     def add(parser: argparse.ArgumentParser, *, resume: str, overwrite: str) -> None:
         """Add the arguments, of which one at most may be given, with these help texts."""
-        either = parser.add_mutually_exclusive_group()
-        either.add_argument("--resume", action="store_true", help=resume)
-        either.add_argument("--overwrite", action="store_true", help=overwrite)
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument("--resume", action="store_true", help=resume)
+        group.add_argument("--overwrite", action="store_true", help=overwrite)
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read the group from a parsed line."""
         return cls(resume=line.resume, overwrite=line.overwrite)
 
@@ -330,6 +330,6 @@ class Batching:
         )
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read the group from a parsed line."""
         return cls(limit=line.limit, window=line.window)

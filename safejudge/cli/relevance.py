@@ -43,7 +43,7 @@ class Options:
     """The share of (image, rule) pairs to ask about."""
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(tuple(line.paths), line.constitution, line.encoder, line.keep)
 
@@ -67,12 +67,12 @@ def add(commands: Any) -> None:
         metavar="SHARE",
         help="the share of (image, rule) pairs to ask about (default: %(default)s)",
     )
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def run(options: Options) -> int:
     """Compare rules with images, and print the threshold and what it does to each rule."""
-    from safejudge.show.terminal import console, kept_table, say, why
+    from safejudge.show.terminal import console, kept_table, reason, say
 
     rules = load_constitution(options.constitution).rules
     texts = [relevance_text(rule) for rule in rules]
@@ -81,7 +81,7 @@ def run(options: Options) -> int:
     if failures:
         say(
             f"warning: {len(failures)} of {len(paths)} images could not be read (the first: "
-            f"{clean(failures[0].image)}: {why(failures[0])})"
+            f"{clean(failures[0].image)}: {reason(failures[0])})"
         )
     pairs = [similarity for column in columns for similarity in column]
     threshold = calibrated(pairs, options.keep)

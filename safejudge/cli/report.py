@@ -25,7 +25,7 @@ class Options:
     """What `eval --out` wrote."""
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(Path(line.folder))
 
@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES),
     )
     parser.add_argument("folder", metavar="DIR", help="what --out named")
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def run(options: Options) -> int:

@@ -35,10 +35,10 @@ def add(commands: Any) -> None:
         description="The drawn world of the sketch judge.",
         **layout(EXAMPLES),
     )
-    own = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_bench(own)
-    _add_scenes(own)
-    _add_mjbench(own)
+    subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_bench(subcommands)
+    _add_scenes(subcommands)
+    _add_mjbench(subcommands)
 
 
 # --- bench ----------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ class BenchOptions:
     """The file that the model's answers are kept in."""
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(
             engine=line.engine,
@@ -87,7 +87,7 @@ def _add_bench(commands: Any) -> None:
     add_models_beside(parser)
     _add_bench_size(parser)
     parser.add_argument("--answers", metavar="FILE", help="keep the model's answers in this file")
-    runs(parser, BenchOptions.of, bench)
+    runs(parser, BenchOptions.read, bench)
 
 
 def _add_bench_size(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +144,7 @@ class SceneOptions:
     """Of the bench: scenes that no rule is about."""
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(
             out=Path(line.out),
@@ -176,7 +176,7 @@ def _add_scenes(commands: Any) -> None:
         "--bench", action="store_true", help="those of SketchBench, for eval labelled; no --count"
     )
     _add_bench_size(parser)
-    runs(parser, SceneOptions.of, scenes)
+    runs(parser, SceneOptions.read, scenes)
 
 
 def scenes(options: SceneOptions) -> int:
@@ -184,12 +184,12 @@ def scenes(options: SceneOptions) -> int:
     from safejudge.sketch.bench.bench import write_bench
     from safejudge.sketch.scenes import write_scenes
 
-    out, again = options.out, options.overwrite
+    out, overwrite = options.out, options.overwrite
     with writing(out):
         if options.bench:
-            count = write_bench(out, options.per_rule, options.plain, overwrite=again)
+            count = write_bench(out, options.per_rule, options.plain, overwrite=overwrite)
         else:
-            count = write_scenes(out, options.count, options.seed, overwrite=again)
+            count = write_scenes(out, options.count, options.seed, overwrite=overwrite)
     print(f"{count} scenes and facts.jsonl in {clean(str(out))}")
     return DONE
 
@@ -209,7 +209,7 @@ class PairOptions:
     overwrite: bool
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls(Path(line.out), line.count, line.seed, line.overwrite)
 
@@ -234,7 +234,7 @@ def _add_mjbench(commands: Any) -> None:
         "--seed", type=int, default=0, metavar="S", help="other pairs (default: %(default)s)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what was drawn before")
-    runs(parser, PairOptions.of, mjbench)
+    runs(parser, PairOptions.read, mjbench)
 
 
 def mjbench(options: PairOptions) -> int:

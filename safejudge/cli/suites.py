@@ -17,7 +17,7 @@ class Options:
     """Nothing: `suites` takes no options."""
 
     @classmethod
-    def of(cls, _: argparse.Namespace) -> Self:
+    def read(cls, _: argparse.Namespace) -> Self:
         """Read a parsed line."""
         return cls()
 
@@ -25,7 +25,7 @@ class Options:
 def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser("suites", help="list the suites of eval", **layout())
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def run(_: Options) -> int:
@@ -34,8 +34,8 @@ def run(_: Options) -> int:
 
     for name in suites.names():
         try:
-            about = suites.find_suite(name).about
+            description = suites.find_suite(name).about
         except InputError as error:
-            about = str(error)
-        print(clean(f"{name:24}{about}"))
+            description = str(error)
+        print(clean(f"{name:24}{description}"))
     return DONE

@@ -48,7 +48,7 @@ class Options:
     mode: OutputMode
 
     @classmethod
-    def of(cls, line: argparse.Namespace) -> Self:
+    def read(cls, line: argparse.Namespace) -> Self:
         """Read a parsed line."""
         recipe = Recipe(
             line.backbone,
@@ -58,7 +58,7 @@ class Options:
             line.held_out,
             line.seed,
         )
-        return cls(Path(line.pairs), Path(line.out), recipe, OutputMode.of(line))
+        return cls(Path(line.pairs), Path(line.out), recipe, OutputMode.read(line))
 
 
 def add(commands: Any) -> None:
@@ -101,7 +101,7 @@ def add(commands: Any) -> None:
     OutputMode.add(
         parser, resume="go on from the last epoch in --out", overwrite="begin --out anew"
     )
-    runs(parser, Options.of, run)
+    runs(parser, Options.read, run)
 
 
 def _count(text: str) -> int:

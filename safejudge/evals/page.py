@@ -46,7 +46,7 @@ def page(title: str, scored: EvalResult, config: JSON, pictures: Path | None) ->
         scored=scored,
         config={name: _value(value) for name, value in config.items()},
         version=metadata.version("safejudge"),
-        charts=[(chart, Markup(drawn)) for chart, drawn in charts.every(scored.charts)],  # noqa: S704 - escaped
+        charts=[(chart, Markup(drawn)) for chart, drawn in charts.drawings(scored.charts)],  # noqa: S704 - escaped
         mistakes=[(one, _pictures(one, pictures)) for one in scored.mistakes[:MOST]],
     )
 

@@ -52,13 +52,13 @@ _HEAD = b"safejudge"
 _NAME = re.compile(r"part-(\d+)\.parquet")
 
 
-def to_table(found: Sequence[JSON]) -> pa.Table:
+def to_table(rows: Sequence[JSON]) -> pa.Table:
     """Make a table of records; its texts are those that a file of lines would hold."""
-    rows = [json.loads(records.to_line(one)) for one in found]
-    for row in rows:
-        if "rules" in row:
-            row["rules"] = records.to_line(row["rules"]).rstrip("\n")
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    lines = [json.loads(records.to_line(row)) for row in rows]
+    for line in lines:
+        if "rules" in line:
+            line["rules"] = records.to_line(line["rules"]).rstrip("\n")
+    return pa.Table.from_pylist(lines, schema=SCHEMA)
 
 
 class Parts:
@@ -126,8 +126,14 @@ class Parts:
             return
         table = pa.concat_tables(self._waiting).replace_schema_metadata({_HEAD: self._head})
         path = self.folder / f"part-{self._next:05}.parquet"
-        rest = "; the parts before it stay, and the same command with --resume goes on from there"
-        with writing(path, rest), replacing(path, durable=True) as new, new.open("wb") as stream:
+        consequence = (
+            "; the parts before it stay, and the same command with --resume goes on from there"
+        )
+        with (
+            writing(path, consequence),
+            replacing(path, durable=True) as new,
+            new.open("wb") as stream,
+        ):
             parquet.write_table(table, stream, compression="zstd")
         self._waiting = []
         self._next += 1
@@ -140,12 +146,12 @@ class Parts:
 
     def _listed(self) -> list[Path]:
         """Return the parts that are there, in order."""
-        there = sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
-        if strange := [path.name for path in there if not _NAME.fullmatch(path.name)]:
+        entries = sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
+        if strange := [path.name for path in entries if not _NAME.fullmatch(path.name)]:
             raise OutputError(
                 f"{self.folder}: holds something else ({strange[0]}); name a new or empty folder"
             )
-        return there
+        return entries
 
     def _read(self, path: Path) -> None:
         try:

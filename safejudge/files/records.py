@@ -44,15 +44,15 @@ def record(path: str, result: Result, provenance: Provenance | None = None) -> J
 
     `provenance` is for lines that no header stands before.
     """
-    about: JSON = {"image": image_name(path)}
+    content: JSON = {"image": image_name(path)}
     if isinstance(result, Failure):
         error = {"reason": result.reason, "message": result.message}
-        about |= {"id": result.id, "error": error}
+        content |= {"id": result.id, "error": error}
     else:
-        about |= result.model_dump(mode="json", exclude={"image", "provenance"})
+        content |= result.model_dump(mode="json", exclude={"image", "provenance"})
     if provenance is not None:
-        about["provenance"] = provenance.model_dump(include=set(COMPARED))
-    return about
+        content["provenance"] = provenance.model_dump(include=set(COMPARED))
+    return content
 
 
 def header(version: str, provenance: Provenance, captions: str | None) -> JSON:
@@ -71,8 +71,8 @@ def to_line(record: JSON) -> str:
     Raises `ValueError` for NaN and infinity, which no record holds.
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    whole = _SURROGATE.sub("\ufffd", text)
-    return _NOT_ASCII.sub(_escaped, whole) + "\n"
+    valid = _SURROGATE.sub("\ufffd", text)
+    return _NOT_ASCII.sub(_escaped, valid) + "\n"
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -89,19 +89,19 @@ def _lines(path: Path) -> Iterator[tuple[int, JSON, int]]:
                 return
             end += len(raw)
             try:
-                about = json.loads(raw)
+                content = json.loads(raw)
             except (ValueError, RecursionError):
-                about = None
-            if not isinstance(about, dict):
+                content = None
+            if not isinstance(content, dict):
                 raise OutputError(
                     f"{path}:{number}: is no record of safejudge; restore the file or name another"
                 )
-            yield number, about, end
+            yield number, content, end
 
 
 def read_records(path: Path) -> dict[str, JSON]:
     """Every record of a file by its image; the header is none. Raises `OutputError`."""
-    return {about["image"]: about for _, about, _ in _lines(path) if "image" in about}
+    return {line["image"]: line for _, line, _ in _lines(path) if "image" in line}
 
 
 # --- counting -------------------------------------------------------------------------------------
@@ -131,15 +131,15 @@ class Tally:
 
 def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:
     """Return the places of the images without a record; a path listed twice needs two."""
-    left = recorded.copy()
-    places = []
-    for place, image in enumerate(images):
+    unmatched = recorded.copy()
+    indices = []
+    for index, image in enumerate(images):
         name = image_name(image)
-        if left[name] > 0:
-            left[name] -= 1
+        if unmatched[name] > 0:
+            unmatched[name] -= 1
         else:
-            places.append(place)
-    return places
+            indices.append(index)
+    return indices
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -213,14 +213,14 @@ class RecordFile:
     def _read(self, head: JSON) -> int:
         """Count what is there; return where its last whole line ends."""
         end = 0
-        for number, about, line_end in _lines(self.path):
+        for number, line, line_end in _lines(self.path):
             if number == 1:
-                compare(self.path, about, head)
-            elif not isinstance(about.get("image"), str) or not about.keys() & {"label", "error"}:
+                compare(self.path, line, head)
+            elif not isinstance(line.get("image"), str) or not line.keys() & {"label", "error"}:
                 raise OutputError(f"{self.path}:{number}: is no record of safejudge")
             else:
-                self.recorded[about["image"]] += 1
-                self.tally.add(about)
+                self.recorded[line["image"]] += 1
+                self.tally.add(line)
             end = line_end
         if end == 0:
             with self.path.open("rb") as stream:
@@ -237,23 +237,27 @@ def _foreign(path: Path) -> OutputError:
     )
 
 
-def compare(path: Path, found: JSON, head: JSON) -> None:
+def compare(path: Path, earlier: JSON, head: JSON) -> None:
     """Raise `OutputError` naming everything in which two headers differ."""
-    made_by: Any = found.get("provenance")
-    if "safejudge" not in found or not isinstance(made_by, dict):
+    provenance: Any = earlier.get("provenance")
+    if "safejudge" not in earlier or not isinstance(provenance, dict):
         raise _foreign(path)
-    old = {key: made_by.get(key) for key in COMPARED} | {"captions": found.get("captions")}
+    old = {key: provenance.get(key) for key in COMPARED} | {"captions": earlier.get("captions")}
     new = {key: head["provenance"][key] for key in COMPARED} | {"captions": head["captions"]}
     differing = [key for key in new if old[key] != new[key]]
     if differing:
-        changes = (f"{_SAID[key]}: {_short(old[key])}, now {_short(new[key])}" for key in differing)
+        names = " and ".join(_DESCRIPTIONS[key] for key in differing)
+        changes = (
+            f"{_DESCRIPTIONS[key]}: {_described(old[key])}, now {_described(new[key])}"
+            for key in differing
+        )
         raise OutputError(
-            f"{path}: was made with another {' and '.join(_SAID[key] for key in differing)} "
-            f"({'; '.join(changes)}). Use the same again, or write to another file."
+            f"{path}: was made with another {names} ({'; '.join(changes)}). Use the same again, or "
+            "write to another file."
         )
 
 
-_SAID = {
+_DESCRIPTIONS = {
     "constitution": "constitution",
     "prompts": "wording of the questions (prompts)",
     "policy": "policy",
@@ -265,8 +269,8 @@ _SAID = {
 }
 
 
-def _short(value: object) -> str:
+def _described(value: object) -> str:
     if isinstance(value, dict):  # a model beside the judge
-        return f"{value.get('uri')} {_short(value.get('revision'))}"
+        return f"{value.get('uri')} {_described(value.get('revision'))}"
     text = str(value) if value is not None else "none"
     return f"{text[:12]}..." if re.fullmatch("[0-9a-f]{64}", text) else text

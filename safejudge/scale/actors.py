@@ -1,6 +1,6 @@
 """Actors of Ray that judge: what each is told, and what it does.
 
-Takes places of images and what a judge is opened from; gives tables of records, in whatever order
+Takes entries of images and what a judge is opened from; gives tables of records, in whatever order
 the actors end. Each opens one engine and reads its images itself. A window whose actor dies goes to
 another one, a few times.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
-    from safejudge.images.shards import Place
+    from safejudge.images.shards import Entry
     from safejudge.judge import Judge
     from safejudge.opening import JudgeSpec
     from safejudge.scale.cluster import Pool
@@ -43,7 +43,7 @@ DEATHS = 3
 BLOCKS = 4096
 """In so many pieces at most a run goes to Ray, which needs milliseconds for each to begin with."""
 
-ABOUT = "about"
+MESSAGE = "message"
 """The column in which an actor says what it is; null in the rows of records."""
 
 
@@ -64,7 +64,9 @@ class ActorOptions:
 # --- the pool -------------------------------------------------------------------------------------
 
 
-def judge_places(places: Sequence[Place], options: ActorOptions, pool: Pool) -> Iterator[pa.Table]:
+def judge_entries(
+    entries: Sequence[Entry], options: ActorOptions, pool: Pool
+) -> Iterator[pa.Table]:
     """Yield the actors' tables, in whatever order; one also where there is nothing to judge.
 
     Raises `EngineCallError` where Ray gives up.
@@ -75,7 +77,7 @@ def judge_places(places: Sequence[Place], options: ActorOptions, pool: Pool) -> 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it says is raised as well
     context = data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    blocks = _blocks(places, options.window)
+    blocks = _blocks(entries, options.window)
     attempts = ray.remote(Attempts).options(num_cpus=0).remote()
     dataset = data.from_arrow(blocks).map_batches(
         Worker,
@@ -96,13 +98,13 @@ def judge_places(places: Sequence[Place], options: ActorOptions, pool: Pool) -> 
         ) from error
 
 
-def _blocks(places: Sequence[Place], window: int) -> list[pa.Table]:
-    """Pack places for Ray: the windows of a block go to one actor and come back together."""
+def _blocks(entries: Sequence[Entry], window: int) -> list[pa.Table]:
+    """Pack entries for Ray: the windows of a block go to one actor and come back together."""
     import pyarrow as pa
 
-    packed = [pickle.dumps(place) for place in places] or [pickle.dumps(None)]
+    packed = [pickle.dumps(entry) for entry in entries] or [pickle.dumps(None)]
     windows = pa.array([index // window for index in range(len(packed))])
-    table = pa.table({"place": packed, "window": windows})
+    table = pa.table({"entry": packed, "window": windows})
     size = window * math.ceil(len(packed) / window / BLOCKS)
     return [table.slice(start, size).combine_chunks() for start in range(0, len(packed), size)]
 
@@ -127,7 +129,7 @@ class Attempts:
 
 
 class Worker:
-    """What an actor is: a judge that takes tables of places and gives tables of records.
+    """What an actor is: a judge that takes tables of entries and gives tables of records.
 
     The first row of each says what judged and what that took so far, or what went wrong: an error
     that is raised here would come wrapped in what Ray thinks of it.
@@ -139,34 +141,34 @@ class Worker:
         self._name = uuid.uuid4().hex
         self._judge: Judge | None = None
         try:
-            self._about = self._open()
+            self._message = self._open()
         except Exception as error:  # noqa: BLE001 - raised, it would be tried again and again
-            self._about = _problem(error)
+            self._message = _problem(error)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Judge one window of places."""
+        """Judge one window of entries."""
         if self._judge is None:
-            return _table(self._about, [])
-        unpacked = map(pickle.loads, table["place"].to_pylist())  # packed by `_blocks`
-        places = [place for place in unpacked if place is not None]
+            return _table(self._message, [])
+        unpacked = map(pickle.loads, table["entry"].to_pylist())  # packed by `_blocks`
+        entries = [entry for entry in unpacked if entry is not None]
         window = table["window"][0].as_py()
         try:
-            self._begin(window, places)
-            rows = self._records(self._judge, places)
+            self._begin(window, entries)
+            rows = self._records(self._judge, entries)
         except Exception as error:  # noqa: BLE001 - raised, Ray would bury what happened
             return _table(_problem(error), [])
         self._attempts.end.remote(window)
         models = self._judge.models
         spent = account(models.meter, models.engine.tokens)
-        return _table(self._about | {"actor": self._name, "spent": spent}, rows)
+        return _table(self._message | {"actor": self._name, "spent": spent}, rows)
 
-    def _begin(self, window: int, places: Sequence[Place]) -> None:
+    def _begin(self, window: int, entries: Sequence[Entry]) -> None:
         import ray
 
         if ray.get(self._attempts.begin.remote(window)) > DEATHS + 1:
             raise EngineCallError(
-                f"{DEATHS + 1} actors died over the same {len(places)} images, the first of them "
-                f"{places[0].name}; if it was for want of memory, give fewer --actors or a "
+                f"{DEATHS + 1} actors died over the same {len(entries)} images, the first of them "
+                f"{entries[0].name}; if it was for want of memory, give fewer --actors or a "
                 "smaller --window, else judge these without --ray to see why"
             )
 
@@ -186,9 +188,9 @@ class Worker:
         notes += [f"note: {note}" for note in missing(policy, self._judge.models)]
         return {"provenance": self._judge.provenance.model_dump(mode="json"), "notes": notes}
 
-    def _records(self, judge: Judge, places: Sequence[Place]) -> list[JSON]:
+    def _records(self, judge: Judge, entries: Sequence[Entry]) -> list[JSON]:
         limit, captions = judge.policy.max_bytes, self._options.captions
-        images = [read(place, limit, captions=captions) for place in places]
+        images = [read(entry, limit, captions=captions) for entry in entries]
         readable = [(data, text) for data, text in images if not isinstance(data, Failure)]
         results = judge.stream(
             [data for data, _ in readable],
@@ -197,18 +199,18 @@ class Worker:
         )
         return [
             records.record(
-                place.name,
-                data if isinstance(data, Failure) else _named(next(results), place),
+                entry.name,
+                data if isinstance(data, Failure) else _renamed(next(results), entry),
             )
-            for place, (data, _) in zip(places, images, strict=True)
+            for entry, (data, _) in zip(entries, images, strict=True)
         ]
 
 
-def _named(result: Result, place: Place) -> Result:
-    """Call a failure by its place, where the judge saw only bytes and counted them."""
-    if isinstance(result, Failure) and place.where is not None:
+def _renamed(result: Result, entry: Entry) -> Result:
+    """Call a failure by its entry's name, where the judge saw only bytes and counted them."""
+    if isinstance(result, Failure) and entry.position is not None:
         problem = result.message.removeprefix(f"{result.image}: ")
-        return result.model_copy(update={"message": f"{place.name}: {problem}"})
+        return result.model_copy(update={"message": f"{entry.name}: {problem}"})
     return result
 
 
@@ -220,12 +222,12 @@ def _problem(error: Exception) -> JSON:
     return {"error": f"an actor failed: {error!r}\n{lines}", "engine": True}
 
 
-def _table(about: JSON, rows: Sequence[JSON]) -> pa.Table:
+def _table(message: JSON, rows: Sequence[JSON]) -> pa.Table:
     """Make a table of records after one row that says what made them."""
     import pyarrow as pa
 
     from safejudge.files.parquet import to_table
 
     table = to_table([{"image": ""}, *rows])
-    column = [json.dumps(about), *[None] * len(rows)]
-    return table.append_column(ABOUT, pa.array(column, pa.string()))
+    column = [json.dumps(message), *[None] * len(rows)]
+    return table.append_column(MESSAGE, pa.array(column, pa.string()))

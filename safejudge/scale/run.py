@@ -1,6 +1,6 @@
 """Many images on many machines: Ray moves them, each actor has a judge.
 
-Takes what a judge is opened from and options of its own; lists the images, hands their places
+Takes what a judge is opened from and options of its own; lists the images, hands them
 window by window to a pool of actors (`actors`), and writes the records that come back as Parquet.
 Actors read the images themselves, so files have to lie where every machine sees them. A record that
 came twice would count once, and one that did not come is an error. Knows nothing of rules.
@@ -21,8 +21,8 @@ from safejudge.engines.meter import together
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
 from safejudge.images.captions import captions_for
-from safejudge.images.shards import PARQUET, Place, find_places
-from safejudge.scale.actors import ABOUT, ActorOptions, judge_places
+from safejudge.images.shards import PARQUET, Entry, find_entries
+from safejudge.scale.actors import MESSAGE, ActorOptions, judge_entries
 from safejudge.scale.cluster import Pool, cluster
 from safejudge.show.progress import ImageProgress
 from safejudge.show.terminal import say
@@ -74,14 +74,14 @@ def judge(spec: JudgeSpec, options: RayOptions) -> records.Tally | None:
     _need_ray()
     from safejudge.files.parquet import Parts
 
-    places = find_places(options.paths)
-    prompts, captions, unmatched = captions_for(options.prompts, [p.name for p in places])
+    entries = find_entries(options.paths)
+    prompts, captions, unmatched = captions_for(options.prompts, [p.name for p in entries])
     for problem in unmatched:
         say(f"warning: {problem}")
-    places = [
-        place._replace(caption=prompt) for place, prompt in zip(places, prompts, strict=True)
+    entries = [
+        entry._replace(caption=prompt) for entry, prompt in zip(entries, prompts, strict=True)
     ][: options.limit]
-    _check_apart(options.out, places)
+    _check_apart(options.out, entries)
     actor_options = ActorOptions(
         spec=spec,
         window=options.window,
@@ -89,7 +89,7 @@ def judge(spec: JudgeSpec, options: RayOptions) -> records.Tally | None:
         folder=str(Path.cwd()),
     )
     with Parts(options.out, resume=options.resume, overwrite=options.overwrite) as parts:
-        return _Run(places, captions, parts).run(actor_options, options)
+        return _Run(entries, captions, parts).run(actor_options, options)
 
 
 def _need_ray() -> None:
@@ -100,9 +100,9 @@ def _need_ray() -> None:
         raise InputError(f"--ray needs Ray ({error}): pip install 'safejudge[ray]'") from error
 
 
-def _check_apart(out: Path, places: Sequence[Place]) -> None:
+def _check_apart(out: Path, entries: Sequence[Entry]) -> None:
     """Refuse to judge what this command writes."""
-    shards = {p.path for p in places if p.where is not None and Path(p.path).suffix == PARQUET}
+    shards = {p.path for p in entries if p.position is not None and Path(p.path).suffix == PARQUET}
     inside = [path for path in shards if out.resolve() in Path(path).resolve().parents]
     if inside:
         raise InputError(f"{out}: --out lies among the images ({inside[0]}); name a folder apart")
@@ -114,14 +114,14 @@ def _check_apart(out: Path, places: Sequence[Place]) -> None:
 class _Run:
     """One run: what comes back from the actors is counted, kept and shown."""
 
-    def __init__(self, places: Sequence[Place], captions: str | None, parts: Parts) -> None:
+    def __init__(self, entries: Sequence[Entry], captions: str | None, parts: Parts) -> None:
         self._parts, self._captions = parts, captions
-        unrecorded = records.missing([place.name for place in places], parts.recorded)
-        self._places = [places[index] for index in unrecorded]
-        self._waiting = Counter(place.name for place in self._places)
+        unrecorded = records.missing([entry.name for entry in entries], parts.recorded)
+        self._entries = [entries[index] for index in unrecorded]
+        self._waiting = Counter(entry.name for entry in self._entries)
         self._head: JSON | None = None
         self._spent: dict[str, JSON] = {}
-        self._progress = ImageProgress(parts.tally, len(places), len(self._places))
+        self._progress = ImageProgress(parts.tally, len(entries), len(self._entries))
 
     def run(self, actor_options: ActorOptions, options: RayOptions) -> records.Tally | None:
         """Judge what has no record; return the tally, or None after Ctrl-C."""
@@ -129,8 +129,8 @@ class _Run:
             # Ray prints what happened to its actors.
             with redirect_stdout(sys.stderr), cluster(options.address), self._progress:
                 pool = Pool.fitted(options.actors, options.gpus_per_actor)
-                for table in judge_places(self._places, actor_options, pool):
-                    self._take(table)
+                for table in judge_entries(self._entries, actor_options, pool):
+                    self._add(table)
                     self._progress.update()
             if waiting := +self._waiting:
                 images = f"{waiting.total()} images (the first: {next(iter(waiting))})"
@@ -147,17 +147,17 @@ class _Run:
         self._progress.sum_up(*together(self._spent.values()), pool.actors)
         return self._parts.tally
 
-    def _take(self, table: pa.Table) -> None:
+    def _add(self, table: pa.Table) -> None:
         """Add the records of one table, and act on what its actor says."""
         import pyarrow as pa
 
-        messages = [json.loads(text) for text in table[ABOUT].drop_null().unique().to_pylist()]
+        messages = [json.loads(text) for text in table[MESSAGE].drop_null().unique().to_pylist()]
         for message in messages:
             if "provenance" in message:
                 self._begin(message)
             if "spent" in message:
                 self._account(message["actor"], message["spent"])
-        rows = table.filter(table[ABOUT].is_null()).drop_columns([ABOUT])
+        rows = table.filter(table[MESSAGE].is_null()).drop_columns([MESSAGE])
         new = pa.array([self._is_new(name) for name in rows["image"].to_pylist()], pa.bool_())
         self._parts.add(rows.filter(new))
         for message in messages:

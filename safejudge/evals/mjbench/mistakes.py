@@ -146,9 +146,9 @@ def _mistake(one: _Wrong) -> Mistake:
     return Mistake(
         title=record["image"],
         images=tuple(f"{digest}.jpg" for digest in digests) if named else (),
-        said=f"{_words(one.pair, one.answer)}, by {one.way[1]}{_turned(one.answer)}",
-        true=_WORDS[Answer(record["label"])],
-        why=f"{about}.{asked}",
+        answer=f"{_words(one.pair, one.answer)}, by {one.way[1]}{_turned(one.answer)}",
+        target=_WORDS[Answer(record["label"])],
+        reason=f"{about}.{asked}",
         trace=tuple(_lines(record)),
     )
 

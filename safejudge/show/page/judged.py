@@ -90,7 +90,7 @@ def _is_page(path: Path) -> bool:
 # --- the page -------------------------------------------------------------------------------------
 
 
-class _Found(NamedTuple):
+class _RuleRow(NamedTuple):
     """One rule on one image."""
 
     rule: Rule
@@ -118,7 +118,7 @@ class Report:
         self.path = path
         self._replace = replace
         self._constitution, self._policy, self._provenance = constitution, policy, provenance
-        self._asked = [
+        self._rules = [
             (
                 rule,
                 asked_condition(rule, policy),
@@ -165,19 +165,19 @@ class Report:
         `pairs` are the paths of that run with their captions; other paths are taken from the file.
         Raises `OutputError` for a record that another version of safejudge wrote in another form.
         """
-        known = {image_name(path): (path, caption) for path, caption in pairs}
+        chosen = {image_name(path): (path, caption) for path, caption in pairs}
         with file.open(encoding="utf-8") as stream:
             next(stream, None)  # the header, which `RecordFile` has compared
-            for number, line in enumerate(stream, start=2):
-                about = json.loads(line)
+            for number, text in enumerate(stream, start=2):
+                line = json.loads(text)
                 try:
-                    result = _result(about, self._provenance)
+                    result = _result(line, self._provenance)
                 except (ValidationError, KeyError, TypeError) as error:
                     raise OutputError(
                         f"{file}:{number}: is not as this version of safejudge writes records, so "
                         "no report can show it; leave --report out"
                     ) from error
-                path, caption = known.get(about["image"], (about["image"], None))
+                path, caption = chosen.get(line["image"], (line["image"], None))
                 self.add_file(path, result, caption)
 
     def add(
@@ -189,7 +189,7 @@ class Report:
     ) -> None:
         """Add one result, with its image if there is one and the caption it was judged with."""
         folder, base = os.path.split(name)
-        about = {
+        context = {
             "number": self.count + 1,
             "name": name,
             "folder": os.path.join(folder, "") if folder else "",  # noqa: PTH118 - keeps the separator
@@ -198,27 +198,27 @@ class Report:
             "result": result,
             "policy": self._policy,
         }
-        rules = {} if isinstance(result, Failure) else result.rules
-        found = [_Found(*asked, rules[asked[0].id]) for asked in self._asked if rules]
-        listed = [f for outcome in _LISTED for f in found if f.verdict.outcome == outcome]
+        verdicts = {} if isinstance(result, Failure) else result.rules
+        rows = [_RuleRow(*rule, verdicts[rule[0].id]) for rule in self._rules if verdicts]
+        listed = [row for outcome in _LISTED for row in rows if row.verdict.outcome == outcome]
         label = "failed" if isinstance(result, Failure) else result.label
         picture = None if image is None else deciding_picture(result, image)
         self._images.append(
             self._image.render(
-                about,
+                context,
                 label=label,
                 listed=listed,
-                compared=any(f.verdict.similarity is not None for f in found),
-                others=[f for f in found if f.verdict.outcome not in _LISTED],
-                rules=[place for place, f in enumerate(found) if f.verdict.outcome in _LISTED],
-                picture=picture and Thumbnail.of(picture, [f.verdict for f in listed]),
+                compared=any(row.verdict.similarity is not None for row in rows),
+                others=[row for row in rows if row.verdict.outcome not in _LISTED],
+                rules=[index for index, row in enumerate(rows) if row.verdict.outcome in _LISTED],
+                picture=picture and Thumbnail.of(picture, [row.verdict for row in listed]),
             )
         )
         self._labels[label] += 1
-        self._outcomes.update((f.rule.id, f.verdict.outcome) for f in found)
+        self._outcomes.update((row.rule.id, row.verdict.outcome) for row in rows)
 
-    def write(self, wanted: int = 0) -> None:
-        """Write the page whole or not at all; it says so if less than `wanted` images are on it.
+    def write(self, expected: int = 0) -> None:
+        """Write the page whole or not at all; it says so if less than `expected` images are on it.
 
         Raises `OutputError` if it cannot be written, or exists and is not to be replaced.
         """
@@ -230,7 +230,7 @@ class Report:
             labels={label: self._labels[label] for label in LABELS},
             outcomes=self._outcomes,
             total=self.count,
-            missing=max(0, wanted - self.count),
+            missing=max(0, expected - self.count),
         )
         with writing(self.path), replacing(self.path) as new:
             with new.open("w", encoding="utf-8", newline="\n") as stream:
@@ -243,10 +243,10 @@ def _lines(text: str) -> Markup:
     return escape(clean_lines(text.strip()))
 
 
-def _result(about: JSON, provenance: Provenance) -> Result:
-    if "error" in about:
-        return Failure(image=about["image"], id=about["id"], **about["error"])
-    return Judgment.model_validate({**about, "provenance": provenance})
+def _result(line: JSON, provenance: Provenance) -> Result:
+    if "error" in line:
+        return Failure(image=line["image"], id=line["id"], **line["error"])
+    return Judgment.model_validate({**line, "provenance": provenance})
 
 
 # --- numbers --------------------------------------------------------------------------------------

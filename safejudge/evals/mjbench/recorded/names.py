@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from safejudge.text import storable
+from safejudge.text import one_line, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,4 +185,4 @@ def shown(demographic: str) -> Mapping[str, str]:
 
 def printable(text: str) -> str:
     """A name as one line that any terminal and file can take."""
-    return " ".join(storable(text).replace("|", "/").split())
+    return one_line(storable(text).replace("|", "/"))
