@@ -15,6 +15,8 @@ from safejudge.types import Picture
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+HANG = 600
+"""Seconds after which a test that cannot end is ended."""
 ONE, TWO, THREE = (Picture.of(np.full((4, 4, 3), n, np.uint8)) for n in (1, 2, 3))
 
 
@@ -49,7 +51,7 @@ def test_a_picture_is_brought_once_by_whoever_comes_first() -> None:
         assert sorted(server.brought) == sorted(p.digest for p in (ONE, TWO, THREE))
         assert server.asked == len(pairs)
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), HANG))
 
 
 @pytest.mark.parametrize("others", [(), (TWO,), (TWO, THREE)])
@@ -65,7 +67,7 @@ def test_what_a_server_let_go_of_is_brought_again_also_beside_new_ones(
         assert server.asked == 4  # one of them was refused
         assert server.brought.count(ONE.digest) == 2
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), HANG))
 
 
 def test_a_request_that_brought_everything_and_is_refused_is_not_sent_again() -> None:
@@ -79,4 +81,4 @@ def test_a_request_that_brought_everything_and_is_refused_is_not_sent_again() ->
         server.out_of_order = False
         assert await server.ask(held, TWO) == "yes"  # and its gate is open
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), HANG))

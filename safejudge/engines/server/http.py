@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -75,6 +76,8 @@ class Retry:
     """Seconds after which no further attempt begins."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """How to wait; tests wait by counting."""
+    limit: Callable[[float], AbstractAsyncContextManager[object]] = asyncio.timeout
+    """What ends an attempt after so many seconds; tests end it without a clock."""
 
 
 class Transport:
@@ -145,7 +148,7 @@ class Transport:
         try:
             # The client's own timeout is per read; a server that drips would never meet it.
             async with (
-                asyncio.timeout(self._timeout),
+                self._retry.limit(self._timeout),
                 self._client.stream(method, url, content=content, headers=headers) as reply,
             ):
                 text = await self._read(reply)
