@@ -1,7 +1,7 @@
 """SketchBench, recorded: what each stage of the method is worth, for one model.
 
-The same as `safejudge sketch bench`. The answers that one run leaves in `--answers` are taken up by
-the next of the same weights and prompts.
+The same as `safejudge sketch bench`, and for the twin (`hf:sketch-even`) as well. The answers that
+one run leaves in `--answers` are taken up by the next of the same weights and prompts.
 
 `python benchmarks/bench.py hf:sketch --answers runs/answers.db`
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from measure import record
 from rich.console import Console
+from twin import open_models
 
 from safejudge.engines.cached import CachedEngine
-from safejudge.engines.models import DEFAULT, Models
 from safejudge.show import terminal as show
 from safejudge.sketch.bench import report as bench_report
 
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # what the flat form drops, rule by rule
     items = bench_report.draw_bench(args.per_rule, args.plain)
-    models = Models.opened(args.engine, DEFAULT, DEFAULT, None)
+    models = open_models(args.engine)
     if args.answers is not None:
         models.engine = CachedEngine(models.engine, args.answers)
     bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())

@@ -158,12 +158,17 @@ def model_folder(name: str = "vlm") -> Path:
     return folder
 
 
-def open_sketch_engine(name: str, /, *, uri: str, **options: Any) -> Engine:
-    """Open the shipped judge (`sketch`), or its twin from the even world (`sketch-even`).
+def open_sketch_engine(_rest: str, /, *, uri: str, **options: Any) -> Engine:
+    """Open the shipped judge; see `open_drawn_engine`."""
+    return open_drawn_engine(model_folder(), uri=uri, **options)
+
+
+def open_drawn_engine(path: Path, *, uri: str, **options: Any) -> Engine:
+    """Open a judge of drawn scenes from its folder, behind its doors.
 
     By transformers or by vLLM, as `uri` says; `options` are vLLM's.
     """
-    folder = str(model_folder("vlm-even" if name == "sketch-even" else "vlm"))
+    folder = str(path)
     if uri.startswith("vllm:"):
         from safejudge.engines.local.vllm import VLLMEngine
 
