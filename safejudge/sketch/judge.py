@@ -69,7 +69,7 @@ class SketchEngine(WrappedEngine):
         for statement in statements:
             if not _known(statement):
                 near = difflib.get_close_matches(normal(statement), grammar(), n=3, cutoff=0.5)
-                hint = "; ".join(repr(text) for text in near) or "see sketch/statements.py"
+                hint = "; ".join(repr(text) for text in near) or "see sketch/world/statements.py"
                 raise StatementError(
                     f"the sketch judge does not know the statement {statement!r}: it was taught a "
                     f"fixed grammar about drawn scenes. Nearest: {hint}. For your own rules and "
