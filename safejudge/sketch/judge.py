@@ -158,7 +158,7 @@ def model_folder(name: str = "vlm") -> Path:
     return folder
 
 
-def open_sketch_engine(_rest: str, /, *, uri: str, **options: Any) -> Engine:
+def open_sketch_engine(_path: str, /, *, uri: str, **options: Any) -> Engine:
     """Open the shipped judge; see `open_drawn_engine`."""
     return open_drawn_engine(model_folder(), uri=uri, **options)
 
@@ -180,7 +180,7 @@ def open_drawn_engine(path: Path, *, uri: str, **options: Any) -> Engine:
         return SketchEngine(HFEngine(folder, uri=uri, batch_size=64))
 
 
-def open_sketch_backbone(_rest: str, *, uri: str, dtype: str | None = None) -> HFEncoder:
+def open_sketch_backbone(_path: str, *, uri: str, dtype: str | None = None) -> HFEncoder:
     """Open the shipped encoder without its door, to build on."""
     from safejudge.engines.vision.encoder import HFEncoder
 
@@ -189,12 +189,12 @@ def open_sketch_backbone(_rest: str, *, uri: str, dtype: str | None = None) -> H
         return HFEncoder(folder, uri=uri, dtype=dtype, batch_size=64)
 
 
-def open_sketch_encoder(rest: str, *, uri: str) -> Encoder:
+def open_sketch_encoder(path: str, *, uri: str) -> Encoder:
     """Open the shipped encoder."""
-    return SketchEncoder(open_sketch_backbone(rest, uri=uri))
+    return SketchEncoder(open_sketch_backbone(path, uri=uri))
 
 
-def open_sketch_detector(_rest: str, *, uri: str) -> Detector:
+def open_sketch_detector(_path: str, *, uri: str) -> Detector:
     """Open the shipped detector."""
     from safejudge.engines.vision.detector import HFDetector
 
