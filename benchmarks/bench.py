@@ -1,7 +1,7 @@
 """SketchBench, recorded: what each stage of the method is worth, for one model.
 
-The same as `safejudge sketch bench`. The answers that one run leaves in `--answers` are taken up by
-the next of the same weights and prompts.
+The same as `safejudge sketch bench`, and for the twin (`hf:sketch-even`) as well. The answers that
+one run leaves in `--answers` are taken up by the next of the same weights and prompts.
 
 `python benchmarks/bench.py hf:sketch --answers runs/answers.db`
 """
@@ -13,9 +13,9 @@ import warnings
 from pathlib import Path
 
 from measure import record
+from twin import open_models
 
 from safejudge.engines.cached import CachedEngine
-from safejudge.engines.models import DEFAULT, Models
 from safejudge.show.progress import progress
 from safejudge.sketch.bench import report as bench_report
 
@@ -29,7 +29,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # what the flat form drops, rule by rule
     items = bench_report.draw_bench(args.per_rule, args.plain)
-    models = Models.opened(args.engine, DEFAULT, DEFAULT, None)
+    models = open_models(args.engine)
     if args.answers is not None:
         models.engine = CachedEngine(models.engine, args.answers)
     with progress(bench_report.work(models, len(items))) as advance:

@@ -9,8 +9,9 @@ import argparse
 from collections import Counter
 
 from measure import record
+from twin import open_models
 
-from safejudge import Judge
+from safejudge import Judge, load_constitution
 from safejudge.images.load import find_images
 from safejudge.policy import POLICIES
 from safejudge.show.markdown import table
@@ -22,11 +23,11 @@ def main() -> None:
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--engines", nargs="+", default=["hf:sketch", "hf:sketch-even"])
     args = parser.parse_args()
-    paths = find_images(args.folders)
+    paths, rules = find_images(args.folders), load_constitution("sketch")
     rows, numbers = [], {}
     for engine in args.engines:
         for policy in POLICIES:
-            with Judge.load("sketch", engine, policy, cache=None) as judge:
+            with Judge(rules, open_models(engine), POLICIES[policy]()) as judge:
                 results = judge(paths)
             labels = Counter("failure" if isinstance(r, Failure) else r.label for r in results)
             names = ("safe", "unsafe", "undecided", "failure")

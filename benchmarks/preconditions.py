@@ -17,8 +17,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from measure import record
+from twin import open_engine
 
-from safejudge.engines.open import open_engine
 from safejudge.evals.stats.rates import share
 from safejudge.method.questions import picture_probe
 from safejudge.show.markdown import table

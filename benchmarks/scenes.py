@@ -14,9 +14,9 @@ import itertools
 import warnings
 
 from measure import record
+from twin import open_models
 
 from safejudge.constitution.load import load_constitution
-from safejudge.engines.models import DEFAULT, Models
 from safejudge.policy import POLICIES
 from safejudge.sketch.bench.bench import Item, Variant, measure, row
 from safejudge.sketch.bench.report import figures, rules_table, variants_table
@@ -36,7 +36,7 @@ def main() -> None:
     items = [Item(scene, truth, Picture.of(draw(scene).pixels)) for scene, truth in drawn]
     rows, rules = {}, []
     for engine in args.engines:
-        models = Models.opened(engine, DEFAULT, DEFAULT, None)
+        models = open_models(engine)
         for policy in POLICIES:
             variant = Variant(f"{engine}, {policy}", POLICIES[policy]())
             judged = measure(variant, constitution, models, items, lambda _: None)

@@ -178,7 +178,7 @@ def test_it_opens_in_a_reward_and_for_the_compiler(bright: Path, work: Path) -> 
 def test_a_device_is_put_to_those_that_take_one(
     plugged: Callable[[str, str], None], installed: None
 ) -> None:
-    plugged("safejudge.engines", "def thing(rest, *, uri, device='cpu'): ...")
+    plugged("safejudge.engines", "def thing(path, *, uri, device='cpu'): ...")
     specs = {uri: JudgeSpec("sketch", uri).on("cuda:1") for uri in ("pick:x", "bright:", "hf:a/b")}
     assert specs["pick:x"].engine_args == specs["hf:a/b"].engine_args == {"device": "cuda:1"}
     assert specs["bright:"].engine_args == {}
@@ -198,11 +198,11 @@ def test_a_device_is_put_to_those_that_take_one(
         ),
         ("", "engine 'pick:v1' cannot be loaded from elsewhere:thing: AttributeError"),
         (
-            "def thing(rest, *, uri): raise FileNotFoundError(rest)",
+            "def thing(path, *, uri): raise FileNotFoundError(path)",
             "pick:v1: elsewhere:thing could not open it: FileNotFoundError: v1",
         ),
         (
-            "def thing(rest, *, uri): return 7",
+            "def thing(path, *, uri): return 7",
             "pick:v1: elsewhere:thing opened a int, which is no engine: it has no card, tokens,",
         ),
     ],
@@ -217,7 +217,7 @@ def test_what_a_plug_in_meets_is_told_with_its_name(
 
 
 def test_our_own_schemes_cannot_be_taken(plugged: Callable[[str, str], None]) -> None:
-    plugged("safejudge.engines", "def thing(rest, *, uri): return 7")
+    plugged("safejudge.engines", "def thing(path, *, uri): return 7")
     table = Registry("engine", (Provider("pick", "nowhere:at_all"),), object, "safejudge.engines")
     with pytest.raises(ModuleNotFoundError):
         table.open("pick:v1", {})
@@ -233,13 +233,13 @@ def test_a_uri_that_names_nothing_lists_what_is_installed(installed: None) -> No
 
 MODEL = """
 class Model:
-    def __init__(self, rest, uri):
-        self.card, self.rest = uri, rest
+    def __init__(self, path, uri):
+        self.card, self.path = uri, path
     def close(self): ...
     check_texts = similarities = check_words = locate = close
 
-def thing(rest, *, uri):
-    return Model(rest, uri)
+def thing(path, *, uri):
+    return Model(path, uri)
 """
 
 
@@ -249,7 +249,7 @@ def test_encoders_and_detectors_are_added_the_same_way(
 ) -> None:
     plugged(f"safejudge.{kind}s", MODEL)
     open_model = getattr(engines, f"open_{kind}")
-    assert open_model("pick:v1:large").rest == "v1:large"
+    assert open_model("pick:v1:large").path == "v1:large"
     with pytest.raises(EngineSetupError, match=f"'other:v1' names no {kind}"):
         open_model("other:v1")
     with pytest.raises(EngineSetupError, match="'pick:v1' names no engine"):

@@ -17,7 +17,7 @@ from safejudge import Judge
 from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
 from safejudge.engines.open import open_backbone, open_encoder
-from safejudge.engines.vision.scorer import ABOUT, HEAD
+from safejudge.engines.vision.scorer import HEAD, SETTINGS
 from safejudge.errors import EngineSetupError, InputError, OutputError, StatementError
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.scorer import PreferenceScorer
@@ -141,7 +141,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(pairs, tmp_path, laye
     whole = train(small, tmp_path / "whole", recipe)
     with pytest.raises(KeyboardInterrupt):
         train(small, tmp_path / "torn", recipe, tick=stopping(1))
-    assert not (tmp_path / "torn" / ABOUT).exists()
+    assert not (tmp_path / "torn" / SETTINGS).exists()
     again = train(small, tmp_path / "torn", recipe, resume=True)
     assert len(again.losses) == 1
     assert again.held_out == whole.held_out
@@ -205,7 +205,7 @@ def test_folders_that_may_not_be_written(pairs, trained, tmp_path):
     for flags in ({}, {"overwrite": True}, {"resume": True}):
         with pytest.raises(OutputError, match=r"holds 'precious.txt', which is no scorer"):
             train(pairs, tmp_path, DRAWN, **flags)
-    assert (out / ABOUT).is_file()
+    assert (out / SETTINGS).is_file()
     assert (out / CHECKPOINT).is_file()
 
 
@@ -218,7 +218,7 @@ def test_folders_that_are_no_scorer(trained, tmp_path):
     (copy / HEAD).write_bytes(b"junk")
     with pytest.raises(EngineSetupError, match=r"head.safetensors is missing, damaged"):
         open_encoder(f"scorer:{copy}")
-    (copy / ABOUT).write_text("[]")
+    (copy / SETTINGS).write_text("[]")
     with pytest.raises(EngineSetupError, match="no preference scorer"):
         open_encoder(f"scorer:{copy}")
     with pytest.raises(EngineSetupError, match="names no encoder"):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from benchmarks.finetune.grids import pixels_of
-from safejudge import Policy, prompts
+from benchmarks.twin import open_models
+from safejudge import Judge, Policy, prompts
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.engines.priors import PriorCache
@@ -31,7 +32,8 @@ POLICY = Policy(cascade=False, crop=False, region=False)
 def by_constitution(engine: str) -> Reward:
     """The margin of the worst rule, in log-odds (`safejudge.rewards`)."""
     grading = Grading(clip=CLIP)
-    reward = SafetyReward.load("sketch", engine, POLICY, detector=None, grading=grading)
+    models = open_models(engine, detector=None, cache=PriorCache(PriorCache.default_path()))
+    reward = SafetyReward(Judge(load_constitution("sketch"), models, POLICY), grading=grading)
     return lambda pictures: reward(list(pixels_of(pictures)))
 
 

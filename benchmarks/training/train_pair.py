@@ -27,10 +27,10 @@ from torch.nn import functional
 from benchmarks.training import pair
 from benchmarks.training.pack import pixels_tensor
 from benchmarks.training.run import Optimizers, Run, autocast
+from benchmarks.twin import FOLDER as TWIN
 from safejudge.constitution.load import load_constitution
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.drawing.objects import WORDS, named
-from safejudge.sketch.judge import MODELS
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.world import questions
 from safejudge.sketch.world.describe import is_reserved
@@ -316,7 +316,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--until", type=int, help="pause after this step; run again to go on")
     parser.add_argument(
-        "--tower", type=Path, default=MODELS / "vlm-even",
+        "--tower", type=Path, default=TWIN,
         help="judge (a model folder) whose vision tower the encoder begins with",
     )  # fmt: skip
     parser.add_argument("--batch", type=int, default=48, help="scenes per step")

@@ -79,19 +79,19 @@ class FakeEngine:
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Take one reply per request from the script, cut at about `max_tokens`."""
         self.history.append(tuple(requests))
-        found = []
+        replies = []
         for request in requests:
             reply = self._replies(request, request.messages[-1].text)
             if isinstance(reply, Exception):
                 raise reply
-            found.append(reply[: _CHARACTERS_PER_TOKEN * request.max_tokens])
-        return found
+            replies.append(reply[: _CHARACTERS_PER_TOKEN * request.max_tokens])
+        return replies
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""
 
 
-def open_fake(_rest: str, *, uri: str) -> FakeEngine:
+def open_fake(_path: str, *, uri: str) -> FakeEngine:
     """Open `fake:`, which makes everything up."""
     return FakeEngine(uri=uri)
 
@@ -158,11 +158,11 @@ class FakeDetector:
 
     def _boxes(self, request: Locate) -> tuple[Box, ...]:
         if callable(self._script):
-            found = list(self._script(request))
+            boxes = list(self._script(request))
         else:
             keys = [request] if request in self._script else request.words
-            found = [box for key in keys for box in self._script.get(key, ())]
-        return tuple(sorted(found, key=lambda box: -box.confidence))
+            boxes = [box for key in keys for box in self._script.get(key, ())]
+        return tuple(sorted(boxes, key=lambda box: -box.confidence))
 
 
 def made_up_answer(probe: Probe) -> AnswerProbs:
@@ -197,10 +197,10 @@ def _source(script: Any) -> Callable[[Any, str], Any]:
         return look_up
     if callable(script):
         return lambda request, _text: script(request)
-    left = iter(script)
+    remaining = iter(script)
 
     def take(_request: Any, text: str) -> Any:
-        for item in left:
+        for item in remaining:
             return item
         raise EngineCallError(f"the script of this FakeEngine ran out at {text!r}")
 

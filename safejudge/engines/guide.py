@@ -95,18 +95,18 @@ def check_bounded(schema: type[BaseModel]) -> None:
 
 def open_ended(schema: dict[str, Any], name: str = "schema") -> list[str]:
     """Names of strings and lists in a JSON schema that have no upper length."""
-    found = []
+    unbounded = []
     kind = schema.get("type")
     if kind == "string" and not {"maxLength", "enum", "const"} & schema.keys():
-        found.append(name)
+        unbounded.append(name)
     if kind == "array" and "maxItems" not in schema:
-        found.append(name)
+        unbounded.append(name)
     for group in ("properties", "$defs"):
         for key, part in schema.get(group, {}).items():
-            found += open_ended(part, key)
+            unbounded += open_ended(part, key)
     parts = [*schema.get("anyOf", ()), *schema.get("prefixItems", ())]
     if isinstance(schema.get("items"), dict):
         parts.append(schema["items"])
     for part in parts:
-        found += open_ended(part, name)
-    return found
+        unbounded += open_ended(part, name)
+    return unbounded

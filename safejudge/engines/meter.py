@@ -64,9 +64,9 @@ class Meter:
         try:
             yield
         finally:
-            taken = time.perf_counter() - begun
+            seconds = time.perf_counter() - begun
             with self._lock:
-                self.seconds[name] += taken
+                self.seconds[name] += seconds
                 self.requests[name] += requests
 
 
@@ -79,11 +79,11 @@ def account(meter: Meter, tokens: Tokens | None) -> JSON:
 def together(accounts: Iterable[JSON]) -> tuple[Meter, Tokens | None]:
     """Add up the accounts of several judges; tokens are None where none of them counts."""
     meter, tokens = Meter(), None
-    for one in accounts:
-        for stage, seconds in one["seconds"].items():
+    for spent in accounts:
+        for stage, seconds in spent["seconds"].items():
             meter.seconds[stage] += seconds
-        meter.requests.update(one["requests"])
-        if one["tokens"] is not None:
+        meter.requests.update(spent["requests"])
+        if spent["tokens"] is not None:
             tokens = tokens or Tokens()
-            tokens.add(*one["tokens"])
+            tokens.add(*spent["tokens"])
     return meter, tokens

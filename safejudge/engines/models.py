@@ -69,17 +69,17 @@ class Models:
         detector = kit if detector == DEFAULT else detector
         owned: list[Engine | Encoder | Detector] = []
 
-        def own(model: M) -> M:
+        def register(model: M) -> M:
             owned.append(model)
             return model
 
         try:
             return Models(
-                own(open_engine(engine, **(engine_args or {})))
+                register(open_engine(engine, **(engine_args or {})))
                 if isinstance(engine, str)
                 else engine,
-                own(open_encoder(encoder)) if isinstance(encoder, str) else encoder,
-                own(open_detector(detector)) if isinstance(detector, str) else detector,
+                register(open_encoder(encoder)) if isinstance(encoder, str) else encoder,
+                register(open_detector(detector)) if isinstance(detector, str) else detector,
                 cache,
                 tuple(owned),
             )
@@ -131,8 +131,8 @@ class Models:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the libraries that do the work."""
-        there = (m for m in (self.engine, self.encoder, self.detector) if m is not None)
-        return {name: version for m in there for name, version in m.card.versions.items()}
+        models = (m for m in (self.engine, self.encoder, self.detector) if m is not None)
+        return {name: version for m in models for name, version in m.card.versions.items()}
 
 
 def reference(model: Encoder | Detector | None) -> ModelRef | None:

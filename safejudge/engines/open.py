@@ -42,16 +42,6 @@ ENGINES = Registry(
         ),
         Provider("vllm:sketch", "safejudge.sketch.judge:open_sketch_engine", None, kit="hf:sketch"),
         Provider(
-            "hf:sketch-even",
-            "safejudge.sketch.judge:open_sketch_engine",
-            (),
-            "hf:sketch-even (its unskewed twin, for comparison)",
-            kit="hf:sketch",
-        ),
-        Provider(
-            "vllm:sketch-even", "safejudge.sketch.judge:open_sketch_engine", None, kit="hf:sketch"
-        ),
-        Provider(
             "server",
             "safejudge.engines.server.engine:ServerEngine",
             ("concurrency", "timeout"),

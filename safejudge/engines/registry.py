@@ -1,6 +1,6 @@
 """Models by URI: a table of providers, and the providers of other packages.
 
-A URI is `SCHEME:REST`. What opens it is called as `opener(REST, uri=URI, **options)`, whether this
+A URI is `SCHEME:PATH`. What opens it is called as `opener(PATH, uri=URI, **options)`, whether this
 package names it in a row or another one by an entry point whose name is the scheme.
 """
 
@@ -24,7 +24,7 @@ class Provider:
     """One row: which URIs it opens, and how."""
 
     name: str
-    """A scheme (`hf` opens every `hf:REST`), or one whole URI (`hf:sketch`), which wins."""
+    """A scheme (`hf` opens every `hf:PATH`), or one whole URI (`hf:sketch`), which wins."""
     opener: str
     """`module:callable`, imported when such a URI is opened."""
     options: tuple[str, ...] | None = ()
@@ -69,7 +69,7 @@ class Registry:
         if provider is None:
             return self._open_plugin(uri, options)
         _check_options(uri, options, provider.options)
-        return resolve_name(provider.opener)(_rest(uri), uri=uri, **options)
+        return resolve_name(provider.opener)(_path(uri), uri=uri, **options)
 
     def takes(self, uri: str, option: str) -> bool:
         """Whether the opener of a URI names this option as one of its own."""
@@ -84,8 +84,8 @@ class Registry:
     def provider(self, uri: str) -> Provider | None:
         """Find the row of a URI; None where no row of this package opens it."""
         rows = {provider.name: provider for provider in self.providers}
-        scheme, _, rest = uri.partition(":")
-        return rows.get(uri) if ":" in uri and uri in rows else rows.get(scheme) if rest else None
+        scheme, _, path = uri.partition(":")
+        return rows.get(uri) if ":" in uri and uri in rows else rows.get(scheme) if path else None
 
     def _plugin(self, uri: str) -> EntryPoint | None:
         scheme, colon, _ = uri.partition(":")
@@ -105,7 +105,7 @@ class Registry:
         opener = self._opener(entry, uri)
         _check_options(uri, options, _options_of(opener))
         try:
-            model = opener(_rest(uri), uri=uri, **options)
+            model = opener(_path(uri), uri=uri, **options)
         except EngineSetupError:
             raise
         except Exception as error:  # whatever another package raises
@@ -128,7 +128,7 @@ class Registry:
         )
 
 
-def _rest(uri: str) -> str:
+def _path(uri: str) -> str:
     return uri.partition(":")[2]
 
 

@@ -67,12 +67,12 @@ def continuation(encode: Encode, prompt: str, text: str) -> Path | None:
 
 def single_tokens(encode: Encode, prompt: str, label: str) -> dict[Path, str]:
     """Every single token that spells the label after this prompt, with its spelling."""
-    found: dict[Path, str] = {}
+    paths: dict[Path, str] = {}
     for text in spellings(label):
         path = continuation(encode, prompt, text)
         if path is not None and len(path) == 1:
-            found.setdefault(path, text)
-    return found
+            paths.setdefault(path, text)
+    return paths
 
 
 def resolve(encode: Encode, prompt: str, labels: tuple[str, ...]) -> LabelPaths:
@@ -89,7 +89,7 @@ def resolve(encode: Encode, prompt: str, labels: tuple[str, ...]) -> LabelPaths:
     # A lone "1" may be the beginning of "10": then its first token does not say which is meant.
     if all(singles) and not _begins_another(singles, written):
         return _checked(labels, singles, ended=False)
-    missing = [label for label, found in zip(labels, written, strict=True) if not found]
+    missing = [label for label, paths in zip(labels, written, strict=True) if not paths]
     if missing:
         raise LabelsError(explain(encode, prompt, missing))
     return _checked(labels, written, ended=_begins_another(written, written))
@@ -98,15 +98,15 @@ def resolve(encode: Encode, prompt: str, labels: tuple[str, ...]) -> LabelPaths:
 def prove_yes_no(encode: Encode, prompt: str, model: str) -> LabelPaths:
     """Find yes and no; `EngineSetupError` unless they are single, different tokens here."""
     try:
-        found = resolve(encode, prompt, YES_NO)
+        labels = resolve(encode, prompt, YES_NO)
     except LabelsError as error:
         raise EngineSetupError(f"{model}: yes and no cannot be read. {error}") from error
-    if any(len(path) > 1 for paths in found.paths for path in paths):
+    if any(len(path) > 1 for spelled in labels.paths for path in spelled):
         raise EngineSetupError(
             f"{model}: yes and no are not single tokens {explain(encode, prompt, YES_NO)}. "
             "Use another model or template."
         )
-    return found
+    return labels
 
 
 class LabelBook:
@@ -118,16 +118,16 @@ class LabelBook:
     def __init__(self, encode: Encode, prompt: str, model: str) -> None:
         self._encode, self._prompt = encode, prompt
         self.yes_no = prove_yes_no(encode, prompt, model)
-        self._known: dict[tuple[str, ...], LabelPaths | str] = {YES_NO: self.yes_no}
+        self._resolved: dict[tuple[str, ...], LabelPaths | str] = {YES_NO: self.yes_no}
 
     def paths(self, labels: tuple[str, ...]) -> LabelPaths | str:
         """Return the paths of a label set, or why there are none."""
-        if labels not in self._known:
+        if labels not in self._resolved:
             try:
-                self._known[labels] = resolve(self._encode, self._prompt, labels)
+                self._resolved[labels] = resolve(self._encode, self._prompt, labels)
             except LabelsError as error:
-                self._known[labels] = f"labels {labels!r}: {error}"
-        return self._known[labels]
+                self._resolved[labels] = f"labels {labels!r}: {error}"
+        return self._resolved[labels]
 
 
 def label_probabilities(
@@ -141,7 +141,7 @@ def label_probabilities(
     """
 
     def spelled(path: Path) -> float:
-        log = math.fsum(logs[path[:place]][token] for place, token in enumerate(path))
+        log = math.fsum(logs[path[:index]][token] for index, token in enumerate(path))
         ended = math.fsum(math.exp(logs[path][end]) for end in ends) if labels.ended else 1.0
         return math.exp(log) * ended
 
@@ -155,44 +155,44 @@ def explain(encode: Encode, prompt: str, labels: Sequence[str]) -> str:
     for label in labels:
         for text in spellings(label):
             path = continuation(encode, prompt, text)
-            said = "changes the prompt's own tokens" if path is None else f"tokens {list(path)}"
-            lines.append(f"{text!r}: {said}")
+            reading = "changes the prompt's own tokens" if path is None else f"tokens {list(path)}"
+            lines.append(f"{text!r}: {reading}")
     return f"after the prompt ending in {prompt[-40:]!r}: " + "; ".join(lines)
 
 
 def _written(encode: Encode, prompt: str, label: str) -> dict[Path, str]:
-    found: dict[Path, str] = {}
+    paths: dict[Path, str] = {}
     for text in (label, f" {label}"):
         path = continuation(encode, prompt, text)
         if path:
-            found.setdefault(path, text)
-    return found
+            paths.setdefault(path, text)
+    return paths
 
 
 def _begins_another(starts: Sequence[dict[Path, str]], wholes: Sequence[dict[Path, str]]) -> bool:
     """Whether a path of one label is a proper beginning of a path of another label."""
     return any(
-        len(start) < len(whole) and whole[: len(start)] == start
-        for i, own in enumerate(starts)
-        for j, other in enumerate(wholes)
+        len(start) < len(path) and path[: len(start)] == start
+        for i, label_starts in enumerate(starts)
+        for j, label_wholes in enumerate(wholes)
         if i != j
-        for start in own
-        for whole in other
+        for start in label_starts
+        for path in label_wholes
     )
 
 
 def _checked(
-    labels: tuple[str, ...], found: Sequence[dict[Path, str]], *, ended: bool
+    labels: tuple[str, ...], paths_by_label: Sequence[dict[Path, str]], *, ended: bool
 ) -> LabelPaths:
     owners: dict[Path, str] = {}
-    for label, paths in zip(labels, found, strict=True):
+    for label, paths in zip(labels, paths_by_label, strict=True):
         for path in paths:
             if path in owners:
                 raise LabelsError(f"{owners[path]!r} and {label!r} are the same tokens {path}")
             owners[path] = label
     return LabelPaths(
         labels,
-        tuple(tuple(paths) for paths in found),
-        tuple(tuple(paths.values()) for paths in found),
+        tuple(tuple(paths) for paths in paths_by_label),
+        tuple(tuple(paths.values()) for paths in paths_by_label),
         ended,
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.engines.open import open_backbone
-from safejudge.engines.vision.scorer import ABOUT, HEAD, head_scores, new_head
+from safejudge.engines.vision.scorer import HEAD, SETTINGS, head_scores, new_head
 from safejudge.errors import InputError, OutputError
 from safejudge.files.atomic import replacing
 from safejudge.preference.pair_file import read_pairs
@@ -275,7 +275,7 @@ def _begin(out: Path, identity: JSON, *, resume: bool) -> None:
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
             (out / CHECKPOINT).unlink(missing_ok=True)
-            (out / ABOUT).unlink(missing_ok=True)
+            (out / SETTINGS).unlink(missing_ok=True)
         (out / _BEGUN).write_text(json.dumps(identity, sort_keys=True), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
@@ -300,6 +300,6 @@ def _write(out: Path, encoder: HFEncoder, head: Any, card: JSON) -> None:
         encoder.save(out)
         save_file(head.state_dict(), out / HEAD)
         # Last: what has this file is whole.
-        (out / ABOUT).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        (out / SETTINGS).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error

@@ -69,7 +69,7 @@ class SketchEngine(WrappedEngine):
         for statement in statements:
             if not _known(statement):
                 near = difflib.get_close_matches(normal(statement), grammar(), n=3, cutoff=0.5)
-                hint = "; ".join(repr(text) for text in near) or "see sketch/statements.py"
+                hint = "; ".join(repr(text) for text in near) or "see sketch/world/statements.py"
                 raise StatementError(
                     f"the sketch judge does not know the statement {statement!r}: it was taught a "
                     f"fixed grammar about drawn scenes. Nearest: {hint}. For your own rules and "
@@ -158,12 +158,17 @@ def model_folder(name: str = "vlm") -> Path:
     return folder
 
 
-def open_sketch_engine(name: str, /, *, uri: str, **options: Any) -> Engine:
-    """Open the shipped judge (`sketch`), or its twin from the even world (`sketch-even`).
+def open_sketch_engine(_path: str, /, *, uri: str, **options: Any) -> Engine:
+    """Open the shipped judge; see `open_drawn_engine`."""
+    return open_drawn_engine(model_folder(), uri=uri, **options)
+
+
+def open_drawn_engine(path: Path, *, uri: str, **options: Any) -> Engine:
+    """Open a judge of drawn scenes from its folder, behind its doors.
 
     By transformers or by vLLM, as `uri` says; `options` are vLLM's.
     """
-    folder = str(model_folder("vlm-even" if name == "sketch-even" else "vlm"))
+    folder = str(path)
     if uri.startswith("vllm:"):
         from safejudge.engines.local.vllm import VLLMEngine
 
@@ -175,7 +180,7 @@ def open_sketch_engine(name: str, /, *, uri: str, **options: Any) -> Engine:
         return SketchEngine(HFEngine(folder, uri=uri, batch_size=64))
 
 
-def open_sketch_backbone(_rest: str, *, uri: str, dtype: str | None = None) -> HFEncoder:
+def open_sketch_backbone(_path: str, *, uri: str, dtype: str | None = None) -> HFEncoder:
     """Open the shipped encoder without its door, to build on."""
     from safejudge.engines.vision.encoder import HFEncoder
 
@@ -184,12 +189,12 @@ def open_sketch_backbone(_rest: str, *, uri: str, dtype: str | None = None) -> H
         return HFEncoder(folder, uri=uri, dtype=dtype, batch_size=64)
 
 
-def open_sketch_encoder(rest: str, *, uri: str) -> Encoder:
+def open_sketch_encoder(path: str, *, uri: str) -> Encoder:
     """Open the shipped encoder."""
-    return SketchEncoder(open_sketch_backbone(rest, uri=uri))
+    return SketchEncoder(open_sketch_backbone(path, uri=uri))
 
 
-def open_sketch_detector(_rest: str, *, uri: str) -> Detector:
+def open_sketch_detector(_path: str, *, uri: str) -> Detector:
     """Open the shipped detector."""
     from safejudge.engines.vision.detector import HFDetector
 

@@ -123,7 +123,7 @@ def fit(count: int = 16_000, seed: str = "domain") -> Domain:
 
 
 def main() -> None:
-    """Fit and write the shipped numbers: `python -m safejudge.sketch.domain`."""
+    """Fit and write the shipped numbers: `python -m safejudge.sketch.ood`."""
     domain = fit()
     FILE.parent.mkdir(exist_ok=True)
     arrays = {key: getattr(domain, key) for key in ("palette", "means", "precisions")}

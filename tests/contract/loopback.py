@@ -15,7 +15,6 @@ import math
 import re
 import socket
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -325,6 +324,8 @@ class Loopback(ThreadingHTTPServer):
         self.seen: list[Request] = []
         self.kept: dict[str, Any] = {}
         """Pictures by their names."""
+        self.on_stall: Callable[[], None] = lambda: None
+        """Called for each request that gets no answer."""
         self._guard = threading.Lock()
         self._pictured = 0
         self._sockets: set[Any] = set()
@@ -410,6 +411,8 @@ def flood(handler: Handler) -> bool:
 
 
 def stall(handler: Handler) -> bool:
-    """Answer later than anybody waits."""
-    time.sleep(1.3)
-    return False
+    """Give no answer at all."""
+    handler.server.on_stall()
+    handler.connection.recv(1)  # returns when the client has closed the connection
+    handler.close_connection = True
+    return True

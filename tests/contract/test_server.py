@@ -15,6 +15,7 @@ import loopback
 import numpy as np
 import pytest
 from conftest import picture
+from limits import HANG, Limits
 from loopback import MODEL, WORDS, Loopback, distribution, pixels_of, texts_of, urls_of
 from PIL import Image
 from pydantic import BaseModel
@@ -67,10 +68,13 @@ def server() -> Iterator[Loopback]:
         yield running
 
 
-def connect(server: Loopback, waits: Waits | None = None, **more: Any) -> ServerEngine:
+def connect(
+    server: Loopback, waits: Waits | None = None, limit: Any = asyncio.timeout, **more: Any
+) -> ServerEngine:
     sleep = (Waits() if waits is None else waits).sleep
-    retry = Retry(tries=more.pop("tries", 6), sleep=sleep)
-    OPEN.append(ServerEngine(server.base, uri=f"server:{server.base}", retry=retry, **more))
+    retry = Retry(tries=more.pop("tries", 6), patience=HANG, sleep=sleep, limit=limit)
+    settings = {"timeout": HANG} | more
+    OPEN.append(ServerEngine(server.base, uri=f"server:{server.base}", retry=retry, **settings))
     return OPEN[-1]
 
 
@@ -407,8 +411,9 @@ def test_a_picture_that_never_arrives_holds_nobody_up(server: Loopback, fault: s
 
 @pytest.mark.parametrize("fault", ["storm", "crash", "reset", "babble", "stall"])
 def test_every_probe_is_answered_once_whatever_fails(server: Loopback, fault: str) -> None:
-    waits = Waits()
-    engine = connect(server, waits, timeout=1.0 if fault == "stall" else 20.0)
+    waits, limits = Waits(), Limits()
+    server.on_stall = limits.hang
+    engine = connect(server, waits, limits.limit if fault == "stall" else asyncio.timeout)
     served = Counter[tuple[str, str]]()
 
     server.behave(fault=getattr(loopback, fault), every=20)
@@ -591,34 +596,35 @@ def test_inside_a_running_loop_and_from_several_threads(server: Loopback) -> Non
 
 def test_at_most_so_many_requests_at_once(server: Loopback) -> None:
     engine = connect(server, concurrency=3)
-    now, most, guard = [0], [0], threading.Lock()
+    under_way, counts, guard = [0], [], threading.Lock()
+    three = threading.Barrier(3)  # nobody is answered before three have come
     plain = loopback.Handler.chat
 
-    def slow(handler: loopback.Handler, body: dict[str, Any]) -> None:
+    def together(handler: loopback.Handler, body: dict[str, Any]) -> None:
         with guard:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        threading.Event().wait(0.01)
+            under_way[0] += 1
+            counts.append(under_way[0])
+        three.wait(HANG)
+        with guard:
+            under_way[0] -= 1
         plain(handler, body)
-        with guard:
-            now[0] -= 1
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loopback.Handler, "chat", slow)
+        patch.setattr(loopback.Handler, "chat", together)
         check(probes := crowd(30, 3), engine.answer_probs(probes))
-    assert most[0] in {2, 3}
+    assert max(counts) == 3
 
 
 def test_closing_ends_a_call_under_way(server: Loopback) -> None:
-    engine = connect(server)
+    engine, hanging = connect(server), threading.Event()
+    server.on_stall = hanging.set
     server.behave(fault=loopback.stall, sour="statement")
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(engine.answer_probs, crowd(50, 5))
-        while not any("statement 0" in str(r.body) for r in server.chats()):
-            threading.Event().wait(0.01)
+        assert hanging.wait(HANG)
         engine.close()
         with pytest.raises(EngineCallError, match="closed"):
-            call.result(timeout=10)
+            call.result(timeout=HANG)
 
 
 # --- reasoning ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from limits import HANG, Limits
 from proxy import KINDS, LASTING, PASSING, Proxy
 from serve import Serve
 
@@ -112,11 +113,26 @@ def test_a_wrong_model_name_is_told_with_the_right_one(serve: Serve) -> None:
 # --- through a proxy that gives faults -----------------------------------------------------------
 
 
+class Between(Proxy):
+    """A proxy that tells the limits of the engine of each request that it will answer too late."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.limits = Limits()
+
+    def fault(self, path: str, content: bytes) -> str | None:
+        kind = super().fault(path, content)
+        if kind == "late":
+            self.limits.hang()
+        return kind
+
+
 @contextmanager
-def behind(proxy: Proxy, every: int, timeout: float = 60.0) -> Iterator[ServerEngine]:
+def behind(proxy: Between, every: int) -> Iterator[ServerEngine]:
     """An engine that meets faults, from when it has started."""
-    address, retry = f"{proxy.base}#sketch", Retry(first=0.05)
-    with closing(ServerEngine(address, uri="server:x", timeout=timeout, retry=retry)) as opened:
+    retry = Retry(first=0.05, patience=HANG, limit=proxy.limits.limit)
+    address = f"{proxy.base}#sketch"
+    with closing(ServerEngine(address, uri="server:x", timeout=HANG, retry=retry)) as opened:
         proxy.count, proxy.every = 0, every
         yield opened
 
@@ -136,11 +152,9 @@ def met(proxy: Proxy, probe: Probe) -> set[str]:
 @pytest.mark.parametrize("kind", PASSING)
 def test_a_fault_that_passes_moves_no_number(serve: Serve, engine: ServerEngine, kind: str) -> None:
     expected = engine.answer_probs(PROBES)
-    # On a machine with other work an ordinary reply may be late as well, and is asked again.
-    every, timeout = (20, 5.0) if kind == "late" else (6, 60.0)
-    with Proxy(serve.address, kinds=(kind,)) as proxy, behind(proxy, every, timeout) as through:
+    with Between(serve.address, kinds=(kind,)) as proxy, behind(proxy, every=6) as through:
         check(through.answer_probs(PROBES), expected)
-    assert len(proxy.given) >= len(PICTURED) // every
+    assert len(proxy.given) >= len(PICTURED) // 6
     assert {fault.kind for fault in proxy.given} == {kind}
 
 
@@ -149,7 +163,7 @@ def test_a_fault_that_lasts_is_a_problem_of_the_probe_it_hit(
     serve: Serve, engine: ServerEngine, kind: str, says: str
 ) -> None:
     expected = engine.answer_probs(PROBES)
-    with Proxy(serve.address, kinds=(kind,)) as proxy, behind(proxy, every=6) as through:
+    with Between(serve.address, kinds=(kind,)) as proxy, behind(proxy, every=6) as through:
         found = through.answer_probs(PROBES)
     struck = [bool(met(proxy, probe)) for probe in PROBES]
     assert sum(struck) == len(proxy.given) == len(PICTURED) // 6
@@ -164,7 +178,7 @@ def test_a_fault_that_lasts_is_a_problem_of_the_probe_it_hit(
 
 def test_faults_of_every_kind_in_one_call(serve: Serve, engine: ServerEngine) -> None:
     expected = engine.answer_probs(PROBES)
-    with Proxy(serve.address) as proxy, behind(proxy, every=3, timeout=5.0) as through:
+    with Between(serve.address) as proxy, behind(proxy, every=3) as through:
         found = through.answer_probs(PROBES)
     assert {fault.kind for fault in proxy.given} == set(KINDS)
     for probe, one, other in zip(PROBES, found, expected, strict=True):
@@ -175,7 +189,7 @@ def test_faults_of_every_kind_in_one_call(serve: Serve, engine: ServerEngine) ->
             check([one], [other])
 
 
-class Storm(Proxy):
+class Storm(Between):
     """Refuses everything so many times."""
 
     def fault(self, path: str, content: bytes) -> str | None:
@@ -198,7 +212,7 @@ def test_a_reasoning_that_met_a_fault_is_the_same_or_none(
     turns = (Message("user", prompts.statement_question(STATEMENTS[0])),)
     requests = [Reasoning(prompts.REASON, (scene,), turns, max_tokens=40) for scene in SCENES]
     expected = engine.reason(requests)
-    with Proxy(serve.address, kinds=(kind,)) as proxy, behind(proxy, every=2) as through:
+    with Between(serve.address, kinds=(kind,)) as proxy, behind(proxy, every=2) as through:
         found = through.reason(requests)
     assert all(expected)
     assert len(proxy.given) >= 2

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from safejudge.types import Probe, Reasoning
 
-_KEPT_QUESTIONS = 4096
+_CACHED_QUESTIONS = 4096
 """Rendered and tokenized questions that stay in memory."""
 _MARKUP = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 
@@ -46,11 +46,11 @@ def control_tokens(tokenizer: Any) -> tuple[str, ...]:
     Special tokens all count. Other added tokens count where they look like markup; some
     vocabularies also add plain words or runs of spaces, and those are harmless.
     """
-    found = {token for token in tokenizer.all_special_tokens if len(token) > 1}
+    marks = {token for token in tokenizer.all_special_tokens if len(token) > 1}
     for token in tokenizer.added_tokens_decoder.values():
         if token.special or _MARKUP.fullmatch(token.content):
-            found.add(token.content)
-    return tuple(sorted((token for token in found if token.strip()), key=len, reverse=True))
+            marks.add(token.content)
+    return tuple(sorted((token for token in marks if token.strip()), key=len, reverse=True))
 
 
 class Chat:
@@ -64,7 +64,7 @@ class Chat:
         self.template = _find_template(processor, model)
         self._control = re.compile("|".join(map(re.escape, control_tokens(self.tokenizer))))
         # A statement is asked about every picture, and its tokens are the same each time.
-        self._ids = lru_cache(_KEPT_QUESTIONS)(self._question_ids)
+        self._ids = lru_cache(_CACHED_QUESTIONS)(self._question_ids)
         self._prove(model)
 
     def neutralise(self, text: str) -> str:
@@ -139,19 +139,19 @@ class Chat:
 
     def _prove(self, model: str) -> None:
         """Refuse a template that drops a text, or pictures where the model takes them."""
-        plain, seen = (
+        plain, pictured = (
             self._render([("user", "first words", count, "last words")])
             for count in (0, 1 if self.pictures else 0)
         )
-        for text in (plain, seen):
+        for text in (plain, pictured):
             if "first words" not in text or "last words" not in text or "'type'" in text:
                 raise EngineSetupError(
                     f"{model}: its chat template does not render a user turn made of parts; it "
                     f"gave {text!r}. Use a model whose template takes text and image parts."
                 )
-        if self.pictures and seen.split() == plain.split():
+        if self.pictures and pictured.split() == plain.split():
             raise EngineSetupError(
-                f"{model}: its chat template ignores image parts; it gave {seen!r}. "
+                f"{model}: its chat template ignores image parts; it gave {pictured!r}. "
                 "Use a vision-language model with its own template."
             )
 

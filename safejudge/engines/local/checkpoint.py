@@ -141,8 +141,8 @@ class Checkpoint:
         Where that names another `engine` than transformers, its version is noted as well.
         """
         spelled = dict(zip(labels.yes_no.labels, labels.yes_no.spellings, strict=True))
-        whole = {**identity, "template": chat.template, "labels": spelled}
-        return replace(self._card(whole, spelled), pictures=chat.pictures)
+        fields = {**identity, "template": chat.template, "labels": spelled}
+        return replace(self._card(fields, spelled), pictures=chat.pictures)
 
     def pair_card(self, loaded: Any) -> EngineCard:
         """The card of a model without labels: an encoder or a detector."""
@@ -223,12 +223,12 @@ class Checkpoint:
         return loaded
 
     def _card(self, identity: JSON, labels: dict[str, tuple[str, ...]]) -> EngineCard:
-        whole = identity | {"weights": weights_identity(self.name)}
+        fields = identity | {"weights": weights_identity(self.name)}
         libraries = ["torch", "transformers", *filter(None, [identity.get("engine")])]
         return EngineCard(
             uri=self.uri,
             model=self.name,
-            revision=hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest(),
+            revision=hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest(),
             label_tokens=labels,
             versions={name: str(import_module(name).__version__) for name in libraries},
         )
@@ -243,14 +243,14 @@ def default_device() -> str:
 
 def distinct_ends(ends: int | list[int] | None, tokenizer: Any) -> tuple[int, ...]:
     """Ids that end a turn, once each: those that the model names, and the tokenizer's own."""
-    named = [ends] if isinstance(ends, int) else list(ends or ())
+    ids = [ends] if isinstance(ends, int) else list(ends or ())
     if tokenizer.eos_token_id is not None:
-        named.append(tokenizer.eos_token_id)
-    if not named:
+        ids.append(tokenizer.eos_token_id)
+    if not ids:
         raise EngineSetupError(
             "the model names no token that ends a turn (eos_token_id); add it to the tokenizer"
         )
-    return tuple(dict.fromkeys(int(token) for token in named))
+    return tuple(dict.fromkeys(int(token) for token in ids))
 
 
 def weights_identity(model: str) -> str:

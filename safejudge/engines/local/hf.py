@@ -118,7 +118,7 @@ class HFEngine(LocalModel):
         """Read what follows each prompt and each continuation that the labels need."""
         import torch
 
-        wanted = sorted({*self._ends, *(t for paths in labels.paths for p in paths for t in p)})
+        columns = sorted({*self._ends, *(t for paths in labels.paths for p in paths for t in p)})
         logs: list[dict[tokens.Path, dict[int, float]]] = [{} for _ in probes]
         top: list[int] = []
         usable = torch.ones(len(probes), dtype=torch.bool)
@@ -129,9 +129,9 @@ class HFEngine(LocalModel):
             if not path:
                 top = logits.nan_to_num(nan=-math.inf).argmax(-1).tolist()
             # Of a whole vocabulary only these columns are kept, so memory stays bounded.
-            rows = torch.log_softmax(logits, -1)[:, wanted].tolist()
+            rows = torch.log_softmax(logits, -1)[:, columns].tolist()
             for log, row in zip(logs, rows, strict=True):
-                log[path] = dict(zip(wanted, row, strict=True))
+                log[path] = dict(zip(columns, row, strict=True))
         decode = self._chat.tokenizer.decode
         return [
             AnswerProbs(tokens.label_probabilities(labels, log, self._ends), top=decode([best]))

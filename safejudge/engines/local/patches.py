@@ -27,18 +27,18 @@ def _embedded(
 ) -> torch.Tensor:
     """Embed patches and places; the mask is pictures x rows x columns, true where a picture is."""
     side = module.num_patches_per_side
-    rows = _places(patch_attention_mask[:, :, 0], side)
-    columns = _places(patch_attention_mask[:, 0, :], side)
-    places = (rows[:, :, None] * side + columns[:, None, :]) * patch_attention_mask
+    rows = _spread(patch_attention_mask[:, :, 0], side)
+    columns = _spread(patch_attention_mask[:, 0, :], side)
+    positions = (rows[:, :, None] * side + columns[:, None, :]) * patch_attention_mask
     patches = module.patch_embedding(pixel_values).flatten(2).transpose(1, 2)
-    embedded: torch.Tensor = patches + module.position_embedding(places.flatten(1))
+    embedded: torch.Tensor = patches + module.position_embedding(positions.flatten(1))
     return embedded
 
 
-def _places(there: torch.Tensor, side: int) -> torch.Tensor:
+def _spread(present: torch.Tensor, side: int) -> torch.Tensor:
     """Spread the patches that are there evenly over `side` places; there is pictures x patches."""
     import torch
 
-    count = there.sum(1, keepdim=True).clamp(min=1)
-    index = torch.arange(there.shape[1], device=there.device)
+    count = present.sum(1, keepdim=True).clamp(min=1)
+    index = torch.arange(present.shape[1], device=present.device)
     return (index * side // count).clamp(max=side - 1)

@@ -101,7 +101,7 @@ class PlainReader:
     ) -> dict[str, Tensor]:
         """Model inputs of rendered texts that all have the same number of pictures."""
         pictures = [[as_image(picture) for picture in row] for row in images]
-        found = self._chat.processor(
+        encoded = self._chat.processor(
             text=list(texts),
             **({"images": pictures} if any(pictures) else {}),
             padding=True,
@@ -109,7 +109,7 @@ class PlainReader:
             return_tensors="pt",
             add_special_tokens=self._chat.adds_special_tokens(texts[0]),
         )
-        inputs = dict(found.to(self._model.device))
+        inputs = dict(encoded.to(self._model.device))
         for name, value in inputs.items():
             if value.is_floating_point():
                 inputs[name] = value.to(self._model.dtype)
@@ -164,9 +164,9 @@ class FeatureReader:
         embeddings = self._model.get_input_embeddings()(ids)
         pictures = [picture for row in prepared for picture in row.pictures]
         if pictures:
-            place = (ids == self._image_id).unsqueeze(-1)
+            slots = (ids == self._image_id).unsqueeze(-1)
             features = torch.cat([picture.features for picture in pictures])
-            embeddings = embeddings.masked_scatter(place, features.to(embeddings.dtype))
+            embeddings = embeddings.masked_scatter(slots, features.to(embeddings.dtype))
         output = self._model(
             inputs_embeds=embeddings,
             attention_mask=mask,
@@ -183,13 +183,15 @@ class FeatureReader:
         The placeholder is an added token, which tokenizers cut out before anything else, and so
         are the first and last token of what replaces it: no other token can change.
         """
-        shown = list(ids).count(self._image_id)
-        if shown != len(pictures):
-            raise ValueError(f"the rendered prompt shows {shown} pictures, not {len(pictures)}")
-        left = iter(pictures)
+        placeholders = list(ids).count(self._image_id)
+        if placeholders != len(pictures):
+            raise ValueError(
+                f"the rendered prompt shows {placeholders} pictures, not {len(pictures)}"
+            )
+        remaining = iter(pictures)
         row: list[int] = []
         for token in ids:
-            row.extend(next(left).ids if token == self._image_id else (token,))
+            row.extend(next(remaining).ids if token == self._image_id else (token,))
         return _Row(tuple(row), tuple(pictures))
 
     def _encoded(self, picture: Picture) -> _Encoded:
@@ -207,9 +209,9 @@ class FeatureReader:
         ).to(self._model.device)
         pixels = {name: inputs[name] for name in self._family.pixels}
         pixels["pixel_values"] = pixels["pixel_values"].to(self._model.dtype)
-        found = self._model.get_image_features(**pixels, return_dict=True).pooler_output
+        output = self._model.get_image_features(**pixels, return_dict=True).pooler_output
         # Some families give one tensor per picture or tile, others one for all of them.
-        features = found if isinstance(found, torch.Tensor) else torch.cat(list(found))
+        features = output if isinstance(output, torch.Tensor) else torch.cat(list(output))
         features = features.reshape(-1, features.shape[-1])
         ids = tuple(inputs["input_ids"][0].tolist())
         if ids.count(self._image_id) != len(features):

@@ -72,10 +72,10 @@ class VLLMEngine:
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read each probe's label probabilities; see `Engine.answer_probs`."""
         distinct = sorted(set(probes), key=batch_order)
-        found = {p: self._chat.refuses(p) or self._labels.paths(p.labels) for p in distinct}
-        readable = {p: paths for p, paths in found.items() if not isinstance(paths, str)}
+        label_paths = {p: self._chat.refuses(p) or self._labels.paths(p.labels) for p in distinct}
+        readable = {p: paths for p, paths in label_paths.items() if not isinstance(paths, str)}
         params = {paths: self._reading(paths) for paths in set(readable.values())}
-        asked = {
+        requests = {
             (probe, path): _Request(
                 (*self._chat.probe_ids(probe), *path), probe.images, params[paths]
             )
@@ -83,8 +83,10 @@ class VLLMEngine:
             for path in paths.continuations()
         }
         with self._lock:
-            outputs = dict(zip(asked, self._run(list(asked.values())), strict=True))
-        answers = {p: no_answer(p, paths) for p, paths in found.items() if isinstance(paths, str)}
+            outputs = dict(zip(requests, self._run(list(requests.values())), strict=True))
+        answers = {
+            p: no_answer(p, paths) for p, paths in label_paths.items() if isinstance(paths, str)
+        }
         for probe, paths in readable.items():
             replies = {path: outputs[probe, path] for path in paths.continuations()}
             answers[probe] = self._answer(probe, paths, replies)
@@ -96,7 +98,7 @@ class VLLMEngine:
         A request that vLLM refuses (a picture, its length) gets a `NoReply`.
         """
         distinct = sorted({r for r in requests if not self._chat.refuses(r)}, key=batch_order)
-        asked = [
+        prompts = [
             _Request(
                 tuple(self._chat.encode(self._chat.reasoning_text(request))),
                 request.images,
@@ -112,7 +114,7 @@ class VLLMEngine:
             for request in distinct
         ]
         with self._lock:
-            outputs = dict(zip(distinct, self._run(asked), strict=True))
+            outputs = dict(zip(distinct, self._run(prompts), strict=True))
         replies = {
             request: NoReply(f"the model cannot take this request: {output}")
             if isinstance(output, str)
@@ -134,19 +136,19 @@ class VLLMEngine:
     def _reading(self, paths: LabelPaths) -> Any:
         """Parameters that read the tokens of every path and what ends a turn, and write no text."""
         ids = {token for label in paths.paths for path in label for token in path}
-        wanted = sorted(ids | set(self._ends) if paths.ended else ids)
-        return self._params(max_tokens=1, logprob_token_ids=wanted, detokenize=False, **_PINNED)
+        token_ids = sorted(ids | set(self._ends) if paths.ended else ids)
+        return self._params(max_tokens=1, logprob_token_ids=token_ids, detokenize=False, **_PINNED)
 
-    def _answer(self, probe: Probe, paths: LabelPaths, found: Mapping[Path, Any]) -> AnswerProbs:
+    def _answer(self, probe: Probe, paths: LabelPaths, outputs: Mapping[Path, Any]) -> AnswerProbs:
         logs: dict[Path, dict[int, float]] = {}
-        for path, output in found.items():
+        for path, output in outputs.items():
             if isinstance(output, str):
                 return no_answer(probe, f"the model cannot take this request: {output}")
             logs[path] = {t: read.logprob for t, read in output.outputs[0].logprobs[0].items()}
         p_labels = tokens.label_probabilities(paths, logs, self._ends)
         if not all(0.0 <= p <= 1.0 for p in p_labels):
             return no_answer(probe, "the model gave NaN or infinite logits")
-        (first,) = found[()].outputs[0].token_ids
+        (first,) = outputs[()].outputs[0].token_ids
         return AnswerProbs(p_labels, top=self._chat.tokenizer.decode([first]))
 
     # --- talking to vLLM ------------------------------------------------------------------------
@@ -173,14 +175,14 @@ class VLLMEngine:
     def _generate(self, requests: Sequence[_Request]) -> list[Any]:
         self._left_out.clear()
         outputs = self._outputs(requests)
-        lost = [place for place, output in enumerate(outputs) if _is_lost(output)]
+        lost = [index for index, output in enumerate(outputs) if _is_lost(output)]
         if lost:
             # The process that runs the model misses a picture that the other one believes it has,
             # which happens after a refusal; now both know better.
-            resent = [requests[place] for place in lost]
+            resent = [requests[index] for index in lost]
             self._forget(resent)
-            for place, output in zip(lost, self._outputs(resent), strict=True):
-                outputs[place] = "vLLM gave it up, twice" if _is_lost(output) else output
+            for index, output in zip(lost, self._outputs(resent), strict=True):
+                outputs[index] = "vLLM gave it up, twice" if _is_lost(output) else output
         for output in outputs:
             if not isinstance(output, str):
                 self.tokens.add(len(output.prompt_token_ids), output.num_cached_tokens)
@@ -208,11 +210,11 @@ class VLLMEngine:
 
     def _once(self, pictures: Sequence[Picture]) -> list[Any]:
         """Hand pictures over in the first request that shows them, and later their hash alone."""
-        known = {picture.digest for picture in pictures} & self._sent.keys()
-        self._left_out |= known
+        sent = {picture.digest for picture in pictures} & self._sent.keys()
+        self._left_out |= sent
         for picture in pictures:
             self._sent.put(picture.digest, None)
-        return [None if picture.digest in known else as_image(picture) for picture in pictures]
+        return [None if picture.digest in sent else as_image(picture) for picture in pictures]
 
     def _forget(self, requests: Sequence[_Request]) -> bool:
         """Plan to send the pixels again; say whether any had been left out."""
@@ -285,9 +287,9 @@ def _start(model: str, uri: str, options: Mapping[str, Any]) -> Any:
 
 def _failed(error: Exception) -> str:
     """Say what vLLM met, and what to try where that is known."""
-    told = first_line(error)
+    message = first_line(error)
     if isinstance(error, ValidationError):  # its first line only counts the errors
-        told = "; ".join(found["msg"] for found in error.errors())[:300]
+        message = "; ".join(problem["msg"] for problem in error.errors())[:300]
     text = str(error).lower()
     step = ""
     if "out of memory" in text or "kv cache" in text or "free memory" in text:
@@ -297,4 +299,4 @@ def _failed(error: Exception) -> str:
         )
     elif "architectures" in text and "not supported" in text:
         step = " This version of vLLM does not know the model; try hf:, or a newer vLLM."
-    return f"{told.rstrip('.')}.{step}"
+    return f"{message.rstrip('.')}.{step}"

@@ -30,7 +30,7 @@ from safejudge.engines.server.http import (
     gathered,
 )
 from safejudge.engines.server.messages import Messages
-from safejudge.engines.server.uploads import Held
+from safejudge.engines.server.uploads import Uploads
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, Probe, Reasoning
 
@@ -92,7 +92,7 @@ class ServerEngine:
         )
         self._chat = f"{self._base}/chat/completions"
         self._messages = Messages()
-        self._held: Held | None = None
+        self._uploads: Uploads | None = None
         self.tokens = Tokens()
         self._readings: dict[tuple[str, ...], Reading | str] = {}
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ class ServerEngine:
         distinct = sorted(set(probes), key=batch_order)
         for labels in dict.fromkeys(probe.labels for probe in distinct):
             self._resolve(labels)
-        answers = dict(zip(distinct, self._all(self._read, distinct), strict=True))
+        answers = dict(zip(distinct, self._ask_all(self._read, distinct), strict=True))
         return [answers[probe] for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
@@ -133,7 +133,7 @@ class ServerEngine:
         distinct = sorted(set(requests), key=batch_order)
         for schema in {request.schema for request in distinct if request.schema is not None}:
             check_bounded(schema)
-        replies = dict(zip(distinct, self._all(self._write, distinct), strict=True))
+        replies = dict(zip(distinct, self._ask_all(self._write, distinct), strict=True))
         return [replies[request] for request in requests]
 
     def close(self) -> None:
@@ -147,12 +147,12 @@ class ServerEngine:
         """Find out what the server can do, and prove yes and no; see `handshake`."""
         name = handshake.find_model(self._send, self._base, model)
         self._vocabulary = handshake.find_vocabulary(self._send, self._root, name)
-        found = handshake.find_abilities(self._send, self._base, name, self._vocabulary)
-        self._abilities = found.abilities
-        self._readings[YES_NO] = self._yes_no = found.reading
+        proof = handshake.find_abilities(self._send, self._base, name, self._vocabulary)
+        self._abilities = proof.abilities
+        self._readings[YES_NO] = self._yes_no = proof.reading
         self._abilities = handshake.prove_schema(self._send, self._base, self._abilities)
-        seen = self._abilities.read_body(Messages().of_probe(_GREY), self._yes_no)
-        pictures = handshake.takes_pictures(self._send, self._base, seen)
+        body = self._abilities.read_body(Messages().of_probe(_GREY), self._yes_no)
+        pictures = handshake.takes_pictures(self._send, self._base, body)
         versions = handshake.find_version(self._send, self._root)
         if pictures and versions:
             self._hold_pictures()
@@ -160,21 +160,21 @@ class ServerEngine:
             uri=uri,
             model=name,
             revision="",
-            label_tokens=dict(zip(YES_NO, found.spellings, strict=True)),
+            label_tokens=dict(zip(YES_NO, proof.spellings, strict=True)),
             versions=versions,
             pictures=pictures,
         )
 
     def _hold_pictures(self) -> None:
         """Send each picture once from now on, if the server keeps them."""
-        held = Held()
-        named = Messages(held.name)
+        uploads = Uploads()
+        messages = Messages(uploads.name)
         first, again = (
-            self._abilities.read_body(named.of_probe(_GREY, there), self._yes_no)
-            for there in ((), (_GREY.images[0].digest,))
+            self._abilities.read_body(messages.of_probe(_GREY, uploaded), self._yes_no)
+            for uploaded in ((), (_GREY.images[0].digest,))
         )
         if handshake.keeps_pictures(self._send, self._base, first, again):
-            self._held, self._messages = held, named
+            self._uploads, self._messages = uploads, messages
 
     def _send(self, url: str, body: JSON | None) -> JSON:
         """Send one request and wait for it, from any thread but the background's."""
@@ -195,7 +195,7 @@ class ServerEngine:
         except (RefusedError, FailedError) as error:
             raise EngineCallError(f"{self._card.uri}: the tokenizer failed. {error}") from error
 
-    def _all(
+    def _ask_all(
         self, ask: Callable[[R], Coroutine[Any, Any, T]], requests: Sequence[R]
     ) -> Sequence[T]:
         """Ask everything at once (the transport bounds what is under way), in order."""
@@ -215,8 +215,8 @@ class ServerEngine:
         if isinstance(reading, str):
             return no_answer(probe, reading)
 
-        def body(there: Collection[str]) -> JSON:
-            return self._abilities.read_body(self._messages.of_probe(probe, there), reading)
+        def body(uploaded: Collection[str]) -> JSON:
+            return self._abilities.read_body(self._messages.of_probe(probe, uploaded), reading)
 
         try:
             return self._abilities.read(await self._sent(probe.images, body), reading)
@@ -229,12 +229,12 @@ class ServerEngine:
             return no_answer(probe, f"the server failed on this request: {error}")
 
     async def _write(self, request: Reasoning) -> str:
-        def body(there: Collection[str]) -> JSON:
-            messages = self._messages.of_reasoning(request, there)
+        def body(uploaded: Collection[str]) -> JSON:
+            messages = self._messages.of_reasoning(request, uploaded)
             return self._abilities.write_body(messages, request.schema, request.max_tokens)
 
         try:
-            return topk.said(await self._sent(request.images, body)).strip()
+            return topk.reply_text(await self._sent(request.images, body)).strip()
         except RefusedError as error:
             return NoReply(f"the server refused this request: {error}")
         except topk.UnreadableError as error:
@@ -248,11 +248,11 @@ class ServerEngine:
     ) -> JSON:
         """Send one request, and count its tokens; `body` is told which pictures are there."""
 
-        def send(there: Collection[str]) -> Coroutine[Any, Any, JSON]:
-            return self._wire.send(self._chat, lambda: body(there))
+        def send(uploaded: Collection[str]) -> Coroutine[Any, Any, JSON]:
+            return self._wire.send(self._chat, lambda: body(uploaded))
 
-        held = self._held
-        reply = await (held.ask(pictures, send) if held and pictures else send(()))
+        uploads = self._uploads
+        reply = await (uploads.ask(pictures, send) if uploads and pictures else send(()))
         self.tokens.add(*topk.tokens_used(reply))
         return reply
 

@@ -75,7 +75,7 @@ class Abilities:
         if self.top:
             return body | {"top_logprobs": self.top}
         return body | {
-            "logprob_token_ids": reading.wanted(),
+            "logprob_token_ids": reading.token_ids(),
             "return_tokens_as_token_ids": True,
         }
 
@@ -96,8 +96,8 @@ class Abilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the first questions showed."""
+class Proof:
+    """What the first questions proved."""
 
     abilities: Abilities
     """How to ask."""
@@ -114,15 +114,15 @@ class Vocabulary:
         self._send = send
         self._root = root
         self._model = model
-        self._known: dict[str, tuple[int, ...]] = {}
+        self._encoded: dict[str, tuple[int, ...]] = {}
         self.prompt = self._rendered(fields)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text. Raises `RefusedError` and `FailedError`."""
-        if text not in self._known:
+        if text not in self._encoded:
             body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-            self._known[text] = self._ids(body)
-        return self._known[text]
+            self._encoded[text] = self._ids(body)
+        return self._encoded[text]
 
     def reading(self, labels: tuple[str, ...]) -> Reading:
         """Find the single tokens of labels; raises `LabelsError` where there are none."""
@@ -152,10 +152,10 @@ class Vocabulary:
         return "Answer:\n"
 
     def _ids(self, body: JSON) -> tuple[int, ...]:
-        found = self._send(f"{self._root}/tokenize", body).get("tokens")
-        if not isinstance(found, list) or not all(isinstance(token, int) for token in found):
-            raise FailedError(f"{self._root}/tokenize gave no tokens: {found!r}"[:200])
-        return tuple(found)
+        ids = self._send(f"{self._root}/tokenize", body).get("tokens")
+        if not isinstance(ids, list) or not all(isinstance(token, int) for token in ids):
+            raise FailedError(f"{self._root}/tokenize gave no tokens: {ids!r}"[:200])
+        return tuple(ids)
 
 
 def find_model(send: Send, base: str, model: str | None) -> str:
@@ -169,10 +169,10 @@ def find_model(send: Send, base: str, model: str | None) -> str:
         return names[0]
     if model is not None and model in names:
         return model
-    more = f" and {len(names) - _SHOWN_MODELS} more" if len(names) > _SHOWN_MODELS else ""
-    there = (", ".join(names[:_SHOWN_MODELS]) or "no model") + more
-    wanted = "Name one" if model is None else f"There is no model {model!r}; name one that is there"
-    raise EngineSetupError(f"{base} serves {there}. {wanted}: server:{base}#MODEL")
+    tail = f" and {len(names) - _SHOWN_MODELS} more" if len(names) > _SHOWN_MODELS else ""
+    listing = (", ".join(names[:_SHOWN_MODELS]) or "no model") + tail
+    advice = "Name one" if model is None else f"There is no model {model!r}; name one that is there"
+    raise EngineSetupError(f"{base} serves {listing}. {advice}: server:{base}#MODEL")
 
 
 def find_version(send: Send, root: str) -> dict[str, str]:
@@ -189,14 +189,14 @@ def find_vocabulary(send: Send, root: str, model: str) -> Vocabulary | None:
     for fields in (_EXTRAS, {}):
         try:
             vocabulary = Vocabulary(send, root, model, fields)
-            known = vocabulary.encode("Yes")
+            ids = vocabulary.encode("Yes")
         except (FailedError, RefusedError):
             continue
-        return vocabulary if known else None
+        return vocabulary if ids else None
     return None
 
 
-def find_abilities(send: Send, base: str, model: str, vocabulary: Vocabulary | None) -> Found:
+def find_abilities(send: Send, base: str, model: str, vocabulary: Vocabulary | None) -> Proof:
     """Find the best way to read yes and no, and prove it on trivial questions."""
     try:
         reading = vocabulary.reading(YES_NO) if vocabulary else topk.assumed(YES_NO)
@@ -257,12 +257,12 @@ def keeps_pictures(send: Send, base: str, first: JSON, again: JSON) -> bool:
     """Whether a question whose picture is its name alone is answered as the one that brought it."""
     try:
         replies = [send(f"{base}/chat/completions", body) for body in (first, again)]
-        one, other = (topk.candidates(reply)[0] for reply in replies)
+        brought, named = (topk.candidates(reply)[0] for reply in replies)
     except (RefusedError, FailedError, topk.UnreadableError):
         return False
     # A server that passed over the empty part may answer alike, but has read less.
     read = {topk.tokens_used(reply)[0] for reply in replies}
-    return len(read) == 1 and one.text == other.text and abs(one.p - other.p) < _SAME
+    return len(read) == 1 and brought.text == named.text and abs(brought.p - named.p) < _SAME
 
 
 def trivial_body(abilities: Abilities, reading: Reading) -> JSON:
@@ -278,17 +278,17 @@ def _settled(send: Send, base: str, model: str, top: int, reading: Reading) -> A
         try:
             send(f"{base}/chat/completions", trivial_body(abilities, reading))
         except RefusedError as error:
-            named = [name for name in extras if name in str(error)]
-            if not named and (not extras or "logprob" in str(error)):
+            refused = [name for name in extras if name in str(error)]
+            if not refused and (not extras or "logprob" in str(error)):
                 raise
             # A server that names no field is asked without any of them.
-            for name in named or list(extras):
+            for name in refused or list(extras):
                 del extras[name]
         else:
             return abilities
 
 
-def _proved(send: Send, base: str, abilities: Abilities, reading: Reading) -> Found:
+def _proved(send: Send, base: str, abilities: Abilities, reading: Reading) -> Proof:
     """Read the trivial questions; a list of likeliest tokens has to show the labels."""
     replies = [
         send(f"{base}/chat/completions", abilities.read_body(_question(text), reading))
@@ -297,17 +297,17 @@ def _proved(send: Send, base: str, abilities: Abilities, reading: Reading) -> Fo
     if not abilities.top:
         for reply in replies:
             topk.read_exact(reply, reading)
-        return Found(abilities, reading, reading.spellings)
-    shown = {token.text for reply in replies for token in topk.candidates(reply)[1:]}
-    seen = tuple(tuple(t for t in texts if t in shown) for texts in reading.spellings)
-    if not (any if reading.ids else all)(seen):
+        return Proof(abilities, reading, reading.spellings)
+    listed = {token.text for reply in replies for token in topk.candidates(reply)[1:]}
+    spellings = tuple(tuple(t for t in texts if t in listed) for texts in reading.spellings)
+    if not (any if reading.ids else all)(spellings):
         likeliest = sorted({topk.candidates(reply)[0].text for reply in replies})
         raise EngineSetupError(
             f"{base} shows its {abilities.top} likeliest tokens, and to {' / '.join(_QUESTIONS)} "
             f"they lack yes or no (it wants to say {likeliest}). Switch the model's thinking off, "
             "use vLLM 0.29 or newer (which gives the tokens asked for), or another model."
         )
-    return Found(abilities, reading, seen if reading.ids is None else reading.spellings)
+    return Proof(abilities, reading, spellings if reading.ids is None else reading.spellings)
 
 
 def _question(text: str) -> list[JSON]:
@@ -319,7 +319,7 @@ def _schema_problem(send: Send, base: str, abilities: Abilities) -> str | None:
     """What is wrong with a reply under a schema; None if nothing is."""
     body = abilities.write_body(_question("Say hello."), _Reply, 64)
     try:
-        reply = topk.said(send(f"{base}/chat/completions", body))
+        reply = topk.reply_text(send(f"{base}/chat/completions", body))
     except (RefusedError, FailedError, topk.UnreadableError) as error:
         return f"{base}: a request with a schema failed: {error}"
     try:

@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -53,11 +54,11 @@ class FailedError(Exception):
 
 
 class _TryAgainError(Exception):
-    """One attempt failed; `after` is what the server asked to wait, in seconds."""
+    """One attempt failed; `retry_after` is what the server asked to wait, in seconds."""
 
-    def __init__(self, message: str, status: int | None = None, after: float = 0.0) -> None:
+    def __init__(self, message: str, status: int | None = None, retry_after: float = 0.0) -> None:
         self.status = status
-        self.after = after
+        self.retry_after = retry_after
         super().__init__(message)
 
 
@@ -75,6 +76,8 @@ class Retry:
     """Seconds after which no further attempt begins."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """How to wait; tests wait by counting."""
+    limit: Callable[[float], AbstractAsyncContextManager[object]] = asyncio.timeout
+    """What ends an attempt after so many seconds; tests end it without a clock."""
 
 
 class Transport:
@@ -88,7 +91,7 @@ class Transport:
         self._timeout = timeout
         self._retry = retry
         self._slots = asyncio.Semaphore(concurrency)
-        self._told = False
+        self._warned = False
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         self._client = httpx2.AsyncClient(
             headers=headers | ({"Authorization": f"Bearer {key}"} if key else {}),
@@ -116,19 +119,19 @@ class Transport:
                 try:
                     return await self._attempt(url, content)
                 except _TryAgainError as error:
-                    pause = max(error.after, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                    pause = max(error.retry_after, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     late = time.monotonic() - begun + pause > retry.patience
                     if left < 1 or late:
                         raise FailedError(str(error), error.status) from error
                     waited += pause
-                    self._tell(error, waited)
+                    self._warn(error, waited)
                 await retry.sleep(pause)
                 wait = min(2 * wait, retry.longest)
 
-    def _tell(self, error: Exception, waited: float) -> None:
+    def _warn(self, error: Exception, waited: float) -> None:
         """Say once that requests wait: minutes of silence look like a program that hangs."""
-        if waited > _SILENT_SECONDS and not self._told:
-            self._told = True
+        if waited > _SILENT_SECONDS and not self._warned:
+            self._warned = True
             warnings.warn(
                 f"{error}; waiting and trying again, {self._retry.patience:g} s a request at most",
                 UserWarning,
@@ -145,18 +148,18 @@ class Transport:
         try:
             # The client's own timeout is per read; a server that drips would never meet it.
             async with (
-                asyncio.timeout(self._timeout),
+                self._retry.limit(self._timeout),
                 self._client.stream(method, url, content=content, headers=headers) as reply,
             ):
                 text = await self._read(reply)
         except (TimeoutError, httpx2.TimeoutException) as error:
-            said = f"{url} did not answer within {self._timeout:g} s"
-            raise _TryAgainError(said) from error
+            message = f"{url} did not answer within {self._timeout:g} s"
+            raise _TryAgainError(message) from error
         except httpx2.RequestError as error:
-            said = self._clean(f"{url}: {error or type(error).__name__}")
+            message = self._clean(f"{url}: {error or type(error).__name__}")
             if _about_tls(error):
-                raise FailedError(f"{said} (TLS)") from error
-            raise _TryAgainError(said) from error
+                raise FailedError(f"{message} (TLS)") from error
+            raise _TryAgainError(message) from error
         return self._judged(url, reply, text)
 
     async def _read(self, reply: httpx2.Response) -> bytes:
@@ -170,16 +173,16 @@ class Transport:
 
     def _judged(self, url: str, reply: httpx2.Response, text: bytes) -> JSON:
         status = reply.status_code
-        said = self._clean(f"{url} answered {status}: {_message(text)}")
+        message = self._clean(f"{url} answered {status}: {_message(text)}")
         if status in _REFUSED:
-            raise RefusedError(said)
+            raise RefusedError(message)
         if status in _AGAIN:
-            raise _TryAgainError(said, status, _asked_wait(reply.headers.get("Retry-After")))
+            raise _TryAgainError(message, status, _asked_wait(reply.headers.get("Retry-After")))
         if 300 <= status < 400:
             target = self._clean(reply.headers.get("Location", "elsewhere"))
             raise FailedError(f"{url} redirects to {target}; redirects are refused", status)
         if status != 200:
-            raise FailedError(said, status)
+            raise FailedError(message, status)
         try:
             decoded = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -248,10 +251,10 @@ async def gathered(coroutines: list[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _about_tls(error: BaseException | None) -> bool:
@@ -283,9 +286,9 @@ def _message(text: bytes) -> str:
         return _excerpt(text)
     if isinstance(decoded, dict):
         error = decoded.get("error", decoded)
-        said = error.get("message", error.get("detail")) if isinstance(error, dict) else error
-        if said:
-            return _excerpt(storable(str(said)).encode())
+        message = error.get("message", error.get("detail")) if isinstance(error, dict) else error
+        if message:
+            return _excerpt(storable(str(message)).encode())
     return _excerpt(text)
 
 

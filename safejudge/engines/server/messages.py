@@ -42,33 +42,33 @@ class Messages:
         self._name = name
         self._urls: RecentCache[str, str] = RecentCache(_CACHED_CHARACTERS, len)
 
-    def of_probe(self, probe: Probe, there: Collection[str] = ()) -> list[JSON]:
+    def of_probe(self, probe: Probe, uploaded: Collection[str] = ()) -> list[JSON]:
         """One user turn: instruction, pictures, question."""
-        return [self._first(probe.instruction, probe.images, probe.question, there)]
+        return [self._first(probe.instruction, probe.images, probe.question, uploaded)]
 
-    def of_reasoning(self, request: Reasoning, there: Collection[str] = ()) -> list[JSON]:
+    def of_reasoning(self, request: Reasoning, uploaded: Collection[str] = ()) -> list[JSON]:
         """A conversation; instruction and pictures stand in its first turn."""
         first, *later = request.messages
-        turns = [self._first(request.instruction, request.images, first.text, there)]
+        turns = [self._first(request.instruction, request.images, first.text, uploaded)]
         turns += [{"role": m.role, "content": neutralise(m.text)} for m in later]
         return turns
 
     def _first(
-        self, instruction: str, images: Sequence[Picture], text: str, there: Collection[str]
+        self, instruction: str, images: Sequence[Picture], text: str, uploaded: Collection[str]
     ) -> JSON:
         parts = user_content(neutralise(instruction), len(images), neutralise(text))
-        left = iter(images)
+        pictures = iter(images)
         content = [
-            self._picture(next(left), there) if part["type"] == "image" else part
+            self._picture(next(pictures), uploaded) if part["type"] == "image" else part
             for part in (parts if instruction else parts[1:])
         ]
         return {"role": "user", "content": content}
 
-    def _picture(self, picture: Picture, there: Collection[str]) -> JSON:
+    def _picture(self, picture: Picture, uploaded: Collection[str]) -> JSON:
         if self._name is None:
             return {"type": "image_url", "image_url": {"url": self._url(picture)}}
-        shown = None if picture.digest in there else {"url": self._url(picture)}
-        return {"type": "image_url", "image_url": shown, "uuid": self._name(picture)}
+        address = None if picture.digest in uploaded else {"url": self._url(picture)}
+        return {"type": "image_url", "image_url": address, "uuid": self._name(picture)}
 
     def _url(self, picture: Picture) -> str:
         return self._urls.fetch(picture.digest, lambda: _data_url(picture))

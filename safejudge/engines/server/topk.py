@@ -41,7 +41,7 @@ class Reading:
     ids: tuple[tuple[int, ...], ...] | None
     """Per label, the ids of these tokens; None where the server's tokenizer is out of reach."""
 
-    def wanted(self) -> list[int]:
+    def token_ids(self) -> list[int]:
         """Every token id to ask for; the ids must be known."""
         return [token for ids in self.ids or () for token in ids]
 
@@ -56,15 +56,15 @@ class Token:
     """Its probability."""
 
 
-def proved(found: tokens.LabelPaths) -> Reading:
+def proved(labels: tokens.LabelPaths) -> Reading:
     """Turn single-token paths into a reading. Raises `LabelsError` for longer ones."""
-    if found.ended or any(len(path) > 1 for paths in found.paths for path in paths):
+    if labels.ended or any(len(path) > 1 for paths in labels.paths for path in paths):
         raise tokens.LabelsError(
             "not every one of them is a token of its own for this model, and a server's first "
             "token does not tell longer ones apart; hf:MODEL scores them as sequences"
         )
-    ids = tuple(tuple(path[0] for path in paths) for paths in found.paths)
-    return Reading(found.labels, found.spellings, ids)
+    ids = tuple(tuple(path[0] for path in paths) for paths in labels.paths)
+    return Reading(labels.labels, labels.spellings, ids)
 
 
 def assumed(labels: tuple[str, ...]) -> Reading:
@@ -76,9 +76,9 @@ def assumed(labels: tuple[str, ...]) -> Reading:
     if len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
         raise tokens.LabelsError(f"labels must be distinct and not empty: {labels!r}")
     spelled = tuple(tokens.spellings(label) for label in labels)
-    for i, own in enumerate(spelled):
-        others = [text for j, texts in enumerate(spelled) if j != i for text in texts]
-        if len(labels[i].split()) > 1 or any(o.startswith(text) for text in own for o in others):
+    for i, texts in enumerate(spelled):
+        rivals = [text for j, rival_texts in enumerate(spelled) if j != i for text in rival_texts]
+        if len(labels[i].split()) > 1 or any(o.startswith(text) for text in texts for o in rivals):
             raise tokens.LabelsError(
                 f"{labels[i]!r} is several tokens or begins another label, and this server shows "
                 "neither its tokenizer nor more than a first token; hf:MODEL scores sequences"
@@ -86,7 +86,7 @@ def assumed(labels: tuple[str, ...]) -> Reading:
     return Reading(labels, spelled, None)
 
 
-def said(reply: JSON) -> str:
+def reply_text(reply: JSON) -> str:
     """Return the text of a reply; empty where there is none.
 
     Raises `UnreadableError` for a reply that is no chat completion, and for a refusal.
@@ -117,7 +117,7 @@ def candidates(reply: JSON) -> list[Token]:
     Raises `UnreadableError` where the server left them out, and for numbers that are no
     log-probabilities.
     """
-    said(reply)
+    reply_text(reply)
     logprobs = _choice(reply).get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     first = content[0] if isinstance(content, list) and content else None
@@ -136,13 +136,13 @@ def candidates(reply: JSON) -> list[Token]:
 def read_exact(reply: JSON, reading: Reading) -> AnswerProbs:
     """Read a reply to a request for the very ids of the labels."""
     sampled, *entries = candidates(reply)
-    found = {token.text: token.p for token in entries}
-    wanted = [[f"{_TOKEN_ID}{token}" for token in ids] for ids in reading.ids or ()]
-    missing = [name for names in wanted for name in names if name not in found]
+    p_by_name = {token.text: token.p for token in entries}
+    names_by_label = [[f"{_TOKEN_ID}{token}" for token in ids] for ids in reading.ids or ()]
+    missing = [name for names in names_by_label for name in names if name not in p_by_name]
     if missing:
         raise UnreadableError(f"the reply leaves out the tokens {', '.join(missing)}")
-    p_labels = tuple(min(1.0, sum(found[name] for name in names)) for names in wanted)
-    return AnswerProbs(p_labels, top=said(reply) or sampled.text)
+    p_labels = tuple(min(1.0, sum(p_by_name[name] for name in names)) for names in names_by_label)
+    return AnswerProbs(p_labels, top=reply_text(reply) or sampled.text)
 
 
 def read_listed(reply: JSON, reading: Reading) -> AnswerProbs:
@@ -156,9 +156,9 @@ def read_listed(reply: JSON, reading: Reading) -> AnswerProbs:
     if not entries:
         raise UnreadableError("the reply has no top_logprobs")
     last = min((token.p for token in entries if token.p > 0), default=0.0)
-    rest = max(1.0 - sum(token.p for token in entries), _ROUNDING**2)
-    shown = {token.text for token in entries}
-    if not shown & {text for texts in reading.spellings for text in texts}:
+    remainder = max(1.0 - sum(token.p for token in entries), _ROUNDING**2)
+    listed = {token.text for token in entries}
+    if not listed & {text for texts in reading.spellings for text in texts}:
         raise UnreadableError(
             f"none of the server's {len(entries)} likeliest tokens is one of the labels; "
             f"the likeliest is {sampled.text!r}"
@@ -166,10 +166,10 @@ def read_listed(reply: JSON, reading: Reading) -> AnswerProbs:
     p_labels, exact = [], True
     for texts in reading.spellings:
         p = sum(token.p for token in entries if token.text in texts)
-        missing = sum(text not in shown for text in texts)
+        missing = sum(text not in listed for text in texts)
         if missing:
-            p, exact = p + min(missing * last, rest), False
-        if reading.ids is None and not shown & set(texts):
+            p, exact = p + min(missing * last, remainder), False
+        if reading.ids is None and not listed & set(texts):
             # Perhaps it is no token of its own: then only its beginning can be on the list.
             p += sum(token.p for token in entries if _begins(token.text, texts))
         p_labels.append(min(1.0, p))

@@ -30,12 +30,12 @@ _REMEMBERED = 256
 """Pictures that a server is expected to remember; least recent first out."""
 
 
-class Held:
+class Uploads:
     """What one server has of this process; to be used from one event loop."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
-        self._known: RecentCache[str, None] = RecentCache(_REMEMBERED)
+        self._present: RecentCache[str, None] = RecentCache(_REMEMBERED)
         self._gates: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Of pictures on their way: who waits here need not bring it."""
 
@@ -52,25 +52,25 @@ class Held:
         it in the server's prefix cache then. A request that is refused without its pictures is
         sent once more with them, for the server may have let go of one.
         """
-        wanted = {picture.digest for picture in pictures}
+        digests = {picture.digest for picture in pictures}
         async with AsyncExitStack() as waiting:
-            for digest in sorted(wanted - self._known.keys()):
+            for digest in sorted(digests - self._present.keys()):
                 gate = self._gates.setdefault(digest, asyncio.Lock())
                 await waiting.enter_async_context(gate)
-            if not wanted <= self._known.keys():
-                return await self._bring(wanted, send)
-        return await self._bring(wanted, send)
+            if not digests <= self._present.keys():
+                return await self._bring(digests, send)
+        return await self._bring(digests, send)
 
-    async def _bring(self, wanted: set[str], send: Callable[[Collection[str]], Awaitable[T]]) -> T:
-        there = wanted & self._known.keys()
+    async def _bring(self, digests: set[str], send: Callable[[Collection[str]], Awaitable[T]]) -> T:
+        uploaded = digests & self._present.keys()
         try:
-            reply = await send(there)
+            reply = await send(uploaded)
         except RefusedError:
-            if not there:
+            if not uploaded:
                 raise
-            for digest in wanted:
-                self._known.drop(digest)
+            for digest in digests:
+                self._present.drop(digest)
             reply = await send(())
-        for digest in wanted:
-            self._known.put(digest, None)
+        for digest in digests:
+            self._present.put(digest, None)
         return reply

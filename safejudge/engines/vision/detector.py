@@ -88,17 +88,17 @@ class HFDetector(LocalModel):
 
         In a picture that the model's image processing refuses nothing can be located: no boxes.
         """
-        wanted: dict[Picture, set[str]] = {}
+        words_by_picture: dict[Picture, set[str]] = {}
         for request in requests:
-            wanted.setdefault(request.picture, set()).update(request.words)
-        found: dict[tuple[Picture, str], list[Box]] = {}
+            words_by_picture.setdefault(request.picture, set()).update(request.words)
+        boxes: dict[tuple[Picture, str], list[Box]] = {}
         with self._running():
-            self._refuse_words(sorted(set().union(*wanted.values())))
-            for batch in self._batches(wanted):
-                found.update(self._look(batch))
+            self._refuse_words(sorted(set().union(*words_by_picture.values())))
+            for batch in self._batches(words_by_picture):
+                boxes.update(self._look(batch))
         return [
             tuple(
-                sorted((box for word in set(r.words) for box in found[r.picture, word]), key=_rank)
+                sorted((box for word in set(r.words) for box in boxes[r.picture, word]), key=_rank)
             )
             for r in requests
         ]
@@ -120,11 +120,11 @@ class HFDetector(LocalModel):
                     f"{self._limit}: name the object in fewer words"
                 )
 
-    def _batches(self, wanted: dict[Picture, set[str]]) -> Iterator[list[Look]]:
+    def _batches(self, words_by_picture: dict[Picture, set[str]]) -> Iterator[list[Look]]:
         """Rows in bounded batches, sorted: the caller's order must not move a number."""
         kinds: dict[Hashable, list[Look]] = {}
-        for picture in sorted(wanted, key=lambda picture: picture.digest):
-            words = tuple(sorted(wanted[picture]))
+        for picture in sorted(words_by_picture, key=lambda picture: picture.digest):
+            words = tuple(sorted(words_by_picture[picture]))
             if self._together and words:
                 kinds.setdefault(None, []).append((picture, words))
             elif not self._together:
@@ -147,16 +147,16 @@ class HFDetector(LocalModel):
                 f"{self._card.uri} gave NaN or infinite numbers for a picture: its weights are "
                 "damaged, or too coarse for it; open it with dtype float32"
             )
-        found: dict[tuple[Picture, str], list[Box]] = {}
-        for place in range(max(len(words) for _, words in looks)):
+        boxes: dict[tuple[Picture, str], list[Box]] = {}
+        for column in range(max(len(words) for _, words in looks)):
             # A word at a time: the post-processing keeps only the best word of each box, so
             # "person" would lose what "woman" gets.
-            own = logits[..., place : place + 1] if self._together else logits
-            results = self._boxes_of(own, corners, ids, looks)
+            word_logits = logits[..., column : column + 1] if self._together else logits
+            results = self._boxes_of(word_logits, corners, ids, looks)
             for (picture, words), result in zip(looks, results, strict=True):
-                if place < len(words):
-                    found[picture, words[place]] = _boxes(words[place], picture, result)
-        return found
+                if column < len(words):
+                    boxes[picture, words[column]] = _boxes(words[column], picture, result)
+        return boxes
 
     def _predict(self, looks: list[Look]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Logits, raw boxes, and the token numbers that Grounding DINO's logits stand for."""
@@ -238,16 +238,16 @@ def _sentence(word: str) -> str:
 def _boxes(word: str, picture: Picture, result: dict[str, Any]) -> list[Box]:
     """Whole pixels inside the picture, the surest first; a box that has none there is dropped."""
     height, width = picture.pixels.shape[:2]
-    found = []
+    rows = []
     pairs = zip(result["scores"].tolist(), result["boxes"].tolist(), strict=True)
     for confidence, (x0, y0, x1, y1) in pairs:
         left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
         right, bottom = min(width, math.ceil(x1)), min(height, math.ceil(y1))
         if x0 < x1 and y0 < y1 and left < right and top < bottom:
-            found.append((-confidence, left, top, right, bottom))
+            rows.append((-confidence, left, top, right, bottom))
     return [
         Box(word=word, confidence=-minus, left=left, top=top, right=right, bottom=bottom)
-        for minus, left, top, right, bottom in sorted(found)[:MOST_BOXES]
+        for minus, left, top, right, bottom in sorted(rows)[:MOST_BOXES]
     ]
 
 

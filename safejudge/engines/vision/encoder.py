@@ -81,7 +81,7 @@ class HFEncoder(LocalModel):
         # Sorted, so that neither order nor repetition in the caller's list can move a number.
         texts = sorted({request.text for request in requests})
         pictures = sorted({r.picture for r in requests}, key=lambda picture: picture.digest)
-        found: dict[Picture, Tensor] = {}
+        rows_by_picture: dict[Picture, Tensor] = {}
         with self._running():
             if not requests:
                 return []
@@ -89,9 +89,9 @@ class HFEncoder(LocalModel):
             for start in range(0, len(pictures), self._batch_size):
                 batch = pictures[start : start + self._batch_size]
                 rows = (self.embed_pictures(batch) @ columns).clamp(-1.0, 1.0)
-                found.update(zip(batch, rows, strict=True))
-        place = {text: i for i, text in enumerate(texts)}
-        return [float(found[r.picture][place[r.text]]) for r in requests]
+                rows_by_picture.update(zip(batch, rows, strict=True))
+        column = {text: i for i, text in enumerate(texts)}
+        return [float(rows_by_picture[r.picture][column[r.text]]) for r in requests]
 
     def close(self) -> None:
         """Let go of the model; calls after this raise `EngineCallError`."""
@@ -145,18 +145,18 @@ class HFEncoder(LocalModel):
 
         texts = sorted({request.text for request in requests})
         pictures = sorted({r.picture for r in requests}, key=lambda picture: picture.digest)
-        found: dict[Picture, Tensor] = {}
+        vectors: dict[Picture, Tensor] = {}
         with self._running():
             if not requests:
                 return torch.empty(0, self.width), torch.empty(0, self.width)
             columns = self._text_columns(texts)
             for start in range(0, len(pictures), self._batch_size):
                 batch = pictures[start : start + self._batch_size]
-                found.update(zip(batch, self.embed_pictures(batch), strict=True))
-        place = {text: i for i, text in enumerate(texts)}
+                vectors.update(zip(batch, self.embed_pictures(batch), strict=True))
+        column = {text: i for i, text in enumerate(texts)}
         return (
-            torch.stack([found[request.picture] for request in requests]),
-            columns.T[[place[request.text] for request in requests]],
+            torch.stack([vectors[request.picture] for request in requests]),
+            columns.T[[column[request.text] for request in requests]],
         )
 
     @property
@@ -229,10 +229,10 @@ def _refuse_others(model: str, config: Any) -> None:
     """Refuse what is no dual encoder before its weights are read."""
     from transformers import MODEL_MAPPING
 
-    found = MODEL_MAPPING.get(type(config), None)
-    name = found.__name__ if isinstance(found, type) else config.model_type
+    model_class = MODEL_MAPPING.get(type(config), None)
+    name = model_class.__name__ if isinstance(model_class, type) else config.model_type
     for tower in ("get_text_features", "get_image_features"):
-        if not callable(getattr(found, tower, None)):
+        if not callable(getattr(model_class, tower, None)):
             raise _no_dual_encoder(model, f"{name} has no {tower}")
 
 

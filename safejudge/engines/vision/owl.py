@@ -53,14 +53,14 @@ class Owl:
         )
         words = sorted({word for _, words in looks for word in words})
         vectors = self._vectors.fetch_all(words, lambda new: _copies(self._read(new)))
-        most = max(len(words) for _, words in looks)
+        width = max(len(words) for _, words in looks)
         logits, boxes = [], []
         for picture, words_here in looks:
             grid = grids[picture.digest][None]
             features = grid.flatten(1, 2)
             queries = torch.stack([vectors[word] for word in words_here])[None]
-            found, _ = self._model.class_predictor(features, queries)
-            logits.append(torch.nn.functional.pad(found, (0, most - len(words_here))))
+            scores, _ = self._model.class_predictor(features, queries)
+            logits.append(torch.nn.functional.pad(scores, (0, width - len(words_here))))
             boxes.append(self._model.box_predictor(features, grid))
         return torch.cat(logits), torch.cat(boxes)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Tensor = torch.Tensor
 
-HEAD, ABOUT = "head.safetensors", "scorer.json"
+HEAD, SETTINGS = "head.safetensors", "scorer.json"
 """What a scorer's folder has beyond its backbone's."""
 DRAWN = "hf:sketch"
 """The backbone that knows drawn scenes and nothing else."""
@@ -92,32 +92,32 @@ def open_scorer(path: str, *, uri: str, device: str | None = None, batch_size: i
     One whose backbone knows only drawn scenes has no number for anything else.
     """
     folder = Path(path)
-    about = _about(folder)
-    drawn = about["recipe"]["backbone"] == DRAWN
+    settings = _settings(folder)
+    drawn = settings["recipe"]["backbone"] == DRAWN
     with quiet() if drawn else nullcontext():
         backbone = HFEncoder(
             str(folder.resolve()), uri=uri, device=device, dtype="float32", batch_size=batch_size
         )
-    scorer = ScorerEncoder(backbone, _head(folder, backbone.width, about["recipe"]["hidden"]))
+    scorer = ScorerEncoder(backbone, _head(folder, backbone.width, settings["recipe"]["hidden"]))
     if not drawn:
         return scorer
     guarded: Encoder = resolve_name("safejudge.sketch.judge:SketchEncoder")(scorer)
     return guarded
 
 
-def _about(folder: Path) -> JSON:
+def _settings(folder: Path) -> JSON:
     try:
-        about: JSON = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        recipe = about["recipe"]
-        known = isinstance(recipe["hidden"], int) and isinstance(recipe["backbone"], str)
+        settings: JSON = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        recipe = settings["recipe"]
+        complete = isinstance(recipe["hidden"], int) and isinstance(recipe["backbone"], str)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineSetupError(
-            f"{folder}: no preference scorer ({ABOUT}: {first_line(error)}). Name a folder that "
+            f"{folder}: no preference scorer ({SETTINGS}: {first_line(error)}). Name a folder that "
             "train-scorer wrote"
         ) from error
-    if not known:
-        raise EngineSetupError(f"{folder}: {ABOUT} is damaged; train the scorer again")
-    return about
+    if not complete:
+        raise EngineSetupError(f"{folder}: {SETTINGS} is damaged; train the scorer again")
+    return settings
 
 
 def _head(folder: Path, width: int, hidden: int) -> Any:
