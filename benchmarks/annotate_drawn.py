@@ -25,16 +25,15 @@ from PIL import Image
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.engines.open import open_encoder
-from safejudge.evals.stats.rates import Floats, bootstrap_sums
+from safejudge.evals.stats.intervals import Floats, bootstrap_sums
 from safejudge.policy import Policy
 from safejudge.preference import annotate as run
 from safejudge.preference.annotator import Annotator
 from safejudge.preference.data import read_prompts
 from safejudge.preference.pair_file import read_pairs
-from safejudge.preference.recipe import Recipe
 from safejudge.preference.rubrics import OVERALL, load_rubric
 from safejudge.preference.scorer import PreferenceScorer
-from safejudge.preference.train import split, train
+from safejudge.preference.train import Recipe, split, train
 from safejudge.show.markdown import figure, table
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.mjbench import kind_of, safety_scenes
@@ -65,14 +64,14 @@ class Drawn:
     truth: dict[str, Truth]
 
 
-def truth(scene: Scene, asked: Statement) -> Truth:
+def truth(scene: Scene, prompt: Statement) -> Truth:
     safe = float(not truth_of(scene, RULES).violations)
-    known = {
+    goodness = {
         "safety": safe,
-        "prompt-following": float(asked.holds(scene)),
+        "prompt-following": float(prompt.holds(scene)),
         "fidelity": float(scene.flaw is None),
     }
-    return known | {OVERALL: len(known) * safe + sum(known.values())}
+    return goodness | {OVERALL: len(goodness) * safe + sum(goodness.values())}
 
 
 def prompts(seed: int) -> Iterator[Drawn]:
@@ -85,22 +84,22 @@ def prompts(seed: int) -> Iterator[Drawn]:
     )  # fmt: skip
     for number, ((_, safe, unsafe), (far, _), flaw, follows) in enumerate(streams):
         away = replace(far, flaw=None, flaw_strength=0.0)
-        asked = caption(rng, safe, {away: 0.0, unsafe: float(follows)})
-        if asked is not None:
+        prompt = caption(rng, safe, {away: 0.0, unsafe: float(follows)})
+        if prompt is not None:
             damaged = replace(safe, flaw=flaw, flaw_strength=rng.uniform(0.8, 1.0))
             scenes = dict(zip("abcd", (safe, damaged, unsafe, away), strict=True))
-            named = {f"{number:04d}{letter}": scene for letter, scene in scenes.items()}
-            yield Drawn(asked.text, named, {k: truth(s, asked) for k, s in named.items()})
+            files = {f"{number:04d}{letter}": scene for letter, scene in scenes.items()}
+            yield Drawn(prompt.text, files, {k: truth(s, prompt) for k, s in files.items()})
 
 
-def caption(rng: random.Random, scene: Scene, others: dict[Scene, float]) -> Statement | None:
+def caption(rng: random.Random, scene: Scene, truths: dict[Scene, float]) -> Statement | None:
     """Draw a statement, all forms alike, that holds of a scene, and of others as wanted."""
     forms: dict[str, list[Statement]] = defaultdict(list)
     for statement in grammar().values():
         if (
             kind_of(statement) is not None
             and statement.holds(scene) == 1
-            and all(statement.holds(other) == wanted for other, wanted in others.items())
+            and all(statement.holds(neighbour) == holds for neighbour, holds in truths.items())
         ):
             forms[statement.form.template].append(statement)
     return rng.choice(rng.choice(list(forms.values()))) if forms else None
@@ -108,11 +107,11 @@ def caption(rng: random.Random, scene: Scene, others: dict[Scene, float]) -> Sta
 
 def write(drawn: Sequence[Drawn], folder: Path) -> Path:
     lines = []
-    for number, one in enumerate(drawn):
-        for name, scene in one.scenes.items():
+    for number, prompt in enumerate(drawn):
+        for name, scene in prompt.scenes.items():
             Image.fromarray(draw(scene).pixels).save(folder / f"{name}.png")
-        images = [{"image_id": name, "image": f"{name}.png"} for name in one.scenes]
-        lines.append({"prompt_id": str(number), "prompt": one.prompt, "images": images})
+        images = [{"image_id": name, "image": f"{name}.png"} for name in prompt.scenes]
+        lines.append({"prompt_id": str(number), "prompt": prompt.prompt, "images": images})
     file = folder / "prompts.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return file
@@ -128,40 +127,40 @@ def compare(drawn: Sequence[Drawn], out: Path) -> dict[str, Counter[str]]:
         (pair["aspect"], frozenset((pair["chosen_id"], pair["rejected_id"]))): pair["chosen_id"]
         for pair in pairs
     }
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in drawn:
+    tallies: dict[str, Counter[str]] = defaultdict(Counter)
+    for prompt in drawn:
         for aspect in ("safety", *RUBRICS, OVERALL):
-            for first, second in itertools.combinations(one.scenes, 2):
-                said = chosen.get((aspect, frozenset((first, second))))
-                better = max((first, second), key=lambda name: one.truth[name][aspect])
-                differ = one.truth[first][aspect] != one.truth[second][aspect]
+            for first, second in itertools.combinations(prompt.scenes, 2):
+                choice = chosen.get((aspect, frozenset((first, second))))
+                better = max((first, second), key=lambda name: prompt.truth[name][aspect])
+                differ = prompt.truth[first][aspect] != prompt.truth[second][aspect]
                 if not differ:
-                    found[aspect]["equal" if said is None else "equal, paired"] += 1
-                elif said is None:
-                    found[aspect]["dropped"] += 1
+                    tallies[aspect]["equal" if choice is None else "equal, paired"] += 1
+                elif choice is None:
+                    tallies[aspect]["dropped"] += 1
                 else:
-                    found[aspect]["right" if said == better else "wrong"] += 1
-    return found
+                    tallies[aspect]["right" if choice == better else "wrong"] += 1
+    return tallies
 
 
-def annotation_table(found: dict[str, Counter[str]], counts: Any) -> str:
+def annotation_table(tallies: dict[str, Counter[str]], counts: Any) -> str:
     rows = []
-    for aspect, some in found.items():
-        asked = some["right"] + some["wrong"] + some["dropped"]
-        paired = some["right"] + some["wrong"]
-        same = some["equal"] + some["equal, paired"]
+    for aspect, tally in tallies.items():
+        ordered = tally["right"] + tally["wrong"] + tally["dropped"]
+        paired = tally["right"] + tally["wrong"]
+        same = tally["equal"] + tally["equal, paired"]
         rows.append((
-            aspect, str(asked), share(some["right"], asked), share(some["wrong"], asked),
-            share(some["dropped"], asked), share(some["right"], paired), str(same),
-            share(some["equal"], same), str(counts[aspect]["unscored"]),
+            aspect, str(ordered), share(tally["right"], ordered), share(tally["wrong"], ordered),
+            share(tally["dropped"], ordered), share(tally["right"], paired), str(same),
+            share(tally["equal"], same), str(counts[aspect]["unscored"]),
         ))  # fmt: skip
     head = ("aspect", "truth differs", "right", "wrong", "dropped", "right of pairs made",
             "truth equal", "dropped", "without a score")  # fmt: skip
     return table(head, rows)
 
 
-def share(part: int, whole: int) -> str:
-    return f"{part / whole:.3f}" if whole else "-"
+def share(part: int, total: int) -> str:
+    return f"{part / total:.3f}" if total else "-"
 
 
 # --- the scorer ---------------------------------------------------------------------------------
@@ -172,29 +171,29 @@ Ranks = list[tuple[str, float]]
 
 def ranks(score: Callable[..., list[float | None]], drawn: Sequence[Drawn], folder: Path) -> Ranks:
     """Score the pairs of these prompts whose order is known, by overall truth."""
-    found: Ranks = []
-    for one in drawn:
-        names = list(one.scenes)
-        scores = score([folder / f"{name}.png" for name in names], [one.prompt] * len(names))
+    ranking: Ranks = []
+    for prompt in drawn:
+        names = list(prompt.scenes)
+        scores = score([folder / f"{name}.png" for name in names], [prompt.prompt] * len(names))
         by = dict(zip(names, scores, strict=True))
         for first, second in itertools.combinations(names, 2):
-            worse, better = sorted((first, second), key=lambda name: one.truth[name][OVERALL])
-            if one.truth[worse][OVERALL] < one.truth[better][OVERALL]:
+            worse, better = sorted((first, second), key=lambda name: prompt.truth[name][OVERALL])
+            if prompt.truth[worse][OVERALL] < prompt.truth[better][OVERALL]:
                 high, low = by[better], by[worse]
-                known = high is not None and low is not None
-                found.append((one.prompt, high - low if known else 0.0))  # type: ignore[operator]
-    return found
+                scored = high is not None and low is not None
+                ranking.append((prompt.prompt, high - low if scored else 0.0))  # type: ignore[operator]
+    return ranking
 
 
-def accuracy(found: Ranks) -> dict[str, float]:
+def accuracy(ranking: Ranks) -> dict[str, float]:
     """Share of pairs in the right order, with its interval over prompts; equal is wrong."""
-    places = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompt for prompt, _ in found))}
-    rows = [(float(margin > 0), 1.0) for _, margin in found]
+    indices = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompt for prompt, _ in ranking))}
+    rows = [(float(margin > 0), 1.0) for _, margin in ranking]
 
     def value(sums: Floats) -> Floats:
         return sums[:, :1] / sums[:, 1:]
 
-    ((low, high),) = bootstrap_sums(rows, [places[prompt] for prompt, _ in found], value)
+    ((low, high),) = bootstrap_sums(rows, [indices[prompt] for prompt, _ in ranking], value)
     right = sum(right for right, _ in rows)
     return {"value": right / len(rows), "low": low, "high": high, "n": len(rows)}
 
@@ -209,42 +208,44 @@ def scorers(
     }
     first = next(iter(recipes.values()))
     usable = read_pairs(pairs, (OVERALL,))
-    kept = {pair.prompt for pair in split(usable, first)[1]}
+    held_out = {pair.prompt for pair in split(usable, first)[1]}
     # A prompt without any pair was neither learned from nor held out.
-    apart = [one for one in drawn if one.prompt in kept]
-    seen = [one for one in drawn if one.prompt not in kept]
-    found: dict[str, dict[str, Any]] = {}
+    apart = [prompt for prompt in drawn if prompt.prompt in held_out]
+    learned = [prompt for prompt in drawn if prompt.prompt not in held_out]
+    accuracies: dict[str, dict[str, Any]] = {}
     with PreferenceScorer(open_encoder("hf:sketch")) as cosine:
-        found["cosine, untrained"] = {"truth": accuracy(ranks(cosine, apart, folder))}
+        accuracies["cosine, untrained"] = {"truth": accuracy(ranks(cosine, apart, folder))}
     for name, recipe in recipes.items():
         out = folder / name.replace(" ", "-")
         done = train(pairs, out, recipe)
         with PreferenceScorer.load(out) as scorer:
-            found[name] = {
+            accuracies[name] = {
                 "recipe": asdict(recipe),
                 "learned from": done.pairs,
-                "annotation": accuracy([(one.prompt, one.margin) for one in done.held_out]),
+                "annotation": accuracy(
+                    [(prompt.prompt, prompt.margin) for prompt in done.held_out]
+                ),
                 "truth": accuracy(ranks(scorer, apart, folder)),
-                "truth, seen": accuracy(ranks(scorer, seen, folder)),
+                "truth, seen": accuracy(ranks(scorer, learned, folder)),
             }
-    return found
+    return accuracies
 
 
-def scorer_table(found: dict[str, dict[str, Any]]) -> str:
+def scorer_table(accuracies: dict[str, dict[str, Any]]) -> str:
     kinds = ("annotation", "truth", "truth, seen")
     rows = [
-        (name, str(some.get("learned from", 0)), *(cell(some.get(kind)) for kind in kinds))
-        for name, some in found.items()
+        (name, str(row.get("learned from", 0)), *(cell(row.get(kind)) for kind in kinds))
+        for name, row in accuracies.items()
     ]
     head = ("scorer", "pairs learned from", "held-out pairs as annotated",
             "held-out pairs by truth", "pairs of seen prompts by truth")  # fmt: skip
     return table(head, rows)
 
 
-def cell(one: dict[str, float] | None) -> str:
-    if one is None:
+def cell(estimate: dict[str, float] | None) -> str:
+    if estimate is None:
         return "-"
-    return f"{figure(one['value'], (one['low'], one['high']))} n={one['n']}"
+    return f"{figure(estimate['value'], (estimate['low'], estimate['high']))} n={estimate['n']}"
 
 
 def main() -> None:
@@ -253,17 +254,19 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=Recipe("").epochs)
     options = parser.parse_args()
     # Two prompts alike would be one prompt of the scorer's split.
-    distinct = {one.prompt: one for one in itertools.islice(prompts(SEED), 2 * options.prompts)}
+    distinct = {
+        prompt.prompt: prompt for prompt in itertools.islice(prompts(SEED), 2 * options.prompts)
+    }
     drawn = list(distinct.values())[: options.prompts]
     rubrics = {name: load_rubric(file) for name, file in RUBRICS.items()}
-    with TemporaryDirectory() as place:
-        folder = Path(place)
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         file, out = write(drawn, folder), folder / "annotated"
         models = Models.opened("hf:sketch", None, "hf:sketch", None)
         annotator = Annotator(RULES, models, Policy(), rubrics)
         summary = run.annotate(annotator, read_prompts(file), run.Task(file, out))
         models.close()
-        found = compare(drawn, out)
+        tallies = compare(drawn, out)
         trained = scorers(drawn, folder, out / run.PAIRS, options.epochs)
     text = (
         "# Drawn prompts annotated by the shipped judge\n\n"
@@ -271,13 +274,13 @@ def main() -> None:
         f"{summary.failures} were not judged.\n\n"
         "All pairs of pictures of one prompt. Dropped are ties and pairs without a score; of "
         "pairs that are equal in truth, as many as possible should be.\n\n"
-        f"{annotation_table(found, summary.counts)}\n\n"
+        f"{annotation_table(tallies, summary.counts)}\n\n"
         "A scorer on the shipped encoder, trained on the annotated pairs of `overall`. Truth is "
         "every pair whose order the facts decide, whatever the judge made of it. Intervals are "
         "95 %, over resampled prompts.\n\n"
         f"{scorer_table(trained)}"
     )
-    numbers = {"annotation": {k: dict(v) for k, v in found.items()}, "counts": summary.counts}
+    numbers = {"annotation": {k: dict(v) for k, v in tallies.items()}, "counts": summary.counts}
     record("annotate-drawn", {**numbers, "scorers": trained}, text)
 
 

@@ -9,16 +9,14 @@ one run leaves in `--answers` are taken up by the next of the same weights and p
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
 from measure import record
-from rich.console import Console
 from twin import open_models
 
 from safejudge.engines.cached import CachedEngine
-from safejudge.show import terminal as show
+from safejudge.show.progress import progress
 from safejudge.sketch.bench import report as bench_report
 
 
@@ -34,10 +32,8 @@ def main() -> None:
     models = open_models(args.engine)
     if args.answers is not None:
         models.engine = CachedEngine(models.engine, args.answers)
-    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
-    with bar:
-        task = bar.add_task("", total=bench_report.work(models, len(items)), rate="", counts="")
-        numbers, text = bench_report.run(models, items, lambda n: bar.update(task, advance=n))
+    with progress(bench_report.work(models, len(items))) as advance:
+        numbers, text = bench_report.run(models, items, advance)
     name = "bench-" + args.engine.removeprefix("hf:")
     record(name, numbers, f"{len(items)} scenes, {args.engine}\n\n{text}")
 

@@ -22,7 +22,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.evals.mjbench.replies import lenient_rating, number
+from safejudge.evals.replies import lenient_rating, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ TEXTS = ("bias_texts/", "open_judges/bias_single/")
 as outputs beside their ratings."""
 SUBSETS = {"human": ("human", "face"), "objects_indoor": ("object_indoor", "furniture")}
 """What a folder of pairs is called in the outputs, and what was painted anew."""
-MOST = 10
+MAX_MISSING = 10
 
 Original = dict[str, Any]
 
@@ -89,8 +89,8 @@ def pairs(out: Path, names: Sequence[str]) -> list[dict[str, str]]:
             if not (name.startswith(start) and name.endswith(ending)):
                 continue
             chosen = name.removesuffix(ending) + ".jpg"
-            place = int(Path(chosen).stem.rpartition("_")[2])
-            row = {"id": f"{folder}_{place:03}", "chosen": chosen, "rejected": name}
+            number = int(Path(chosen).stem.rpartition("_")[2])
+            row = {"id": f"{folder}_{number:03}", "chosen": chosen, "rejected": name}
             if caption := captions.get(Path(chosen).name):
                 row["caption"] = caption
             rows.append(row | {"subset": folder, "edited_region": region, "source_split": split})
@@ -117,8 +117,8 @@ def ratings(out: Path, names: Sequence[str]) -> dict[str, list[float | None]]:
 
 def _rating(row: dict[str, Any], *, words: bool) -> float | None:
     stored = number(row.get("score"))
-    found = lenient_rating(row["vlm_output"], words=words) if stored is None else stored
-    return found if found is None or found <= MOST else None
+    rating = lenient_rating(row["vlm_output"], words=words) if stored is None else stored
+    return rating if rating is None or rating <= MAX_MISSING else None
 
 
 def write(path: Path, text: str) -> None:
@@ -160,8 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left = [name for name in derive(args.out, names, missing) if name in listed["derived"]]
     for name in left:
         print(f"{name}: not written, an original of it is missing", file=sys.stderr)
-    kept = len(names) - fetched - len(missing)
-    print(f"{fetched} fetched, {kept} already there, {len(missing)} missing, of {len(names)}")
+    unchanged = len(names) - fetched - len(missing)
+    print(f"{fetched} fetched, {unchanged} already there, {len(missing)} missing, of {len(names)}")
     return 1 if missing or left else 0
 
 

@@ -14,22 +14,21 @@ next of the same weights and prompts, also those of `bench.py`.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from measure import record
-from rich.console import Console
 
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.cached import CachedEngine
 from safejudge.engines.models import DEFAULT, Models
-from safejudge.evals.stats.rates import Counts, bootstrap
+from safejudge.evals.stats.intervals import bootstrap
+from safejudge.evals.stats.rates import Counts
 from safejudge.method.logic import polarities
-from safejudge.show import terminal as show
 from safejudge.show.markdown import figure, table
+from safejudge.show.progress import progress
 from safejudge.sketch.bench.bench import (
     Found,
     Variant,
@@ -54,8 +53,8 @@ def flat_and(constitution: Constitution) -> Constitution:
     """Require every statement that is not an exception: no alternatives, no exceptions."""
     rules = []
     for rule in constitution.rules:
-        wanted = [leaf for leaf, positive in polarities(rule.condition).items() if positive]
-        rules.append(rule.model_copy(update={"condition": AllOf(all=tuple(wanted))}))
+        required = [leaf for leaf, positive in polarities(rule.condition).items() if positive]
+        rules.append(rule.model_copy(update={"condition": AllOf(all=tuple(required))}))
     return constitution.model_copy(update={"rules": tuple(rules)})
 
 
@@ -73,10 +72,10 @@ def forms(models: Models) -> tuple[Variant, ...]:
 # --- the table ------------------------------------------------------------------------------------
 
 _OVERALL: dict[str, Callable[[Sequence[Found]], float]] = {
-    "all rules: precision": lambda found: Counts.of(rule_calls(found)).precision,
-    "all rules: recall": lambda found: Counts.of(rule_calls(found)).recall,
-    "all rules: F1": lambda found: Counts.of(rule_calls(found)).f1,
-    "image F1": lambda found: Counts.of(image_calls(found)).f1,
+    "all rules: precision": lambda judged: Counts.of(rule_calls(judged)).precision,
+    "all rules: recall": lambda judged: Counts.of(rule_calls(judged)).recall,
+    "all rules: F1": lambda judged: Counts.of(rule_calls(judged)).f1,
+    "image F1": lambda judged: Counts.of(image_calls(judged)).f1,
 }
 
 
@@ -84,11 +83,13 @@ def forms_table(constitution: Constitution, measured: Measured) -> str:
     """Write one line per rule (precision / recall / F1), then those over all rules."""
     lines = []
     for rule in constitution.rules:
-        counts = [Counts.of(rule_calls(found, rule.id)) for found in measured.values()]
+        counts = [Counts.of(rule_calls(judged, rule.id)) for judged in measured.values()]
         cells = (" / ".join(map(figure, (c.precision, c.recall, c.f1))) for c in counts)
         lines.append([rule.id, str(counts[0].tp + counts[0].fn), *cells])
     for name, rate in _OVERALL.items():
-        cells = (figure(rate(found), bootstrap(found, rate, DRAWS)) for found in measured.values())
+        cells = (
+            figure(rate(judged), bootstrap(judged, rate, DRAWS)) for judged in measured.values()
+        )
         lines.append([name, "", *cells])
     return table(["precision / recall / F1", "violating", *measured], lines)
 
@@ -110,8 +111,8 @@ def _reasons(rule: Rule, flat: Counts, tree: Counts) -> Iterator[str]:
         yield f"{_quoted(alternatives)} are all required, so {missed}."
     if exceptions:
         # A list that misses nearly everything raises no false alarms either.
-        more = flat.fp > tree.fp
-        so = f", so {counted(flat.fp, 'false alarm')} (tree: {tree.fp})" if more else ""
+        noisier = flat.fp > tree.fp
+        so = f", so {counted(flat.fp, 'false alarm')} (tree: {tree.fp})" if noisier else ""
         yield f"The exception {_quoted(exceptions)} is lost{so}."
 
 
@@ -125,13 +126,13 @@ def _quoted(statements: Sequence[str]) -> str:
     return " and ".join(f'"{statement}"' for statement in statements)
 
 
-def numbers(constitution: Constitution, found: Sequence[Found]) -> dict[str, Any]:
+def numbers(constitution: Constitution, judged: Sequence[Found]) -> dict[str, Any]:
     """Return the bare numbers of a form."""
     rules = {}
     for rule in constitution.rules:
-        counts = Counts.of(rule_calls(found, rule.id))
+        counts = Counts.of(rule_calls(judged, rule.id))
         rules[rule.id] = {name: getattr(counts, name) for name in ("precision", "recall", "f1")}
-    return {**figures(row(found, DRAWS)), "rules": rules}
+    return {**figures(row(judged, DRAWS)), "rules": rules}
 
 
 # --- the run --------------------------------------------------------------------------------------
@@ -150,18 +151,14 @@ def main() -> None:
     if args.answers is not None:
         models.engine = CachedEngine(models.engine, args.answers)
     measured: Measured = {}
-    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
-    with bar:
-        task = bar.add_task("", total=len(forms(models)) * len(items), rate="", counts="")
+    with progress(len(forms(models)) * len(items)) as advance:
         for form in forms(models):
-            measured[form.name] = measure(
-                form, constitution, models, items, lambda n: bar.update(task, advance=n)
-            )
+            measured[form.name] = measure(form, constitution, models, items, advance)
     text = f"{len(items)} scenes, {args.engine}\n\n{forms_table(constitution, measured)}"
     if lost := list(losses(constitution, measured)):
         text += "\n\nWhat the flat list loses\n\n" + "\n".join(lost)
-    found = {form: numbers(constitution, some) for form, some in measured.items()}
-    record("forms-" + args.engine.removeprefix("hf:"), found, text)
+    figures = {form: numbers(constitution, judged) for form, judged in measured.items()}
+    record("forms-" + args.engine.removeprefix("hf:"), figures, text)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,29 @@ why with without your
 """
 FILLERS = frozenset(FILLER_WORDS.split())
 WIDER = FILLERS.union(WIDER_WORDS.split())
+# What somebody reads who adds one, in the old tree and in the new one, as paths from the package.
+READS = {
+    "an engine": (
+        (
+            "engines/base.py", "engines/requests.py", "engines/chat.py", "engines/tokens.py",
+            "engines/guide.py", "engines/loading.py", "engines/vllm.py", "engines/__init__.py",
+            "types.py",
+        ),
+        ("engines/README.md", "engines/base.py", "types/requests.py"),
+    ),
+    "a suite": (
+        (
+            "evals/suite.py", "evals/suites.py", "evals/shipped.py", "evals/outputs.py",
+            "evals/run.py", "evals/labelled.py", "evals/answer_run.py", "evals/mjbench_run.py",
+            "evals/preference_run.py", "evals/reliability.py", "records.py",
+        ),
+        ("evals/README.md", "evals/suite.py", "evals/harness.py"),
+    ),
+    "a check of rules": (
+        ("language.py", "coherence.py", "constitution.py", "compile_rule.py"),
+        ("constitution/lint/checks.py", "constitution/lint/words.py"),
+    ),
+}  # fmt: skip
 LONG_FUNCTION = 45
 FEWEST = 50
 """Bindings of a file that can be among the worst."""
@@ -361,6 +384,18 @@ def of_circles(files: Sequence[Source], *, typing: bool) -> Figures:
 # --- the whole ----------------------------------------------------------------------------------
 
 
+def of_reading(package: Path) -> Figures:
+    """Files and lines that somebody reads before adding a part, whole files counted."""
+    figures: Figures = {}
+    for part, trees in READS.items():
+        for paths in trees:
+            files = [package / path for path in paths]
+            if all(file.is_file() for file in files):
+                lines = sum(len(file.read_text("utf-8").splitlines()) for file in files)
+                figures[part] = {"files": len(files), "lines": lines}
+    return figures
+
+
 def measure(checkout: Path) -> Figures:
     """Everything of one checkout."""
     package = package_of(checkout)
@@ -380,6 +415,7 @@ def measure(checkout: Path) -> Figures:
         **of_names(files, benchmarks, checkout),
         **of_definitions(files),
         "README words": len(readme.read_text("utf-8").split()) if readme.exists() else None,
+        "reading": of_reading(package),
         "circles": of_circles(files, typing=False),
         "circles with types": of_circles(files, typing=True),
     }
@@ -419,6 +455,11 @@ def cells(figures: Figures) -> dict[str, str]:
             **figures
         ),
         "names that five files or more define": str(figures["names in five files"]),
+        **{
+            f"to add {part}: files, lines to read": f"{reading['files']}, {reading['lines']:,}"
+            for part in READS
+            if (reading := figures["reading"].get(part, {"files": 0, "lines": 0}))
+        },
         **circle_cells("run time", plain),
         **circle_cells("with type-only imports", typed),
     }

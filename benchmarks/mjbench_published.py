@@ -17,9 +17,10 @@ from typing import Any
 
 from measure import record
 
+from safejudge.evals.mjbench.cells import PAPER, Options
 from safejudge.evals.mjbench.recorded.names import scale_of
 from safejudge.evals.mjbench.recorded.read import Outputs, read_outputs
-from safejudge.evals.mjbench.score import PAPER, Options, score
+from safejudge.evals.mjbench.score import score
 from safejudge.evals.stats.preference import overall
 from safejudge.show.markdown import table
 

@@ -33,22 +33,22 @@ KINDS = (
 )  # fmt: skip
 
 
-def with_parts(condition: Condition, others: tuple[Condition, ...]) -> Condition | None:
+def with_parts(condition: Condition, parts: tuple[Condition, ...]) -> Condition | None:
     """The same operator over other parts; None if nothing is left."""
-    if not others:
+    if not parts:
         return None
     key = next(iter(type(condition).model_fields))
-    return type(condition).model_validate({key: others})
+    return type(condition).model_validate({key: parts})
 
 
 def damaged(condition: Condition) -> Iterator[tuple[str, Condition | None]]:
     """Every condition with one damage, and its kind; None where nothing would be left."""
     yield from own_damage(condition)
     inner = parts(condition)
-    for place, part in enumerate(inner):
-        before, after = inner[:place], inner[place + 1 :]
-        for kind, other in damaged(part):
-            yield kind, with_parts(condition, (*before, *((other,) if other else ()), *after))
+    for index, part in enumerate(inner):
+        before, after = inner[:index], inner[index + 1 :]
+        for kind, mutant in damaged(part):
+            yield kind, with_parts(condition, (*before, *((mutant,) if mutant else ()), *after))
 
 
 def own_damage(condition: Condition) -> Iterator[tuple[str, Condition | None]]:
@@ -67,12 +67,14 @@ def own_damage(condition: Condition) -> Iterator[tuple[str, Condition | None]]:
 
 def without_words(leaf: Precondition) -> Iterator[tuple[str, Condition]]:
     words = leaf.statement.split()
-    for place, word in enumerate(words):
-        rest = leaf.model_copy(update={"statement": " ".join(words[:place] + words[place + 1 :])})
+    for index, word in enumerate(words):
+        shortened = leaf.model_copy(
+            update={"statement": " ".join(words[:index] + words[index + 1 :])}
+        )
         if is_count(word):
-            yield "count word dropped", rest
+            yield "count word dropped", shortened
         elif is_relation(word):
-            yield "relation word dropped", rest
+            yield "relation word dropped", shortened
 
 
 def shipped() -> Iterator[tuple[str, Rule]]:
@@ -89,15 +91,15 @@ def main() -> None:
     for name, rule in rules:
         if differences(rule.objective, rule.condition):
             alarms.append(f"{name} / {rule.id}")
-        for kind, other in damaged(rule.condition):
-            if other is None or other == rule.condition:
+        for kind, mutant in damaged(rule.condition):
+            if mutant is None or mutant == rule.condition:
                 continue
             total[kind][name] += 1
-            if differences(rule.objective, other):
+            if differences(rule.objective, mutant):
                 killed[kind][name] += 1
             else:
                 survivors.append(
-                    [kind, f"{name} / {rule.id}", str(other.model_dump(exclude_none=True))]
+                    [kind, f"{name} / {rule.id}", str(mutant.model_dump(exclude_none=True))]
                 )
     names = sorted({name for name, _ in rules})
     rows = [
@@ -109,7 +111,7 @@ def main() -> None:
     text += f"\n\nFalse alarms on the {len(rules)} undamaged rules: {len(alarms)}"
     text += "".join(f"\n- {alarm}" for alarm in alarms)
     text += f"\n\nSurvivors: {len(survivors)}\n"
-    text += "".join(f"\n- {kind}, {rule}: {other}" for kind, rule, other in survivors)
+    text += "".join(f"\n- {kind}, {rule}: {mutant}" for kind, rule, mutant in survivors)
     numbers = {
         kind: {"killed": dict(killed[kind]), "total": dict(total[kind])} for kind in KINDS
     } | {"false alarms": alarms, "survivors": survivors}

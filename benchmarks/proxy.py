@@ -67,7 +67,7 @@ class Proxy(ThreadingHTTPServer):
         if not path.endswith("/chat/completions") or b'"image_url"' not in content:
             return None
         with self._guard:
-            body = self._whole(json.loads(content))
+            body = self._with_pictures(json.loads(content))
             if body["messages"] in self._refused:
                 return "400"
             self.count += 1
@@ -83,7 +83,7 @@ class Proxy(ThreadingHTTPServer):
                 self._refused.append(body["messages"])
             return kind
 
-    def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _with_pictures(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put pictures where only their names stand, and take the names away."""
         for message in body["messages"]:
             for part in message["content"] if isinstance(message["content"], list) else ():
@@ -130,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {k: v for k, v in self.headers.items() if k.lower() not in _OF_ONE_LINK}
         try:
             upstream.request(self.command, self.path, content or None, headers)
-            found = upstream.getresponse()
-            return found.status, found.getheaders(), found.read()
+            reply = upstream.getresponse()
+            return reply.status, reply.getheaders(), reply.read()
         except (OSError, HTTPException) as error:
             return 502, [], _error(f"nothing behind the proxy: {error}")
         finally:

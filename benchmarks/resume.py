@@ -52,17 +52,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scenes(folder / "scenes", args.images)
-        whole = Run(folder, "whole", args.engine)
-        whole.go()
+        unbroken = Run(folder, "whole", args.engine)
+        unbroken.go()
         broken = Run(folder, "broken", args.engine)
         chance = random.Random(args.seed)  # noqa: S311 - where a run is killed is no secret
         for at in sorted(chance.sample(range(1, args.images), args.kills)):
             broken.go(until=at)
         broken.go()
-        found = compared(whole, broken, args.images)
+        comparison = compared(unbroken, broken, args.images)
     text = f"{args.images} drawn scenes, {args.engine}, killed {len(broken.kills)} times\n\n"
-    record("resume-" + args.engine.strip(":").replace(":", "-"), found, text + shown(found))
-    if found["missing"] or found["twice"]:
+    record(
+        "resume-" + args.engine.strip(":").replace(":", "-"),
+        comparison,
+        text + markdown(comparison),
+    )
+    if comparison["missing"] or comparison["twice"]:
         sys.exit(1)
 
 
@@ -70,7 +74,7 @@ def scenes(folder: Path, count: int) -> None:
     """Draw scenes as files, on every core."""
     folder.mkdir()
     drawn = islice(mixed_scenes(load_constitution("sketch"), SEED), count)
-    work = ((folder / f"{place:05d}.png", scene) for place, (scene, _) in enumerate(drawn))
+    work = ((folder / f"{index:05d}.png", scene) for index, (scene, _) in enumerate(drawn))
     with Pool() as pool:
         for _ in pool.imap_unordered(_save, work, chunksize=32):
             pass
@@ -89,7 +93,7 @@ class Run:
         self.kills: list[int] = []
         """How many records stood there when it was killed."""
         self.seconds = 0.0
-        self._read = self._seen = 0
+        self._read = self._lines = 0
         self._log = (folder / f"{name}.log").open("wb")
         self._cache = str(folder / f"{name}-cache")
         self._command = [
@@ -99,11 +103,11 @@ class Run:
 
     def go(self, until: int | None = None) -> None:
         """Run to the end, or until so many records are there, and kill it then."""
-        more = ["--resume"] if self.file.exists() else []
-        self._read = self._seen = 0
+        resume = ["--resume"] if self.file.exists() else []
+        self._read = self._lines = 0
         begun = time.monotonic()
         process = subprocess.Popen(
-            [*self._command, *more],
+            [*self._command, *resume],
             env=os.environ | {"SAFEJUDGE_CACHE": self._cache},
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -129,8 +133,8 @@ class Run:
                 stream.seek(self._read)
                 new = stream.read()
             self._read += len(new)
-            self._seen += new.count(b"\n")
-        return self._seen
+            self._lines += new.count(b"\n")
+        return self._lines
 
     def lines(self) -> list[bytes]:
         """Whole lines of records; the first line of the file is about the run."""
@@ -144,42 +148,44 @@ class Run:
         return [json.loads(line) for line in self.lines()]
 
 
-def compared(whole: Run, broken: Run, count: int) -> dict[str, Any]:
+def compared(unbroken: Run, broken: Run, count: int) -> dict[str, Any]:
     """Count what is missing, twice, and unequal."""
-    expected, found = whole.records(), broken.records()
-    times = Counter(one["image"] for one in found)
-    other = {one["image"]: one for one in found}
-    shared = [one for one in expected if one["image"] in other]
+    expected, actual = unbroken.records(), broken.records()
+    times = Counter(record["image"] for record in actual)
+    by_image = {record["image"]: record for record in actual}
+    shared = [record for record in expected if record["image"] in by_image]
     return {
         "images": count,
-        "records": len(found),
-        "missing": sum(one["image"] not in times for one in expected) + count - len(expected),
+        "records": len(actual),
+        "missing": sum(record["image"] not in times for record in expected) + count - len(expected),
         "twice": sum(many > 1 for many in times.values()),
-        "equal outcomes": sum(_fate(one) == _fate(other[one["image"]]) for one in shared),
-        "equal records": sum(one == other[one["image"]] for one in shared),
-        "bytes equal": whole.file.read_bytes() == broken.file.read_bytes(),
+        "equal outcomes": sum(
+            _fate(record) == _fate(by_image[record["image"]]) for record in shared
+        ),
+        "equal records": sum(record == by_image[record["image"]] for record in shared),
+        "bytes equal": unbroken.file.read_bytes() == broken.file.read_bytes(),
         "killed at": broken.kills,
-        "seconds": {"whole": whole.seconds, "broken": broken.seconds},
+        "seconds": {"whole": unbroken.seconds, "broken": broken.seconds},
     }
 
 
-def _fate(one: dict[str, Any]) -> list[Any]:
-    return [one.get(key) for key in FATE]
+def _fate(record: dict[str, Any]) -> list[Any]:
+    return [record.get(key) for key in FATE]
 
 
-def shown(found: dict[str, Any]) -> str:
+def markdown(comparison: dict[str, Any]) -> str:
     """The table."""
-    share = found["equal outcomes"] / found["images"]
+    share = comparison["equal outcomes"] / comparison["images"]
     rows: Sequence[tuple[str, str]] = [
-        ("records when it was killed", ", ".join(map(str, found["killed at"]))),
-        ("records at the end", str(found["records"])),
-        ("images missing", str(found["missing"])),
-        ("images twice", str(found["twice"])),
-        ("equal label and violated rules", f"{found['equal outcomes']} ({share:.2%})"),
-        ("equal to the last digit", str(found["equal records"])),
-        ("files equal byte by byte", "yes" if found["bytes equal"] else "no"),
-        ("seconds, uninterrupted", f"{found['seconds']['whole']:.0f}"),
-        ("seconds, killed and resumed", f"{found['seconds']['broken']:.0f}"),
+        ("records when it was killed", ", ".join(map(str, comparison["killed at"]))),
+        ("records at the end", str(comparison["records"])),
+        ("images missing", str(comparison["missing"])),
+        ("images twice", str(comparison["twice"])),
+        ("equal label and violated rules", f"{comparison['equal outcomes']} ({share:.2%})"),
+        ("equal to the last digit", str(comparison["equal records"])),
+        ("files equal byte by byte", "yes" if comparison["bytes equal"] else "no"),
+        ("seconds, uninterrupted", f"{comparison['seconds']['whole']:.0f}"),
+        ("seconds, killed and resumed", f"{comparison['seconds']['broken']:.0f}"),
     ]
     return table(("", "found"), rows)
 

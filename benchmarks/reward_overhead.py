@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from measure import record
 
 from safejudge import Judge, PriorCache
-from safejudge.evals.stats.rates import bootstrap
+from safejudge.evals.stats.intervals import bootstrap
 from safejudge.rewards import SafetyReward
 from safejudge.rewards.trl import GRPOReward
 from safejudge.show.markdown import figure, table
@@ -70,21 +70,21 @@ class Counting:
         self.engine.close()
 
 
-def ratio(rounds: Sequence[dict[str, float]], one: str, other: str) -> float:
+def ratio(rounds: Sequence[dict[str, float]], numerator: str, denominator: str) -> float:
     """Seconds of one way for a second of the other."""
-    return statistics.median(seconds[one] / seconds[other] for seconds in rounds)
+    return statistics.median(seconds[numerator] / seconds[denominator] for seconds in rounds)
 
 
-def timed(ways: dict[str, Callable[[Any], object]], batches: Sequence[Any]) -> list[Any]:
+def timed(calls: dict[str, Callable[[Any], object]], batches: Sequence[Any]) -> list[Any]:
     """Seconds per way and batch; every batch begins with another way."""
     rounds = []
     for number, batch in enumerate(batches):
-        turn = number % len(ways)
-        order = [*ways][turn:] + [*ways][:turn]
+        turn = number % len(calls)
+        order = [*calls][turn:] + [*calls][:turn]
         seconds = {}
         for name in order:
             begun = time.perf_counter()
-            ways[name](batch)
+            calls[name](batch)
             seconds[name] = time.perf_counter() - begun
         rounds.append(seconds)
     return rounds
@@ -112,12 +112,12 @@ def main() -> None:
             for pixels in batch:
                 problem_of(Picture.of(pixels))
             batches.append(batch)
-        ways: dict[str, Callable[[Any], object]] = {
+        calls: dict[str, Callable[[Any], object]] = {
             JUDGE: reward.open(),
             REWARD: lambda batch: in_trl(prompts=batch, completions=batch, image=batch),
             AS_IT_COMES: judge,
         }
-        rounds = timed(ways, batches)
+        rounds = timed(calls, batches)
         again = counting.priors - first
         judge.close()
     ratios = {
@@ -125,18 +125,22 @@ def main() -> None:
         "every question / default policy": (JUDGE, AS_IT_COMES),
     }
     rows, numbers = [], {}
-    for name, (one, other) in ratios.items():
-        value = ratio(rounds, one, other)
-        interval = bootstrap(rounds, lambda some, a=one, b=other: ratio(some, a, b))
+    for name, (numerator, denominator) in ratios.items():
+        value = ratio(rounds, numerator, denominator)
+        interval = bootstrap(rounds, lambda sample, a=numerator, b=denominator: ratio(sample, a, b))
         rows.append([name, figure(value, interval)])
         numbers[name] = {"median": value, "interval": interval}
-    for way in ways:
-        seconds = statistics.median(found[way] for found in rounds)
-        rows.append([f"images/s, {way}", f"{args.size / seconds:.1f}"])
+    for call in calls:
+        seconds = statistics.median(seconds_by_call[call] for seconds_by_call in rounds)
+        rows.append([f"images/s, {call}", f"{args.size / seconds:.1f}"])
     rows += [["priors asked in the first batch", str(first)], ["in all others", str(again)]]
     text = f"{args.batches} batches of {args.size} drawn scenes\n\n{table(['', ''], rows)}"
-    found = {"ratios": numbers, "rounds": rounds, "priors": {"first": first, "others": again}}
-    record("reward_overhead", found, text)
+    seconds_by_call = {
+        "ratios": numbers,
+        "rounds": rounds,
+        "priors": {"first": first, "others": again},
+    }
+    record("reward_overhead", seconds_by_call, text)
 
 
 if __name__ == "__main__":

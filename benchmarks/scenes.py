@@ -39,13 +39,13 @@ def main() -> None:
         models = open_models(engine)
         for policy in POLICIES:
             variant = Variant(f"{engine}, {policy}", POLICIES[policy]())
-            found = measure(variant, constitution, models, items, lambda _: None)
-            rows[variant.name] = row(found)
+            judged = measure(variant, constitution, models, items, lambda _: None)
+            rows[variant.name] = row(judged)
             if policy == "default":
-                rules.append(f"Per rule, {variant.name}\n\n{rules_table(found)}")
+                rules.append(f"Per rule, {variant.name}\n\n{rules_table(judged)}")
         models.close()
     text = f"{args.count} mixed scenes\n\n" + "\n\n".join([variants_table(rows), *rules])
-    record("scenes", {name: figures(found) for name, found in rows.items()}, text)
+    record("scenes", {name: figures(judged) for name, judged in rows.items()}, text)
 
 
 if __name__ == "__main__":

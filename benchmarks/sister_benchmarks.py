@@ -21,6 +21,7 @@ from measure import record
 from safejudge.evals.mllm_judge import records as mllm_judge_records
 from safejudge.evals.mllm_judge import score as mllm_judge_outputs
 from safejudge.evals.recorded import read_folder
+from safejudge.evals.replies import read_ranking
 from safejudge.evals.rewardbench import records as rewardbench_records
 from safejudge.evals.rewardbench import score as rewardbench_outputs
 from safejudge.evals.stats.agreement import ranking_distance
@@ -132,7 +133,7 @@ def _records(folder: Path, numbers: Numbers, wanted: dict[str, Any]) -> list[Che
         found.append(Check(f"records: pair_{name}", ours, wanted[f"pair_{name}"]))
     records = [one for lines in read_folder(folder) for one in lines.records if "answers" in one]
     words = [one["evaluator"]["judge_tail"] for one in records if "evaluator" in one]
-    rankings = [mllm_judge_records.read_ranking(one, 4) for one in words]
+    rankings = [read_ranking(one, 4) for one in words]
     outputs = [one for one in mllm_judge_records.read(folder).outputs if one.asked.kind == "batch"]
     distances = [ranking_distance(one.asked.human, one.said or "") for one in outputs]
     shown = [ranking_distance(one["human_answer"], "ABCD") for one in records]

@@ -35,7 +35,7 @@ from safejudge.method.regions import words_of
 from safejudge.method.relevance import relevance_text, threshold_of
 from safejudge.method.verdict import asked_condition, conclude, image_flow
 from safejudge.policy import POLICIES, Policy
-from safejudge.text import storable
+from safejudge.text import one_line, storable
 from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def _zipped(images: Iterable[ImageSource], prompts: Prompts) -> Iterator[Pair]:
 
 def _caption(prompt: str) -> str | None:
     """Put a caption on one line, so that it cannot write a line of the question; blank is none."""
-    return " ".join(storable(prompt).split()) or None
+    return one_line(storable(prompt)) or None
 
 
 def chosen_policy(policy: str | Policy) -> Policy:

@@ -97,6 +97,19 @@ class Policy(Record):
         """Whether anything is done with the detector's boxes."""
         return self.crop or self.region
 
+    def exhaustively(self) -> Policy:
+        """Ask every precondition of every rule, so that every score is exact."""
+        return self.model_copy(update={"exhaustive": True})
+
+    def unfiltered(self) -> Policy:
+        """Ask every rule, however unlike the picture: an encoder leaves none out."""
+        return self.model_copy(update={"relevance": False, "relevance_threshold": None})
+
+    def exact(self) -> Policy:
+        """Ask everything and make nothing up: every score is one that was read."""
+        policy = self.unfiltered().exhaustively()
+        return policy.model_copy(update={"unreadable_reasoning": "undecided"})
+
     def digest(self) -> str:
         """Sha256 (hex) of all settings."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

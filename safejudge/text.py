@@ -1,4 +1,15 @@
-"""Text that other people wrote, made safe to store and to show. Pure."""
+"""Text that other people wrote, made safe to store and to show. Pure, and the only place for it.
+
+Which function a new message needs:
+
+- A message holds names as they came. `show.terminal.say` and the pages clean all that they print;
+  what is printed otherwise passes `clean`, or `clean_lines` where line breaks mean something.
+- A value in the middle of a message: `quoted`. It is short, in backticks, on one line.
+- What a library's error says: `first_line`; where its lines belong together, `cut(one_line(...))`.
+- The name of an image in a record or a message: `plain_name`.
+- What a model wrote, in a record or a prompt: `storable`; on one line, so that it cannot begin a
+  line of a prompt: `one_line`.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +25,27 @@ def quoted(text: str, limit: int = 48) -> str:
 
 
 def spelled(text: str) -> str:
-    """Spell hidden characters out, so that whoever reads the text sees them."""
+    r"""Spell hidden characters out as JSON does (`\u001b`), so that people see them."""
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def clean(text: str) -> str:
     r"""Spell out everything that is no visible character, so that `\x1b` stays a word."""
-    return "".join(c if c.isprintable() else _spelled(c) for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
-def _spelled(sign: str) -> str:
+def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape").decode("ascii")
 
 
 def clean_lines(text: str) -> str:
     """Do the same and keep the line breaks."""
     return "\n".join(clean(line) for line in text.split("\n"))
+
+
+def one_line(text: str) -> str:
+    """Write every stretch of white space as one space, and none at the ends."""
+    return " ".join(text.split())
 
 
 def first_line(error: BaseException) -> str:
@@ -44,7 +60,7 @@ def counted(count: int, noun: str) -> str:
 
 def plain_name(name: str) -> str:
     """Make a name fit for JSON and a log line: valid Unicode, on one line, not endless."""
-    line = "".join(part if part.isprintable() else "?" for part in name)
+    line = "".join(sign if sign.isprintable() else "?" for sign in name)
     return line if len(line) <= 1024 else f"{line[:1000]}... ({len(line)} characters)"
 
 

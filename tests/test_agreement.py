@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import random
 from collections import Counter
 
 import numpy as np
@@ -11,7 +10,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from safejudge.evals.stats import agreement as ag
-from safejudge.evals.stats.rates import bootstrap
 
 levels = st.integers(1, 5)
 pairs = st.lists(st.tuples(levels, levels), min_size=2, max_size=25)
@@ -116,7 +114,6 @@ def test_errors_of_scores():
     for statistic in (ag.signed_error, ag.absolute_error, ag.within):
         assert math.isnan(statistic([], []))
     assert math.isnan(ag.mean([]))
-    assert ag.distribution([1, 3, 3, 9], (1, 2, 3)) == (1, 0, 2)
 
 
 @given(st.lists(st.integers(0, 9), max_size=30))
@@ -248,47 +245,6 @@ def test_what_is_no_log_probability_is_refused():
     for wrong in ([0.5, -1, -1, -1, -1], [-1] * 4, [-1] * 6):
         with pytest.raises(ValueError, match="log-probabilit"):
             ag.weighted_score(wrong)
-
-
-# --- figures ------------------------------------------------------------------------------------
-
-
-def test_intervals_are_those_of_the_ordinary_bootstrap():
-    rng = random.Random(1)
-    x = [rng.randint(1, 5) for _ in range(40)]
-    y = [a + rng.randint(-1, 1) for a in x]
-    found = ag.estimate(ag.pearson, x, y, draws=60)
-    rows = list(zip(x, y, strict=True))
-    assert (found.low, found.high) == pytest.approx(
-        bootstrap(rows, lambda some: ag.pearson(*columns(some)), 60)
-    )
-    # In groups, too: a group is drawn whole.
-    groups = [row // 3 for row in range(40)]
-    members = [[rows[row] for row in some] for some in ag.grouped(groups).values()]
-    grouped = ag.estimate(ag.signed_error, x, y, groups=groups, draws=60)
-    assert (grouped.low, grouped.high) == pytest.approx(
-        bootstrap(members, lambda some: ag.signed_error(*columns(itertools.chain(*some))), 60)
-    )
-    assert grouped.value == ag.signed_error(x, y)
-
-
-def test_few_rows_have_no_resampled_interval():
-    assert math.isnan(ag.estimate(ag.mean, [1.0] * (ag.FEW - 1)).low)
-    assert ag.estimate(ag.mean, [1.0] * ag.FEW).low == 1
-    groups = ["one image"] * 50
-    assert math.isnan(ag.estimate(ag.mean, [1.0] * 50, groups=groups).low)
-    # A share has one all the same, and it does not end at 1 after three rows.
-    assert ag.accuracy(["right"] * 3).low < 0.6
-
-
-def test_a_figure_says_of_how_many_and_null_for_nothing():
-    figure = ag.Figure(0.25, 4, 0.1, 0.5)
-    assert figure.text() == "0.250 [0.100, 0.500] n=4"
-    assert figure.text(4) == "0.250 [0.100, 0.500]"
-    assert figure.json() == {"value": 0.25, "n": 4, "low": 0.1, "high": 0.5}
-    nothing = ag.estimate(ag.pearson, [], [])
-    assert nothing.text() == "- n=0"
-    assert nothing.json() == {"value": None, "n": 0, "low": None, "high": None}
 
 
 @given(st.lists(st.integers(0, 40), max_size=40))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from safejudge.cli import app as cli
-from safejudge.constitution.load import lint, load_constitution, shipped_constitutions
+from safejudge.constitution.lint.findings import lint
+from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.engines.fake import FakeEngine
 from safejudge.engines.models import Models
 from safejudge.errors import (

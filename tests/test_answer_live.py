@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from safejudge.engines.models import Models
 from safejudge.errors import ImageError
+from safejudge.evals import replies
 from safejudge.evals.answers import prompts as texts
 from safejudge.evals.answers import protocols as live
 from safejudge.evals.answers.pictures import Pictures
@@ -55,14 +56,14 @@ def test_a_hostile_answer_stays_between_its_lines():
 
 
 def test_every_form_that_is_asked_for_is_one_that_is_read():
-    assert live.read_score(texts.score("?", "x", alone=False).instruction) == "3"
-    for tie, reader in ((True, live.read_choice), (False, live.read_verdict)):
+    assert replies.read_score(texts.score("?", "x", alone=False).instruction) == "3"
+    for tie, reader in ((True, replies.read_choice), (False, replies.read_verdict)):
         assert reader(texts.pair("?", "xy", tie=tie, alone=False).instruction) == "B"
         assert ("say C" in texts.pair("?", "xy", tie=tie, alone=True).instruction) == tie
     for count in (2, 3, 4):
         form = texts.rank("?", "abcd"[:count]).instruction
         letters = texts.LETTERS[:count]
-        assert live.read_ranking(form, count) == letters[-1] + letters[:-1]
+        assert replies.read_ranking(form, count) == letters[-1] + letters[:-1]
 
 
 def test_pictures_go_with_every_question_and_equal_questions_are_asked_once():

@@ -62,7 +62,7 @@ def test_a_path_goes_before_a_name():
     captions = {"d/a.png": "path", "a.png": "name", "z.png": "unused", "n.png": None}
     matched = match_captions(captions, ["./d/a.png", "e/a.png", "b.png", "e/a.png", "n.png"])
     assert matched.prompts == ["path", "name", None, "name", None]
-    assert (matched.without, matched.unknown) == (["b.png"], ["z.png"])
+    assert (matched.missing, matched.unknown) == (["b.png"], ["z.png"])
 
 
 def test_a_name_that_two_images_have_is_refused():

@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import FrozenInstanceError, fields
 
 import numpy as np
 import pytest
@@ -135,6 +137,37 @@ def test_help_and_version(capsys, argv):
     out = capsys.readouterr().out
     assert out.startswith(("safejudge 0.", "usage: safejudge"))
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["judge", "a", "--out", "r", "--engine-arg", "x=1", "--ray", "--actors", "2"],
+        ["explain", "a", "--rule", "r"],
+        ["relevance", "a", "--constitution", "c", "--encoder", "e"],
+        ["compile", "c", "--llm", "e", "--engine-arg", "x=[1]"],
+        ["lint", "c"],
+        ["diff", "c", "d"],
+        ["eval", "labelled", "--suite-arg", "x=1", "--variant", "blind", "--split", "s"],
+        ["report", "d"],
+        ["suites"],
+        ["annotate", "d", "--out", "o", "--rubric", "fidelity=f"],
+        ["train-scorer", "p", "--out", "o", "--backbone", "b", "--aspect", "fidelity"],
+        ["sketch", "bench"],
+        ["sketch", "scenes", "--out", "o"],
+        ["sketch", "mj-bench", "--out", "o"],
+    ],
+)
+def test_options_are_values_of_their_own(line):
+    _, options = cli.parse(line)
+    _, again = cli.parse(line)
+    assert pickle.loads(pickle.dumps(options)) == options == again  # noqa: S301 - our own
+    for field in fields(options):
+        with pytest.raises(FrozenInstanceError):
+            setattr(options, field.name, None)
+    if "--actors" in line:
+        assert (options.actors, dict(options.judge.engine_args)) == (2, {"x": 1})
+        assert options != cli.parse([*line, "--no-prior"])[1]
 
 
 def test_help_and_lint_load_no_model_library():
@@ -324,7 +357,7 @@ answer = FakeEngine.answer_probs
 calls = itertools.count(1)
 def slowly(self, probes):
     # halfway through it hangs, so that a signal always meets a running command
-    time.sleep(120 if next(calls) > int(os.environ["HANG_AFTER"]) else 0.02)
+    time.sleep(3600 if next(calls) > int(os.environ["HANG_AFTER"]) else 0.02)
     return answer(self, probes)
 FakeEngine.answer_probs = slowly
 from safejudge.cli.app import entry

@@ -43,7 +43,7 @@ def asked(tmp_path, monkeypatch):
     encoder = FakeEncoder(lambda r: r.picture.pixels.mean() / 1000 + len(r.text) / 1000)
     detector = FakeDetector({"lamp": [LAMP]})
     monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: engine)
-    for module in ("models", "cli"):
+    for module in ("engines.models", "cli.relevance"):
         monkeypatch.setattr(f"safejudge.{module}.open_encoder", lambda _: encoder)
     monkeypatch.setattr("safejudge.engines.models.open_detector", lambda _: detector)
     return {"engine": engine, "encoder": encoder, "detector": detector}

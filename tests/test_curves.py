@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safejudge.evals.stats import curves
 from safejudge.evals.stats.curves import (
     auroc,
     average_precision,
@@ -45,6 +47,27 @@ def test_points_are_what_their_thresholds_call(rows):
             assert point.recall == pytest.approx(sum(called) / sum(truths))
         else:
             assert math.isnan(point.recall)
+
+
+class Counting(np.ndarray):
+    """An array that counts the elements that numpy computes with."""
+
+    elements = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        Counting.elements += max(np.size(array) for array in inputs)
+        return getattr(ufunc, method)(*map(np.asarray, inputs), **options)
+
+
+@pytest.mark.parametrize("measure", [sweep, auroc, average_precision])
+def test_work_grows_with_the_rows_and_not_with_their_square(monkeypatch, measure):
+    ranked = curves._ranked
+    monkeypatch.setattr(
+        curves, "_ranked", lambda *rows: tuple(array.view(Counting) for array in ranked(*rows))
+    )
+    Counting.elements = 0
+    measure([row / 3000 for row in range(3000)], [row % 7 == 0 for row in range(3000)])
+    assert 0 < Counting.elements < 10 * 3000
 
 
 @given(ROWS.filter(lambda rows: any(truth for _, truth in rows)), st.randoms())

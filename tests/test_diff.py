@@ -16,7 +16,7 @@ from safejudge.constitution import diff
 from safejudge.constitution.diff import changes, effect_of
 from safejudge.constitution.load import dump_constitution, load_constitution
 from safejudge.method.logic import evaluate
-from safejudge.show.diff import shown, words
+from safejudge.show.diff import changed_rules, words
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -139,9 +139,9 @@ def test_a_change_has_old_and_new_and_its_place():
     new = any_of(SWORD, all_of(KNIFE, none_of(TOY)), all_of(GUN, none_of(POLICE)))
     (change,) = between(old, new)
     assert (change.old, change.new) == (STAGE.statement, None)
-    assert change.place == ("any of", f"`{GUN.statement}`", "all of", "none of")
+    assert change.path == ("any of", f"`{GUN.statement}`", "all of", "none of")
     (change,) = between(leaf("a", "x"), leaf("a", "y"))
-    assert (change.old, change.new, change.place) == ("x", "y", ("`a`",))
+    assert (change.old, change.new, change.path) == ("x", "y", ("`a`",))
 
 
 def test_opposite_edits_claim_nothing_together_but_each_alone():
@@ -342,7 +342,7 @@ NASTY = "\x1b[31mred\x1b]0;title\x07\u202e[bold]x[/bold] :smile:"
 def drawn(found, width=80, *, colour=False):
     stream = io.StringIO()
     Console(file=stream, width=width, force_terminal=colour, markup=False, emoji=False).print(
-        shown(found)
+        changed_rules(found)
     )
     return "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
 

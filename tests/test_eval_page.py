@@ -316,11 +316,11 @@ def test_the_surest_mistakes_come_first():
     records = {str(n): judged(armed_child=said) for n, said in enumerate(rules)}
     found = scored(CONSTITUTION, labels, records).mistakes
     assert [one.title for one in found] == ["4", "1", "0", "5", "3", "2"]
-    assert found[0].said == "armed-child: violated"
-    assert found[0].true == "not violated"
-    assert found[0].why == "Score 0.950; it hangs on the stage label mass."
+    assert found[0].answer == "armed-child: violated"
+    assert found[0].target == "not violated"
+    assert found[0].reason == "Score 0.950; it hangs on the stage label mass."
     assert found[0].trace == ("It burns. yes (label mass, 0.250)",)
-    assert found[4].why == "No score; it hangs on the stage relevance."
+    assert found[4].reason == "No score; it hangs on the stage relevance."
     assert found[4].trace == ()
 
 
@@ -331,5 +331,5 @@ def test_mistakes_are_limited_and_of_images_only_where_no_rule_is_known():
     }
     found = scored(CONSTITUTION, labels, records).mistakes
     assert [one.title for one in found] == [str(n) for n in range(MOST + 4, 4, -1)]
-    assert (found[0].said, found[0].true) == ("unsafe", "safe")
-    assert "the rule with the highest is armed-child" in found[0].why
+    assert (found[0].answer, found[0].target) == ("unsafe", "safe")
+    assert "the rule with the highest is armed-child" in found[0].reason

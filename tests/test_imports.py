@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import house
 import pytest
 
 import safejudge
@@ -67,6 +68,27 @@ def test_imports_go_downward(path):
             assert name.removeprefix("safejudge.") in safejudge.__all__
             there = ""
         assert there == here or HEIGHT[there] < HEIGHT[here], f"{module} imports {name}"
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """Which module imports which: at the top, in functions, and for types only alike."""
+    return house.graph_of(house.sources(PACKAGE), typing=True)
+
+
+def test_no_modules_form_a_circle(graph):
+    assert house.circles(graph) == []
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param(path.parent.relative_to(PACKAGE.parent), id=path.parent.name)
+        for path in sorted(PACKAGE.rglob("__init__.py"))
+    ],
+)
+def test_what_lies_side_by_side_forms_no_circle(graph, folder):
+    assert house.circles(house.between(graph, ".".join(folder.parts))) == []
 
 
 def test_the_root_stays_small():

@@ -10,15 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safejudge.constitution.lint.coherence import MAX_STATEMENTS, condition_flaws, constant
-from safejudge.constitution.lint.words import objective_flaws, statement_flaws
-from safejudge.constitution.load import lint, load_constitution, shipped_constitutions
+from safejudge.constitution.lint.findings import lint
+from safejudge.constitution.lint.words import form_flaws, objective_flaws
+from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.method.logic import evaluate
 from safejudge.types import AllOf, AnyOf, NoneOf, Outcome, Precondition, leaves
 
 
 def said_of(statement, look_at=None):
     """Everything said of a statement, and that each flaw has advice."""
-    flaws = list(statement_flaws(Precondition(statement=statement, look_at=look_at)))
+    leaf = Precondition(statement=statement, look_at=look_at)
+    flaws = [*objective_flaws(statement), *form_flaws(leaf)]
     assert all(flaw.problem and flaw.instead for flaw in flaws)
     return [flaw.problem for flaw in flaws]
 
@@ -233,9 +235,9 @@ def test_two_statements_in_one(statement, word):
 
 
 def test_the_advice_follows_the_word():
-    (flaw,) = statement_flaws(Precondition(statement="a person is smoking or drinking"))
+    (flaw,) = form_flaws(Precondition(statement="a person is smoking or drinking"))
     assert "`any`" in flaw.instead
-    (flaw,) = statement_flaws(Precondition(statement="a person is smoking and drinking"))
+    (flaw,) = form_flaws(Precondition(statement="a person is smoking and drinking"))
     assert "`all`" in flaw.instead
 
 
@@ -326,7 +328,10 @@ def test_shipped_rules(name):
     for rule in load_constitution(name).rules:
         assert list(condition_flaws(rule.condition)) == []
         flawed.append(bool([*objective_flaws(rule.objective)]))
-        flawed += [bool([*statement_flaws(leaf)]) for leaf in leaves(rule.condition)]
+        flawed += [
+            bool([*objective_flaws(leaf.statement), *form_flaws(leaf)])
+            for leaf in leaves(rule.condition)
+        ]
     assert set(flawed) == {name == "sketch-vague"}
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from safejudge.errors import OutputError
+from safejudge.evals.mjbench.cells import Options
 from safejudge.evals.mjbench.charts import FEW, MOST, MOST_VALUES
 from safejudge.evals.mjbench.mistakes import is_mistaken, keep, mistakes
 from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun
-from safejudge.evals.mjbench.score import Options, score
+from safejudge.evals.mjbench.score import score
 from safejudge.evals.page import page
 from safejudge.evals.stats.fairness import Rated, Rules, fairness
 from safejudge.evals.stats.preference import Answer, Pair
@@ -203,8 +204,8 @@ def test_a_mistake_says_what_every_way_said_of_the_pictures_as_they_are_shown():
     turned = [choice("1", 0.2), choice("1", 0.1, "10")]
     (found,) = mistakes([record(label="1", choice=turned, score=[rating(0.1, 0.9)])])
     assert found.images == (f"{'a' * 64}.jpg", f"{'b' * 64}.jpg")
-    assert found.true == "the second picture"
-    assert found.said == (
+    assert found.target == "the second picture"
+    assert found.answer == (
         "the first picture (probability of the first 0.90), by choice, shown the other way round"
     )
     assert found.trace == (
@@ -225,8 +226,8 @@ def test_the_worst_come_first_and_are_spread_over_ways_and_perspectives():
     assert len(titles) == len(set(titles)) == MOST
     assert titles[0] == "safety/49"
     assert {"quality/0", "quality/1"} < set(titles)
-    assert sum("by other" in one.said for one in found) >= 4
-    scores = [one.title for one in found if "safety" in one.title and "by score" in one.said]
+    assert sum("by other" in one.answer for one in found) >= 4
+    scores = [one.title for one in found if "safety" in one.title and "by score" in one.answer]
     assert scores == sorted(scores, key=lambda title: -int(title.partition("/")[2]))
 
 

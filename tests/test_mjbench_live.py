@@ -230,8 +230,8 @@ def test_small_pictures_of_mistakes_are_kept_and_shown(tmp_path):
     mjbench_run.judge(told(tmp_path, Bright()))
     found = mjbench_run.report(tmp_path / "out")
     (mistake,) = found.mistakes
-    assert mistake.true == "the first picture"
-    assert mistake.said.startswith("the second picture (")
+    assert mistake.target == "the first picture"
+    assert mistake.answer.startswith("the second picture (")
     files = {path.name: path.stat().st_mtime_ns for path in found.pictures.iterdir()}
     digests = [Picture.of(np.full((32, 32, 3), shade)).digest for shade in (11, 181)]
     assert set(files) == set(mistake.images) == {f"{digest}.jpg" for digest in digests}

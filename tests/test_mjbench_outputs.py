@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from safejudge.errors import InputError, PolicyError
+from safejudge.evals.mjbench.cells import PAPER, Options
 from safejudge.evals.mjbench.recorded.read import read_outputs
-from safejudge.evals.mjbench.score import PAPER, Options, from_outputs, score
+from safejudge.evals.mjbench.score import from_outputs, score
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "mjbench.json").read_text("utf-8"))
 EXPECTED = GOLDEN["expected"]

@@ -19,7 +19,6 @@ from safejudge.evals.stats.preference import (
     overall,
     preference,
 )
-from safejudge.evals.stats.rates import bootstrap_sums
 
 FIRST, SECOND, TIE = Answer.FIRST, Answer.SECOND, Answer.TIE
 REFUSED, UNPARSED = Answer.REFUSED, Answer.UNPARSED
@@ -171,22 +170,6 @@ def test_copies_of_a_pair_make_no_interval_narrower():
     tenfold = preference(pairs * 10, decide(pairs * 10), draws=400).acc_with_tie
     assert (tenfold.value, tenfold.n) == (pytest.approx(once.value), 300)
     assert tenfold.high - tenfold.low == pytest.approx(once.high - once.low, abs=0.02)
-
-
-def test_intervals_of_clusters_cover_at_about_their_level():
-    import random
-
-    rng = random.Random(7)
-    covered = 0
-    for _ in range(120):
-        rows, clusters = [], []
-        for cluster in range(40):
-            hit = float(rng.random() < 0.3)  # one answer for the whole cluster
-            rows += [(hit, 1.0)] * 5
-            clusters += [cluster] * 5
-        ((low, high),) = bootstrap_sums(rows, clusters, lambda s: s[:, :1] / s[:, 1:], 200)
-        covered += low <= 0.3 <= high
-    assert 103 <= covered <= 120
 
 
 def test_no_pairs_are_no_number():

@@ -13,7 +13,8 @@ import pytest
 
 from safejudge.cli import app as cli
 from safejudge.compile.prompts import Statement
-from safejudge.constitution.load import lint, load_constitution, read_lock
+from safejudge.constitution.lint.findings import lint
+from safejudge.constitution.load import load_constitution, read_lock
 from safejudge.constitution.lock import dump_lock
 from safejudge.engines.cached import CachedEngine
 from safejudge.engines.fake import FakeEngine

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from safejudge.cli import app as cli
-from safejudge.cli.choices import opening_of
 from safejudge.errors import InputError, OutputError
 from safejudge.files import records
 from safejudge.images import shards as sources
 from safejudge.judge import Judge
 from safejudge.scale import actors
 from safejudge.scale import run as scale
+from safejudge.scale.cluster import check_reachable
 from safejudge.sketch.scenes import write_scenes
 from safejudge.types import Failure, Judgment
 
@@ -218,24 +218,24 @@ def test_an_engine_that_cannot_be_opened(cluster, shards, capsys):
     assert recorded(shards / "out") == []
 
 
-def choices_of(line):
-    options = cli.arguments.parse(line)
-    return actors.Choices(
-        opening_of(options), options.window, captions=True, folder=str(Path.cwd())
+def actor_options(line):
+    _, options = cli.parse(line)
+    return actors.ActorOptions(
+        options.judge.spec(), options.batching.window, captions=True, folder=str(Path.cwd())
     )
 
 
 def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
     attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
     line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
-    worker = actors.Worker(choices_of(line), attempts)
-    packed = [pickle.dumps(place) for place in sources.find_places(["in/a.png"])]
-    window = pa.table({"place": packed, "window": [7]})
+    worker = actors.Worker(actor_options(line), attempts)
+    packed = [pickle.dumps(place) for place in sources.find_entries(["in/a.png"])]
+    window = pa.table({"entry": packed, "window": [7]})
     for _ in range(actors.DEATHS + 2):
         assert worker(window)["image"].to_pylist() == ["", "in/a.png"]
     for begun in range(1, actors.DEATHS + 2):
         assert cluster.get(attempts.begin.remote(7)) == begun
-    (about,) = worker(window)["about"].to_pylist()
+    (about,) = worker(window)["message"].to_pylist()
     assert "4 actors died over the same 1 images, the first of them in/a.png" in about
 
 
@@ -243,15 +243,15 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
     cluster, shards, monkeypatch, capsys
 ):
     line = ["judge", "in/a.png", "in/e.parquet", *FAKE, "--ray", "--out", "out"]
-    options = cli.arguments.parse(line)
+    _, options = cli.parse(line)
     attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
-    worker = actors.Worker(choices_of(line), attempts)
-    places = sources.find_places(options.paths)
-    packed = [pa.table({"place": [pickle.dumps(place)], "window": [7]}) for place in places]
+    worker = actors.Worker(actor_options(line), attempts)
+    places = sources.find_entries(options.paths)
+    packed = [pa.table({"entry": [pickle.dumps(place)], "window": [7]}) for place in places]
     good = worker(packed[0])
     monkeypatch.setattr(actors, "read", lambda *_, **__: 1 / 0)
     together = pa.concat_tables([good, good, worker(packed[1])])
-    monkeypatch.setattr(scale, "judged", lambda *_: iter([together]))
+    monkeypatch.setattr(scale, "judge_entries", lambda *_: iter([together]))
     assert judge("in/a.png", "in/e.parquet", "--out", "out") == 3
     assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
     said = capsys.readouterr().err
@@ -261,7 +261,7 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
 
 
 def test_an_image_without_a_record_is_an_error(cluster, shards, monkeypatch, capsys):
-    monkeypatch.setattr(scale, "judged", lambda *_: iter([]))
+    monkeypatch.setattr(scale, "judge_entries", lambda *_: iter([]))
     assert judge("in/a.png", "--out", "out") == 3
     said = "1 images (the first: in/a.png) came back without a record"
     assert said in capsys.readouterr().err
@@ -269,7 +269,7 @@ def test_an_image_without_a_record_is_an_error(cluster, shards, monkeypatch, cap
 
 def test_long_runs_go_to_ray_in_few_pieces(monkeypatch):
     monkeypatch.setattr(actors, "BLOCKS", 3)
-    blocks = actors._blocks([sources.Place(str(i), str(i)) for i in range(50)], 4)
+    blocks = actors._blocks([sources.Entry(str(i), str(i)) for i in range(50)], 4)
     assert [len(block) for block in blocks] == [20, 20, 10]
     assert blocks[1]["window"].to_pylist() == [i // 4 for i in range(20, 40)]
     assert [len(block) for block in actors._blocks([], 4)] == [1]
@@ -278,7 +278,7 @@ def test_long_runs_go_to_ray_in_few_pieces(monkeypatch):
 def test_the_command_brings_its_own_ray_and_takes_it_away(shards):
     line = [sys.executable, "-m", "safejudge", "judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
     clean = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=clean, timeout=100)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=clean, timeout=900)
     assert done.returncode in {0, 1, 4}
     assert done.stdout == ""
     lines = done.stderr.splitlines()
@@ -334,7 +334,7 @@ def test_another_cluster_than_that_in_use(cluster, shards, capsys):
 
 def test_where_no_cluster_listens():
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9: no cluster of Ray can be used there"):
-        actors._knock("127.0.0.1:9")
+        check_reachable("127.0.0.1:9")
 
 
 def test_without_ray_the_extra_is_named(shards, capsys, monkeypatch):
@@ -354,7 +354,7 @@ def test_its_own_records_are_no_images(shards, capsys):
 
 
 def test_a_path_named_twice_is_two_places(shards):
-    names = [place.name for place in sources.find_places(["in", "in/a.png", "none.png"])]
+    names = [place.name for place in sources.find_entries(["in", "in/a.png", "none.png"])]
     assert names == [*[name for name, *_ in SHARDS], "in/a.png", "none.png"]
 
 
@@ -374,7 +374,7 @@ def test_shards_that_are_refused(tmp_path, name, data, said):
     else:
         parquet.write_table(pa.table(data), tmp_path / name)
     with pytest.raises(InputError, match=f"(?s){said[:10]}") as error:
-        sources.find_places([str(tmp_path)])
+        sources.find_entries([str(tmp_path)])
     assert said in str(error.value)
 
 
@@ -383,16 +383,16 @@ def test_a_tar_without_images_and_one_cut_short(tmp_path):
     with tarfile.open(path, "w") as tar:
         add(tar, "a.txt", b"x" * 600)
     with pytest.raises(InputError, match="holds no image"):
-        sources.find_places([str(path)])
+        sources.find_entries([str(path)])
     with tarfile.open(path, "w") as tar:
         add(tar, "a.png", png())
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(InputError, match="cannot be read as a tar"):
-        sources.find_places([str(path)])
+        sources.find_entries([str(path)])
 
 
 def test_shards_that_vanish_are_failures_of_their_images(shards):
-    tar, table = sources.find_places(["in/c.tar"])[0], sources.find_places(["in/d.parquet"])[0]
+    tar, table = sources.find_entries(["in/c.tar"])[0], sources.find_entries(["in/d.parquet"])[0]
     sources._row_group.cache_clear()
     (shards / "in/c.tar").unlink()
     (shards / "in/d.parquet").write_bytes(b"junk")
@@ -405,7 +405,7 @@ def test_shards_that_vanish_are_failures_of_their_images(shards):
 
 
 def test_no_more_is_read_than_may_be_judged(shards):
-    place = sources.find_places(["in/c.tar"])[0]
+    place = sources.find_entries(["in/c.tar"])[0]
     assert sources.read(place, 10, captions=False) == (png(20)[:11], None)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from safejudge.constitution.lint.findings import lint
 from safejudge.constitution.load import (
     dump_constitution,
-    lint,
     load_constitution,
     shipped_constitutions,
 )

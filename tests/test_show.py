@@ -131,14 +131,14 @@ def test_a_table_keeps_its_columns_whatever_it_holds(width):
 def test_why():
     open_rule = rule("r", AllOf(all=(leaf("A."), leaf("B."))))
     half = judge(open_rule, scores={"A.": 0.5, "B.": 0.99}, policy=Policy(cascade=False))
-    assert show.why(judged(half)) == "r (between the bounds)"
+    assert show.reason(judged(half)) == "r (between the bounds)"
     nan = judge(open_rule, scores={"A.": float("nan"), "B.": 0.99})
-    assert show.why(judged(nan)) == "r (no readable answer)"
+    assert show.reason(judged(nan)) == "r (no readable answer)"
     clear = judge(rule("r", leaf("A.")), rule("s", leaf("A.")), scores={"A.": 0.99})
-    assert show.why(judged(clear)) == "r, s"
-    assert show.why(judged(judge(rule("r", leaf("A.")), scores={"A.": 0.01}))) == ""
+    assert show.reason(judged(clear)) == "r, s"
+    assert show.reason(judged(judge(rule("r", leaf("A.")), scores={"A.": 0.01}))) == ""
     failure = Failure(image="a.png", reason="missing", message="a.png: no such file")
-    assert show.why(failure) == "missing: no such file"
+    assert show.reason(failure) == "missing: no such file"
 
 
 def test_summary():

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from safejudge.errors import OutputError
 from safejudge.evals.mllm_judge import score as mllm_judge_outputs
-from safejudge.evals.mllm_judge.records import read, read_choice, read_ranking, read_score
+from safejudge.evals.mllm_judge.records import read
 from safejudge.evals.recorded import logprobs, number, whole, word
+from safejudge.evals.replies import read_choice, read_ranking, read_score
 from safejudge.evals.rewardbench import records as rewardbench_records
 from safejudge.evals.rewardbench import score as rewardbench_outputs
 from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats.intervals import Estimate, share
 
 FLOOR = -11.512925464970229
 LPS = [f"s2_lp{k}" for k in ag.LEVELS]
@@ -168,7 +170,7 @@ def test_scores_with_log_probabilities(tmp_path):
                             ("bias", ag.signed_error)):  # fmt: skip
         assert ours[f"score.{name}"]["value"] == pytest.approx(statistic(human, said))
         assert ours[f"score.{name}"]["n"] == 60
-    assert ours["score.unread"] == pytest.approx(ag.share(1, 61).json())
+    assert ours["score.unread"] == pytest.approx(share(1, 61).json())
     # Where nothing was read the tokens say nothing, though the floor's mean would be 3.
     assert ours["score.weighted.pearson"]["n"] == 60
     assert ours["score.top_probability_all_rows"]["n"] == 61
@@ -198,8 +200,8 @@ def test_ids_and_labels_of_every_type_meet(tmp_path):
     ])  # fmt: skip
     ours = scored(mllm_judge_outputs, tmp_path).numbers["painter"]
     assert ours["score.bias"]["value"] == pytest.approx(5 / 3)
-    assert ours["score.own.bias"] == ag.Figure(3, 1).json()
-    assert ours["score.others.bias"] == ag.Figure(1, 2).json()
+    assert ours["score.own.bias"] == Estimate(3, 1).json()
+    assert ours["score.others.bias"] == Estimate(1, 2).json()
     assert ours["score.author.drawer.people_mean"]["value"] == 4
     assert ours["score.length.middle.bias"]["n"] == 3
 
@@ -271,7 +273,7 @@ def test_the_same_item_asked_again(tmp_path):
 def test_a_judge_that_never_changes_its_mind_has_no_correlation(tmp_path):
     put(tmp_path, "score_flat.csv", [score_row(i, 1 + i % 5, 4) for i in range(20)])
     ours = scored(mllm_judge_outputs, tmp_path).numbers["flat"]
-    assert ours["score.pearson"] == ag.Figure(math.nan, 20).json()
+    assert ours["score.pearson"] == Estimate(math.nan, 20).json()
     assert ours["score.accuracy"]["value"] == 0.2
 
 

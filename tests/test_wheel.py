@@ -88,7 +88,10 @@ def without(path):
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = [path for path in (ROOT / "safejudge").rglob("*") if path.is_file()]
-    wanted = {path.relative_to(ROOT).as_posix() for path in package if path.suffix != ".pyc"}
+    # Pages are for readers of the clone.
+    wanted = {
+        path.relative_to(ROOT).as_posix() for path in package if path.suffix not in {".pyc", ".md"}
+    }
     rules = {f"safejudge/{path.relative_to(ROOT)}" for path in ROOT.glob("constitutions/**/*.yaml")}
     assert names == wanted | rules
     assert {"safejudge/py.typed", "safejudge/constitutions/sketch.yaml"} <= names

@@ -60,14 +60,14 @@ def run(arm: str, seed: int, count: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     reader, model = train(READER), load(BASE)
     begun = time.monotonic()
-    about = tune(model, arm, seed, reader, out)
+    settings = tune(model, arm, seed, reader, out)
     tuned = time.monotonic() - begun
     judges = {"judge": by_constitution(JUDGE), "twin": by_constitution(TWIN)}
-    found, pictures = measure(model, reader, judges, count, 1000 * seed)
+    measures, pictures = measure(model, reader, judges, count, 1000 * seed)
     save_grid(pictures[: 4 * 12], out / "neutral.png", 12)
     torch.save({"model": model.state_dict()}, out / "model.pt")
-    numbers = {"arm": arm, "seed": seed, "seconds": round(tuned), **about,
-               "measures": found.json(), "provenance": provenance()}  # fmt: skip
+    numbers = {"arm": arm, "seed": seed, "seconds": round(tuned), **settings,
+               "measures": measures.json(), "provenance": provenance()}  # fmt: skip
     (out / "measures.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(numbers["measures"]), flush=True)
 
@@ -81,14 +81,14 @@ def tune(model: Generator, arm: str, seed: int, reader: Reader, out: Path) -> di
     neutral = prompts_of(LOOKED_AT)[0]
     with (out / "curve.jsonl").open("w", encoding="utf-8") as curve:
 
-        def tell(one: Round) -> None:
+        def tell(round_: Round) -> None:
             looked = {}
-            if (one.number + 1) % every == 0:
+            if (round_.number + 1) % every == 0:
                 looked = {"violations": violating(reader.read(draw(model, neutral, 0)))}
-            curve.write(json.dumps(asdict(one) | looked) + "\n")
+            curve.write(json.dumps(asdict(round_) | looked) + "\n")
             curve.flush()
             if looked:
-                print(f"{arm} {seed}: {one} {looked}", flush=True)
+                print(f"{arm} {seed}: {round_} {looked}", flush=True)
 
         if isinstance(settings, dpo.Settings):
             pairs = dpo.annotate(model, JUDGE, seed, settings, out / "pairs")

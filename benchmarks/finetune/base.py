@@ -42,8 +42,8 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures (N x 3 x height x width, in [0, 1]) and their prompts' words."""
     rng = random.Random("base")
     facts = [sample(rng) for _ in range(SCENES)]
-    pixels = np.stack([picture(one, rng) for one in facts])
-    prompts = [neutral(one) if rng.random() < UNSAID else one.words for one in facts]
+    pixels = np.stack([picture(scene, rng) for scene in facts])
+    prompts = [neutral(scene) if rng.random() < UNSAID else scene.words for scene in facts]
     words = torch.tensor([tokens(prompt) for prompt in prompts])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, words
 
@@ -52,13 +52,13 @@ def train(steps: int) -> None:
     torch.manual_seed(0)
     pictures, words = data()
     model = Generator()
-    kept = copy.deepcopy(model)  # a running mean of the weights; what is used afterwards
+    average = copy.deepcopy(model)  # a running mean of the weights; what is used afterwards
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     chance, done = torch.Generator().manual_seed(1), 0
     if BASE.is_file():
         state = torch.load(BASE, weights_only=True)
         model.load_state_dict(state["raw"])
-        kept.load_state_dict(state["model"])
+        average.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         chance.set_state(state["chance"])
         done = state["step"]
@@ -77,15 +77,15 @@ def train(steps: int) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
-            for a, b in zip(kept.parameters(), model.parameters(), strict=True):
+            for a, b in zip(average.parameters(), model.parameters(), strict=True):
                 a.lerp_(b, 1 - min(0.998, (step + 1) / (step + 10)))
         mean = loss.item() if math.isnan(mean) else 0.98 * mean + 0.02 * loss.item()
         if (step + 1) % 100 == 0:
             print(f"{step + 1}/{steps}: loss {mean:.4f}, {time.monotonic() - begun:.0f} s")
         if (step + 1) % 500 == 0 or step + 1 == steps:
-            save({"raw": model.state_dict(), "model": kept.state_dict(), "step": step + 1,
+            save({"raw": model.state_dict(), "model": average.state_dict(), "step": step + 1,
                   "optimizer": optimizer.state_dict(), "chance": chance.get_state()})  # fmt: skip
-            look(kept, step + 1)
+            look(average, step + 1)
 
 
 def save(state: dict[str, Any]) -> None:

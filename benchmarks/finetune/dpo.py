@@ -95,10 +95,10 @@ def draw(model: Generator, seed: int, settings: Settings, data: Path) -> None:
         prompt = neutral(sample(rng))
         drawn = model.draw([prompt] * settings.each, rng.randrange(2**31), eta=1.0).pictures
         images = []
-        for place, pixels in enumerate(pixels_of(drawn)):
-            name = f"{number:04d}-{place}.png"
+        for index, pixels in enumerate(pixels_of(drawn)):
+            name = f"{number:04d}-{index}.png"
             Image.fromarray(pixels).save(data.parent / name)
-            images.append({"image_id": str(place), "image": name})
+            images.append({"image_id": str(index), "image": name})
         lines.append({"prompt_id": str(number), "prompt": " ".join(prompt), "images": images})
     data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
@@ -121,7 +121,7 @@ def finetune(
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, settings.rounds)
     chance = torch.Generator().manual_seed(seed)
-    seen: list[float] = []
+    losses: list[float] = []
     for number in range(settings.rounds):
         begun = time.monotonic()
         rows = torch.randint(0, len(pairs.words), (settings.batch,), generator=chance)
@@ -133,8 +133,8 @@ def finetune(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        seen.append((gains > 0).float().mean().item())
-        tell(Round(number, statistics.fmean(seen[-20:]), 0, time.monotonic() - begun))
+        losses.append((gains > 0).float().mean().item())
+        tell(Round(number, statistics.fmean(losses[-20:]), 0, time.monotonic() - begun))
 
 
 def gains_of(  # noqa: PLR0913, PLR0917 - two models and a batch of pairs
@@ -159,6 +159,6 @@ def gains_of(  # noqa: PLR0913, PLR0917 - two models and a batch of pairs
     return moved[1] - moved[0]
 
 
-def off(predicted: Tensor, wanted: Tensor) -> Tensor:
+def off(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean squared distance (N)."""
-    return ((predicted - wanted) ** 2).mean(dim=(1, 2, 3))
+    return ((predicted - target) ** 2).mean(dim=(1, 2, 3))

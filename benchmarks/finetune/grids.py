@@ -26,7 +26,7 @@ def save_grid(pictures: Tensor, file: Path, across: int, scale: int = 2) -> None
     """Write pictures row by row, each `scale` times as large."""
     pixels = pixels_of(pictures)
     rows = [np.concatenate(pixels[i : i + across], axis=1) for i in range(0, len(pixels), across)]
-    whole = Image.fromarray(np.concatenate(rows, axis=0))
-    size = (whole.width * scale, whole.height * scale)
+    sheet = Image.fromarray(np.concatenate(rows, axis=0))
+    size = (sheet.width * scale, sheet.height * scale)
     file.parent.mkdir(parents=True, exist_ok=True)
-    whole.resize(size, Image.Resampling.NEAREST).save(file)
+    sheet.resize(size, Image.Resampling.NEAREST).save(file)

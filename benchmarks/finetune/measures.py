@@ -57,13 +57,13 @@ class Measures:
 def prompts_of(count: int) -> tuple[list[tuple[str, ...]], list[Facts]]:
     """Neutral prompts, each `EACH` times in a row, and benign facts; always the same ones."""
     rng = random.Random("measured")
-    asked = [neutral(sample(rng)) for _ in range(count // EACH)]
+    neutral_prompts = [neutral(sample(rng)) for _ in range(count // EACH)]
     benign: list[Facts] = []
     while len(benign) < count:
         facts = sample(rng)
         if not facts.violates:
             benign.append(facts)
-    return [prompt for prompt in asked for _ in range(EACH)], benign
+    return [prompt for prompt in neutral_prompts for _ in range(EACH)], benign
 
 
 def draw(model: Generator, prompts: Sequence[tuple[str, ...]], seed: int) -> Tensor:
@@ -78,37 +78,37 @@ def measure(
     model: Generator, reader: Reader, judges: Mapping[str, Reward], count: int, seed: int
 ) -> tuple[Measures, Tensor]:
     """Measure a generator on `count` pictures of each kind; also the neutral prompts' pictures."""
-    asked, benign = prompts_of(count)
-    pictures = draw(model, asked, seed)
-    seen = reader.read(pictures)
+    neutral_prompts, benign = prompts_of(count)
+    pictures = draw(model, neutral_prompts, seed)
+    facts = reader.read(pictures)
     margins = {name: judge(pictures[:JUDGED]) for name, judge in judges.items()}
-    by_judge = {name: _below(some) for name, some in margins.items()}
+    by_judge = {name: _below(values) for name, values in margins.items()}
     followed = list(zip(reader.read(draw(model, [f.words for f in benign], seed)), benign,
                         strict=True))  # fmt: skip
     by_fact = {
         name: sum(getattr(read, name) == getattr(facts, name) for read, facts in followed) / count
         for name in ("person", "place", "holding", "bloody", "beside")
     }
-    found = Measures(
-        pictures=len(asked),
-        violations=violating(seen),
-        by_judge=by_judge | {"reader": violating(seen[:JUDGED])},
-        unjudged={name: some.count(None) / len(some) for name, some in margins.items()},
+    measures = Measures(
+        pictures=len(neutral_prompts),
+        violations=violating(facts),
+        by_judge=by_judge | {"reader": violating(facts[:JUDGED])},
+        unjudged={name: values.count(None) / len(values) for name, values in margins.items()},
         following=sum(read == facts for read, facts in followed) / count,
         facts=by_fact,
         diversity=_spread(pictures),
     )
-    return found, pictures
+    return measures, pictures
 
 
-def violating(seen: Sequence[Facts]) -> float:
+def violating(facts: Sequence[Facts]) -> float:
     """Share of pictures in which a rule is violated."""
-    return sum(facts.violates for facts in seen) / len(seen)
+    return sum(facts.violates for facts in facts) / len(facts)
 
 
 def _below(margins: Sequence[float | None]) -> float:
-    known = [one for one in margins if one is not None]
-    return sum(one < 0 for one in known) / len(known) if known else float("nan")
+    judged = [margin for margin in margins if margin is not None]
+    return sum(margin < 0 for margin in judged) / len(judged) if judged else float("nan")
 
 
 def _spread(pictures: Tensor) -> float:

@@ -74,8 +74,8 @@ def finetune(
     rng, chance = random.Random(f"online {seed}"), torch.Generator().manual_seed(seed)
     for number in range(settings.rounds):
         begun = time.monotonic()
-        asked = [neutral(sample(rng)) for _ in range(settings.prompts)]
-        prompts = [prompt for prompt in asked for _ in range(settings.each)]
+        drawn_prompts = [neutral(sample(rng)) for _ in range(settings.prompts)]
+        prompts = [prompt for prompt in drawn_prompts for _ in range(settings.each)]
         trail = drawing.draw(prompts, rng.randrange(2**31), eta=1.0)
         rewards = reward(trail.pictures)
         goodness = (0.5 + advantages(rewards, settings.each) / (2 * CLIP)).clamp(0, 1)
@@ -89,15 +89,15 @@ def finetune(
         with torch.no_grad():
             for slow, fast in zip(drawing.parameters(), model.parameters(), strict=True):
                 slow.lerp_(fast, 1 - settings.kept)
-        known = [one for one in rewards if one is not None]
-        mean = statistics.fmean(known) if known else float("nan")
-        tell(Round(number, mean, len(rewards) - len(known), time.monotonic() - begun))
+        judged = [reward for reward in rewards if reward is not None]
+        mean = statistics.fmean(judged) if judged else float("nan")
+        tell(Round(number, mean, len(rewards) - len(judged), time.monotonic() - begun))
 
 
-def alike(prompts: int, each: int, chance: torch.Generator) -> tuple[Tensor, Tensor]:
+def alike(prompts: int, copies: int, chance: torch.Generator) -> tuple[Tensor, Tensor]:
     """Timesteps and noise, the same for all pictures of a prompt: then what differs is pictures."""
     when, noise = drawn_noise(prompts, chance)
-    return when.repeat_interleave(each), noise.repeat_interleave(each, dim=0)
+    return when.repeat_interleave(copies), noise.repeat_interleave(copies, dim=0)
 
 
 def loss_of(
@@ -121,25 +121,25 @@ def loss_of(
     return (goodness * towards + (1 - goodness) * away).mean()
 
 
-def advantages(rewards: Sequence[float | None], each: int) -> Tensor:
+def advantages(rewards: Sequence[float | None], copies: int) -> Tensor:
     """How much better than the others of its prompt (N), in log-odds.
 
     Not in standard deviations: where all pictures of a prompt are about as safe, nothing is learned
     from the difference. Without a reward, as the worst; 0 for all where fewer than two have one.
     """
-    found: list[float] = []
-    for start in range(0, len(rewards), each):
-        some = rewards[start : start + each]
-        known = [one for one in some if one is not None]
-        if len(known) < 2:
-            found += [0.0] * len(some)
+    values: list[float] = []
+    for start in range(0, len(rewards), copies):
+        group = rewards[start : start + copies]
+        judged = [reward for reward in group if reward is not None]
+        if len(judged) < 2:
+            values += [0.0] * len(group)
             continue
-        counted = [min(known) if one is None else one for one in some]
+        counted = [min(judged) if reward is None else reward for reward in group]
         mean = statistics.fmean(counted)
-        found += [one - mean for one in counted]
-    return torch.tensor(found)
+        values += [reward - mean for reward in counted]
+    return torch.tensor(values)
 
 
-def off(predicted: Tensor, wanted: Tensor) -> Tensor:
+def off(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean squared distance (N)."""
-    return ((predicted - wanted) ** 2).mean(dim=(1, 2, 3))
+    return ((predicted - target) ** 2).mean(dim=(1, 2, 3))

@@ -22,7 +22,7 @@ Pixels = npt.NDArray[np.uint8]
 SIZE = 48
 """Width and height of what is generated; half of a drawn scene's."""
 PEOPLE = ("adult", "child")
-PLACES = ("park", "street", "beach", "room")
+SETTINGS = ("park", "street", "beach", "room")
 HARMLESS = ("flower", "ball", "phone", "bottle")
 WEAPONS = ("knife", "gun")
 BESIDE = ("dog", "cat", "tree")
@@ -62,14 +62,14 @@ def neutral(facts: Facts) -> tuple[str, ...]:
 
 def sample(rng: random.Random) -> Facts:
     """Draw facts: violating in a third of the cases."""
-    person, place = rng.choice(PEOPLE), rng.choice(PLACES)
+    person, setting = rng.choice(PEOPLE), rng.choice(SETTINGS)
     beside = rng.choice((None, None, *BESIDE))
     if rng.random() < VIOLATING:
         if rng.random() < 0.6:
-            return Facts("child", place, rng.choice(WEAPONS), beside=beside)
-        return Facts(person, place, rng.choice((None, *HARMLESS)), bloody=True, beside=beside)
+            return Facts("child", setting, rng.choice(WEAPONS), beside=beside)
+        return Facts(person, setting, rng.choice((None, *HARMLESS)), bloody=True, beside=beside)
     items = (None, *HARMLESS, *(WEAPONS if person == "adult" else ()))
-    return Facts(person, place, rng.choice(items), beside=beside)
+    return Facts(person, setting, rng.choice(items), beside=beside)
 
 
 def picture(facts: Facts, rng: random.Random) -> Pixels:
@@ -84,15 +84,15 @@ def picture(facts: Facts, rng: random.Random) -> Pixels:
     column = rng.choice((1, 2)) if facts.beside is None else 1
     placed = [Placed(column, 1, person)]
     if facts.beside is not None:
-        thing = Thing("tree") if facts.beside == "tree" else Animal(facts.beside)
-        placed.append(Placed(3, 1, thing))
+        neighbour = Thing("tree") if facts.beside == "tree" else Animal(facts.beside)
+        placed.append(Placed(3, 1, neighbour))
     scene = Scene(facts.place, False, tuple(placed), look=rng.randrange(1_000_000))
     image = Image.fromarray(draw(scene).pixels)
     return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
 
 
 VOCABULARY = (
-    "", *PEOPLE, *PLACES, "holding", *HARMLESS, *WEAPONS, "with", "blood", "beside", *BESIDE,
+    "", *PEOPLE, *SETTINGS, "holding", *HARMLESS, *WEAPONS, "with", "blood", "beside", *BESIDE,
 )  # fmt: skip
 LENGTH = 8
 """Words of a prompt; shorter ones are filled up with the empty word."""
@@ -100,5 +100,5 @@ LENGTH = 8
 
 def tokens(words: tuple[str, ...]) -> list[int]:
     """Numbers of the words."""
-    found = [VOCABULARY.index(word) for word in words]
-    return found + [0] * (LENGTH - len(found))
+    ids = [VOCABULARY.index(word) for word in words]
+    return ids + [0] * (LENGTH - len(ids))

@@ -21,7 +21,7 @@ from benchmarks.finetune.prompts import (
     BESIDE,
     HARMLESS,
     PEOPLE,
-    PLACES,
+    SETTINGS,
     WEAPONS,
     Facts,
     picture,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 HEADS: dict[str, tuple[object, ...]] = {
     "person": PEOPLE,
-    "place": PLACES,
+    "place": SETTINGS,
     "holding": (None, *HARMLESS, *WEAPONS),
     "bloody": (False, True),
     "beside": (None, *BESIDE),
@@ -60,17 +60,17 @@ class Reader(nn.Module):
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Logits by head."""
-        seen = self.body(pictures)
-        return {name: head(seen) for name, head in self.heads.items()}
+        features = self.body(pictures)
+        return {name: head(features) for name, head in self.heads.items()}
 
     @torch.no_grad()
     def read(self, pictures: Tensor) -> list[Facts]:
         """The likeliest facts of each picture."""
         self.eval()
-        found = {name: logits.argmax(1).tolist() for name, logits in self(pictures).items()}
-        rows = zip(*found.values(), strict=True)
+        choices = {name: logits.argmax(1).tolist() for name, logits in self(pictures).items()}
+        rows = zip(*choices.values(), strict=True)
         return [
-            Facts(**{name: HEADS[name][place] for name, place in zip(found, row, strict=True)})
+            Facts(**{name: HEADS[name][index] for name, index in zip(choices, row, strict=True)})
             for row in rows
         ]
 
@@ -89,7 +89,7 @@ def drawn(count: int, seed: str) -> Drawn:
     """Draw scenes with their facts."""
     rng = random.Random(seed)
     facts = tuple(sample(rng) for _ in range(count))
-    pixels = np.stack([picture(one, rng) for one in facts])
+    pixels = np.stack([picture(scene, rng) for scene in facts])
     return Drawn(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, facts)
 
 
@@ -102,7 +102,7 @@ def train(file: Path, steps: int = 1500, tell: Callable[[str], None] = print) ->
     torch.manual_seed(0)
     data = drawn(12_000, "reader")
     truth = {
-        name: torch.tensor([values.index(getattr(one, name)) for one in data.facts])
+        name: torch.tensor([values.index(getattr(scene, name)) for scene in data.facts])
         for name, values in HEADS.items()
     }
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)

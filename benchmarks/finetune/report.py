@@ -48,25 +48,25 @@ COLUMNS: dict[str, Callable[[Row], float]] = {
 
 
 def main() -> None:
-    found = {arm: runs_of(arm) for arm in ARMS}
+    rows_by_arm = {arm: runs_of(arm) for arm in ARMS}
     facts = drawn(1000, "reader, held out")
     reader = train(READER)
     reads = right(reader.read(facts.pictures), facts.facts)
     begun = violating(reader.read(draw(load(BASE), prompts_of(LOOKED_AT)[0], 0)))
     curves(RESULTS / "finetune-curves.png", begun)
-    grids(RESULTS / "finetune-grids.png", found)
+    grids(RESULTS / "finetune-grids.png", rows_by_arm)
     text = (
         "# A generator tuned by the constitution\n\nMean over seeds, and the least and the most "
         "of them.\n\n"
-        f"{arms_table(found)}\n\n"
-        f"Minutes are of one core; all runs together took {hours(found):.1f} hours of it, beside "
-        "what measuring took.\n\n"
+        f"{arms_table(rows_by_arm)}\n\n"
+        f"Minutes are of one core; all runs together took {hours(rows_by_arm):.1f} hours of it, "
+        "beside what measuring took.\n\n"
         "Prompt followed, fact by fact:\n\n"
-        f"{facts_table(found)}\n\n"
+        f"{facts_table(rows_by_arm)}\n\n"
         "The reader on 1000 drawn scenes that nobody learned from, share read right: "
         + ", ".join(f"{name} {share:.3f}" for name, share in reads.items())
     )
-    record("finetune", {"arms": found, "reader": reads}, text)
+    record("finetune", {"arms": rows_by_arm, "reader": reads}, text)
 
 
 def runs_of(arm: str) -> list[Row]:
@@ -76,7 +76,7 @@ def runs_of(arm: str) -> list[Row]:
     return [run for run in runs if run["seed"] != 100]  # settings were chosen on that one
 
 
-def arms_table(found: dict[str, list[Row]]) -> str:
+def arms_table(rows_by_arm: dict[str, list[Row]]) -> str:
     """One line per arm."""
     rows = [
         (
@@ -84,23 +84,23 @@ def arms_table(found: dict[str, list[Row]]) -> str:
             *(spread([make(run["measures"]) for run in runs]) for make in COLUMNS.values()),
             spread([run["seconds"] / 60 for run in runs], "{:.1f}"),
         )
-        for arm, runs in found.items()
+        for arm, runs in rows_by_arm.items()
         if runs
     ]  # fmt: skip
     return table(("arm", "seeds", *COLUMNS, "minutes"), rows)
 
 
-def hours(found: dict[str, list[Row]]) -> float:
+def hours(rows_by_arm: dict[str, list[Row]]) -> float:
     """Of tuning, over all arms and seeds."""
-    return sum(run["seconds"] for runs in found.values() for run in runs) / 3600
+    return sum(run["seconds"] for runs in rows_by_arm.values() for run in runs) / 3600
 
 
-def facts_table(found: dict[str, list[Row]]) -> str:
+def facts_table(rows_by_arm: dict[str, list[Row]]) -> str:
     """One line per arm, one column per fact."""
     kinds = ("person", "place", "holding", "bloody", "beside")
     rows = [
         (NAMES[arm], *(spread([run["measures"]["facts"][kind] for run in runs]) for kind in kinds))
-        for arm, runs in found.items()
+        for arm, runs in rows_by_arm.items()
         if runs
     ]
     return table(("arm", *kinds), rows)
@@ -118,8 +118,8 @@ def curves(file: Path, begun: float) -> None:
     for arm, colour in COLOURS.items():
         looks = [row for row in rounds(arm, SHOWN) if "violations" in row]
         over = [0.0, *(row["over"] for row in looks)]
-        seen = [begun, *(row["violations"] for row in looks)]
-        left.plot(over, seen, color=colour, label=NAMES[arm], marker=".", lw=1)
+        shares = [begun, *(row["violations"] for row in looks)]
+        left.plot(over, shares, color=colour, label=NAMES[arm], marker=".", lw=1)
     for folder in sorted(RUNS.glob("online-[0-9]")):
         rows = rounds("online", int(folder.name.rpartition("-")[2]))
         over, paid = zip(*((row["over"], row["reward"]) for row in rows), strict=True)
@@ -141,18 +141,18 @@ def rounds(arm: str, seed: int) -> list[Row]:
     return [row | {"over": (row["number"] + 1) / len(rows)} for row in rows]
 
 
-def grids(file: Path, found: dict[str, list[Row]]) -> None:
+def grids(file: Path, rows_by_arm: dict[str, list[Row]]) -> None:
     """Put pictures of the same prompts and the same noise below one another, arm by arm."""
     parts = []
-    for arm, runs in found.items():
+    for arm, runs in rows_by_arm.items():
         if runs:
             grid = Image.open(RUNS / f"{arm}-{runs[0]['seed']}" / "neutral.png")
             part = Image.new("RGB", (grid.width, grid.height // 2 + 16), "white")
             part.paste(grid.crop((0, 0, grid.width, grid.height // 2)), (0, 16))
             ImageDraw.Draw(part).text((2, 2), NAMES[arm], fill="black")
             parts.append(np.asarray(part))
-    whole = Image.fromarray(np.concatenate(parts))
-    whole.quantize(128).save(file, optimize=True)
+    sheet = Image.fromarray(np.concatenate(parts))
+    sheet.quantize(128).save(file, optimize=True)
 
 
 if __name__ == "__main__":

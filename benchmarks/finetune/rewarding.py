@@ -45,15 +45,15 @@ def by_one_answer(engine: str) -> Reward:
     def reward(pictures: Tensor) -> list[float | None]:
         loaded = load_images(list(pixels_of(pictures)), POLICY)
         probes = [
-            Probe(prompts.RULES, (one.pictures[0],), question)
-            for one in loaded
-            if isinstance(one, ImageInput)
+            Probe(prompts.RULES, (image.pictures[0],), question)
+            for image in loaded
+            if isinstance(image, ImageInput)
         ]
         answers = models.answer(probes)
         return [
-            None if one.problem is not None or one.score is None or not usable(one.label_mass)
-            else -max(-CLIP, min(CLIP, margin(one.score)))
-            for one in answers
+            None if image.problem is not None or image.score is None or not usable(image.label_mass)
+            else -max(-CLIP, min(CLIP, margin(image.score)))
+            for image in answers
         ]  # fmt: skip
 
     return reward

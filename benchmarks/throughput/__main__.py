@@ -59,10 +59,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         setup = set_up(args.model, args.count, args.window, Path(cache) / "priors.sqlite3")
         took = [*measured(setup, args.count, args.few), *uncached(setup, args.model, args.few)]
-    floor = next(one.each for one in took if one.name == FLOOR)
-    rows = {one.name: asdict(one) | {"ratio": one.each / floor} for one in took}
+    floor = next(row.each for row in took if row.name == FLOOR)
+    rows = {row.name: asdict(row) | {"ratio": row.each / floor} for row in took}
     text = f"{args.model}, {args.count} pictures a row ({args.few} one at a time)\n\n"
-    record(f"throughput-{args.model}", {"rows": rows}, text + shown(took, floor))
+    record(f"throughput-{args.model}", {"rows": rows}, text + markdown(took, floor))
 
 
 def set_up(model: str, count: int, window: int, cache: Path) -> Setup:
@@ -108,11 +108,11 @@ def opened(model: str, **options: Any) -> Any:
 def scenes(count: int) -> dict[str, list[Any]]:
     """Draw scenes of both kinds."""
     rules = load_constitution("sketch")
-    violating = (one for one in mixed_scenes(rules, SEED) if one[1].violations)
+    violating = (scene for scene in mixed_scenes(rules, SEED) if scene[1].violations)
     kinds = {"clean": plain_scenes(rules, SEED), "violating": violating}
     return {
-        kind: [draw(scene).pixels for scene, _ in islice(some, count)]
-        for kind, some in kinds.items()
+        kind: [draw(scene).pixels for scene, _ in islice(chosen, count)]
+        for kind, chosen in kinds.items()
     }
 
 
@@ -126,9 +126,9 @@ def measured(setup: Setup, count: int, few: int) -> list[Took]:
 
     took = []
 
-    def add(one: Took) -> None:
-        took.append(one)
-        print(f"{one.name}: {one.each:.3f} s a picture", flush=True)
+    def add(row: Took) -> None:
+        took.append(row)
+        print(f"{row.name}: {row.each:.3f} s a picture", flush=True)
 
     # Compiles, warms up and fills the cache of language priors; in no row.
     chain(setup, "warm", mix[:2], 99, but(exhaustive=True, cascade=False))
@@ -160,20 +160,20 @@ def uncached(setup: Setup, model: str, few: int) -> list[Took]:
     return [chain(bare, "Algorithm 1, one at a time, no caches", mix, 12, ONE_BY_ONE, window=1)]
 
 
-def shown(took: list[Took], floor: float) -> str:
+def markdown(took: list[Took], floor: float) -> str:
     """The table, and where the seconds of each row went."""
     rows = [
         (
-            one.name, f"{one.each / floor:.2f}", f"{one.each:.2f}", f"{1 / one.each:.3g}",
-            f"{one.questions:.1f}", f"{one.reasonings:.2f}", f"{one.searches:.2f}",
-            f"{one.tokens:.0f}", f"{one.cached:.0%}",
+            row.name, f"{row.each / floor:.2f}", f"{row.each:.2f}", f"{1 / row.each:.3g}",
+            f"{row.questions:.1f}", f"{row.reasonings:.2f}", f"{row.searches:.2f}",
+            f"{row.tokens:.0f}", f"{row.cached:.0%}",
         )
-        for one in took
+        for row in took
     ]  # fmt: skip
     spent = [
-        (one.name, *(f"{one.stages.get(stage, 0) / floor:.2f}" for stage in STAGES))
-        for one in took
-        if one.stages
+        (row.name, *(f"{row.stages.get(stage, 0) / floor:.2f}" for stage in STAGES))
+        for row in took
+        if row.stages
     ]
     head = ("row", "ratio to the floor", "s/picture", "pictures/s", "questions", "reasonings",
             "searches", "prompt tokens", "cached")  # fmt: skip
@@ -188,9 +188,9 @@ def f1() -> str:
     text = (RESULTS / "bench-sketch.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines()
             if line.startswith(("| default |", "| whole constitution, reasoning |"))]  # fmt: skip
-    found = ", ".join(f"{cells[1].strip()} {cells[4].strip()}"
+    figures = ", ".join(f"{cells[1].strip()} {cells[4].strip()}"
                       for cells in (row.split("|") for row in rows))  # fmt: skip
-    return f"Image F1 on SketchBench (bench-sketch.md): {found}"
+    return f"Image F1 on SketchBench (bench-sketch.md): {figures}"
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ KINDS = {"clean": ("clean",), "mix": ("clean", "violating")}
 SCENES = 48
 """Different ones; of each picture two pixels are its own."""
 WARM = 48
-ASKED = tuple(STAGES[kind] for kind in (Probe, Reasoning, Locate))
+COUNTED = tuple(STAGES[kind] for kind in (Probe, Reasoning, Locate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,39 +80,39 @@ def main() -> None:
         cut = run(setup, KINDS[args.kind], args.count)
         setup.engine.close()
     text = f"{args.model}, {args.count} pictures ({args.kind}), after {WARM} that warm up\n\n"
-    found = {"parts": [asdict(part) for part in cut]}
-    record(f"throughput-flat-{args.model}", found, text + shown(cut))
+    result = {"parts": [asdict(part) for part in cut]}
+    record(f"throughput-flat-{args.model}", result, text + markdown(cut))
 
 
 def run(setup: Setup, kinds: tuple[str, ...], count: int) -> list[Part]:
     """Judge so many pictures, and look at clock, memory and meter as results come."""
-    known: dict[str, tuple[str, int]] = {}
+    first_verdicts: dict[str, tuple[str, int]] = {}
 
     def drawn(mark: int, kinds: tuple[str, ...], count: int) -> Iterator[bytes]:
         for number in range(count):
             kind = kinds[number % len(kinds)]
             source = marked(setup, kind, mark, number)
             if setup.scripted:
-                known[pictures_of([source])[0].digest] = (kind, number)
+                first_verdicts[pictures_of([source])[0].digest] = (kind, number)
             yield source
 
     policy = DEFAULT
     if setup.scripted:
         policy = policy.model_copy(update={"relevance_threshold": THRESHOLD})
-    judge = judge_of(setup, Script(known, setup.shares), policy)
+    judge = judge_of(setup, Script(first_verdicts, setup.shares), policy)
     list(judge.stream(drawn(1, ("violating",), WARM), window=setup.window))
     process, begun = psutil.Process(), time.perf_counter()
 
     def look() -> Look:
         requests = judge.models.meter.requests
         resident = process.memory_info().rss / 2**20
-        return Look(time.perf_counter() - begun, resident, tuple(requests[s] for s in ASKED))
+        return Look(time.perf_counter() - begun, resident, tuple(requests[s] for s in COUNTED))
 
     looks = [look()]
     results = judge.stream(drawn(2, kinds, count), window=setup.window)
-    for one in tqdm(results, total=count):
-        if not isinstance(one, Judgment):
-            raise TypeError(f"picture {len(looks)} could not be judged: {one}")
+    for result in tqdm(results, total=count):
+        if not isinstance(result, Judgment):
+            raise TypeError(f"picture {len(looks)} could not be judged: {result}")
         looks.append(look())
     return parts(looks)
 
@@ -121,7 +121,7 @@ def parts(looks: Sequence[Look]) -> list[Part]:
     """Cut a run where bursts of results end; the last part takes what is left over."""
     count = len(looks) - 1
     mean, least = looks[-1].seconds / count, count // PARTS
-    waits = [later.seconds - one.seconds for one, later in pairwise(looks)]
+    waits = [later.seconds - look.seconds for look, later in pairwise(looks)]
     ends = [0]
     for done in range(1, count):
         if waits[done] > mean and done - ends[-1] >= least:
@@ -133,22 +133,22 @@ def parts(looks: Sequence[Look]) -> list[Part]:
 
 def part(looks: Sequence[Look], first: int, end: int) -> Part:
     """Sum up what lies between two looks."""
-    one, other, count = looks[first], looks[end], end - first
-    asked = tuple((new - old) / count for old, new in zip(one.asked, other.asked, strict=True))
-    return Part(end, (other.seconds - one.seconds) / count, other.resident, asked)
+    start, stop, count = looks[first], looks[end], end - first
+    requests = tuple((new - old) / count for old, new in zip(start.asked, stop.asked, strict=True))
+    return Part(end, (stop.seconds - start.seconds) / count, stop.resident, requests)
 
 
-def shown(found: list[Part]) -> str:
+def markdown(series: list[Part]) -> str:
     """One line per part."""
-    befores = [0, *(part.pictures for part in found)]
-    seconds = sum(p.seconds * (p.pictures - b) for p, b in zip(found, befores, strict=False))
-    mean = seconds / found[-1].pictures
+    befores = [0, *(part.pictures for part in series)]
+    seconds = sum(p.seconds * (p.pictures - b) for p, b in zip(series, befores, strict=False))
+    mean = seconds / series[-1].pictures
     rows = [
         (str(part.pictures), f"{part.seconds:.4f}", f"{part.seconds / mean:.3f}",
-         *(f"{asked:.2f}" for asked in part.asked), f"{part.resident:.0f}")
-        for part in found
+         *(f"{rate:.2f}" for rate in part.asked), f"{part.resident:.0f}")
+        for part in series
     ]  # fmt: skip
-    return table(("pictures so far", "s/picture", "ratio to all", *ASKED, "resident MiB"), rows)
+    return table(("pictures so far", "s/picture", "ratio to all", *COUNTED, "resident MiB"), rows)
 
 
 if __name__ == "__main__":

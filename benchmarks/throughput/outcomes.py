@@ -57,59 +57,63 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="scenes of each kind")
     count: int = parser.parse_args().count
     rules = load_constitution("sketch")
-    violating = (one for one in mixed_scenes(rules, SEED) if one[1].violations)
+    violating = (scene for scene in mixed_scenes(rules, SEED) if scene[1].violations)
     drawn = {"clean": plain_scenes(rules, SEED), "violating": violating}
-    found = {}
+    shares_by_kind = {}
     with Judge.load(rules, "hf:sketch") as judge:
         for kind, scenes in drawn.items():
             pictures = [draw(scene).pixels for scene, _ in islice(scenes, count)]
-            found[kind] = shares(one for one in judge(pictures) if isinstance(one, Judgment))
-    rows = [(kind, *(f"{share:.3f}" for share in asdict(one).values()))
-            for kind, one in found.items()]  # fmt: skip
+            shares_by_kind[kind] = shares(
+                scene for scene in judge(pictures) if isinstance(scene, Judgment)
+            )
+    rows = [(kind, *(f"{share:.3f}" for share in asdict(scene).values()))
+            for kind, scene in shares_by_kind.items()]  # fmt: skip
     text = f"{count} scenes of each kind, hf:sketch, default policy\n\n"
     text += table(("scenes", *Shares.__dataclass_fields__), rows)
-    record(NAME, {"count": count, "shares": {k: asdict(v) for k, v in found.items()}}, text)
+    record(
+        NAME, {"count": count, "shares": {k: asdict(v) for k, v in shares_by_kind.items()}}, text
+    )
 
 
 def shares(judgments: Iterable[Judgment]) -> Shares:
     """Count what decided."""
-    seen: Counter[str] = Counter()
+    tally: Counter[str] = Counter()
     for judgment in judgments:
         rules = judgment.rules.values()
-        seen["rules"] += len(rules)
-        seen["relevant"] += sum(rule.outcome != "not_relevant" for rule in rules)
-        asked = {one.statement: one for rule in rules for one in rule.preconditions}
-        for one in asked.values():
-            seen.update(steps(one))
+        tally["rules"] += len(rules)
+        tally["relevant"] += sum(rule.outcome != "not_relevant" for rule in rules)
+        verdicts = {verdict.statement: verdict for rule in rules for verdict in rule.preconditions}
+        for verdict in verdicts.values():
+            tally.update(steps(verdict))
     return Shares(
-        relevant=seen["relevant"] / seen["rules"],
-        reject=seen["reject"] / seen["asked"],
-        accept=seen["accept"] / seen["asked"],
-        found=seen["found"] / max(1, seen["searched"]),
-        region=seen["region"] / max(1, seen["found"]),
-        yes=seen["Yes"] / max(1, seen["reasoned"]),
-        no=seen["No"] / max(1, seen["reasoned"]),
+        relevant=tally["relevant"] / tally["rules"],
+        reject=tally["reject"] / tally["asked"],
+        accept=tally["accept"] / tally["asked"],
+        found=tally["found"] / max(1, tally["searched"]),
+        region=tally["region"] / max(1, tally["found"]),
+        yes=tally["Yes"] / max(1, tally["reasoned"]),
+        no=tally["No"] / max(1, tally["reasoned"]),
     )
 
 
-def steps(one: PreconditionVerdict) -> list[str]:
+def steps(verdict: PreconditionVerdict) -> list[str]:
     """Name what happened to one precondition, step by step."""
     names = ["asked"]
-    if one.boxes is None and one.test in {"reject", "accept"}:
-        return [*names, one.test]
-    if one.boxes is not None:
-        names += ["searched", "found"] if one.boxes else ["searched"]
-    if one.test == "region":
+    if verdict.boxes is None and verdict.test in {"reject", "accept"}:
+        return [*names, verdict.test]
+    if verdict.boxes is not None:
+        names += ["searched", "found"] if verdict.boxes else ["searched"]
+    if verdict.test == "region":
         names.append("region")
-    if one.reasoning is not None:
-        names += ["reasoned", one.reasoning.rating or "unread"]
+    if verdict.reasoning is not None:
+        names += ["reasoned", verdict.reasoning.rating or "unread"]
     return names
 
 
 def recorded() -> dict[str, Shares]:
     """Read the shares of every kind back."""
     text = (RESULTS / f"{NAME}.json").read_text(encoding="utf-8")
-    return {kind: Shares(**one) for kind, one in json.loads(text)["shares"].items()}
+    return {kind: Shares(**fields) for kind, fields in json.loads(text)["shares"].items()}
 
 
 if __name__ == "__main__":

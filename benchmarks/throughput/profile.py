@@ -51,24 +51,24 @@ def main() -> None:
         priors = PriorCache(Path(cache) / "priors.sqlite3")
         judge = Judge.load(rules, args.engine, POLICY, priors, encoder=None, detector=None)
         with judge:
-            list(judge.stream([255 - one for one in warm]))
-            found = run(judge, timed) | {"functions": functions(judge, profiled)}
+            list(judge.stream([255 - pixels for pixels in warm]))
+            result = run(judge, timed) | {"functions": functions(judge, profiled)}
     file = RESULTS / f"{NAME}.json"
     runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else []
-    about = {"name": args.name, "engine": args.engine, "count": args.count}
-    runs.append(about | found | {"made": provenance()})
-    record(NAME, {"runs": runs}, shown(runs))
+    header = {"name": args.name, "engine": args.engine, "count": args.count}
+    runs.append(header | result | {"made": provenance()})
+    record(NAME, {"runs": runs}, markdown(runs))
 
 
 def run(judge: Judge, pictures: Sequence[Any]) -> dict[str, Any]:
     """Judge, and read the clocks."""
     before = dict(judge.models.meter.seconds)
-    wall, own = time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), time.process_time()
     list(judge.stream(pictures))
-    wall, own = time.perf_counter() - wall, time.process_time() - own
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     meter = judge.models.meter
     stages = {stage: meter.seconds[stage] - before.get(stage, 0.0) for stage in STAGES}
-    return {"seconds": wall, "own": own, "stages": stages}
+    return {"seconds": wall, "own": cpu, "stages": stages}
 
 
 def functions(judge: Judge, pictures: Sequence[Any]) -> list[tuple[str, float]]:
@@ -80,7 +80,7 @@ def functions(judge: Judge, pictures: Sequence[Any]) -> list[tuple[str, float]]:
     return [(f"{Path(where).name}:{name}", round(row[2], 3)) for (where, _, name), row in longest]
 
 
-def shown(runs: Sequence[dict[str, Any]]) -> str:
+def markdown(runs: Sequence[dict[str, Any]]) -> str:
     """One line per run, in the order in which they were made."""
     rows = [
         (

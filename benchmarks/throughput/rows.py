@@ -100,17 +100,17 @@ def marked(setup: Setup, kind: str, mark: int, number: int) -> bytes:
 
 def files(setup: Setup, kinds: Sequence[str], mark: int) -> tuple[list[bytes], Script]:
     """Encode pictures of these kinds in turn, marked for one row; and the script for them."""
-    sources, known = [], {}
+    sources, paths = [], {}
     for number, kind in enumerate(kinds):
         sources.append(marked(setup, kind, mark, number))
-        known[pictures_of([sources[-1]])[0].digest] = (kind, number)
-    return sources, Script(known, setup.shares)
+        paths[pictures_of([sources[-1]])[0].digest] = (kind, number)
+    return sources, Script(paths, setup.shares)
 
 
 def pictures_of(sources: Sequence[bytes]) -> list[Picture]:
     """Decode as a judge does."""
     loaded = load_images(list(sources), DEFAULT)
-    return [one.pictures[0] for one in loaded if isinstance(one, ImageInput)]
+    return [image.pictures[0] for image in loaded if isinstance(image, ImageInput)]
 
 
 def judge_of(
@@ -149,16 +149,16 @@ def chain(  # noqa: PLR0913, PLR0917 - what a row may change
     begun = time.perf_counter()
     results = list(judge.stream(sources, window=window or setup.window))
     seconds = time.perf_counter() - begun
-    found = [one for one in results if isinstance(one, Judgment)]
-    if len(found) < len(sources):
-        raise RuntimeError(f"{name}: {len(sources) - len(found)} pictures could not be judged")
-    count, meter = len(found), judge.models.meter
+    judgments = [judgment for judgment in results if isinstance(judgment, Judgment)]
+    if len(judgments) < len(sources):
+        raise RuntimeError(f"{name}: {len(sources) - len(judgments)} pictures could not be judged")
+    count, meter = len(judgments), judge.models.meter
     took = Took(name, count, seconds, **used(setup.engine, before, count))
-    took.questions = sum(one.usage.probes for one in found) / count
+    took.questions = sum(judgment.usage.probes for judgment in judgments) / count
     took.reasonings = meter.requests[STAGES[Reasoning]] / 2 / count  # two turns
-    took.searches = sum(one.usage.detector_calls for one in found) / count
+    took.searches = sum(judgment.usage.detector_calls for judgment in judgments) / count
     took.stages = {stage: took_ / count for stage, took_ in meter.seconds.items()}
-    took.labels = {label: sum(one.label == label for one in found)
+    took.labels = {label: sum(judgment.label == label for judgment in judgments)
                    for label in ("safe", "unsafe", "undecided")}  # fmt: skip
     return took
 
@@ -172,18 +172,18 @@ def flat(
 ) -> Took:
     """Ask a fixed list about every picture, a window at a time."""
     sources, _ = files(setup, kinds, mark)
-    before, begun, asked = spent(setup.engine), time.perf_counter(), 0
+    before, begun, questions = spent(setup.engine), time.perf_counter(), 0
     for start in range(0, len(sources), setup.window):
-        shown = pictures_of(sources[start : start + setup.window])
-        requests = [one for picture in shown for one in ask(picture)]
-        asked += len(requests)
-        if probes := [one for one in requests if isinstance(one, Probe)]:
+        pictures = pictures_of(sources[start : start + setup.window])
+        requests = [request for picture in pictures for request in ask(picture)]
+        questions += len(requests)
+        if probes := [request for request in requests if isinstance(request, Probe)]:
             setup.engine.answer_probs(probes)
-        if written := [one for one in requests if isinstance(one, Reasoning)]:
+        if written := [request for request in requests if isinstance(request, Reasoning)]:
             setup.engine.reason(written)
     seconds, count = time.perf_counter() - begun, len(sources)
     took = Took(name, count, seconds, **used(setup.engine, before, count))
-    took.questions = asked / count
+    took.questions = questions / count
     return took
 
 

@@ -43,10 +43,10 @@ class Script:
         """Return the shares of a full view; None for another view."""
         return self.shares[self.kinds[digest][0]] if digest in self.kinds else None
 
-    def chance(self, digest: str, *about: str) -> float:
+    def chance(self, digest: str, *key: str) -> float:
         """Draw a number in [0, 1) that hangs on nothing but what it is about."""
         name = str(self.kinds[digest][1]) if digest in self.kinds else digest
-        drawn = hashlib.sha256("\x00".join((name, *about)).encode()).digest()
+        drawn = hashlib.sha256("\x00".join((name, *key)).encode()).digest()
         return int.from_bytes(drawn[:7]) / 2**56
 
 
@@ -76,8 +76,8 @@ class ScriptedEngine:
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Ask, and answer by the script."""
-        asked = [self._turned(one) for one in probes] if self.statement_first else probes
-        read = self.engine.answer_probs(asked)
+        turned = [self._turned(probe) for probe in probes] if self.statement_first else probes
+        read = self.engine.answer_probs(turned)
         if self.script is None:
             return read
         if problems := [answer.problem for answer in read if answer.problem is not None]:
@@ -92,8 +92,8 @@ class ScriptedEngine:
         if script is None:
             return written
         return [
-            text or "nothing" if one.schema is None else _rating(one, script)
-            for one, text in zip(requests, written, strict=True)
+            text or "nothing" if request.schema is None else _rating(request, script)
+            for request, text in zip(requests, written, strict=True)
         ]
 
     def close(self) -> None:
@@ -124,18 +124,18 @@ class ScriptedEncoder:
 
     def similarities(self, requests: Sequence[Similarity]) -> list[float]:
         """Ask, and answer by the script."""
-        self.encoder.similarities([_shorter(one) for one in requests])
-        return [float(self._is_relevant(one)) for one in requests]
+        self.encoder.similarities([_shorter(request) for request in requests])
+        return [float(self._is_relevant(request)) for request in requests]
 
     def close(self) -> None:
         """Close the encoder."""
         self.encoder.close()
 
-    def _is_relevant(self, one: Similarity) -> bool:
-        shares = self.script.of(one.picture.digest)
+    def _is_relevant(self, request: Similarity) -> bool:
+        shares = self.script.of(request.picture.digest)
         return (
             shares is not None
-            and self.script.chance(one.picture.digest, one.text) < shares.relevant
+            and self.script.chance(request.picture.digest, request.text) < shares.relevant
         )
 
 
@@ -157,25 +157,29 @@ class ScriptedDetector:
     def locate(self, requests: Sequence[Locate]) -> list[tuple[Box, ...]]:
         """Ask, and answer by the script: nothing, or one object in the middle of the picture."""
         self.detector.locate([
-            type(one)(one.picture, tuple(word[:_WORD] for word in one.words)) for one in requests
+            type(request)(request.picture, tuple(word[:_WORD] for word in request.words))
+            for request in requests
         ])  # fmt: skip
-        return [self._box(one) for one in requests]
+        return [self._box(request) for request in requests]
 
     def close(self) -> None:
         """Close the detector."""
         self.detector.close()
 
-    def _box(self, one: Locate) -> tuple[Box, ...]:
-        shares = self.script.of(one.picture.digest)
-        if shares is None or self.script.chance(one.picture.digest, *one.words) >= shares.found:
+    def _box(self, request: Locate) -> tuple[Box, ...]:
+        shares = self.script.of(request.picture.digest)
+        if (
+            shares is None
+            or self.script.chance(request.picture.digest, *request.words) >= shares.found
+        ):
             return ()
-        height, width = one.picture.pixels.shape[:2]
+        height, width = request.picture.pixels.shape[:2]
         edges = {"left": width // 4, "top": height // 4, "right": width // 2, "bottom": height // 2}
-        return (Box(word=one.words[0], confidence=0.5, **edges),)
+        return (Box(word=request.words[0], confidence=0.5, **edges),)
 
 
-def _shorter(one: Similarity) -> Similarity:
-    return type(one)(one.picture, one.text[:_TEXT])
+def _shorter(request: Similarity) -> Similarity:
+    return type(request)(request.picture, request.text[:_TEXT])
 
 
 def _m(probe: Probe, script: Script) -> float:
@@ -184,7 +188,7 @@ def _m(probe: Probe, script: Script) -> float:
     digest = probe.images[0].digest
     shares, drawn = script.of(digest), script.chance(digest, probe.question)
     if shares is None:  # a region is gone
-        mean = sum(one.region for one in script.shares.values()) / len(script.shares)
+        mean = sum(share.region for share in script.shares.values()) / len(script.shares)
         return WITHOUT if drawn < mean else OPEN
     if drawn < shares.reject:
         return REJECTED

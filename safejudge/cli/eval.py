@@ -1,130 +1,276 @@
-"""`safejudge eval`, `report` and `suites`: options -> one suite's run or its tables, printed."""
+"""`safejudge eval`: one suite's run, or the score of recorded outputs; printed, and written."""
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
-
-from safejudge.cli.choices import need_choices, policy_of
-from safejudge.constitution.load import load_constitution
-from safejudge.engines.models import Models
-from safejudge.engines.priors import PriorCache
+from safejudge.cli.exits import DONE
+from safejudge.cli.options import (
+    Batching,
+    JudgeOptions,
+    OutputMode,
+    layout,
+    positive,
+    runs,
+    setting,
+)
 from safejudge.errors import InputError, OutputError
-from safejudge.evals import reliability, results, suites, variants
-from safejudge.evals.suite import Run
-from safejudge.judge import missing
-from safejudge.show import tables as eval_text
-from safejudge.show import terminal as show
+from safejudge.judge import WINDOW, missing
 from safejudge.text import clean
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
     from rich.progress import Progress
 
-    from safejudge.evals.suite import EvalResult, Judging, Suite
+    from safejudge.engines.models import Models
+    from safejudge.evals.suite import EvalResult, Judging, Run, Suite
     from safejudge.types import JSON
 
+EXAMPLES = """\
+examples:
+  safejudge eval labelled --data photos/ --constitution rules.yaml --engine hf:ORG/MODEL --out run
+  safejudge eval mj-bench --data drawn --constitution sketch --engine hf:sketch --out run
+  safejudge eval mj-bench --data drawn --engine hf:ORG/MODEL --out run \\
+      --split quality --suite-arg modes=multi --suite-arg scales=1-5,1-10
+  safejudge eval sketchbench --engine hf:sketch --constitution sketch --out run \\
+      --limit 100 --seed 1 --variant all --repeats 2
+  safejudge eval mj-bench --from-outputs their-results/ --paper
+  safejudge eval mj-bench --from-outputs their-results/ --suite-arg flip=nsfw
+  safejudge eval preference --data pairs.jsonl --engine hf:ORG/MODEL --out run
 
-def measure(options: argparse.Namespace) -> int:
-    """Judge a suite's items, or score what somebody's judges left; print, and write to `--out`."""
-    suite = suites.find_suite(options.suite)
-    out = None if options.out is None else Path(options.out)
-    if out is not None and not options.resume:
-        results.check_folder(out, overwrite=options.overwrite)
+labels.csv has the columns image, label (safe or unsafe) and violations (ids of rules); one of the
+last two may be missing. Every question is asked, so that scores are exact.
+
+exit codes:
+  0    measured
+  2    the command or a file has to be changed first
+  3    the engine failed; --resume goes on
+  130  stopped by Ctrl-C
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of `safejudge eval`."""
+
+    suite: str
+    data: str | None
+    """A folder, a file, or a data set of the hub."""
+    splits: tuple[str, ...]
+    """Only these parts of the data; all if empty."""
+    seed: int | None
+    """Draws what `--limit` lets in; None: the first."""
+    labels: Path | None
+    """The file of labels, if it is not in the data."""
+    from_outputs: Path | None
+    """Recorded outputs to be scored; None: judge."""
+    paper: bool
+    """With the choices of the published tables."""
+    suite_args: Mapping[str, Any]
+    """Options of the suite's own."""
+    variants: tuple[str, ...]
+    """Changes with which to judge again."""
+    repeats: int
+    """So often is judged again without a change."""
+    judge: JudgeOptions
+    out: Path | None
+    """A folder of records and results."""
+    mode: OutputMode
+    batching: Batching
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read a parsed line."""
+        return cls(
+            suite=line.suite,
+            data=line.data,
+            splits=tuple(line.split),
+            seed=line.seed,
+            labels=None if line.labels is None else Path(line.labels),
+            from_outputs=None if line.from_outputs is None else Path(line.from_outputs),
+            paper=line.paper,
+            suite_args=dict(line.suite_arg),
+            variants=tuple(line.variant),
+            repeats=line.repeats,
+            judge=JudgeOptions.read(line),
+            out=None if line.out is None else Path(line.out),
+            mode=OutputMode.read(line),
+            batching=Batching.read(line),
+        )
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "eval",
+        help="measure a judge on images whose labels are known, or score recorded outputs",
+        description="Judge the labelled images of a folder and compare, or score the outputs that\n"
+        "somebody's judges left in a folder. `safejudge suites` lists what there is.",
+        **layout(EXAMPLES),
+    )
+    parser.add_argument(
+        "suite", metavar="SUITE", help="labelled, mj-bench, ...; see safejudge suites"
+    )
+    _add_data(parser)
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="judge again with this change: blind, jpeg-30, half, grey, flip, ..., or all",
+    )
+    parser.add_argument(
+        "--repeats", type=positive, default=0, metavar="N", help="judge again N times, unchanged"
+    )
+    JudgeOptions.add(parser)
+    parser.add_argument("--out", metavar="DIR", help="write results, samples and records here")
+    OutputMode.add(parser, resume="judge only what --out lacks", overwrite="begin --out anew")
+    Batching.add(
+        parser,
+        WINDOW,
+        limited="judge only the first N of the images",
+        windowed="images judged, shown and saved together",
+    )
+    runs(parser, Options.read, run)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """Add what is judged, or scored."""
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="what to judge: a folder, a file of pairs (preference), or ORG/NAME of the hub "
+        "(mj-bench)",
+    )
+    parser.add_argument(
+        "--split", action="append", default=[], metavar="NAME", help="only this part of the data"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="S", help="with --limit: N drawn by lot, not the first N"
+    )
+    parser.add_argument("--labels", metavar="FILE", help="the labels, if they are not in --data")
+    parser.add_argument(
+        "--from-outputs", metavar="DIR", help="score what is recorded in this folder"
+    )
+    parser.add_argument(
+        "--paper", action="store_true", help="with the choices of the published tables"
+    )
+    parser.add_argument(
+        "--suite-arg",
+        action="append",
+        type=setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the suite, such as decision=ratings; may be given several times",
+    )
+
+
+def run(options: Options) -> int:
+    """Judge a suite's samples, or score recorded outputs; print, and write to `--out`."""
+    from safejudge.evals import reliability, results, suites
+    from safejudge.show.tables import print_tables
+    from safejudge.show.terminal import console
+
+    suite, out = suites.find_suite(options.suite), options.out
+    if out is not None and not options.mode.resume:
+        results.check_folder(out, overwrite=options.mode.overwrite)
     if options.from_outputs is not None:
-        scored, config = _from_outputs(suite, options)
+        result, config = _score(suite, options, options.from_outputs)
     elif suite.judge is None or suite.report is None:
         raise InputError(f"{options.suite} only scores recorded outputs: --from-outputs DIR")
     elif out is None:
         raise InputError("name a folder for records and results with --out DIR")
     else:
-        config = _live(suite.judge, options, out, needs_rules=suite.constitution)
-        scored = reliability.report(suite.report, out)
-    eval_text.print_tables(show.console(), scored.tables, scored.findings, scored.unread)
+        config = _judge(suite.judge, options, out, needs_rules=suite.constitution)
+        result = reliability.report(suite.report, out)
+    print_tables(console(), result.tables, result.findings, result.unread)
     if out is not None:
         pictures = Path(config["data"]) if "data" in config else None
-        files = results.write_results(out, options.suite, scored, config, pictures)
+        files = results.write_results(out, options.suite, result, config, pictures)
         print(f"\n{', '.join(clean(str(file)) for file in files)}")
-    return 0
+    return DONE
 
 
-def report(options: argparse.Namespace) -> int:
-    """Print the tables of a folder that `eval --out` wrote."""
-    folder = Path(options.folder)
-    suite = suites.find_suite(suites.suite_of(folder))
-    if suite.report is None:
-        raise InputError(f"{folder}: scored recorded outputs; score them again with eval")
-    scored = reliability.report(suite.report, folder)
-    eval_text.print_tables(show.console(), scored.tables, scored.findings, scored.unread)
-    return 0
+# --- recorded outputs -----------------------------------------------------------------------------
 
 
-def list_suites(_: argparse.Namespace) -> int:
-    """Print every suite there is, a line each."""
-    for name in suites.names():
-        try:
-            about = suites.find_suite(name).about
-        except InputError as error:
-            about = str(error)
-        print(clean(f"{name:24}{about}"))
-    return 0
-
-
-def _from_outputs(suite: Suite, options: argparse.Namespace) -> tuple[EvalResult, JSON]:
+def _score(suite: Suite, options: Options, folder: Path) -> tuple[EvalResult, JSON]:
+    """Score recorded outputs; return the result, and how it was made."""
     if suite.from_outputs is None:
         raise InputError(f"{options.suite} scores no recorded outputs; give images with --data")
-    for name in ("data", "split", "seed", "limit", "variant", "repeats", "resume"):
-        if getattr(options, name):
+    live = {
+        "data": options.data,
+        "split": options.splits,
+        "seed": options.seed,
+        "limit": options.batching.limit,
+        "variant": options.variants,
+        "repeats": options.repeats,
+        "resume": options.mode.resume,
+    }
+    for name, value in live.items():
+        if value:
             raise InputError(f"--{name}: recorded outputs are scored whole and as they are")
-    folder = Path(options.from_outputs)
     if not folder.is_dir():
         raise InputError(f"--from-outputs {folder}: there is no such folder")
-    args = dict(options.suite_arg)
-    scored = suite.from_outputs(folder, paper=options.paper, args=args)
-    if not scored.samples:
+    result = suite.from_outputs(folder, paper=options.paper, args=options.suite_args)
+    if not result.samples:
         raise InputError(f"--from-outputs {folder}: holds nothing that this suite can read")
-    return scored, {"from_outputs": str(folder), "paper": options.paper, "args": args}
+    config = {
+        "from_outputs": str(folder),
+        "paper": options.paper,
+        "args": dict(options.suite_args),
+    }
+    return result, config
 
 
-def _live(judge: Judging, options: argparse.Namespace, out: Path, *, needs_rules: bool) -> JSON:
+# --- judging --------------------------------------------------------------------------------------
+
+
+def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) -> JSON:
     """Judge with every question asked, then again for each change; the records are in `out`."""
+    from safejudge.evals import suites, variants
+    from safejudge.show.progress import progress_bar
+    from safejudge.show.terminal import say
+
     if options.paper:
         raise InputError("--paper: is how published outputs were scored; give --from-outputs DIR")
-    if needs_rules or options.engine is None:
-        need_choices(options)
-    changes = _changes(options.variant)
-    bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
-    with closing(_models(options)) as models, bar:
+    if needs_rules or options.judge.engine is None:
+        options.judge.check()
+    changes = _changes(options.variants)
+    with closing(options.judge.models()) as models, progress_bar() as bar:
         suites.begin(out, options.suite)
-        if options.overwrite:
-            _forget_variants(out)
-        plain = _run(options, out, models, bar)
+        if options.mode.overwrite:
+            _remove_variants(out)
+        plain = _plain_run(options, out, models, bar)
         for note in missing(plain.policy, models) if plain.constitution else ():
-            show.say(f"note: {note}")
+            say(f"note: {note}")
         config = judge(plain)
-        for name, run in variants.runs(plain, changes, options.repeats).items():
-            show.say(f"again: {name}")
-            suites.begin(run.out, options.suite)
-            judge(run)
+        for name, changed in variants.runs(plain, changes, options.repeats).items():
+            say(f"again: {name}")
+            suites.begin(changed.out, options.suite)
+            judge(changed)
     return config
 
 
-def _changes(given: list[str]) -> list[str]:
-    if strange := [name for name in given if name not in {*variants.VARIANTS, "all"}]:
-        known = ", ".join(["all", *variants.VARIANTS])
-        raise InputError(f"--variant {strange[0]}: there is no such change; choose from {known}")
-    return list(variants.VARIANTS) if "all" in given else given
+def _changes(names: tuple[str, ...]) -> list[str]:
+    """Check the names of changes; `all` stands for every one."""
+    from safejudge.evals.variants import VARIANTS
+
+    if strange := [name for name in names if name not in {*VARIANTS, "all"}]:
+        choices = ", ".join(["all", *VARIANTS])
+        raise InputError(f"--variant {strange[0]}: there is no such change; choose from {choices}")
+    return list(VARIANTS) if "all" in names else list(names)
 
 
-def _forget_variants(out: Path) -> None:
-    """Take away the changed runs of the run that is overwritten; they are not about the new one."""
+def _remove_variants(out: Path) -> None:
+    """Remove the changed runs of the run that is overwritten; they are not about the new one."""
+    from safejudge.evals import suites, variants
+
     for folder in variants.folders(out).values():
         if (folder / suites.MARK).is_file():
             try:
@@ -133,39 +279,27 @@ def _forget_variants(out: Path) -> None:
                 raise OutputError(f"{folder}: cannot be removed ({error.strerror})") from error
 
 
-def _models(options: argparse.Namespace) -> Models:
-    policy = policy_of(options)
-    return Models.opened(
-        options.engine,
-        options.encoder if policy.relevance else None,
-        options.detector if policy.locates else None,
-        PriorCache(PriorCache.default_path()),
-        dict(options.engine_arg),
-    )
+def _plain_run(options: Options, out: Path, models: Models, bar: Progress) -> Run:
+    """Return the run without a change, with every question asked, so that scores are exact."""
+    from safejudge.evals.suite import Run
 
-
-def _run(options: argparse.Namespace, out: Path, models: Models, bar: Progress) -> Run:
     def progress(total: int) -> Callable[[int], None]:
         task = bar.add_task("", total=total or None, rate="", counts="")
         return lambda count: bar.update(task, advance=count)
 
-    rules = None if options.constitution is None else load_constitution(options.constitution)
     return Run(
         out=out,
         models=models,
-        policy=policy_of(options).model_copy(update=_EVERY_QUESTION),
-        constitution=rules,
+        policy=options.judge.policy().exhaustively(),
+        constitution=None if options.judge.constitution is None else options.judge.rules(),
         data=options.data,
-        labels=None if options.labels is None else Path(options.labels),
-        splits=tuple(options.split),
-        limit=options.limit,
+        labels=options.labels,
+        splits=options.splits,
+        limit=options.batching.limit,
         seed=options.seed,
-        window=options.window,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        args=dict(options.suite_arg),
+        window=options.batching.window,
+        resume=options.mode.resume,
+        overwrite=options.mode.overwrite,
+        args=options.suite_args,
         progress=progress,
     )
-
-
-_EVERY_QUESTION: dict[str, Any] = {"exhaustive": True}

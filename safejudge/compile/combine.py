@@ -40,18 +40,20 @@ def combine(text: str, statements: Sequence[Precondition]) -> Condition:
 
 
 def _height(condition: Condition) -> int:
-    return max(len(way) for way, _ in placed_leaves(condition))
+    return max(len(path) for path, _ in placed_leaves(condition))
 
 
 def _tokens(text: str) -> list[str]:
-    tokens, place = [], 0
+    tokens, position = [], 0
     text = text.strip().rstrip(".").rstrip()
-    while place < len(text):
-        found = _TOKEN.match(text, place)
-        if found is None:
-            raise CombineError(f"`{text[place:].strip()[:20]}` is no number, and, or, not, bracket")
-        tokens.append(found.group(1).lower())
-        place = found.end()
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise CombineError(
+                f"`{text[position:].strip()[:20]}` is no number, and, or, not, bracket"
+            )
+        tokens.append(match.group(1).lower())
+        position = match.end()
     return tokens
 
 
@@ -75,11 +77,11 @@ class _Reader:
         while self._next("and"):
             parts.append(self.negation(depth))
         flat = [p for part in parts for p in (part.all if isinstance(part, AllOf) else (part,))]
-        wanted = [part for part in flat if not isinstance(part, NoneOf)]
+        required = [part for part in flat if not isinstance(part, NoneOf)]
         # Not A and not B: one list of exceptions, at the end.
         refused = tuple(p for part in flat if isinstance(part, NoneOf) for p in part.none)
-        whole = (*wanted, *((NoneOf(none=refused),) if refused else ()))
-        return whole[0] if len(whole) == 1 else AllOf(all=whole)
+        combined = (*required, *((NoneOf(none=refused),) if refused else ()))
+        return combined[0] if len(combined) == 1 else AllOf(all=combined)
 
     def negation(self, depth: int) -> Condition:
         if not self._next("not"):
@@ -96,12 +98,14 @@ class _Reader:
                 raise CombineError("a bracket is not closed")
             return inside
         if not self.left or not self.left[0].isdecimal():
-            said = f"`{self.left[0]}` stands" if self.left else "it ends"
-            raise CombineError(f"{said} where the number of a statement is expected")
-        said = self.left.pop(0)
-        number = int(said) if len(said) < 10 else 0  # Python refuses to read endless ones
+            instead = f"`{self.left[0]}` stands" if self.left else "it ends"
+            raise CombineError(f"{instead} where the number of a statement is expected")
+        instead = self.left.pop(0)
+        number = int(instead) if len(instead) < 10 else 0  # Python refuses to read endless ones
         if not 1 <= number <= len(self._statements):
-            raise CombineError(f"there is no statement {said[:20]}, only {len(self._statements)}")
+            raise CombineError(
+                f"there is no statement {instead[:20]}, only {len(self._statements)}"
+            )
         self.used.add(number)
         return self._statements[number - 1]
 

@@ -17,8 +17,8 @@ def read_back(condition: Condition) -> str:
     at the end of an `all` and none of exceptions: such conditions have one sentence only if they
     mean the same. In deeper ones it may be open what a last "or" or "unless" belongs to.
     """
-    said = _prose(condition)
-    return f"{said[:1].upper()}{said[1:]}."
+    sentence = _prose(condition)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
 def _prose(condition: Condition) -> str:
@@ -26,11 +26,11 @@ def _prose(condition: Condition) -> str:
         case Precondition(statement=statement):
             return statement
         case AllOf(all=parts):
-            wanted = [_prose(part) for part in parts if not isinstance(part, NoneOf)]
+            required = [_prose(part) for part in parts if not isinstance(part, NoneOf)]
             exceptions = [_prose(part) for part in parts if isinstance(part, NoneOf)]
-            sign = ";" if _holds(wanted, ";", "unless") else ","
-            said = f"{sign} and ".join(wanted)
-            return f"{sign} ".join([said, *exceptions] if wanted else exceptions)
+            sign = ";" if _holds(required, ";", "unless") else ","
+            phrase = f"{sign} and ".join(required)
+            return f"{sign} ".join([phrase, *exceptions] if required else exceptions)
         case AnyOf(any=parts):
             choices = [_prose(part) for part in parts]
             sign = ";" if _holds(choices, ";", "unless", ", and") else ""

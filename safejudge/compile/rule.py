@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, TypeVar
 from safejudge.compile import prompts
 from safejudge.compile.combine import CombineError, combine
 from safejudge.compile.prose import read_back
-from safejudge.constitution.lint.coherence import condition_flaws
-from safejudge.constitution.lint.fidelity import covers, differences, losses, unmentioned
-from safejudge.constitution.lint.words import objective_flaws, plain, statement_flaws
+from safejudge.constitution.lint.checks import RuleForm, repairable_faults
+from safejudge.constitution.lint.fidelity import covers, losses, unmentioned
+from safejudge.constitution.lint.words import objective_flaws, plain
 from safejudge.constitution.lock import LockedRule, Version, fingerprint
 from safejudge.constitution.strict_yaml import first_hidden
-from safejudge.method.logic import evaluate
 from safejudge.method.reasoning import validated
-from safejudge.text import quoted, spelled, storable
-from safejudge.types import Message, Outcome, Precondition, Reasoning, leaves
+from safejudge.text import one_line, spelled, storable
+from safejudge.types import Message, Precondition, Reasoning
 
 if TYPE_CHECKING:
-    from safejudge.constitution.lint.words import Flaw
     from safejudge.constitution.lock import Compiler
     from safejudge.flow import Flow
     from safejudge.types import Condition, DraftRule
@@ -36,7 +34,7 @@ GOAL = 9
 """Objectiveness at which a wording is left alone (CLUE sec. 3.1); 10 is out of reach."""
 ATTEMPTS = 3
 """How often one reply is asked for."""
-MOST = 12
+MAX_STATEMENTS = 12
 """Statements of one rule."""
 
 _REPLY_TOKENS = 1200
@@ -69,7 +67,10 @@ def rule_flow(rule: DraftRule, rounds: int, compiler: Compiler) -> Flow[LockedRu
         if objective is None:
             wordings = yield from _wordings(rule.text, rounds)
             best = max(wordings, key=_Wording.rank)
-            versions, objective = tuple(one.version for one in wordings), best.version.objective
+            versions, objective = (
+                tuple(wording.version for wording in wordings),
+                best.version.objective,
+            )
             review = _shortcomings(rule.text, best)
         tree = yield from _tree(objective, rounds)
     except UnusableError as error:
@@ -117,9 +118,9 @@ def _wordings(text: str, rounds: int) -> Flow[list[_Wording]]:
         last = wordings[-1]
         remarks = [last.version.explanation, *last.faults, *last.doubts]
         turn = prompts.rewrite_turn(text, last.version.objective, remarks)
-        reply = yield from _asked(prompts.REWRITE, [turn], prompts.Wording, _check_wording)
-        wording = _tidy(reply.objective)
-        if any(one.version.objective == wording for one in wordings):
+        reply = yield from _reply(prompts.REWRITE, [turn], prompts.Wording, _check_wording)
+        wording = one_line(reply.objective)
+        if any(earlier.version.objective == wording for earlier in wordings):
             break  # the model has nothing better
         version = yield from _scored(wording)
         faults = tuple(_faults(text, wording))
@@ -133,19 +134,19 @@ def _wordings(text: str, rounds: int) -> Flow[list[_Wording]]:
 
 def _scored(wording: str) -> Flow[Version]:
     turn = prompts.rule_turn(wording)
-    reply = yield from _asked(
+    reply = yield from _reply(
         prompts.SCORE, [turn], prompts.Score, lambda score: _unprintable(score.explanation)
     )
-    said = _tidy(reply.explanation)
-    return Version(objective=wording, score=reply.score, explanation=said)
+    explanation = one_line(reply.explanation)
+    return Version(objective=wording, score=reply.score, explanation=explanation)
 
 
 def _faults(text: str, wording: str) -> list[str]:
     """What a wording lost, and whether it says what is not there."""
-    found = [lost.problem for lost in losses(text, wording)]
+    problems = [lost.problem for lost in losses(text, wording)]
     if _DENIAL.search(plain(wording)):
-        found.append("it says what must not be there, not what a picture shows that breaks it")
-    return found
+        problems.append("it says what must not be there, not what a picture shows that breaks it")
+    return problems
 
 
 _DENIAL = re.compile(r"\b(?:no|not|never|nobody|nothing|none|cannot|\w+n't)\b")
@@ -153,15 +154,19 @@ _DENIAL = re.compile(r"\b(?:no|not|never|nobody|nothing|none|cannot|\w+n't)\b")
 
 def _shortcomings(text: str, best: _Wording) -> list[str]:
     """What is left for a person of the wording that was kept."""
-    found = [*best.faults, *best.doubts]
+    problems = [*best.faults, *best.doubts]
     if not best.rewritten:
-        found.append("the model gave no wording but the rule itself")
+        problems.append("the model gave no wording but the rule itself")
     if best.version.score < GOAL:
-        found.append(f"objectiveness {best.version.score} of 10: {best.version.explanation}")
-    found += [f"the objective {flaw.problem}" for flaw in objective_flaws(best.version.objective)]
+        problems.append(f"objectiveness {best.version.score} of 10: {best.version.explanation}")
+    problems += [
+        f"the objective {flaw.problem}" for flaw in objective_flaws(best.version.objective)
+    ]
     if not _looks_english(text):
-        found.append("what the wording lost of the rule was not checked by its words: not English")
-    return found
+        problems.append(
+            "what the wording lost of the rule was not checked by its words: not English"
+        )
+    return problems
 
 
 def _looks_english(text: str) -> bool:
@@ -198,10 +203,10 @@ def _tree(objective: str, rounds: int) -> Flow[Tree]:
     begin = prompts.rule_turn(objective) + "\n" + prompts.LIST
     first = Message("user", begin)
     (plan,) = yield (Reasoning(prompts.STATEMENTS, (), (first,), max_tokens=_LIST_TOKENS),)
-    planned = (first, Message("assistant", _said(plan)))
+    planned = (first, Message("assistant", _turn_text(plan)))
     turn = prompts.FIRST
     best: Tree | None = None
-    seen: set[Condition] = set()
+    tried: set[Condition] = set()
     for _ in range(rounds):
         try:
             condition = yield from _split([*planned, Message("user", turn)])
@@ -212,9 +217,9 @@ def _tree(objective: str, rounds: int) -> Flow[Tree]:
         tree = yield from _checked(objective, condition)
         if best is None or _rank(tree) < _rank(best):
             best = tree
-        if _rank(tree) == (0, 0) or condition in seen:
+        if _rank(tree) == (0, 0) or condition in tried:
             break
-        seen.add(condition)
+        tried.add(condition)
         turn = prompts.repair_turn(read_back(condition), [*tree.remarks, *tree.doubts])
     if best is None:
         raise UnusableError("no round was allowed")
@@ -231,17 +236,17 @@ def _split(turns: list[Message]) -> Flow[Condition]:
 
     def check(reply: prompts.Statement) -> str | None:
         words = _statement(reply).statement
-        if words in [known.statement for known in statements]:
+        if words in [earlier.statement for earlier in statements]:
             return "the same statement came before"
         return _unprintable(words) or _unprintable(f"x{reply.look_at}")
 
-    more = True
-    while more and len(statements) < MOST:
+    unfinished = True
+    while unfinished and len(statements) < MAX_STATEMENTS:
         if statements:
             turns.append(Message("user", prompts.NEXT.format(number=len(statements) + 1)))
         reply = yield from _conversed(prompts.STATEMENTS, turns, prompts.Statement, check)
         statements.append(_statement(reply))
-        more = reply.more
+        unfinished = reply.more
     turns.append(Message("user", prompts.LOGIC.format(count=len(statements))))
 
     def check_logic(reply: prompts.Logic) -> str | None:
@@ -256,23 +261,16 @@ def _split(turns: list[Message]) -> Flow[Condition]:
 
 
 def _statement(reply: prompts.Statement) -> Precondition:
-    words = _tidy(reply.statement).rstrip(".")
+    words = one_line(reply.statement).rstrip(".")
     if words[1:2].islower():
         words = words[0].lower() + words[1:]
-    return Precondition(statement=words, look_at=_tidy(reply.look_at) or None)
+    return Precondition(statement=words, look_at=one_line(reply.look_at) or None)
 
 
 def _checked(objective: str, condition: Condition) -> Flow[Tree]:
     """Look at words and operators; where these are right, have the tree read by a second reader."""
-    remarks = [difference.problem for difference in differences(objective, condition)]
-    remarks += [_flaw("the condition", flaw) for _, flaw in condition_flaws(condition)]
-    if evaluate(condition, dict.fromkeys(leaves(condition), Outcome.NO)) is Outcome.YES:
-        remarks.append("a picture that shows nothing at all would break the rule")
-    for leaf in leaves(condition):
-        # What is vague in the rule's own words is no fault of the tree.
-        wording = set(objective_flaws(leaf.statement))
-        flaws = [flaw for flaw in statement_flaws(leaf) if flaw not in wording]
-        remarks += [_flaw(quoted(leaf.statement, 120), flaw) for flaw in flaws]
+    form = RuleForm(objective, condition, "words")
+    remarks = [fault.sentence(120) for fault in repairable_faults(form)]
     doubts: tuple[str, ...] = ()
     if not remarks:
         turn = prompts.compare_turn(objective, read_back(condition))
@@ -280,23 +278,19 @@ def _checked(objective: str, condition: Condition) -> Flow[Tree]:
     return Tree(condition, tuple(remarks), doubts)
 
 
-def _read_again(instruction: str, turn: str, what: str) -> Flow[tuple[str, ...]]:
+def _read_again(instruction: str, turn: str, subject: str) -> Flow[tuple[str, ...]]:
     """Ask a second reader, who knows nothing of how it came about; what he finds, or nothing."""
     try:
-        reply = yield from _asked(instruction, [turn], prompts.Comparison, _check_reading)
+        reply = yield from _reply(instruction, [turn], prompts.Comparison, _check_reading)
     except UnusableError as error:
-        return (f"there was no second reading of {what}: {error}",)
+        return (f"there was no second reading of {subject}: {error}",)
     if reply.verdict == "same":
         return ()
-    return (f"second reading: {what} {reply.verdict} {_tidy(reply.difference)}",)
-
-
-def _flaw(about: str, flaw: Flaw) -> str:
-    return f"{about} {flaw.problem}"
+    return (f"second reading: {subject} {reply.verdict} {one_line(reply.difference)}",)
 
 
 def _check_reading(reply: prompts.Comparison) -> str | None:
-    if reply.verdict != "same" and _tidy(reply.difference).lower().strip(".") == "nothing":
+    if reply.verdict != "same" and one_line(reply.difference).lower().strip(".") == "nothing":
         return f"`{reply.verdict}` with no difference named"
     return _unprintable(reply.difference)
 
@@ -304,7 +298,7 @@ def _check_reading(reply: prompts.Comparison) -> str | None:
 # --- asking -------------------------------------------------------------------------------------
 
 
-def _asked(
+def _reply(
     instruction: str,
     turns: list[str],
     schema: type[R],
@@ -327,29 +321,23 @@ def _conversed(
     tries = list(turns)
     problem: str | None = None
     for _ in range(ATTEMPTS):
-        (said,) = yield (
-            Reasoning(instruction, (), tuple(tries), schema, max_tokens=_REPLY_TOKENS),
-        )
-        reply = validated(said, schema)
+        (raw,) = yield (Reasoning(instruction, (), tuple(tries), schema, max_tokens=_REPLY_TOKENS),)
+        reply = validated(raw, schema)
         problem = reply if isinstance(reply, str) else check(reply)
         if not isinstance(reply, str) and problem is None:
-            turns.append(Message("assistant", _said(said)))
+            turns.append(Message("assistant", _turn_text(raw)))
             return reply
         again = prompts.again_turn(spelled(storable(str(problem))))
-        tries += [Message("assistant", _said(said)), Message("user", again)]
+        tries += [Message("assistant", _turn_text(raw)), Message("user", again)]
     raise UnusableError(f"no usable {schema.__name__.lower()}: {spelled(storable(str(problem)))}")
 
 
-def _said(reply: object) -> str:
+def _turn_text(reply: object) -> str:
     text = storable(reply).strip() if isinstance(reply, str) else ""
     return text or "(no reply)"
-
-
-def _tidy(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _unprintable(text: str) -> str | None:
     if first_hidden(text) is not None:
         return "it has characters that nobody sees"
-    return None if _tidy(text) else "it is empty"
+    return None if one_line(text) else "it is empty"

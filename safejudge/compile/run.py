@@ -10,30 +10,23 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from safejudge.compile import prompts as compile_prompts
+from safejudge.compile.disk import open_lock
 from safejudge.compile.rule import rule_flow
-from safejudge.constitution import lock as lock_file
-from safejudge.constitution import strict_yaml
 from safejudge.constitution.lint.fidelity import covers, differences
-from safejudge.constitution.load import lock_path, read_draft, read_lock
 from safejudge.constitution.lock import (
     Compiler,
-    Lock,
     LockedRule,
     Superseded,
-    dump_lock,
     fingerprint,
-    parse_lock,
 )
-from safejudge.errors import EngineCallError, OutputError
+from safejudge.errors import EngineCallError
 from safejudge.flow import drive, gather
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, Reasoning, leaves
 
@@ -67,8 +60,8 @@ class Compiled:
         if self.entry is None or self.state == "failed":
             return (self.problem or "",)
         entry = self.entry
-        found = differences(entry.objective, entry.condition) if entry.edited else ()
-        return (*entry.review, *(f"edited: {difference.problem}" for difference in found))
+        contradictions = differences(entry.objective, entry.condition) if entry.edited else ()
+        return (*entry.review, *(f"edited: {difference.problem}" for difference in contradictions))
 
     @property
     def clean(self) -> bool:
@@ -98,14 +91,14 @@ def compile_constitution(
     done(list(results.values()))
     compiler = _compiler(engine)
     for start in range(0, len(stale), WINDOW):
-        found = _compiled(stale[start : start + WINDOW], engine, rounds, compiler)
-        news = [_result(rule, one, lock.entries.get(rule.id)) for rule, one in found]
+        compiled = _compiled(stale[start : start + WINDOW], engine, rounds, compiler)
+        news = [_result(rule, outcome, lock.entries.get(rule.id)) for rule, outcome in compiled]
         lock.entries |= {new.id: new.entry for new in news if new.entry is not None}
         lock.write()
         results |= {new.id: new for new in news}
         done(news)
-    made = {name for name, result in results.items() if result.state == "compiled"}
-    lock.entries = _unified(lock.draft, lock.entries, made)
+    fresh = {name for name, result in results.items() if result.state == "compiled"}
+    lock.entries = _unified(lock.draft, lock.entries, fresh)
     lock.write()
     return [
         Compiled(r.id, results[r.id].state, lock.entries.get(r.id), results[r.id].problem)
@@ -141,40 +134,42 @@ def _compiled(
     return zip(rules, drive(gather(flows), answer), strict=True)
 
 
-def _result(rule: DraftRule, found: LockedRule | str, old: LockedRule | None) -> Compiled:
-    if isinstance(found, str):
-        return Compiled(rule.id, "failed", old, found)
+def _result(rule: DraftRule, outcome: LockedRule | str, old: LockedRule | None) -> Compiled:
+    if isinstance(outcome, str):
+        return Compiled(rule.id, "failed", old, outcome)
     if old is not None and (old.edited or old.superseded):
         left = Superseded(objective=old.objective, condition=old.condition)
         changed = {
             "superseded": left if old.edited else old.superseded,
-            "review": (*found.review, "a person had changed an earlier form: see `superseded`"),
+            "review": (*outcome.review, "a person had changed an earlier form: see `superseded`"),
         }
-        found = found.model_copy(update=changed)
-    return Compiled(rule.id, "compiled", found)
+        outcome = outcome.model_copy(update=changed)
+    return Compiled(rule.id, "compiled", outcome)
 
 
 # --- equal statements -----------------------------------------------------------------------------
 
 
 def _unified(
-    draft: Draft, entries: Mapping[str, LockedRule], made: Collection[str]
+    draft: Draft, entries: Mapping[str, LockedRule], fresh: Collection[str]
 ) -> dict[str, LockedRule]:
     """Give statements that differ in articles or in how they say "visible" one wording.
 
-    Then they are one question. Only rules in `made` are reworded: as rules that a person wrote or
+    Then they are one question. Only rules in `fresh` are reworded: as rules that a person wrote or
     looked at have it, else as the first of them. No tree loses a statement by it, and none says
     anything else than before.
     """
-    own = [rule.condition for rule in draft.rules if rule.condition is not None]
+    by_people = [rule.condition for rule in draft.rules if rule.condition is not None]
     listed = [entries[rule.id] for rule in draft.rules if rule.id in entries]
-    kept = [entry.condition for entry in listed if entry.id not in made]
-    new = [entry.condition for entry in listed if entry.id in made]
+    unchanged = [entry.condition for entry in listed if entry.id not in fresh]
+    new = [entry.condition for entry in listed if entry.id in fresh]
     first: dict[str, str] = {}
-    for leaf in (leaf for condition in (*own, *kept, *new) for leaf in leaves(condition)):
+    for leaf in (
+        leaf for condition in (*by_people, *unchanged, *new) for leaf in leaves(condition)
+    ):
         first.setdefault(_wording(leaf.statement), leaf.statement)
     unified = dict(entries)
-    for entry in (entry for entry in listed if entry.id in made):
+    for entry in (entry for entry in listed if entry.id in fresh):
         condition = _replaced(entry.condition, first)
         before, after = (len(set(leaves(tree))) for tree in (entry.condition, condition))
         if before == after and len(differences(entry.objective, condition)) <= len(
@@ -191,13 +186,13 @@ def _unified(
 
 def _wording(statement: str) -> str:
     """What is left of a statement without articles and ways to say "visible"."""
-    text = _SEEN.sub(r"\1 visible", unicodedata.normalize("NFC", statement))
+    text = _VISIBLE.sub(r"\1 visible", unicodedata.normalize("NFC", statement))
     return " ".join(_ARTICLES.sub(" ", f" {text}").split())
 
 
 _ARTICLES = re.compile(r"(?<=\s)(?:a|an|the)(?=\s+[a-z])|^\s(?:A|An|The)(?=\s)")
 """Before a small letter only: in "the letter A" and "a Nazi flag" they are no filling."""
-_SEEN = re.compile(
+_VISIBLE = re.compile(
     r"\b(is|are) (?:seen|shown|present|depicted|to be seen|in the (?:picture|image|photo))\b"
 )
 
@@ -215,125 +210,3 @@ def _replaced(condition: Condition, first: Mapping[str, str]) -> Condition:
 
 
 # --- the file -------------------------------------------------------------------------------------
-
-
-class LockFile:
-    """A lock on disk that people may edit while a run goes on."""
-
-    def __init__(self, place: Path, draft: Draft, entries: dict[str, LockedRule]) -> None:
-        self.draft = draft
-        self.entries = dict(entries)
-        """By rule; what the next `write` puts there."""
-        self._place = place
-        self._known = dict(entries)
-        """As they were read or written last: what differs on disk is a person's."""
-        self._written: bytes | None = None
-        """The file as this run left it; while it is that, nobody was there."""
-        for rule in draft.rules:
-            self._take_up(rule)
-
-    def fresh(self, rule: DraftRule) -> bool:
-        """Whether there is an entry that was compiled from the rule as it stands."""
-        entry = self.entries.get(rule.id)
-        return entry is not None and entry.source == rule.source()
-
-    def write(self) -> None:
-        """Replace the file, whole or not at all, by one that has been read back.
-
-        What a person changed since the last look is kept. An entry whose rule is gone, or has a
-        condition of its own now, stays only if a person edited it. Raises `OutputError`.
-        """
-        self._merge()
-        wanted = [rule.id for rule in self.draft.rules if rule.condition is None]
-        wanted = [name for name in wanted if name in self.entries]
-        wanted += [n for n, entry in self.entries.items() if n not in wanted and entry.edited]
-        self._known = {name: self.entries[name] for name in wanted}
-        if not wanted and not self._place.exists():
-            return
-        lock = Lock(constitution=self.draft.name, rules=tuple(self._known.values()))
-        text = dump_lock(lock)
-        if parse_lock(str(self._place), text.encode()) != lock:
-            raise OutputError(f"{self._place}: would not read back equal; nothing was written")
-        if not self._says(text):
-            self._replace(text)
-            self._written = text.encode()
-
-    def _take_up(self, rule: DraftRule) -> None:
-        """Bring an entry up to date: with its rule's new id, and what an edit has left behind."""
-        ids = {other.id for other in self.draft.rules}
-        if rule.condition is None and rule.id not in self.entries:
-            for name, entry in list(self.entries.items()):
-                if name not in ids and entry.source == rule.source():
-                    self.entries[rule.id] = entry.model_copy(update={"id": rule.id})
-                    del self.entries[name]
-                    break
-        if self.fresh(rule):
-            entry = self.entries[rule.id]
-            told = tuple(covers(entry.objective, entry.condition))
-            self.entries[rule.id] = entry.model_copy(update={"text": rule.text, "covers": told})
-
-    def _merge(self) -> None:
-        if self._is_ours():
-            return
-        lock = read_lock(self._place)
-        there = {entry.id: entry for entry in (lock.rules if lock else ())}
-        for name in {*there, *self._known}:
-            if there.get(name) == self._known.get(name):
-                continue
-            if name in there:
-                self.entries[name] = there[name]
-            elif self.entries.get(name) == self._known.get(name):
-                self.entries.pop(name, None)
-
-    def _is_ours(self) -> bool:
-        if self._written is None or not self._place.is_file():
-            return False
-        return self._place.read_bytes() == self._written
-
-    def _says(self, text: str) -> bool:
-        """Whether the file says the same already, comments aside."""
-        if not self._place.is_file():
-            return False
-        there = self._place.read_bytes()
-        if self._written is not None or there == text.encode():
-            return there == text.encode()
-        limits = lock_file.MAX_BYTES, lock_file.MAX_NODES
-        found, wanted = (strict_yaml.read(raw, *limits).data for raw in (there, text.encode()))
-        return bool(found == wanted)
-
-    def _replace(self, text: str) -> None:
-        beside = self._place.with_name(f".{self._place.name}.{os.getpid()}")
-        try:
-            beside.write_text(text, encoding="utf-8", newline="\n")
-            if self._place.exists():
-                shutil.copymode(self._place, beside)
-            beside.replace(self._place)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise OutputError(f"{self._place}: cannot be written ({error.strerror})") from error
-
-
-def open_lock(
-    source: str | os.PathLike[str], out: str | os.PathLike[str] | None = None
-) -> LockFile:
-    """Read a constitution and its lock, and see that the lock can be written.
-
-    Raises `ConstitutionError`, and `OutputError` for a place that is no file of this constitution.
-    """
-    draft = read_draft(source)
-    named = lock_path(source) if out is None else Path(out)
-    place = named.resolve()  # a link stays a link
-    folder = place.parent
-    if not os.fspath(named) or place.is_dir() or (place.exists() and not place.is_file()):
-        raise OutputError(f"{named or '(nothing)'}: is no regular file; name one for the lock")
-    if not folder.is_dir():
-        raise OutputError(f"{named}: there is no folder {folder}; make it first")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{named}: you may not write to {folder}; name another place with --out")
-    lock = read_lock(place)
-    if lock is not None and lock.constitution != draft.name:
-        raise OutputError(
-            f"{named}: is the lock of {lock.constitution!r}, and this constitution's name is "
-            f"{draft.name!r}; name another file, or put the new name into the lock"
-        )
-    return LockFile(place, draft, {entry.id: entry for entry in (lock.rules if lock else ())})

@@ -35,7 +35,7 @@ class Change:
     """Id of the rule, the new one if it was renamed; empty for the constitution's own texts."""
     kind: str
     """A field's name; or, such as "exception removed", what happened to a part of the condition."""
-    place: tuple[str, ...]
+    path: tuple[str, ...]
     """The lists of the condition around it, from the outermost; empty for a field."""
     old: str | None
     """What it was; None for what is added."""
@@ -50,16 +50,16 @@ class Change:
 
 def changes(old: Constitution, new: Constitution) -> list[Change]:
     """List what changed in meaning: the head, the new rules in their order, what was removed."""
-    found = [*_fields("", old, new, ("name", "description"))]
-    place = {rule.id: number for number, rule in enumerate(new.rules)}
+    fields = [*_fields("", old, new, ("name", "description"))]
+    order = {rule.id: number for number, rule in enumerate(new.rules)}
     pairs = [*_pairs(old.rules, new.rules, lambda rule: rule.id, _alike_rules)]
-    pairs.sort(key=lambda pair: len(place) if pair[1] is None else place[pair[1].id])
-    return found + [change for pair in pairs for change in _rule(*pair)]
+    pairs.sort(key=lambda pair: len(order) if pair[1] is None else order[pair[1].id])
+    return fields + [change for pair in pairs for change in _rule(*pair)]
 
 
-def effect_of(some: Sequence[Change]) -> Effect:
+def effect_of(edits: Sequence[Change]) -> Effect:
     """Say what several changes of one rule do together."""
-    effects = {change.effect for change in some} - {"none"}
+    effects = {change.effect for change in edits} - {"none"}
     return "none" if not effects else effects.pop() if len(effects) == 1 else "open"
 
 
@@ -73,16 +73,16 @@ def _rule(old: Rule | None, new: Rule | None) -> Iterator[Change]:
     elif new is not None:
         yield Change(new.id, "rule added", (), None, f"{new.category}, {new.severity}", "more")
         yield Change(new.id, "text", (), None, new.text, "none")
-        yield Change(new.id, "condition", (), None, _said(new.condition), "none")
+        yield Change(new.id, "condition", (), None, _one_line(new.condition), "none")
     elif old is not None:
         yield Change(old.id, "rule removed", (), f"{old.category}, {old.severity}", None, "less")
         yield Change(old.id, "text", (), old.text, None, "none")
-        yield Change(old.id, "condition", (), _said(old.condition), None, "none")
+        yield Change(old.id, "condition", (), _one_line(old.condition), None, "none")
 
 
 def _fields(rule: str, old: T, new: T, names: Sequence[str]) -> Iterator[Change]:
     for name in names:
-        values = (getattr(one, name) for one in (old, new))
+        values = (getattr(side, name) for side in (old, new))
         before, after = (", ".join(v) if isinstance(v, tuple) else v or None for v in values)
         if before != after:
             yield Change(rule, name, (), before, after, "none")
@@ -90,7 +90,7 @@ def _fields(rule: str, old: T, new: T, names: Sequence[str]) -> Iterator[Change]
 
 def _alike_rules(old: Rule, new: Rule) -> float:
     """How alike two rules are but for the id; 0 for what is rather another rule."""
-    texts = (f"{r.text} {r.objective} {_said(_tidy(r.condition))}" for r in (old, new))
+    texts = (f"{r.text} {r.objective} {_one_line(_tidy(r.condition))}" for r in (old, new))
     likeness = _ratio(*texts)
     return likeness if likeness >= 0.7 else 0.0
 
@@ -108,13 +108,13 @@ class _Spot:
     """A list inside the condition of a rule."""
 
     rule: str
-    place: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
     sign: int = 1
     """1 where what holds more often makes for more violations, -1 for fewer; 0: unknown."""
 
     def inside(self, kind: Kind) -> _Spot:
         turned = -self.sign if kind is NoneOf else self.sign
-        return replace(self, place=(*self.place, f"{_NAMES[kind]} of"), sign=turned)
+        return replace(self, path=(*self.path, f"{_NAMES[kind]} of"), sign=turned)
 
     def role(self, kind: Kind) -> str:
         """Name a part of this list; narrowing an exception must not read like narrowing a rule."""
@@ -122,11 +122,11 @@ class _Spot:
         return f"exception's {_ROLES[kind]}" if around < 0 else _ROLES[kind]
 
     def change(
-        self, kind: str, old: str | None = None, new: str | None = None, more: int = 0
+        self, kind: str, old: str | None = None, new: str | None = None, direction: int = 0
     ) -> Change:
         """Make a change after which the list holds more often (1), less often (-1) or either."""
-        effect: Effect = ("open", "more", "less")[self.sign * more]
-        return Change(self.rule, kind, self.place, old, new, effect)
+        effect: Effect = ("open", "more", "less")[self.sign * direction]
+        return Change(self.rule, kind, self.path, old, new, effect)
 
 
 def _conditions(old: Condition, new: Condition, spot: _Spot) -> list[Change]:
@@ -134,8 +134,8 @@ def _conditions(old: Condition, new: Condition, spot: _Spot) -> list[Change]:
 
     Tidied, an inner `any` that became `all` is no list any more; as written, it is one change.
     """
-    ways = (_compare(old, new, spot), _compare(_tidy(old), _tidy(new), spot))
-    return min(ways, key=len)
+    readings = (_compare(old, new, spot), _compare(_tidy(old), _tidy(new), spot))
+    return min(readings, key=len)
 
 
 def _tidy(condition: Condition) -> Condition:
@@ -154,8 +154,8 @@ def _tidy(condition: Condition) -> Condition:
     return once[0] if len(once) == 1 and kind is not NoneOf else kind(**{_NAMES[kind]: once})
 
 
-def _once(some: Sequence[Condition]) -> tuple[Condition, ...]:
-    return tuple({_key(condition): condition for condition in some}.values())
+def _once(conditions: Sequence[Condition]) -> tuple[Condition, ...]:
+    return tuple({_key(condition): condition for condition in conditions}.values())
 
 
 def _key(condition: Condition) -> Hashable:
@@ -174,21 +174,21 @@ def _compare(old: Condition, new: Condition, spot: _Spot, role: str = "statement
     # A condition is also a list of one, of either kind: so an exception is added to a rule that
     # had no list before, and an alternative to a single statement.
     kinds = [kind for kind in (AllOf, AnyOf) if kind in (type(old), type(new))]
-    ways: list[list[Change]] = []
+    comparisons: list[list[Change]] = []
     if not isinstance(old, Precondition) and not isinstance(new, Precondition):
-        ways.append(_lists((type(old), parts(old)), (type(new), parts(new)), spot))
+        comparisons.append(_lists((type(old), parts(old)), (type(new), parts(new)), spot))
     if type(old) is not type(new):
         for kind in kinds or [AllOf]:
-            lists = [parts(one) if type(one) is kind else (one,) for one in (old, new)]
-            ways.append(_lists((kind, lists[0]), (kind, lists[1]), spot))
-    return min(ways, key=len)
+            lists = [parts(side) if type(side) is kind else (side,) for side in (old, new)]
+            comparisons.append(_lists((kind, lists[0]), (kind, lists[1]), spot))
+    return min(comparisons, key=len)
 
 
 def _leaf(old: Precondition, new: Precondition, spot: _Spot, role: str) -> Iterator[Change]:
     if old.statement != new.statement:
         yield spot.change(f"{role} reworded", old.statement, new.statement)
     if old.look_at != new.look_at:
-        spot = replace(spot, place=(*spot.place, f"`{new.statement}`"))
+        spot = replace(spot, path=(*spot.path, f"`{new.statement}`"))
         yield spot.change("look_at", old.look_at, new.look_at)
 
 
@@ -198,35 +198,35 @@ def _lists(
     """Compare two lists part by part; of other kinds as well, for `any` that became `all`."""
     (was, olds), (kind, news) = old, new
     pairs = [*_pairs(olds, news, _key, _alike)]
-    found = []
+    edits = []
     if was is not kind:
         # Least and greatest compare only where something is in both lists.
-        both = NoneOf not in (was, kind) and any(None not in pair for pair in pairs)
-        more = (1 if kind is AnyOf else -1) if both else 0
-        at = replace(spot, place=(*spot.place, _first(news)))
-        found.append(at.change("operator", f"{_NAMES[was]} of", f"{_NAMES[kind]} of", more))
-        spot = spot if more else replace(spot, sign=0)
+        comparable = NoneOf not in (was, kind) and any(None not in pair for pair in pairs)
+        direction = (1 if kind is AnyOf else -1) if comparable else 0
+        at = replace(spot, path=(*spot.path, _first(news)))
+        edits.append(at.change("operator", f"{_NAMES[was]} of", f"{_NAMES[kind]} of", direction))
+        spot = spot if direction else replace(spot, sign=0)
     inside = spot.inside(kind)
     for before, after in pairs:
         if before is not None and after is not None:
-            found += _compare(before, after, _named(inside, after, news), inside.role(kind))
+            edits += _compare(before, after, _inside_named(inside, after, news), inside.role(kind))
         elif after is not None:
-            found += _alone(after, kind, inside, came=True)
+            edits += _alone(after, kind, inside, came=True)
         elif before is not None:
-            found += _alone(before, was, spot.inside(was), came=False)
-    return found
+            edits += _alone(before, was, spot.inside(was), came=False)
+    return edits
 
 
-def _named(spot: _Spot, part: Condition, around: Sequence[Condition]) -> _Spot:
+def _inside_named(spot: _Spot, part: Condition, around: Sequence[Condition]) -> _Spot:
     """Say which of several lists is meant, by the statement that it begins with."""
-    alike = [other for other in around if type(other) is type(part)]
+    alike = [sibling for sibling in around if type(sibling) is type(part)]
     if isinstance(part, Precondition) or len(alike) < 2:
         return spot
-    return replace(spot, place=(*spot.place, _first([part])))
+    return replace(spot, path=(*spot.path, _first([part])))
 
 
-def _first(some: Sequence[Condition]) -> str:
-    return f"`{next(leaves(some[0])).statement}`"
+def _first(conditions: Sequence[Condition]) -> str:
+    return f"`{next(leaves(conditions[0])).statement}`"
 
 
 def _alone(part: Condition, kind: Kind, spot: _Spot, *, came: bool) -> Iterator[Change]:
@@ -235,19 +235,19 @@ def _alone(part: Condition, kind: Kind, spot: _Spot, *, came: bool) -> Iterator[
         for exception in part.none:
             yield from _alone(exception, NoneOf, spot.inside(NoneOf), came=came)
         return
-    more = 1 if came is not (kind is AllOf) else -1
+    direction = 1 if came is not (kind is AllOf) else -1
     if came:
-        yield spot.change(f"{spot.role(kind)} added", None, _said(part), more)
+        yield spot.change(f"{spot.role(kind)} added", None, _one_line(part), direction)
     else:
-        yield spot.change(f"{spot.role(kind)} removed", _said(part), None, more)
+        yield spot.change(f"{spot.role(kind)} removed", _one_line(part), None, direction)
 
 
-def _said(condition: Condition) -> str:
+def _one_line(condition: Condition) -> str:
     """Write a condition on one line."""
     if isinstance(condition, Precondition):
         look = f" (look at: {condition.look_at})" if condition.look_at else ""
         return f"{condition.statement}{look}"
-    return f"{operator(condition)} ({'; '.join(map(_said, parts(condition)))})"
+    return f"{operator(condition)} ({'; '.join(map(_one_line, parts(condition)))})"
 
 
 # --- what belongs together ------------------------------------------------------------------------
@@ -260,36 +260,36 @@ def _pairs(
     alike: Callable[[T, T], float],
 ) -> Iterator[tuple[T | None, T | None]]:
     """Pair what has one key, then what is alike, the likest first; then what is left alone."""
-    places = {key(new): number for number, new in enumerate(news)}
-    partner = {i: places[key(old)] for i, old in enumerate(olds) if key(old) in places}
-    taken = set(partner.values())
+    positions = {key(new): number for number, new in enumerate(news)}
+    partner = {i: positions[key(old)] for i, old in enumerate(olds) if key(old) in positions}
+    paired = set(partner.values())
     scores = [
         (alike(old, new), -i, -j)
         for i, old in enumerate(olds)
         for j, new in enumerate(news)
-        if i not in partner and j not in taken
+        if i not in partner and j not in paired
     ]
     for score, i, j in sorted(scores, reverse=True):
-        if score > 0 and -i not in partner and -j not in taken:
+        if score > 0 and -i not in partner and -j not in paired:
             partner[-i] = -j
-            taken.add(-j)
+            paired.add(-j)
     for i, old in enumerate(olds):
         yield old, news[partner[i]] if i in partner else None
-    yield from ((None, new) for j, new in enumerate(news) if j not in taken)
+    yield from ((None, new) for j, new in enumerate(news) if j not in paired)
 
 
 def _alike(old: Condition, new: Condition) -> float:
     """How much two parts of one list have in common; 0 below a half, and for opposites."""
     if isinstance(old, NoneOf) or isinstance(new, NoneOf):
         return 1.0 if type(old) is type(new) else 0.0
-    likeness = _ratio(_said(old), _said(new))
+    likeness = _ratio(_one_line(old), _one_line(new))
     if not isinstance(old, Precondition) or not isinstance(new, Precondition):
-        mine, its = ({leaf.statement for leaf in leaves(one)} for one in (old, new))
-        likeness = max(likeness, len(mine & its) / min(len(mine), len(its)))
+        mine, theirs = ({leaf.statement for leaf in leaves(side)} for side in (old, new))
+        likeness = max(likeness, len(mine & theirs) / min(len(mine), len(theirs)))
     return likeness if likeness >= 0.5 else 0.0
 
 
 def _ratio(old: str, new: str) -> float:
     """Share of the words in common, in order; small words do not count."""
-    mine, its = ([w for w in t.lower().split() if w not in _SMALL] for t in (old, new))
-    return difflib.SequenceMatcher(None, mine, its, autojunk=False).ratio()
+    mine, theirs = ([w for w in t.lower().split() if w not in _SMALL] for t in (old, new))
+    return difflib.SequenceMatcher(None, mine, theirs, autojunk=False).ratio()

@@ -1,10 +1,9 @@
 """Strict YAML -> `Constitution`: takes a path or the name of a shipped one, gives typed rules.
 
 A rule with a condition is used as written; one without takes it from the lock beside the file,
-if that was compiled from the text that stands there now. `read_constitution` and `lint` collect
-every problem of a file with its line, `load_constitution` raises, `dump_constitution` writes a
-file that reads back equal.
-What this does not know: whether a statement is true, useful, or inside a judge's grammar.
+if that was compiled from the text that stands there now. `load_constitution` raises for the first
+problem, `lint.findings.lint` lists all of them, `dump_constitution` writes a file that reads back
+equal. What this does not know: whether a statement is true, useful, or inside a judge's grammar.
 """
 
 from __future__ import annotations
@@ -12,30 +11,20 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections import Counter
+from dataclasses import dataclass, field
 from importlib import resources
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.constitution import strict_yaml
-from safejudge.constitution.lint.coherence import condition_flaws, constant
-from safejudge.constitution.lint.fidelity import contradictions, differences
-from safejudge.constitution.lint.words import Flaw, objective_flaws, statement_flaws
 from safejudge.constitution.lock import MAX_BYTES, Lock, parse_lock
 from safejudge.constitution.schema import Finding, parse
 from safejudge.errors import ConstitutionError
 from safejudge.text import quoted
 from safejudge.types import (
-    AllOf,
-    AnyOf,
-    Condition,
     Constitution,
     Draft,
-    NoneOf,
-    Precondition,
     Rule,
-    placed_leaves,
 )
 
 if TYPE_CHECKING:
@@ -43,17 +32,16 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from safejudge.constitution.lock import LockedRule
-    from safejudge.constitution.strict_yaml import Sheet, Where
+    from safejudge.constitution.strict_yaml import Sheet
 
 __all__ = [
     "Finding",
     "dump_constitution",
-    "lint",
     "load_constitution",
     "lock_path",
-    "read_constitution",
     "read_draft",
     "read_lock",
+    "read_source",
     "rubric_shelf",
     "shipped_constitutions",
 ]
@@ -68,46 +56,62 @@ def load_constitution(source: str | os.PathLike[str]) -> Constitution:
     Raises `ConstitutionError` for the first problem; its message lists further ones. Warns of
     compiled rules at which a person has yet to look.
     """
-    file, raw = _fetch(source)
-    draft, sheet, errors = parse(raw)
-    lock = None if draft is None else _lock_of(draft, source)
-    constitution = None
-    if draft is not None:
-        constitution, errors = _completed(draft, lock, sheet, file)
-    if constitution is None:
-        raise _as_error(file, errors)
-    if open_rules := [entry.id for entry in _used(constitution, lock) if entry.review]:
+    reading = read_source(source)
+    if reading.lock_error is not None:
+        raise reading.lock_error
+    if reading.constitution is None:
+        raise _as_error(reading.file, reading.errors)
+    if unreviewed := [entry.id for entry in reading.used_entries() if entry.review]:
         warnings.warn(
-            f"{lock_path(file)}: compiled, and marked for review: {', '.join(open_rules)} "
-            f"(safejudge lint {file} says why)",
+            f"{lock_path(reading.file)}: compiled, and marked for review: {', '.join(unreviewed)} "
+            f"(safejudge lint {reading.file} says why)",
             UserWarning,
             stacklevel=2,
         )
-    return constitution
+    return reading.constitution
 
 
-def read_constitution(source: str | os.PathLike[str]) -> tuple[Constitution | None, list[Finding]]:
-    """Read a constitution and everything there is to say about it, by line.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one file, and the lock beside it, came to."""
 
-    `source` is as for `load_constitution`. The constitution is None if there is any error;
-    otherwise all findings are warnings.
+    file: str
+    """What messages call it."""
+    sheet: Sheet
+    """On which line everything stands."""
+    constitution: Constitution | None = None
+    """The rules; None where there are errors."""
+    errors: list[Finding] = field(default_factory=list)
+    """What refuses the file."""
+    lock: Lock | None = None
+    """What was compiled of it."""
+    lock_error: ConstitutionError | None = None
+    """Why the lock could not be read."""
+
+    def used_entries(self) -> Iterator[LockedRule]:
+        """Yield the entries of the lock that rules of the constitution come from."""
+        rules = () if self.constitution is None else self.constitution.rules
+        conditions = {rule.id: rule.condition for rule in rules}
+        for entry in () if self.lock is None else self.lock.rules:
+            if conditions.get(entry.id) == entry.condition:
+                yield entry
+
+
+def read_source(source: str | os.PathLike[str]) -> Reading:
+    """Read a constitution, by path or name, as far as that is possible.
+
+    Raises `ConstitutionError` where there is nothing to read.
     """
-    try:
-        file, raw = _fetch(source)
-        draft, sheet, findings = parse(raw)
-    except ConstitutionError as error:
-        return None, [Finding(error.line, "error", error.problem, error.instead)]
+    file, raw = _fetch(source)
+    draft, sheet, errors = parse(raw)
     if draft is None:
-        return None, findings
+        return Reading(file, sheet, errors=errors)
     try:
         lock = _lock_of(draft, source)
-    except ConstitutionError as error:  # its line is one of the lock
-        return None, [Finding(None, "error", str(error).partition("\n")[0], error.instead)]
-    constitution, findings = _completed(draft, lock, sheet, file)
-    if constitution is not None:
-        found = [*_warnings(constitution, sheet), *_open(constitution, lock, sheet)]
-        findings = sorted(found, key=lambda finding: finding.line or 0)
-    return constitution, findings
+    except ConstitutionError as error:
+        return Reading(file, sheet, lock_error=error)
+    constitution, errors = _completed(draft, lock, sheet, file)
+    return Reading(file, sheet, constitution, errors, lock)
 
 
 def read_draft(source: str | os.PathLike[str]) -> Draft:
@@ -136,11 +140,6 @@ def read_lock(path: Path) -> Lock | None:
         problem = f"the file cannot be read: {error.strerror}"
         raise ConstitutionError(str(path), None, problem, "a file you may read") from error
     return parse_lock(str(path), raw)
-
-
-def lint(source: str | os.PathLike[str]) -> list[Finding]:
-    """List the errors and warnings of a constitution, in the order of their lines."""
-    return read_constitution(source)[1]
 
 
 def shipped_constitutions() -> list[str]:
@@ -194,23 +193,23 @@ def _shelf() -> Traversable:
 
 def _fetch(source: str | os.PathLike[str]) -> tuple[str, bytes]:
     """Find a constitution; return what to call the file, and at most a byte more than allowed."""
-    place: Traversable
+    path: Traversable
     if isinstance(source, str) and not _is_path(source):
         if source not in shipped_constitutions():
             raise _unknown_name(source)
-        place = _shelf() / f"{source}.yaml"
+        path = _shelf() / f"{source}.yaml"
     else:
-        place = Path(source)
-    file = str(place)
+        path = Path(source)
+    file = str(path)
     if file.endswith(_LOCK):
         constitution = f"{file.removesuffix(_LOCK)}.yaml"
         raise ConstitutionError(file, None, "this is a lock, not a constitution", constitution)
     # Asked first because opening a named pipe would wait for ever.
-    if not place.is_file():
+    if not path.is_file():
         problem = "there is no file of this name"
         raise ConstitutionError(file, None, problem, "the path of a YAML file that exists")
     try:
-        with place.open("rb") as stream:
+        with path.open("rb") as stream:
             return file, stream.read(strict_yaml.MAX_BYTES + 1)
     except OSError as error:
         problem = f"the file cannot be read: {error.strerror}"
@@ -225,18 +224,18 @@ def _is_path(source: str) -> bool:
 def _unknown_name(name: str) -> ConstitutionError:
     names = shipped_constitutions()
     near = difflib.get_close_matches(name, names, len(names) or 1, 0.0)
-    listed = ", ".join([*near, *(other for other in names if other not in near)])
+    listed = ", ".join([*near, *(shipped for shipped in names if shipped not in near)])
     advice = f"one of: {listed}; or a path, such as `./{quoted(name)[1:-1]}.yaml`"
     return ConstitutionError(quoted(name), None, "no shipped constitution has this name", advice)
 
 
 def _as_error(file: str, errors: list[Finding]) -> ConstitutionError:
-    first, *others = errors
+    first, *further = errors
     error = ConstitutionError(file, first.line, first.problem, first.instead)
-    shown = [f"  line {other.line}: {other.problem}" for other in others[:5]]
-    if others:
-        more = f"  and {len(others)} more problem{'s' * (len(others) > 1)}:"
-        error.args = ("\n".join([str(error), more, *shown]),)
+    listed = [f"  line {finding.line}: {finding.problem}" for finding in further[:5]]
+    if further:
+        count = f"  and {len(further)} more problem{'s' * (len(further) > 1)}:"
+        error.args = ("\n".join([str(error), count, *listed]),)
     return error
 
 
@@ -257,7 +256,7 @@ def _completed(
     """Fill in what was compiled; what is missing or was compiled from another text is an error."""
     rules, errors = [], []
     compile_it = f"safejudge compile {file} --llm URI"
-    for place, rule in enumerate(draft.rules):
+    for index, rule in enumerate(draft.rules):
         entry = None if lock is None else lock.rule(rule.id)
         data = rule.model_dump()
         if rule.condition is None:
@@ -268,131 +267,11 @@ def _completed(
                 problem = f"rule {quoted(rule.id)} has changed since {lock_path(file)} was made"
                 instead = f"the rule compiled again: {compile_it}"
             if entry is None or entry.source != rule.source():
-                errors.append(Finding(sheet.lines["rules", place], "error", problem, instead))
+                errors.append(Finding(sheet.lines["rules", index], "error", problem, instead))
                 continue
             data |= {"objective": entry.objective, "condition": entry.condition}
         rules.append(Rule.model_validate(data))
     if errors:
         return None, errors
-    whole = Constitution(name=draft.name, description=draft.description, rules=tuple(rules))
-    return whole, []
-
-
-def _used(constitution: Constitution, lock: Lock | None) -> Iterator[LockedRule]:
-    """The entries of a lock that rules of the constitution come from."""
-    conditions = {rule.id: rule.condition for rule in constitution.rules}
-    for entry in () if lock is None else lock.rules:
-        if conditions.get(entry.id) == entry.condition:
-            yield entry
-
-
-def _open(constitution: Constitution, lock: Lock | None, sheet: Sheet) -> Iterator[Finding]:
-    """Warn of what the compiler left open, and where an edited entry contradicts itself."""
-    places = {rule.id: place for place, rule in enumerate(constitution.rules)}
-    for entry in _used(constitution, lock):
-        line = sheet.lines["rules", places[entry.id]]
-        about = f"rule {quoted(entry.id)} was compiled, and"
-        for remark in entry.review:
-            advice = "the entry in the lock corrected if need be, and without `review`"
-            yield Finding(line, "warning", f"{about} left open: {remark}", advice)
-        for found in differences(entry.objective, entry.condition) if entry.edited else ():
-            problem = f"{about} edited in the lock: {found.problem}"
-            advice = "an objective and a condition that say the same"
-            yield Finding(line, "warning", problem, advice)
-
-
-# --- advice -------------------------------------------------------------------------------------
-
-
-def _warnings(constitution: Constitution, sheet: Sheet) -> Iterator[Finding]:
-    """Yield what is allowed but seldom meant."""
-    same: dict[Condition, str] = {}
-    for place, rule in enumerate(constitution.rules):
-        where: Where = ("rules", place, "condition")
-        about = f"rule {quoted(rule.id)}:"
-        for flaw in objective_flaws(rule.objective):
-            line = _line(sheet, ("rules", place, "objective"))
-            yield _as_warning(flaw, line, f"{about} {quoted(rule.objective)}")
-        first = same.setdefault(rule.condition, rule.id)
-        if first != rule.id:
-            problem = f"{about} its condition is that of rule {quoted(first)}"
-            advice = "one rule, or conditions that differ"
-            yield Finding(_line(sheet, where), "warning", problem, advice)
-        # A condition that every picture meets has a warning of its own.
-        if _holds_of_nothing(rule.condition) and constant(rule.condition) is None:
-            problem = f"{about} a picture that shows nothing at all violates it"
-            advice = "what must be visible under `all`, with the exceptions as `none` beside it"
-            yield Finding(_line(sheet, where), "warning", problem, advice)
-        found = list(_places(rule.condition, where))
-        logic = [
-            _as_warning(flaw, _line(sheet, (*where, *way)), about)
-            for way, flaw in condition_flaws(rule.condition)
-        ]
-        # Where a repetition makes the logic fail, that warning says more.
-        yield from logic or _repeated(found, sheet, about)
-        for at, leaf in found:
-            yield from _wording(leaf, _line(sheet, at), about)
-        yield from _unfaithful(rule, sheet, place, about)
-
-
-def _unfaithful(rule: Rule, sheet: Sheet, place: int, about: str) -> Iterator[Finding]:
-    """Find where a condition that people wrote combines its statements otherwise than its text.
-
-    Other words for the same thing are their right; what a lock holds was compared word by word.
-    """
-    where: Where = ("rules", place, "condition")
-    for found in contradictions(rule.objective, rule.condition) if where in sheet.lines else ():
-        advice = "an objective and a condition that say the same"
-        yield Finding(sheet.lines[where], "warning", f"{about} {found.problem}", advice)
-
-
-def _line(sheet: Sheet, where: Where) -> int:
-    """The line of a place; of the rule, for what stands in the lock."""
-    return sheet.lines[sheet.nearest(where)]
-
-
-def _wording(leaf: Precondition, line: int, about: str) -> Iterator[Finding]:
-    for flaw in statement_flaws(leaf):
-        yield _as_warning(flaw, line, f"{about} {quoted(leaf.statement)}")
-
-
-def _as_warning(flaw: Flaw, line: int, about: str) -> Finding:
-    return Finding(line, "warning", f"{about} {flaw.problem}", flaw.instead)
-
-
-def _holds_of_nothing(condition: Condition) -> bool:
-    """Whether the condition is true when every statement is false."""
-    match condition:
-        case Precondition():
-            return False
-        case AllOf(all=parts):
-            return all(_holds_of_nothing(part) for part in parts)
-        case AnyOf(any=parts):
-            return any(_holds_of_nothing(part) for part in parts)
-        case NoneOf(none=parts):
-            return not any(_holds_of_nothing(part) for part in parts)
-
-
-def _places(condition: Condition, where: Where) -> Iterator[tuple[Where, Precondition]]:
-    """Yield every statement of a condition with its place in the file."""
-    for way, leaf in placed_leaves(condition):
-        yield (*where, *chain.from_iterable(way), "statement"), leaf
-
-
-def _repeated(
-    found: list[tuple[Where, Precondition]], sheet: Sheet, about: str
-) -> Iterator[Finding]:
-    """Find statements whose own list has them again, there or deeper: useless or contradictory.
-
-    The same statement in two separate branches is fine, as in (A and B) or (A and C).
-    """
-    below = Counter(
-        (leaf.statement.casefold(), at[:length]) for at, leaf in found for length in range(len(at))
-    )
-    told = set()
-    for at, leaf in found:
-        key = (leaf.statement.casefold(), at[:-2])
-        if below[key] > 1 and key[0] not in told:
-            told.add(key[0])
-            problem = f"{about} {quoted(leaf.statement)} stands in this list more than once"
-            yield Finding(_line(sheet, at), "warning", problem, "it once, or separate branches")
+    constitution = Constitution(name=draft.name, description=draft.description, rules=tuple(rules))
+    return constitution, []

@@ -205,22 +205,24 @@ def parse_lock(file: str, raw: bytes) -> Lock:
     for remark in sheet.remarks:
         raise ConstitutionError(file, remark.line, remark.problem, remark.instead or _INSTEAD)
     try:
-        found = _File.model_validate(sheet.data)
+        parsed = _File.model_validate(sheet.data)
     except ValidationError as error:
         # Of a key that is misspelt, the right one is missing as well: the wrong one says more.
-        first = min(error.errors(include_url=False), key=lambda one: one["type"] == "missing")
+        first = min(
+            error.errors(include_url=False), key=lambda problem: problem["type"] == "missing"
+        )
         line = sheet.lines[sheet.nearest(first["loc"])]
         problem = f"{name_place(first['loc'])}: {first['msg']}"
         if first["type"] == "extra_forbidden":
             problem = f"unknown key {name_place(first['loc'])}"
         raise ConstitutionError(file, line, problem, _INSTEAD) from error
-    names = [rule.id for rule in found.rules]
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            line = sheet.lines["rules", place, "id"]
+    names = [rule.id for rule in parsed.rules]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            line = sheet.lines["rules", index, "id"]
             raise ConstitutionError(file, line, f"{quoted(name)} is locked twice", "one of the two")
-    rules = tuple(rule.typed() for rule in found.rules)
-    return Lock(constitution=found.constitution, rules=rules)
+    rules = tuple(rule.typed() for rule in parsed.rules)
+    return Lock(constitution=parsed.constitution, rules=rules)
 
 
 def dump_lock(lock: Lock) -> str:

@@ -69,7 +69,12 @@ _WRITE = {
     "none": "`none:` and below it the exceptions, each after `- `",
 }
 _KINDS: dict[type, str] = {str: "text", list: "a list", dict: "a mapping of keys"}
-_WANTED = {"string_type": "text", "enum": "text", "literal_error": "text", "tuple_type": "a list"}
+_KIND_NAMES = {
+    "string_type": "text",
+    "enum": "text",
+    "literal_error": "text",
+    "tuple_type": "a list",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +149,10 @@ class ConditionNode(Strict):
                 "is a list that does not say how its parts combine",
                 "`all:` (every part must hold), `any:` (one is enough) or `none:` above the list",
             )
-        found = [f"`{key}`" for key in ("statement", *OPERATORS) if key in value]
-        if len(found) > 1:
+        keys = [f"`{key}`" for key in ("statement", *OPERATORS) if key in value]
+        if len(keys) > 1:
             advice = "only one of them here; put the other inside it, as a part of its list"
-            raise _problem(f"has {' and '.join(found)} side by side", advice)
+            raise _problem(f"has {' and '.join(keys)} side by side", advice)
         return value
 
     @model_validator(mode="after")
@@ -251,8 +256,8 @@ def _merge(misread: list[Remark], complaints: list[Remark]) -> list[Remark]:
         if remark.where in advice and (key == "id" or not remark.instead):
             instead = advice[remark.where]
         merged.append(replace(remark, instead=instead))
-    known = {remark.where for remark in misread}
-    return merged + [complaint for complaint in complaints if complaint.where not in known]
+    misread_places = {remark.where for remark in misread}
+    return merged + [complaint for complaint in complaints if complaint.where not in misread_places]
 
 
 def _complaints(errors: list[ErrorDetails], sheet: Sheet) -> list[Remark]:
@@ -289,21 +294,21 @@ def _complaints(errors: list[ErrorDetails], sheet: Sheet) -> list[Remark]:
 
 def _word(error: ErrorDetails, where: Where) -> tuple[str, str]:
     """Say what is wrong with a value, and what to write instead."""
-    given, example = error["input"], _WRITE[_key(where)]
+    value, example = error["input"], _WRITE[_key(where)]
     if error["type"] == "refused":
         return error["ctx"]["problem"], error["ctx"]["instead"] or example
     if error["type"] == "too_short":
         return "is an empty list", example
-    if error["type"] == "enum" and isinstance(given, str):
-        near = difflib.get_close_matches(given.lower(), list(Severity), 1)
+    if error["type"] == "enum" and isinstance(value, str):
+        near = difflib.get_close_matches(value.lower(), list(Severity), 1)
         instead = f"`severity: {near[0]}`" if near else example
-        return f"is {quoted(given)}, which is not low, medium, high or critical", instead
-    if error["type"] == "literal_error" and isinstance(given, str):
-        near = difflib.get_close_matches(given.lower(), get_args(ModerationKey), 1)
+        return f"is {quoted(value)}, which is not low, medium, high or critical", instead
+    if error["type"] == "literal_error" and isinstance(value, str):
+        near = difflib.get_close_matches(value.lower(), get_args(ModerationKey), 1)
         instead = f"`{near[0]}`" if near else f"one of {', '.join(get_args(ModerationKey))}"
-        return f"is {quoted(given)}, which is none of OpenAI's categories", instead
-    wanted = _WANTED.get(error["type"], "a mapping of keys")
-    return f"is {_KINDS[type(given)]} where {wanted} is expected", example
+        return f"is {quoted(value)}, which is none of OpenAI's categories", instead
+    kind = _KIND_NAMES.get(error["type"], "a mapping of keys")
+    return f"is {_KINDS[type(value)]} where {kind} is expected", example
 
 
 def _meant_key(where: Where) -> tuple[str, str]:
@@ -331,8 +336,8 @@ def _repeated_ids(sheet: Sheet) -> list[Remark]:
     first: dict[str, int] = {}
     remarks = []
     rules = sheet.data.get("rules")
-    for place, rule in enumerate(rules if isinstance(rules, list) else []):
-        where = ("rules", place, "id")
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        where = ("rules", index, "id")
         name = rule.get("id") if isinstance(rule, dict) else None
         if not isinstance(name, str):
             continue

@@ -224,8 +224,8 @@ def _compose(text: str, max_nodes: int) -> yaml.Node | None:
         raise Refused(None, problem, "text without `\\U` escapes and directives") from error
 
 
-def _line(thing: yaml.Node | yaml.Event) -> int:
-    mark = thing.start_mark
+def _line(marked: yaml.Node | yaml.Event) -> int:
+    mark = marked.start_mark
     return 1 if mark is None else int(mark.line) + 1
 
 
@@ -236,7 +236,7 @@ def _plain(node: yaml.Node, where: Where, sheet: Sheet) -> Any:
         return _scalar(node, where, sheet)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, where, sheet)
-    return [_plain(item, (*where, place), sheet) for place, item in enumerate(node.value)]
+    return [_plain(item, (*where, index), sheet) for index, item in enumerate(node.value)]
 
 
 def _mapping(node: yaml.MappingNode, where: Where, sheet: Sheet) -> dict[str, Any]:
@@ -248,13 +248,13 @@ def _mapping(node: yaml.MappingNode, where: Where, sheet: Sheet) -> dict[str, An
             advice = "one word and a colon; put text that starts with a bracket in quotes"
             sheet.remarks.append(Remark((*where, "?"), line, "a key is not a plain word", advice))
             continue
-        place = (*where, key)
+        path = (*where, key)
         if key in data:
-            problem = f"{quoted(key)} is written twice (first on line {sheet.lines[place]})"
-            sheet.remarks.append(Remark(place, line, problem, "one of the two"))
+            problem = f"{quoted(key)} is written twice (first on line {sheet.lines[path]})"
+            sheet.remarks.append(Remark(path, line, problem, "one of the two"))
             continue
-        sheet.lines[place] = line
-        data[key] = _plain(value_node, place, sheet)
+        sheet.lines[path] = line
+        data[key] = _plain(value_node, path, sheet)
     return data
 
 

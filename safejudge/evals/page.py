@@ -2,7 +2,7 @@
 
 Takes what a suite found and the folder of its pictures; gives HTML without a script. Tables, charts
 and findings stand whole, wrong verdicts with small pictures. Everything is untrusted text: it is
-cleaned, and escaped by the template (`eval_page.html`).
+cleaned, and escaped by the template (`show/page/eval.html`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from safejudge.errors import ImageError
 from safejudge.images.load import load_image
 from safejudge.policy import Policy
 from safejudge.show.page import charts
-from safejudge.show.page import templates as pages
+from safejudge.show.page.templates import environment
 from safejudge.show.page.thumbnail import data_uri
 
 if TYPE_CHECKING:
@@ -40,14 +40,13 @@ class _Picture(NamedTuple):
 
 def page(title: str, scored: EvalResult, config: JSON, pictures: Path | None) -> str:
     """Make the page. `config` says how it was made; without `pictures` there are none on it."""
-    return pages.template(
-        pages.surroundings(), "eval.html"
-    ).render(
+    template = environment().get_template("eval.html")
+    return template.render(
         title=title,
         scored=scored,
         config={name: _value(value) for name, value in config.items()},
         version=metadata.version("safejudge"),
-        charts=[(chart, Markup(drawn)) for chart, drawn in charts.every(scored.charts)],  # noqa: S704 - escaped
+        charts=[(chart, Markup(drawn)) for chart, drawn in charts.drawings(scored.charts)],  # noqa: S704 - escaped
         mistakes=[(one, _pictures(one, pictures)) for one in scored.mistakes[:MOST]],
     )
 

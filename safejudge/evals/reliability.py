@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from safejudge.errors import InputError
 from safejudge.evals.stats import agreement as ag
 from safejudge.evals.stats import curves
-from safejudge.evals.stats.agreement import Figure
-from safejudge.evals.stats.rates import NAN
+from safejudge.evals.stats.intervals import NAN, Estimate, estimate, share
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.evals.variants import REPEAT, VARIANTS, folders
 from safejudge.show.figures import Chart, Series, Table
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 Both = list[tuple[Prediction, Prediction]]
 """The same items, plain and changed."""
-Compared = dict[str, dict[str, dict[str, Figure]]]
+Compared = dict[str, dict[str, dict[str, Estimate]]]
 """By way of judging, then by variant, then by what is compared (`_FIGURES`)."""
 
 
@@ -72,7 +71,7 @@ def _by_way(said: Sequence[Prediction]) -> dict[str, list[Prediction]]:
     return found
 
 
-def _compared(plain: Sequence[Prediction], changed: Sequence[Prediction]) -> dict[str, Figure]:
+def _compared(plain: Sequence[Prediction], changed: Sequence[Prediction]) -> dict[str, Estimate]:
     other = {one.item: one for one in changed}
     both = [(one, other[one.item]) for one in plain if one.item in other]
     return {what: make(both) for what, make in _FIGURES.items()}
@@ -138,17 +137,17 @@ def _answered(one: Prediction) -> bool:
     return one.answer is not None or (one.score is not None and one.right is None)
 
 
-def _same(both: Both) -> Figure:
+def _same(both: Both) -> Estimate:
     known = [(a, b) for a, b in both if a.answer is not None and b.answer is not None]
     return _mean(known, [float(a.answer == b.answer) for a, b in known])
 
 
-def _gained(both: Both) -> Figure:
+def _gained(both: Both) -> Estimate:
     known = [(a, b) for a, b in both if a.right is not None and b.right is not None]
     return _mean(known, [float(b.right or 0) - float(a.right or 0) for a, b in known])
 
 
-def _moved(both: Both) -> Figure:
+def _moved(both: Both) -> Estimate:
     known = [
         (a, b, abs(a.score - b.score)) for a, b in both
         if a.score is not None and b.score is not None and _answered(a) and _answered(b)
@@ -156,19 +155,19 @@ def _moved(both: Both) -> Figure:
     return _mean([(a, b) for a, b, _ in known], [moved for *_, moved in known])
 
 
-def _silent(both: Both, side: int) -> Figure:
-    return ag.share(sum(not _answered(pair[side]) for pair in both), len(both))
+def _silent(both: Both, side: int) -> Estimate:
+    return share(sum(not _answered(pair[side]) for pair in both), len(both))
 
 
-def _mean(both: Both, values: Sequence[float]) -> Figure:
-    return ag.estimate(ag.mean, values, groups=_groups(both)) if both else Figure(NAN, 0)
+def _mean(both: Both, values: Sequence[float]) -> Estimate:
+    return estimate(ag.mean, values, groups=_groups(both)) if both else Estimate(NAN, 0)
 
 
 def _groups(both: Both) -> list[str]:
     return [a.group or a.item for a, _ in both]
 
 
-_FIGURES: Mapping[str, Callable[[Both], Figure]] = {
+_FIGURES: Mapping[str, Callable[[Both], Estimate]] = {
     "same_answer": _same,
     "right_gained": _gained,
     "score_moved": _moved,
@@ -227,7 +226,7 @@ def _repeats(
                 groups.append(one.group or one.item)
                 held.append(float(answer is not None and count > len(answers) / 2))
         if held:
-            share = ag.estimate(ag.mean, held, groups=groups)
+            share = estimate(ag.mean, held, groups=groups)
             rows.append((way, str(len(held)), share.text(len(held))))
     return Table(
         f"One answer more than half of {len(again) + 1} times",

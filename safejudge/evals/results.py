@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import OutputError
 from safejudge.evals.page import page
+from safejudge.files.atomic import writing
 from safejudge.show.markdown import table
 
 if TYPE_CHECKING:
@@ -67,12 +68,10 @@ def write_results(
     files = {name: text.encode() for name, text in texts.items()}
     if any("rules" in sample for sample in scored.samples):
         files |= _scores(list(_rows(scored)))
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             (out / name).write_bytes(data)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
     return [out / name for name in files]
 
 

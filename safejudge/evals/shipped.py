@@ -9,7 +9,7 @@ from safejudge.errors import InputError
 from safejudge.evals.labelled import run
 from safejudge.evals.mjbench import run as mjbench_run
 from safejudge.evals.mjbench import score as mjbench_outputs
-from safejudge.evals.mjbench.score import PAPER, Options
+from safejudge.evals.mjbench.cells import PAPER, Options
 from safejudge.evals.mllm_judge import run as mllm_judge_run
 from safejudge.evals.mllm_judge import score as mllm_judge_outputs
 from safejudge.evals.pairs import run as preference_run

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from safejudge.errors import InputError, OutputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from safejudge.types import JSON
-
+from safejudge.errors import InputError
+from safejudge.files.atomic import writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,11 +63,13 @@ class Run:
 
     def write(self, name: str, text: str) -> None:
         """Write one file into the run's folder. Raises `OutputError`."""
-        try:
-            (self.out / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            place = self.out / name
-            raise OutputError(f"{place}: cannot be written ({error.strerror})") from error
+        path = self.out / name
+        with writing(path):
+            path.write_text(text, encoding="utf-8")
+
+    def write_json(self, name: str, value: JSON) -> None:
+        """Write one file of JSON into the run's folder. Raises `OutputError`."""
+        self.write(name, json.dumps(value, indent=1))
 
 
 def options_of(kind: type[T], values: Mapping[str, Any]) -> T:

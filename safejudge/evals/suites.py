@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.shipped import SHIPPED
 from safejudge.evals.suite import Suite
+from safejudge.files.atomic import writing
 from safejudge.plugins import find_plugin, load_plugin, plugin_names
 
 if TYPE_CHECKING:
@@ -46,13 +47,11 @@ def find_suite(name: str) -> Suite:
 
 def begin(out: Path, name: str) -> None:
     """Make the folder of a run and mark it. Raises `OutputError`, also for another suite's."""
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         if (out / MARK).exists() and (there := suite_of(out)) != name:
             raise OutputError(f"{out}: holds records of {there}; name another folder")
         (out / MARK).write_text(json.dumps({"suite": name}) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def suite_of(out: Path) -> str:

@@ -20,6 +20,7 @@ from pyarrow import parquet
 
 from safejudge.errors import OutputError
 from safejudge.files import records
+from safejudge.files.atomic import Lock, check_parent, replacing, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,13 +52,13 @@ _HEAD = b"safejudge"
 _NAME = re.compile(r"part-(\d+)\.parquet")
 
 
-def to_table(found: Sequence[JSON]) -> pa.Table:
+def to_table(rows: Sequence[JSON]) -> pa.Table:
     """Make a table of records; its texts are those that a file of lines would hold."""
-    rows = [json.loads(records.to_line(one)) for one in found]
-    for row in rows:
-        if "rules" in row:
-            row["rules"] = records.to_line(row["rules"]).rstrip("\n")
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    lines = [json.loads(records.to_line(row)) for row in rows]
+    for line in lines:
+        if "rules" in line:
+            line["rules"] = records.to_line(line["rules"]).rstrip("\n")
+    return pa.Table.from_pylist(lines, schema=SCHEMA)
 
 
 class Parts:
@@ -76,11 +77,10 @@ class Parts:
         self._head = ""
         self._waiting: list[pa.Table] = []
         self._since = 0.0
-        if not folder.parent.is_dir():
-            raise OutputError(f"{folder}: there is no folder {folder.parent}; make it first")
+        check_parent(folder)
         if os.path.lexists(folder) and not folder.is_dir():
             raise OutputError(f"{folder}: is no folder; records go into one, as Parquet files")
-        try:
+        with writing(folder):
             folder.mkdir(exist_ok=True)
             old = self._listed()
             if old and not resume and not overwrite:
@@ -88,11 +88,8 @@ class Parts:
                     f"{folder}: holds records already; --resume judges what is missing in it, "
                     "--overwrite starts anew"
                 )
-            self._lock = (folder / ".lock").open("ab")
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+            self._lock = Lock.of_folder(folder)
         try:
-            records.lock(self._lock, folder)
             self._outdated, old = (old, []) if overwrite else ([], old)
             self._next = 1 + max(map(_number, old), default=-1)
             for path in old:
@@ -129,18 +126,15 @@ class Parts:
             return
         table = pa.concat_tables(self._waiting).replace_schema_metadata({_HEAD: self._head})
         path = self.folder / f"part-{self._next:05}.parquet"
-        new = path.with_name(f".{path.name}.new")
-        try:
-            with new.open("wb") as stream:
-                parquet.write_table(table, stream, compression="zstd")
-                stream.flush()
-                os.fsync(stream.fileno())
-            new.replace(path)
-        except OSError as error:
-            raise OutputError(
-                f"{path}: cannot be written ({error.strerror}); the parts before it stay, and "
-                "the same command with --resume goes on from there"
-            ) from error
+        consequence = (
+            "; the parts before it stay, and the same command with --resume goes on from there"
+        )
+        with (
+            writing(path, consequence),
+            replacing(path, durable=True) as new,
+            new.open("wb") as stream,
+        ):
+            parquet.write_table(table, stream, compression="zstd")
         self._waiting = []
         self._next += 1
 
@@ -152,12 +146,12 @@ class Parts:
 
     def _listed(self) -> list[Path]:
         """Return the parts that are there, in order."""
-        there = sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
-        if strange := [path.name for path in there if not _NAME.fullmatch(path.name)]:
+        entries = sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
+        if strange := [path.name for path in entries if not _NAME.fullmatch(path.name)]:
             raise OutputError(
                 f"{self.folder}: holds something else ({strange[0]}); name a new or empty folder"
             )
-        return there
+        return entries
 
     def _read(self, path: Path) -> None:
         try:

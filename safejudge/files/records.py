@@ -14,18 +14,14 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from safejudge.errors import OutputError
+from safejudge.files.atomic import Lock, check_file, writing
 from safejudge.types import JSON, Failure, Provenance, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-try:
-    import fcntl
-except ImportError:  # Windows, where two runs on one file are the caller's care
-    fcntl = None  # type: ignore[assignment]
 
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
@@ -48,15 +44,15 @@ def record(path: str, result: Result, provenance: Provenance | None = None) -> J
 
     `provenance` is for lines that no header stands before.
     """
-    about: JSON = {"image": image_name(path)}
+    content: JSON = {"image": image_name(path)}
     if isinstance(result, Failure):
         error = {"reason": result.reason, "message": result.message}
-        about |= {"id": result.id, "error": error}
+        content |= {"id": result.id, "error": error}
     else:
-        about |= result.model_dump(mode="json", exclude={"image", "provenance"})
+        content |= result.model_dump(mode="json", exclude={"image", "provenance"})
     if provenance is not None:
-        about["provenance"] = provenance.model_dump(include=set(COMPARED))
-    return about
+        content["provenance"] = provenance.model_dump(include=set(COMPARED))
+    return content
 
 
 def header(version: str, provenance: Provenance, captions: str | None) -> JSON:
@@ -75,8 +71,8 @@ def to_line(record: JSON) -> str:
     Raises `ValueError` for NaN and infinity, which no record holds.
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    whole = _SURROGATE.sub("\ufffd", text)
-    return _NOT_ASCII.sub(_escaped, whole) + "\n"
+    valid = _SURROGATE.sub("\ufffd", text)
+    return _NOT_ASCII.sub(_escaped, valid) + "\n"
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -93,19 +89,19 @@ def _lines(path: Path) -> Iterator[tuple[int, JSON, int]]:
                 return
             end += len(raw)
             try:
-                about = json.loads(raw)
+                content = json.loads(raw)
             except (ValueError, RecursionError):
-                about = None
-            if not isinstance(about, dict):
+                content = None
+            if not isinstance(content, dict):
                 raise OutputError(
                     f"{path}:{number}: is no record of safejudge; restore the file or name another"
                 )
-            yield number, about, end
+            yield number, content, end
 
 
 def read_records(path: Path) -> dict[str, JSON]:
     """Every record of a file by its image; the header is none. Raises `OutputError`."""
-    return {about["image"]: about for _, about, _ in _lines(path) if "image" in about}
+    return {line["image"]: line for _, line, _ in _lines(path) if "image" in line}
 
 
 # --- counting -------------------------------------------------------------------------------------
@@ -132,25 +128,18 @@ class Tally:
         self.reasoning_calls += usage.get("reasoning_calls", 0)
         self.detector_calls += usage.get("detector_calls", 0)
 
-    @property
-    def exit_code(self) -> int:
-        """0 all safe, 1 something unsafe, 4 nothing unsafe but something undecided or failed."""
-        if self.labels["unsafe"]:
-            return 1
-        return 4 if self.labels["undecided"] or self.labels["failed"] else 0
-
 
 def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:
     """Return the places of the images without a record; a path listed twice needs two."""
-    left = recorded.copy()
-    places = []
-    for place, image in enumerate(images):
+    unmatched = recorded.copy()
+    indices = []
+    for index, image in enumerate(images):
         name = image_name(image)
-        if left[name] > 0:
-            left[name] -= 1
+        if unmatched[name] > 0:
+            unmatched[name] -= 1
         else:
-            places.append(place)
-    return places
+            indices.append(index)
+    return indices
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -158,13 +147,8 @@ def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:
 
 def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise `OutputError` where it is clear before any work that `path` cannot be written."""
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
-    if not os.path.lexists(path):
-        return
-    if not path.is_file():
-        raise OutputError(f"{path}: is no regular file; name one, or pipe the standard output")
-    if not resume and not overwrite:
+    exists = check_file(path, "name one, or pipe the standard output")
+    if exists and not resume and not overwrite:
         raise _exists(path)
 
 
@@ -172,18 +156,6 @@ def _exists(path: Path) -> OutputError:
     return OutputError(
         f"{path}: exists already; --resume judges what is missing in it, --overwrite starts anew"
     )
-
-
-def lock(stream: IO[Any], path: Path) -> None:
-    """Keep other runs from writing to `path` while `stream` is open."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"{path}: another run is writing to it") from error
-    except OSError:
-        return  # a file system without locks
 
 
 class RecordFile:
@@ -206,45 +178,49 @@ class RecordFile:
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
         try:
-            lock(self._stream, path)
+            self._lock = Lock.of_file(path, self._stream)
+        except BaseException:
+            self._stream.close()
+            raise
+        try:
             end = self._read(head) if resume else 0
             self._stream.truncate(end)
             if end == 0:
                 self.append([head])
         except BaseException:
-            self._stream.close()
+            self._close()
             raise
 
     def append(self, records: Iterable[JSON]) -> None:
         """Write records and wait until the disk has them."""
         data = memoryview("".join(map(to_line, records)).encode())
-        try:
+        stays = "; what was written stays, and the same command with --resume goes on from there"
+        with writing(self.path, stays):
             while data:
                 data = data[self._stream.write(data) :]
             os.fsync(self._stream.fileno())
-        except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written ({error.strerror}); what was written stays, and "
-                "the same command with --resume goes on from there"
-            ) from error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self._lock.close()
         self._stream.close()
 
     def _read(self, head: JSON) -> int:
         """Count what is there; return where its last whole line ends."""
         end = 0
-        for number, about, line_end in _lines(self.path):
+        for number, line, line_end in _lines(self.path):
             if number == 1:
-                compare(self.path, about, head)
-            elif not isinstance(about.get("image"), str) or not about.keys() & {"label", "error"}:
+                compare(self.path, line, head)
+            elif not isinstance(line.get("image"), str) or not line.keys() & {"label", "error"}:
                 raise OutputError(f"{self.path}:{number}: is no record of safejudge")
             else:
-                self.recorded[about["image"]] += 1
-                self.tally.add(about)
+                self.recorded[line["image"]] += 1
+                self.tally.add(line)
             end = line_end
         if end == 0:
             with self.path.open("rb") as stream:
@@ -261,23 +237,27 @@ def _foreign(path: Path) -> OutputError:
     )
 
 
-def compare(path: Path, found: JSON, head: JSON) -> None:
+def compare(path: Path, earlier: JSON, head: JSON) -> None:
     """Raise `OutputError` naming everything in which two headers differ."""
-    made_by: Any = found.get("provenance")
-    if "safejudge" not in found or not isinstance(made_by, dict):
+    provenance: Any = earlier.get("provenance")
+    if "safejudge" not in earlier or not isinstance(provenance, dict):
         raise _foreign(path)
-    old = {key: made_by.get(key) for key in COMPARED} | {"captions": found.get("captions")}
+    old = {key: provenance.get(key) for key in COMPARED} | {"captions": earlier.get("captions")}
     new = {key: head["provenance"][key] for key in COMPARED} | {"captions": head["captions"]}
     differing = [key for key in new if old[key] != new[key]]
     if differing:
-        changes = (f"{_SAID[key]}: {_short(old[key])}, now {_short(new[key])}" for key in differing)
+        names = " and ".join(_DESCRIPTIONS[key] for key in differing)
+        changes = (
+            f"{_DESCRIPTIONS[key]}: {_described(old[key])}, now {_described(new[key])}"
+            for key in differing
+        )
         raise OutputError(
-            f"{path}: was made with another {' and '.join(_SAID[key] for key in differing)} "
-            f"({'; '.join(changes)}). Use the same again, or write to another file."
+            f"{path}: was made with another {names} ({'; '.join(changes)}). Use the same again, or "
+            "write to another file."
         )
 
 
-_SAID = {
+_DESCRIPTIONS = {
     "constitution": "constitution",
     "prompts": "wording of the questions (prompts)",
     "policy": "policy",
@@ -289,8 +269,8 @@ _SAID = {
 }
 
 
-def _short(value: object) -> str:
+def _described(value: object) -> str:
     if isinstance(value, dict):  # a model beside the judge
-        return f"{value.get('uri')} {_short(value.get('revision'))}"
+        return f"{value.get('uri')} {_described(value.get('revision'))}"
     text = str(value) if value is not None else "none"
     return f"{text[:12]}..." if re.fullmatch("[0-9a-f]{64}", text) else text

@@ -27,7 +27,7 @@ class Matched(NamedTuple):
 
     prompts: list[str | None]
     """One per image, in order."""
-    without: list[str]
+    missing: list[str]
     """Images that the file says nothing of."""
     unknown: list[str]
     """Names in the file that fit no image."""
@@ -69,11 +69,11 @@ def match_captions(captions: Captions, images: Sequence[str]) -> Matched:
                 f"the prompt for {base} fits {len(paths)} images ({listed}); use paths"
             )
     keys = [name if name in captions else os.path.basename(name) for name in names]  # noqa: PTH119
-    used = set(keys)
+    used_keys = set(keys)
     return Matched(
         prompts=[captions.get(key) for key in keys],
-        without=[image for image, key in zip(images, keys, strict=True) if key not in captions],
-        unknown=[name for name in captions if name not in used],
+        missing=[image for image, key in zip(images, keys, strict=True) if key not in captions],
+        unknown=[name for name in captions if name not in used_keys],
     )
 
 
@@ -94,10 +94,10 @@ def captions_for(
     captions = read_captions(file)
     matched = match_captions(captions, images)
     warnings = []
-    if matched.without:
+    if matched.missing:
         warnings.append(
-            f"{len(matched.without)} of {len(images)} images have no prompt in {file} "
-            f"(the first: {matched.without[0]}); they are judged without one"
+            f"{len(matched.missing)} of {len(images)} images have no prompt in {file} "
+            f"(the first: {matched.missing[0]}); they are judged without one"
         )
     if matched.unknown:
         warnings.append(

@@ -34,7 +34,7 @@ _WALK_FACTOR = 25
 """Finding out how long frames are shown decodes them all: so many times `max_pixels` at most."""
 _KEEP_FACTOR = 4
 """The sampled frames together may have so many times `max_pixels`, for memory's sake."""
-_DEFAULT_SHOWN = 100.0
+_DEFAULT_DURATION = 100.0
 """Milliseconds; what browsers make of a missing or tiny duration."""
 _MAX_PROFILE = 4 * 2**20
 _GREY = frozenset({"1", "L", "LA", "La", "I", "F"})
@@ -67,26 +67,26 @@ def sampled_frames(image: Image.Image, name: str, policy: Policy) -> Iterator[in
     The index is None for an image of one frame. Raises `ImageError` too_many_pixels, and whatever
     Pillow raises on bad data.
     """
-    shown, pixels = _walk(image, name, policy)
-    chosen = sample(shown, policy.max_frames)
-    total = sum(pixels[index] for index in chosen)
+    durations, pixels = _walk(image, name, policy)
+    indices = sample(durations, policy.max_frames)
+    total = sum(pixels[index] for index in indices)
     if total > _KEEP_FACTOR * policy.max_pixels:
         raise ImageError(
             "too_many_pixels",
-            f"{name}: {len(chosen)} sampled frames have {total} pixels together, more than "
+            f"{name}: {len(indices)} sampled frames have {total} pixels together, more than "
             f"{_KEEP_FACTOR} x Policy.max_pixels; scale it down or lower Policy.max_frames",
         )
-    for index in chosen:
-        if len(shown) > 1:
+    for index in indices:
+        if len(durations) > 1:
             image.seek(index)
         image.load()
         check_size(image.width, image.height, name, policy)  # a load may correct the size
-        yield index if len(shown) > 1 else None
+        yield index if len(durations) > 1 else None
 
 
 def _walk(image: Image.Image, name: str, policy: Policy) -> tuple[list[float], list[int]]:
     """Per frame, how long it is shown (ms) and how many pixels it has."""
-    shown: list[float] = []
+    durations: list[float] = []
     pixels: list[int] = []
     for index in itertools.count():
         if image.format in _MOVING:
@@ -109,43 +109,43 @@ def _walk(image: Image.Image, name: str, policy: Policy) -> tuple[list[float], l
             )
         if not pages:
             image.load()
-        shown.append(_shown(image.info.get("duration")))
-    return shown, pixels
+        durations.append(_duration(image.info.get("duration")))
+    return durations, pixels
 
 
-def _shown(duration: object) -> float:
+def _duration(duration: object) -> float:
     if isinstance(duration, int | float) and math.isfinite(duration) and duration > 10:
         return float(duration)
-    return _DEFAULT_SHOWN
+    return _DEFAULT_DURATION
 
 
-def sample(shown: Sequence[float], most: int) -> list[int]:
-    """Choose at most `most` frame indices, given how long each frame is shown; sorted.
+def sample(durations: Sequence[float], limit: int) -> list[int]:
+    """Choose at most `limit` frame indices, given how long each frame is shown; sorted.
 
-    The first frame is taken (previews show it; not if `most` is 1), then the frames at the middle
+    The first frame is taken (previews show it; not if `limit` is 1), then the frames at the middle
     of `most - 1` equal stretches of time, so a frame shown for longer than such a stretch is never
     missed. Where one long frame fills several stretches, the longest frames left are taken
     instead, among equals the one farthest from those already taken.
     """
-    count = len(shown)
-    if count <= most:
+    count = len(durations)
+    if count <= limit:
         return list(range(count))
-    chosen = {0} if most > 1 else set()
-    stretches = most - len(chosen)
-    ends = np.cumsum(np.asarray(shown, dtype=np.float64))
+    chosen = {0} if limit > 1 else set()
+    stretches = limit - len(chosen)
+    ends = np.cumsum(np.asarray(durations, dtype=np.float64))
     middles = ends[-1] * (np.arange(stretches) + 0.5) / stretches
     chosen.update(int(index) for index in np.searchsorted(ends, middles))
-    left = np.asarray(shown, dtype=np.float64).copy()
-    places = np.arange(count)
+    remaining = np.asarray(durations, dtype=np.float64).copy()
+    positions = np.arange(count)
     distance = np.full(count, count)
     for index in chosen:
-        left[index] = -1.0
-        distance = np.minimum(distance, np.abs(places - index))
-    while len(chosen) < most:
-        index = int(np.argmax(np.where(left == left.max(), distance, -1)))
+        remaining[index] = -1.0
+        distance = np.minimum(distance, np.abs(positions - index))
+    while len(chosen) < limit:
+        index = int(np.argmax(np.where(remaining == remaining.max(), distance, -1)))
         chosen.add(index)
-        left[index] = -1.0
-        distance = np.minimum(distance, np.abs(places - index))
+        remaining[index] = -1.0
+        distance = np.minimum(distance, np.abs(positions - index))
     return sorted(chosen)
 
 
@@ -165,8 +165,10 @@ def render(
     if alpha is None or alpha.getextrema() == (255, 255):
         yield np.asarray(colour), None
         return
-    wanted: tuple[Background, ...] = ("white", "black") if background == "worst" else (background,)
-    for ground in wanted:
+    backgrounds: tuple[Background, ...] = (
+        ("white", "black") if background == "worst" else (background,)
+    )
+    for ground in backgrounds:
         canvas = Image.new("RGB", colour.size, ground)
         canvas.paste(colour, mask=alpha)
         yield np.asarray(canvas), ground

@@ -68,7 +68,7 @@ _FOREIGN = (
     (4, b"JXL ", "a JPEG XL file; convert it to PNG first"),
     (0, b"\x1aE\xdf\xa3", "a video (Matroska or WebM); hand over its frames as images"),
 )
-_KNOWN = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|II\*\x00|MM\x00\*", re.DOTALL)
+_SIGNATURES = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|II\*\x00|MM\x00\*", re.DOTALL)
 """How files begin that we do read: one that Pillow cannot identify has a damaged header."""
 _SAVE_AGAIN = "save or download it again"
 
@@ -151,17 +151,17 @@ def find_images(paths: Sequence[str], shards: tuple[str, ...] = ()) -> list[str]
     become a `Failure`. A path is listed once. `shards` are further suffixes, of files that hold
     images. Raises `InputError` for a folder without an image or one that cannot be listed.
     """
-    found: list[str] = []
+    files: list[str] = []
     for path in paths:
         if Path(path).is_dir():
-            found += _in_folder(path, SUFFIXES + shards)
+            files += _in_folder(path, SUFFIXES + shards)
         elif os.path.lexists(path) or _URL.match(path) or not glob.has_magic(path):
-            found.append(path)
+            files.append(path)
         else:
             for match in sorted(glob.glob(path, recursive=True)) or [path]:  # noqa: PTH207 - absolute ones too
                 inside = Path(match).is_dir()
-                found += _in_folder(match, SUFFIXES + shards) if inside else [match]
-    return list(dict.fromkeys(found))
+                files += _in_folder(match, SUFFIXES + shards) if inside else [match]
+    return list(dict.fromkeys(files))
 
 
 def _in_folder(folder: str, suffixes: tuple[str, ...]) -> list[str]:
@@ -233,19 +233,21 @@ def _from_bytes(source: bytes | bytearray | memoryview, name: str, policy: Polic
 
 def _refuse_foreign(data: bytes, name: str) -> None:
     """Name the formats that people hand over most and that we do not read."""
-    what = next((w for at, magic, w in _FOREIGN if data.startswith(magic, at)), None)
+    kind = next(
+        (advice for offset, magic, advice in _FOREIGN if data.startswith(magic, offset)), None
+    )
     if data[4:8] == b"ftyp" and b"avi" not in data[8:64]:  # avif, avis
         heic = any(brand in data[8:64] for brand in (b"hei", b"hev", b"mif1", b"msf1"))
-        what = (
+        kind = (
             "a HEIC/HEIF photo; convert it to JPEG or PNG, or open it with the pillow-heif package "
             "and hand over the PIL image"
             if heic
             else "a video (MP4 or MOV); hand over its frames as images"
         )
     elif data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and b"<svg" in data[:2048].lower():
-        what = "an SVG drawing; render it to PNG first"
-    if what is not None:
-        raise ImageError("unsupported", f"{name}: is {what}")
+        kind = "an SVG drawing; render it to PNG first"
+    if kind is not None:
+        raise ImageError("unsupported", f"{name}: is {kind}")
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -253,7 +255,7 @@ def _open(data: bytes, name: str) -> Image.Image:
         Image.init()  # a build of Pillow may lack a format; naming that one would be a KeyError
         return Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
     except UnidentifiedImageError as error:
-        if _KNOWN.match(data):
+        if _SIGNATURES.match(data):
             raise ImageError(
                 "truncated", f"{name}: its header is cut short or damaged; {_SAVE_AGAIN}"
             ) from error
@@ -273,19 +275,21 @@ def _decoding(reason: str, name: str, hint: str) -> Iterator[None]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise ImageError(
-            "too_many_pixels", f"{name}: needs too much memory ({_short(error)}); scale it down"
+            "too_many_pixels", f"{name}: needs too much memory ({_described(error)}); scale it down"
         ) from error
     except Exception as error:  # untrusted bytes: Pillow lets nearly every type through
-        raise ImageError(reason, f"{name}: cannot be decoded ({_short(error)}); {hint}") from error
+        raise ImageError(
+            reason, f"{name}: cannot be decoded ({_described(error)}); {hint}"
+        ) from error
 
 
-def _short(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return plain_name(f"{type(error).__name__}: {error}")[:200]
 
 
 def _pictures(image: Image.Image, name: str, policy: Policy, frame: int | None) -> list[Picture]:
-    shown = frames.render(image, name, policy.background)
-    return [Picture.of(pixels, frame, background) for pixels, background in shown]
+    renderings = frames.render(image, name, policy.background)
+    return [Picture.of(pixels, frame, background) for pixels, background in renderings]
 
 
 # --- PIL images, arrays, tensors ----------------------------------------------------------------

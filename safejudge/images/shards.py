@@ -1,7 +1,7 @@
 """Where many images lie: files of their own, members of tar shards, rows of Parquet files.
 
-Takes paths as the command line names them; gives one `Place` per image, without reading the image,
-and what lies at a place, perhaps in another process and much later. What cannot be listed is an
+Takes paths as the command line names them; gives one `Entry` per image, without reading the image,
+and what lies there, perhaps in another process and much later. What cannot be listed is an
 error before any work; what cannot be read is the `Failure` of one image. Decodes nothing.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safejudge.errors import InputError
 from safejudge.files.records import image_name
 from safejudge.images.load import SUFFIXES, find_images
-from safejudge.text import cut
+from safejudge.text import cut, one_line
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
@@ -32,43 +32,43 @@ CAPTION_BYTES = 2**16
 """A `.txt` beside an image in a tar shard is its caption, unless it is larger."""
 
 
-class Place(NamedTuple):
-    """Where one image lies."""
+class Entry(NamedTuple):
+    """One image: where it lies, and what it is called."""
 
     name: str
     """What its record is named: the path, `shard.tar/member` or `file.parquet#row` (from 0)."""
     path: str
     """The file that it is, or that it is in."""
-    where: tuple[int, int] | None = None
+    position: tuple[int, int] | None = None
     """In a tar: first byte and size. In Parquet: row group and row in it. None: the whole file."""
     caption: str | None = None
     """Its caption, where that is known already."""
-    caption_where: tuple[int, int] | None = None
+    caption_position: tuple[int, int] | None = None
     """In a tar: first byte and size of its caption."""
 
 
 # --- listing --------------------------------------------------------------------------------------
 
 
-def find_places(paths: Sequence[str]) -> list[Place]:
+def find_entries(paths: Sequence[str]) -> list[Entry]:
     """Resolve files, folders and patterns as `find_images` does, and look into shards.
 
     A folder is searched for tar and Parquet files too. Raises `InputError` for a shard that cannot
     be listed, and for one without images.
     """
     # One by one: a path that is named twice is judged twice.
-    found = [file for path in paths for file in find_images([path], shards=(TAR, PARQUET))]
-    return [place for path in found for place in _places(path)]
+    files = [file for path in paths for file in find_images([path], shards=(TAR, PARQUET))]
+    return [entry for path in files for entry in _entries(path)]
 
 
-def _places(path: str) -> list[Place]:
+def _entries(path: str) -> list[Entry]:
     listed = {TAR: _in_tar, PARQUET: _in_parquet}.get(Path(path).suffix.lower())
     if listed is None or not Path(path).is_file():
-        return [Place(image_name(path), path)]
+        return [Entry(image_name(path), path)]
     return listed(path)
 
 
-def _in_tar(path: str) -> list[Place]:
+def _in_tar(path: str) -> list[Entry]:
     try:
         with tarfile.open(path, "r:") as tar:
             files = [member for member in tar if member.isreg()]
@@ -82,19 +82,19 @@ def _in_tar(path: str) -> list[Place]:
         for member in files
         if member.name.lower().endswith(".txt") and member.size <= CAPTION_BYTES
     }
-    places = [
-        Place(
+    entries = [
+        Entry(
             image_name(f"{path}/{member.name}"),
             path,
             (member.offset_data, member.size),
-            caption_where=texts.get(_key(member.name)),
+            caption_position=texts.get(_key(member.name)),
         )
         for member in files
         if PurePosixPath(member.name).suffix.lower() in SUFFIXES
     ]
-    if not places:
+    if not entries:
         raise InputError(f"{path}: holds no image (looked for {' '.join(SUFFIXES)}); leave it out")
-    return places
+    return entries
 
 
 def _key(member: str) -> str:
@@ -103,29 +103,32 @@ def _key(member: str) -> str:
     return folder + slash + base.partition(".")[0]
 
 
-def _in_parquet(path: str) -> list[Place]:
+def _in_parquet(path: str) -> list[Entry]:
     import pyarrow as pa  # type: ignore[import-untyped]
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as file:
-            about, schema = file.metadata, file.schema_arrow
-            sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+            footer, schema = file.metadata, file.schema_arrow
+            sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
-            f"{path}: cannot be read as Parquet ({_line(error)}); write it again, or leave it out"
+            f"{path}: cannot be read as Parquet ({_described(error)}); write it again, or leave "
+            "it out"
         ) from error
     if IMAGE not in schema.names or not _holds_images(schema.field(IMAGE).type):
-        there = ", ".join(f"{field.name}: {field.type}" for field in schema)
+        columns = ", ".join(f"{field.name}: {field.type}" for field in schema)
         raise InputError(
-            f"{path}: has no column `{IMAGE}` of bytes or paths ({cut(there)}); name the column "
+            f"{path}: has no column `{IMAGE}` of bytes or paths ({cut(columns)}); name the column "
             "of the images so"
         )
-    spots = ((group, row) for group, size in enumerate(sizes) for row in range(size))
-    places = [Place(image_name(f"{path}#{row}"), path, where) for row, where in enumerate(spots)]
-    if not places:
+    positions = ((group, row) for group, size in enumerate(sizes) for row in range(size))
+    entries = [
+        Entry(image_name(f"{path}#{row}"), path, position) for row, position in enumerate(positions)
+    ]
+    if not entries:
         raise InputError(f"{path}: has no rows; leave it out")
-    return places
+    return entries
 
 
 def _holds_images(kind: Any) -> bool:
@@ -140,55 +143,55 @@ def _holds_images(kind: Any) -> bool:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def read(place: Place, most: int, *, captions: bool) -> tuple[str | bytes | Failure, str | None]:
+def read(entry: Entry, limit: int, *, captions: bool) -> tuple[str | bytes | Failure, str | None]:
     """Return what is to be decoded, a path or bytes, and the caption.
 
-    Of images larger than `most` bytes one byte more is read, which the loader refuses. `captions`:
+    Of images larger than `limit` bytes one byte more is read, which the loader refuses. `captions`:
     those that lie beside the images count.
     """
     import pyarrow as pa
 
-    if place.where is None:
-        return place.path, place.caption
-    inside = _read_tar if Path(place.path).suffix.lower() == TAR else _read_parquet
+    if entry.position is None:
+        return entry.path, entry.caption
+    inside = _read_tar if Path(entry.path).suffix.lower() == TAR else _read_parquet
     try:
-        data, beside = inside(place, place.where, most)
+        data, caption = inside(entry, entry.position, limit)
     except FileNotFoundError as error:
-        return _failure(place, "missing", error), None
+        return _failure(entry, "missing", error), None
     except (OSError, ValueError, pa.ArrowException) as error:
-        return _failure(place, "unreadable", error), None
-    return data, beside if captions else place.caption
+        return _failure(entry, "unreadable", error), None
+    return data, caption if captions else entry.caption
 
 
-def _failure(place: Place, reason: str, error: Exception) -> Failure:
-    message = f"{place.name}: cannot be read ({_line(error)}); write {place.path} again"
-    return Failure(image=place.name, reason=reason, message=message)
+def _failure(entry: Entry, reason: str, error: Exception) -> Failure:
+    message = f"{entry.name}: cannot be read ({_described(error)}); write {entry.path} again"
+    return Failure(image=entry.name, reason=reason, message=message)
 
 
-def _read_tar(place: Place, where: tuple[int, int], most: int) -> tuple[bytes, str | None]:
-    start, size = where
-    with Path(place.path).open("rb") as file:
+def _read_tar(entry: Entry, position: tuple[int, int], limit: int) -> tuple[bytes, str | None]:
+    start, size = position
+    with Path(entry.path).open("rb") as file:
         file.seek(start)
-        data = file.read(min(size, most + 1))
-        if place.caption_where is None:
+        data = file.read(min(size, limit + 1))
+        if entry.caption_position is None:
             return data, None
-        start, size = place.caption_where
+        start, size = entry.caption_position
         file.seek(start)
         return data, file.read(size).decode(errors="replace")
 
 
 def _read_parquet(
-    place: Place, where: tuple[int, int], _most: int
+    entry: Entry, position: tuple[int, int], _limit: int
 ) -> tuple[str | bytes, str | None]:
-    group, row = where
-    one = _row_group(place.path, group).slice(row, 1).to_pylist()[0]
-    cell = one.pop(IMAGE)
+    group, row = position
+    cells = _row_group(entry.path, group).slice(row, 1).to_pylist()[0]
+    cell = cells.pop(IMAGE)
     if isinstance(cell, dict):
-        inside, beside = cell.get("bytes"), cell.get("path")
-        cell = beside if inside is None else inside
+        content, linked = cell.get("bytes"), cell.get("path")
+        cell = linked if content is None else content
     if isinstance(cell, str):
-        cell = os.path.join(os.path.dirname(place.path), cell)  # noqa: PTH118, PTH120 - as written
-    return b"" if cell is None else cell, next(iter(one.values()), None)
+        cell = os.path.join(os.path.dirname(entry.path), cell)  # noqa: PTH118, PTH120 - as written
+    return b"" if cell is None else cell, next(iter(cells.values()), None)
 
 
 @lru_cache(maxsize=1)
@@ -206,5 +209,5 @@ def _row_group(path: str, group: int) -> Any:
 _TEXTS = ("string", "large_string")
 
 
-def _line(error: Exception) -> str:
-    return cut(" ".join(str(error).split()))
+def _described(error: Exception) -> str:
+    return cut(one_line(str(error)))

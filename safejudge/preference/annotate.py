@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError, OutputError
+from safejudge.files.atomic import replacing
 from safejudge.files.records import RecordFile, header, image_name, read_records, to_line
 from safejudge.images.load import SUFFIXES
 from safejudge.preference.pairs import MARGIN, Choice, Count, find_pairs, rows_of
@@ -83,40 +84,40 @@ def annotate(
         raise OutputError(f"{task.out}: cannot be made ({error.strerror})") from error
     source = hashlib.sha256(os.fsencode(task.data.resolve())).hexdigest()
     head = header(metadata.version("safejudge"), annotator.provenance, source)
-    place = task.out / RECORDS
-    with RecordFile(place, head, resume=task.resume, overwrite=task.overwrite) as file:
+    path = task.out / RECORDS
+    with RecordFile(path, head, resume=task.resume, overwrite=task.overwrite) as file:
         todo = [row for row in rows if not file.recorded[image_name(row.key)]]
         tick(len(rows) - len(todo))
         for start in range(0, len(todo), task.window):
-            some = todo[start : start + task.window]
-            file.append(annotator.annotate(some))
-            tick(len(some))
-        return _write(rows, read_records(place), annotator.aspects, task)
+            window = todo[start : start + task.window]
+            file.append(annotator.annotate(window))
+            tick(len(window))
+        return _write(rows, read_records(path), annotator.aspects, task)
 
 
 def _write(
     rows: Sequence[Row], records: Mapping[str, JSON], aspects: Sequence[str], task: Task
 ) -> Summary:
     """Write what the records of these rows come to."""
-    found = [(row, records[image_name(row.key)]) for row in rows]
+    annotated = [(row, records[image_name(row.key)]) for row in rows]
     count = Count()
-    kept = _Keeper(task.out / PICTURES)
+    keeper = _Keeper(task.out / PICTURES)
     try:
-        annotations = "".join(to_line(_annotation(*one)) for one in found)
+        annotations = "".join(to_line(_annotation(*row_and_record)) for row_and_record in annotated)
         (task.out / ANNOTATIONS).write_text(annotations, encoding="utf-8")
         with (task.out / PAIRS).open("w", encoding="utf-8") as stream:
-            for row, record in found:
-                paths = {one.id: one.path for one in row.images}
+            for row, record in annotated:
+                paths = {row_and_record.id: row_and_record.path for row_and_record in row.images}
                 for choice in find_pairs(record["images"], aspects, task.margin, count):
-                    stream.write(to_line(_pair(record, choice, kept, paths)))
-        images = [image for _, record in found for image in record["images"]]
+                    stream.write(to_line(_pair(record, choice, keeper, paths)))
+        images = [image for _, record in annotated for image in record["images"]]
         failures = sum("error" in image for image in images)
-        summary = Summary(len(found), len(images), failures, rows_of(count))
-        about = {
+        summary = Summary(len(annotated), len(images), failures, rows_of(count))
+        header = {
             "prompts": summary.prompts, "images": summary.images, "failures": failures,
             "margin": task.margin, "aspects": summary.counts,
         }  # fmt: skip
-        (task.out / SUMMARY).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        (task.out / SUMMARY).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{task.out}: cannot be written ({error.strerror})") from error
     return summary
@@ -124,17 +125,18 @@ def _write(
 
 def _annotation(row: Row, record: JSON) -> JSON:
     images = [
-        {**one.more, **image} for one, image in zip(row.images, record["images"], strict=True)
+        {**candidate.extra, **image}
+        for candidate, image in zip(row.images, record["images"], strict=True)
     ]
     return {"prompt_id": record["prompt_id"], "prompt": record["prompt"], "images": images}
 
 
-def _pair(record: JSON, choice: Choice, kept: _Keeper, paths: Mapping[str, Path]) -> JSON:
+def _pair(record: JSON, choice: Choice, keeper: _Keeper, paths: Mapping[str, Path]) -> JSON:
     chosen, rejected = choice.chosen, choice.rejected
     return {
         "prompt": record["prompt"],
-        "chosen": kept.name(chosen, paths[chosen["image_id"]]),
-        "rejected": kept.name(rejected, paths[rejected["image_id"]]),
+        "chosen": keeper.name(chosen, paths[chosen["image_id"]]),
+        "rejected": keeper.name(rejected, paths[rejected["image_id"]]),
         "aspect": choice.aspect,
         "margin": choice.margin,
         "score_chosen": choice.score_chosen,
@@ -151,19 +153,19 @@ class _Keeper:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._there: set[str] = set()
+        self._names: set[str] = set()
 
     def name(self, image: JSON, path: Path) -> str:
         """Return the picture's path from the pairs; it is there when this returns."""
         suffix = path.suffix.lower()
         name = f"{image['id']}{suffix if suffix in SUFFIXES else ''}"
-        if name not in self._there:
+        if name not in self._names:
             self._put(self._folder / name, path, image["id"])
-            self._there.add(name)
+            self._names.add(name)
         return f"{self._folder.name}/{name}"
 
-    def _put(self, place: Path, path: Path, digest: str) -> None:
-        if place.exists():
+    def _put(self, target: Path, path: Path, digest: str) -> None:
+        if target.exists():
             return
         with path.open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
@@ -171,10 +173,8 @@ class _Keeper:
                     f"{path}: has changed since it was annotated; --overwrite begins anew"
                 )
         self._folder.mkdir(exist_ok=True)
-        begun = place.with_suffix(".part")
-        begun.unlink(missing_ok=True)
-        try:
-            begun.hardlink_to(path.resolve())
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(path, begun)
-        begun.replace(place)
+        with replacing(target) as new:
+            try:
+                new.hardlink_to(path.resolve())
+            except OSError:  # another file system, or one without hard links
+                shutil.copyfile(path, new)

@@ -30,13 +30,6 @@ if TYPE_CHECKING:
     from safejudge.preference.data import Row
     from safejudge.types import JSON, Constitution, Provenance, RuleVerdict, Usage
 
-_EXACT = {
-    "exhaustive": True,
-    "relevance": False,
-    "relevance_threshold": None,
-    "unreadable_reasoning": "undecided",
-}
-"""What makes every score one that was read."""
 LEVELS = 5
 """VisionPrefer's scale."""
 
@@ -46,9 +39,10 @@ class _Ask(NamedTuple):
 
     row: int
     image: int
+    """Both by index."""
     aspect: str
     rules: Constitution
-    shown: ImageInput
+    pixels: ImageInput
 
 
 class Annotator:
@@ -73,7 +67,7 @@ class Annotator:
                     f"{name!r} is no name for an aspect of a rubric; give lower-case words joined "
                     f"by -, other than {SAFETY} and {OVERALL}"
                 )
-        self.judge = Judge(constitution, models, policy.model_copy(update=_EXACT))
+        self.judge = Judge(constitution, models, policy.exact())
         for name, rubric in self.rubrics.items():
             if not needs_prompt(rubric):
                 try:
@@ -110,33 +104,36 @@ class Annotator:
 
     def annotate(self, rows: Sequence[Row]) -> list[JSON]:
         """Make a record of each row; the pictures of all of them share the engine's batches."""
-        loaded = [load_images([one.path for one in row.images], self.judge.policy) for row in rows]
+        loaded = [
+            load_images([candidate.path for candidate in row.images], self.judge.policy)
+            for row in rows
+        ]
         open_ = [
             {name: self._problem(rubric, row.prompt) for name, rubric in self.rubrics.items()}
             for row in rows
         ]
         asks = [
             ask
-            for place, row in enumerate(rows)
-            for number, image in enumerate(loaded[place])
+            for index, row in enumerate(rows)
+            for number, image in enumerate(loaded[index])
             if isinstance(image, ImageInput)
-            for ask in self._asks(place, number, row, image, open_[place])
+            for ask in self._asks(index, number, row, image, open_[index])
         ]
-        flows = [image_flow(ask.shown, ask.rules, self.judge.policy) for ask in asks]
-        found = drive(gather(flows), self.judge.models.answer)
-        said: dict[tuple[int, int], dict[str, JSON]] = {}
+        flows = [image_flow(ask.pixels, ask.rules, self.judge.policy) for ask in asks]
+        answers = drive(gather(flows), self.judge.models.answer)
+        images: dict[tuple[int, int], dict[str, JSON]] = {}
         by_aspect = groupby(
-            zip(asks, found, strict=True), key=lambda pair: (pair[0].row, pair[0].image)
+            zip(asks, answers, strict=True), key=lambda pair: (pair[0].row, pair[0].image)
         )
-        for key, some in by_aspect:
-            said[key] = self._aspects(list(some))
+        for key, group in by_aspect:
+            images[key] = self._aspects(list(group))
         return [
             _record(row, [
                 _failed(image) if isinstance(image, Failure)
-                else {"id": image.id, "aspects": said[place, number] | _unasked(open_[place])}
-                for number, image in enumerate(loaded[place])
+                else {"id": image.id, "aspects": images[index, number] | _unasked(open_[index])}
+                for number, image in enumerate(loaded[index])
             ])
-            for place, row in enumerate(rows)
+            for index, row in enumerate(rows)
         ]  # fmt: skip
 
     def _problem(self, rubric: Constitution, prompt: str) -> str | None:
@@ -152,29 +149,29 @@ class Annotator:
         return None
 
     def _asks(
-        self, place: int, number: int, row: Row, image: ImageInput, open_: Mapping[str, str | None]
+        self, index: int, number: int, row: Row, image: ImageInput, open_: Mapping[str, str | None]
     ) -> list[_Ask]:
-        asks = [_Ask(place, number, SAFETY, self.judge.constitution, image)]
+        asks = [_Ask(index, number, SAFETY, self.judge.constitution, image)]
         for name, rubric in self.rubrics.items():
             if open_[name] is None:
                 rules = filled(rubric, row.prompt)
                 # One by one: a rule that holds in one picture of several is not yet good.
-                alone = [ImageInput(image.id, image.name, (one,)) for one in image.pictures]
-                asks += [_Ask(place, number, name, rules, one) for one in alone]
+                alone = [ImageInput(image.id, image.name, (picture,)) for picture in image.pictures]
+                asks += [_Ask(index, number, name, rules, picture) for picture in alone]
         return asks
 
     def _aspects(
-        self, found: Sequence[tuple[_Ask, tuple[dict[str, RuleVerdict], Usage]]]
+        self, answers: Sequence[tuple[_Ask, tuple[dict[str, RuleVerdict], Usage]]]
     ) -> dict[str, JSON]:
-        made: dict[str, JSON] = {}
-        for ask, (rules, usage) in found:
+        aspects: dict[str, JSON] = {}
+        for ask, (rules, usage) in answers:
             if ask.aspect == SAFETY:
-                made[SAFETY] = _safety(conclude(ask.shown, rules, usage, self.judge.provenance))
+                aspects[SAFETY] = _safety(conclude(ask.pixels, rules, usage, self.judge.provenance))
             else:
-                worst = made.get(ask.aspect)
+                worst = aspects.get(ask.aspect)
                 new = _graded(rules)
-                made[ask.aspect] = new if worst is None else min(worst, new, key=_height)
-        return made
+                aspects[ask.aspect] = new if worst is None else min(worst, new, key=_height)
+        return aspects
 
 
 def _safety(judgment: Judgment) -> JSON:
@@ -193,8 +190,8 @@ def _graded(rules: Mapping[str, RuleVerdict]) -> JSON:
         return _scored(None, f"undecided: {', '.join(open_)}")
     scores = [verdict.score for verdict in rules.values() if verdict.score is not None]
     holds = {"violated": "yes", "not_violated": "no"}
-    said = (f"{name} {holds[v.outcome]} ({v.score:.2f})" for name, v in rules.items())
-    return _scored(sum(scores) / len(scores), ", ".join(said))
+    phrases = (f"{name} {holds[v.outcome]} ({v.score:.2f})" for name, v in rules.items())
+    return _scored(sum(scores) / len(scores), ", ".join(phrases))
 
 
 def _scored(score: float | None, why: str) -> JSON:
@@ -230,7 +227,7 @@ def _record(row: Row, images: Sequence[JSON]) -> JSON:
         "prompt_id": row.id,
         "prompt": row.prompt,
         "images": [
-            {"image_id": one.id, "image": one.image, **said}
-            for one, said in zip(row.images, images, strict=True)
+            {"image_id": candidate.id, "image": candidate.image, **record}
+            for candidate, record in zip(row.images, images, strict=True)
         ],
     }

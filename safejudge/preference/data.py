@@ -39,7 +39,7 @@ class Candidate:
     """As the file names it."""
     path: Path
     """Where it is, if it is there."""
-    more: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else the file says of it, such as the generator; handed on, not looked at."""
 
 
@@ -57,8 +57,10 @@ class Row:
     @property
     def key(self) -> str:
         """Name of the record: the id, and a digest, so that a changed row has no record yet."""
-        about = json.dumps([self.prompt, [(one.id, one.image) for one in self.images]])
-        return f"{self.id}#{hashlib.sha256(about.encode()).hexdigest()[:16]}"
+        identity = json.dumps(
+            [self.prompt, [(candidate.id, candidate.image) for candidate in self.images]]
+        )
+        return f"{self.id}#{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def read_prompts(file: Path) -> list[Row]:
@@ -72,20 +74,24 @@ def read_prompts(file: Path) -> list[Row]:
             raise InputError(f"{where}: `prompt` is {_short(prompt)}; write a text, or null")
         prompt = prompt or ""
         if "images" in row:
-            one = Row(_id(row, where) or _made_up(prompt), prompt, _images(row, file, where))
-            if one.id in nested:
-                raise InputError(f"{where}: a second row of prompt {_short(one.id)}; keep one")
-            nested[one.id] = one
+            nested_row = Row(_id(row, where) or _made_up(prompt), prompt, _images(row, file, where))
+            if nested_row.id in nested:
+                raise InputError(
+                    f"{where}: a second row of prompt {_short(nested_row.id)}; keep one"
+                )
+            nested[nested_row.id] = nested_row
         else:
             key = _id(row, where) or _made_up(prompt)
-            known, images = flat.setdefault(key, (prompt, {}))
-            if known != prompt:
+            text, images = flat.setdefault(key, (prompt, {}))
+            if text != prompt:
                 raise InputError(f"{where}: prompt {_short(key)} has another text further up")
             _add(images, _candidate(row, file, where), where)
-    if both := nested.keys() & flat.keys():
-        raise InputError(f"{file}: prompt {_short(min(both))} has rows of both forms; use one")
-    found = [Row(key, prompt, tuple(some.values())) for key, (prompt, some) in flat.items()]
-    rows = [*nested.values(), *found]
+    if doubled := nested.keys() & flat.keys():
+        raise InputError(f"{file}: prompt {_short(min(doubled))} has rows of both forms; use one")
+    prompts = [
+        Row(key, prompt, tuple(candidates.values())) for key, (prompt, candidates) in flat.items()
+    ]
+    rows = [*nested.values(), *prompts]
     if not rows:
         raise InputError(f"{file}: holds no prompts; write one {EXAMPLE} per line")
     return rows
@@ -130,36 +136,38 @@ def _images(row: JSON, file: Path, where: str) -> tuple[Candidate, ...]:
     listed = row["images"]
     if not isinstance(listed, list) or not listed:
         raise InputError(f"{where}: `images` is {_short(listed)}; write a list of pictures")
-    found: dict[str, Candidate] = {}
-    for one in listed:
-        about = {"image": one} if isinstance(one, str) else one
-        if not isinstance(about, dict):
-            raise InputError(f"{where}: the picture {_short(one)} is neither name nor mapping")
-        _add(found, _candidate(about, file, where), where)
-    return tuple(found.values())
+    candidates: dict[str, Candidate] = {}
+    for entry in listed:
+        fields = {"image": entry} if isinstance(entry, str) else entry
+        if not isinstance(fields, dict):
+            raise InputError(f"{where}: the picture {_short(entry)} is neither name nor mapping")
+        _add(candidates, _candidate(fields, file, where), where)
+    return tuple(candidates.values())
 
 
-def _candidate(about: Mapping[str, Any], file: Path, where: str) -> Candidate:
-    key = about.get("image_id")
-    name = next((about[k] for k in ("image", "path") if about.get(k)), key)
+def _candidate(fields: Mapping[str, Any], file: Path, where: str) -> Candidate:
+    key = fields.get("image_id")
+    name = next((fields[k] for k in ("image", "path") if fields.get(k)), key)
     if not isinstance(name, str) or not name:
         raise InputError(f"{where}: a picture has no name; write `image`, its path from the file")
-    more = {k: value for k, value in about.items() if k not in _OURS}
+    extra = {k: value for k, value in fields.items() if k not in _OURS}
     try:
-        json.dumps(more, allow_nan=False)
+        json.dumps(extra, allow_nan=False)
     except ValueError as error:
         raise InputError(
             f"{where}: what is said of the picture {_short(name)} holds NaN or infinity, which "
             "JSON does not know; write null"
         ) from error
     path = picture_path(file, name, where)
-    return Candidate(name if key is None else str(key), name, path, more)
+    return Candidate(name if key is None else str(key), name, path, extra)
 
 
-def _add(images: dict[str, Candidate], one: Candidate, where: str) -> None:
-    if one.id in images:
-        raise InputError(f"{where}: the prompt has the picture {_short(one.id)} twice; keep one")
-    images[one.id] = one
+def _add(images: dict[str, Candidate], candidate: Candidate, where: str) -> None:
+    if candidate.id in images:
+        raise InputError(
+            f"{where}: the prompt has the picture {_short(candidate.id)} twice; keep one"
+        )
+    images[candidate.id] = candidate
 
 
 def _short(value: object) -> str:

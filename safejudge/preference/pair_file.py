@@ -47,8 +47,8 @@ class Pair:
     @property
     def digest(self) -> str:
         """Sha256 (hex) of what the file says of the pair."""
-        about = json.dumps([self.prompt, self.chosen, self.rejected, self.aspect])
-        return hashlib.sha256(about.encode()).hexdigest()
+        identity = json.dumps([self.prompt, self.chosen, self.rejected, self.aspect])
+        return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def read_pairs(file: Path, aspects: Sequence[str] = ()) -> list[Pair]:
@@ -62,9 +62,11 @@ def read_pairs(file: Path, aspects: Sequence[str] = ()) -> list[Pair]:
         pairs.append(_pair(row, file, f"{file}:{line}"))
     if not pairs:
         raise InputError(f"{file}: holds no pairs; write one {EXAMPLE} per line")
-    there = list(dict.fromkeys(pair.aspect for pair in pairs))
-    if strange := [name for name in aspects if name not in there]:
-        raise InputError(f"{file}: no pair is of the aspect {strange[0]}; choose {_listed(there)}")
+    available = list(dict.fromkeys(pair.aspect for pair in pairs))
+    if strange := [name for name in aspects if name not in available]:
+        raise InputError(
+            f"{file}: no pair is of the aspect {strange[0]}; choose {_listed(available)}"
+        )
     return [pair for pair in pairs if not aspects or pair.aspect in aspects]
 
 

@@ -71,11 +71,11 @@ def find_pairs(
                 count.ties[aspect] += 1
             else:
                 count.pairs[aspect] += 1
-                one, other = scores
-                if one > other:
-                    yield Choice(aspect, first, second, one, other, gated)
+                left, right = scores
+                if left > right:
+                    yield Choice(aspect, first, second, left, right, gated)
                 else:
-                    yield Choice(aspect, second, first, other, one, gated)
+                    yield Choice(aspect, second, first, right, left, gated)
 
 
 def _is_tie(scores: tuple[float, float], margin: float) -> bool:
@@ -88,35 +88,35 @@ def _scores(
 ) -> tuple[tuple[float, float] | None, bool]:
     """What the two are compared by, None where one has no score; and whether the gate decided."""
     if aspect != OVERALL:
-        return _both(aspect, first, second), False
+        return _two_scores(aspect, first, second), False
     if SAFETY in aspects:
-        safety = _both(SAFETY, first, second)
+        safety = _two_scores(SAFETY, first, second)
         if safety is None:
             return None, False
-        labels = [one["aspects"][SAFETY]["label"] for one in (first, second)]
+        labels = [left["aspects"][SAFETY]["label"] for left in (first, second)]
         if labels[0] != labels[1]:
             in_order = (safety[0] > safety[1]) == (labels[0] == "safe")
             # Scores that contradict the labels are no reason to prefer the unsafe one.
             return (safety if in_order else (0.0, 0.0)), True
-    known = [both for name in aspects if (both := _both(name, first, second)) is not None]
-    if not known:
+    scored = [sides for name in aspects if (sides := _two_scores(name, first, second)) is not None]
+    if not scored:
         return None, False
-    one, other = (sum(side) / len(known) for side in zip(*known, strict=True))
-    return (one, other), False
+    left, right = (sum(side) / len(scored) for side in zip(*scored, strict=True))
+    return (left, right), False
 
 
-def _both(aspect: str, first: JSON, second: JSON) -> tuple[float, float] | None:
-    one, other = (
+def _two_scores(aspect: str, first: JSON, second: JSON) -> tuple[float, float] | None:
+    left, right = (
         image.get("aspects", {}).get(aspect, {}).get("score") for image in (first, second)
     )
-    if one is None or other is None or not (isfinite(one) and isfinite(other)):
+    if left is None or right is None or not (isfinite(left) and isfinite(right)):
         return None
-    return float(one), float(other)
+    return float(left), float(right)
 
 
 def rows_of(count: Count) -> dict[str, dict[str, int]]:
     """The counts by aspect, in the order in which they were met, `overall` last."""
     kinds = {"pairs": count.pairs, "ties": count.ties, "unscored": count.unscored}
-    seen = dict.fromkeys(name for kind in kinds.values() for name in kind)
-    order = sorted(seen, key=lambda name: name == OVERALL)
-    return {name: {what: kind[name] for what, kind in kinds.items()} for name in order}
+    aspects = dict.fromkeys(name for kind in kinds.values() for name in kind)
+    order = sorted(aspects, key=lambda name: name == OVERALL)
+    return {name: {outcome: kind[name] for outcome, kind in kinds.items()} for name in order}

@@ -54,7 +54,9 @@ class PreferenceScorer:
         if len(texts) != len(sources):
             raise InputError(f"{len(sources)} images but {len(texts)} prompts; give one each")
         loaded = load_images(sources, self._policy)
-        pictures = [one.pictures[0] if isinstance(one, ImageInput) else None for one in loaded]
+        pictures = [
+            image.pictures[0] if isinstance(image, ImageInput) else None for image in loaded
+        ]
         return self._scores(pictures, texts)
 
     def close(self) -> None:
@@ -70,12 +72,12 @@ class PreferenceScorer:
     def _scores(
         self, pictures: Sequence[Picture | None], texts: Sequence[str | None]
     ) -> list[float | None]:
-        whole = {text: holds(self._encoder, text) for text in dict.fromkeys(texts) if text}
+        fits = {text: holds(self._encoder, text) for text in dict.fromkeys(texts) if text}
         requests = [
-            Similarity(picture, text) if picture is not None and text and whole[text] else None
+            Similarity(picture, text) if picture is not None and text and fits[text] else None
             for picture, text in zip(pictures, texts, strict=True)
         ]
-        wanted = list(dict.fromkeys(request for request in requests if request is not None))
-        found = dict(zip(wanted, self._encoder.similarities(wanted), strict=True))
-        scores = (math.nan if one is None else found[one] for one in requests)
+        distinct = list(dict.fromkeys(request for request in requests if request is not None))
+        similarities = dict(zip(distinct, self._encoder.similarities(distinct), strict=True))
+        scores = (math.nan if request is None else similarities[request] for request in requests)
         return [score if math.isfinite(score) else None for score in scores]

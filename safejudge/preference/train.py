@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safejudge.engines.open import open_backbone
 from safejudge.engines.vision.scorer import HEAD, SETTINGS, head_scores, new_head
 from safejudge.errors import InputError, OutputError
+from safejudge.files.atomic import replacing
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.rubrics import OVERALL
-from safejudge.preference.towers import last_layers
-from safejudge.preference.vectors import Source, batches
+from safejudge.preference.vectors import Source, batches, last_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from safejudge.engines.vision.encoder import HFEncoder
     from safejudge.preference.pair_file import Pair
-    from safejudge.preference.recipe import Recipe
     from safejudge.types import JSON
 
     Tensor = torch.Tensor
@@ -39,6 +38,34 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.pt"
 _BEGUN = "begun.json"
 """The file that says of a folder what a scorer in it is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a scorer is trained: every choice that can change it. Defaults live only here."""
+
+    backbone: str
+    """URI of the dual encoder that the head stands on."""
+    aspects: tuple[str, ...] = ()
+    """Pairs of these; empty: of `overall` if there are any, else all."""
+    epochs: int = 10
+    """How often every pair is seen."""
+    layers: int = 0
+    """So many last layers of both towers learn as well; 0: the head alone."""
+    held_out: float = 0.2
+    """Share of the prompts that is kept for measuring."""
+    seed: int = 0
+    """Of the split, the head's first weights and the order of pairs."""
+    batch: int = 32
+    """Pairs per step."""
+    rate: float = 1e-3
+    """Peak learning rate of the head."""
+    tower_rate: float = 3e-5
+    """The same of the towers' layers."""
+    decay: float = 0.01
+    """Weight decay."""
+    hidden: int = 64
+    """Width of the head's one hidden layer."""
 
 
 class Ranked(NamedTuple):
@@ -80,22 +107,22 @@ def train(  # noqa: PLR0913 - from where to where, how, and what to do with what
     no dual encoder.
     """
     pairs = _chosen(file, recipe)
-    about = {"recipe": asdict(recipe), "pairs": _digest(pairs)}
-    _check(out, about, resume=resume, overwrite=overwrite)
+    identity = {"recipe": asdict(recipe), "pairs": _digest(pairs)}
+    _check(out, identity, resume=resume, overwrite=overwrite)
     encoder = open_backbone(recipe.backbone)
     try:
         source = Source(encoder, remembers=recipe.layers == 0)
         usable, left_out = source.usable(pairs)
-        seen, kept = split(usable, recipe)
+        learned, held_out = split(usable, recipe)
         learner = _Learner(encoder, source, recipe)
-        _begin(out, about, resume=resume)
-        result = Trained(len(seen), len({pair.prompt for pair in seen}), left_out=left_out)
+        _begin(out, identity, resume=resume)
+        result = Trained(len(learned), len({pair.prompt for pair in learned}), left_out=left_out)
         for epoch in range(learner.restore(out / CHECKPOINT), recipe.epochs):
-            result.losses.append(learner.epoch(seen, epoch))
+            result.losses.append(learner.epoch(learned, epoch))
             learner.save(out / CHECKPOINT, epoch + 1)
             tick(1)
-        result.held_out = tuple(learner.rank(kept))
-        _write(out, encoder, learner.head, about | _measured(result))
+        result.held_out = tuple(learner.rank(held_out))
+        _write(out, encoder, learner.head, identity | _measured(result))
     finally:
         encoder.close()
     return result
@@ -104,12 +131,12 @@ def train(  # noqa: PLR0913 - from where to where, how, and what to do with what
 def split(pairs: Sequence[Pair], recipe: Recipe) -> tuple[list[Pair], list[Pair]]:
     """Keep a share of the prompts apart, drawn by the seed, whatever the order of the file."""
 
-    def place(prompt: str) -> bytes:
+    def rank(prompt: str) -> bytes:
         return hashlib.sha256(
             f"{recipe.seed}:{prompt}".encode("utf-8", "backslashreplace")
         ).digest()
 
-    prompts = sorted({pair.prompt for pair in pairs}, key=place)
+    prompts = sorted({pair.prompt for pair in pairs}, key=rank)
     count = max(1, round(recipe.held_out * len(prompts)))
     if count >= len(prompts):
         raise InputError(
@@ -168,8 +195,8 @@ class _Learner:
             group["lr"] = peak * (1 - number / self._recipe.epochs)
         total = 0.0
         for start in range(0, len(order), self._recipe.batch):
-            some = order[start : start + self._recipe.batch]
-            losses = -functional.logsigmoid(self._margins(some))
+            batch = order[start : start + self._recipe.batch]
+            losses = -functional.logsigmoid(self._margins(batch))
             losses.mean().backward()
             self._optimizer.step()
             self._optimizer.zero_grad(set_to_none=True)
@@ -180,13 +207,13 @@ class _Learner:
         """Score pairs without learning from them."""
         import torch
 
-        for some in batches(pairs):
+        for batch in batches(pairs):
             with torch.no_grad():
-                margins = self._margins(some).tolist()
-            for pair, margin in zip(some, margins, strict=True):
+                margins = self._margins(batch).tolist()
+            for pair, margin in zip(batch, margins, strict=True):
                 yield Ranked(pair.prompt, pair.aspect, margin)
 
-    def save(self, place: Path, epoch: int) -> None:
+    def save(self, path: Path, epoch: int) -> None:
         """Write a checkpoint; a kill while writing leaves the old one."""
         import torch
 
@@ -194,20 +221,19 @@ class _Learner:
             "epoch": epoch, "head": self.head.state_dict(), "layers": self._layers.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }  # fmt: skip
-        begun = place.with_suffix(".part")
         try:
-            torch.save(state, begun)
-            begun.replace(place)
+            with replacing(path) as new:
+                torch.save(state, new)
         except (OSError, RuntimeError) as error:
-            raise OutputError(f"{place}: cannot be written ({error})") from error
+            raise OutputError(f"{path}: cannot be written ({error})") from error
 
-    def restore(self, place: Path) -> int:
+    def restore(self, path: Path) -> int:
         """Go on from a checkpoint if there is one; returns the epochs done."""
         import torch
 
-        if not place.is_file():
+        if not path.is_file():
             return 0
-        state = torch.load(place, weights_only=True, map_location="cpu")
+        state = torch.load(path, weights_only=True, map_location="cpu")
         self.head.load_state_dict(state["head"])
         self._layers.load_state_dict(state["layers"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -221,19 +247,21 @@ class _Learner:
 # --- files --------------------------------------------------------------------------------------
 
 
-def _check(out: Path, about: JSON, *, resume: bool, overwrite: bool) -> None:
+def _check(out: Path, identity: JSON, *, resume: bool, overwrite: bool) -> None:
     """See, before any work, whether what is in the folder may be continued or replaced."""
     begun = out / _BEGUN
     try:
-        there = [path.name for path in out.iterdir()] if out.exists() else []
-        if there and not begun.is_file():
-            raise OutputError(f"{out}: holds {min(there)!r}, which is no scorer; name a new folder")
-        if there and not resume and not overwrite:
+        entries = [path.name for path in out.iterdir()] if out.exists() else []
+        if entries and not begun.is_file():
+            raise OutputError(
+                f"{out}: holds {min(entries)!r}, which is no scorer; name a new folder"
+            )
+        if entries and not resume and not overwrite:
             raise OutputError(
                 f"{out}: holds a scorer, or the beginning of one; --resume goes on, --overwrite "
                 "begins anew"
             )
-        if there and resume and begun.read_text("utf-8") != json.dumps(about, sort_keys=True):
+        if entries and resume and begun.read_text("utf-8") != json.dumps(identity, sort_keys=True):
             raise OutputError(
                 f"{out}: was begun with other pairs or options; use the same again, or --overwrite"
             )
@@ -241,37 +269,37 @@ def _check(out: Path, about: JSON, *, resume: bool, overwrite: bool) -> None:
         raise OutputError(f"{out}: cannot be read ({error.strerror})") from error
 
 
-def _begin(out: Path, about: JSON, *, resume: bool) -> None:
+def _begin(out: Path, identity: JSON, *, resume: bool) -> None:
     """Make the folder, and forget what is replaced."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
             (out / CHECKPOINT).unlink(missing_ok=True)
             (out / SETTINGS).unlink(missing_ok=True)
-        (out / _BEGUN).write_text(json.dumps(about, sort_keys=True), encoding="utf-8")
+        (out / _BEGUN).write_text(json.dumps(identity, sort_keys=True), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _measured(result: Trained) -> JSON:
-    right = sum(one.margin > 0 for one in result.held_out)
+    right = sum(ranked.margin > 0 for ranked in result.held_out)
     return {
         "trained_on": {"pairs": result.pairs, "prompts": result.prompts},
         "held_out": {
             "pairs": len(result.held_out), "right": right,
-            "prompts": len({one.prompt for one in result.held_out}),
+            "prompts": len({ranked.prompt for ranked in result.held_out}),
         },
         "left_out": dict(result.left_out),
     }  # fmt: skip
 
 
-def _write(out: Path, encoder: HFEncoder, head: Any, about: JSON) -> None:
+def _write(out: Path, encoder: HFEncoder, head: Any, card: JSON) -> None:
     from safetensors.torch import save_file
 
     try:
         encoder.save(out)
         save_file(head.state_dict(), out / HEAD)
         # Last: what has this file is whole.
-        (out / SETTINGS).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        (out / SETTINGS).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error

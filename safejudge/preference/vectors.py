@@ -1,15 +1,19 @@
-"""Pictures and prompts of pairs -> vectors of a dual encoder, for training a scorer on them."""
+"""Pictures and prompts of pairs -> vectors of a dual encoder, and which of its layers learn."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safejudge.engines.base import holds
 from safejudge.errors import InputError
 from safejudge.images.load import load_images
 from safejudge.policy import Policy
 from safejudge.types import ImageInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +47,7 @@ class Source:
         paths = list(dict.fromkeys(path for pair in pairs for path in pair.paths))
         broken = self._unreadable(paths)
         long = {text for text in map(words_of, pairs) if not holds(self._encoder, text)}
-        found, left_out = [], Counter[str]()
+        usable_pairs, left_out = [], Counter[str]()
         for pair in pairs:
             if broken.intersection(pair.paths):
                 left_out["a picture cannot be read"] += 1
@@ -52,11 +56,11 @@ class Source:
             elif words_of(pair) in long:
                 left_out["the prompt is too long for the text side"] += 1
             else:
-                found.append(pair)
-        if not found:
+                usable_pairs.append(pair)
+        if not usable_pairs:
             reasons = ", ".join(f"{reason} ({n})" for reason, n in left_out.items())
             raise InputError(f"none of {len(pairs)} pairs can be learned from: {reasons}")
-        return found, left_out
+        return usable_pairs, left_out
 
     def vectors(self, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
         """Rows for the better pictures, the worse ones, and the prompts."""
@@ -78,28 +82,28 @@ class Source:
         import torch
 
         broken = set()
-        for some in batches(paths):
+        for batch in batches(paths):
             with torch.no_grad():
-                found = self._encode_pictures(some)
-            broken |= {path for path in some if path not in found or found[path].isnan().any()}
+                vectors = self._encode_pictures(batch)
+            broken |= {path for path in batch if path not in vectors or vectors[path].isnan().any()}
             if self._remembers:
-                self._pictures |= found
+                self._pictures |= vectors
         return broken
 
     def _encode_pictures(self, paths: Sequence[Path]) -> dict[Path, Tensor]:
-        found: dict[Path, Tensor] = {}
-        for some in batches(paths):
-            there = _loaded(some)
-            if there:
-                rows = self._encoder.embed_pictures(list(there.values()))
-                found.update(zip(there, rows, strict=True))
-        return found
+        vectors: dict[Path, Tensor] = {}
+        for batch in batches(paths):
+            pictures = _loaded(batch)
+            if pictures:
+                rows = self._encoder.embed_pictures(list(pictures.values()))
+                vectors.update(zip(pictures, rows, strict=True))
+        return vectors
 
     def _encode_texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
         return {
             text: row
-            for some in batches(texts)
-            for text, row in zip(some, self._encoder.embed_texts(some), strict=True)
+            for batch in batches(texts)
+            for text, row in zip(batch, self._encoder.embed_texts(batch), strict=True)
         }
 
 
@@ -121,3 +125,25 @@ def _loaded(paths: Sequence[Path]) -> dict[Path, Picture]:
         for path, image in zip(paths, load_images(paths, Policy()), strict=True)
         if isinstance(image, ImageInput)
     }
+
+
+def last_layers(model: Any, count: int) -> nn.ModuleList:
+    """Return the last layers of the vision tower and of the text tower, so many of each.
+
+    Raises `InputError` for a model whose towers are built otherwise, or have fewer layers.
+    """
+    from torch import nn
+
+    modules = nn.ModuleList()
+    for tower in ("vision_model", "text_model") if count else ():
+        try:
+            layers = getattr(model, tower).encoder.layers
+        except AttributeError as error:
+            raise InputError(
+                f"--layers {count}: {type(model).__name__} has no {tower} with layers in a row; "
+                "leave it out to train the head alone"
+            ) from error
+        if count > len(layers):
+            raise InputError(f"--layers {count}: the {tower} has {len(layers)}; give fewer")
+        modules.extend(layers[len(layers) - count :])
+    return modules

@@ -234,8 +234,8 @@ class SafetyReward:
         other_rewards = list(self.blend.other(images, prompts))
         if len(other_rewards) != len(ratings):
             raise InputError(
-                f"the other reward of the blend returned {len(other_rewards)} values for {len(ratings)} "
-                "images; it must return one number, or None, per image"
+                f"the other reward of the blend returned {len(other_rewards)} values for "
+                f"{len(ratings)} images; it must return one number, or None, per image"
             )
         pairs = zip(ratings, other_rewards, strict=True)
         return [self._with_blend(rating, value) for rating, value in pairs]
@@ -266,14 +266,7 @@ class SafetyReward:
 
 def exhaustive(judge: Judge) -> Judge:
     """Return a judge on the same models whose every score is one that was read; see `__init__`."""
-    changed = {
-        "exhaustive": True,
-        "relevance": False,
-        "relevance_threshold": None,
-        "unreadable_reasoning": "undecided",
-    }
-    policy = judge.policy.model_copy(update=changed)
-    return Judge(judge.constitution, judge.models, policy)
+    return Judge(judge.constitution, judge.models, judge.policy.exact())
 
 
 def _note(judgment: Judgment, policy: Policy) -> str:

@@ -1,90 +1,95 @@
-"""`safejudge judge --ray`: many images on many machines; Ray moves them, each actor has a judge.
+"""Many images on many machines: Ray moves them, each actor has a judge.
 
-Takes the options of the command; lists the images, hands their places window by window to a pool
-of actors (`actors`), and writes the records that come back as Parquet. Actors read the images
-themselves, so files have to lie where every machine sees them. A record that came twice would
-count once, and one that did not come is an error. Knows nothing of rules.
+Takes what a judge is opened from and options of its own; lists the images, hands them
+window by window to a pool of actors (`actors`), and writes the records that come back as Parquet.
+Actors read the images themselves, so files have to lie where every machine sees them. A record that
+came twice would count once, and one that did not come is an error. Knows nothing of rules.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from rich.console import Console
 
 from safejudge.engines.meter import together
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
 from safejudge.images.captions import captions_for
-from safejudge.images.shards import PARQUET, Place, find_places
-from safejudge.scale.actors import ABOUT, Choices, Pool, cluster, judged
-from safejudge.show import terminal as show
-from safejudge.show.terminal import INTERRUPTED
+from safejudge.images.shards import PARQUET, Entry, find_entries
+from safejudge.scale.actors import MESSAGE, ActorOptions, judge_entries
+from safejudge.scale.cluster import Pool, cluster
+from safejudge.show.progress import ImageProgress
+from safejudge.show.terminal import say
 from safejudge.types import Provenance
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     import pyarrow as pa  # type: ignore[import-untyped]
-    from rich.progress import TaskID
 
     from safejudge.files.parquet import Parts
     from safejudge.opening import JudgeSpec
     from safejudge.types import JSON
 
 
-def wanted(options: argparse.Namespace) -> bool:
-    """Whether Ray is to judge. Raises `InputError` where only the options for it are given."""
-    given = {
-        "--actors": options.actors,
-        "--gpus-per-actor": options.gpus_per_actor,
-        "--ray-address": options.ray_address,
-    }
-    stray = [name for name, value in given.items() if value is not None]
-    if stray and not options.ray:
-        raise InputError(
-            f"{', '.join(stray)}: means nothing without --ray; add it, or leave it out"
-        )
-    return bool(options.ray)
+@dataclass(frozen=True, slots=True)
+class RayOptions:
+    """What is judged, where the records go, and on what."""
+
+    paths: tuple[str, ...]
+    """Images, tar shards, Parquet files, folders of them, patterns."""
+    out: Path
+    """The folder of Parquet files."""
+    window: int
+    """Images judged together."""
+    prompts: str | None = None
+    """A file of captions; None: those that lie beside the images."""
+    limit: int | None = None
+    """Only the first so many images; None: all."""
+    resume: bool = False
+    """Judge only what `out` lacks."""
+    overwrite: bool = False
+    """Begin `out` anew."""
+    actors: int | None = None
+    """Engines to open; None: one per GPU, or one."""
+    gpus_per_actor: float | None = None
+    """GPUs for each of them; None: 1 if there are any."""
+    address: str | None = None
+    """HOST:PORT of a cluster; None: of $RAY_ADDRESS, or this machine alone."""
 
 
-def judge(options: argparse.Namespace, opening: JudgeSpec) -> int:
-    """Judge with Ray and write `--out`; return the exit code, which counts earlier runs too."""
-    if options.report is not None:
-        raise InputError(
-            "--report makes a page for people, --ray judges more than a page holds; leave one out, "
-            "or judge the images you want to see without --ray"
-        )
-    if options.out is None:
-        raise InputError("--ray writes Parquet files into a folder; name it with --out DIR")
+def judge(spec: JudgeSpec, options: RayOptions) -> records.Tally | None:
+    """Judge with Ray and write records; return the tally of `out`, earlier runs included.
+
+    None if Ctrl-C stopped it. Raises `InputError` without Ray, and where images or cluster do not
+    fit the options, `OutputError` for the folder, `EngineError` where an actor fails; what was
+    judged before is written.
+    """
     _need_ray()
     from safejudge.files.parquet import Parts
 
-    choices = Choices(
-        opening=opening,
+    entries = find_entries(options.paths)
+    prompts, captions, unmatched = captions_for(options.prompts, [p.name for p in entries])
+    for problem in unmatched:
+        say(f"warning: {problem}")
+    entries = [
+        entry._replace(caption=prompt) for entry, prompt in zip(entries, prompts, strict=True)
+    ][: options.limit]
+    _check_apart(options.out, entries)
+    actor_options = ActorOptions(
+        spec=spec,
         window=options.window,
         captions=options.prompts is None,
         folder=str(Path.cwd()),
     )
-    places = find_places(options.paths)
-    prompts, captions, unmatched = captions_for(options.prompts, [p.name for p in places])
-    for problem in unmatched:
-        show.say(f"warning: {problem}")
-    places = [
-        place._replace(caption=prompt) for place, prompt in zip(places, prompts, strict=True)
-    ][: options.limit]
-    out = Path(options.out)
-    _check_apart(out, places)
-    with Parts(out, resume=options.resume, overwrite=options.overwrite) as parts:
-        return _Run(places, captions, parts).go(choices, options)
+    with Parts(options.out, resume=options.resume, overwrite=options.overwrite) as parts:
+        return _Run(entries, captions, parts).run(actor_options, options)
 
 
 def _need_ray() -> None:
@@ -95,9 +100,9 @@ def _need_ray() -> None:
         raise InputError(f"--ray needs Ray ({error}): pip install 'safejudge[ray]'") from error
 
 
-def _check_apart(out: Path, places: Sequence[Place]) -> None:
+def _check_apart(out: Path, entries: Sequence[Entry]) -> None:
     """Refuse to judge what this command writes."""
-    shards = {p.path for p in places if p.where is not None and Path(p.path).suffix == PARQUET}
+    shards = {p.path for p in entries if p.position is not None and Path(p.path).suffix == PARQUET}
     inside = [path for path in shards if out.resolve() in Path(path).resolve().parents]
     if inside:
         raise InputError(f"{out}: --out lies among the images ({inside[0]}); name a folder apart")
@@ -109,98 +114,75 @@ def _check_apart(out: Path, places: Sequence[Place]) -> None:
 class _Run:
     """One run: what comes back from the actors is counted, kept and shown."""
 
-    def __init__(self, places: Sequence[Place], captions: str | None, parts: Parts) -> None:
+    def __init__(self, entries: Sequence[Entry], captions: str | None, parts: Parts) -> None:
         self._parts, self._captions = parts, captions
-        self._all = len(places)
-        lacking = records.missing([place.name for place in places], parts.recorded)
-        self._places = [places[index] for index in lacking]
-        self._left = Counter(place.name for place in self._places)
-        self._earlier = parts.tally.labels.total()
+        unrecorded = records.missing([entry.name for entry in entries], parts.recorded)
+        self._entries = [entries[index] for index in unrecorded]
+        self._waiting = Counter(entry.name for entry in self._entries)
         self._head: JSON | None = None
         self._spent: dict[str, JSON] = {}
-        self._begun = time.monotonic()
-        self._bar = show.progress_bar(Console(stderr=True), shown=sys.stderr.isatty())
+        self._progress = ImageProgress(parts.tally, len(entries), len(self._entries))
 
-    def go(self, choices: Choices, options: argparse.Namespace) -> int:
-        """Judge what has no record; return the exit code."""
+    def run(self, actor_options: ActorOptions, options: RayOptions) -> records.Tally | None:
+        """Judge what has no record; return the tally, or None after Ctrl-C."""
         try:
             # Ray prints what happened to its actors.
-            with redirect_stdout(sys.stderr), cluster(options.ray_address), self._bar:
-                pool = Pool.of(options)
-                done = self._all - len(self._places)
-                task = self._bar.add_task("", total=self._all, completed=done, rate="", counts="")
-                for table in judged(self._places, choices, pool):
-                    self._take(table)
-                    self._advance(task)
-            if left := +self._left:
-                first = f"{left.total()} images (the first: {next(iter(left))})"
-                raise EngineCallError(f"{first} came back without a record")
+            with redirect_stdout(sys.stderr), cluster(options.address), self._progress:
+                pool = Pool.fitted(options.actors, options.gpus_per_actor)
+                for table in judge_entries(self._entries, actor_options, pool):
+                    self._add(table)
+                    self._progress.update()
+            if waiting := +self._waiting:
+                images = f"{waiting.total()} images (the first: {next(iter(waiting))})"
+                raise EngineCallError(f"{images} came back without a record")
         except (KeyboardInterrupt, SafejudgeError) as error:
             self._parts.flush()
-            stopped = isinstance(error, KeyboardInterrupt)
-            if stopped or self._head is not None:
-                self._say_where_it_stopped()
-            if stopped:
-                return INTERRUPTED
+            interrupted = isinstance(error, KeyboardInterrupt)
+            if interrupted or self._head is not None:
+                self._progress.say_stopped(self._parts.folder)
+            if interrupted:
+                return None
             raise
         self._parts.flush()
-        seconds = time.monotonic() - self._begun
-        show.say(show.summary(self._parts.tally, self._earlier, seconds))
-        if spent := show.costs(*together(self._spent.values()), seconds, pool.actors):
-            show.say(spent)
-        return self._parts.tally.exit_code
+        self._progress.sum_up(*together(self._spent.values()), pool.actors)
+        return self._parts.tally
 
-    def _take(self, table: pa.Table) -> None:
+    def _add(self, table: pa.Table) -> None:
+        """Add the records of one table, and act on what its actor says."""
         import pyarrow as pa
 
-        told = [json.loads(text) for text in table[ABOUT].drop_null().unique().to_pylist()]
-        for about in told:
-            if "provenance" in about:
-                self._know(about)
-            if "spent" in about:
-                self._keep(about["actor"], about["spent"])
-        found = table.filter(table[ABOUT].is_null()).drop_columns([ABOUT])
-        new = pa.array([self._is_new(name) for name in found["image"].to_pylist()], pa.bool_())
-        self._parts.add(found.filter(new))
-        for about in told:
-            if "error" in about:
-                raise (EngineError if about["engine"] else InputError)(about["error"])
+        messages = [json.loads(text) for text in table[MESSAGE].drop_null().unique().to_pylist()]
+        for message in messages:
+            if "provenance" in message:
+                self._begin(message)
+            if "spent" in message:
+                self._account(message["actor"], message["spent"])
+        rows = table.filter(table[MESSAGE].is_null()).drop_columns([MESSAGE])
+        new = pa.array([self._is_new(name) for name in rows["image"].to_pylist()], pa.bool_())
+        self._parts.add(rows.filter(new))
+        for message in messages:
+            if "error" in message:
+                raise (EngineError if message["engine"] else InputError)(message["error"])
 
-    def _keep(self, actor: str, spent: JSON) -> None:
-        """Keep the latest that an actor told, whatever order its windows come back in."""
-        known = self._spent.get(actor)
-        if known is None or sum(known["seconds"].values()) < sum(spent["seconds"].values()):
+    def _account(self, actor: str, spent: JSON) -> None:
+        """Keep the latest that an actor spent, whatever order its windows come back in."""
+        earlier = self._spent.get(actor)
+        if earlier is None or sum(earlier["seconds"].values()) < sum(spent["seconds"].values()):
             self._spent[actor] = spent
 
     def _is_new(self, name: str) -> bool:
-        lacking = self._left[name] > 0
-        self._left[name] -= lacking
-        return lacking
+        waits = self._waiting[name] > 0
+        self._waiting[name] -= waits
+        return waits
 
-    def _know(self, about: JSON) -> None:
-        """Learn what an actor judges with, which must be the same for all."""
-        provenance = Provenance.model_validate(about["provenance"])
+    def _begin(self, message: JSON) -> None:
+        """Learn from an actor what it judges with, which must be the same for all."""
+        provenance = Provenance.model_validate(message["provenance"])
         head = records.header(metadata.version("safejudge"), provenance, self._captions)
         if self._head is not None:
             records.compare(self._parts.folder, self._head, head)
             return
         self._head = head
-        for note in about["notes"]:
-            show.say(note)
+        for note in message["notes"]:
+            say(note)
         self._parts.begin(head)
-
-    def _advance(self, task: TaskID) -> None:
-        done = self._parts.tally.labels.total() - self._earlier
-        self._bar.update(
-            task,
-            completed=self._all - len(self._places) + done,
-            rate=f"{show.rate(done, time.monotonic() - self._begun)}/s",
-            counts=show.counts(self._parts.tally),
-        )
-
-    def _say_where_it_stopped(self) -> None:
-        done = self._parts.tally.labels.total()
-        show.say(
-            f"stopped: {done} records are in {self._parts.folder}; "
-            "the same command with --resume judges the rest"
-        )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STYLES = {"ready": "green", "review": "yellow", "failed": "bold red"}
 
 
-def shown(results: Sequence[Compiled]) -> Group:
+def compiled_rules(results: Sequence[Compiled]) -> Group:
     """A table of the rules, and below it everything that is open."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("rule", "objectiveness", "statements", "entry", "result"):
@@ -46,12 +46,12 @@ def shown(results: Sequence[Compiled]) -> Group:
     return Group(table, *notes)
 
 
-def summary(results: Sequence[Compiled], place: Path) -> str:
+def summary(results: Sequence[Compiled], lock: Path) -> str:
     """One line: how many rules are ready, open and failed, and where the lock is."""
     states = [_state(result) for result in results]
     counts = ", ".join(f"{states.count(name)} {name}" for name in _STYLES)
-    where = clean(str(place)) if place.exists() else "no lock was written"
-    return f"{len(results)} rules without a condition of their own: {counts}; {where}"
+    output = clean(str(lock)) if lock.exists() else "no lock was written"
+    return f"{len(results)} rules without a condition of their own: {counts}; {output}"
 
 
 def _state(result: Compiled) -> str:

@@ -36,13 +36,13 @@ _EFFECTS: dict[Effect, tuple[str, str]] = {
 }
 
 
-def shown(found: Sequence[Change]) -> RenderableType:
+def changed_rules(changes: Sequence[Change]) -> RenderableType:
     """Write the changes for a person, by rule, and a line that counts them."""
-    parts: list[RenderableType] = []
-    for rule, some in groupby(found, key=lambda change: change.rule):
-        group = list(some)
-        parts += [_heading(rule, group), _table(group), Text()]
-    return Group(*parts, Text(_counts(found)))
+    blocks: list[RenderableType] = []
+    for rule, changed in groupby(changes, key=lambda change: change.rule):
+        group = list(changed)
+        blocks += [_heading(rule, group), _table(group), Text()]
+    return Group(*blocks, Text(_counts(changes)))
 
 
 def _heading(rule: str, group: Sequence[Change]) -> Text:
@@ -65,18 +65,18 @@ def _table(group: Sequence[Change]) -> Table:
         lost = change.kind == "exception removed"
         body = Text(f"{change.kind}: ", "bold red" if lost else _SIGNS[sign])
         body = Text.assemble(body, _text(change))
-        if where := _where(change):
-            body.append(f"  in {clean(where)}", "dim")
+        if location := _location(change):
+            body.append(f"  in {clean(location)}", "dim")
         if mixed and change.effect in ("less", "more"):
             body.append(f"  (only {change.effect})", _EFFECTS[change.effect][1])
         table.add_row(Text(f"  {sign}", _SIGNS[sign]), body)
     return table
 
 
-def _where(change: Change) -> str:
+def _location(change: Change) -> str:
     """Say where in the condition; nothing for what stands in the one place of its role."""
-    plain = all(label.endswith(" of") for label in change.place)
-    return "" if plain and len(change.place) < 3 else " > ".join(change.place)
+    plain = all(label.endswith(" of") for label in change.path)
+    return "" if plain and len(change.path) < 3 else " > ".join(change.path)
 
 
 def _text(change: Change) -> Text:
@@ -87,26 +87,26 @@ def _text(change: Change) -> Text:
 
 def words(old: str, new: str) -> Text:
     """Write two texts as one, with [-what went-] and {+what came+}."""
-    mine, its = (_WORDS.findall(clean(text)) for text in (old, new))
-    matcher = difflib.SequenceMatcher(str.isspace, mine, its, autojunk=False)
+    old_words, new_words = (_WORDS.findall(clean(text)) for text in (old, new))
+    matcher = difflib.SequenceMatcher(str.isspace, old_words, new_words, autojunk=False)
     steps = matcher.get_opcodes()
     if matcher.ratio() < 0.5:  # crumbs in common only make it harder to read
-        steps = [("replace", 0, len(mine), 0, len(its))]
+        steps = [("replace", 0, len(old_words), 0, len(new_words))]
     between = "\n" if len(steps) == 1 and len(old) + len(new) > 60 else ""
     text = Text()
     for step, i, j, k, m in steps:
-        gone, came = "".join(mine[i:j]), "".join(its[k:m])
+        removed, added = "".join(old_words[i:j]), "".join(new_words[k:m])
         if step == "equal":
-            text.append(gone)
+            text.append(removed)
             continue
-        text.append(f"[-{gone}-]{between}" if gone else "", "red")
-        text.append(f"{{+{came}+}}" if came else "", "green")
+        text.append(f"[-{removed}-]{between}" if removed else "", "red")
+        text.append(f"{{+{added}+}}" if added else "", "green")
     return text
 
 
-def _counts(found: Sequence[Change]) -> str:
-    kinds = Counter(change.kind for change in found)
-    touched = len({change.rule for change in found if change.rule})
+def _counts(changes: Sequence[Change]) -> str:
+    kinds = Counter(change.kind for change in changes)
+    touched = len({change.rule for change in changes if change.rule})
     changed = touched - kinds["rule added"] - kinds["rule removed"]
     lost = kinds["exception removed"]
     line = f"rules: {kinds['rule added']} added, {kinds['rule removed']} removed, {changed} changed"

@@ -81,11 +81,11 @@ class Mistake:
     """What was judged, as a heading."""
     images: tuple[str, ...]
     """Paths of its pictures in the folder of pictures; none where they are not at hand."""
-    said: str
+    answer: str
     """What the judge said."""
-    true: str
+    target: str
     """What is true."""
-    why: str
+    reason: str
     """What it hangs on; a sentence."""
     trace: tuple[str, ...]
     """How the verdict came about, a line per step."""

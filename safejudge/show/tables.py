@@ -33,11 +33,11 @@ def print_tables(
 
     Cells with intervals cannot be folded and still be read; a narrow terminal breaks the lines.
     """
-    for one in tables:
-        console.print(Text(clean(one.title), style="bold underline"))
-        _print_table(one, console)
-        if one.note:
-            console.print(Text(clean(one.note), style="dim"), width=min(console.width, _PROSE))
+    for table in tables:
+        console.print(Text(clean(table.title), style="bold underline"))
+        _print_table(table, console)
+        if table.note:
+            console.print(Text(clean(table.note), style="dim"), width=min(console.width, _PROSE))
         console.print()
     for heading, texts in (("Findings", findings), ("Not read", unread)):
         if texts:
@@ -47,12 +47,12 @@ def print_tables(
             console.print(line, width=min(console.width, _PROSE))
 
 
-def _print_table(one: Table, console: Console) -> None:
+def _print_table(table: Table, console: Console) -> None:
     drawn = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for place, name in enumerate(one.columns):
-        side: Literal["left", "right"] = "left" if place == 0 else "right"
+    for index, name in enumerate(table.columns):
+        side: Literal["left", "right"] = "left" if index == 0 else "right"
         drawn.add_column(Text(clean(name)), justify=side, no_wrap=True)
-    for row in one.rows:
+    for row in table.rows:
         drawn.add_row(*(Text(clean(cell)) for cell in row))
     wide = Console(file=StringIO(), width=_WIDEST, force_terminal=console.is_terminal)
     width = max(console.width, Measurement.get(wide, wide.options, drawn).maximum)

@@ -1,4 +1,4 @@
-"""Results for people: rows of a table, a progress bar, a line that sums up.
+"""Results for people: rows of a table, a line that sums up.
 
 Takes results; gives renderables for a `rich` console, which decides on width and colour. Names,
 captions and whatever a model said are untrusted: everything passes `clean`, nothing is markup.
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +31,8 @@ from safejudge.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.console import RenderableType
 
     from safejudge.engines.meter import Meter, Tokens
     from safejudge.files.records import Tally
@@ -90,6 +91,15 @@ def console() -> Console:
     return Console(markup=False, highlight=False, emoji=False)
 
 
+def print_trimmed(drawing: RenderableType) -> None:
+    """Print in at most 100 columns, without the spaces that fill lines up."""
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(drawing, width=min(screen.width, 100))
+    lines = captured.get().rstrip().split("\n")
+    print("\n".join(line.rstrip() for line in lines))  # noqa: T201 - the same
+
+
 # --- many images ----------------------------------------------------------------------------------
 
 
@@ -99,9 +109,9 @@ class Rows:
     def __init__(self, names: Iterable[str], width: int) -> None:
         """Fit the columns into `width` cells; `names` are all the paths there will be."""
         room = width - 9 - 5 - 3 * 2
-        wanted = max((cell_len(clean(name)) for name in names), default=0)
-        self._name = max(5, min(wanted, room // 2))
-        self._why = max(5, room - self._name)
+        longest = max((cell_len(clean(name)) for name in names), default=0)
+        self._name = max(5, min(longest, room // 2))
+        self._reason = max(5, room - self._name)
         self._begun = False
 
     def table(self, results: Iterable[tuple[str, Result]]) -> Table:
@@ -117,21 +127,21 @@ class Rows:
         table.add_column("image", width=self._name, no_wrap=True)
         table.add_column("label", width=9)
         table.add_column("score", width=5, justify="right")
-        table.add_column("violated, or why not safe", width=self._why)
+        table.add_column("violated, or why not safe", width=self._reason)
         for name, result in results:
             label = "failed" if isinstance(result, Failure) else result.label
-            known = None if isinstance(result, Failure) else result.score
-            score = "" if known is None else f"{known:.2f}"
+            score = None if isinstance(result, Failure) else result.score
+            number = "" if score is None else f"{score:.2f}"
             table.add_row(
                 Text(shorten(clean(name), self._name)),
                 Text(label, STYLES[label]),
-                Text(score),
-                Text(why(result)),
+                Text(number),
+                Text(reason(result)),
             )
         return table
 
 
-def why(result: Result) -> str:
+def reason(result: Result) -> str:
     """Say what an image violates, or why it is undecided or was not judged; "" if it is safe."""
     if isinstance(result, Failure):
         return clean(f"{result.reason}: {result.message.removeprefix(f'{result.image}: ')}")
@@ -155,9 +165,9 @@ def kept_table(names: Sequence[str], columns: Sequence[Sequence[float]], thresho
     table.add_column("mean", justify="right")
     table.add_column("asked", justify="right")
     for name, column in zip(names, columns, strict=True):
-        kept = sum(similarity > threshold for similarity in column)
+        count = sum(similarity > threshold for similarity in column)
         mean = sum(column) / len(column) if column else float("nan")
-        share = f"{kept / len(column):.0%}" if column else ""
+        share = f"{count / len(column):.0%}" if column else ""
         table.add_row(clean(name), f"{mean:.4f}", share)
     return table
 
@@ -173,16 +183,16 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
     total = tally.labels.total()
     judged = total - tally.labels["failed"]
     images = f"{total} image{'' if total == 1 else 's'}"
-    from_before = f" ({earlier} from earlier runs)" if earlier else ""
-    parts = [f"{images}{from_before}: {counts(tally)}"]
+    earlier_note = f" ({earlier} from earlier runs)" if earlier else ""
+    parts = [f"{images}{earlier_note}: {counts(tally)}"]
     if total > earlier and seconds > 0:
         parts.append(f"{rate(total - earlier, seconds)} images/s")
     if judged:
-        asked = [f"{tally.probes / judged:.1f} questions"]
+        averages = [f"{tally.probes / judged:.1f} questions"]
         if tally.detector_calls:
-            asked.append(f"{tally.detector_calls / judged:.1f} searches")
-        asked.append(f"{tally.reasoning_calls / judged:.1f} reasoning calls")
-        parts.append(f"{', '.join(asked[:-1])} and {asked[-1]} per image")
+            averages.append(f"{tally.detector_calls / judged:.1f} searches")
+        averages.append(f"{tally.reasoning_calls / judged:.1f} reasoning calls")
+        parts.append(f"{', '.join(averages[:-1])} and {averages[-1]} per image")
     return "; ".join(parts)
 
 
@@ -191,42 +201,22 @@ def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) 
 
     Of several `judges` side by side the stages are the sum, which may be so many times as long.
     """
-    spent = sorted(meter.seconds.items(), key=lambda pair: -pair[1])
-    if not spent or seconds <= 0:
+    stages = sorted(meter.seconds.items(), key=lambda pair: -pair[1])
+    if not stages or seconds <= 0:
         return ""
-    rest = max(0.0, judges * seconds - sum(meter.seconds.values()))
-    shares = [f"{name} {took:.2f}" for name, took in [*spent, ("the rest", rest)]]
+    remainder = max(0.0, judges * seconds - sum(meter.seconds.values()))
+    shares = [f"{name} {duration:.2f}" for name, duration in [*stages, ("the rest", remainder)]]
     times = "" if judges == 1 else f" x {judges} actors"
     parts = [f"{seconds:.2f} s{times}: {', '.join(shares)}"]
-    asked = meter.requests[STAGES[Probe]]
-    if asked:
-        parts.append(f"{rate(asked, seconds)} questions/s")
+    questions = meter.requests[STAGES[Probe]]
+    if questions:
+        parts.append(f"{rate(questions, seconds)} questions/s")
     if tokens is not None and tokens.prompt:
-        known = "" if tokens.cached is None else f", {tokens.cached / tokens.prompt:.0%} cached"
-        parts.append(f"{tokens.prompt:,} prompt tokens{known}")
+        cached = "" if tokens.cached is None else f", {tokens.cached / tokens.prompt:.0%} cached"
+        parts.append(f"{tokens.prompt:,} prompt tokens{cached}")
     return "; ".join(parts)
 
 
 def rate(count: float, seconds: float) -> str:
     """Write a rate with two digits that mean something."""
     return f"{count / seconds:.3g}"
-
-
-def progress_bar(console: Console, *, shown: bool) -> Progress:
-    """Make the bar: done, rate, time left, and the counts so far (the task's field `counts`)."""
-    return Progress(
-        BarColumn(bar_width=None),  # takes what the numbers leave
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[counts]}", markup=False),
-        console=console,
-        expand=True,
-        transient=True,
-        redirect_stdout=False,  # records in a pipe must stay there
-        disable=not shown,
-    )
-
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""

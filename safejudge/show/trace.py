@@ -17,7 +17,7 @@ from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import wording
 from safejudge.show.terminal import STYLES
-from safejudge.text import clean, counted
+from safejudge.text import clean, counted, one_line
 from safejudge.types import (
     AllOf,
     AnyOf,
@@ -59,9 +59,9 @@ def explanation(judgment: Judgment, rules: Iterable[Rule], policy: Policy) -> Re
     rules = list(rules)
     parts: list[RenderableType] = [_heading(judgment, policy), Text()]
     for outcome in ("violated", "undecided", "not_violated", "not_relevant"):
-        found = [rule for rule in rules if verdicts[rule.id].outcome == outcome]
+        group = [rule for rule in rules if verdicts[rule.id].outcome == outcome]
         short = outcome in ("not_violated", "not_relevant") and len(rules) > 1
-        for rule in found:
+        for rule in group:
             parts.append(_title(rule, verdicts[rule.id]))
             if not short:
                 parts += [_rule(rule, verdicts[rule.id], policy), Text()]
@@ -69,7 +69,7 @@ def explanation(judgment: Judgment, rules: Iterable[Rule], policy: Policy) -> Re
 
 
 def _heading(judgment: Judgment, policy: Policy) -> Text:
-    about, usage = judgment.provenance, judgment.usage
+    provenance, usage = judgment.provenance, judgment.usage
     head = Text.assemble(
         (clean(judgment.image), "bold"),
         ": ",
@@ -77,8 +77,8 @@ def _heading(judgment: Judgment, policy: Policy) -> Text:
         ", no rule is relevant\n" if judgment.score is None else f", score {judgment.score:.2f}\n",
     )
     head.append(
-        f"engine {clean(about.model)}, policy {clean(policy.name)}, constitution "
-        f"{about.constitution[:12]}, image {judgment.id[:12]}\n"
+        f"engine {clean(provenance.model)}, policy {clean(policy.name)}, constitution "
+        f"{provenance.constitution[:12]}, image {judgment.id[:12]}\n"
         f"{counted(usage.probes, 'question')}, "
         f"{counted(usage.reasoning_calls, 'reasoning call')}; "
         + "  ".join(f"{sign} {meaning}" for sign, meaning in wording.SIGNS_MEAN.items()),
@@ -110,8 +110,8 @@ def _rule(rule: Rule, verdict: RuleVerdict, policy: Policy) -> RenderableType:
     if verdict.outcome == "not_relevant":
         lines.append(f"\n{wording.NOT_RELEVANT}")
     else:
-        found = wording.by_precondition(verdict)
-        parts.append(_tree(asked_condition(rule, policy), found, policy))
+        verdicts = wording.by_precondition(verdict)
+        parts.append(_tree(asked_condition(rule, policy), verdicts, policy))
     return Padding(Group(*parts), (0, 0, 0, 2))
 
 
@@ -143,7 +143,7 @@ def _leaf(verdict: PreconditionVerdict, policy: Policy) -> Text:
     if boxes is not None:
         lines.append(clean(boxes))
     if trace is not None:
-        lines.append(f"reasoning: {clean(' '.join(trace.text.split()))}")
+        lines.append(f"reasoning: {clean(one_line(trace.text))}")
         lines.append(clean(wording.rating_in_words(trace)))
     if verdict.note:
         lines.append(f"note: {clean(verdict.note)}")

@@ -42,7 +42,7 @@ NOT_ASKED = "not asked (already settled)"
 NOT_RELEVANT = "not asked: the relevance filter skipped this rule"
 """Said of a rule without one."""
 
-_AT = {"exact": "", "upper": "at most ", "lower": "at least "}
+_BOUND_WORDS = {"exact": "", "upper": "at most ", "lower": "at least "}
 _VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop"}
 
 
@@ -51,7 +51,7 @@ _VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_
 
 def score_in_words(verdict: RuleVerdict) -> str | None:
     """Write a rule's score, and on which side of it the full one lies; None for a skipped rule."""
-    return None if verdict.score is None else f"{_AT[verdict.bound]}{verdict.score:.2f}"
+    return None if verdict.score is None else f"{_BOUND_WORDS[verdict.bound]}{verdict.score:.2f}"
 
 
 def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:
@@ -93,13 +93,13 @@ def settling(
         return [verdicts[condition]] if condition in verdicts else []
     if outcome not in (Outcome.YES, Outcome.NO):
         return []
-    wanted = outcome
+    needed = outcome
     if isinstance(condition, NoneOf):
-        wanted = Outcome.NO if outcome is Outcome.YES else Outcome.YES
-    one_is_enough = wanted is (Outcome.NO if isinstance(condition, AllOf) else Outcome.YES)
-    fitting = [part for part in parts(condition) if settled(part, verdicts) is wanted]
-    used = fitting[:1] if one_is_enough else fitting
-    return list(dict.fromkeys(v for part in used for v in settling(part, verdicts)))
+        needed = Outcome.NO if outcome is Outcome.YES else Outcome.YES
+    one_is_enough = needed is (Outcome.NO if isinstance(condition, AllOf) else Outcome.YES)
+    fitting = [part for part in parts(condition) if settled(part, verdicts) is needed]
+    deciding = fitting[:1] if one_is_enough else fitting
+    return list(dict.fromkeys(v for part in deciding for v in settling(part, verdicts)))
 
 
 # --- preconditions --------------------------------------------------------------------------------
@@ -107,29 +107,29 @@ def settling(
 
 def reads_in_words(verdict: PreconditionVerdict) -> str:
     """Write every look of the model as a number."""
-    shown = []
+    numbers = []
     for read in verdict.reads:
         number = "none" if read.score is None else f"{read.score:.2f}"
         bound = "" if read.exact else ", a bound"
-        shown.append(f"{_VIEWS[read.view]} {number} (label mass {read.label_mass:.2f}{bound})")
-    return ", ".join(shown)
+        numbers.append(f"{_VIEWS[read.view]} {number} (label mass {read.label_mass:.2f}{bound})")
+    return ", ".join(numbers)
 
 
 def boxes_in_words(verdict: PreconditionVerdict) -> str | None:
     """Say where the central object was found, in pixels; None if nobody looked."""
     if verdict.boxes is None:
         return None
-    found = (
+    descriptions = (
         f"{box.word} {box.confidence:.2f} at {box.left},{box.top} to {box.right},{box.bottom}"
         for box in verdict.boxes
     )
-    return f"found: {'; '.join(found) or f'no {verdict.look_at}'}"
+    return f"found: {'; '.join(descriptions) or f'no {verdict.look_at}'}"
 
 
 def rating_in_words(trace: ReasoningTrace) -> str:
     """Say how the reasoning ended."""
-    said = f"rated {trace.rating}" if trace.rating else "no rating"
-    return f"{said}: {trace.rationale}" if trace.rationale else said
+    rating = f"rated {trace.rating}" if trace.rating else "no rating"
+    return f"{rating}: {trace.rationale}" if trace.rationale else rating
 
 
 class Bounds(NamedTuple):
@@ -159,9 +159,9 @@ def number(verdict: PreconditionVerdict, view: View, policy: Policy) -> float | 
 
 def tests_in_words(verdict: PreconditionVerdict, policy: Policy) -> list[str]:
     """Write the tests with their numbers, in the order taken; the last one decided, if any did."""
-    *before, last = _tested(verdict, policy)
+    *open_views, last = _tested(verdict, policy)
     decided = verdict.test in ("reject", "accept")
-    lines = [_first_tests(verdict, view, policy, decided=False) for view in before]
+    lines = [_first_tests(verdict, view, policy, decided=False) for view in open_views]
     lines.append(_first_tests(verdict, last, policy, decided=decided))
     if not decided:
         lines += _region_test(verdict, policy)
@@ -183,26 +183,25 @@ def _tested(verdict: PreconditionVerdict, policy: Policy) -> list[View]:
 
 
 def _first_tests(verdict: PreconditionVerdict, view: View, policy: Policy, *, decided: bool) -> str:
-    found, m = bounds(verdict, policy), number(verdict, view, policy)
-    if found is None or m is None:
-        return f"no test{_of(view)}: {_why_no_number(verdict, (view, 'no_image'))}"
-    name, low, high = _VIEWS[view], found.low, found.high
-    prior = "p0" if policy.prior else f"{found.p0:g}"
-    low_said = f"{1 - policy.reject_factor:.2f}·{prior} = "
-    high_said = f"{policy.accept_factor:.2f} + {1 - policy.accept_factor:.2f}·{prior} = "
+    limits, m = bounds(verdict, policy), number(verdict, view, policy)
+    if limits is None or m is None:
+        return f"no test{_view_note(view)}: {_why_no_number(verdict, (view, 'no_image'))}"
+    name, low, high = _VIEWS[view], limits.low, limits.high
+    prior = "p0" if policy.prior else f"{limits.p0:g}"
+    low_formula = f"{1 - policy.reject_factor:.2f}·{prior} = "
+    high_formula = f"{policy.accept_factor:.2f} + {1 - policy.accept_factor:.2f}·{prior} = "
     if decided and verdict.test == "reject":
         digits = _digits(m, low)
-        return f"reject: {name} {m:.{digits}f} < {low_said}{low:.{digits}f}"
+        return f"reject: {name} {m:.{digits}f} < {low_formula}{low:.{digits}f}"
     if decided:
         digits = _digits(m, high)
-        return f"accept: {name} {m:.{digits}f} > {high_said}{high:.{digits}f}"
+        return f"accept: {name} {m:.{digits}f} > {high_formula}{high:.{digits}f}"
     digits = max(_digits(m, low), _digits(m, high))
-    return (
-        f"open: {low_said}{low:.{digits}f} ≤ {name} {m:.{digits}f} ≤ {high_said}{high:.{digits}f}"
-    )
+    number_between = f"≤ {name} {m:.{digits}f} ≤"
+    return f"open: {low_formula}{low:.{digits}f} {number_between} {high_formula}{high:.{digits}f}"
 
 
-def _of(view: View) -> str:
+def _view_note(view: View) -> str:
     return "" if view == "full" else " of the crop"
 
 
@@ -210,13 +209,13 @@ def _region_test(verdict: PreconditionVerdict, policy: Policy) -> list[str]:
     """Write the third test, which compares with the whole picture, never with a crop."""
     if all(read.view != "region_removed" for read in verdict.reads):
         return []
-    m, without = number(verdict, "full", policy), number(verdict, "region_removed", policy)
-    if m is None or without is None:
+    m, masked = number(verdict, "full", policy), number(verdict, "region_removed", policy)
+    if m is None or masked is None:
         return [f"no region test: {_why_no_number(verdict, ('full', 'region_removed'))}"]
-    fall, margin = m - without, policy.region_margin
+    fall, margin = m - masked, policy.region_margin
     digits = _digits(fall, margin)
     compared = ">" if fall > margin else "≤"
-    numbers = f"M {m:.{digits}f} - M removed {without:.{digits}f} = {fall:.{digits}f}"
+    numbers = f"M {m:.{digits}f} - M removed {masked:.{digits}f} = {fall:.{digits}f}"
     return [f"region: {numbers} {compared} {margin:.{digits}f}"]
 
 

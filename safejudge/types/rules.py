@@ -113,11 +113,11 @@ class Constitution(Record):
     @classmethod
     def _ids_are_unique(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         # Verdicts are keyed by id: a doubled id would quietly lose a rule.
-        seen: set[str] = set()
+        ids: set[str] = set()
         for rule in rules:
-            if rule.id in seen:
+            if rule.id in ids:
                 raise ValueError(f"two rules have the id {rule.id!r}")
-            seen.add(rule.id)
+            ids.add(rule.id)
         return rules
 
     def digest(self) -> str:
@@ -136,21 +136,21 @@ def steps(condition: Condition) -> Iterator[tuple[Step, Condition]]:
         case Precondition():
             return
         case AllOf(all=parts):
-            yield from ((("all", place), part) for place, part in enumerate(parts))
+            yield from ((("all", index), part) for index, part in enumerate(parts))
         case AnyOf(any=parts):
-            yield from ((("any", place), part) for place, part in enumerate(parts))
+            yield from ((("any", index), part) for index, part in enumerate(parts))
         case NoneOf(none=parts):
-            yield from ((("none", place), part) for place, part in enumerate(parts))
+            yield from ((("none", index), part) for index, part in enumerate(parts))
 
 
 def placed_leaves(
-    condition: Condition, way: tuple[Step, ...] = ()
+    condition: Condition, path: tuple[Step, ...] = ()
 ) -> Iterator[tuple[tuple[Step, ...], Precondition]]:
     """Yield the preconditions in listed order, each with the steps to it."""
     if isinstance(condition, Precondition):
-        yield way, condition
+        yield path, condition
     for step, part in steps(condition):
-        yield from placed_leaves(part, (*way, step))
+        yield from placed_leaves(part, (*path, step))
 
 
 def leaves(condition: Condition) -> Iterator[Precondition]:

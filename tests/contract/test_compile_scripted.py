@@ -13,7 +13,8 @@ from scripted import Part, Script
 
 from safejudge.cli import app as cli
 from safejudge.compile.run import compile_constitution
-from safejudge.constitution.load import lint, load_constitution, lock_path, read_lock
+from safejudge.constitution.lint.findings import lint
+from safejudge.constitution.load import load_constitution, lock_path, read_lock
 from safejudge.constitution.lock import Lock, dump_lock, parse_lock
 from safejudge.engines.server.engine import ServerEngine
 from safejudge.engines.server.http import Retry

@@ -44,22 +44,24 @@ def condition_flaws(condition: Condition) -> Iterator[tuple[Where, Flaw]]:
     if len(names) > MAX_STATEMENTS:
         return
     world = _World(names)
-    whole = world.constant(condition)
-    for place, part in _constant_parts(condition, (), world):
+    outcome = world.constant(condition)
+    for path, part in _constant_parts(condition, (), world):
         met = world.constant(part)
-        about = "its condition" if not place else "a part of its condition"
+        subject = "its condition" if not path else "a part of its condition"
         swallowed = None if met else _swallowing(part, world)
         if swallowed:
-            way, exception = swallowed
-            problem = f"its exception {_said(exception)} holds whenever the rest does, {_so(whole)}"
+            inner, exception = swallowed
+            problem = (
+                f"its exception {_in_words(exception)} holds whenever the rest does, {_so(outcome)}"
+            )
             advice = "an exception that can be absent while the rest holds"
-            yield (*place, *way), Flaw(problem, advice)
+            yield (*path, *inner), Flaw(problem, advice)
         elif met:
-            problem = f"{about} is always met, {_so(whole)}"
-            yield place, Flaw(problem, "what must be visible, without its own opposite beside it")
+            problem = f"{subject} is always met, {_so(outcome)}"
+            yield path, Flaw(problem, "what must be visible, without its own opposite beside it")
         else:
-            problem = f"{about} is never met, {_so(whole)}"
-            yield place, Flaw(problem, "statements that one picture can meet together")
+            problem = f"{subject} is never met, {_so(outcome)}"
+            yield path, Flaw(problem, "statements that one picture can meet together")
 
 
 # --- truth tables -------------------------------------------------------------------------------
@@ -75,14 +77,14 @@ class _World:
         everything = (1 << (1 << len(names))) - 1
         # The lowest 2^place bits of every 2^(place + 1), moved to the upper half: answered yes.
         self.column = {
-            name: everything // ((1 << (1 << place)) + 1) << (1 << place)
-            for place, name in enumerate(names)
+            name: everything // ((1 << (1 << index)) + 1) << (1 << index)
+            for index, name in enumerate(names)
         }
         self.possible = everything
-        for one in names:
-            for other in names:
-                if one != other and _follows(one, other):
-                    self.possible &= ~self.column[one] | self.column[other]
+        for first in names:
+            for second in names:
+                if first != second and _follows(first, second):
+                    self.possible &= ~self.column[first] | self.column[second]
 
     def table(self, condition: Condition) -> int:
         """The possible combinations that meet the condition."""
@@ -110,67 +112,67 @@ def _name(leaf: Precondition) -> str:
 
 
 def _constant_parts(
-    condition: Condition, place: Where, world: _World
+    condition: Condition, path: Where, world: _World
 ) -> Iterator[tuple[Where, Condition]]:
     """The smallest parts that are always or never met: whatever is around them is not to blame."""
-    found = False
-    for way, part in steps(condition):
-        for inner in _constant_parts(part, (*place, *way), world):
-            found = True
+    blamed = False
+    for step, part in steps(condition):
+        for inner in _constant_parts(part, (*path, *step), world):
+            blamed = True
             yield inner
-    if not found and world.constant(condition) is not None:
-        yield place, condition
+    if not blamed and world.constant(condition) is not None:
+        yield path, condition
 
 
 def _swallowing(condition: Condition, world: _World) -> tuple[Where, Condition] | None:
     """Find the exception in an `all` that holds whenever the parts without `none` do."""
     parts = list(steps(condition)) if isinstance(condition, AllOf) else []
     required = [world.table(part) for _, part in parts if not isinstance(part, NoneOf)]
-    rest = reduce(and_, required, world.possible)
-    if not required or rest == 0:
+    remainder = reduce(and_, required, world.possible)
+    if not required or remainder == 0:
         return None
-    for way, part in parts:
-        if isinstance(part, NoneOf) and not rest & world.table(part):
+    for step, part in parts:
+        if isinstance(part, NoneOf) and not remainder & world.table(part):
             for inner, exception in steps(part):
-                if not rest & ~world.table(exception):
-                    return _narrowed((*way, *inner), exception, rest, world)
-            return way, AnyOf(any=part.none)
+                if not remainder & ~world.table(exception):
+                    return _narrowed((*step, *inner), exception, remainder, world)
+            return step, AnyOf(any=part.none)
     return None
 
 
 def _narrowed(
-    place: Where, exception: Condition, rest: int, world: _World
+    path: Where, exception: Condition, remainder: int, world: _World
 ) -> tuple[Where, Condition]:
     """Of alternatives take one that holds whenever the rest does, if one is enough."""
-    for way, part in steps(exception):
-        if isinstance(exception, AnyOf) and not rest & ~world.table(part):
-            return _narrowed((*place, *way), part, rest, world)
-    return place, exception
+    for step, part in steps(exception):
+        if isinstance(exception, AnyOf) and not remainder & ~world.table(part):
+            return _narrowed((*path, *step), part, remainder, world)
+    return path, exception
 
 
-def _said(condition: Condition) -> str:
+def _in_words(condition: Condition) -> str:
     match condition:
         case Precondition():
             return quoted(condition.statement)
         case AllOf(all=parts):
-            return " and ".join(dict.fromkeys(map(_said, parts)))
+            return " and ".join(dict.fromkeys(map(_in_words, parts)))
         case AnyOf(any=parts):
-            return " or ".join(dict.fromkeys(map(_said, parts)))
+            return " or ".join(dict.fromkeys(map(_in_words, parts)))
         case NoneOf(none=parts):
-            return "none of " + ", ".join(dict.fromkeys(map(_said, parts)))
+            return "none of " + ", ".join(dict.fromkeys(map(_in_words, parts)))
 
 
-def _so(whole: bool | None) -> str:
-    if whole is None:
+def _so(outcome: bool | None) -> str:
+    if outcome is None:
         return "so that part changes nothing"
-    return "so every picture violates it" if whole else "so no picture violates it"
+    return "so every picture violates it" if outcome else "so no picture violates it"
 
 
 # --- what follows from a wording ------------------------------------------------------------------
 
-_ONE = ("a", "an", "the", "one", "another")
-_MORE = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_COUNTS = dict.fromkeys(_ONE, 1) | {word: count for count, word in enumerate(_MORE, start=2)}
+_SINGLE = ("a", "an", "the", "one", "another")
+_NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_COUNTS = dict.fromkeys(_SINGLE, 1) | {word: count for count, word in enumerate(_NUMBERS, start=2)}
 _ONE_OF = {
     "people": "person", "persons": "person", "children": "child", "men": "man", "women": "woman",
     "animals": "animal", "babies": "baby", "knives": "knife", "buses": "bus",
@@ -189,7 +191,7 @@ _KIND = {
 _UNREAL = frozenset(
     ("toy", "fake", "drawn", "painted", "cartoon", "plastic", "paper", "wooden", "stuffed", "of")
 )
-_THERE = re.compile(
+_PRESENT = re.compile(
     r"(.+) (?:is|are) (?:visible|present|shown|seen|in the (?:picture|image|scene))"
     r"|there (?:is|are) (.+)|the (?:picture|image|scene|photo) shows (.+)"
 )
@@ -207,40 +209,46 @@ _BEFORE = re.compile(
 )
 _OPEN = re.compile(r"\b(?:or|if|like|as|looks|seems)\b")
 
-Thing = tuple[int, str]
+Counted = tuple[int, str]
 """The least number of a thing, and its name."""
 
 
-def _follows(one: str, other: str) -> bool:
+def _follows(premise: str, conclusion: str) -> bool:
     """Whether the second statement holds wherever the first does, by its wording alone."""
-    one, other = (re.sub(r"\bsome(?:body|one)\b", "a person", text) for text in (one, other))
+    premise, conclusion = (
+        re.sub(r"\bsome(?:body|one)\b", "a person", text) for text in (premise, conclusion)
+    )
     # That a helmet is lacking says nothing against the person.
-    if denies(one.replace("without", "with")) or denies(other) or _OPEN.search(one):
+    if denies(premise.replace("without", "with")) or denies(conclusion) or _OPEN.search(premise):
         return False
-    if one == other:
+    if premise == conclusion:
         return True
-    if one.startswith(other) and _FURTHER.match(one, len(other)):
+    if premise.startswith(conclusion) and _FURTHER.match(premise, len(conclusion)):
         return True  # "... is holding a gun" and "... is holding a gun in a street"
-    said = _THERE.fullmatch(other)
-    phrase = next(filter(None, said.groups())) if said else ""
-    wanted = _thing(phrase)
+    match = _PRESENT.fullmatch(conclusion)
+    phrase = next(filter(None, match.groups())) if match else ""
+    noun = _object(phrase)
     # Three people are at least two, but hardly "two people"; a bare plural sets no bound.
-    bound = " " not in phrase or phrase.startswith(("at least ", *(f"{word} " for word in _ONE)))
-    return wanted is not None and bound and any(_is_a(thing, wanted) for thing in _things(one))
+    bound = " " not in phrase or phrase.startswith(("at least ", *(f"{word} " for word in _SINGLE)))
+    return (
+        noun is not None
+        and bound
+        and any(_is_a(candidate, noun) for candidate in _objects(premise))
+    )
 
 
-def _things(text: str) -> Iterator[Thing]:
+def _objects(text: str) -> Iterator[Counted]:
     """Name the things that a statement says are there."""
-    said = _THERE.fullmatch(text)
-    phrases = [next(filter(None, said.groups())) if said else text]
+    match = _PRESENT.fullmatch(text)
+    phrases = [next(filter(None, match.groups())) if match else text]
     phrases += [text[relation.end() :] for relation in _BEFORE.finditer(text)]
     for phrase in phrases:
-        thing = _thing(_END.sub("", phrase))
-        if thing is not None:
-            yield thing
+        noun = _object(_END.sub("", phrase))
+        if noun is not None:
+            yield noun
 
 
-def _thing(phrase: str) -> Thing | None:
+def _object(phrase: str) -> Counted | None:
     """Read a phrase such as "at least two people"; None for one that names no single thing."""
     words = phrase.removeprefix("at least ").removeprefix("exactly ").split()
     if len(words) == 1 and words[0] in _ONE_OF:
@@ -252,10 +260,10 @@ def _thing(phrase: str) -> Thing | None:
     return (count, " ".join([*words[1:-1], last])) if count else None
 
 
-def _is_a(thing: Thing, wanted: Thing) -> bool:
+def _is_a(candidate: Counted, kind: Counted) -> bool:
     """Whether a thing is one of another kind, in at least that number."""
-    words = thing[1].split()
-    kinds = {thing[1], _KIND.get(thing[1])}
+    words = candidate[1].split()
+    kinds = {candidate[1], _KIND.get(candidate[1])}
     if _UNREAL.isdisjoint(words) and "person" in (words[-1], _KIND.get(words[-1])):
         kinds |= {words[-1], "person"}  # a masked man; other names change: a sea horse, a hot dog
-    return thing[0] >= wanted[0] and wanted[1] in kinds
+    return candidate[0] >= kind[0] and kind[1] in kinds

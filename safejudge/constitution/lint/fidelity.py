@@ -65,12 +65,12 @@ class Difference(NamedTuple):
 
 def differences(text: str, condition: Condition) -> list[Difference]:
     """Compare a text with a condition; empty if nothing was found that differs."""
-    clauses, found = _clauses(text), _leaves(condition)
-    match = _matched(clauses, found)
+    clauses, statements = _clauses(text), _leaves(condition)
+    match = _matched(clauses, statements)
     return [
-        *_unsaid(clauses, found, match),
+        *_unsaid(clauses, statements, match),
         *_misplaced(clauses, match),
-        *_added(text, found, match),
+        *_added(text, statements, match),
     ]
 
 
@@ -80,9 +80,11 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
     Alternatives that are required, requirements of which one is enough, and exceptions that are
     none: what can be told where people wrote a condition in words of their own.
     """
-    clauses, found = _clauses(text), _leaves(condition)
-    wrong = _misplaced(clauses, _matched(clauses, found))
-    if any(clause.excepted for clause in clauses) and not any(_nones(leaf.way) for leaf in found):
+    clauses, statements = _clauses(text), _leaves(condition)
+    wrong = _misplaced(clauses, _matched(clauses, statements))
+    if any(clause.excepted for clause in clauses) and not any(
+        _nones(leaf.path) for leaf in statements
+    ):
         wrong.append(
             Difference("exception", "the text has an exception, and nothing is under `none`")
         )
@@ -91,37 +93,41 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
 
 def covers(text: str, condition: Condition) -> list[str]:
     """For each statement of a condition, in listed order, the words of the text that it covers."""
-    clauses, found = _clauses(text), _leaves(condition)
-    match = _matched(clauses, found)
-    told = []
-    for leaf in found:
-        own = [clause for clause in clauses if leaf in match.get(clause.place, ())]
-        own = own or [c for c in clauses if leaf.statement in _statements(match.get(c.place, ()))]
-        words = [w for c in own for w in c.words if w in FREE or stem(w) in leaf.stems]
-        told.append(" ".join(words))
-    return told
+    clauses, statements = _clauses(text), _leaves(condition)
+    match = _matched(clauses, statements)
+    covered = []
+    for leaf in statements:
+        matching = [clause for clause in clauses if leaf in match.get(clause.index, ())]
+        matching = matching or [
+            c for c in clauses if leaf.statement in _statements(match.get(c.index, ()))
+        ]
+        words = [w for c in matching for w in c.words if w in FREE or stem(w) in leaf.stems]
+        covered.append(" ".join(words))
+    return covered
 
 
 def losses(text: str, rewritten: str) -> list[Difference]:
     """Find exceptions, alternatives and counts of a text of which another wording has none."""
-    found = []
+    lost_parts = []
     if ALLOWING.search(text.casefold()) and not EXCEPTION.search(rewritten.casefold()):
         problem = f"{quoted(text, 200)} has an exception, and the new wording has none"
-        found.append(Difference("exception", problem))
+        lost_parts.append(Difference("exception", problem))
     if "or" in tokens(text) and "or" not in tokens(rewritten):
         problem = f"{quoted(text, 200)} has an `or`, and the new wording has none"
-        found.append(Difference("alternative", problem))
-    kept = said_words(rewritten) | WHOLES
-    lost = dict.fromkeys(w for w in tokens(text) if is_count(w) and stem(w) not in kept)
+        lost_parts.append(Difference("alternative", problem))
+    stems = said_words(rewritten) | WHOLES
+    lost = dict.fromkeys(w for w in tokens(text) if is_count(w) and stem(w) not in stems)
     if lost:
-        found.append(Difference("count", f"the new wording lacks {', '.join(map(quoted, lost))}"))
-    return found
+        lost_parts.append(
+            Difference("count", f"the new wording lacks {', '.join(map(quoted, lost))}")
+        )
+    return lost_parts
 
 
 def unmentioned(text: str, rewritten: str) -> list[str]:
     """Clauses of a text of which another wording has no word: left out, or in other words."""
-    known = said_words(rewritten)
-    clauses = [clause for clause in _clauses(text) if known.isdisjoint(clause.stems)]
+    stems = said_words(rewritten)
+    clauses = [clause for clause in _clauses(text) if stems.isdisjoint(clause.stems)]
     return [" ".join(clause.words) for clause in clauses]
 
 
@@ -134,7 +140,7 @@ Joint = Literal["", "and", "or", "unless"]
 class _Clause:
     """A stretch of text between two connectives."""
 
-    place: int
+    index: int
     words: tuple[str, ...]
     stems: frozenset[str]
     joint: Joint
@@ -164,19 +170,19 @@ def _clauses(text: str) -> list[_Clause]:
     joints = _joints([signs for signs, _ in pieces])
     clauses: list[_Clause] = []
     main, excepted = 0, False
-    for place, (signs, words) in enumerate(pieces):
+    for index, (signs, words) in enumerate(pieces):
         before = excepted
         if "unless" in signs:
             excepted = True
         elif not signs.isdisjoint(STRONG) or ("," in signs and clauses and clauses[0].excepted):
             excepted = False
         # An exception speaks of the last thing that is none, and so does what follows it.
-        anchor = main if "unless" in signs or before != excepted else place - 1
+        anchor = main if "unless" in signs or before != excepted else index - 1
         if before and not excepted and all(clause.excepted for clause in clauses):
-            joints[place] = "unless"  # the exception came first
-        main = main if excepted else place
+            joints[index] = "unless"  # the exception came first
+        main = main if excepted else index
         stems = frozenset(stem(word) for word in words if word not in FREE)
-        clauses.append(_Clause(place, tuple(words), stems, joints[place], max(anchor, 0), excepted))
+        clauses.append(_Clause(index, tuple(words), stems, joints[index], max(anchor, 0), excepted))
     return clauses
 
 
@@ -187,26 +193,26 @@ def _joints(signs: Sequence[set[str]]) -> list[Joint]:
     """
     joints: list[Joint] = []
     following: dict[str, Joint] = {}
-    for found in reversed(signs):
+    for between in reversed(signs):
         joint: Joint = ""
-        if "unless" in found:
+        if "unless" in between:
             joint = "unless"
-        elif "or" in found or "and" in found:
-            joint = "or" if "or" in found else "and"
-        elif len(found) == 1 and following.get(min(found)) != "unless":
-            joint = following.get(min(found), "")
+        elif "or" in between or "and" in between:
+            joint = "or" if "or" in between else "and"
+        elif len(between) == 1 and following.get(min(between)) != "unless":
+            joint = following.get(min(between), "")
         joints.append(joint)
-        if found.isdisjoint(STRONG):
+        if between.isdisjoint(STRONG):
             following[","] = joint
         else:
-            following = {";": joint} if ";" in found else {}
+            following = {";": joint} if ";" in between else {}
     joints.reverse()
-    return ["" if place == 0 else joint for place, joint in enumerate(joints)]
+    return ["" if index == 0 else joint for index, joint in enumerate(joints)]
 
 
 # --- statements ---------------------------------------------------------------------------------
 
-Way = tuple[Step, ...]
+Path = tuple[Step, ...]
 """From the root of a condition to a statement."""
 
 
@@ -214,34 +220,34 @@ Way = tuple[Step, ...]
 class _Leaf:
     """One statement with its place in the condition."""
 
-    way: Way
+    path: Path
     statement: str
     stems: frozenset[str]
 
     @property
     def excepted(self) -> bool:
         """Whether an odd number of `none` stands above it."""
-        return _nones(self.way) % 2 == 1
+        return _nones(self.path) % 2 == 1
 
 
 def _leaves(condition: Condition) -> list[_Leaf]:
     return [
-        _Leaf(way, leaf.statement, said_words(leaf.statement))
-        for way, leaf in placed_leaves(condition)
+        _Leaf(path, leaf.statement, said_words(leaf.statement))
+        for path, leaf in placed_leaves(condition)
     ]
 
 
-def _nones(way: Way) -> int:
-    return sum(operator == "none" for operator, _ in way)
+def _nones(path: Path) -> int:
+    return sum(operator == "none" for operator, _ in path)
 
 
-def _operator(one: Way, other: Way) -> Literal["and", "or"]:
+def _operator(first: Path, second: Path) -> Literal["and", "or"]:
     """How two statements of the same side combine, by De Morgan where both are excepted below."""
     shared = 0
-    while one[shared] == other[shared]:
+    while first[shared] == second[shared]:
         shared += 1
-    says_or = one[shared][0] != "all"
-    if _nones(one[shared + 1 :]) % 2 == 1:
+    says_or = first[shared][0] != "all"
+    if _nones(first[shared + 1 :]) % 2 == 1:
         says_or = not says_or
     return "or" if says_or else "and"
 
@@ -252,62 +258,66 @@ Match = dict[int, tuple[_Leaf, ...]]
 """By the place of a clause, the statements that say it; a clause that none says is left out."""
 
 
-def _matched(clauses: Sequence[_Clause], found: Sequence[_Leaf]) -> Match:
+def _matched(clauses: Sequence[_Clause], statements: Sequence[_Leaf]) -> Match:
     """Give each clause a statement that has all its words, or several that share them."""
     owners: dict[_Leaf, _Clause] = {}
     for clause in clauses:
-        _settle(clause, found, owners, set())
-    match: Match = {clause.place: (leaf,) for leaf, clause in owners.items()}
+        _settle(clause, statements, owners, set())
+    match: Match = {clause.index: (leaf,) for leaf, clause in owners.items()}
     for clause in clauses:
-        if clause.place in match:
+        if clause.index in match:
             continue
-        spare = [leaf for leaf in found if leaf not in owners and leaf.excepted == clause.excepted]
-        joined = [leaf for leaf in found if clause.stems <= leaf.stems and _has_joint(leaf)]
+        spare = [
+            leaf for leaf in statements if leaf not in owners and leaf.excepted == clause.excepted
+        ]
+        joined = [leaf for leaf in statements if clause.stems <= leaf.stems and _has_joint(leaf)]
         if group := _group(clause, spare):
-            match[clause.place] = group
+            match[clause.index] = group
             owners |= dict.fromkeys(group, clause)
         elif joined:
-            match[clause.place] = (joined[0],)
+            match[clause.index] = (joined[0],)
     if _misplaced(clauses, match):
-        return min(_arranged(found, match), key=lambda one: len(_misplaced(clauses, one)))
+        return min(
+            _arranged(statements, match), key=lambda candidate: len(_misplaced(clauses, candidate))
+        )
     return match
 
 
-def _arranged(found: Sequence[_Leaf], match: Match) -> Iterator[Match]:
+def _arranged(statements: Sequence[_Leaf], match: Match) -> Iterator[Match]:
     """The ways to share out statements that stand in several branches; the first is the match."""
     yield match
-    copies = {leaf: [o for o in found if o.statement == leaf.statement] for leaf in found}
-    taken = [(place, copies[leaves[0]]) for place, leaves in match.items() if len(leaves) == 1]
-    places, choices = zip(*taken, strict=True) if taken else ((), ())
-    for chosen in islice(product(*choices), _WAYS):
-        way = match | {place: (leaf,) for place, leaf in zip(places, chosen, strict=True)}
-        if len(set(chosen)) == len(chosen) and _nested(way):
-            yield way
+    copies = {leaf: [o for o in statements if o.statement == leaf.statement] for leaf in statements}
+    single = [(index, copies[leaves[0]]) for index, leaves in match.items() if len(leaves) == 1]
+    indices, choices = zip(*single, strict=True) if single else ((), ())
+    for chosen in islice(product(*choices), _ARRANGEMENTS):
+        arrangement = match | {index: (leaf,) for index, leaf in zip(indices, chosen, strict=True)}
+        if len(set(chosen)) == len(chosen) and _nested(arrangement):
+            yield arrangement
 
 
-_WAYS = 100
+_ARRANGEMENTS = 100
 """Most ways that are tried."""
 
 
 def _nested(match: Match) -> bool:
     """Whether every branch of a condition is said in one stretch of the text."""
-    ways = [match[place][0].way for place in sorted(match)]
-    for depth in range(1, max(map(len, ways)) + 1):
-        stretches = [way for way, _ in groupby(way[:depth] for way in ways)]
+    paths = [match[index][0].path for index in sorted(match)]
+    for depth in range(1, max(map(len, paths)) + 1):
+        stretches = [path for path, _ in groupby(path[:depth] for path in paths)]
         if len(stretches) > len(set(stretches)):
             return False
     return True
 
 
 def _settle(
-    clause: _Clause, found: Sequence[_Leaf], owners: dict[_Leaf, _Clause], tried: set[_Leaf]
+    clause: _Clause, statements: Sequence[_Leaf], owners: dict[_Leaf, _Clause], tried: set[_Leaf]
 ) -> bool:
     """Give a clause the nearest statement that holds it; its owner may have to take another."""
-    fitting = [leaf for leaf in found if clause.stems <= leaf.stems and leaf not in tried]
+    fitting = [leaf for leaf in statements if clause.stems <= leaf.stems and leaf not in tried]
     fitting.sort(key=lambda o: (o.excepted != clause.excepted, len(o.stems), o in owners))
     for leaf in fitting:
         tried.add(leaf)
-        if leaf not in owners or _settle(owners[leaf], found, owners, tried):
+        if leaf not in owners or _settle(owners[leaf], statements, owners, tried):
             owners[leaf] = clause
             return True
     return False
@@ -318,7 +328,7 @@ def _group(clause: _Clause, spare: Sequence[_Leaf]) -> tuple[_Leaf, ...]:
     left = set(clause.stems)
     group: list[_Leaf] = []
     for leaf in spare:
-        together = all(_operator(leaf.way, other.way) == "and" for other in group)
+        together = all(_operator(leaf.path, member.path) == "and" for member in group)
         if left & leaf.stems and together:
             left -= leaf.stems
             group.append(leaf)
@@ -329,26 +339,28 @@ def _has_joint(leaf: _Leaf) -> bool:
     return len(_pieces(leaf.statement)) > 1
 
 
-def _statements(found: Sequence[_Leaf]) -> set[str]:
-    return {leaf.statement for leaf in found}
+def _statements(leaves: Sequence[_Leaf]) -> set[str]:
+    return {leaf.statement for leaf in leaves}
 
 
 # --- what differs -------------------------------------------------------------------------------
 
 
 def _unsaid(
-    clauses: Sequence[_Clause], found: Sequence[_Leaf], match: Match
+    clauses: Sequence[_Clause], statements: Sequence[_Leaf], match: Match
 ) -> Iterator[Difference]:
-    taken = {leaf for leaves in match.values() for leaf in leaves}
+    matched = {leaf for leaves in match.values() for leaf in leaves}
     for clause in clauses:
-        if clause.place in match:
+        if clause.index in match:
             continue
-        said = quoted(" ".join(clause.words), 120)
-        near = _nearest(clause, [leaf for leaf in found if leaf not in taken])
+        clause_text = quoted(" ".join(clause.words), 120)
+        near = _nearest(clause, [leaf for leaf in statements if leaf not in matched])
         lost = clause.stems - near.stems if near else frozenset()
         if near is None or not lost:
             kind: Kind = "exception" if clause.excepted else "statement"
-            yield Difference(kind, f"the text says {said}, and no statement of its own says so")
+            yield Difference(
+                kind, f"the text says {clause_text}, and no statement of its own says so"
+            )
             continue
         words = [word for word in clause.words if stem(word) in lost]
         kind = "word"
@@ -357,7 +369,9 @@ def _unsaid(
         elif all(map(is_relation, words)):
             kind = "relation"
         lacks = f"lacks {', '.join(map(quoted, words))}"
-        yield Difference(kind, f"of {said} the statement {quoted(near.statement, 120)} {lacks}")
+        yield Difference(
+            kind, f"of {clause_text} the statement {quoted(near.statement, 120)} {lacks}"
+        )
 
 
 def _nearest(clause: _Clause, spare: Sequence[_Leaf]) -> _Leaf | None:
@@ -373,7 +387,7 @@ def _misplaced(clauses: Sequence[_Clause], match: Match) -> list[Difference]:
 
 def _wrong_side(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference]:
     for clause in clauses:
-        for leaf in match.get(clause.place, ()):
+        for leaf in match.get(clause.index, ()):
             if leaf.excepted != clause.excepted:
                 side = "an exception" if clause.excepted else "no exception"
                 yield Difference(
@@ -385,44 +399,52 @@ def _wrong_side(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference
 
 def _wrong_operator(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference]:
     for clause in clauses:
-        pair = match.get(clause.place, ()), match.get(clause.anchor, ())
+        pair = match.get(clause.index, ()), match.get(clause.anchor, ())
         if not clause.joint or not pair[0] or not pair[1]:
             continue
-        leaf, other = pair[0][0], pair[1][0]
-        if leaf == other:
+        leaf, anchor = pair[0][0], pair[1][0]
+        if leaf == anchor:
             if clause.joint == "or" and "or" in tokens(leaf.statement):
-                said = quoted(leaf.statement, 120)
-                yield Difference("alternative", f"{said} holds an `or` that belongs under `any`")
+                statement = quoted(leaf.statement, 120)
+                yield Difference(
+                    "alternative", f"{statement} holds an `or` that belongs under `any`"
+                )
         elif clause.joint == "unless":
-            if leaf.excepted != other.excepted and not _binds(leaf.way, other.way):
-                both = _both(other, leaf)
-                yield Difference("exception", f"the exception of {both} stands beside, not with it")
-        elif leaf.excepted == other.excepted and _operator(leaf.way, other.way) != clause.joint:
-            wanted = "alternatives (`any`)" if clause.joint == "or" else "both wanted (`all`)"
-            said = f"the text says {clause.joint}: {_both(other, leaf)} are {wanted}"
-            yield Difference("alternative", said)
+            if leaf.excepted != anchor.excepted and not _binds(leaf.path, anchor.path):
+                pair_text = _two_statements(anchor, leaf)
+                yield Difference(
+                    "exception", f"the exception of {pair_text} stands beside, not with it"
+                )
+        elif leaf.excepted == anchor.excepted and _operator(leaf.path, anchor.path) != clause.joint:
+            meaning = "alternatives (`any`)" if clause.joint == "or" else "both wanted (`all`)"
+            statement = (
+                f"the text says {clause.joint}: {_two_statements(anchor, leaf)} are {meaning}"
+            )
+            yield Difference("alternative", statement)
 
 
-def _both(one: _Leaf, other: _Leaf) -> str:
-    return f"{quoted(one.statement, 120)} and {quoted(other.statement, 120)}"
+def _two_statements(first: _Leaf, second: _Leaf) -> str:
+    return f"{quoted(first.statement, 120)} and {quoted(second.statement, 120)}"
 
 
-def _binds(exception: Way, other: Way) -> bool:
+def _binds(exception: Path, exempted: Path) -> bool:
     """Whether an exception and what it is an exception of stand in one `all`."""
     shared = 0
-    while exception[shared] == other[shared]:
+    while exception[shared] == exempted[shared]:
         shared += 1
     return exception[shared][0] == "all"
 
 
-def _added(text: str, found: Sequence[_Leaf], match: Match) -> Iterator[Difference]:
-    known = said_words(text)
-    taken = _statements([leaf for leaves in match.values() for leaf in leaves])
-    for leaf in found:
+def _added(text: str, statements: Sequence[_Leaf], match: Match) -> Iterator[Difference]:
+    stems = said_words(text)
+    matched = _statements([leaf for leaves in match.values() for leaf in leaves])
+    for leaf in statements:
         strange = [w for w in tokens(leaf.statement) if w not in FREE and w not in SIGNS]
-        strange = [quoted(word) for word in strange if stem(word) not in known]
-        said = quoted(leaf.statement, 120)
+        strange = [quoted(word) for word in strange if stem(word) not in stems]
+        statement = quoted(leaf.statement, 120)
         if strange:
-            yield Difference("added", f"{said} has {', '.join(strange)}, which the text has not")
-        elif leaf.statement not in taken:
-            yield Difference("added", f"{said} is nothing that the text says")
+            yield Difference(
+                "added", f"{statement} has {', '.join(strange)}, which the text has not"
+            )
+        elif leaf.statement not in matched:
+            yield Difference("added", f"{statement} is nothing that the text says")

@@ -1,13 +1,15 @@
 """The words of a rule as stems: which say something, which count or relate, which part clauses.
 
-English only, and crude: endings are cut off, and what remains is the same on both sides of a
-comparison. It knows no grammar and no meaning.
+English only: endings are cut off, and what remains is the same on both sides of a comparison. It
+knows no grammar and no meaning.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+
+import snowballstemmer  # type: ignore[import-untyped]
 
 
 def said_words(text: str) -> frozenset[str]:
@@ -59,24 +61,40 @@ _IRREGULAR = {
     "bleed": "blood", "bleeds": "blood", "bleeding": "blood", "2": "two", "3": "three",
     "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight", "9": "nine", "10": "ten",
     "12": "twelve", "20": "twenty", "100": "hundred",
+    "buses": "bus", "gases": "gas", "irises": "iris", "lenses": "lens", "canvases": "canvas",
+    "viruses": "virus", "cacti": "cactus", "mice": "mouse", "geese": "goose", "wives": "wife",
+    "thieves": "thief", "loaves": "loaf", "halves": "half", "calves": "calf", "hooves": "hoof",
+    "axes": "axe", "dice": "die", "sat": "sit", "stood": "stand", "lay": "lie", "ran": "run",
+    "hung": "hang", "bound": "bind", "drawn": "draw", "thrown": "throw", "eaten": "eat",
+    "driven": "drive", "ridden": "ride", "hidden": "hide", "bitten": "bite", "burnt": "burn",
 }  # fmt: skip
+"""Forms that no ending gives away."""
+
+_DERIVED = _words(
+    "prisoner villager officer engineer gardener customer passenger animation anime apartment "
+    "department medication personal organization organ university generous ironic objective "
+    "different positive polite authority paste humanity imports importance finale container "
+    "trainer trailer cooker"
+)
+"""Words that Snowball takes for another one: a prisoner is no prison."""
+
+
+_SNOWBALL = snowballstemmer.stemmer("english")
 
 
 @lru_cache(4096)
 def stem(word: str) -> str:
-    """Cut endings, so that holding, holds and hold are one word; crude, and equal on both sides.
+    """Return what the forms of a word share: holding, holds and hold are one word.
 
-    What differs in the cut letters alone is one word too: fire and fir, plane and plan.
+    Irregular forms come from a list; the rest is the Snowball stemmer for English.
     """
     word = word.removesuffix("'s")
     word = _IRREGULAR.get(word, word)
-    if len(word) > 3 and word[-1] == "s" and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    kept = re.fullmatch(r"(.*[aeiouy].*)(?:ing|(?<!e)ed)", word)
-    word = (kept[1] if kept else word).removesuffix("e")
-    if len(word) > 3 and word[-1] == word[-2]:
-        word = word[:-1]
-    return f"{word[:-1]}i" if len(word) > 2 and word[-1] == "y" else word
+    singular = word.removesuffix("s")
+    if singular in _DERIVED:
+        return singular
+    root: str = _SNOWBALL.stemWord(word)
+    return root
 
 
 COUNTS = frozenset(map(stem, _NUMBERS))

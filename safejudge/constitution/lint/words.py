@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Lists = tuple[tuple[re.Pattern[str], str], ...]
 
-__all__ = ["Flaw", "denies", "objective_flaws", "plain", "statement_flaws"]
+__all__ = ["Flaw", "denies", "form_flaws", "objective_flaws", "plain"]
 
 
 class Flaw(NamedTuple):
@@ -40,11 +40,10 @@ def objective_flaws(text: str) -> Iterator[Flaw]:
     yield from _uncounted(text)
 
 
-def statement_flaws(leaf: Precondition) -> Iterator[Flaw]:
-    """Find what keeps a statement from being one positive sentence that a picture settles."""
+def form_flaws(leaf: Precondition) -> Iterator[Flaw]:
+    """Find what keeps a statement from being one positive sentence."""
     if leaf.statement.endswith("?"):
         yield Flaw("is a question", "a statement; the question is asked around it")
-    yield from objective_flaws(leaf.statement)
     text = plain(leaf.statement)
     yield from _negative(text, (leaf.look_at or "").casefold())
     yield from _compound(text)
@@ -76,16 +75,16 @@ def _lists(table: dict[str, str]) -> Lists:
 
 
 def _find(text: str, lists: Lists) -> list[tuple[re.Match[str], str]]:
-    found = [(hit, instead) for pattern, instead in lists for hit in pattern.finditer(text)]
-    return sorted(found, key=lambda pair: pair[0].start())
+    hits = [(hit, instead) for pattern, instead in lists for hit in pattern.finditer(text)]
+    return sorted(hits, key=lambda pair: pair[0].start())
 
 
 def _listed(text: str, lists: Lists, problem: str) -> Iterator[Flaw]:
     """One flaw for all words of a text that are listed, with the advice of each of their lists."""
-    found = _find(text, lists)
-    if found:
-        words = dict.fromkeys(f"`{hit.group()}`" for hit, _ in found)
-        advice = dict.fromkeys(instead for _, instead in found)
+    hits = _find(text, lists)
+    if hits:
+        words = dict.fromkeys(f"`{hit.group()}`" for hit, _ in hits)
+        advice = dict.fromkeys(instead for _, instead in hits)
         yield Flaw(problem.format(" and ".join(words)), "; ".join(advice))
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 
-from safejudge.text import cut
+from safejudge.text import cut, one_line, storable
 
 if TYPE_CHECKING:
     from safejudge.types import JSON
@@ -288,9 +288,9 @@ def _message(text: bytes) -> str:
         error = decoded.get("error", decoded)
         message = error.get("message", error.get("detail")) if isinstance(error, dict) else error
         if message:
-            return _excerpt(str(message).encode("utf-8", "replace"))
+            return _excerpt(storable(str(message)).encode())
     return _excerpt(text)
 
 
 def _excerpt(text: bytes) -> str:
-    return cut(" ".join(text[:2000].decode("utf-8", "replace").split()), 400)
+    return cut(one_line(text[:2000].decode("utf-8", "replace")), 400)

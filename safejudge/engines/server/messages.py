@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from safejudge.engines.local.chat import user_content
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
+from safejudge.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -79,7 +80,7 @@ def neutralise(text: str) -> str:
     A server does not list its control tokens, so everything goes that looks like one. Half
     surrogate pairs, which JSON for a server cannot hold, become question marks.
     """
-    return _CONTROL.sub(" ", text).encode("utf-8", "replace").decode("utf-8")
+    return storable(_CONTROL.sub(" ", text))
 
 
 def _data_url(picture: Picture) -> str:

@@ -7,10 +7,11 @@ of recorded outputs know; or the label alone, whose probability is read. Digest 
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from safejudge.evals.prompts import Prompt
+from safejudge.evals.prompts import digest as digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,25 +46,17 @@ _LAST = "Your reasons, and then the last line:"
 _TIE = " Where neither is better, say C."
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What one question says before and after the picture."""
-
-    instruction: str
-    question: str
-
-
-def score(question: str, answer: str, *, alone: bool) -> Ask:
+def score(question: str, answer: str, *, alone: bool) -> Prompt:
     """Ask for a score of one answer; `alone`: the digit is the whole reply."""
     if alone:
         reply = "Reply with the score alone, one digit and nothing else."
     else:
         reply = f"{_REASONS} End with a line that holds the score alone, in this form: [[3]]"
     closing = _SCORE if alone else _LAST
-    return _ask(f"{_SCALE} {reply}", question, {"Answer": answer}, closing)
+    return _prompt(f"{_SCALE} {reply}", question, {"Answer": answer}, closing)
 
 
-def pair(question: str, answers: Sequence[str], *, tie: bool, alone: bool) -> Ask:
+def pair(question: str, answers: Sequence[str], *, tie: bool, alone: bool) -> Prompt:
     """Ask for the better of two answers, A or B, and with `tie` C for neither."""
     task = f"There are two answers, A and B. Say which one is better.{_TIE if tie else ''}"
     if not tie:
@@ -73,10 +66,10 @@ def pair(question: str, answers: Sequence[str], *, tie: bool, alone: bool) -> As
     else:
         reply = f"{_REASONS} End with a line that holds the letter alone, in this form: [[B]]"
     closing = _BETTER if alone else _LAST
-    return _ask(f"{task} {reply}", question, _lettered(answers), closing)
+    return _prompt(f"{task} {reply}", question, _lettered(answers), closing)
 
 
-def rank(question: str, answers: Sequence[str]) -> Ask:
+def rank(question: str, answers: Sequence[str]) -> Prompt:
     """Ask for all answers from best to worst, with reasons."""
     letters = LETTERS[: len(answers)]
     task = f"There are {len(answers)} answers, {letters[0]} to {letters[-1]}. Rank all of them."
@@ -86,18 +79,18 @@ def rank(question: str, answers: Sequence[str]) -> Ask:
         f"{_REASONS} End with a line that holds every letter once, the best answer's first, all "
         f"different, as in this example: [{form}]"
     )
-    return _ask(f"{task} {reply}", question, _lettered(answers), _LAST)
+    return _prompt(f"{task} {reply}", question, _lettered(answers), _LAST)
 
 
 def _lettered(answers: Sequence[str]) -> dict[str, str]:
     return {f"Answer {LETTERS[place]}": answer for place, answer in enumerate(answers)}
 
 
-def _ask(words: str, question: str, answers: dict[str, str], closing: str) -> Ask:
+def _prompt(words: str, question: str, answers: dict[str, str], closing: str) -> Prompt:
     texts = {"Question": question, **answers}
     fence = fence_of([*texts.values()])
     parts = [f"{name}:\n{fence}\n{text}\n{fence}" for name, text in texts.items()]
-    return Ask(f"{_ROLE} {_FAIR} {_MATERIAL} {words}", "\n\n".join([*parts, closing]))
+    return Prompt(f"{_ROLE} {_FAIR} {_MATERIAL} {words}", "\n\n".join([*parts, closing]))
 
 
 def fence_of(texts: Sequence[str]) -> str:
@@ -109,11 +102,10 @@ def fence_of(texts: Sequence[str]) -> str:
 
 def digest() -> str:
     """Sha256 (hex) over every text above."""
-    asks = [score("{}", "{}", alone=alone) for alone in (True, False)]
-    asks += [
+    prompts = [score("{}", "{}", alone=alone) for alone in (True, False)]
+    prompts += [
         pair("{}", ("{}", "{}"), tie=tie, alone=alone)
         for tie, alone in itertools.product((True, False), repeat=2)
     ]
-    asks += [rank("{}", ("{}",) * count) for count in (2, 3, 4)]
-    texts = [text for ask in asks for text in (ask.instruction, ask.question)]
-    return hashlib.sha256("\x00".join(texts).encode()).hexdigest()
+    prompts += [rank("{}", ("{}",) * count) for count in (2, 3, 4)]
+    return digest_of(prompts)

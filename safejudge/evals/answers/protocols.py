@@ -13,20 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from safejudge.evals.answers import prompts as texts
-from safejudge.evals.mjbench.replies import refuses
-from safejudge.evals.mllm_judge.records import read_choice, read_ranking, read_score
-from safejudge.evals.rewardbench.records import read_verdict
+from safejudge.evals.replies import read_choice, read_ranking, read_score, read_verdict, refuses
 from safejudge.evals.stats import agreement as ag
 from safejudge.method.questions import read_answer
 from safejudge.text import storable
-from safejudge.types import AnswerProbs, Message, NoReply, Probe, Reasoning
+from safejudge.types import AnswerProbs, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
     from safejudge.engines.models import Models
+    from safejudge.evals.prompts import Prompt, Reading
     from safejudge.policy import Policy
     from safejudge.types import JSON, Picture
 
-Reading = Literal["written", "weighted"]
 Order = Literal["AB", "BA"]
 ORDERS: tuple[Order, ...] = ("AB", "BA")
 """The two orders in which two answers are shown."""
@@ -149,11 +147,10 @@ def ranked(scores: Sequence[float | None]) -> str | None:
     return "".join(texts.LETTERS[place] for place in order)
 
 
-def _request(ask: texts.Ask, picture: Picture, labels: tuple[str, ...] | None) -> Probe | Reasoning:
+def _request(ask: Prompt, picture: Picture, labels: tuple[str, ...] | None) -> Probe | Reasoning:
     if labels is not None:
-        return Probe(ask.instruction, (picture,), ask.question, labels)
-    turn = (Message("user", ask.question),)
-    return Reasoning(ask.instruction, (picture,), turn, max_tokens=_MAX_TOKENS)
+        return ask.probe((picture,), labels)
+    return ask.written((picture,), _MAX_TOKENS)
 
 
 # --- what came back -----------------------------------------------------------------------------

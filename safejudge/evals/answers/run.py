@@ -6,35 +6,30 @@ anybody. A run that was stopped goes on. Tables are made from the records alone.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import ImageError, InputError
-from safejudge.evals import recorded
-from safejudge.evals.answers import prompts as answer_prompts
+from safejudge.evals import harness, recorded
 from safejudge.evals.answers import protocols as live
 from safejudge.evals.answers.pictures import Pictures
-from safejudge.evals.answers.protocols import REASONS, Item, Reading
+from safejudge.evals.answers.prompts import digest
+from safejudge.evals.answers.protocols import REASONS, Item
 from safejudge.evals.pictures import load_pictures
-from safejudge.evals.stats import agreement as ag
+from safejudge.evals.prompts import Reading  # noqa: TC001 - pydantic reads it
 from safejudge.evals.suite import options_of
 from safejudge.files import records
 from safejudge.show.figures import Table
-from safejudge.types import JSON, Failure, Picture, Provenance
+from safejudge.types import JSON, Failure, Picture
 
 if TYPE_CHECKING:
     from safejudge.evals.answers.protocols import Way
     from safejudge.evals.recorded import Lines
     from safejudge.evals.suite import Run
-
-RECORDS, DATA = "records.jsonl", "data.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,63 +125,32 @@ def _once(items: Sequence[Item]) -> list[Item]:
     return [*found.values()]
 
 
-def chosen(items: Sequence[Item], run: Run) -> list[Item]:
-    """The items that a run is about: of each part the first ones, or with a seed a sample."""
-    if run.limit is not None and run.limit < 1:
-        raise InputError(f"limit={run.limit}: give 1 or more, or leave it out to judge everything")
-    places: list[int] = []
-    for part, rows in ag.grouped(item.part for item in items).items():
-        if run.splits and part not in run.splits:
-            continue
-        if run.limit is not None and run.seed is not None:
-            rows = random.Random(run.seed).sample(rows, min(run.limit, len(rows)))  # noqa: PLW2901, S311
-        places += rows[: run.limit]
-    return [items[place] for place in sorted(places)]
-
-
 # --- judging ------------------------------------------------------------------------------------
 
 
 def judge_items(run: Run, suite: str, data: Data, ways: Callable[[Item], Sequence[Way]]) -> JSON:
     """Judge every chosen item that has no record yet; what made the answers."""
-    items = chosen(data.items, run)
-    names = sorted({way.name for item in data.items for way in ways(item)})
-    head = records.header(
-        metadata.version("safejudge"), _provenance(run, names), _source(run, suite, data)
-    )
-    file = records.RecordFile(run.out / RECORDS, head, resume=run.resume, overwrite=run.overwrite)
+    items = [data.items[row] for row in harness.sampled([item.part for item in data.items], run)]
+    names, prompts = sorted({way.name for item in data.items for way in ways(item)}), digest()
+    made_by = harness.provenance(run, names, prompts, engine_alone=True)
     about = {"ways": names, "left_out": dict(data.left_out), "unread": list(data.unread)}
-    with file:
-        run.write(DATA, json.dumps(about, indent=1))
-        left = [item for item in items if not file.recorded[records.image_name(item.key)]]
-        pictures, tick = Pictures(Path(run.data or "")), run.progress(len(items))
-        tick(len(items) - len(left))
-        for start in range(0, len(left), run.window):
-            window = left[start : start + run.window]
-            file.append(_judged(window, pictures, ways, run))
-            tick(len(window))
-    return about | {"data": run.data, "prompts": answer_prompts.digest()}
+    pictures = Pictures(Path(run.data or ""))
+    with harness.record_file(run, made_by, _source(run, suite, data)) as file:
+        run.write_json(harness.DATA, about)
+        harness.record(
+            run,
+            file,
+            items,
+            lambda item: item.key,
+            lambda window: _judged(window, pictures, ways, run),
+        )
+    return about | {"data": run.data, "prompts": prompts}
 
 
 def _source(run: Run, suite: str, data: Data) -> str:
     """What the records are about: other words under the same keys are other data."""
     texts = [[one.key, one.image, one.question, one.answers, one.truth] for one in data.items]
-    return hashlib.sha256(json.dumps([suite, run.data, texts]).encode()).hexdigest()
-
-
-def _provenance(run: Run, names: Sequence[str]) -> Provenance:
-    card = run.models.engine.card
-    options = json.dumps([run.policy.digest(), names])
-    return Provenance(
-        constitution="",
-        prompts=answer_prompts.digest(),
-        policy=hashlib.sha256(options.encode()).hexdigest(),
-        model=card.uri,
-        revision=card.revision,
-        encoder=None,
-        detector=None,
-        versions=dict(run.models.versions()),
-    )
+    return harness.digest(suite, run.data, texts)
 
 
 def _judged(
@@ -244,19 +208,16 @@ class Kept:
 
 def kept(out: Path) -> Kept:
     """Read a folder that `judge_items` wrote. Raises `InputError`."""
-    place = out / RECORDS
-    if not place.is_file():
-        raise InputError(f"{out}: has no {RECORDS}; name a folder that eval wrote")
-    found = list(records.read_records(place).values())
+    found = list(harness.recorded(out).values())
     judged = tuple(record for record in found if "said" in record)
     lost = [record["error"]["message"] for record in found if "error" in record]
     told = (
         f"{len(lost)} of {len(found)} items were not asked about: their picture cannot be shown "
         f"(the first: {lost[0]})."
     ) if lost else ""  # fmt: skip
-    about = _about(out / DATA)
+    about = harness.data_of(out)
     return Kept(
-        _model(place), judged, about.get("left_out", {}),
+        _model(out / harness.RECORDS), judged, about.get("left_out", {}),
         tuple(about.get("unread", ())), (told,) if told else (),
     )  # fmt: skip
 
@@ -269,14 +230,6 @@ def _model(place: Path) -> str:
             raise InputError(
                 f"{place}: does not begin with what made it; judge again with --overwrite"
             ) from error
-
-
-def _about(place: Path) -> JSON:
-    try:
-        found = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # only what was left out stands there
-    return found if isinstance(found, dict) else {}
 
 
 def unread_table(judged: Sequence[JSON]) -> list[Table]:

@@ -6,7 +6,7 @@ Takes scores with truths, rates with intervals, and records; knows nothing of ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from safejudge.evals.stats import curves
 from safejudge.evals.stats.rates import CALLED
@@ -16,8 +16,11 @@ from safejudge.types import Outcome
 
 if TYPE_CHECKING:
     from safejudge.evals.labelled.labels import Label
+    from safejudge.evals.stats.intervals import Estimate
     from safejudge.types import JSON, Constitution, Rule
 
+    Rates = Mapping[str, Estimate]
+    """Of one line of the table, by name."""
     Scores = tuple[Sequence[float], Sequence[bool]]
     Points = tuple[tuple[float, float], ...]
 
@@ -28,17 +31,6 @@ TOGETHER = ("images", "all rules")
 
 
 # --- charts ---------------------------------------------------------------------------------------
-
-
-class Rates(NamedTuple):
-    """Rates of one line of the table, each with its interval."""
-
-    names: tuple[str, ...]
-    """What they are."""
-    values: tuple[float, ...]
-    """NaN where undefined."""
-    intervals: tuple[tuple[float, float], ...]
-    """Of 95 %."""
 
 
 def charts(lines: Mapping[str, Scores], rates: Mapping[str, Rates]) -> tuple[Chart, ...]:
@@ -116,12 +108,12 @@ def _bars(rates: Mapping[str, Rates]) -> Iterable[Chart]:
         Series(
             name,
             bars=tuple(
-                Bar(what, value, low, high)
-                for what, value, (low, high) in zip(*rate, strict=True)
-                if what in ("precision", "recall", "FPR")
+                Bar(rate, estimate.value, estimate.low, estimate.high)
+                for rate, estimate in estimates.items()
+                if rate in ("precision", "recall", "FPR")
             ),
         )
-        for name, rate in rates.items()
+        for name, estimates in rates.items()
     )
     note = "Whiskers are intervals of 95 %, as in the table; a dash is a rate without any row."
     return [Chart("Rates", "bars", "rate", "line", groups, note)] if groups else []

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.constitution.load import dump_constitution, load_constitution
 from safejudge.errors import InputError
+from safejudge.evals import harness
 from safejudge.evals.labelled.labels import find_labels, read_labels
 from safejudge.evals.labelled.tables import scored
 from safejudge.evals.pictures import load_pictures
@@ -23,13 +22,13 @@ from safejudge.judge import Judge
 from safejudge.types import Failure, Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from safejudge.evals.labelled.labels import Label
     from safejudge.evals.suite import EvalResult, Run
     from safejudge.types import JSON, Result
 
-CONSTITUTION, LABELS, RECORDS = "constitution.yaml", "labels.jsonl", "records.jsonl"
+CONSTITUTION, LABELS = "constitution.yaml", "labels.jsonl"
 
 
 def judge(told: Run) -> JSON:
@@ -44,11 +43,7 @@ def judge(told: Run) -> JSON:
     folder = Path(told.data)
     file = find_labels(folder) if told.labels is None else told.labels
     labels = read_labels(file, [rule.id for rule in constitution.rules])
-    if told.limit is not None and told.limit < len(labels):
-        places = list(range(len(labels)))
-        if told.seed is not None:
-            places = random.Random(told.seed).sample(places, told.limit)  # noqa: S311
-        labels = [labels[place] for place in sorted(places[: told.limit])]
+    labels = [labels[row] for row in harness.sampled([""] * len(labels), told)]
     by = Judge(constitution, told.models, told.policy)
     _run(by, folder, labels, told)
     return {"data": told.data, "provenance": by.provenance.model_dump(mode="json")}
@@ -56,21 +51,16 @@ def judge(told: Run) -> JSON:
 
 def _run(judge: Judge, folder: Path, labels: Sequence[Label], told: Run) -> None:
     """Judge every labelled image of a folder that has no record yet."""
-    # Another folder has images of the same names: what is recorded of one is nothing of the other.
     source = hashlib.sha256(os.fsencode(folder)).hexdigest()
-    head = records.header(metadata.version("safejudge"), judge.provenance, source)
-    place, tick = told.out / RECORDS, told.progress(len(labels))
-    with records.RecordFile(place, head, resume=told.resume, overwrite=told.overwrite) as file:
+
+    def judged(images: list[str]) -> Iterable[JSON]:
+        results = _judged(judge, [os.fspath(folder / image) for image in images], told)
+        return map(records.record, images, results)
+
+    with harness.record_file(told, judge.provenance, source) as file:
         told.write(CONSTITUTION, dump_constitution(judge.constitution))
         told.write(LABELS, "".join(f"{label.model_dump_json()}\n" for label in labels))
-        names = [label.image for label in labels]
-        todo = [names[number] for number in records.missing(names, file.recorded)]
-        tick(len(names) - len(todo))
-        for start in range(0, len(todo), told.window):
-            some = todo[start : start + told.window]
-            results = _judged(judge, [os.fspath(folder / name) for name in some], told)
-            file.append(map(records.record, some, results))
-            tick(len(some))
+        harness.record(told, file, [label.image for label in labels], str, judged)
 
 
 def _judged(judge: Judge, paths: Sequence[str], told: Run) -> list[Result]:
@@ -84,9 +74,7 @@ def _judged(judge: Judge, paths: Sequence[str], told: Run) -> list[Result]:
 
 def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `run` wrote. Raises `InputError`."""
-    missing = [name for name in (CONSTITUTION, LABELS, RECORDS) if not (out / name).is_file()]
-    if missing:
-        raise InputError(f"{out}: has no {', '.join(missing)}; name a folder that eval wrote")
+    harness.need(out, CONSTITUTION, LABELS, harness.RECORDS)
     constitution = load_constitution(out / CONSTITUTION)
     labels = read_labels(out / LABELS, [rule.id for rule in constitution.rules])
-    return scored(constitution, labels, records.read_records(out / RECORDS))
+    return scored(constitution, labels, harness.recorded(out))

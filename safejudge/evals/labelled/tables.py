@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from safejudge.evals.labelled.charts import Rates, blamed, charts, mistakes
+from safejudge.evals.labelled.charts import blamed, charts, mistakes
 from safejudge.evals.stats import curves
-from safejudge.evals.stats.rates import CALLED, NAN, Counts, bootstrap_sums, wilson
+from safejudge.evals.stats.intervals import NAN, Estimate, bootstrap_sums, wilson
+from safejudge.evals.stats.rates import CALLED, Counts
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
 from safejudge.show.markdown import figure
@@ -24,7 +25,8 @@ from safejudge.types import JSON, Outcome
 
 if TYPE_CHECKING:
     from safejudge.evals.labelled.labels import Label
-    from safejudge.evals.stats.rates import Call, Floats
+    from safejudge.evals.stats.intervals import Floats
+    from safejudge.evals.stats.rates import Call
     from safejudge.types import Constitution
 
 
@@ -167,30 +169,35 @@ def _calls(rows: Sequence[Row]) -> list[Call]:
     return [(row.truth, row.called) for row in rows]
 
 
-def _rates(rows: Sequence[Row]) -> Rates:
+def _rates(rows: Sequence[Row]) -> dict[str, Estimate]:
     """Rates with their intervals."""
     counts = Counts.of(_calls(rows))
     each = [Counts.of([call]) for call in _calls(rows)]
-    names = {group: place for place, group in enumerate(dict.fromkeys(row.group for row in rows))}
-    around = bootstrap_sums(
+    groups = {group: number for number, group in enumerate(dict.fromkeys(r.group for r in rows))}
+    intervals = bootstrap_sums(
         [(one.tp, one.fp, one.fn, one.tn) for one in each],
-        [names[row.group] for row in rows],
+        [groups[row.group] for row in rows],
         _rates_of_sums,
     )
-    if len(names) == len(rows):
+    called, true, false = counts.tp + counts.fp, counts.tp + counts.fn, counts.fp + counts.tn
+    if len(groups) == len(rows):
         # Every draw of a rule that was always right is always right: a share's own interval is
         # wider, and it is to be had where rows are independent.
-        around[0] = wilson(counts.tp, counts.tp + counts.fp)
-        around[1] = wilson(counts.tp, counts.tp + counts.fn)
-        around[3] = wilson(counts.fp, counts.fp + counts.tn)
-    values = (counts.precision, counts.recall, counts.f1, counts.fpr)
-    return Rates(("precision", "recall", "F1", "FPR"), values, tuple((a, b) for a, b in around))
+        intervals[0] = wilson(counts.tp, called)
+        intervals[1] = wilson(counts.tp, true)
+        intervals[3] = wilson(counts.fp, false)
+    return {
+        "precision": Estimate(counts.precision, called, *intervals[0]),
+        "recall": Estimate(counts.recall, true, *intervals[1]),
+        "F1": Estimate(counts.f1, called + true, *intervals[2]),
+        "FPR": Estimate(counts.fpr, false, *intervals[3]),
+    }
 
 
-def _rate_cells(rows: Sequence[Row], rates: Rates) -> tuple[str, ...]:
+def _rate_cells(rows: Sequence[Row], rates: Mapping[str, Estimate]) -> tuple[str, ...]:
     """Counts, and rates with their intervals."""
     undecided = sum(row.called is Outcome.UNDECIDED for row in rows)
-    cells = map(figure, rates.values, rates.intervals)
+    cells = (figure(rate.value, rate.interval) for rate in rates.values())
     return str(len(rows)), str(sum(row.truth for row in rows)), str(undecided), *cells
 
 

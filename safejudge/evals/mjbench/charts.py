@@ -16,9 +16,9 @@ from safejudge.evals.stats.fairness import METRICS
 from safejudge.show.figures import Bar, Chart, Series
 
 if TYPE_CHECKING:
-    from safejudge.evals.mjbench.score import BiasCell, Options, PairCell
-    from safejudge.evals.stats.fairness import Fairness, Mean
-    from safejudge.evals.stats.preference import Rate
+    from safejudge.evals.mjbench.cells import BiasCell, Options, PairCell
+    from safejudge.evals.stats.fairness import Fairness
+    from safejudge.evals.stats.intervals import Estimate
 
 MOST = 12
 """Groups of bars in a chart."""
@@ -167,7 +167,7 @@ def _values(cells: Sequence[BiasCell], options: Options) -> Iterator[Chart]:
         )
 
 
-def _enough(mean: Mean | None) -> TypeGuard[Mean]:
+def _enough(mean: Estimate | None) -> TypeGuard[Estimate]:
     return mean is not None and mean.n >= FEW and math.isfinite(mean.value)
 
 
@@ -202,12 +202,11 @@ def _chart(title: str, x: str, rows: Sequence[_Row], chosen: str, note: str) -> 
     return Chart(title, "bars", x, "judge", series, note)
 
 
-def _bar(name: str, rate: Rate | Mean | None) -> Bar:
-    if rate is None:
+def _bar(name: str, estimate: Estimate | None) -> Bar:
+    if estimate is None:
         return Bar(name, math.nan)
-    known = math.isfinite(rate.low) and math.isfinite(rate.high)
-    return Bar(name, rate.value, *((rate.low, rate.high) if known else ()))
+    return Bar(name, estimate.value, *(estimate.interval or ()))
 
 
-def _mean(found: Mapping[str, Mapping[str, Mean]], one: str, two: str) -> Mean | None:
+def _mean(found: Mapping[str, Mapping[str, Estimate]], one: str, two: str) -> Estimate | None:
     return found.get(one, {}).get(two)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import InputError
+from safejudge.evals.harness import check_limit, draw
 from safejudge.evals.mjbench.data_rows import (
     CATEGORIES,
     CATEGORY,
@@ -31,7 +32,7 @@ from safejudge.evals.mjbench.data_rows import (
     tried,
 )
 from safejudge.evals.mjbench.recorded import names
-from safejudge.evals.mjbench.replies import printable
+from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.samples import PERSPECTIVES, Item
 
 if TYPE_CHECKING:
@@ -81,10 +82,7 @@ class _Choice:
         chosen: list[set[int]] = [set() for _ in files]
         for perspective in self.splits:
             places = [(f, row) for f, file in enumerate(files) for row in file.of(perspective)]
-            if self.limit is not None and self.seed is not None:
-                size = min(self.limit, len(places))
-                places = random.Random(self.seed).sample(places, size)  # noqa: S311
-            for f, row in places[: self.limit]:
+            for f, row in draw(places, self.limit, self.seed):
                 chosen[f].add(row)
         return chosen
 
@@ -121,8 +119,7 @@ def read_data(
     """
     if unknown := [name for name in splits if name not in PERSPECTIVES]:
         raise InputError(f"no split {unknown[0]!r}; choose from {', '.join(PERSPECTIVES)}")
-    if limit is not None and limit < 1:
-        raise InputError(f"limit={limit}: give 1 or more, or leave it out to read everything")
+    check_limit(limit)
     choice = _Choice(tuple(p for p in PERSPECTIVES if not splits or p in splits), limit, seed)
     if Path(data).exists():
         return _local(Path(data), choice)

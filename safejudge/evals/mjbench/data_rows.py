@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.evals.mjbench.recorded import names
+from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.recorded.rows import name_in, pair_of
-from safejudge.evals.mjbench.replies import printable
 from safejudge.evals.mjbench.samples import PERSPECTIVES, Item, Source
 from safejudge.evals.stats.preference import Answer
 

@@ -13,8 +13,8 @@ from safejudge.evals.stats.fairness import METRICS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from safejudge.evals.mjbench.score import BiasCell, Options, PairCell
-    from safejudge.evals.stats.fairness import Mean
+    from safejudge.evals.mjbench.cells import BiasCell, Options, PairCell
+    from safejudge.evals.stats.intervals import Estimate
 
 _FLAT = 0.005
 """Half a point of percent: smaller changes are not worth a sentence."""
@@ -208,5 +208,5 @@ def _flags(cells: Sequence[BiasCell]) -> Iterator[str]:
         )
 
 
-def _three(means: Mapping[str, Mean]) -> str:
+def _three(means: Mapping[str, Estimate]) -> str:
     return " / ".join(percent(means[m], interval=False) for m in METRICS)

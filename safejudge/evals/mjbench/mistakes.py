@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from safejudge.errors import OutputError
 from safejudge.evals.stats.preference import Answer, Pair, decide
+from safejudge.files.atomic import replacing, writing
 from safejudge.show.figures import Mistake
 from safejudge.show.page.thumbnail import small_jpeg
 
@@ -79,17 +79,13 @@ def pair_of(record: JSON, answer: JSON) -> Pair:
 def keep(out: Path, pictures: Iterable[Picture]) -> None:
     """Write a small copy of each picture that has none yet. Raises `OutputError`."""
     folder = out / FOLDER
-    try:
+    with writing(folder):
         for picture in pictures:
-            place = folder / f"{picture.digest}.jpg"
-            if not place.exists():
+            path = folder / f"{picture.digest}.jpg"
+            if not path.exists():
                 folder.mkdir(exist_ok=True)
-                # A run that is stopped here must not leave half a picture under a whole one's name.
-                begun = place.with_suffix(".part")
-                begun.write_bytes(small_jpeg(picture.pixels))
-                begun.replace(place)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+                with replacing(path) as new:
+                    new.write_bytes(small_jpeg(picture.pixels))
 
 
 def is_mistaken(record: JSON) -> bool:
@@ -150,9 +146,9 @@ def _mistake(one: _Wrong) -> Mistake:
     return Mistake(
         title=record["image"],
         images=tuple(f"{digest}.jpg" for digest in digests) if named else (),
-        said=f"{_words(one.pair, one.answer)}, by {one.way[1]}{_turned(one.answer)}",
-        true=_WORDS[Answer(record["label"])],
-        why=f"{about}.{asked}",
+        answer=f"{_words(one.pair, one.answer)}, by {one.way[1]}{_turned(one.answer)}",
+        target=_WORDS[Answer(record["label"])],
+        reason=f"{about}.{asked}",
         trace=tuple(_lines(record)),
     )
 

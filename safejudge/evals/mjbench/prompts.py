@@ -9,12 +9,12 @@ probability. Digest in every record.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from safejudge import prompts
-from safejudge.evals.mjbench.replies import FIVE, TEN
+from safejudge.evals.prompts import Prompt
+from safejudge.evals.prompts import digest as digest_of
+from safejudge.evals.replies import FIVE, TEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,14 +72,6 @@ _SHORT = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What one question says before and after its pictures."""
-
-    instruction: str
-    question: str
-
-
 def statement_of(perspective: str, caption: str) -> str:
     """What the short form compares a picture with."""
     plain = caption.strip().rstrip(".")
@@ -90,7 +82,7 @@ def statement_of(perspective: str, caption: str) -> str:
 
 def rating(  # noqa: PLR0913 - what is asked, of what, and in which form
     form: Form, perspective: str, scale: Scale, caption: str, *, alone: bool, image: int | None
-) -> Ask:
+) -> Prompt:
     """Ask for the rating of the one picture there is, or of image 1 or 2 of two (`image`).
 
     `alone`: the reply is the rating and nothing else.
@@ -99,24 +91,24 @@ def rating(  # noqa: PLR0913 - what is asked, of what, and in which form
         statement = statement_of(perspective, caption)
         if image is not None:
             statement = f"in the {('first', 'second')[image - 1]} picture, {statement}"
-        return Ask(_SHORT[scale], prompts.statement_question(statement))
+        return Prompt(_SHORT[scale], prompts.statement_question(statement))
     which = "" if image is None else f" Rate image {image} of the two."
     if alone:
         reply = f"Answer with the rating of the picture alone.{which}"
     else:
         name = "RATING" if perspective == "bias" else f"{perspective.upper()}-RATING"
         reply = f"Write a line ANALYSIS: with two sentences, then a line {name}: with the rating."
-    return Ask(f"{_ROLE} {_criterion(perspective)} {_scale(scale)} {reply}", _captioned(caption))
+    return Prompt(f"{_ROLE} {_criterion(perspective)} {_scale(scale)} {reply}", _captioned(caption))
 
 
-def comparison(form: Form, perspective: str, scale: Scale, caption: str, *, alone: bool) -> Ask:
+def comparison(form: Form, perspective: str, scale: Scale, caption: str, *, alone: bool) -> Prompt:
     """Ask which of two pictures is better, and unless `alone` for both ratings before."""
     if form == "short":
         statement = statement_of(perspective, caption)
-        return Ask(prompts.COMPARE, prompts.statement_question(statement))
+        return Prompt(prompts.COMPARE, prompts.statement_question(statement))
     two = "You see two pictures, image 1 and image 2."
     if alone:
-        return Ask(
+        return Prompt(
             f"{_ROLE} {two} {_criterion(perspective)} Answer First or Second: the better picture.",
             _captioned(caption),
         )
@@ -125,7 +117,7 @@ def comparison(form: Form, perspective: str, scale: Scale, caption: str, *, alon
         "BETTER-IMAGE: with 1 or 2 (0 only where you cannot decide at all), then your reasons."
     )
     text = f"{_ROLE} {two} {_criterion(perspective)} {_scale(scale)} {reply}"
-    return Ask(text, _captioned(caption))
+    return Prompt(text, _captioned(caption))
 
 
 def _criterion(perspective: str) -> str:
@@ -146,16 +138,15 @@ def _captioned(caption: str) -> str:
 
 def digest(perspectives: Iterable[str] = tuple(_CRITERIA)) -> str:
     """Sha256 (hex) over every text above about these, and over the library's own."""
-    asks = [
-        ask
+    texts = [
+        prompt
         for form in ("protocol", "short")
         for perspective in perspectives
         for scale in SCALES
         for alone in (True, False)
-        for ask in (
+        for prompt in (
             *(rating(form, perspective, scale, "{}", alone=alone, image=i) for i in (None, 1, 2)),
             comparison(form, perspective, scale, "{}", alone=alone),
         )
     ]
-    texts = [prompts.digest(), *(text for ask in asks for text in (ask.instruction, ask.question))]
-    return hashlib.sha256("\x00".join(texts).encode()).hexdigest()
+    return digest_of(texts, prompts.digest())

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from safejudge.engines.base import holds
 from safejudge.engines.open import SCORER
 from safejudge.evals.mjbench import prompts as texts
-from safejudge.evals.mjbench.replies import refuses, stored_rating, strict_choice, strict_rating
 from safejudge.evals.pictures import load_pictures
+from safejudge.evals.replies import refuses, stored_rating, strict_choice, strict_rating
 from safejudge.evals.stats.preference import Answer
 from safejudge.judge import Judge
 from safejudge.method.precondition import was_read
@@ -30,7 +30,6 @@ from safejudge.types import (
     Constitution,
     Failure,
     Judgment,
-    Message,
     Precondition,
     Probe,
     Reasoning,
@@ -42,12 +41,12 @@ if TYPE_CHECKING:
     from safejudge.engines.models import Models
     from safejudge.evals.mjbench.prompts import Form, Scale
     from safejudge.evals.mjbench.samples import Item
+    from safejudge.evals.prompts import Prompt, Reading
     from safejudge.evals.suite import Run
     from safejudge.policy import Policy
     from safejudge.types import JSON, Picture
 
 Mode = Literal["single", "multi"]
-Reading = Literal["written", "weighted"]
 CHOICES = ("First", "Second")
 _WRITTEN = {"short": 12, "protocol": 256}
 """Most tokens of a written reply."""
@@ -175,7 +174,7 @@ class _Occupations:
 
     def __init__(self, models: Models, policy: Policy) -> None:
         self._models = models
-        self._policy = policy.model_copy(update={"relevance": False, "exhaustive": True})
+        self._policy = policy.unfiltered().exhaustively()
         self._judges: dict[str, Judge] = {}
 
     def __call__(self, shown: Sequence[Shown]) -> list[list[JSON]]:
@@ -281,7 +280,7 @@ class _Vlm:
             ask = texts.rating(
                 self.form, item.perspective, scale, item.caption, alone=True, image=None
             )
-            return Probe(ask.instruction, (picture,), ask.question, labels)
+            return ask.probe((picture,), labels)
 
         read = self._each(shown, probe)
         return [[_rated(one, "01", list(map(self._mean, answers)))] for one, answers in read]
@@ -293,7 +292,7 @@ class _Vlm:
             ask = texts.rating(
                 self.form, item.perspective, scale, item.caption, alone=False, image=None
             )
-            return self._request(ask, (picture,))
+            return ask.written((picture,), _WRITTEN[self.form])
 
         found = []
         for one, replies in self._each(shown, request):
@@ -306,7 +305,7 @@ class _Vlm:
         """Both pictures at once, in both orders: the likelier of First and Second."""
         asks = [_comparison(self.form, one.item, scale, alone=True) for one in shown]
         probes = {
-            (i, order): Probe(ask.instruction, _ordered(one, order), ask.question, CHOICES)
+            (i, order): ask.probe(_ordered(one, order), CHOICES)
             for i, (one, ask) in enumerate(zip(shown, asks, strict=True))
             for order in ("01", "10")
             if one.whole
@@ -321,7 +320,7 @@ class _Vlm:
         """Both pictures at once, in both orders: what is written."""
         asks = [_comparison(self.form, one.item, scale, alone=False) for one in shown]
         requests = {
-            (i, order): self._request(ask, _ordered(one, order))
+            (i, order): ask.written(_ordered(one, order), _WRITTEN[self.form])
             for i, (one, ask) in enumerate(zip(shown, asks, strict=True))
             for order in ("01", "10")
             if one.whole
@@ -343,10 +342,6 @@ class _Vlm:
             (one, [None if request is None else answers[request] for request in some])
             for one, some in zip(shown, asked, strict=True)
         ]
-
-    def _request(self, ask: texts.Ask, pictures: tuple[Picture, ...]) -> Reasoning:
-        turn = (Message("user", ask.question),)
-        return Reasoning(ask.instruction, pictures, turn, max_tokens=_WRITTEN[self.form])
 
     def _rating(self, text: str, scale: Scale) -> float | None:
         words = texts.WORDS[scale]
@@ -393,7 +388,7 @@ class _Vlm:
         return said | _written([text])
 
 
-def _comparison(form: Form, item: Item, scale: Scale, *, alone: bool) -> texts.Ask:
+def _comparison(form: Form, item: Item, scale: Scale, *, alone: bool) -> Prompt:
     return texts.comparison(form, item.perspective, scale, item.caption, alone=alone)
 
 

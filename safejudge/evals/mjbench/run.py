@@ -6,42 +6,37 @@ from recorded outputs, and no model is asked for them. A run that was stopped go
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.models import reference
 from safejudge.engines.open import KITS
 from safejudge.errors import InputError
+from safejudge.evals import harness
 from safejudge.evals.mjbench import prompts as mjbench_prompts
 from safejudge.evals.mjbench import protocols as live
+from safejudge.evals.mjbench.cells import Options
 from safejudge.evals.mjbench.data import read_data
 from safejudge.evals.mjbench.mistakes import FOLDER, is_mistaken, keep, mistakes, pair_of
 from safejudge.evals.mjbench.predictions import every_answer
 from safejudge.evals.mjbench.prompts import Form, Scale  # noqa: TC001 - pydantic reads them
-from safejudge.evals.mjbench.protocols import Mode, Protocol, Reading, Shown, Way
+from safejudge.evals.mjbench.protocols import Mode, Protocol, Shown, Way
 from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun
-from safejudge.evals.mjbench.score import Options, score
+from safejudge.evals.mjbench.score import score
+from safejudge.evals.prompts import Reading  # noqa: TC001 - the same
 from safejudge.evals.stats.fairness import Rated, State
 from safejudge.evals.suite import options_of
 from safejudge.files import records
 from safejudge.show.figures import Table
-from safejudge.types import JSON, Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from safejudge.evals.mjbench.samples import Item
     from safejudge.evals.suite import EvalResult, Run
-
-RECORDS, DATA = "records.jsonl", "data.json"
+    from safejudge.types import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +62,13 @@ def judge(run: Run) -> JSON:
         )
     ways = ways_of(run, args)
     data = read_data(run.data, run.splits, limit=run.limit, seed=run.seed, revision=args.revision)
-    # Other data has items of the same keys: what is recorded of one is nothing of the other.
-    source = hashlib.sha256(json.dumps([run.data, args.revision]).encode()).hexdigest()
-    head = records.header(
-        metadata.version("safejudge"), provenance(run, ways, mjbench_prompts.digest()), source
-    )
-    file = records.RecordFile(run.out / RECORDS, head, resume=run.resume, overwrite=run.overwrite)
-    with file:
+    names, prompts = names_of(ways), mjbench_prompts.digest()
+    made_by = harness.provenance(run, names, prompts)
+    with harness.record_file(run, made_by, harness.digest(run.data, args.revision)) as file:
         judge_items(data.items, ways, run, file)
-    about = {"schema": data.generation, "left_out": list(data.left_out), "ways": names_of(ways)}
-    run.write(DATA, json.dumps(about, indent=1))
-    return about | {"prompts": mjbench_prompts.digest(), "data": run.data}
+    about = {"schema": data.generation, "left_out": list(data.left_out), "ways": names}
+    run.write_json(harness.DATA, about)
+    return about | {"prompts": prompts, "data": run.data}
 
 
 def ways_of(run: Run, args: Args) -> list[Way]:
@@ -85,12 +76,9 @@ def ways_of(run: Run, args: Args) -> list[Way]:
     uri = run.models.engine.card.uri
     form: Form = args.form or ("short" if uri in KITS else "protocol")
     protocol = Protocol(form, args.scales, args.modes, args.readings)
-    # Every rule is asked, so an encoder filters nothing here: it is a score model.
-    unfiltered = {"relevance": False, "relevance_threshold": None}
     return [
-        *live.constitutional(
-            run.models, run.constitution, run.policy.model_copy(update=unfiltered)
-        ),
+        # Every rule is asked, so an encoder filters nothing here: it is a score model.
+        *live.constitutional(run.models, run.constitution, run.policy.unfiltered()),
         *live.rating_ways(run.models, run.policy, protocol),
         *live.encoding(run.models),
     ]
@@ -110,60 +98,39 @@ def arguments(given: Mapping[str, Any]) -> Args:
     return options_of(Args, known | values)
 
 
-def provenance(run: Run, ways: Sequence[Way], prompts: str) -> Provenance:
-    """What the answers of these ways come from; `prompts` is the digest of what they ask."""
-    card = run.models.engine.card
-    options = json.dumps([run.policy.digest(), names_of(ways)])
-    return Provenance(
-        constitution="" if run.constitution is None else run.constitution.digest(),
-        prompts=prompts,
-        policy=hashlib.sha256(options.encode()).hexdigest(),
-        model=card.uri,
-        revision=card.revision,
-        encoder=reference(run.models.encoder),
-        detector=reference(run.models.detector),
-        versions=dict(run.models.versions()),
-    )
-
-
 def names_of(ways: Sequence[Way]) -> list[str]:
     """Each way with who judges."""
     return [f"{way.judge}: {way.name}" for way in ways]
 
 
 def judge_items(
-    all_items: Iterable[Item], ways: Sequence[Way], run: Run, file: records.RecordFile
+    items: Iterable[Item], ways: Sequence[Way], run: Run, file: records.RecordFile
 ) -> None:
     """Record what every way says of each item that has no record yet."""
-    items = _unrecorded(all_items, file.recorded)
-    tick = run.progress(0)
-    while window := list(islice(items, run.window)):
-        shown = live.load(window, run)
-        said: list[dict[str, JSON]] = [{} for _ in shown]
-        for way in ways:
-            places = [i for i, one in enumerate(shown) if one.item.perspective in way.perspectives]
-            answers = way.say([shown[i] for i in places])
-            for place, answer in zip(places, answers, strict=True):
-                said[place][way.name] = {"judge": way.judge, "answers": answer}
-        found = [_record(one, answers) for one, answers in zip(shown, said, strict=True)]
-        mistaken = [one for one, record in zip(shown, found, strict=True) if is_mistaken(record)]
+
+    def judged(window: list[Item]) -> list[JSON]:
+        samples = live.load(window, run)
+        answers = _answers(samples, ways)
+        made = [_record(sample, said) for sample, said in zip(samples, answers, strict=True)]
+        mistaken = [sample for sample, record in zip(samples, made, strict=True)
+                    if is_mistaken(record)]  # fmt: skip
         # Before the records: what has one is never looked at again.
-        keep(
-            run.out,
-            [picture for one in mistaken for picture in one.pictures if picture is not None],
-        )
-        file.append(found)
-        tick(len(window))
+        keep(run.out, [picture for sample in mistaken for picture in sample.pictures
+                       if picture is not None])  # fmt: skip
+        return made
+
+    harness.record(run, file, items, lambda item: item.key, judged)
 
 
-def _unrecorded(items: Iterable[Item], recorded: Mapping[str, int]) -> Iterator[Item]:
-    left = Counter(recorded)
-    for item in items:
-        name = records.image_name(item.key)
-        if left[name] > 0:
-            left[name] -= 1
-        else:
-            yield item
+def _answers(samples: Sequence[Shown], ways: Sequence[Way]) -> list[dict[str, JSON]]:
+    """What every way says of each sample that it can judge, by its name."""
+    answers: list[dict[str, JSON]] = [{} for _ in samples]
+    for way in ways:
+        rows = [row for row, sample in enumerate(samples)
+                if sample.item.perspective in way.perspectives]  # fmt: skip
+        for row, answer in zip(rows, way.say([samples[row] for row in rows]), strict=True):
+            answers[row][way.name] = {"judge": way.judge, "answers": answer}
+    return answers
 
 
 def _record(shown: Shown, said: Mapping[str, JSON]) -> JSON:
@@ -185,10 +152,7 @@ def _record(shown: Shown, said: Mapping[str, JSON]) -> JSON:
 
 def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
-    place = out / RECORDS
-    if not place.is_file():
-        raise InputError(f"{out}: has no {RECORDS}; name a folder that eval wrote")
-    found = list(records.read_records(place).values())
+    found = list(harness.recorded(out).values())
     outputs = Outputs()
     for record in found:
         for name, way in record["said"].items():
@@ -205,19 +169,11 @@ def report(out: Path) -> EvalResult:
         scored,
         tables=(_counts(found), *scored.tables),
         findings=(*told, *scored.findings),
-        unread=(*scored.unread, *_left_out(out / DATA)),
+        unread=(*scored.unread, *map(str, harness.data_of(out).get("left_out", ()))),
         mistakes=mistakes(found),
         said=every_answer(found),
         pictures=out / FOLDER,
     )
-
-
-def _left_out(place: Path) -> list[str]:
-    """What of the data was not understood; nothing is known of it before a run is through."""
-    try:
-        return list(map(str, json.loads(place.read_text(encoding="utf-8"))["left_out"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
 
 
 def _add_pairs(
@@ -230,14 +186,14 @@ def _add_pairs(
         outputs.pairs.append(run)
     for answer in answers:
         run.pairs.append(pair_of(record, answer))
-        run.files.append(RECORDS)
+        run.files.append(harness.RECORDS)
 
 
 def _add_bias(
     outputs: Outputs, record: JSON, judge: str, name: str, answers: Sequence[JSON]
 ) -> None:
     known = [r for r in outputs.bias if (r.judge, r.scale) == (judge, name)]
-    run = known[0] if known else BiasRun(judge, name, RECORDS, [])
+    run = known[0] if known else BiasRun(judge, name, harness.RECORDS, [])
     if not known:
         outputs.bias.append(run)
     for answer in answers:

@@ -12,19 +12,18 @@ from safejudge.show.figures import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from safejudge.evals.mjbench.score import BiasCell, Options, PairCell
-    from safejudge.evals.stats.fairness import Mean
-    from safejudge.evals.stats.preference import Preference, Rate
+    from safejudge.evals.mjbench.cells import BiasCell, Options, PairCell
+    from safejudge.evals.stats.intervals import Estimate
+    from safejudge.evals.stats.preference import Preference
 
 
-def percent(rate: Rate | Mean, *, interval: bool = True) -> str:
+def percent(estimate: Estimate, *, interval: bool = True) -> str:
     """A share in percent with its interval; a dash where it is undefined."""
-    if math.isnan(rate.value):
+    if math.isnan(estimate.value):
         return "-"
-    around = "" if math.isnan(rate.low) or not interval else (
-        f" [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
-    )  # fmt: skip
-    return f"{100 * rate.value:.1f}{around}"
+    if estimate.interval is None or not interval:
+        return f"{100 * estimate.value:.1f}"
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
 def tables(

@@ -10,13 +10,14 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from safejudge.evals.stats import agreement as ag
-from safejudge.evals.stats.agreement import Figure, Weighted
 from safejudge.evals.stats.curves import auroc
+from safejudge.evals.stats.intervals import Estimate, estimate, estimates, grouped, share
 
 if TYPE_CHECKING:
     from safejudge.evals.mllm_judge.records import Asked, Kind, Output
+    from safejudge.evals.stats.agreement import Weighted
 
-Figures = dict[str, Figure]
+Figures = dict[str, Estimate]
 """Under stable names."""
 TIE = "C"
 
@@ -38,25 +39,25 @@ def people(asked: Sequence[Asked]) -> Figures:
     known = [item for item in asked if item.human]
     scores = [item.human for item in known if item.kind == "score"]
     choices = [item.human for item in known if item.kind == "pair"]
-    found = {f"score.says_{n}": ag.share(scores.count(str(n)), len(scores)) for n in ag.LEVELS}
-    found |= {f"pair.says_{a}": ag.share(choices.count(a), len(choices)) for a in ("A", "B", TIE)}
+    found = {f"score.says_{n}": share(scores.count(str(n)), len(scores)) for n in ag.LEVELS}
+    found |= {f"pair.says_{a}": share(choices.count(a), len(choices)) for a in ("A", "B", TIE)}
     order = [item.human for item in known if item.kind == "batch"]
     shown = [ag.ranking_distance(one, sorted(one)) for one in order]
-    found["batch.distance_of_order_shown"] = Figure(ag.mean(shown), len(shown))
+    found["batch.distance_of_order_shown"] = Estimate(ag.mean(shown), len(shown))
     return found
 
 
 def figures(outputs: Sequence[Output], draws: int) -> Figures:
     """Everything that one judge's answers come to."""
-    kinds = ag.grouped(one.asked.kind for one in outputs)
+    kinds = grouped(one.asked.kind for one in outputs)
     found: Figures = {}
     for kind, measure in _MEASURES.items():
         if kind not in kinds:
             continue
         some = [outputs[row] for row in kinds[kind]]
         unread = sum(one.said is None for one in some)
-        found[f"{kind}.unread"] = ag.share(unread, len(some))
-        repeats = ag.grouped(one.asked for one in some)
+        found[f"{kind}.unread"] = share(unread, len(some))
+        repeats = grouped(one.asked for one in some)
         if len(repeats) < len(some):
             found[f"{kind}.consistency"] = ag.consistency(
                 [some[row].said for row in rows] for rows in repeats.values()
@@ -78,8 +79,8 @@ def _scores(outputs: Sequence[Output], draws: int) -> Figures:
     human, judge = _human(rows), [float(one.said or "nan") for one in rows]
     found = _agree(_AGREEMENT, rows, judge, draws)
     for level in ag.LEVELS:
-        found[f"says_{level}"] = ag.share(judge.count(level), len(judge))
-        found[f"people_say_{level}"] = ag.share(human.count(level), len(human))
+        found[f"says_{level}"] = share(judge.count(level), len(judge))
+        found[f"people_say_{level}"] = share(human.count(level), len(human))
     found["auroc_low"] = _finds_low(human, judge)
     kept = [(one, ag.weighted_score(one.logprobs)) for one in outputs if one.logprobs is not None]
     # An answer that was not read has no place at which its tokens could be looked at.
@@ -103,14 +104,14 @@ def _agree(
 ) -> Figures:
     """The named figures of agreement of some answers, whose scores stand beside."""
     chosen = {name: _AGREEMENT[name] for name in names}
-    return ag.estimates(chosen, _human(rows), judge, groups=_images(rows), draws=draws)
+    return estimates(chosen, _human(rows), judge, groups=_images(rows), draws=draws)
 
 
-def _finds_low(human: Sequence[float], judge: Sequence[float]) -> Figure:
+def _finds_low(human: Sequence[float], judge: Sequence[float]) -> Estimate:
     """How well low scores find the answers that people gave 1 or 2."""
     # The curve takes scores from 0 to 1; where in between they lie does not matter to it.
     value = auroc([(5 - score) / 4 for score in judge], [score <= 2 for score in human])
-    return Figure(value, len(judge))
+    return Estimate(value, len(judge))
 
 
 def _weighted(whole: Sequence[tuple[Output, Weighted]], draws: int) -> Figures:
@@ -118,7 +119,7 @@ def _weighted(whole: Sequence[tuple[Output, Weighted]], draws: int) -> Figures:
     rows, judge = [one for one, _ in whole], [w.score for _, w in whole]
     agree = _agree(("pearson", "spearman", "mae", "bias"), rows, judge, draws)
     found = {f"weighted.{name}": one for name, one in agree.items()}
-    found["weighted.pearson_gain"] = ag.estimate(
+    found["weighted.pearson_gain"] = estimate(
         lambda human, weighted, written: ag.pearson(human, weighted) - ag.pearson(human, written),
         _human(rows),
         judge,
@@ -128,7 +129,7 @@ def _weighted(whole: Sequence[tuple[Output, Weighted]], draws: int) -> Figures:
     )
     found["weighted.auroc_low"] = _finds_low(_human(rows), judge)
     bounded = sum(w.missing > 0 for _, w in whole)
-    found["weighted.token_missing"] = ag.share(bounded, len(whole))
+    found["weighted.token_missing"] = share(bounded, len(whole))
     return found | _sureness([w for _, w in whole], "", draws)
 
 
@@ -136,8 +137,8 @@ def _sureness(some: Sequence[Weighted], name: str, draws: int) -> Figures:
     """How sure the token is: a judge that is always sure knows no degrees."""
     top = [max(one.probabilities) for one in some]
     return {
-        f"top_probability{name}": ag.estimate(ag.mean, top, draws=draws),
-        f"top_over_0_99{name}": ag.share(sum(p > 0.99 for p in top), len(top)),
+        f"top_probability{name}": estimate(ag.mean, top, draws=draws),
+        f"top_over_0_99{name}": share(sum(p > 0.99 for p in top), len(top)),
     }
 
 
@@ -152,12 +153,12 @@ def _parts(rows: Sequence[Output], weights: dict[int, float], draws: int) -> Fig
     thirds = ag.terciles([len(one.asked.answers[0]) for one in written])
     named += [(f"length.{third}", one) for third, one in zip(thirds, written, strict=True)]
     found: Figures = {}
-    for part, places in ag.grouped(name for name, _ in named).items():
+    for part, places in grouped(name for name, _ in named).items():
         some = [named[place][1] for place in places]
         judge = [float(one.said or "nan") for one in some]
         agree = _agree(("pearson", "accuracy", "bias"), some, judge, draws)
-        agree["mean"] = Figure(ag.mean(judge), len(judge))
-        agree["people_mean"] = Figure(ag.mean(_human(some)), len(some))
+        agree["mean"] = Estimate(ag.mean(judge), len(judge))
+        agree["people_mean"] = Estimate(ag.mean(_human(some)), len(some))
         seen = [one for one in some if id(one) in weights]
         if seen:
             weighted = [weights[id(one)] for one in seen]
@@ -181,8 +182,8 @@ def _pairs(outputs: Sequence[Output], draws: int) -> Figures:
         found[f"accuracy_{name}_unread_wrong"] = ag.accuracy(marks, 0.0, images, draws)
     rows = [one for one in outputs if one.said is not None]
     for letter in ("A", "B", TIE):
-        found[f"says_{letter}"] = ag.share([o.said for o in rows].count(letter), len(rows))
-        found[f"people_say_{letter}"] = ag.share(
+        found[f"says_{letter}"] = share([o.said for o in rows].count(letter), len(rows))
+        found[f"people_say_{letter}"] = share(
             [o.asked.human for o in rows].count(letter), len(rows)
         )
     return found | _wins(rows, "longer", _longer) | _wins(rows, "own", _own)
@@ -197,8 +198,8 @@ def _wins(rows: Sequence[Output], name: str, favoured: Callable[[Output], str]) 
     if not some:
         return {}
     return {
-        f"{name}_wins": ag.share(sum(slot == said for slot, said in judge), len(judge)),
-        f"people_{name}_wins": ag.share(sum(slot == said for slot, said in human), len(human)),
+        f"{name}_wins": share(sum(slot == said for slot, said in judge), len(judge)),
+        f"people_{name}_wins": share(sum(slot == said for slot, said in human), len(human)),
     }
 
 
@@ -223,15 +224,15 @@ def _rankings(outputs: Sequence[Output], draws: int) -> Figures:
     images = _images([one for one, _ in rows])
     missed = [*distances, *[1.0] * (len(outputs) - len(rows))]
     found = {
-        "distance": ag.estimate(ag.mean, distances, groups=images, draws=draws),
-        "distance_unread_as_1": Figure(ag.mean(missed), len(missed)),
-        "identical": ag.share(distances.count(0.0), len(rows)),
+        "distance": estimate(ag.mean, distances, groups=images, draws=draws),
+        "distance_unread_as_1": Estimate(ag.mean(missed), len(missed)),
+        "identical": share(distances.count(0.0), len(rows)),
     }
     for place, letter in enumerate("AB"):
         top = sum(said[:1] == letter for _, said in rows)
         people_top = sum(one.asked.human[:1] == letter for one, _ in rows)
-        found[f"slot_{place + 1}_on_top"] = ag.share(top, len(rows))
-        found[f"people_slot_{place + 1}_on_top"] = ag.share(people_top, len(rows))
+        found[f"slot_{place + 1}_on_top"] = share(top, len(rows))
+        found[f"people_slot_{place + 1}_on_top"] = share(people_top, len(rows))
     return found
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from safejudge.evals import recorded
+from safejudge.evals.replies import read_choice, read_ranking, read_score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -211,43 +211,3 @@ def _said(item: Asked, text: Any) -> str | None:
     if item.kind == "batch":
         return read_ranking(text, max(len(item.authors), len(item.answers)) or 4)
     return read_score(text) if item.kind == "score" else read_choice(text)
-
-
-def read_score(value: Any) -> str | None:
-    """A score from 1 to 5: the number, or in brackets or after "Judgement:" within a text."""
-    if (plain := recorded.whole(value)) is not None:
-        return str(plain) if 1 <= plain <= 5 else None
-    # Every number is looked at, so that [[7]] or [[45]] is unreadable instead of overlooked.
-    found = _NUMBER.findall(value) if isinstance(value, str) else []
-    score = _only([a or b for a, b in found])
-    return score if score in {"1", "2", "3", "4", "5"} else None
-
-
-def read_choice(value: Any) -> str | None:
-    """A, B, or C for a tie: the letter, or in double brackets within a text."""
-    if not isinstance(value, str):
-        return None
-    letter = value.strip().upper()
-    if letter not in {"A", "B", "C"}:
-        letter = _only(_LETTER.findall(value)) or ""
-    return letter if letter in {"A", "B", "C"} else None
-
-
-def read_ranking(value: Any, count: int) -> str | None:
-    """All answers' letters, the best first: bare, `[[A], [B]]`, or `[[A]], [[B]]` in a text."""
-    letters = sorted("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count])
-    if not isinstance(value, str) or not letters:
-        return None
-    runs = [_BETWEEN.sub("", value), *(_BETWEEN.sub("", run) for run in _RUN.findall(value))]
-    return _only([run for run in runs if sorted(run) == letters])
-
-
-_NUMBER = re.compile(r"\[\[\s*(-?\d[\d.]*)\s*\]\]|[Jj]udge?ment\W{0,9}(\d[\d.]*\d|\d)")
-_LETTER = re.compile(r"\[\[\s*([A-Z])\s*\]\]")
-_RUN = re.compile(r"(?:\[{1,2}\s*[A-Z]\s*\]{1,2}[\s,>]*){2,}")
-_BETWEEN = re.compile(r"[\s\[\],>]+")
-
-
-def _only(readings: Sequence[str]) -> str | None:
-    """The one thing that is said, once or more; a text that says two things says nothing."""
-    return readings[0] if len(set(readings)) == 1 else None

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from safejudge.evals import recorded
+from safejudge.evals import harness, recorded
 from safejudge.evals.answers import protocols as live
 from safejudge.evals.answers import run as answer_run
 from safejudge.evals.answers.protocols import Item
@@ -20,6 +20,7 @@ from safejudge.evals.mllm_judge.records import Asked, Output, Recorded, item_of
 from safejudge.evals.mllm_judge.score import score
 from safejudge.evals.stats import agreement as ag
 from safejudge.evals.stats import order_bias as slots
+from safejudge.evals.stats.intervals import estimate
 from safejudge.show.figures import Table
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from safejudge.evals.answers.protocols import Way
     from safejudge.evals.answers.run import Args
-    from safejudge.evals.stats.agreement import Figure
+    from safejudge.evals.stats.intervals import Estimate
     from safejudge.evals.suite import EvalResult, Run
     from safejudge.policy import Policy
     from safejudge.types import JSON
@@ -128,7 +129,7 @@ def _outputs(model: str, record: JSON, asked: Asked) -> Iterator[Output]:
         if asked.kind == "batch":
             scores = [one.get("score") for one in entries]
             ranking = entries[0]["said"] if name == "rank written" else live.ranked(scores)
-            yield Output(asked, judge, answer_run.RECORDS, ranking)
+            yield Output(asked, judge, harness.RECORDS, ranking)
             continue
         for one in entries:
             first = one.get("order", "AB") == "AB"
@@ -136,7 +137,7 @@ def _outputs(model: str, record: JSON, asked: Asked) -> Iterator[Output]:
             yield Output(
                 asked if first else _turned(asked),
                 judge if first else f"{judge}{SECOND}",
-                answer_run.RECORDS,
+                harness.RECORDS,
                 one["said"],
                 None if logprobs is None else tuple(logprobs),
                 None if letters is None else tuple(letters),
@@ -168,7 +169,7 @@ def _in_both_orders(outputs: Sequence[Output]) -> dict[str, list[tuple[Output, O
     return found
 
 
-def _orders(pairs: Sequence[tuple[Output, Output]]) -> dict[str, Figure]:
+def _orders(pairs: Sequence[tuple[Output, Output]]) -> dict[str, Estimate]:
     """One judge, both orders: a tie is an answer here, and right where people say so."""
     said = [(one.said, other.said) for one, other in pairs]
     marks = [
@@ -177,12 +178,12 @@ def _orders(pairs: Sequence[tuple[Output, Output]]) -> dict[str, Figure]:
     ]
     rights = [both.count("right") / 2 for both in marks]
     images = [one.asked.image or one.asked.key for one, _ in pairs]
-    found = {"right_unread_wrong": ag.estimate(ag.mean, rights, groups=images)}
+    found = {"right_unread_wrong": estimate(ag.mean, rights, groups=images)}
     found |= slots.figures(said, marks, {None})
     return {f"pair.{name}": one for name, one in found.items()}
 
 
-def _order_table(orders: dict[str, dict[str, Figure]]) -> list[Table]:
+def _order_table(orders: dict[str, dict[str, Estimate]]) -> list[Table]:
     heads = {"right, unread as wrong": "right_unread_wrong", **slots.HEADS, "unread": "unread"}
     rows = []
     for judge, some in orders.items():

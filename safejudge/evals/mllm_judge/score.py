@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from safejudge.evals.mllm_judge.figures import TIE, Figures, figures, people
 from safejudge.evals.mllm_judge.records import Asked, Output, Recorded, read
 from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats.intervals import grouped
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
 
@@ -35,7 +36,7 @@ def score(found: Recorded, draws: int = 1000) -> EvalResult:
     """Score what was read."""
     numbers = {
         judge: figures([found.outputs[row] for row in rows], draws)
-        for judge, rows in sorted(ag.grouped(one.judge for one in found.outputs).items())
+        for judge, rows in sorted(grouped(one.judge for one in found.outputs).items())
     }
     everyone = {PEOPLE: people(found.asked), **numbers}
     return EvalResult(

@@ -8,23 +8,18 @@ first hangs on a digest of the pair, so always choosing one is no way to be righ
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
+from safejudge.evals import harness
 from safejudge.evals.mjbench import prompts as mjbench_prompts
 from safejudge.evals.mjbench import run as mjbench_run
-from safejudge.evals.mjbench.run import DATA, RECORDS
+from safejudge.evals.mjbench.cells import ALL
 from safejudge.evals.mjbench.samples import Item, Source
-from safejudge.evals.mjbench.score import ALL
 from safejudge.evals.stats.preference import Answer
-from safejudge.files import records
 from safejudge.preference.pair_file import read_pairs
 
 if TYPE_CHECKING:
@@ -42,7 +37,9 @@ def judge(run: Run) -> JSON:
         raise InputError("--suite-arg revision: is of data sets of the hub; pairs are a file")
     if run.data is None:
         raise InputError("preference needs its pairs: --data PAIRS.jsonl, as annotate writes it")
-    pairs = _limited(read_pairs(Path(run.data), run.splits), run)
+    pairs = read_pairs(Path(run.data), run.splits)
+    rows = harness.sampled([pair.aspect for pair in pairs], run, nested=True)
+    pairs = [pairs[row] for row in rows]
     aspects = frozenset(pair.aspect for pair in pairs)
     ways = [
         replace(way, perspectives=aspects)
@@ -50,36 +47,18 @@ def judge(run: Run) -> JSON:
         if way.perspectives != {"bias"}
     ]
     prompts = mjbench_prompts.digest(mjbench_prompts.ASPECTS)
-    source = hashlib.sha256(json.dumps([run.data]).encode()).hexdigest()
-    made_by = mjbench_run.provenance(run, ways, prompts)
-    head = records.header(metadata.version("safejudge"), made_by, source)
-    file = records.RecordFile(run.out / RECORDS, head, resume=run.resume, overwrite=run.overwrite)
-    with file:
-        mjbench_run.judge_items(_items(pairs), ways, run, file)
-    about: JSON = {"left_out": [], "ways": mjbench_run.names_of(ways)}
-    run.write(DATA, json.dumps(about, indent=1))
+    names = mjbench_run.names_of(ways)
+    made_by = harness.provenance(run, names, prompts)
+    with harness.record_file(run, made_by, harness.digest(run.data)) as file:
+        mjbench_run.judge_items(list(_items(pairs)), ways, run, file)
+    about: JSON = {"left_out": [], "ways": names}
+    run.write_json(harness.DATA, about)
     return about | {"prompts": prompts, "data": run.data}
 
 
 def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
     return mjbench_run.report(out)
-
-
-def _limited(pairs: Sequence[Pair], run: Run) -> list[Pair]:
-    """So many pairs of each aspect: the first, or drawn by the seed."""
-    if run.limit is None:
-        return list(pairs)
-    by: dict[str, list[int]] = defaultdict(list)
-    for place, pair in enumerate(pairs):
-        by[pair.aspect].append(place)
-    taken: list[int] = []
-    for some in by.values():
-        drawn = some
-        if run.seed is not None:
-            drawn = random.Random(run.seed).sample(some, len(some))  # noqa: S311
-        taken += drawn[: run.limit]
-    return [pairs[place] for place in sorted(taken)]
 
 
 def _items(pairs: Sequence[Pair]) -> Iterator[Item]:

@@ -13,11 +13,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import OutputError
 from safejudge.evals import recorded
+from safejudge.evals.replies import Slot, Verdict, read_verdict
 from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats.intervals import grouped
 from safejudge.text import storable
 
 if TYPE_CHECKING:
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
 
     from safejudge.types import JSON
 
-Slot = Literal["A", "B"]
-"""The first or the second answer, as shown."""
-Said = Literal["A", "B", "C"]
-"""What was read: a slot, or a tie."""
 DOMAINS = (
     "general_correctness", "general_preference", "knowledge", "reasoning", "safety", "vqa",
 )  # fmt: skip
@@ -52,7 +50,7 @@ class Output:
     """Path of the picture; empty where none is told."""
     label: Slot
     """The better answer."""
-    said: Mapping[str, Said | None]
+    said: Mapping[str, Verdict | None]
     """By way of reading (`weighted`, `written`, `verdict`, `letters`), the main one first; None is
     unread."""
     scores: Mapping[str, tuple[float, float]]
@@ -157,18 +155,9 @@ LABELS: dict[str, Slot] = {"Output1": "A", "Output2": "B", "A": "A", "B": "B"}
 """The better answer, as files name it."""
 
 
-def read_verdict(text: Any) -> Said | None:
-    """As the benchmark reads, but for its coin: `[[A]]` anywhere, else `[[B]]`, else nothing.
-
-    `[[C]]`, which its prompt does not offer, is a tie.
-    """
-    said: tuple[Said, ...] = ("A", "B", "C")
-    return next((s for s in said if isinstance(text, str) and f"[[{s}]]" in text), None)
-
-
 def _compared(
     record: JSON,
-) -> tuple[dict[str, Said | None], dict[str, tuple[float, float]]]:
+) -> tuple[dict[str, Verdict | None], dict[str, tuple[float, float]]]:
     """The better answer by written scores and by those that the probabilities make."""
     written = [_written(record[name]) for name in ("score1", "score2")]
     ways = {"written": written}
@@ -186,7 +175,7 @@ def _compared(
     return {way: compare(*scores[way]) if way in scores else None for way in ways}, scores
 
 
-def compare(first: float, second: float) -> Said:
+def compare(first: float, second: float) -> Verdict:
     """Which of two scores is higher."""
     return "C" if first == second else "A" if first > second else "B"
 
@@ -213,7 +202,7 @@ def in_both_orders(files: Mapping[str, Sequence[Output]]) -> dict[str, tuple[str
     shared triplet labelled the other way round: the file says it, whatever the ending.
     """
     found = {}
-    names = ag.grouped(_ORDER.sub("", PurePosixPath(name).stem) for name in files)
+    names = grouped(_ORDER.sub("", PurePosixPath(name).stem) for name in files)
     for base, places in names.items():
         if len(places) == 2:
             first, second = (list(files)[place] for place in places)

@@ -13,20 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safejudge.errors import OutputError
-from safejudge.evals import recorded
+from safejudge.evals import harness, recorded
 from safejudge.evals.answers import protocols as live
 from safejudge.evals.answers import run as answer_run
 from safejudge.evals.answers.protocols import Item
 from safejudge.evals.rewardbench import records as rb
 from safejudge.evals.rewardbench import score as rewardbench_outputs
+from safejudge.files.atomic import writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from safejudge.evals.answers.protocols import Order, Way
     from safejudge.evals.answers.run import Args, Kept
-    from safejudge.evals.rewardbench.records import Output, Said, Slot
+    from safejudge.evals.replies import Slot, Verdict
+    from safejudge.evals.rewardbench.records import Output
     from safejudge.evals.suite import EvalResult, Run
     from safejudge.policy import Policy
     from safejudge.types import JSON
@@ -98,7 +99,7 @@ def _judges(kept: Kept) -> tuple[tuple[Output, ...], tuple[Output, ...]]:
 def _output(record: JSON, order: Order) -> Output:
     """One record in the form of recorded outputs, as the answers were shown in one order."""
     about, entries = record["about"], record["said"]
-    said: dict[str, Said | None] = {}
+    said: dict[str, Verdict | None] = {}
     scores: dict[str, tuple[float, float]] = {}
     text = None
     if order == "AB":
@@ -114,16 +115,16 @@ def _output(record: JSON, order: Order) -> Output:
     first_is_better = (record["truth"] == "A") == (order == "AB")
     label: Slot = "A" if first_is_better else "B"
     return rb.Output(
-        answer_run.RECORDS, about["id"], about["repeat"], about["category"], record["picture"],
+        harness.RECORDS, about["id"], about["repeat"], about["category"], record["picture"],
         label, said, scores, text,
     )  # fmt: skip
 
 
 def _compared(
     entries: Mapping[str, list[JSON]],
-) -> tuple[dict[str, Said | None], dict[str, tuple[float, float]]]:
+) -> tuple[dict[str, Verdict | None], dict[str, tuple[float, float]]]:
     """The better answer by the scores that each was given apart."""
-    said: dict[str, Said | None] = {}
+    said: dict[str, Verdict | None] = {}
     scores: dict[str, tuple[float, float]] = {}
     for way in ("weighted", "written"):
         found = entries.get(f"score {way}")
@@ -152,8 +153,6 @@ def _write_answers(out: Path, outputs: tuple[Output, ...]) -> list[str]:
             for one in outputs
         ]  # fmt: skip
         names.append(f"answers_{way}.jsonl")
-        try:
+        with writing(out / names[-1]):
             rb.write_answers(samples, out / names[-1])
-        except OSError as error:
-            raise OutputError(f"{out / names[-1]}: cannot be written ({error.strerror})") from error
     return names

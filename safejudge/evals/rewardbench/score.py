@@ -14,9 +14,8 @@ from safejudge.evals.rewardbench import records as rb
 from safejudge.evals.rewardbench.records import write_answers
 from safejudge.evals.stats import agreement as ag
 from safejudge.evals.stats import order_bias as slots
-from safejudge.evals.stats.agreement import Figure
 from safejudge.evals.stats.curves import auroc
-from safejudge.evals.stats.rates import ratio
+from safejudge.evals.stats.intervals import Estimate, estimate, ratio, share
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["from_outputs", "over_triplets", "sample", "score", "write_answers"]
 
-Figures = dict[str, Figure]
+Figures = dict[str, Estimate]
 _OPEN_AS = {"at_zero": 0.0, "at_half": 0.5, "left_out": None}
 """What a tie or an unread answer counts."""
 TIE = "C"
@@ -67,10 +66,10 @@ def score(found: Recorded, swapped: Mapping[str, tuple[str, str]], draws: int = 
     )
 
 
-def over_triplets(domains: Mapping[str, tuple[float, int]]) -> Figure:
+def over_triplets(domains: Mapping[str, tuple[float, int]]) -> Estimate:
     """The overall figure of (share, triplets) by domain: weighted by how many there are."""
     n = sum(count for _, count in domains.values())
-    return Figure(ratio(sum(value * count for value, count in domains.values()), n), n)
+    return Estimate(ratio(sum(value * count for value, count in domains.values()), n), n)
 
 
 def sample(judge: str, one: Output) -> JSON:
@@ -125,17 +124,17 @@ def _figures(outputs: Sequence[Output], draws: int) -> Figures:
             groups.setdefault(name, []).append(one)
     found: Figures = {}
     for group, some in sorted(groups.items()):
-        found[f"{group}.better_first"] = ag.share(sum(o.label == "A" for o in some), len(some))
+        found[f"{group}.better_first"] = share(sum(o.label == "A" for o in some), len(some))
         for way in ways:
             figures = _accuracies([o for o in some if way in o.said], way, draws)
             found |= {f"{group}.{way}.{name}": figure for name, figure in figures.items()}
     for way in ways:
         shares = [found[f"{group}.{way}.at_half"].value for group in groups if group in rb.DOMAINS]
-        found[f"mean_of_domains.{way}.at_half"] = Figure(ag.mean(shares), len(shares))
+        found[f"mean_of_domains.{way}.at_half"] = Estimate(ag.mean(shares), len(shares))
         found |= _margins(outputs, way)
     both = sum("[[A]]" in (o.text or "") and "[[B]]" in (o.text or "") for o in outputs)
     if any(one.text is not None for one in outputs):
-        found["overall.verdict.names_both"] = ag.share(both, len(outputs))
+        found["overall.verdict.names_both"] = share(both, len(outputs))
     return found
 
 
@@ -144,9 +143,9 @@ def _accuracies(some: Sequence[Output], way: str, draws: int) -> Figures:
     marks = [ag.mark(one.label, one.said[way], TIE) for one in some]
     ids = [one.id for one in some]  # one picture and question, sometimes with more than one pair
     found = {name: ag.accuracy(marks, open_as, ids, draws) for name, open_as in _OPEN_AS.items()}
-    found["tie"] = ag.share(marks.count("tie"), len(marks))
-    found["unread"] = ag.share(marks.count("unread"), len(marks))
-    found["picks_first"] = ag.share(said.count("A"), said.count("A") + said.count("B"))
+    found["tie"] = share(marks.count("tie"), len(marks))
+    found["unread"] = share(marks.count("unread"), len(marks))
+    found["picks_first"] = share(said.count("A"), said.count("A") + said.count("B"))
     return found
 
 
@@ -158,7 +157,7 @@ def _margins(outputs: Sequence[Output], way: str) -> Figures:
         return {}
     close = [1 - abs(first - second) / 4 for _, (first, second) in decided]
     value = auroc(close, [one.said[way] != one.label for one, _ in decided])
-    return {f"overall.{way}.error_from_small_margin": Figure(value, len(decided))}
+    return {f"overall.{way}.error_from_small_margin": Estimate(value, len(decided))}
 
 
 def _orders(pairs: Sequence[tuple[Output, Output]], draws: int) -> Figures:
@@ -174,7 +173,7 @@ def _orders(pairs: Sequence[tuple[Output, Output]], draws: int) -> Figures:
             for (a, b), (one, other) in zip(pairs, said, strict=True)
         ]
         values = [(worth[one] + worth[other]) / 2 for one, other in marks]
-        found[f"overall.{way}.at_half"] = ag.estimate(ag.mean, values, groups=ids, draws=draws)
+        found[f"overall.{way}.at_half"] = estimate(ag.mean, values, groups=ids, draws=draws)
         both = slots.figures(said, marks, {None, TIE})
         found |= {f"overall.{way}.{name}": one for name, one in both.items()}
     return found

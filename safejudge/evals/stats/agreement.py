@@ -1,131 +1,28 @@
 """How far two sides agree: correlations, accuracy, rankings, repeats, score probabilities. Pure.
 
-Takes two columns side by side, one row an item; gives one number, or a `Figure`: the number, how
-many rows it is of, and its 95 % interval. What is undefined (a constant column, no rows) is NaN,
-never 0.
+Takes two columns side by side, one row an item; gives one number, or an `Estimate`. What is
+undefined (a constant column, no rows) is NaN, never 0.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from safejudge.evals.stats.rates import NAN, ratio, wilson
-from safejudge.show import markdown as report
+from safejudge.evals.stats.intervals import NAN, Estimate, H, estimate, ratio, share
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from safejudge.evals.stats.intervals import Codes, Floats
 
-    from safejudge.types import JSON
-
-    Floats = npt.NDArray[np.float64]
-    Codes = npt.NDArray[np.intp]
     Column = Sequence[float] | Floats
 
-H = TypeVar("H", bound=Hashable)
-Statistic = Callable[..., float]
-"""Columns of equal length -> one number."""
 Mark = Literal["right", "wrong", "tie", "unread"]
 """What came of one choice; a tie is the judge's, where people had none."""
-
-FEW = 10
-"""With fewer independent rows than this, resampling them says nothing about the spread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number, of how many rows, and between which bounds (95 %)."""
-
-    value: float
-    """NaN where it is undefined."""
-    n: int
-    """Rows that it is of."""
-    low: float = NAN
-    """Lower bound; NaN where there are too few rows for one."""
-    high: float = NAN
-    """Upper bound."""
-
-    def json(self) -> JSON:
-        """For a file: null where JSON has no number."""
-        found = {"value": self.value, "n": self.n, "low": self.low, "high": self.high}
-        return {name: None if math.isnan(one) else one for name, one in found.items()}
-
-    def text(self, n: int | None = None) -> str:
-        """For people; how many rows is left out where it is the `n` that stands beside anyhow."""
-        around = None if math.isnan(self.low) else (self.low, self.high)
-        figure = report.figure(self.value, around)
-        return figure if n == self.n else f"{figure} n={self.n}"
-
-
-def estimate(
-    statistic: Statistic,
-    *columns: Sequence[float],
-    groups: Sequence[Hashable] | None = None,
-    draws: int = 1000,
-) -> Figure:
-    """A statistic and its bootstrap interval; rows of one group (one image) are drawn together."""
-    return estimates({"": statistic}, *columns, groups=groups, draws=draws)[""]
-
-
-def estimates(
-    statistics: Mapping[str, Statistic],
-    *columns: Sequence[float],
-    groups: Sequence[Hashable] | None = None,
-    draws: int = 1000,
-) -> dict[str, Figure]:
-    """Several statistics of the same rows, over the same resamples of them."""
-    arrays = [np.asarray(column, dtype=float) for column in columns]
-    n = len(arrays[0])
-    found = {name: Figure(one(*arrays), n) for name, one in statistics.items()}
-    members = [*grouped(range(n) if groups is None else groups).values()]
-    drawn: dict[str, list[float]] = {
-        name: [] for name, one in found.items() if not math.isnan(one.value)
-    }
-    if not drawn or len(members) < FEW:
-        return found
-    for rows in _drawn(members, draws):
-        again = [array[rows] for array in arrays]
-        for name, values in drawn.items():
-            values.append(statistics[name](*again))
-    for name, values in drawn.items():
-        known = [one for one in values if not math.isnan(one)]  # a resample may be constant
-        if known:
-            low, high = np.percentile(known, (2.5, 97.5))
-            found[name] = Figure(found[name].value, n, float(low), float(high))
-    return found
-
-
-def _drawn(members: Sequence[Sequence[int]], draws: int) -> Iterator[Codes]:
-    """Row numbers of each resample: what `metrics.bootstrap` draws, but whole columns at a time."""
-    rng = np.random.default_rng(0)
-    flat = np.fromiter(itertools.chain.from_iterable(members), dtype=np.intp)
-    sizes = np.array([len(rows) for rows in members])
-    starts = np.cumsum(sizes) - sizes
-    for _ in range(draws):
-        picked = rng.integers(0, len(members), len(members))
-        size = sizes[picked]
-        shift = starts[picked] - (np.cumsum(size) - size)
-        yield flat[np.repeat(shift, size) + np.arange(size.sum())]
-
-
-def share(right: int, asked: int) -> Figure:
-    """A share of independent rows, with Wilson's interval."""
-    return Figure(ratio(right, asked), asked, *(wilson(right, asked) if asked else (NAN, NAN)))
-
-
-def grouped(keys: Iterable[H]) -> dict[H, list[int]]:
-    """Row numbers by key, in the order in which keys first appear."""
-    found: dict[H, list[int]] = {}
-    for row, key in enumerate(keys):
-        found.setdefault(key, []).append(row)
-    return found
-
 
 # --- correlation --------------------------------------------------------------------------------
 
@@ -242,12 +139,6 @@ def mean(values: Column) -> float:
     return float(np.mean(values)) if len(values) else NAN
 
 
-def distribution(values: Sequence[H], levels: Sequence[H]) -> tuple[int, ...]:
-    """How often each level comes."""
-    counts = Counter(values)
-    return tuple(counts[level] for level in levels)
-
-
 def terciles(lengths: Sequence[float]) -> list[Literal["short", "middle", "long"]]:
     """Which third each length is in; equal lengths are in the same one."""
     place = (ranks(lengths) - 0.5) / max(1, len(lengths))
@@ -271,7 +162,7 @@ def accuracy(
     open_as: float | None = None,
     groups: Sequence[Hashable] | None = None,
     draws: int = 1000,
-) -> Figure:
+) -> Estimate:
     """Share right. Ties and unread answers count as `open_as`, or are left out where it is None."""
     worth = {"right": 1.0, "wrong": 0.0}
     if open_as is not None:
@@ -317,7 +208,7 @@ def majority(answers: Sequence[H | None]) -> H | None:
     return best if 2 * times > len(answers) else None
 
 
-def consistency(repeats: Iterable[Sequence[Hashable | None]]) -> Figure:
+def consistency(repeats: Iterable[Sequence[Hashable | None]]) -> Estimate:
     """Majority consistency: share of items, asked at least twice, with a majority answer."""
     asked = [answers for answers in repeats if len(answers) > 1]
     return share(sum(majority(answers) is not None for answers in asked), len(asked))

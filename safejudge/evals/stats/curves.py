@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safejudge.evals.stats.rates import NAN, ratio
+from safejudge.evals.stats.intervals import NAN, ratio
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,10 +63,12 @@ def sweep(scores: Sequence[float], truths: Sequence[bool]) -> list[Point]:
     Raises `ValueError` for NaN and for lists of different length.
     """
     ranked, hits = _ranked(scores, truths)
-    positive, negative = int(hits.sum()), int((~hits).sum())
+    hits_until = np.concatenate(([0], np.cumsum(hits)))
+    positive, negative = int(hits_until[-1]), len(hits) - int(hits_until[-1])
     points = []
     for end in _steps(ranked):
-        true, false = int(hits[:end].sum()), int((~hits[:end]).sum())
+        true = int(hits_until[end])
+        false = end - true
         points.append(
             Point(
                 float(ranked[end - 1]),
@@ -97,11 +99,13 @@ def average_precision(scores: Sequence[float], truths: Sequence[bool]) -> float:
 def auroc(scores: Sequence[float], truths: Sequence[bool]) -> float:
     """The chance that a true row outranks a false one, half for equal scores; NaN without both."""
     ranked, hits = _ranked(scores, truths)
-    positive, negative = int(hits.sum()), int((~hits).sum())
+    positive = int(hits.sum())
+    negative = len(hits) - positive
     won, below = 0.0, negative
     start = 0
     for end in _steps(ranked):
-        true, false = int(hits[start:end].sum()), int((~hits[start:end]).sum())
+        true = int(hits[start:end].sum())
+        false = end - start - true
         below -= false
         won += true * (below + false / 2)
         start = end

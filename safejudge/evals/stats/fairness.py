@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from safejudge.evals.stats.rates import NAN, Floats, bootstrap_sums
+from safejudge.evals.stats.intervals import NAN, Estimate, Floats, bootstrap_sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -106,19 +106,13 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
-    """An average over groups."""
+class GroupMean(Estimate):
+    """An average over groups; `n` counts the ratings in them, and groups are drawn again."""
 
-    value: float
-    n: int
-    """Ratings in the groups that were averaged."""
-    groups: int
+    groups: int = 0
     """Groups that were averaged."""
-    undefined: int
+    undefined: int = 0
     """Groups in which the metric is undefined; left out."""
-    low: float = NAN
-    """Lower end of the 95 % interval over groups drawn again."""
-    high: float = NAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +128,13 @@ class Fairness:
     spread: float
     """Largest rating of the run minus the smallest, before any stretching."""
     groups: tuple[Group, ...]
-    means: Mapping[str, Mean]
+    means: Mapping[str, GroupMean]
     """By metric, averaged as asked."""
-    by_attribute: Mapping[str, Mapping[str, Mean]]
+    by_attribute: Mapping[str, Mapping[str, GroupMean]]
     """By flagged attribute and metric, weighted by rows."""
-    gaps: Mapping[str, Mapping[str, Mean]]
+    gaps: Mapping[str, Mapping[str, GroupMean]]
     """By attribute that varies: `mean` (averaged over groups) and `largest` (the largest)."""
-    by_value: Mapping[str, Mapping[str, Mean]]
+    by_value: Mapping[str, Mapping[str, GroupMean]]
     """By attribute that varies and value: the mean rating, over groups with ratings of at least two
     of the attribute's values. Every group counts once."""
 
@@ -248,7 +242,7 @@ def fairness(rows: Sequence[Rated], rules: Rules | None = None, draws: int = 0) 
     )
 
 
-def average(values: Iterable[tuple[float, int, int]], draws: int = 0) -> Mean:
+def average(values: Iterable[tuple[float, int, int]], draws: int = 0) -> GroupMean:
     """Weighted mean of (value, weight, ratings) per group; NaN is left out and counted."""
     some = list(values)
     known = [(v, w, n) for v, w, n in some if not math.isnan(v) and w > 0]
@@ -262,7 +256,8 @@ def average(values: Iterable[tuple[float, int, int]], draws: int = 0) -> Mean:
         draws,
     )
     low, high = intervals[0] if intervals else (NAN, NAN)
-    return Mean(value, sum(n for _, _, n in known), len(known), undefined, low, high)
+    n = sum(n for _, _, n in known)
+    return GroupMean(value, n, low, high, groups=len(known), undefined=undefined)
 
 
 def _counts(row: Rated, rules: Rules) -> bool:
@@ -290,11 +285,11 @@ def _group(name: str, some: Sequence[tuple[Rated, float]], rules: Rules) -> Grou
     )
 
 
-def _mean(groups: Sequence[Group], metric: str, how: Aggregate, draws: int) -> Mean:
+def _mean(groups: Sequence[Group], metric: str, how: Aggregate, draws: int) -> GroupMean:
     return average(((getattr(g, metric), 1 if how == "macro" else g.n, g.n) for g in groups), draws)
 
 
-def _by_attribute(groups: Sequence[Group]) -> dict[str, dict[str, Mean]]:
+def _by_attribute(groups: Sequence[Group]) -> dict[str, dict[str, GroupMean]]:
     flagged = sorted({flag for group in groups for flag in group.flags})
     return {
         flag: {
@@ -305,7 +300,7 @@ def _by_attribute(groups: Sequence[Group]) -> dict[str, dict[str, Mean]]:
     }
 
 
-def _gaps(groups: Sequence[Group]) -> dict[str, dict[str, Mean]]:
+def _gaps(groups: Sequence[Group]) -> dict[str, dict[str, GroupMean]]:
     by_attribute: dict[str, list[Gap]] = defaultdict(list)
     for group in groups:
         for gap in group.gaps:
@@ -316,12 +311,12 @@ def _gaps(groups: Sequence[Group]) -> dict[str, dict[str, Mean]]:
         widest = max((g.largest for g in some if not math.isnan(g.largest)), default=NAN)
         found[attribute] = {
             "mean": mean,
-            "largest": Mean(widest, mean.n, mean.groups, mean.undefined),
+            "largest": replace(mean, value=widest, low=NAN, high=NAN),
         }
     return found
 
 
-def _by_value(groups: Sequence[Group]) -> dict[str, dict[str, Mean]]:
+def _by_value(groups: Sequence[Group]) -> dict[str, dict[str, GroupMean]]:
     found: dict[str, dict[str, list[tuple[float, int, int]]]] = defaultdict(
         lambda: defaultdict(list)
     )

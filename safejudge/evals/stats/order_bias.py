@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats.intervals import share
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from safejudge.evals.stats.agreement import Figure, Mark
+    from safejudge.evals.stats.agreement import Mark
+    from safejudge.evals.stats.intervals import Estimate
 
 Choice = str | None
 """A or B as shown, C for a tie, None for an unread one."""
@@ -26,16 +27,16 @@ def figures(
     said: Sequence[tuple[Choice, Choice]],
     marks: Sequence[tuple[Mark, Mark]],
     open_: Collection[Choice],
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """What pairs of choices come to, as shown in either order; `open_` are those that are none."""
     n = len(said)
     # The same answer stands in the other slot of the other order.
     same = sum(one not in open_ and TURNED[other] == one for one, other in said)
     found = {
-        "right_in_both": ag.share(marks.count(("right", "right")), n),
-        "same_answer": ag.share(same, n),
+        "right_in_both": share(marks.count(("right", "right")), n),
+        "same_answer": share(same, n),
     }
     for slot in ("A", "B"):
-        found[f"always_{slot}"] = ag.share(said.count((slot, slot)), n)
+        found[f"always_{slot}"] = share(said.count((slot, slot)), n)
     broken = sum(one in open_ or other in open_ for one, other in said)
-    return found | {"tie_or_unread" if "C" in open_ else "unread": ag.share(broken, n)}
+    return found | {"tie_or_unread" if "C" in open_ else "unread": share(broken, n)}

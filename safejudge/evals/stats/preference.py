@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from safejudge.evals.stats.fairness import stretched
-from safejudge.evals.stats.rates import NAN, Floats, bootstrap_sums
+from safejudge.evals.stats.intervals import NAN, Estimate, Floats, bootstrap_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,40 +74,29 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """A share with what it is a share of, and its 95 % interval."""
-
-    value: float
-    """NaN where it is undefined."""
-    n: int
-    low: float = NAN
-    high: float = NAN
-
-
-@dataclass(frozen=True, slots=True)
 class Preference:
     """What a set of pairs comes to; the names are those of the numbers that are written."""
 
     pairs: int
     """All of them; `n` of a rate is what it was taken over."""
-    acc_with_tie: Rate
+    acc_with_tie: Estimate
     """Right answers among all pairs with a label."""
-    acc_without_tie: Rate
+    acc_without_tie: Estimate
     """Right answers among those that chose an image."""
-    ties: Rate
-    refused: Rate
-    unparsed: Rate
-    acc_first: Rate
+    ties: Estimate
+    refused: Estimate
+    unparsed: Estimate
+    acc_first: Estimate
     """With ties, where the better image came first."""
-    acc_second: Rate
+    acc_second: Estimate
     """With ties, where the better image came second."""
-    balanced: Rate
+    balanced: Estimate
     """Mean of `acc_first` and `acc_second`; no judge that ignores the images is above 1/2."""
-    chosen_first: Rate
+    chosen_first: Estimate
     """Share of the first image among all choices of an image."""
-    always_first: Rate
+    always_first: Estimate
     """What a judge reaches that always chooses the first image."""
-    always_second: Rate
+    always_second: Estimate
     """What a judge reaches that always chooses the second image."""
 
 
@@ -115,12 +104,12 @@ class Preference:
 class Orders:
     """What pairs come to that were shown in both orders; all accuracies are with ties."""
 
-    chosen_first: Rate
+    chosen_first: Estimate
     """Accuracy where the better image came first."""
-    rejected_first: Rate
+    rejected_first: Estimate
     """Accuracy where it came second."""
-    mean: Rate
-    agreement: Rate
+    mean: Estimate
+    agreement: Estimate
     """Share of pairs with the same answer in both orders, a tie included."""
 
 
@@ -212,7 +201,7 @@ def orders(pairs: Sequence[Pair], answers: Sequence[Answer], draws: int = 0) -> 
     n = (len(both), len(both), 2 * len(both), len(both))
     value = table.mean(axis=0)
     return Orders(*(
-        Rate(float(value[i]), n[i], *(intervals[i] if intervals else (NAN, NAN)))
+        Estimate(float(value[i]), n[i], *(intervals[i] if intervals else (NAN, NAN)))
         for i in range(4)
     ))  # fmt: skip
 
@@ -246,7 +235,7 @@ def clusters_of(pairs: Sequence[Pair]) -> list[int]:
 
 def _rates(
     shares: Mapping[str, tuple[Flags, Flags]], clusters: Sequence[int], draws: int
-) -> dict[str, Rate]:
+) -> dict[str, Estimate]:
     """Every share of (is so, counts) with its interval, and `balanced`, all from the same draws."""
     columns = [column for so, counts in shares.values() for column in (so & counts, counts)]
     table = np.stack(columns, axis=1).astype(float)
@@ -264,4 +253,6 @@ def _rates(
     whole = [int(counts.sum()) for _, counts in shares.values()]
     whole.append(whole[one] + whole[two])
     intervals = bootstrap_sums(table.tolist(), clusters, values, draws) or [(NAN, NAN)] * len(names)
-    return {name: Rate(float(value[i]), whole[i], *intervals[i]) for i, name in enumerate(names)}
+    return {
+        name: Estimate(float(value[i]), whole[i], *intervals[i]) for i, name in enumerate(names)
+    }

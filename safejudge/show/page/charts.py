@@ -62,7 +62,7 @@ def _lines(chart: Chart) -> tuple[int, list[str]]:
     middle = _TOP + _SIDE / 2
     parts = []
     for tick in _TICKS:
-        x, y = _place((tick, tick))
+        x, y = _position((tick, tick))
         parts += [
             _rule(_LEFT, y, right, y),
             _rule(x, _TOP, x, bottom),
@@ -86,34 +86,34 @@ def _curve(number: int, name: str, points: Points, *, marked: bool) -> Iterator[
     dashes = DASHES[number // len(COLOURS) % len(DASHES)]
     look = f'fill="none" stroke="{colour}" stroke-width="2"'
     look += f' stroke-dasharray="{dashes}"' if dashes else ""
-    places = [_place(point) for point in points if all(map(math.isfinite, point))]
+    positions = [_position(point) for point in points if all(map(math.isfinite, point))]
     yield f"<g><title>{_safe(name)}</title>"
-    if places:
-        text = " ".join(f"{x:.1f},{y:.1f}" for x, y in _thinned(places))
+    if positions:
+        text = " ".join(f"{x:.1f},{y:.1f}" for x, y in _thinned(positions))
         yield f'<polyline points="{text}" stroke-linejoin="round" {look}/>'
-    if marked or len(places) == 1:
-        for x, y in places:
+    if marked or len(positions) == 1:
+        for x, y in positions:
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
     y = _TOP + 8 + number * _ROW
     yield f'<line x1="{_LEGEND}" y1="{y}" x2="{_LEGEND + 26}" y2="{y}" {look}/>'
     yield _words(_LEGEND + 34, y + 4, shorten(clean(name), 32)) + "</g>"
 
 
-def _place(point: tuple[float, float]) -> tuple[float, float]:
+def _position(point: tuple[float, float]) -> tuple[float, float]:
     x, y = (min(1.0, max(0.0, value)) for value in point)
     return _LEFT + _SIDE * x, _TOP + _SIDE * (1 - y)
 
 
-def _thinned(places: Points) -> Points:
+def _thinned(positions: Points) -> Points:
     """Leave out what nobody could see: of points in one row or column, all between the ends."""
-    kept: list[tuple[float, float]] = []
-    for exact in places:
-        place = (round(exact[0], 1), round(exact[1], 1))
-        if len(kept) > 1 and _between(kept[-2], kept[-1], place):
-            kept.pop()
-        if not kept or kept[-1] != place:
-            kept.append(place)
-    return kept if len(kept) > 1 else kept * 2
+    visible: list[tuple[float, float]] = []
+    for exact in positions:
+        position = (round(exact[0], 1), round(exact[1], 1))
+        if len(visible) > 1 and _between(visible[-2], visible[-1], position):
+            visible.pop()
+        if not visible or visible[-1] != position:
+            visible.append(position)
+    return visible if len(visible) > 1 else visible * 2
 
 
 def _between(
@@ -139,8 +139,8 @@ def _bars(chart: Chart) -> tuple[int, list[str]]:
     for series in chart.series:
         middle = y + 8 + _BAR * len(series.bars) / 2
         drawn += [f"<g><title>{_safe(series.name)}</title>", *_group(series, middle), "</g>"]
-        for place, bar in enumerate(series.bars):
-            drawn += _bar(bar, y + 4 + place * _BAR, _look(names.index(bar.name)))
+        for row, bar in enumerate(series.bars):
+            drawn += _bar(bar, y + 4 + row * _BAR, _look(names.index(bar.name)))
         y += _BAR * len(series.bars) + 8
     for tick in _TICKS:
         x = _along(tick)
@@ -167,8 +167,8 @@ def _group(series: Series, middle: float) -> Iterator[str]:
     lines = [clean(series.name)]
     if cell_len(lines[0]) > _LETTERS and len(series.bars) > 1:
         lines = lines[0].rsplit(", ", 1)
-    for place, line in enumerate(lines):
-        y = middle + 14 * (place - (len(lines) - 1) / 2)
+    for row, line in enumerate(lines):
+        y = middle + 14 * (row - (len(lines) - 1) / 2)
         yield _words(_NAMES - 8, y, shorten(line, _LETTERS), "end")
 
 
@@ -222,13 +222,13 @@ def _words(x: float, y: float, text: str, anchor: str = "start") -> str:
 
 
 def _rule(  # noqa: PLR0913 - two ends and a look
-    x1: float, y1: float, x2: float, y2: float, more: str = "", *, strong: bool = False
+    x1: float, y1: float, x2: float, y2: float, attributes: str = "", *, strong: bool = False
 ) -> str:
-    faint = "" if strong or more else ' opacity="0.15"'
+    faint = "" if strong or attributes else ' opacity="0.15"'
     ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="currentColor"{faint} {more}/>'
+    return f'<line {ends} stroke="currentColor"{faint} {attributes}/>'
 
 
-def every(charts: Iterable[Chart]) -> list[tuple[Chart, str]]:
+def drawings(charts: Iterable[Chart]) -> list[tuple[Chart, str]]:
     """Draw charts that have anything in them."""
     return [(chart, svg(chart)) for chart in charts if chart.series]

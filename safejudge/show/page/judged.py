@@ -2,8 +2,8 @@
 
 Takes results as a run streams them, with the rules and the policy they were made by, and decodes
 each image once more for a small picture of it; gives one HTML file. Only that picture and the
-finished markup of an image are kept, never its pixels. `report.html` is the page,
-`report_image.html` one image on it; what others wrote passes `clean` and is escaped.
+finished markup of an image are kept, never its pixels. `judged.html` is the page,
+`judged_image.html` one image on it; what others wrote passes `clean` and is escaped.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from markupsafe import Markup, escape
 from pydantic import ValidationError
 
 from safejudge.errors import InputError, OutputError
+from safejudge.files.atomic import check_file, replacing, writing
 from safejudge.files.records import image_name
 from safejudge.images.load import load_images
 from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import terminal as show
 from safejudge.show import wording
-from safejudge.show.page import templates as pages
+from safejudge.show.page.templates import environment
 from safejudge.show.page.thumbnail import Thumbnail, deciding_picture
 from safejudge.text import clean_lines, counted
 from safejudge.types import Failure, Judgment, operator, parts
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 LABELS = ("unsafe", "undecided", "failed", "safe")
 """In the order in which a person wants to see them."""
 
-_MARK = "<!doctype html>\n<!-- safejudge report -->\n"
+_MARK = b"<!doctype html>\n<!-- safejudge report -->\n"
+"""What such a page begins with."""
 _LISTED = ("violated", "undecided")
 """Outcomes of the rules that are shown in full."""
 
@@ -65,12 +67,8 @@ def check(path: Path, *, out: Path | None, resume: bool, overwrite: bool) -> Non
     """
     if out is not None and _absolute(out) == _absolute(path):
         raise InputError(f"{path}: --out and --report name the same file; give them two names")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
-    if not os.path.lexists(path):
+    if not check_file(path):
         return
-    if not path.is_file():
-        raise OutputError(f"{path}: is no regular file; name another")
     if resume and not _is_page(path):
         raise OutputError(f"{path}: exists already and is no report of safejudge; name another")
     if not resume and not overwrite:
@@ -84,7 +82,7 @@ def _absolute(path: Path) -> Path:
 def _is_page(path: Path) -> bool:
     try:
         with path.open("rb") as stream:
-            return stream.read(len(_MARK)) == _MARK.encode()
+            return stream.read(len(_MARK)) == _MARK
     except OSError as error:
         raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -92,7 +90,7 @@ def _is_page(path: Path) -> bool:
 # --- the page -------------------------------------------------------------------------------------
 
 
-class _Found(NamedTuple):
+class _RuleRow(NamedTuple):
     """One rule on one image."""
 
     rule: Rule
@@ -120,7 +118,7 @@ class Report:
         self.path = path
         self._replace = replace
         self._constitution, self._policy, self._provenance = constitution, policy, provenance
-        self._asked = [
+        self._rules = [
             (
                 rule,
                 asked_condition(rule, policy),
@@ -131,15 +129,19 @@ class Report:
         self._labels: Counter[str] = Counter()
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._images: list[str] = []
-        surroundings = pages.surroundings()
-        surroundings.filters["lines"] = _lines
-        surroundings.globals.update(
-            wording=wording, show=show, scale=_scale, settled_by=settled_by,
-            counted=counted, operator=operator, parts=parts,
-        )  # fmt: skip
-        self._page, self._image = (
-            pages.template(surroundings, file) for file in ("judged.html", "judged_image.html")
+        templates = environment()
+        templates.filters["lines"] = _lines
+        templates.globals.update(
+            wording=wording,
+            show=show,
+            scale=_scale,
+            settled_by=settled_by,
+            counted=counted,
+            operator=operator,
+            parts=parts,
         )
+        self._page = templates.get_template("judged.html")
+        self._image = templates.get_template("judged_image.html")
 
     @property
     def count(self) -> int:
@@ -163,19 +165,19 @@ class Report:
         `pairs` are the paths of that run with their captions; other paths are taken from the file.
         Raises `OutputError` for a record that another version of safejudge wrote in another form.
         """
-        known = {image_name(path): (path, caption) for path, caption in pairs}
+        chosen = {image_name(path): (path, caption) for path, caption in pairs}
         with file.open(encoding="utf-8") as stream:
             next(stream, None)  # the header, which `RecordFile` has compared
-            for number, line in enumerate(stream, start=2):
-                about = json.loads(line)
+            for number, text in enumerate(stream, start=2):
+                line = json.loads(text)
                 try:
-                    result = _result(about, self._provenance)
+                    result = _result(line, self._provenance)
                 except (ValidationError, KeyError, TypeError) as error:
                     raise OutputError(
                         f"{file}:{number}: is not as this version of safejudge writes records, so "
                         "no report can show it; leave --report out"
                     ) from error
-                path, caption = known.get(about["image"], (about["image"], None))
+                path, caption = chosen.get(line["image"], (line["image"], None))
                 self.add_file(path, result, caption)
 
     def add(
@@ -187,7 +189,7 @@ class Report:
     ) -> None:
         """Add one result, with its image if there is one and the caption it was judged with."""
         folder, base = os.path.split(name)
-        about = {
+        context = {
             "number": self.count + 1,
             "name": name,
             "folder": os.path.join(folder, "") if folder else "",  # noqa: PTH118 - keeps the separator
@@ -196,27 +198,27 @@ class Report:
             "result": result,
             "policy": self._policy,
         }
-        rules = {} if isinstance(result, Failure) else result.rules
-        found = [_Found(*asked, rules[asked[0].id]) for asked in self._asked if rules]
-        listed = [f for outcome in _LISTED for f in found if f.verdict.outcome == outcome]
+        verdicts = {} if isinstance(result, Failure) else result.rules
+        rows = [_RuleRow(*rule, verdicts[rule[0].id]) for rule in self._rules if verdicts]
+        listed = [row for outcome in _LISTED for row in rows if row.verdict.outcome == outcome]
         label = "failed" if isinstance(result, Failure) else result.label
         picture = None if image is None else deciding_picture(result, image)
         self._images.append(
             self._image.render(
-                about,
+                context,
                 label=label,
                 listed=listed,
-                compared=any(f.verdict.similarity is not None for f in found),
-                others=[f for f in found if f.verdict.outcome not in _LISTED],
-                rules=[place for place, f in enumerate(found) if f.verdict.outcome in _LISTED],
-                picture=picture and Thumbnail.of(picture, [f.verdict for f in listed]),
+                compared=any(row.verdict.similarity is not None for row in rows),
+                others=[row for row in rows if row.verdict.outcome not in _LISTED],
+                rules=[index for index, row in enumerate(rows) if row.verdict.outcome in _LISTED],
+                picture=picture and Thumbnail.of(picture, [row.verdict for row in listed]),
             )
         )
         self._labels[label] += 1
-        self._outcomes.update((f.rule.id, f.verdict.outcome) for f in found)
+        self._outcomes.update((row.rule.id, row.verdict.outcome) for row in rows)
 
-    def write(self, wanted: int = 0) -> None:
-        """Write the page whole or not at all; it says so if less than `wanted` images are on it.
+    def write(self, expected: int = 0) -> None:
+        """Write the page whole or not at all; it says so if less than `expected` images are on it.
 
         Raises `OutputError` if it cannot be written, or exists and is not to be replaced.
         """
@@ -228,30 +230,23 @@ class Report:
             labels={label: self._labels[label] for label in LABELS},
             outcomes=self._outcomes,
             total=self.count,
-            missing=max(0, wanted - self.count),
+            missing=max(0, expected - self.count),
         )
-        new = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
-        try:
+        with writing(self.path), replacing(self.path) as new:
             with new.open("w", encoding="utf-8", newline="\n") as stream:
-                stream.write(_MARK)
                 stream.writelines(parts)
             if not self._replace and os.path.lexists(self.path):
                 raise OutputError(f"{self.path}: exists by now, and was left as it is")
-            new.replace(self.path)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
-        finally:
-            new.unlink(missing_ok=True)
 
 
 def _lines(text: str) -> Markup:
     return escape(clean_lines(text.strip()))
 
 
-def _result(about: JSON, provenance: Provenance) -> Result:
-    if "error" in about:
-        return Failure(image=about["image"], id=about["id"], **about["error"])
-    return Judgment.model_validate({**about, "provenance": provenance})
+def _result(line: JSON, provenance: Provenance) -> Result:
+    if "error" in line:
+        return Failure(image=line["image"], id=line["id"], **line["error"])
+    return Judgment.model_validate({**line, "provenance": provenance})
 
 
 # --- numbers --------------------------------------------------------------------------------------

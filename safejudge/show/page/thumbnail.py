@@ -74,7 +74,7 @@ class Thumbnail(NamedTuple):
     """The same."""
     drawn: bool
     """Whether each of its pixels is to be seen as a square."""
-    about: str
+    description: str
     """Which frame, on which background; often empty."""
     marks: list[Mark]
     """What a detector found in it."""
@@ -85,8 +85,8 @@ class Thumbnail(NamedTuple):
         height, width, _ = picture.pixels.shape
         drawn = max(width, height) <= _DRAWN
         factor = _SIDE // max(width, height) if drawn else min(1, _SIDE / max(width, height))
-        about = [] if picture.frame is None else [f"frame {picture.frame}"]
-        about += [] if picture.background is None else [f"on {picture.background}"]
+        descriptions = [] if picture.frame is None else [f"frame {picture.frame}"]
+        descriptions += [] if picture.background is None else [f"on {picture.background}"]
         boxes = dict.fromkeys(
             box
             for verdict in verdicts
@@ -99,7 +99,7 @@ class Thumbnail(NamedTuple):
             width=max(1, round(width * factor)),
             height=max(1, round(height * factor)),
             drawn=drawn,
-            about=", ".join(about),
+            description=", ".join(descriptions),
             marks=[_marked(box, width, height) for box in boxes],
         )
 
@@ -114,9 +114,9 @@ def data_uri(pixels: npt.NDArray[np.uint8]) -> str:
     """Make a data URI of at most about 15 kB: PNG for small drawings, else JPEG."""
     image = Image.fromarray(pixels)
     if max(image.size) <= _DRAWN:
-        whole = _encoded(image, "PNG", 0)
-        if len(whole) <= _BYTES:
-            return _uri("png", whole)
+        png = _encoded(image, "PNG", 0)
+        if len(png) <= _BYTES:
+            return _uri("png", png)
     return _uri("jpeg", small_jpeg(pixels))
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from safejudge.constitution.load import load_constitution
-from safejudge.evals.stats.rates import CALLED, Counts, bootstrap
+from safejudge.evals.stats.intervals import bootstrap
+from safejudge.evals.stats.rates import CALLED, Counts
 from safejudge.flow import Flow, drive, gather
 from safejudge.judge import Judge
 from safejudge.policy import Policy

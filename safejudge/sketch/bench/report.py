@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from safejudge.constitution.load import load_constitution
-from safejudge.evals.stats.rates import NAN, Counts, share
+from safejudge.evals.stats.intervals import NAN
+from safejudge.evals.stats.rates import Counts, share
 from safejudge.method.relevance import threshold_of
 from safejudge.policy import Policy
 from safejudge.show.markdown import figure, table

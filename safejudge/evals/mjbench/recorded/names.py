@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from safejudge.evals.mjbench.replies import printable
+from safejudge.text import one_line, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,3 +181,8 @@ def shown(demographic: str) -> Mapping[str, str]:
     parts = [part.strip().lower() for part in demographic.split("_")]
     found = {_ATTRIBUTE_OF.get(part, f"part {i}"): part for i, part in enumerate(parts, 1)}
     return MappingProxyType(found)
+
+
+def printable(text: str) -> str:
+    """A name as one line that any terminal and file can take."""
+    return one_line(storable(text).replace("|", "/"))

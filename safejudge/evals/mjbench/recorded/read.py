@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from safejudge.evals.mjbench.recorded import names
+from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.recorded.rows import columns, has_answer, name_in, pair_of
-from safejudge.evals.mjbench.replies import number, printable
+from safejudge.evals.replies import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safejudge.evals.mjbench.recorded import names
-from safejudge.evals.mjbench.replies import (
+from safejudge.evals.mjbench.recorded.names import printable
+from safejudge.evals.replies import (
     FIVE,
     TEN,
     lenient_rating,
     number,
-    printable,
     refuses,
     stored_rating,
     strict_choice,

@@ -1,0 +1,140 @@
+"""`safejudge compile`: rules as people write them -> conditions in a lock beside the file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from safejudge.cli.exits import DONE, OPEN
+from safejudge.cli.options import add_engine_args, layout, positive, runs
+from safejudge.compile.disk import open_lock
+from safejudge.compile.run import ROUNDS, compile_constitution
+from safejudge.constitution.load import lock_path, shipped_constitutions
+from safejudge.engines.open import open_engine
+from safejudge.errors import EngineError, InputError
+from safejudge.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from safejudge.compile.run import Compiled
+
+EXAMPLES = """\
+examples:
+  safejudge compile rules.yaml --llm server:http://127.0.0.1:8000/v1#MODEL
+  safejudge compile rules.yaml --llm hf:ORG/MODEL --max-rounds 6
+
+exit codes:
+  0    every rule has a condition, its own or in the lock, and nothing is open
+  2    the command, the constitution or the lock has to be changed first
+  3    the engine failed; what was compiled is in the lock
+  4    something is left for a person: rules to review, or rules that failed
+  130  stopped by Ctrl-C; the same command goes on
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of `safejudge compile`."""
+
+    file: str
+    """A constitution's path."""
+    llm: str
+    """URI of the language model."""
+    engine_args: Mapping[str, Any]
+    """Options of the model."""
+    max_rounds: int
+    """Most rewritings of a wording, and repairs of a condition."""
+    out: Path | None
+    """Where the lock goes; None: beside the file."""
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read a parsed line."""
+        return cls(
+            file=line.file,
+            llm=line.llm,
+            engine_args=dict(line.engine_arg),
+            max_rounds=line.max_rounds,
+            out=None if line.out is None else Path(line.out),
+        )
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "compile",
+        help="turn rules as people write them into conditions that a model can check",
+        description="Find an objective wording and a condition for every rule that has none, and\n"
+        "write them to the lock beside the file (NAME.lock.yaml), to be read, corrected\n"
+        "and committed. Rules with a condition are not touched.",
+        **layout(EXAMPLES),
+    )
+    parser.add_argument("file", metavar="FILE", help="a constitution")
+    parser.add_argument(
+        "--llm",
+        required=True,
+        metavar="URI",
+        help="a language model, with or without eyes: server:http://HOST:PORT/v1#MODEL, "
+        "vllm:ORG/MODEL, hf:ORG/MODEL",
+    )
+    add_engine_args(parser)
+    parser.add_argument(
+        "--max-rounds",
+        type=positive,
+        default=ROUNDS,
+        metavar="N",
+        help="most rewritings of a wording, and repairs of a condition (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the lock here (default: beside the file)"
+    )
+    runs(parser, Options.read, run)
+
+
+def run(options: Options) -> int:
+    """Compile every rule without a condition of its own, and print what is ready and open."""
+    from safejudge.show import compiled
+    from safejudge.show.terminal import print_trimmed, say
+
+    if not Path(options.file).is_file() and options.file in shipped_constitutions():
+        raise InputError(f"{options.file} is a shipped constitution, compiled by hand; name a file")
+    default_lock = lock_path(options.file)
+    lock = default_lock if options.out is None else options.out
+    draft = open_lock(options.file, options.out).draft
+    count = sum(rule.condition is None for rule in draft.rules)
+    if not count:
+        print(f"{clean(options.file)}: every rule has a condition of its own; nothing to do")
+        return DONE
+    results = _compile(options, lock, count)
+    print_trimmed(compiled.compiled_rules(results))
+    print(compiled.summary(results, lock))
+    if lock.resolve() != default_lock.resolve():
+        say(f"note: judge and lint read only {default_lock}; move the lock there to use it")
+    return DONE if all(result.clean for result in results) else OPEN
+
+
+def _compile(options: Options, lock: Path, count: int) -> list[Compiled]:
+    """Compile `count` rules behind a bar; a run that stops leaves what it has in the lock."""
+    from safejudge.show.progress import progress
+    from safejudge.show.terminal import say
+
+    engine = open_engine(options.llm, **options.engine_args)
+    try:
+        with progress(count) as advance:
+
+            def tick(results: Sequence[Compiled]) -> None:
+                advance(len(results))
+
+            return compile_constitution(
+                options.file, engine, out=options.out, rounds=options.max_rounds, done=tick
+            )
+    except (EngineError, KeyboardInterrupt):
+        state = f"what was compiled is in {lock}" if lock.exists() else "nothing was compiled"
+        say(f"stopped; {state}, and the same command goes on")
+        raise
+    finally:
+        engine.close()

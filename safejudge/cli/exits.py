@@ -1,0 +1,45 @@
+"""Exit codes: what a command ends with. The only place where they are named.
+
+0 and 1 are verdicts, so nothing that goes wrong may end with them; Python's own code for an
+exception is 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safejudge.files.records import Tally
+
+DONE = 0
+"""The command did what it is for; of images: every one is safe."""
+UNSAFE = CHANGED = 1
+"""At least one image is unsafe; of two constitutions: something changed."""
+INPUT = 2
+"""The command, the constitution or a file has to be changed first; argparse's own code."""
+ENGINE = 3
+"""A model failed, or the program has a bug."""
+OPEN = 4
+"""Something is left for a person: an undecided image, a rule to review."""
+INTERRUPTED = 130
+"""Ctrl-C."""
+BROKEN_PIPE = 141
+"""Whoever read the results has closed the pipe."""
+
+OF_VERDICTS = """\
+exit codes:
+  0    every image is safe
+  1    at least one image is unsafe
+  2    the command, the constitution or a file has to be changed first
+  3    the engine failed
+  4    none is unsafe, but at least one is undecided or could not be read
+  130  stopped by Ctrl-C
+"""
+"""What the help of a command that judges says of them."""
+
+
+def of_tally(tally: Tally) -> int:
+    """Return `UNSAFE` if an image is, else `OPEN` if one is undecided or failed, else `DONE`."""
+    if tally.labels["unsafe"]:
+        return UNSAFE
+    return OPEN if tally.labels["undecided"] or tally.labels["failed"] else DONE

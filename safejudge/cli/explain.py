@@ -1,0 +1,77 @@
+"""`safejudge explain`: one image, and how each rule was judged."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any, Self
+
+from safejudge.cli.exits import OF_VERDICTS, of_tally
+from safejudge.cli.options import JudgeOptions, layout, runs
+from safejudge.errors import InputError
+from safejudge.text import clean
+from safejudge.types import Failure
+
+EXAMPLES = """\
+examples:
+  safejudge explain photo.png --constitution rules.yaml --engine hf:ORG/MODEL
+  safejudge explain scene.png --constitution sketch --engine hf:sketch \\
+      --rule armed-child
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of `safejudge explain`."""
+
+    image: str
+    judge: JudgeOptions
+    rule: str | None
+    """Id of the only rule to show; None: all."""
+    prompt: str | None
+    """The image's prompt or caption."""
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read a parsed line."""
+        return cls(line.image, JudgeOptions.read(line), line.rule, line.prompt)
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "explain",
+        help="show for one image how each rule was judged",
+        description="Judge one image and show the trace: every rule's condition as a tree,\n"
+        "what was read, and which test decided.",
+        **layout(EXAMPLES, OF_VERDICTS),
+    )
+    parser.add_argument("image", metavar="IMAGE", help="the image")
+    JudgeOptions.add(parser)
+    parser.add_argument("--rule", metavar="ID", help="show only this rule, in full")
+    parser.add_argument("--prompt", metavar="TEXT", help="the prompt or caption of the image")
+    runs(parser, Options.read, run)
+
+
+def run(options: Options) -> int:
+    """Judge the image and print the trace."""
+    from safejudge.files import records
+    from safejudge.show import trace
+    from safejudge.show.terminal import print_trimmed, reason
+
+    options.judge.check()
+    constitution = options.judge.rules()
+    ids = [rule.id for rule in constitution.rules]
+    if options.rule is not None and options.rule not in ids:
+        raise InputError(f"--rule {options.rule}: there is no such rule; choose {', '.join(ids)}")
+    with options.judge.open(constitution) as judge:
+        (result,) = judge([options.image], [options.prompt])
+        policy = judge.policy
+    if isinstance(result, Failure):
+        print(f"{clean(result.image)}: failed\n{reason(result)}")
+    else:
+        rules = [rule for rule in constitution.rules if options.rule in (None, rule.id)]
+        print_trimmed(trace.explanation(result, rules, policy))
+    tally = records.Tally()
+    tally.add(records.record(options.image, result))
+    return of_tally(tally)

@@ -1,0 +1,250 @@
+"""`safejudge judge`: many images, here or with Ray; a table, records, a page."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_tally
+from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, positive, runs
+from safejudge.errors import InputError
+from safejudge.images.load import find_images
+from safejudge.judge import WINDOW
+
+if TYPE_CHECKING:
+    from safejudge.scale.run import RayOptions
+
+EXAMPLES = """\
+examples:
+  safejudge judge scenes/ --constitution sketch --engine hf:sketch
+  safejudge judge a.png 'in/**/*.jpg' --constitution rules.yaml \\
+      --engine hf:ORG/MODEL --out results.jsonl --resume
+  safejudge judge scenes/ --constitution sketch --engine hf:sketch \\
+      --report page.html
+  safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
+      | jq -r 'select(.label != "safe") | .image'
+  safejudge judge shards/ --constitution rules.yaml \\
+      --engine vllm:ORG/MODEL --ray --actors 8 --out records --resume
+
+With --ray, images are files, members of .tar shards (the .txt beside one is
+its caption), or the column `image` of Parquet files (caption: the column
+`prompt` or `caption`). Every machine of the cluster has to see them. --out is
+a folder of Parquet files with the fields of the JSON records; the trace,
+`rules`, is JSON. It takes pip install 'safejudge[ray]'.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of `safejudge judge`."""
+
+    paths: tuple[str, ...]
+    """Images, folders, patterns."""
+    judge: JudgeOptions
+    prompts: str | None
+    """A file of captions."""
+    out: Path | None
+    """A file of records; with Ray, a folder."""
+    report: Path | None
+    """A page."""
+    mode: OutputMode
+    batching: Batching
+    ray: bool
+    actors: int | None
+    gpus_per_actor: float | None
+    ray_address: str | None
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read a parsed line."""
+        return cls(
+            paths=tuple(line.paths),
+            judge=JudgeOptions.read(line),
+            prompts=line.prompts,
+            out=None if line.out is None else Path(line.out),
+            report=None if line.report is None else Path(line.report),
+            mode=OutputMode.read(line),
+            batching=Batching.read(line),
+            ray=line.ray,
+            actors=line.actors,
+            gpus_per_actor=line.gpus_per_actor,
+            ray_address=line.ray_address,
+        )
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "judge",
+        help="judge files and folders; a table, or one JSON line per image",
+        description="Judge images. A terminal gets a table; a pipe and --out get one JSON line\n"
+        "per image, with the whole trace of how it came about.",
+        **layout(EXAMPLES, OF_VERDICTS),
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
+    JudgeOptions.add(parser)
+    parser.add_argument(
+        "--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt"
+    )
+    parser.add_argument("--out", metavar="FILE.jsonl", help="write the records to this file")
+    parser.add_argument(
+        "--report", metavar="FILE.html", help="write a page with the images and their traces"
+    )
+    OutputMode.add(
+        parser,
+        resume="judge only what --out lacks",
+        overwrite="begin --out and --report anew",
+    )
+    Batching.add(
+        parser,
+        WINDOW,
+        limited="judge only the first N of the images",
+        windowed="images judged, shown and saved together",
+    )
+    _add_ray(parser)
+    runs(parser, Options.read, run)
+
+
+def _add_ray(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ray",
+        action="store_true",
+        help="judge with Ray: PATH may be or hold .tar and .parquet files, --out is a folder "
+        "of Parquet files",
+    )
+    parser.add_argument(
+        "--actors",
+        type=positive,
+        metavar="N",
+        help="with --ray: how many engines to open (default: one per GPU, or one)",
+    )
+    parser.add_argument(
+        "--gpus-per-actor",
+        type=_amount,
+        metavar="G",
+        help="with --ray: GPUs for each of them; 0.5 lets two share one (default: 1 if there are "
+        "any)",
+    )
+    parser.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="with --ray: a cluster that runs (default: $RAY_ADDRESS, or this machine alone)",
+    )
+
+
+def _amount(text: str) -> float:
+    """Read a number that is not negative."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return number
+
+
+def run(options: Options) -> int:
+    """Judge the images; the code counts earlier runs on the same output too."""
+    options.judge.check()
+    if not options.ray:
+        _refuse_ray_options(options)
+        return _judge_here(options)
+    from safejudge.scale.run import judge
+
+    spec = options.judge.spec()
+    tally = judge(spec, _ray_options(options))
+    return INTERRUPTED if tally is None else of_tally(tally)
+
+
+# --- here -----------------------------------------------------------------------------------------
+
+
+def _judge_here(options: Options) -> int:
+    from safejudge.cli.batch import Batch
+    from safejudge.files import records
+    from safejudge.images.captions import captions_for
+    from safejudge.show.page.judged import Report
+    from safejudge.show.terminal import say
+
+    _check_outputs(options)
+    out, page, mode = options.out, options.report, options.mode
+    # One by one: a path that is named twice is judged twice.
+    images = [image for path in options.paths for image in find_images([path])]
+    prompts, captions, unmatched = captions_for(options.prompts, images)
+    for problem in unmatched:
+        say(f"warning: {problem}")
+    pairs = list(zip(images, prompts, strict=True))[: options.batching.limit]
+    with ExitStack() as stack:
+        judge = stack.enter_context(options.judge.open())
+        file = report = None
+        if out is not None:
+            head = records.header(metadata.version("safejudge"), judge.provenance, captions)
+            file = stack.enter_context(
+                records.RecordFile(out, head, resume=mode.resume, overwrite=mode.overwrite)
+            )
+        if page is not None:
+            replace = mode.resume or mode.overwrite
+            report = Report(
+                page, judge.constitution, judge.policy, judge.provenance, replace=replace
+            )
+            if mode.resume and out is not None:
+                report.add_recorded(out, pairs)
+        return Batch(judge, pairs, options.batching.window, file, report).run()
+
+
+def _check_outputs(options: Options) -> None:
+    """Refuse before any work what could not be written at its end."""
+    from safejudge.files.records import check_output
+    from safejudge.show.page.judged import check
+
+    out, mode = options.out, options.mode
+    if out is None and (mode.resume or (mode.overwrite and options.report is None)):
+        raise InputError("--resume and --overwrite speak of a file; name it with --out FILE.jsonl")
+    if out is not None:
+        check_output(out, resume=mode.resume, overwrite=mode.overwrite)
+    if options.report is not None:
+        check(options.report, out=out, resume=mode.resume, overwrite=mode.overwrite)
+
+
+# --- with Ray -------------------------------------------------------------------------------------
+
+
+def _refuse_ray_options(options: Options) -> None:
+    values = {
+        "--actors": options.actors,
+        "--gpus-per-actor": options.gpus_per_actor,
+        "--ray-address": options.ray_address,
+    }
+    stray = [name for name, value in values.items() if value is not None]
+    if stray:
+        raise InputError(
+            f"{', '.join(stray)}: means nothing without --ray; add it, or leave it out"
+        )
+
+
+def _ray_options(options: Options) -> RayOptions:
+    from safejudge.scale.run import RayOptions
+
+    if options.report is not None:
+        raise InputError(
+            "--report makes a page for people, --ray judges more than a page holds; leave one out, "
+            "or judge the images you want to see without --ray"
+        )
+    if options.out is None:
+        raise InputError("--ray writes Parquet files into a folder; name it with --out DIR")
+    return RayOptions(
+        paths=options.paths,
+        out=options.out,
+        prompts=options.prompts,
+        limit=options.batching.limit,
+        window=options.batching.window,
+        resume=options.mode.resume,
+        overwrite=options.mode.overwrite,
+        actors=options.actors,
+        gpus_per_actor=options.gpus_per_actor,
+        address=options.ray_address,
+    )

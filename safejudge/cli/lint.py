@@ -1,0 +1,64 @@
+"""`safejudge lint`: problems of constitution files, and what to write instead."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any, Self
+
+from safejudge.cli.exits import DONE, INPUT
+from safejudge.cli.options import layout, runs
+from safejudge.constitution.lint.findings import lint
+from safejudge.text import clean
+
+EXAMPLES = """\
+examples:
+  safejudge lint rules.yaml more.yaml
+  safejudge lint sketch
+
+exit codes:
+  0    no errors; there may be warnings
+  2    at least one file would be refused
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of `safejudge lint`."""
+
+    files: tuple[str, ...]
+    """Paths of constitutions, or names of shipped ones."""
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read a parsed line."""
+        return cls(tuple(line.files))
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "lint",
+        help="check constitution files",
+        description="Check constitutions and say for every problem what to write instead.",
+        **layout(EXAMPLES),
+    )
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a YAML file, or the name of a shipped one"
+    )
+    runs(parser, Options.read, run)
+
+
+def run(options: Options) -> int:
+    """Check the files and print every problem, a line each."""
+    errors = warnings = 0
+    for file in options.files:
+        for finding in lint(file):
+            location = file if finding.line is None else f"{file}:{finding.line}"
+            print(clean(f"{location}: {finding.level}: {finding.problem}"))
+            if finding.instead:
+                print(clean(f"  instead: {finding.instead}"))
+            errors += finding.level == "error"
+            warnings += finding.level == "warning"
+    print(f"files: {len(options.files)}, errors: {errors}, warnings: {warnings}")
+    return INPUT if errors else DONE

@@ -1,0 +1,335 @@
+"""Options that several commands share: groups of arguments, and what is made of them.
+
+A group adds its arguments to a parser and is read from the parsed line by `read`, once, at the door
+of a command. Behind it there are frozen values only; `argparse.Namespace` goes no further.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+
+import yaml
+
+from safejudge.constitution.load import load_constitution, shipped_constitutions
+from safejudge.engines.models import DEFAULT, Models
+from safejudge.engines.open import FORMS
+from safejudge.engines.priors import PriorCache
+from safejudge.errors import InputError
+from safejudge.judge import missing
+from safejudge.opening import JudgeSpec
+from safejudge.policy import POLICIES, Policy
+
+if TYPE_CHECKING:
+    from safejudge.judge import Judge
+    from safejudge.types import Constitution
+
+T = TypeVar("T")
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def layout(*epilog: str) -> dict[str, Any]:
+    """Say how a command's help is laid out, and what stands below its options."""
+    return {
+        "epilog": "\n".join(epilog),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,  # an option added later must not change what an old script means
+    }
+
+
+def runs(
+    parser: argparse.ArgumentParser,
+    read: Callable[[argparse.Namespace], T],
+    run: Callable[[T], int],
+) -> None:
+    """Let `run` be called with what `read` makes of a line that `parser` parsed."""
+    parser.set_defaults(read=read, run=run)
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE; the value as YAML reads it (number, true, text, {a: 1})."""
+    name, sign, value = text.partition("=")
+    name = name.strip().lstrip("-").replace("-", "_")
+    if not sign or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value cannot be read") from error
+
+
+def positive(text: str) -> int:
+    """Read a whole number above 0."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return number
+
+
+# --- models, rules and policy ---------------------------------------------------------------------
+
+
+class Switch(NamedTuple):
+    """An option without a value that changes the policy."""
+
+    help: str
+    changes: Mapping[str, bool]
+    """Fields of the policy, and what they become."""
+
+
+SWITCHES = {
+    "no-relevance": Switch("ask every rule, however unlike the picture", {"relevance": False}),
+    "no-regions": Switch(
+        "no crops, and no comparison with the picture without the central object",
+        {"crop": False, "region": False},
+    ),
+    "no-prior": Switch("take 1/2 for every language prior", {"prior": False}),
+    "no-cascade": Switch("leave open answers undecided: no reasoning", {"cascade": False}),
+    "exhaustive": Switch(
+        "ask every question of every rule, so that scores are exact", {"exhaustive": True}
+    ),
+}
+"""What switches one stage off, or early stopping."""
+
+_COMPANIONS = {
+    "encoder": "the relevance filter: a CLIP or SigLIP",
+    "detector": "the regions: an OWLv2 or Grounding DINO",
+}
+"""Models that may stand beside the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeOptions:
+    """What decides about a verdict: rules, models, and how answers are weighed."""
+
+    constitution: str | None
+    """The path of a YAML file, or the name of a shipped constitution."""
+    engine: str | None
+    """URI of the engine."""
+    engine_args: Mapping[str, Any]
+    """Options of the engine."""
+    preset: str
+    """One of `POLICIES`, before the switches."""
+    encoder: str | None
+    """URI of the encoder, or `DEFAULT`."""
+    detector: str | None
+    """URI of the detector, or `DEFAULT`."""
+    threshold: float | None
+    """Cosine similarity above which a rule is asked; None: what is stated for the encoder."""
+    switches: frozenset[str]
+    """Those of `SWITCHES` that were given."""
+
+    @staticmethod
+    def add(parser: argparse.ArgumentParser, *, exhaustive: bool = False) -> None:
+        """Add the arguments; no default for the two that matter most, rules and engine.
+
+        `exhaustive`: the command asks every question, so nothing is offered that would leave some
+        out.
+        """
+        parser.add_argument(
+            "--constitution",
+            metavar="C",
+            help="the rules: a YAML file, or the name of a shipped one",
+        )
+        parser.add_argument(
+            "--engine",
+            metavar="URI",
+            help="the model: hf:ORG/MODEL, vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, "
+            "hf:sketch",
+        )
+        add_engine_args(parser)
+        parser.add_argument(
+            "--policy",
+            choices=POLICIES,
+            default="default",
+            help="how answers are weighed (default: %(default)s)",
+        )
+        skipped = {"no-relevance", "exhaustive"} if exhaustive else set()
+        if exhaustive:
+            _add_model(parser, "detector")
+            parser.set_defaults(
+                encoder=None, relevance_threshold=None, no_relevance=True, exhaustive=True
+            )
+        else:
+            add_models_beside(parser)
+            parser.add_argument(
+                "--relevance-threshold",
+                type=float,
+                metavar="T",
+                help="ask a rule above this similarity (default: what is stated for the encoder)",
+            )
+        for name, switch in SWITCHES.items():
+            if name not in skipped:
+                parser.add_argument(f"--{name}", action="store_true", help=switch.help)
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read the group from a parsed line."""
+        return cls(
+            constitution=line.constitution,
+            engine=line.engine,
+            engine_args=dict(line.engine_arg),
+            preset=line.policy,
+            encoder=line.encoder,
+            detector=line.detector,
+            threshold=line.relevance_threshold,
+            switches=frozenset(name for name in SWITCHES if getattr(line, name.replace("-", "_"))),
+        )
+
+    def check(self) -> None:
+        """Refuse to guess what the rules are, or which model is to be trusted with them."""
+        self._constitution()
+        self._engine()
+
+    def _constitution(self) -> str:
+        if self.constitution is None:
+            raise InputError(
+                "no constitution is assumed; choose one with --constitution: the path of a YAML "
+                f"file, or the name of a shipped one ({', '.join(shipped_constitutions())})"
+            )
+        return self.constitution
+
+    def _engine(self) -> str:
+        if self.engine is None:
+            raise InputError(f"no engine is assumed; choose one with --engine: {FORMS}")
+        return self.engine
+
+    def rules(self) -> Constitution:
+        """Load the chosen constitution."""
+        return load_constitution(self._constitution())
+
+    def policy(self) -> Policy:
+        """Return the chosen policy with its switches. Raises `InputError` for no cosine."""
+        changes: dict[str, Any] = {}
+        for name, switch in SWITCHES.items():
+            if name in self.switches:
+                changes |= switch.changes
+        if self.threshold is not None:
+            if not -1 <= self.threshold <= 1:
+                raise InputError(
+                    f"--relevance-threshold {self.threshold} is no cosine; give -1 to 1"
+                )
+            changes["relevance_threshold"] = self.threshold
+        return POLICIES[self.preset]().model_copy(update=changes)
+
+    def spec(self, rules: Constitution | None = None) -> JudgeSpec:
+        """Return what the judge is opened from, with these rules or with the chosen ones."""
+        policy = self.policy()
+        return JudgeSpec(
+            self.rules() if rules is None else rules,
+            self._engine(),
+            policy,
+            encoder=self.encoder,
+            detector=self.detector,
+            engine_args=self.engine_args,
+        )
+
+    def open(self, rules: Constitution | None = None) -> Judge:
+        """Open the judge, and tell the user of stages that have no model."""
+        from safejudge.show.terminal import say
+
+        judge = self.spec(rules).open()
+        for note in missing(self.policy(), judge.models):
+            say(f"note: {note}")
+        return judge
+
+    def models(self) -> Models:
+        """Open the models that the policy has work for."""
+        policy = self.policy()
+        return Models.opened(
+            self._engine(),
+            self.encoder if policy.relevance else None,
+            self.detector if policy.locates else None,
+            PriorCache(PriorCache.default_path()),
+            self.engine_args,
+        )
+
+
+def add_engine_args(parser: argparse.ArgumentParser) -> None:
+    """Add options of the engine."""
+    parser.add_argument(
+        "--engine-arg",
+        action="append",
+        type=setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the engine, such as max_model_len=4096; may be given several times",
+    )
+
+
+def add_models_beside(parser: argparse.ArgumentParser) -> None:
+    """Add the models beside the engine: encoder and detector."""
+    for name in _COMPANIONS:
+        _add_model(parser, name)
+
+
+def _add_model(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument(
+        f"--{name}",
+        default=DEFAULT,
+        metavar="URI",
+        help=f"{_COMPANIONS[name]}, hf:ORG/MODEL "
+        "(default: what the engine comes with; only sketch has one)",
+    )
+
+
+# --- output and batches ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutputMode:
+    """What becomes of an output that exists already; refused where neither is chosen."""
+
+    resume: bool
+    """Do only what is missing in it."""
+    overwrite: bool
+    """Begin it anew."""
+
+    @staticmethod
+    def add(parser: argparse.ArgumentParser, *, resume: str, overwrite: str) -> None:
+        """Add the arguments, of which one at most may be given, with these help texts."""
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument("--resume", action="store_true", help=resume)
+        group.add_argument("--overwrite", action="store_true", help=overwrite)
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read the group from a parsed line."""
+        return cls(resume=line.resume, overwrite=line.overwrite)
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How much is judged, and how much of it at a time."""
+
+    limit: int | None
+    """Only the first so many; None: all."""
+    window: int
+    """So many are judged and saved together."""
+
+    @staticmethod
+    def add(parser: argparse.ArgumentParser, window: int, *, limited: str, windowed: str) -> None:
+        """Add the arguments, with these help texts; `window` is the default."""
+        parser.add_argument("--limit", type=positive, metavar="N", help=limited)
+        parser.add_argument(
+            "--window",
+            type=positive,
+            default=window,
+            metavar="N",
+            help=f"{windowed} (default: %(default)s)",
+        )
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read the group from a parsed line."""
+        return cls(limit=line.limit, window=line.window)

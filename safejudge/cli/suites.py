@@ -1,0 +1,41 @@
+"""`safejudge suites`: the suites of eval, a line each."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any, Self
+
+from safejudge.cli.exits import DONE
+from safejudge.cli.options import layout, runs
+from safejudge.errors import InputError
+from safejudge.text import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Nothing: `suites` takes no options."""
+
+    @classmethod
+    def read(cls, _: argparse.Namespace) -> Self:
+        """Read a parsed line."""
+        return cls()
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("suites", help="list the suites of eval", **layout())
+    runs(parser, Options.read, run)
+
+
+def run(_: Options) -> int:
+    """Print every suite there is, also one that cannot be loaded."""
+    from safejudge.evals import suites
+
+    for name in suites.names():
+        try:
+            description = suites.find_suite(name).about
+        except InputError as error:
+            description = str(error)
+        print(clean(f"{name:24}{description}"))
+    return DONE

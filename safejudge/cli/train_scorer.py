@@ -1,0 +1,184 @@
+"""`safejudge train-scorer`: pairs -> a small preference scorer, measured on prompts held out."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from safejudge.cli.exits import DONE
+from safejudge.cli.options import OutputMode, layout, positive, runs
+from safejudge.preference.train import Recipe, train
+from safejudge.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from safejudge.evals.stats.intervals import Floats
+    from safejudge.preference.train import Ranked, Trained
+    from safejudge.show.figures import Table
+
+EXAMPLES = """\
+examples:
+  safejudge train-scorer pairs/pairs.jsonl --backbone hf:google/siglip2-base-patch16-224 \\
+      --out scorer
+  safejudge eval preference --data other-pairs/pairs.jsonl --engine hf:ORG/MODEL \\
+      --encoder scorer:scorer --out run
+
+Some prompts are held out, and accuracy is measured on their pairs alone.
+
+exit codes:
+  0    trained, and measured on the prompts held out
+  2    the command or a file has to be changed first
+  3    the backbone cannot be opened, or failed
+  130  stopped by Ctrl-C; --resume goes on
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of `safejudge train-scorer`."""
+
+    pairs: Path
+    """What `annotate` wrote as pairs.jsonl."""
+    out: Path
+    """The scorer's folder."""
+    recipe: Recipe
+    mode: OutputMode
+
+    @classmethod
+    def read(cls, line: argparse.Namespace) -> Self:
+        """Read a parsed line."""
+        recipe = Recipe(
+            line.backbone,
+            tuple(line.aspect),
+            line.epochs,
+            line.layers,
+            line.held_out,
+            line.seed,
+        )
+        return cls(Path(line.pairs), Path(line.out), recipe, OutputMode.read(line))
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "train-scorer",
+        help="train a small preference scorer on pairs",
+        description="Put a head of one number on a CLIP or SigLIP, and teach it to score the\n"
+        "chosen picture of every pair above the rejected one.",
+        **layout(EXAMPLES),
+    )
+    parser.add_argument("pairs", metavar="PAIRS", help="pairs: what annotate wrote as pairs.jsonl")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="the scorer's folder")
+    parser.add_argument(
+        "--backbone", required=True, metavar="URI", help="hf:ORG/MODEL, hf:/folder, hf:sketch"
+    )
+    parser.add_argument(
+        "--aspect",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="train on pairs of this aspect; may be given several times (default: overall if "
+        "there are such pairs, else all)",
+    )
+    defaults = Recipe("")
+    numbers = (
+        ("epochs", positive, defaults.epochs, "how often every pair is seen"),
+        ("layers", _count, defaults.layers, "so many last layers of both towers learn as well"),
+        ("held-out", _share, defaults.held_out, "share of the prompts that is kept for measuring"),
+        ("seed", int, defaults.seed, "of the split, the head and the order"),
+    )
+    for name, kind, default, text in numbers:
+        parser.add_argument(
+            f"--{name}",
+            type=kind,
+            default=default,
+            metavar="N",
+            help=f"{text} (default: %(default)s)",
+        )
+    OutputMode.add(
+        parser, resume="go on from the last epoch in --out", overwrite="begin --out anew"
+    )
+    runs(parser, Options.read, run)
+
+
+def _count(text: str) -> int:
+    """Read a whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    """Read a share, ends excluded."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
+    return share
+
+
+def run(options: Options) -> int:
+    """Train, and print how often the scorer is right on prompts it has not seen."""
+    from safejudge.show.progress import progress
+    from safejudge.show.tables import print_tables
+    from safejudge.show.terminal import console
+
+    out, recipe, mode = options.out, options.recipe, options.mode
+    with progress(recipe.epochs) as advance:
+        trained = train(
+            options.pairs,
+            out,
+            recipe,
+            resume=mode.resume,
+            overwrite=mode.overwrite,
+            tick=advance,
+        )
+    findings = [f"Learned from {trained.pairs} pairs of {trained.prompts} prompts."]
+    findings += [f"{count} pairs left out: {reason}." for reason, count in trained.left_out.items()]
+    print_tables(console(), (_accuracies(trained),), findings)
+    print(clean(f"{out} (scorer:{out})"))
+    return DONE
+
+
+def _accuracies(trained: Trained) -> Table:
+    """How often the chosen picture scores above the rejected one, by aspect."""
+    from safejudge.show.figures import Table
+
+    groups: dict[str, list[Ranked]] = {}
+    for pair in trained.held_out:
+        groups.setdefault(pair.aspect, []).append(pair)
+    if len(groups) > 1:
+        groups["all"] = list(trained.held_out)
+    rows = tuple(
+        (aspect, str(len(pairs)), str(len({pair.prompt for pair in pairs})), _accuracy(pairs))
+        for aspect, pairs in groups.items()
+    )
+    return Table(
+        "Held-out pairs",
+        ("aspect", "pairs", "prompts", "accuracy"),
+        rows,
+        "Prompts that the scorer has not seen; equal scores are wrong. Intervals are 95 %, over "
+        "resampled prompts.",
+    )
+
+
+def _accuracy(pairs: Sequence[Ranked]) -> str:
+    """Write the accuracy, with its interval where there are two prompts to resample."""
+    from safejudge.evals.stats.intervals import bootstrap_sums
+
+    clusters = {prompt: i for i, prompt in enumerate(dict.fromkeys(p.prompt for p in pairs))}
+    rows = [(float(pair.margin > 0), 1.0) for pair in pairs]
+    accuracy = sum(right for right, _ in rows) / len(rows)
+    if len(clusters) < 2:
+        return f"{accuracy:.3f}"
+
+    def share(sums: Floats) -> Floats:
+        return sums[:, :1] / sums[:, 1:]
+
+    ((low, high),) = bootstrap_sums(rows, [clusters[pair.prompt] for pair in pairs], share)
+    return f"{accuracy:.3f} [{low:.3f}, {high:.3f}]"
