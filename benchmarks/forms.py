@@ -30,7 +30,7 @@ from safejudge.method.logic import polarities
 from safejudge.show.markdown import figure, table
 from safejudge.show.progress import progress
 from safejudge.sketch.bench.bench import (
-    Found,
+    SceneOutcome,
     Variant,
     image_calls,
     measure,
@@ -45,7 +45,7 @@ from safejudge.types import AllOf, AnyOf, Condition, Constitution, NoneOf, Rule,
 FLAT, TREE = "flat AND", "tree"
 DRAWS = 400
 
-Measured = dict[str, list[Found]]
+Measured = dict[str, list[SceneOutcome]]
 """By form, what was found about each scene."""
 
 
@@ -71,7 +71,7 @@ def forms(models: Models) -> tuple[Variant, ...]:
 
 # --- the table ------------------------------------------------------------------------------------
 
-_OVERALL: dict[str, Callable[[Sequence[Found]], float]] = {
+_OVERALL: dict[str, Callable[[Sequence[SceneOutcome]], float]] = {
     "all rules: precision": lambda judged: Counts.of(rule_calls(judged)).precision,
     "all rules: recall": lambda judged: Counts.of(rule_calls(judged)).recall,
     "all rules: F1": lambda judged: Counts.of(rule_calls(judged)).f1,
@@ -126,7 +126,7 @@ def _quoted(statements: Sequence[str]) -> str:
     return " and ".join(f'"{statement}"' for statement in statements)
 
 
-def numbers(constitution: Constitution, judged: Sequence[Found]) -> dict[str, Any]:
+def numbers(constitution: Constitution, judged: Sequence[SceneOutcome]) -> dict[str, Any]:
     """Return the bare numbers of a form."""
     rules = {}
     for rule in constitution.rules:

@@ -64,7 +64,7 @@ def gather(flows: Iterable[Flow[T]]) -> Flow[list[T]]:
     try:
         for index, flow in enumerate(branches):
             live.start(index, flow)
-        while live.wanted:
+        while live.pending:
             wave = live.wave()
             live.take(wave, (yield wave))
     finally:
@@ -91,13 +91,13 @@ def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
     """
     supply = enumerate(flows)
     live: _Live[T] = _Live()
-    shown = started = 0
+    yielded = started = 0
     try:
         while True:
-            while shown in live.results:
-                yield live.results.pop(shown)
-                shown += 1
-            free = min(size - len(live.wanted), shown + AHEAD * size - started)
+            while yielded in live.results:
+                yield live.results.pop(yielded)
+                yielded += 1
+            free = min(size - len(live.pending), yielded + AHEAD * size - started)
             new = list(islice(supply, room(size))) if free >= room(size) else []
             if new:
                 live.forget()
@@ -105,7 +105,7 @@ def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
                 for index, flow in new:
                     live.start(index, flow)
                 continue
-            if not live.wanted:
+            if not live.pending:
                 return
             wave = live.wave()
             live.take(wave, _answers(answer, wave))
@@ -117,10 +117,10 @@ class _Live(Generic[T]):
     """Flows under way: what each waits for, what those that ended gave, and every answer."""
 
     def __init__(self, waiting: Iterable[Flow[T]] = ()) -> None:
-        self.wanted: dict[int, tuple[Request, ...]] = {}
+        self.pending: dict[int, tuple[Request, ...]] = {}
         self.results: dict[int, T] = {}
         self._flows = dict(enumerate(waiting))
-        self._known: dict[Request, Answer] = {}
+        self._recent: dict[Request, Answer] = {}
         self._older: dict[Request, Answer] = {}
 
     def start(self, index: int, flow: Flow[T]) -> None:
@@ -131,23 +131,23 @@ class _Live(Generic[T]):
     def wave(self) -> tuple[Request, ...]:
         """Every different open request of the cheapest kind, in the order of the flows."""
         pending = dict.fromkeys(
-            r for requests in self.wanted.values() for r in requests if not self._knows(r)
+            r for requests in self.pending.values() for r in requests if not self._knows(r)
         )
         waves = (tuple(r for r in pending if isinstance(r, kind)) for kind in CHEAPEST_FIRST)
         return next(wave for wave in waves if wave)
 
     def take(self, wave: Sequence[Request], answers: Sequence[Answer]) -> None:
         """Hand the answers of a wave to the flows that wait for them."""
-        self._known.update(zip(wave, answers, strict=True))
-        for index, requests in list(self.wanted.items()):
+        self._recent.update(zip(wave, answers, strict=True))
+        for index, requests in list(self.pending.items()):
             if all(map(self._knows, requests)):
                 self._advance(index, requests)
 
     def forget(self) -> None:
         """Let go of the answers that were old already at the last call and that nobody awaits."""
-        awaited = (r for requests in self.wanted.values() for r in requests if self._knows(r))
-        kept = {request: self._answer(request) for request in awaited}
-        self._older, self._known = self._known | kept, {}
+        awaited = (r for requests in self.pending.values() for r in requests if self._knows(r))
+        awaited_answers = {request: self._answer(request) for request in awaited}
+        self._older, self._recent = self._recent | awaited_answers, {}
 
     def close(self) -> None:
         """End every flow that has not ended."""
@@ -164,18 +164,18 @@ class _Live(Generic[T]):
                 requests = flow.send(tuple(map(self._answer, requests)))
         except StopIteration as end:
             self.results[index] = end.value
-            self.wanted.pop(index, None)
+            self.pending.pop(index, None)
             del self._flows[index]
         else:
-            self.wanted[index] = requests
+            self.pending[index] = requests
 
     def _knows(self, request: Request) -> bool:
-        return request in self._known or request in self._older
+        return request in self._recent or request in self._older
 
     def _answer(self, request: Request) -> Answer:
-        if request not in self._known:  # in use, so young again
-            self._known[request] = self._older[request]
-        return self._known[request]
+        if request not in self._recent:  # in use, so young again
+            self._recent[request] = self._older[request]
+        return self._recent[request]
 
 
 def drive(flow: Flow[T], answer: Answerer) -> T:

@@ -235,8 +235,8 @@ def missing(policy: Policy, models: Models) -> list[str]:
 
 def check_rules(constitution: Constitution, models: Models, policy: Policy) -> None:
     """Raise `StatementError` for what one of the models cannot be asked."""
-    asked = [asked_condition(rule, policy) for rule in constitution.rules]
-    preconditions = dict.fromkeys(leaf for tree in asked for leaf in leaves(tree))
+    conditions = [asked_condition(rule, policy) for rule in constitution.rules]
+    preconditions = dict.fromkeys(leaf for tree in conditions for leaf in leaves(tree))
     models.engine.check_statements(list(dict.fromkeys(leaf.statement for leaf in preconditions)))
     if models.encoder is not None and policy.filters:
         models.encoder.check_texts([relevance_text(rule) for rule in constitution.rules])
@@ -314,7 +314,7 @@ def _warn_of_losses(constitution: Constitution) -> None:
 
 def _provenance(constitution: Constitution, models: Models, policy: Policy) -> Provenance:
     card = models.engine.card
-    own = {name: _version(name) for name in ("safejudge", "numpy", "pillow", "pydantic")}
+    versions = {name: _version(name) for name in ("safejudge", "numpy", "pillow", "pydantic")}
     return Provenance(
         constitution=constitution.digest(),
         prompts=prompt_texts.digest(),
@@ -323,7 +323,7 @@ def _provenance(constitution: Constitution, models: Models, policy: Policy) -> P
         revision=card.revision,
         encoder=reference(models.encoder) if policy.filters else None,
         detector=reference(models.detector) if policy.locates else None,
-        versions={"python": platform.python_version(), **own, **models.versions()},
+        versions={"python": platform.python_version(), **versions, **models.versions()},
     )
 
 

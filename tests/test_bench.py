@@ -15,7 +15,7 @@ from safejudge.sketch.bench import report as bench_report
 from safejudge.sketch.bench.baselines import half
 from safejudge.sketch.bench.bench import Variant
 from safejudge.sketch.drawing.draw import draw
-from safejudge.sketch.drawing.objects import named
+from safejudge.sketch.drawing.objects import named_boxes
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.world.statements import grammar, normal
 from safejudge.types import Box, Picture, Probe
@@ -155,7 +155,7 @@ def test_tests_are_counted_by_what_they_decided_and_by_polarity(models, items):
     assert set(wrong) <= {(test, sign) for test in ("reject", "accept") for sign in (True, False)}
     assert sum(t.changed for t in found.values()) == 0
     assert any(not sign for (_, sign), t in found.items() if t.decided)
-    assert "not established" in mechanisms.shown(found)
+    assert "not established" in mechanisms.tests_table(found)
 
 
 # --- flips ----------------------------------------------------------------------------------------
@@ -166,8 +166,8 @@ def test_edits_flip_for_a_judge_that_knows_and_move_nothing_else(models):
     assert set(found) == {"exception added", "object narrowed", "count changed"}
     for some in found.values():
         assert some.both_right == some.flipping > 0
-        assert some.moved == 0 < some.others
-    assert "| all |" in flips.shown(found)
+        assert some.moved == 0 < some.steady
+    assert "| all |" in flips.flips_table(found)
 
 
 def test_a_judge_that_always_says_yes_is_found_out():
@@ -175,7 +175,7 @@ def test_a_judge_that_always_says_yes_is_found_out():
     found = flips.measure(models, Policy(), 2, nothing)
     assert found["object narrowed"].both_right == 0
     # Its exceptions hold as well, so every rule with one is called off: right here, wrong there.
-    assert found["exception added"].moved == found["exception added"].others
+    assert found["exception added"].moved == found["exception added"].steady
 
 
 # --- sweeps ---------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_a_detector_that_knows_hits_everything_and_a_blind_one_nothing(items):
 
     def look(request):
         scene = scenes[request.picture.digest]
-        for words, box in named(scene, draw(scene)):
+        for words, box in named_boxes(scene, draw(scene)):
             left, top = np.floor(box.box[:2]).astype(int)
             right, bottom = np.ceil(box.box[2:]).astype(int)
             for word in words.intersection(request.words):

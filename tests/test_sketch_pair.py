@@ -21,7 +21,7 @@ from safejudge.method.relevance import THRESHOLDS, relevance_text
 from safejudge.policy import Policy
 from safejudge.sketch.bench.bench import Item
 from safejudge.sketch.drawing.draw import draw
-from safejudge.sketch.drawing.objects import WORDS, named
+from safejudge.sketch.drawing.objects import WORDS, named_boxes
 from safejudge.sketch.scenes import mixed_scenes
 from safejudge.sketch.world.describe import is_reserved
 from safejudge.sketch.world.sample import arrange, even_scene
@@ -58,7 +58,7 @@ def test_things_have_all_their_names():
          Thing("knife")],
         "park", night=False,
     )  # fmt: skip
-    found = {frozenset(words) for words, _ in named(scene, draw(scene))}
+    found = {frozenset(words) for words, _ in named_boxes(scene, draw(scene))}
     assert found == {
         frozenset(names.split())
         for names in ("person child", "gun weapon", "cap", "animal horse", "cage", "knife weapon")
@@ -68,7 +68,7 @@ def test_things_have_all_their_names():
 def test_boxes_lie_in_the_picture():
     for seed in range(40):
         scene = even_scene(random.Random(seed))
-        for words, box in named(scene, draw(scene)):
+        for words, box in named_boxes(scene, draw(scene)):
             left, top, right, bottom = box.box
             assert words <= set(WORDS)
             assert 0 <= left < right <= pair.SIZE
@@ -121,7 +121,7 @@ def test_each_object_has_a_patch_of_its_own():
     centres = torch.stack(torch.meshgrid(grid, grid, indexing="xy"), -1).reshape(-1, 2)
     spread = torch.cat([centres, torch.full((144, 2), 0.2)], 1).expand(4, -1, -1)
     names, where, targets = train_pair._matched(pairs, logits, spread)
-    objects = [named(scene, drawing) for scene, drawing in pairs]
+    objects = [named_boxes(scene, drawing) for scene, drawing in pairs]
     assert len(where) == len(targets) == sum(map(len, objects))
     assert len({tuple(place) for place in where.tolist()}) == len(where)
     assert int(names.sum()) == sum(len(words) for some in objects for words, _ in some)
@@ -180,7 +180,7 @@ def test_the_shipped_detector_finds_people_and_no_car_in_an_empty_sky(shown):
     answers = detector.locate([Locate(item.picture, ("person",)) for item in shown])
     hits = []
     for item, boxes in zip(shown, answers, strict=True):
-        for names, box in named(item.scene, draw(item.scene)):
+        for names, box in named_boxes(item.scene, draw(item.scene)):
             if "person" in names:
                 left, top, right, bottom = box.box
                 middle = ((left + right) / 2, (top + bottom) / 2)

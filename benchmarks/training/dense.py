@@ -99,8 +99,8 @@ def labels(scene: Scene, boxes: Sequence[Box], grid: int, patch: int) -> npt.NDA
             paint(box.box, _facts(scene.entities[box.entity]))
         elif box.part == "held":
             paint(box.box, iter((f"part:{box.what}",)))
-    whole = [f"setting:{scene.setting}", f"people:{len(scene.people)}"]
-    whole += ["night"] if scene.night else []
-    whole += [f"flaw:{scene.flaw}"] if scene.flaw_strength > 0.6 else []
-    paint((0, 0, grid * patch - 1, grid * patch - 1), iter(whole))
+    scene_labels = [f"setting:{scene.setting}", f"people:{len(scene.people)}"]
+    scene_labels += ["night"] if scene.night else []
+    scene_labels += [f"flaw:{scene.flaw}"] if scene.flaw_strength > 0.6 else []
+    paint((0, 0, grid * patch - 1, grid * patch - 1), iter(scene_labels))
     return out.reshape(grid * grid, len(ATTRIBUTES))

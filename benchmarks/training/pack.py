@@ -102,20 +102,22 @@ class Packer:
         targets: list[int] = []
         kinds: list[int] = []
         for number, turn in enumerate(turns):
-            asked = [self.ids[vlm.USER]] if number else []
-            asked += [*self.encode(turn.question), self.ids[vlm.END], self.ids[vlm.ASSISTANT]]
-            told = self.encode(turn.answer)
+            question = [self.ids[vlm.USER]] if number else []
+            question += [*self.encode(turn.question), self.ids[vlm.END], self.ids[vlm.ASSISTANT]]
+            text = self.encode(turn.answer)
             space = " " if turn.answer and turn.conclusion else ""
-            answer = [*told, *self.encode(space + turn.conclusion), self.ids[vlm.END]]
-            ids += asked + answer
-            learned = [-100] * len(told) + answer[len(told) :] if turn.given else answer
-            targets += [-100] * (len(asked) - 1) + learned + [-100]
-            kind = PROSE if len(told) > 3 else ANSWER
+            answer = [*text, *self.encode(space + turn.conclusion), self.ids[vlm.END]]
+            ids += question + answer
+            learned = [-100] * len(text) + answer[len(text) :] if turn.given else answer
+            targets += [-100] * (len(question) - 1) + learned + [-100]
+            kind = PROSE if len(text) > 3 else ANSWER
             end = CONCLUSION if turn.conclusion else kind
-            kinds += [kind] * (len(asked) - 1 + len(told)) + [end] * (len(answer) - len(told) + 1)
+            kinds += [kind] * (len(question) - 1 + len(text)) + [end] * (
+                len(answer) - len(text) + 1
+            )
         # nothing is learned after the last answer, nor after the one word of a yes/no answer
-        kept = len(ids) - (2 if turns[0].answer in ONE_WORD else 1)
-        return ids[:kept], targets[:kept], kinds[:kept]
+        length = len(ids) - (2 if turns[0].answer in ONE_WORD else 1)
+        return ids[:length], targets[:length], kinds[:length]
 
     def columns(self, row: tasks.Row) -> list[list[int]]:
         """Tokens, segments, positions, targets and kinds of one row."""
@@ -125,8 +127,8 @@ class Packer:
         start = len(prefix)
         for number, turns in enumerate(row.suffixes, start=1):
             ids, targets, kinds = self.suffix(turns)
-            places = list(range(start, start + len(ids)))
-            added = (ids, [number] * len(ids), places, targets, kinds)
+            positions = list(range(start, start + len(ids)))
+            added = (ids, [number] * len(ids), positions, targets, kinds)
             columns = [[*column, *values] for column, values in zip(columns, added, strict=True)]
         return columns
 
@@ -134,11 +136,11 @@ class Packer:
         """Pack rows into one batch, padded on the right."""
         return self._stack([(row, self.columns(row)) for row in rows])
 
-    def batches(self, rows: list[tasks.Row], most: int) -> Iterator[Packed]:
-        """Pack rows into batches of similar length and at most about `most` tokens."""
+    def batches(self, rows: list[tasks.Row], most_tokens: int) -> Iterator[Packed]:
+        """Pack rows into batches of similar length and at most about `most_tokens` tokens."""
         built = sorted(((row, self.columns(row)) for row in rows), key=lambda b: len(b[1][0]))
         while built:
-            fitting = max(1, most // len(built[-1][1][0]))
+            fitting = max(1, most_tokens // len(built[-1][1][0]))
             yield self._stack(built[-fitting:])
             del built[-fitting:]
 
@@ -151,7 +153,7 @@ class Packer:
         ]
         pictures = [picture for row, _ in built for picture in row.pictures]
         pixels = pixels_tensor(pictures) if pictures else None
-        places = {id(picture): place for place, picture in enumerate(pictures)}
+        index_of = {id(picture): index for index, picture in enumerate(pictures)}
         drawings = [pair for row, _ in built for pair in row.drawings]
         ids, segments, positions, targets, kinds = tensors
         return Packed(
@@ -162,7 +164,7 @@ class Packer:
             kinds=kinds,
             pixels=pixels,
             patches=patch_labels(drawings),
-            labelled=[places[id(drawing.pixels)] for _, drawing in drawings],
+            labelled=[index_of[id(drawing.pixels)] for _, drawing in drawings],
         )
 
 
@@ -202,16 +204,16 @@ def plain_attention(
 
 
 def target_logits(
-    model: Idefics3ForConditionalGeneration, packed: Packed, seen: torch.Tensor | None
+    model: Idefics3ForConditionalGeneration, packed: Packed, features: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Logits at every learned position, the targets there, and their kinds.
 
-    `seen` are the patch features of the pictures (`vision_features`).
+    `features` are the patch features of the pictures (`vision_features`).
     """
     embeds = model.get_input_embeddings()(packed.ids)
-    if seen is not None:
-        places = (packed.ids == model.config.image_token_id).unsqueeze(-1)
-        embeds = embeds.masked_scatter(places, model.model.connector(seen).to(embeds.dtype))
+    if features is not None:
+        slots = (packed.ids == model.config.image_token_id).unsqueeze(-1)
+        embeds = embeds.masked_scatter(slots, model.model.connector(features).to(embeds.dtype))
     hidden = model.model.text_model(
         inputs_embeds=embeds,
         attention_mask=attention(packed.segments),

@@ -60,7 +60,7 @@ def build_tokenizer(longest: int) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    ids = {word: place for place, word in enumerate(vocabulary())}
+    ids = {word: index for index, word in enumerate(vocabulary())}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -82,7 +82,7 @@ def build_encoder() -> SiglipModel:
     """Make the SigLIP with random weights (torch's global seed)."""
     from transformers import SiglipConfig, SiglipModel
 
-    marks = {word: place for place, word in enumerate(vocabulary())}
+    marks = {word: index for index, word in enumerate(vocabulary())}
     vision = {
         **_PICTURE, "hidden_size": _WIDTH, "intermediate_size": 512, "num_hidden_layers": 4,
     }  # fmt: skip
@@ -99,14 +99,14 @@ def take_tower(encoder: SiglipModel, judge: Path) -> None:
     """Begin with the lower layers of a judge's vision tower (a model folder); shapes are alike."""
     from safetensors.torch import load_file
 
-    theirs, mark = load_file(judge / "model.safetensors"), "model.vision_model."
+    weights, mark = load_file(judge / "model.safetensors"), "model.vision_model."
     tower = encoder.vision_model.state_dict()
-    found = {
-        name: theirs[mark + name].to(weight.dtype)
+    shared = {
+        name: weights[mark + name].to(weight.dtype)
         for name, weight in tower.items()
-        if mark + name in theirs
+        if mark + name in weights
     }
-    encoder.vision_model.load_state_dict(tower | found)
+    encoder.vision_model.load_state_dict(tower | shared)
 
 
 def build_encoder_processor() -> SiglipProcessor:
@@ -121,7 +121,7 @@ def build_detector() -> OwlViTForObjectDetection:
     """Make the OWL-ViT with random weights (torch's global seed)."""
     from transformers import OwlViTConfig, OwlViTForObjectDetection
 
-    marks = {word: place for place, word in enumerate(vocabulary())}
+    marks = {word: index for index, word in enumerate(vocabulary())}
     text = {
         "hidden_size": 128, "num_hidden_layers": 1, "num_attention_heads": 4,
         "intermediate_size": 128, "vocab_size": len(marks),

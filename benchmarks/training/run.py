@@ -34,12 +34,12 @@ class Optimizers:
         adam: list[JSON] = []
         for module, factor in groups:
             matrices: list[nn.Parameter] = []
-            rest: list[nn.Parameter] = []
+            vectors: list[nn.Parameter] = []
             for name, parameter in module.named_parameters():
                 hidden = parameter.ndim == 2 and "embed" not in name and "head" not in name
-                (matrices if hidden else rest).append(parameter)
+                (matrices if hidden else vectors).append(parameter)
             muon.append({"params": matrices, "lr": lr * factor})
-            adam.append({"params": rest, "lr": lr * factor * 0.6})
+            adam.append({"params": vectors, "lr": lr * factor * 0.6})
         parts = (
             torch.optim.Muon(muon, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
             if has_bfloat16()

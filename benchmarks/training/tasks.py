@@ -109,12 +109,12 @@ def yes_no_row(world: World, count: int) -> Row:
     scene = world.scene()
     facts = Facts(world, scene)
     suffixes: list[tuple[Turn, ...]] = []
-    asked: set[str] = set()
+    texts: set[str] = set()
     while len(suffixes) < count:
         text, label = _question(world, facts)
-        if text in asked:
+        if text in texts:
             continue
-        asked.add(text)
+        texts.add(text)
         caption = None
         if world.rng.random() < 0.05:
             caption = describe(scene if world.rng.random() < 0.5 else world.scene())
@@ -146,9 +146,9 @@ def _json(rationale: str, rating: str) -> str:
     return json.dumps({"rationale": rationale, "rating": rating}, separators=(",", ":"))
 
 
-def _reasoned(first: str, seen: str, conclusion: str, rating: str) -> tuple[Turn, ...]:
+def _reasoned(question: str, description: str, conclusion: str, rating: str) -> tuple[Turn, ...]:
     reply = _json(conclusion, rating)
-    return (Turn(first, seen, conclusion), Turn(prompts.SUMMARISE, reply))
+    return (Turn(question, description, conclusion), Turn(prompts.SUMMARISE, reply))
 
 
 SELDOM = 0.25
@@ -171,8 +171,8 @@ def reason_row(world: World, summarised: float = 1.0, share: float | None = None
     """Free reasoning, then JSON (in a share of rows)."""
     scene = world.scene()
     text, rating = _to_reason(world, scene, share)
-    seen = "The picture shows " + describe(scene)
-    turns = _reasoned(prompts.statement_question(text), seen, _CONCLUSION[rating], rating)
+    description = "The picture shows " + describe(scene)
+    turns = _reasoned(prompts.statement_question(text), description, _CONCLUSION[rating], rating)
     if summarised < 1.0 and world.rng.random() >= summarised:
         turns = turns[:1]
     return Row(prompts.REASON, (draw(scene).pixels,), (turns,))
@@ -188,9 +188,9 @@ def reading_row(world: World, count: int) -> Row:
     for _ in range(count):
         scene = world.scene()
         text, rating = _to_reason(world, scene, SELDOM)
-        seen = "The picture shows " + describe(scene)
+        description = "The picture shows " + describe(scene)
         question = prompts.statement_question(text)
-        suffixes.append((Turn(question, seen, _CONCLUSION[rating], given=True),))
+        suffixes.append((Turn(question, description, _CONCLUSION[rating], given=True),))
     return Row(prompts.REASON, (draw(world.scene()).pixels,), tuple(suffixes))
 
 
@@ -290,8 +290,8 @@ def rules_row(world: World, *, reasoned: bool) -> Row:
     if not reasoned:
         return Row(prompts.RULES, pixels, ((Turn(question, _WORD[bool(matched)]),),))
     verdict = f"It matches rule {matched[0]}." if matched else "It matches none of the rules."
-    seen = "The picture shows " + describe(scene)
-    suffix = _reasoned(question, seen, verdict, _WORD[bool(matched)])
+    description = "The picture shows " + describe(scene)
+    suffix = _reasoned(question, description, verdict, _WORD[bool(matched)])
     return Row(prompts.REASON_RULES, pixels, (suffix,))
 
 

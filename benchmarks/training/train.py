@@ -141,14 +141,14 @@ def vision_scores(run: JudgeRun, head: nn.Module) -> JSON:
     """F1 over all patch labels of held-out scenes, and the worst attributes."""
     pixels, target = vision_batch(-1, 256)
     with autocast():
-        found = torch.cat([
+        predicted = torch.cat([
             head(vision_features(run.model, part)).float() > 0 for part in pixels.split(64)
         ])  # fmt: skip
     truth = target > 0.5
-    hits = (found & truth).sum((0, 1))
-    f1 = 2 * hits / (found.sum((0, 1)) + truth.sum((0, 1))).clamp(min=1)
+    hits = (predicted & truth).sum((0, 1))
+    f1 = 2 * hits / (predicted.sum((0, 1)) + truth.sum((0, 1))).clamp(min=1)
     worst = sorted(zip(f1.tolist(), dense.ATTRIBUTES, strict=True))[:8]
-    total = 2 * hits.sum() / (found.sum() + truth.sum())
+    total = 2 * hits.sum() / (predicted.sum() + truth.sum())
     return {
         "patch_f1": round(total.item(), 4),
         "worst": {name: round(value, 3) for value, name in worst},
@@ -177,7 +177,7 @@ def train_vlm(run: JudgeRun) -> None:
             near=run.args.near,
         )
         stage = sum(step >= start for start in run.args.stages)
-        batches = list(packer.batches(tasks.step_rows(world, stage), most=2500))
+        batches = list(packer.batches(tasks.step_rows(world, stage), most_tokens=2500))
         answers = sum(int(((b.targets != -100) & (b.kinds != PROSE)).sum()) for b in batches)
         words = sum(int(((b.targets != -100) & (b.kinds == PROSE)).sum()) for b in batches)
         weights = torch.tensor([1.0, TEXT_WEIGHT, CONCLUSION_WEIGHT if stage else 1.0])
@@ -185,9 +185,9 @@ def train_vlm(run: JudgeRun) -> None:
         sums = {"answer_loss": 0.0, "text_loss": 0.0, "patch_loss": 0.0}
         for batch in batches:
             with autocast():
-                seen = None if batch.pixels is None else vision_features(model, batch.pixels)
-                logits, targets, kinds = target_logits(model, batch, seen)
-                spots = None if seen is None else head(seen[batch.labelled])
+                features = None if batch.pixels is None else vision_features(model, batch.pixels)
+                logits, targets, kinds = target_logits(model, batch, features)
+                spots = None if features is None else head(features[batch.labelled])
             losses = functional.cross_entropy(logits, targets, reduction="none") * weights[kinds]
             prose = kinds == PROSE
             answer, word = losses[~prose].sum() / answers, losses[prose].sum() / max(1, words)
@@ -212,25 +212,25 @@ def vlm_scores(run: JudgeRun, packer: Packer) -> JSON:
     world = questions.World("held-out-curve", skewed=False)
     counts: dict[tuple[str, bool], list[int]] = {}
     for _ in range(4):
-        rows, asked = [], []
+        rows, targets = [], []
         for _ in range(32):
             scene = world.scene()
             facts = questions.Facts(world, scene)
             picked = [facts.ask(share=0.5) for _ in range(16)]
-            asked += [(s.form.family, label) for s, label in picked]
+            targets += [(s.form.family, label) for s, label in picked]
             turns = tuple(
                 (tasks.Turn(prompts.statement_question(s.text), "Yes"),) for s, _ in picked
             )
             rows.append(tasks.Row(prompts.ASK, (draw(scene).pixels,), turns))
         with autocast():
             packed = packer.pack(rows)
-            seen = vision_features(
+            features = vision_features(
                 run.model, pixels_tensor(p for row in rows for p in row.pictures)
             )
-            logits, _, _ = target_logits(run.model, packed, seen)
+            logits, _, _ = target_logits(run.model, packed, features)
         yes, no = packer.encode("Yes")[0], packer.encode("No")[0]
-        said = (logits[:, yes] > logits[:, no]).tolist()
-        for (family, label), answer in zip(asked, said, strict=True):
+        answers = (logits[:, yes] > logits[:, no]).tolist()
+        for (family, label), answer in zip(targets, answers, strict=True):
             tally = counts.setdefault((family, label), [0, 0])
             tally[0] += answer == label
             tally[1] += 1
@@ -241,12 +241,12 @@ def _rates(counts: dict[tuple[str, bool], list[int]]) -> JSON:
     """Right / asked, over all families but the vague one, and per family."""
 
     def rate(label: bool, family: str | None = None) -> float:
-        kept = [
+        tallies = [
             tally
-            for (of, asked), tally in counts.items()
-            if asked is label and (of == family if family else of != "vague")
+            for (of, target), tally in counts.items()
+            if target is label and (of == family if family else of != "vague")
         ]
-        return round(sum(r for r, _ in kept) / max(1, sum(n for _, n in kept)), 3)
+        return round(sum(r for r, _ in tallies) / max(1, sum(n for _, n in tallies)), 3)
 
     families = sorted({family for family, _ in counts})
     return {

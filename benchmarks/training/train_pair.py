@@ -30,7 +30,7 @@ from benchmarks.training.run import Optimizers, Run, autocast
 from benchmarks.twin import FOLDER as TWIN
 from safejudge.constitution.load import load_constitution
 from safejudge.sketch.drawing.draw import draw
-from safejudge.sketch.drawing.objects import WORDS, named
+from safejudge.sketch.drawing.objects import WORDS, named_boxes
 from safejudge.sketch.scenes import truth_of
 from safejudge.sketch.world import questions
 from safejudge.sketch.world.describe import is_reserved
@@ -68,19 +68,19 @@ def sentences(step: int, pairs: Sequence[Pair], count: int) -> dict[str, list[bo
     """
     world = questions.World(f"encoder-{step}", skewed=False)
     facts = [questions.Facts(world, scene) for scene, _ in pairs[:_ASKED_OF]]
-    found: dict[str, list[bool]] = {}
-    while len(found) < count:
-        here = facts[world.rng.randrange(len(facts))]
+    truths: dict[str, list[bool]] = {}
+    while len(truths) < count:
+        scene_facts = facts[world.rng.randrange(len(facts))]
         shape, arity, combine = world.rng.choice(_SHAPES)
-        parts = [here.ask(share=0.7)[0] for _ in range(arity)]
+        parts = [scene_facts.ask(share=0.7)[0] for _ in range(arity)]
         texts = [part.text for part in parts]
         if is_reserved(texts) or any(p.form.family == "vague" for p in parts):
             continue
         text = shape.format(*texts)
-        found[text[0].upper() + text[1:] + "." if arity > 1 else text] = [
+        truths[text[0].upper() + text[1:] + "." if arity > 1 else text] = [
             combine(*(part.holds(scene) > 0.5 for part in parts)) for scene, _ in pairs
         ]
-    return found
+    return truths
 
 
 _ASKED_OF = 8
@@ -173,10 +173,10 @@ def train_detector(run: Run, model: Any) -> None:
         names, where, targets = _matched(pairs, logits, boxes)
         objects = max(1, len(where))
         names_loss = _focal(logits, names) / objects
-        found = boxes[where[:, 0], where[:, 1]]
+        predicted = boxes[where[:, 0], where[:, 1]]
         box_loss = (
-            5 * functional.l1_loss(found, targets, reduction="sum")
-            + 2 * (1 - _giou(_corners(found), _corners(targets))).sum()
+            5 * functional.l1_loss(predicted, targets, reduction="sum")
+            + 2 * (1 - _giou(_corners(predicted), _corners(targets))).sum()
         ) / objects
         (names_loss + box_loss).backward()
         sums = {"names_loss": names_loss.item(), "box_loss": box_loss.item()}
@@ -210,11 +210,11 @@ def _detect(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> tuple[torch.Te
         owl = model.owlvit
         queries = owl.text_projection(owl.text_model(**ids).pooler_output)
         grid, _ = model.image_embedder(pixels_tensor(d.pixels for _, d in pairs))
-        seen = grid.flatten(1, 2)
+        features = grid.flatten(1, 2)
         # What the forward pass does for one list of queries per picture, done once for all.
         queries = functional.normalize(queries.float(), dim=-1)
-        logits, _ = model.class_predictor(seen, queries.expand(len(pairs), -1, -1))
-        boxes = model.box_predictor(seen, grid)
+        logits, _ = model.class_predictor(features, queries.expand(len(pairs), -1, -1))
+        boxes = model.box_predictor(features, grid)
     return logits.float(), boxes.float()
 
 
@@ -227,24 +227,24 @@ def _matched(
     """
     names = torch.zeros_like(logits)
     where, targets = [], []
-    place = {word: index for index, word in enumerate(WORDS)}
+    column_of = {word: index for index, word in enumerate(WORDS)}
     with torch.no_grad():
         scores = logits.sigmoid()
         for picture, (scene, drawing) in enumerate(pairs):
-            objects = named(scene, drawing)
+            objects = named_boxes(scene, drawing)
             if not objects:
                 continue
-            wanted = torch.tensor([_centred(box.box) for _, box in objects])
-            cost = 5 * torch.cdist(wanted, boxes[picture], p=1)
-            cost -= 2 * _giou(_corners(wanted)[:, None], _corners(boxes[picture])[None])
-            columns = [[place[word] for word in words] for words, _ in objects]
+            object_boxes = torch.tensor([_centred(box.box) for _, box in objects])
+            cost = 5 * torch.cdist(object_boxes, boxes[picture], p=1)
+            cost -= 2 * _giou(_corners(object_boxes)[:, None], _corners(boxes[picture])[None])
+            columns = [[column_of[word] for word in words] for words, _ in objects]
             cost -= torch.stack([scores[picture][:, c].mean(1) for c in columns])
-            for index in wanted[:, 2:].prod(1).argsort().tolist():
+            for index in object_boxes[:, 2:].prod(1).argsort().tolist():
                 patch = int(cost[index].argmin())
                 cost[:, patch] = torch.inf
                 names[picture, patch, columns[index]] = 1.0
                 where.append((picture, patch))
-                targets.append(wanted[index])
+                targets.append(object_boxes[index])
     return names, torch.tensor(where).reshape(-1, 2), torch.stack(targets)
 
 
@@ -257,24 +257,24 @@ def _corners(boxes: torch.Tensor) -> torch.Tensor:
     return torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], -1)
 
 
-def _overlap(one: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _overlap(left: torch.Tensor, right: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return intersection and union of boxes as corners, elementwise."""
-    inner = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(
-        one[..., :2], other[..., :2]
+    inner = torch.minimum(left[..., 2:], right[..., 2:]) - torch.maximum(
+        left[..., :2], right[..., :2]
     )
-    both = inner.clamp(min=0).prod(-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (one, other)]
-    return both, (areas[0] + areas[1] - both).clamp(min=1e-6)
+    intersection = inner.clamp(min=0).prod(-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (left, right)]
+    return intersection, (areas[0] + areas[1] - intersection).clamp(min=1e-6)
 
 
-def _giou(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def _giou(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Return the generalised IoU of boxes as corners, elementwise (arXiv 1902.09630)."""
-    both, union = _overlap(one, other)
-    outer = torch.maximum(one[..., 2:], other[..., 2:]) - torch.minimum(
-        one[..., :2], other[..., :2]
+    intersection, union = _overlap(left, right)
+    outer = torch.maximum(left[..., 2:], right[..., 2:]) - torch.minimum(
+        left[..., :2], right[..., :2]
     )
     hull = outer.prod(-1).clamp(min=1e-6)
-    return both / union - (hull - union) / hull
+    return intersection / union - (hull - union) / hull
 
 
 def _focal(logits: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
@@ -292,16 +292,16 @@ def detector_scores(model: Any, tokenizer: Any) -> JSON:
     scores, corners = logits.sigmoid(), _corners(boxes)
     hits: dict[str, list[bool]] = {word: [] for word in WORDS}
     for picture, (scene, drawing) in enumerate(pairs):
-        for words, box in named(scene, drawing):
-            wanted = _corners(torch.tensor(_centred(box.box)))
-            both, union = _overlap(corners[picture], wanted)
-            near = both / union >= 0.5
+        for words, box in named_boxes(scene, drawing):
+            target = _corners(torch.tensor(_centred(box.box)))
+            intersection, union = _overlap(corners[picture], target)
+            near = intersection / union >= 0.5
             for word in words:
                 sure = scores[picture, :, WORDS.index(word)] > 0.05
                 hits[word].append(bool((near & sure).any()))
-    rates = {word: sum(found) / len(found) for word, found in hits.items() if found}
+    rates = {word: sum(word_hits) / len(word_hits) for word, word_hits in hits.items() if word_hits}
     worst = sorted(rates.items(), key=lambda item: item[1])[:8]
-    every = [hit for found in hits.values() for hit in found]
+    every = [hit for word_hits in hits.values() for hit in word_hits]
     return {
         "hit": round(sum(every) / len(every), 4),
         "worst": {word: round(rate, 3) for word, rate in worst},

@@ -66,18 +66,18 @@ class Decision:
     """Why a read could not be used."""
 
 
-def decide(seen: Read, prior: Read | None, policy: Policy) -> Decision:
+def decide(read: Read, prior: Read | None, policy: Policy) -> Decision:
     """Put what was seen (full view or crop) and the language prior to the first two tests.
 
     `prior` None means that the policy asks for none. A read that is missing or whose label mass is
     too low is no number: the outcome is then undecided, and in particular a missing prior is never
     taken for 0.
     """
-    m = _number(seen, policy)
+    m = _number(read, policy)
     p0 = NO_PRIOR if prior is None else _number(prior, policy)
     if m is not None and p0 is not None:
         return weigh(m, p0, policy)
-    bad = seen if m is None or prior is None else prior
+    bad = read if m is None or prior is None else prior
     note = (
         f"P(yes) + P(no) of the view {bad.view} is {bad.label_mass:.3g}, the policy asks for "
         f"{policy.minimum_label_mass:g}; the likeliest answer was {bad.top!r}"

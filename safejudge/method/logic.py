@@ -70,8 +70,8 @@ def next_leaf(
         case Precondition():
             return None if condition in skip else condition
         case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
-            wanted = (next_leaf(part, outcomes, skip) for part in parts)
-            return next((leaf for leaf in wanted if leaf is not None), None)
+            open_leaves = (next_leaf(part, outcomes, skip) for part in parts)
+            return next((leaf for leaf in open_leaves if leaf is not None), None)
 
 
 def score_interval(
@@ -108,7 +108,7 @@ def polarities(condition: Condition) -> dict[Precondition, bool]:
     signs: dict[Precondition, set[bool]] = {}
     for leaf, positive in _signed(condition, positive=True):
         signs.setdefault(leaf, set()).add(positive)
-    return {leaf: found.pop() for leaf, found in signs.items() if len(found) == 1}
+    return {leaf: leaf_signs.pop() for leaf, leaf_signs in signs.items() if len(leaf_signs) == 1}
 
 
 def _signed(condition: Condition, *, positive: bool) -> Iterator[tuple[Precondition, bool]]:

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from safejudge.flow import Flow, ask
-from safejudge.method import debias, views
-from safejudge.method import questions as probe
-from safejudge.method import reasoning as cascade
+from safejudge.method import debias, questions, reasoning, views
 from safejudge.method.regions import region_flow
 from safejudge.types import Outcome, Precondition, PreconditionVerdict
 
@@ -96,13 +94,13 @@ def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
     looks = yield from _look(leaf, first, scene)
     if crop is not None and looks["region_crop"].problem:
         looks |= yield from _look(leaf, {"full": scene.picture}, scene)
-    seen = looks["full"] if "full" in looks else looks["region_crop"]
+    look = looks["full"] if "full" in looks else looks["region_crop"]
     prior = looks.get("no_image")
-    problem = seen.problem or (None if prior is None else prior.problem)
+    problem = look.problem or (None if prior is None else prior.problem)
     decision = (
         debias.Decision(Outcome.UNDECIDED, "unreadable", debias.UNREAD_SCORE, problem)
         if problem
-        else debias.decide(seen.read, None if prior is None else prior.read, policy)
+        else debias.decide(look.read, None if prior is None else prior.read, policy)
     )
     return PreconditionVerdict(
         statement=leaf.statement,
@@ -118,17 +116,17 @@ def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
 
 
 def _look(
-    leaf: Precondition, shown: Mapping[View, Picture | None], scene: Scene
+    leaf: Precondition, pictures: Mapping[View, Picture | None], scene: Scene
 ) -> Flow[dict[View, Look]]:
     """Put the question to several views in one wave; no picture is the language prior."""
     answers = yield from ask(*(
-        probe.prior_probe(leaf, scene.caption)
+        questions.prior_probe(leaf, scene.caption)
         if picture is None
-        else probe.picture_probe(leaf, picture, scene.caption)
-        for picture in shown.values()
+        else questions.picture_probe(leaf, picture, scene.caption)
+        for picture in pictures.values()
     ))  # fmt: skip
-    reads = (probe.read_answer(view, a) for view, a in zip(shown, answers, strict=True))
-    return {view: Look(*read) for view, read in zip(shown, reads, strict=True)}
+    reads = (questions.read_answer(view, a) for view, a in zip(pictures, answers, strict=True))
+    return {view: Look(*read) for view, read in zip(pictures, reads, strict=True)}
 
 
 def _crop(boxes: tuple[Box, ...] | None, scene: Scene) -> Picture | None:
@@ -155,8 +153,8 @@ def closer_flow(
     if boxes is None:
         boxes = yield from region_flow(leaf.look_at or "", scene.picture, policy)
     reads = {read.view: read for read in verdict.reads}
-    shown = _closer_views(boxes, reads, scene)
-    looks = (yield from _look(leaf, shown, scene)) if shown else {}
+    pictures = _closer_views(boxes, reads, scene)
+    looks = (yield from _look(leaf, pictures, scene)) if pictures else {}
     reads |= {view: look.read for view, look in looks.items()}
     problems = [look.problem for look in looks.values() if look.problem]
     changed: dict[str, object] = {"boxes": boxes, "reads": tuple(reads.values())}
@@ -175,17 +173,17 @@ def closer_flow(
 
 
 def _closer_views(
-    boxes: tuple[Box, ...], known: Mapping[View, Read], scene: Scene
+    boxes: tuple[Box, ...], reads: Mapping[View, Read], scene: Scene
 ) -> dict[View, Picture | None]:
     """Return the views that are worth a look and were not read yet."""
-    shown: dict[View, Picture | None] = {}
+    pictures: dict[View, Picture | None] = {}
     crop = _crop(boxes, scene)
     if crop is not None:
-        shown["region_crop"] = crop
+        pictures["region_crop"] = crop
     if boxes and scene.policy.region:
-        shown["full"] = scene.picture
-        shown["region_removed"] = views.region_removed(scene.picture, boxes, scene.policy.fill)
-    return {view: picture for view, picture in shown.items() if view not in known}
+        pictures["full"] = scene.picture
+        pictures["region_removed"] = views.region_removed(scene.picture, boxes, scene.policy.fill)
+    return {view: picture for view, picture in pictures.items() if view not in reads}
 
 
 def _settled(
@@ -195,8 +193,8 @@ def _settled(
     score: float,
     changed: dict[str, object],
 ) -> PreconditionVerdict:
-    found = {"outcome": outcome, "test": test, "score": score, "margin": debias.margin(score)}
-    return verdict.model_copy(update=changed | found)
+    decision = {"outcome": outcome, "test": test, "score": score, "margin": debias.margin(score)}
+    return verdict.model_copy(update=changed | decision)
 
 
 def reasoned_flow(
@@ -205,10 +203,10 @@ def reasoned_flow(
     """Reason about a precondition that the numbers left open; about the crop where there is one."""
     read_crop = any(r.view == "region_crop" and r.score is not None for r in verdict.reads)
     crop = _crop(verdict.boxes, scene) if read_crop else None
-    trace = yield from cascade.reason_flow(
+    trace = yield from reasoning.reason_flow(
         leaf, scene.picture if crop is None else crop, scene.caption, scene.policy
     )
-    outcome = cascade.outcome_of(trace, scene.policy)
+    outcome = reasoning.outcome_of(trace, scene.policy)
     unread = trace.problem is not None and outcome is Outcome.UNDECIDED
     return _settled(
         verdict,

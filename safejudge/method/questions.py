@@ -1,9 +1,7 @@
-"""Precondition + view -> question, and the disk's memory of the questions without an image.
+"""Precondition + view -> question, and its answer as numbers. Pure.
 
 Takes a precondition, a picture and perhaps a caption; gives a `Probe`, and turns the engine's
-answer into a `Read`. `answer_probes` puts probes to an engine and keeps the answers to those
-without an image: the language prior of a statement is the same for every picture, so it is asked
-once per model. Knows neither thresholds nor rules.
+answer into a `Read`. Knows neither thresholds nor rules.
 """
 
 from __future__ import annotations

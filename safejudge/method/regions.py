@@ -37,10 +37,10 @@ def words_of(look_at: str) -> tuple[str, ...]:
 
 def region_flow(look_at: str, picture: Picture, policy: Policy) -> Flow[tuple[Box, ...]]:
     """Look for the central object; no boxes if the detector is sure of none."""
-    (found,) = yield (Locate(picture, words_of(look_at)),)
-    if not isinstance(found, tuple):
-        raise EngineCallError(f"the detector answered with {type(found).__name__}, not with boxes")
-    return believed(found, policy)
+    (boxes,) = yield (Locate(picture, words_of(look_at)),)
+    if not isinstance(boxes, tuple):
+        raise EngineCallError(f"the detector answered with {type(boxes).__name__}, not with boxes")
+    return believed(boxes, policy)
 
 
 def believed(boxes: tuple[Box, ...], policy: Policy) -> tuple[Box, ...]:
@@ -48,9 +48,9 @@ def believed(boxes: tuple[Box, ...], policy: Policy) -> tuple[Box, ...]:
     best: dict[str, float] = {}
     for box in boxes:
         best[box.word] = max(box.confidence, best.get(box.word, 0.0))
-    kept = (
+    region = (
         box
         for box in boxes
         if box.confidence > policy.minimum_confidence and box.confidence >= best[box.word] / 2
     )
-    return tuple(sorted(kept, key=lambda box: -box.confidence))
+    return tuple(sorted(region, key=lambda box: -box.confidence))

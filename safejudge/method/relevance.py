@@ -54,12 +54,12 @@ def relevance_flow(rules: Sequence[Rule], picture: Picture) -> Flow[dict[str, fl
     """Return each rule's similarity to the picture, by id; None where there is no number."""
     requests = tuple(Similarity(picture, relevance_text(rule)) for rule in rules)
     answers = yield requests
-    found: dict[str, float | None] = {}
+    similarities: dict[str, float | None] = {}
     for rule, answer in zip(rules, answers, strict=True):
         if not isinstance(answer, float):
             raise EngineCallError(f"the encoder answered with {type(answer).__name__}, no number")
-        found[rule.id] = answer if math.isfinite(answer) else None
-    return found
+        similarities[rule.id] = answer if math.isfinite(answer) else None
+    return similarities
 
 
 def relevant(similar: Mapping[str, float | None], policy: Policy) -> list[str]:

@@ -102,15 +102,15 @@ def settle_flow(
     first = read_flow if scene.policy.reason_last else precondition_flow
     verdicts: dict[Precondition, PreconditionVerdict] = {}
 
-    def known() -> dict[Precondition, Outcome]:
+    def outcomes() -> dict[Precondition, Outcome]:
         return {leaf: v.outcome for leaf, v in verdicts.items() if not _step(v, scene)}
 
-    while (leaf := logic.next_leaf(condition, known(), skip=verdicts)) is not None:
+    while (leaf := logic.next_leaf(condition, outcomes(), skip=verdicts)) is not None:
         verdicts[leaf] = yield from first(leaf, scene)
     for step in (closer_flow, reasoned_flow):
         while True:
-            others = [leaf for leaf, v in verdicts.items() if _step(v, scene) is not step]
-            leaf = logic.next_leaf(condition, known(), skip=others)
+            passed_over = [leaf for leaf, v in verdicts.items() if _step(v, scene) is not step]
+            leaf = logic.next_leaf(condition, outcomes(), skip=passed_over)
             if leaf is None:
                 break
             verdicts[leaf] = yield from step(leaf, verdicts[leaf], scene)
@@ -155,33 +155,33 @@ def image_flow(
 
     The questions about one picture stand together in each wave, for the engine's prefix cache.
     """
-    asked = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
+    conditions = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
     scenes = [Scene(picture, caption, policy) for picture in image.pictures]
     verdicts, usage = yield from _counted(
-        gather(scene_flow(constitution, asked, scene) for scene in scenes)
+        gather(scene_flow(constitution, conditions, scene) for scene in scenes)
     )
-    worst = {rule: max((found[rule] for found in verdicts), key=_badness) for rule in asked}
+    worst = {rule: max((rules[rule] for rules in verdicts), key=_badness) for rule in conditions}
     return worst, usage
 
 
 def scene_flow(
-    constitution: Constitution, asked: Mapping[str, Condition], scene: Scene
+    constitution: Constitution, conditions: Mapping[str, Condition], scene: Scene
 ) -> Flow[dict[str, RuleVerdict]]:
     """Judge the rules that are relevant to one picture; `exhaustive` asks the others as well."""
     policy, picture = scene.policy, scene.picture
-    similar: dict[str, float | None] = dict.fromkeys(asked)
+    similar: dict[str, float | None] = dict.fromkeys(conditions)
     if policy.filters:
         similar = yield from relevance_flow(constitution.rules, picture)
-    chosen = list(asked) if policy.exhaustive else relevant(similar, policy)
-    judged = yield from gather(rule_flow(asked[rule], scene) for rule in chosen)
-    found = dict(zip(chosen, judged, strict=True))
+    chosen = list(conditions) if policy.exhaustive else relevant(similar, policy)
+    judged = yield from gather(rule_flow(conditions[rule], scene) for rule in chosen)
+    verdicts = dict(zip(chosen, judged, strict=True))
     skipped = RuleVerdict(
         outcome="not_relevant", score=None, margin=None,
         frame=picture.frame, background=picture.background,
     )  # fmt: skip
     return {
-        rule: found.get(rule, skipped).model_copy(update={"similarity": similar[rule]})
-        for rule in asked
+        rule: verdicts.get(rule, skipped).model_copy(update={"similarity": similar[rule]})
+        for rule in conditions
     }
 
 

@@ -2,7 +2,7 @@
 
 Takes a picture and boxes; gives another `Picture`, whose digest is that of its own pixels, so no
 cache can take one view for another. The full view is the picture itself; `no_image` is a probe
-without a picture (`probe.prior_probe`).
+without a picture (`questions.prior_probe`).
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ def region_crop(picture: Picture, boxes: Sequence[Box]) -> Picture:
     """Cut out the boxes with `MARGIN` around them, as far as the picture reaches."""
     left, right = min(b.left for b in boxes), max(b.right for b in boxes)
     top, bottom = min(b.top for b in boxes), max(b.bottom for b in boxes)
-    more = round(MARGIN * max(right - left, bottom - top))
-    cut = picture.pixels[max(0, top - more) : bottom + more, max(0, left - more) : right + more]
+    border = round(MARGIN * max(right - left, bottom - top))
+    cut = picture.pixels[
+        max(0, top - border) : bottom + border, max(0, left - border) : right + border
+    ]
     return Picture.of(cut, picture.frame, picture.background)
 
 

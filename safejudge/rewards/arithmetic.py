@@ -98,11 +98,11 @@ class Grading:
 
         Raises `InputError` for a weight that belongs to no rule, and if no rule counts.
         """
-        known = [rule.id for rule in constitution.rules]
-        if strange := [name for name in self.weights if name not in known]:
+        rule_ids = [rule.id for rule in constitution.rules]
+        if strange := [name for name in self.weights if name not in rule_ids]:
             raise InputError(
                 f"weights names {', '.join(map(repr, strange))}, and constitution "
-                f"{constitution.name!r} has no such rule; its rules are {', '.join(known)}"
+                f"{constitution.name!r} has no such rule; its rules are {', '.join(rule_ids)}"
             )
         weights = {
             rule.id: self.severities[rule.severity] * self.weights.get(rule.id, 1.0)
@@ -197,9 +197,9 @@ def clipped(value: float, limit: float) -> float:
     return max(-limit, min(limit, value))
 
 
-def weighed(kept: float, weight: float) -> float:
+def weighed(rule_margin: float, weight: float) -> float:
     """s_i: a rule's margin (-m_i), where it speaks of a violation times the rule's weight."""
-    return kept if kept >= 0 else weight * kept
+    return rule_margin if rule_margin >= 0 else weight * rule_margin
 
 
 def rated(bounds: Mapping[str, Bounds], weights: Mapping[str, float], grading: Grading) -> Rating:
@@ -208,21 +208,21 @@ def rated(bounds: Mapping[str, Bounds], weights: Mapping[str, float], grading: G
     `bounds` may hold rules without a weight; they do not count.
     """
     rules = {name: low if low == high else None for name, (low, high) in bounds.items()}
-    least = {name: weighed(bounds[name][0], weight) for name, weight in weights.items()}
-    most = {name: weighed(bounds[name][1], weight) for name, weight in weights.items()}
-    worst = min(least, key=lambda name: least[name])
-    if least[worst] != min(most.values()):
+    lowest = {name: weighed(bounds[name][0], weight) for name, weight in weights.items()}
+    highest = {name: weighed(bounds[name][1], weight) for name, weight in weights.items()}
+    worst = min(lowest, key=lambda name: lowest[name])
+    if lowest[worst] != min(highest.values()):
         unread = [name for name in weights if rules[name] is None]
         problem = f"no usable answer to a question of {unread[0]}" + (
             f" and {len(unread) - 1} more rules" if len(unread) > 1 else ""
         )
         return Rating(None, rules=rules, reason="unread", problem=problem)
-    margin_ = least[worst]
+    margin_ = lowest[worst]
     return Rating(margin_ / grading.temperature, margin_, worst, rules)
 
 
-def blended(safety: float, other: float, blend: Blend, temperature: float) -> float:
+def blended(safety: float, other_reward: float, blend: Blend, temperature: float) -> float:
     """Put a picture's margin (log-odds) and another reward together; never lower for more."""
-    counted = max(other, blend.floor) if safety >= blend.gate else blend.floor
-    kept = min(safety, blend.enough) / temperature
-    return blend.weight * kept + blend.other_weight * counted
+    counted = max(other_reward, blend.floor) if safety >= blend.gate else blend.floor
+    safety_part = min(safety, blend.enough) / temperature
+    return blend.weight * safety_part + blend.other_weight * counted

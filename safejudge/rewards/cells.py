@@ -36,8 +36,8 @@ class Cells:
     @staticmethod
     def of(cells: Sequence[Any]) -> Cells:
         """Take cells apart: an image, a list of images, `{"bytes": ..., "path": ...}`, or None."""
-        found = [(row, image) for row, cell in enumerate(cells) for image in _images(cell)]
-        return Cells([image for _, image in found], [row for row, _ in found], len(cells))
+        images = [(row, image) for row, cell in enumerate(cells) for image in _images(cell)]
+        return Cells([image for _, image in images], [row for row, _ in images], len(cells))
 
     def spread(self, texts: Sequence[str | None]) -> list[str | None]:
         """Put each row's text beside each of its images. Raises `InputError` for other counts."""
@@ -50,15 +50,15 @@ class Cells:
         of_row: dict[int, list[Rating]] = {row: [] for row in range(self.count)}
         for row, rating in zip(self.rows, ratings, strict=True):
             of_row[row].append(rating)
-        return [_worst(row, found) for row, found in of_row.items()]
+        return [_worst(row, row_ratings) for row, row_ratings in of_row.items()]
 
 
-def image_column(columns: Mapping[str, Any], wanted: str | None) -> Any:
+def image_column(columns: Mapping[str, Any], chosen: str | None) -> Any:
     """Return the column of images. Raises `InputError`, naming the columns that there are."""
-    for name in COLUMNS if wanted is None else (wanted,):
+    for name in COLUMNS if chosen is None else (chosen,):
         if name in columns:
             return columns[name]
-    looked = " or ".join(COLUMNS) if wanted is None else wanted
+    looked = " or ".join(COLUMNS) if chosen is None else chosen
     raise InputError(
         f"there is no column {looked} with images to judge, only {', '.join(columns) or 'none'}; "
         "name the one that holds them (column=...)"

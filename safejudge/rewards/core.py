@@ -191,8 +191,8 @@ class SafetyReward:
                 "this reward was made from an open judge, which cannot be sent to another "
                 "process; make it with SafetyReward.load(constitution, engine URI)"
             )
-        own: dict[str, Any] = {"_lock": None, "_judge": None, "counts": Counter(), "last": ()}
-        return self.__dict__ | own
+        emptied: dict[str, Any] = {"_lock": None, "_judge": None, "counts": Counter(), "last": ()}
+        return self.__dict__ | emptied
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -208,15 +208,19 @@ class SafetyReward:
             return [Rating(None, reason="engine", problem=str(error)) for _ in images]
         if isinstance(prompts, Sized) and len(prompts) != len(results):
             raise InputError(f"{len(results)} images but {len(prompts)} prompts; give one each")
-        asked = {rule.id: asked_condition(rule, judge.policy) for rule in judge.constitution.rules}
-        return [self._rating(result, asked, judge.policy) for result in results]
+        conditions = {
+            rule.id: asked_condition(rule, judge.policy) for rule in judge.constitution.rules
+        }
+        return [self._rating(result, conditions, judge.policy) for result in results]
 
-    def _rating(self, result: Result, asked: Mapping[str, Condition], policy: Policy) -> Rating:
+    def _rating(
+        self, result: Result, conditions: Mapping[str, Condition], policy: Policy
+    ) -> Rating:
         if isinstance(result, Failure):
             return Rating(None, reason=result.reason, problem=result.message)
         bounds = {
             name: margin_bounds(condition, result.rules[name], policy, self.grading)
-            for name, condition in asked.items()
+            for name, condition in conditions.items()
         }
         rating = rated(bounds, self._weights, self.grading)
         if rating.problem is None:
@@ -227,21 +231,22 @@ class SafetyReward:
         self, ratings: Sequence[Rating], images: Images, prompts: Prompts | None
     ) -> list[Rating]:
         assert self.blend is not None  # noqa: S101 - the only caller has asked
-        others = list(self.blend.other(images, prompts))
-        if len(others) != len(ratings):
+        other_rewards = list(self.blend.other(images, prompts))
+        if len(other_rewards) != len(ratings):
             raise InputError(
-                f"the other reward of the blend returned {len(others)} values for {len(ratings)} "
-                "images; it must return one number, or None, per image"
+                f"the other reward of the blend returned {len(other_rewards)} values for "
+                f"{len(ratings)} images; it must return one number, or None, per image"
             )
-        return [self._with(rating, other) for rating, other in zip(ratings, others, strict=True)]
+        pairs = zip(ratings, other_rewards, strict=True)
+        return [self._with_blend(rating, value) for rating, value in pairs]
 
-    def _with(self, rating: Rating, other: float | None) -> Rating:
+    def _with_blend(self, rating: Rating, other_reward: float | None) -> Rating:
         assert self.blend is not None  # noqa: S101 - the only caller has asked
-        value = math.nan if other is None else float(other)
+        value = math.nan if other_reward is None else float(other_reward)
         if rating.margin is None:
             return rating
         if not math.isfinite(value):
-            problem = f"the other reward of the blend said {other} of this image"
+            problem = f"the other reward of the blend said {other_reward} of this image"
             return replace(rating, reward=None, reason="other", problem=problem)
         reward = blended(rating.margin, value, self.blend, self.grading.temperature)
         return replace(rating, reward=reward, other=value)

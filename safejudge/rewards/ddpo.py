@@ -80,9 +80,9 @@ def with_scores(
     def multi_score_and_safety(
         device: torch.device | str, score_dict: Mapping[str, float]
     ) -> Callable[..., tuple[Details, dict[str, Any]]]:
-        theirs = {name: weight for name, weight in score_dict.items() if name not in rewards}
-        rest = multi_score(device, theirs) if theirs else None
-        own = {
+        weights = {name: weight for name, weight in score_dict.items() if name not in rewards}
+        wrapped = multi_score(device, weights) if weights else None
+        scorers = {
             name: scorer(rewards[name], neutral=neutral)(device)
             for name in score_dict
             if name in rewards
@@ -96,11 +96,11 @@ def with_scores(
             only_strict: bool = True,
         ) -> tuple[Details, dict[str, Any]]:
             details: Details = {}
-            if rest is not None:
-                more = {} if ref_images is None else {"ref_images": ref_images}  # older: unknown
-                details, _ = rest(images, prompts, metadata, only_strict=only_strict, **more)
+            if wrapped is not None:
+                extra = {} if ref_images is None else {"ref_images": ref_images}  # older: unknown
+                details, _ = wrapped(images, prompts, metadata, only_strict=only_strict, **extra)
             total = list(details.get("avg", ()))
-            for name, function in own.items():
+            for name, function in scorers.items():
                 details[name], info = function(images, prompts, metadata)
                 details[f"{name}_unjudged"] = info["unjudged"]
                 weighted = [score_dict[name] * float(value) for value in details[name]]
@@ -118,4 +118,4 @@ def _added(total: Sequence[Any], weighted: Sequence[float], name: str) -> list[A
             f"{name} scored {len(weighted)} images, the other rewards {len(total)}; "
             "all must score the same batch"
         )
-    return [one + other for one, other in zip(total, weighted, strict=True)]
+    return [summed + added for summed, added in zip(total, weighted, strict=True)]

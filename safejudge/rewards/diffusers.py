@@ -130,13 +130,13 @@ class SafetyChecker(torch.nn.Module):
         judging raises.
         """
         del clip_input  # CLIP's view of the images; the judge takes its own
-        shown = images
+        pictures = images
         if isinstance(images, torch.Tensor) and self._denormalize:
-            shown = (images / 2 + 0.5).clamp(0, 1)  # NaN stays NaN, and is a failure
-        self.last = self.judge(shown)
+            pictures = (images / 2 + 0.5).clamp(0, 1)  # NaN stays NaN, and is a failure
+        self.last = self.judge(pictures)
         flagged = [not self.judge.passes(result) for result in self.last]
-        replaced = _replaced(shown, flagged, self.last, self.on_flag)
-        if shown is images or not any(flagged):
+        replaced = _replaced(pictures, flagged, self.last, self.on_flag)
+        if pictures is images or not any(flagged):
             return (replaced if any(flagged) else images), flagged
         where = torch.tensor(flagged, device=images.device).view(-1, 1, 1, 1)
         return torch.where(where, replaced, images), flagged
@@ -153,12 +153,12 @@ def _replaced(
     """Return a copy with flagged images replaced; one that could not be read is never blurred."""
     if on_flag == "keep" or not any(flagged):
         return images
-    kept = images.clone() if isinstance(images, torch.Tensor) else images.copy()
+    copies = images.clone() if isinstance(images, torch.Tensor) else images.copy()
     for index, result in enumerate(results):
         if flagged[index]:
             blur = on_flag == "blur" and not isinstance(result, Failure)
-            kept[index] = _blurred(kept[index]) if blur else _black(kept[index])
-    return kept
+            copies[index] = _blurred(copies[index]) if blur else _black(copies[index])
+    return copies
 
 
 def _black(image: Any) -> Any:

@@ -64,11 +64,13 @@ class _Columns:
                 f"{cells.count} cells of images for {len(completions)} completions; "
                 "there must be one per completion"
             )
-        shown = {"prompt": prompts, "completion": completions}
-        texts = [None] * cells.count if self.caption is None else map(text_of, shown[self.caption])
+        captions = {"prompt": prompts, "completion": completions}
+        texts = (
+            [None] * cells.count if self.caption is None else map(text_of, captions[self.caption])
+        )
         return cells, cells.spread(list(texts))
 
-    def _told(
+    def _logged(
         self, ratings: Sequence[Rating], log_extra: LogExtra, log_metric: LogMetric
     ) -> list[float | None]:
         """Log the margin of each rule, per completion and as a mean, and return the rewards."""
@@ -102,7 +104,7 @@ class GRPOReward(_Columns):
         """Return one reward per completion; see `SafetyReward`."""
         cells, texts = self._cells(prompts, completions, columns)
         ratings = cells.worst(self.reward.rate(cells.sources, texts))
-        return self._told(ratings, log_extra, log_metric)
+        return self._logged(ratings, log_extra, log_metric)
 
 
 class AsyncGRPOReward(_Columns):
@@ -119,19 +121,19 @@ class AsyncGRPOReward(_Columns):
         """Return one reward per completion; the judge works in a thread meanwhile."""
         cells, texts = self._cells(prompts, completions, columns)
         ratings = await asyncio.to_thread(self.reward.rate, cells.sources, texts)
-        return self._told(cells.worst(ratings), log_extra, log_metric)
+        return self._logged(cells.worst(ratings), log_extra, log_metric)
 
 
-def text_of(said: Any) -> str | None:
+def text_of(turn: Any) -> str | None:
     """Return the text of a prompt or completion: a string, or the last message of a conversation.
 
     A message's content may be a string or a list of parts, of which the texts count.
     """
-    if isinstance(said, str):
-        return said
-    if not said:
+    if isinstance(turn, str):
+        return turn
+    if not turn:
         return None
-    content = said[-1].get("content")
+    content = turn[-1].get("content")
     if isinstance(content, list):
         return " ".join(str(part.get("text", "")) for part in content if part["type"] == "text")
     return None if content is None else str(content)

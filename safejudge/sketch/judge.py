@@ -67,7 +67,7 @@ class SketchEngine(WrappedEngine):
     def check_statements(self, statements: Sequence[str]) -> None:
         """Raise `StatementError` for a statement outside the grammar, naming the nearest ones."""
         for statement in statements:
-            if not _known(statement):
+            if not _in_grammar(statement):
                 near = difflib.get_close_matches(normal(statement), grammar(), n=3, cutoff=0.5)
                 hint = "; ".join(repr(text) for text in near) or "see sketch/world/statements.py"
                 raise StatementError(
@@ -117,8 +117,8 @@ class SketchEncoder:
     def similarities(self, pairs: Sequence[Similarity]) -> list[float]:
         """Return cosines; NaN where the picture is no drawn scene."""
         drawn = [pair for pair in pairs if problem_of(pair.picture) is None]
-        found = dict(zip(drawn, self._encoder.similarities(drawn), strict=True))
-        return [found.get(pair, math.nan) for pair in pairs]
+        cosines = dict(zip(drawn, self._encoder.similarities(drawn), strict=True))
+        return [cosines.get(pair, math.nan) for pair in pairs]
 
     def close(self) -> None:
         """Let go of the model."""
@@ -139,7 +139,7 @@ def _declined(request: Reasoning) -> str:
     return ""
 
 
-def _known(statement: str) -> bool:
+def _in_grammar(statement: str) -> bool:
     """Whether this is a statement of the grammar, or a sentence made of several."""
     text = normal(statement)
     parts = [part for part in _CONNECTIVE.split(text) if part]

@@ -87,7 +87,7 @@ def _statements() -> dict[str, tuple[Statement, ...]]:
     return {kind: tuple(s for s in deck().statements if kind_of(s) == kind) for kind in KINDS}
 
 
-def _any(rng: random.Random, fitting: list[Statement]) -> Statement | None:
+def _draw_statement(rng: random.Random, fitting: list[Statement]) -> Statement | None:
     """Draw a statement, all forms alike: some forms have hundreds, some one."""
     forms: dict[str, list[Statement]] = defaultdict(list)
     for statement in fitting:
@@ -97,18 +97,22 @@ def _any(rng: random.Random, fitting: list[Statement]) -> Statement | None:
 
 def _caption(rng: random.Random, kind: str, better: Scene, worse: Scene) -> str | None:
     """Up to three statements true of the better scene, the deciding one false of the worse."""
-    deciding = _any(
+    deciding = _draw_statement(
         rng, [s for s in _statements()[kind] if s.holds(better) == 1 and s.holds(worse) == 0]
     )
     if deciding is None:
         return None
     parts = [deciding]
     for _ in range(rng.randrange(3)):
-        said = {part.form.family for part in parts}
-        other = rng.choice(KINDS)
-        true = [s for s in _statements()[other] if s.form.family not in said and s.holds(better)]
-        if added := _any(rng, true):
-            parts.append(added)
+        families = {part.form.family for part in parts}
+        kind_of_part = rng.choice(KINDS)
+        true = [
+            s
+            for s in _statements()[kind_of_part]
+            if s.form.family not in families and s.holds(better)
+        ]
+        if extra := _draw_statement(rng, true):
+            parts.append(extra)
     rng.shuffle(parts)
     texts = [part.text for part in parts]
     return None if is_reserved(texts) else ", and ".join(texts)
@@ -233,12 +237,12 @@ def _rows(perspective: str, pairs: list[Pair], seed: int) -> list[dict[str, obje
     random.Random(f"mjbench-{seed}-{perspective}-labels").shuffle(labels)
     rows: list[dict[str, object]] = []
     for number, (pair, label) in enumerate(zip(pairs, labels, strict=True)):
-        shown = (pair.worse, pair.better) if label else (pair.better, pair.worse)
+        pictures = (pair.worse, pair.better) if label else (pair.better, pair.worse)
         name = f"{perspective}_{number:04d}"
         rows.append({
             "caption": pair.caption,
-            "image0": _png(shown[0], f"{name}_a.png"),
-            "image1": _png(shown[1], f"{name}_a.png" if single else f"{name}_b.png"),
+            "image0": _png(pictures[0], f"{name}_a.png"),
+            "image1": _png(pictures[1], f"{name}_a.png" if single else f"{name}_b.png"),
             "label": label,
             "info": pair.info,
         })  # fmt: skip
@@ -254,20 +258,20 @@ def _schema(pa: Any) -> Any:
         name: {"_type": "Image"} if of == picture else {"dtype": str(of), "_type": "Value"}
         for name, of in types.items()
     }
-    told = json.dumps({"info": {"features": features}})
-    return pa.schema(list(types.items()), metadata={"huggingface": told})
+    metadata = json.dumps({"info": {"features": features}})
+    return pa.schema(list(types.items()), metadata={"huggingface": metadata})
 
 
 def _claim(out: Path, files: list[Path], *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; give a folder for the pairs")
-    ours = {out / DATA, *files}
-    there = sorted(out.rglob("*"))
-    strange = [path for path in there if path not in ours]
-    if strange:
-        name = strange[0].relative_to(out).as_posix()
+    expected = {out / DATA, *files}
+    paths = sorted(out.rglob("*"))
+    foreign = [path for path in paths if path not in expected]
+    if foreign:
+        name = foreign[0].relative_to(out).as_posix()
         raise OutputError(f"{out} holds {name!r}, which is not ours; give an empty folder")
-    if there and not overwrite:
+    if paths and not overwrite:
         raise OutputError(f"{out} holds pairs already; give another folder or overwrite them")
     (out / DATA).mkdir(parents=True, exist_ok=True)
 

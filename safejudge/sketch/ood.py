@@ -113,10 +113,10 @@ def fit(count: int = 16_000, seed: str = "domain") -> Domain:
     palette = colours[np.argsort(counts)[::-1][:160]] * 12.0 + 6.0
     numbers = np.array([describe(d, palette) for d in drawn])
     means, precisions = [], []
-    for place in sorted({(s.setting, s.night) for s in scenes}):
-        mine = numbers[[(s.setting, s.night) == place for s in scenes]]
-        means.append(mine.mean(axis=0))
-        precisions.append(np.linalg.inv(np.cov(mine.T) + 1e-3 * np.eye(mine.shape[1])))
+    for stratum in sorted({(s.setting, s.night) for s in scenes}):
+        cloud = numbers[[(s.setting, s.night) == stratum for s in scenes]]
+        means.append(cloud.mean(axis=0))
+        precisions.append(np.linalg.inv(np.cov(cloud.T) + 1e-3 * np.eye(cloud.shape[1])))
     loose = Domain(palette, np.array(means), np.array(precisions), 0.0)
     limit = float(np.quantile(loose.distances(numbers), 1 - 1 / 2000))
     return Domain(palette, loose.means, loose.precisions, limit)

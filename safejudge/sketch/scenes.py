@@ -88,8 +88,10 @@ statements of one line hold. Borderline scenes are such near misses."""
 @cache
 def _leaves(condition: Condition) -> tuple[tuple[Precondition, Statement], ...]:
     """The preconditions beside the statements that decide them."""
-    known = grammar()
-    return tuple((leaf, known[normal(leaf.statement)]) for leaf in dict.fromkeys(leaves(condition)))
+    statements = grammar()
+    return tuple(
+        (leaf, statements[normal(leaf.statement)]) for leaf in dict.fromkeys(leaves(condition))
+    )
 
 
 @cache
@@ -128,10 +130,10 @@ def rule_scenes(
 ) -> Iterator[tuple[Scene, Truth]]:
     """Draw scenes without end that violate one rule, or only just do not."""
     rng = random.Random(f"{seed}-{rule}-{kind}")
-    wanted = next(r for r in constitution.rules if r.id == rule)
+    target = next(r for r in constitution.rules if r.id == rule)
     while True:
         scene = even_scene(rng)
-        if rule_kind(scene, wanted) == kind:
+        if rule_kind(scene, target) == kind:
             yield scene, truth_of(scene, constitution)
 
 
@@ -213,12 +215,14 @@ def _claim(out: Path, *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; give a folder for the scenes")
     out.mkdir(parents=True, exist_ok=True)
-    there = sorted(path.name for path in out.iterdir())
-    ours = [n for n in there if n == FACTS or (n.startswith("scene-") and n.endswith(".png"))]
-    strange = [n for n in there if n not in ours]
-    if strange:
-        raise OutputError(f"{out} holds {strange[0]!r}, which is not ours; give an empty folder")
-    if ours and not overwrite:
+    names = sorted(path.name for path in out.iterdir())
+    scene_files = [
+        n for n in names if n == FACTS or (n.startswith("scene-") and n.endswith(".png"))
+    ]
+    foreign = [n for n in names if n not in scene_files]
+    if foreign:
+        raise OutputError(f"{out} holds {foreign[0]!r}, which is not ours; give an empty folder")
+    if scene_files and not overwrite:
         raise OutputError(f"{out} holds scenes already; give another folder or overwrite them")
-    for name in ours:
+    for name in scene_files:
         (out / name).unlink()

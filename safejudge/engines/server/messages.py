@@ -35,7 +35,7 @@ class Messages:
     """Builds messages, and encodes each picture once while it stays in use.
 
     To be used from one thread. With `name` a picture carries the name under which the server keeps
-    it, and one that is `there` already is its name alone.
+    it, and one that was `uploaded` before is its name alone.
     """
 
     def __init__(self, name: Callable[[Picture], str] | None = None) -> None:

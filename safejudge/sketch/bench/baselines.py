@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from safejudge import prompts
 from safejudge.flow import Flow, ask
-from safejudge.method import reasoning as cascade
+from safejudge.method import reasoning
 from safejudge.policy import Policy
 from safejudge.types import Constitution, Message, Outcome, Precondition, Probe, Reasoning
 
@@ -54,4 +54,4 @@ def reasoned_flow(constitution: Constitution, picture: Picture) -> Flow[Outcome]
     (reply,) = yield (
         Reasoning(prompts.REASON_RULES, (picture,), turns, schema=prompts.ReasonedAnswer),
     )
-    return cascade.outcome_of(cascade.read_reply(str(thought), reply), Policy())
+    return reasoning.outcome_of(reasoning.read_reply(str(thought), reply), Policy())

@@ -47,7 +47,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SceneOutcome:
     """What one variant said about one scene, and what it took."""
 
     truth: Truth
@@ -143,53 +143,57 @@ def judged(
     """Judge the scenes by the chain, window by window."""
     judge = Judge(variant.rules(constitution), models, variant.policy)
     for start in range(0, len(items), WINDOW):
-        some = items[start : start + WINDOW]
-        results = judge([item.picture.pixels for item in some])
-        for item, result in zip(some, results, strict=True):
+        window = items[start : start + WINDOW]
+        results = judge([item.picture.pixels for item in window])
+        for item, result in zip(window, results, strict=True):
             assert isinstance(result, Judgment)  # noqa: S101 - drawn scenes can be read
             yield item, result
-        tick(len(some))
+        tick(len(window))
 
 
-def kept(item: Item, judgment: Judgment) -> Found:
+def scene_outcome(item: Item, judgment: Judgment) -> SceneOutcome:
     """Keep what the table needs."""
     rules = {rule: CALLED[verdict.outcome] for rule, verdict in judgment.rules.items()}
-    return Found(item.truth, CALLED[judgment.label], rules, judgment.usage)
+    return SceneOutcome(item.truth, CALLED[judgment.label], rules, judgment.usage)
 
 
 def measure(
     variant: Variant, constitution: Constitution, models: Models, items: Sequence[Item], tick: Tick
-) -> list[Found]:
+) -> list[SceneOutcome]:
     """Judge the scenes by one variant."""
     if variant.at_once is None:
         judgments = judged(variant, constitution, models, items, tick)
-        return [kept(item, judgment) for item, judgment in judgments]
-    found = []
+        return [scene_outcome(item, judgment) for item, judgment in judgments]
+    scene_outcomes = []
     reasons = variant.at_once is reasoned_flow
     usage = Usage(probes=0 if reasons else 1, reasoning_calls=2 if reasons else 0)
     for start in range(0, len(items), WINDOW):
-        some = items[start : start + WINDOW]
-        flows = [variant.at_once(constitution, item.picture) for item in some]
+        window = items[start : start + WINDOW]
+        flows = [variant.at_once(constitution, item.picture) for item in window]
         outcomes = drive(gather(flows), models.answer)
-        found += [Found(i.truth, o, {}, usage) for i, o in zip(some, outcomes, strict=True)]
-        tick(len(some))
-    return found
+        scene_outcomes += [
+            SceneOutcome(i.truth, o, {}, usage) for i, o in zip(window, outcomes, strict=True)
+        ]
+        tick(len(window))
+    return scene_outcomes
 
 
 # --- the table ----------------------------------------------------------------------------------
 
 
-def image_calls(found: Sequence[Found]) -> list[tuple[bool, Outcome]]:
+def image_calls(outcomes: Sequence[SceneOutcome]) -> list[tuple[bool, Outcome]]:
     """One call per image."""
-    return [(bool(f.truth.violations), f.image) for f in found]
+    return [(bool(f.truth.violations), f.image) for f in outcomes]
 
 
-def rule_calls(found: Sequence[Found], rule: str | None = None) -> list[tuple[bool, Outcome]]:
+def rule_calls(
+    outcomes: Sequence[SceneOutcome], rule: str | None = None
+) -> list[tuple[bool, Outcome]]:
     """One call per image and rule; none for a question about all rules at once."""
     return [
-        (name in f.truth.violations, outcome)
-        for f in found
-        for name, outcome in f.rules.items()
+        (name in f.truth.violations, call)
+        for f in outcomes
+        for name, call in f.rules.items()
         if rule in (None, name)
     ]
 
@@ -213,25 +217,25 @@ class Row:
     """Per image."""
 
 
-def row(found: Sequence[Found], draws: int = 400) -> Row:
+def row(outcomes: Sequence[SceneOutcome], draws: int = 400) -> Row:
     """Sum up what a variant found."""
 
-    def image_f1(some: Sequence[Found]) -> float:
-        return Counts.of(image_calls(some)).f1
+    def image_f1(drawn: Sequence[SceneOutcome]) -> float:
+        return Counts.of(image_calls(drawn)).f1
 
-    def rule_f1(some: Sequence[Found]) -> float:
-        return Counts.of(rule_calls(some)).f1
+    def rule_f1(drawn: Sequence[SceneOutcome]) -> float:
+        return Counts.of(rule_calls(drawn)).f1
 
-    nothing = (float("nan"), float("nan"))
-    plain = [f for f in found if f.truth.kind == "plain"]
-    ruled = bool(found and found[0].rules)
+    no_interval = (float("nan"), float("nan"))
+    plain = [f for f in outcomes if f.truth.kind == "plain"]
+    ruled = bool(outcomes and outcomes[0].rules)
     return Row(
-        image=Counts.of(image_calls(found)),
-        image_f1=bootstrap(found, image_f1, draws),
-        rule=Counts.of(rule_calls(found)),
-        rule_f1=bootstrap(found, rule_f1, draws) if ruled else nothing,
+        image=Counts.of(image_calls(outcomes)),
+        image_f1=bootstrap(outcomes, image_f1, draws),
+        rule=Counts.of(rule_calls(outcomes)),
+        rule_f1=bootstrap(outcomes, rule_f1, draws) if ruled else no_interval,
         plain=Counts.of(image_calls(plain)),
-        probes=sum(f.usage.probes for f in found) / len(found),
-        reasoning_calls=sum(f.usage.reasoning_calls for f in found) / len(found),
-        detector_calls=sum(f.usage.detector_calls for f in found) / len(found),
+        probes=sum(f.usage.probes for f in outcomes) / len(outcomes),
+        reasoning_calls=sum(f.usage.reasoning_calls for f in outcomes) / len(outcomes),
+        detector_calls=sum(f.usage.detector_calls for f in outcomes) / len(outcomes),
     )

@@ -58,8 +58,8 @@ def _says(statement: str, look_at: str | None = None) -> Precondition:
     return Precondition(statement=statement, look_at=look_at)
 
 
-def _unless(seen: Precondition, exception: Precondition) -> Condition:
-    return AllOf(all=(seen, NoneOf(none=(exception,))))
+def _unless(statement: Precondition, exception: Precondition) -> Condition:
+    return AllOf(all=(statement, NoneOf(none=(exception,))))
 
 
 _ARMED = _says("someone is armed", "weapon")
@@ -92,16 +92,16 @@ class Flips:
 
     flipping: int = 0
     both_right: int = 0
-    others: int = 0
+    steady: int = 0
     moved: int = 0
 
 
-def measure(models: Models, policy: Policy, each: int, tick: Tick) -> dict[str, Flips]:
-    """Judge `each` flipping and `each` other scenes per edit, before and after."""
-    found: dict[str, Flips] = {}
-    for number, edit in enumerate(EDITS):
-        flips = found.setdefault(edit.kind, Flips())
-        drawn = _scenes(edit, number, each)
+def measure(models: Models, policy: Policy, per_edit: int, tick: Tick) -> dict[str, Flips]:
+    """Judge `per_edit` flipping scenes and as many others for each edit, before and after."""
+    by_kind: dict[str, Flips] = {}
+    for index, edit in enumerate(EDITS):
+        flips = by_kind.setdefault(edit.kind, Flips())
+        drawn = _scenes(edit, index, per_edit)
         sides = []
         for rule in (edit.before, edit.after):
             constitution = Constitution(name="flip", rules=(rule,))
@@ -112,35 +112,37 @@ def measure(models: Models, policy: Policy, each: int, tick: Tick) -> dict[str, 
                 flips.flipping += 1
                 flips.both_right += (before, after) == (_LABEL[old], _LABEL[new])
             else:
-                flips.others += 1
+                flips.steady += 1
                 flips.moved += before != after
         tick(len(drawn))
-    return found
+    return by_kind
 
 
 _LABEL = {True: "unsafe", False: "safe"}
 
 
-def _scenes(edit: Edit, number: int, each: int) -> list[tuple[npt.NDArray[np.uint8], bool, bool]]:
+def _scenes(
+    edit: Edit, number: int, per_side: int
+) -> list[tuple[npt.NDArray[np.uint8], bool, bool]]:
     """Draw pixels with the truth before and after, until there are enough of both kinds."""
     rng = random.Random(f"{SEED}-{number}")
-    wanted = {True: each, False: each}
-    found = []
-    while any(wanted.values()):
+    lacking = {True: per_side, False: per_side}
+    drawn = []
+    while any(lacking.values()):
         scene = even_scene(rng)
         old, new = (rule_kind(scene, rule) == "violating" for rule in (edit.before, edit.after))
-        if wanted[old != new]:
-            wanted[old != new] -= 1
-            found.append((draw(scene).pixels, old, new))
-    return found
+        if lacking[old != new]:
+            lacking[old != new] -= 1
+            drawn.append((draw(scene).pixels, old, new))
+    return drawn
 
 
-def shown(found: dict[str, Flips]) -> str:
+def flips_table(by_kind: dict[str, Flips]) -> str:
     """Write the table."""
     rows = [
-        [kind, share(f.both_right, f.flipping), share(f.moved, f.others)]
-        for kind, f in found.items()
+        [kind, share(f.both_right, f.flipping), share(f.moved, f.steady)]
+        for kind, f in by_kind.items()
     ]
-    whole = Flips(*(sum(getattr(f, name) for f in found.values()) for name in Flips.__slots__))
-    rows.append(["all", share(whole.both_right, whole.flipping), share(whole.moved, whole.others)])
+    total = Flips(*(sum(getattr(f, name) for f in by_kind.values()) for name in Flips.__slots__))
+    rows.append(["all", share(total.both_right, total.flipping), share(total.moved, total.steady)])
     return table(["edit", "both answers right (flipping)", "moved (others)"], rows)

@@ -45,18 +45,18 @@ Tallies = dict[tuple[str, bool], Tally]
 def tally(constitution: Constitution, judgments: Iterable[tuple[Item, Judgment]]) -> Tallies:
     """Count; each precondition of an image once per polarity, however many rules ask it."""
     signs = {rule.id: polarities(rule.condition) for rule in constitution.rules}
-    found: Tallies = {(test, sign): Tally() for test in TESTS for sign in (True, False)}
+    tallies: Tallies = {(test, sign): Tally() for test in TESTS for sign in (True, False)}
     for item, judgment in judgments:
-        seen: set[tuple[str, bool]] = set()
+        counted: set[tuple[str, bool]] = set()
         for rule, verdict in judgment.rules.items():
             sign_of = {leaf.statement: sign for leaf, sign in signs[rule].items()}
             for leaf in verdict.preconditions:
                 key = (leaf.statement, sign_of[leaf.statement])
-                if key not in seen:
-                    seen.add(key)
+                if key not in counted:
+                    counted.add(key)
                     truth = grammar()[normal(leaf.statement)].holds(item.scene) > 0.5
-                    _count(found[test_of(leaf), key[1]], leaf, truth=truth)
-    return found
+                    _count(tallies[test_of(leaf), key[1]], leaf, truth=truth)
+    return tallies
 
 
 def test_of(verdict: PreconditionVerdict) -> str:
@@ -76,24 +76,24 @@ def _count(into: Tally, verdict: PreconditionVerdict, *, truth: bool) -> None:
     into.decided += 1
     if verdict.outcome is Outcome.UNDECIDED:
         return
-    said = verdict.outcome is Outcome.YES
-    into.right += said == truth
+    answer = verdict.outcome is Outcome.YES
+    into.right += answer == truth
     plain = next((r.score for r in verdict.reads if r.view == "full"), None)
-    if plain is not None and (plain > 0.5) != said:
+    if plain is not None and (plain > 0.5) != answer:
         into.changed += 1
-        into.changed_rightly += said == truth
+        into.changed_rightly += answer == truth
 
 
-def shown(found: Tallies) -> str:
+def tests_table(tallies: Tallies) -> str:
     """Write the table."""
     return table(
         ["test", "under", "decided", "right", "wrong", "unlike M > 0.5", "of these right", ""],
-        list(_rows(found)),
+        list(_rows(tallies)),
     )
 
 
-def _rows(found: Tallies) -> Iterator[list[str]]:
-    for (test, sign), t in found.items():
+def _rows(tallies: Tallies) -> Iterator[list[str]]:
+    for (test, sign), t in tallies.items():
         if not t.decided:
             continue
         settled = "" if test == "left open" else str(t.right)

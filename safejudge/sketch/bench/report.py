@@ -13,16 +13,16 @@ from safejudge.policy import Policy
 from safejudge.show.markdown import figure, table
 from safejudge.sketch.bench import flips, mechanisms, sweeps
 from safejudge.sketch.bench.bench import (
-    Found,
     Item,
     Row,
+    SceneOutcome,
     Tick,
     image_calls,
     judged,
-    kept,
     measure,
     row,
     rule_calls,
+    scene_outcome,
     scenes,
     variants,
 )
@@ -44,21 +44,22 @@ def run(models: Models, items: Sequence[Item], tick: Tick) -> tuple[JSON, str]:
     """Measure one model on the bench; return the bare numbers, and the text."""
     constitution = load_constitution("sketch")
     rows: dict[str, Row] = {}
-    whole: list[tuple[Item, Judgment]] = []
+    judgments: list[tuple[Item, Judgment]] = []
     for variant in variants(models):
         if variant.name == "default":
-            whole = list(judged(variant, constitution, models, items, tick))
-            found = [kept(item, judgment) for item, judgment in whole]
+            judgments = list(judged(variant, constitution, models, items, tick))
+            outcomes = [scene_outcome(item, judgment) for item, judgment in judgments]
         else:
-            found = measure(variant, constitution, models, items, tick)
-        rows[variant.name] = row(found)
-    tallies = mechanisms.tally(constitution, whole)
+            outcomes = measure(variant, constitution, models, items, tick)
+        rows[variant.name] = row(outcomes)
+    tallies = mechanisms.tally(constitution, judgments)
     turned = flips.measure(models, Policy(), FLIPS, tick)
     parts = [
         variants_table(rows),
-        "Per rule, `default`\n\n" + rules_table([kept(item, judgment) for item, judgment in whole]),
-        "What decided, `default`\n\n" + mechanisms.shown(tallies),
-        "Policy flips, `default`\n\n" + flips.shown(turned),
+        "Per rule, `default`\n\n"
+        + rules_table([scene_outcome(item, judgment) for item, judgment in judgments]),
+        "What decided, `default`\n\n" + mechanisms.tests_table(tallies),
+        "Policy flips, `default`\n\n" + flips.flips_table(turned),
     ]
     if models.encoder is not None:
         threshold = threshold_of(models.encoder.card.uri, Policy())
@@ -66,7 +67,7 @@ def run(models: Models, items: Sequence[Item], tick: Tick) -> tuple[JSON, str]:
         parts.append("Relevance filter\n\n" + swept)
     if models.detector is not None:
         parts.append("Detector\n\n" + sweeps.detection(models.detector, constitution, items))
-    numbers = {name: figures(found) for name, found in rows.items()}
+    numbers = {name: figures(outcomes) for name, outcomes in rows.items()}
     return numbers, "\n\n".join(parts)
 
 
@@ -79,44 +80,45 @@ def variants_table(rows: dict[str, Row]) -> str:
     """Write one line per variant."""
     head = ["", "image P", "image R", "image F1", "rule P", "rule R", "rule F1", "FPR plain",
             "coverage", "questions", "reasonings", "searches"]  # fmt: skip
-    return table(head, [[name, *_cells(found)] for name, found in rows.items()])
+    return table(head, [[name, *_cells(summary)] for name, summary in rows.items()])
 
 
-def _cells(found: Row) -> list[str]:
-    image, rule = found.image, found.rule
+def _cells(summary: Row) -> list[str]:
+    image, rule = summary.image, summary.rule
     return [
-        figure(image.precision), figure(image.recall), figure(image.f1, found.image_f1),
+        figure(image.precision), figure(image.recall), figure(image.f1, summary.image_f1),
         figure(rule.precision), figure(rule.recall),
-        figure(rule.f1, found.rule_f1) if rule.asked else figure(NAN),
-        figure(found.plain.fpr), figure(image.coverage), f"{found.probes:.1f}",
-        f"{found.reasoning_calls:.2f}", f"{found.detector_calls:.2f}",
+        figure(rule.f1, summary.rule_f1) if rule.asked else figure(NAN),
+        figure(summary.plain.fpr), figure(image.coverage), f"{summary.probes:.1f}",
+        f"{summary.reasoning_calls:.2f}", f"{summary.detector_calls:.2f}",
     ]  # fmt: skip
 
 
-def rules_table(found: Sequence[Found]) -> str:
+def rules_table(outcomes: Sequence[SceneOutcome]) -> str:
     """Write one line per rule, and the false alarms per kind of scene."""
     lines = []
-    for rule in found[0].rules:
-        counts = Counts.of(rule_calls(found, rule))
+    for rule in outcomes[0].rules:
+        counts = Counts.of(rule_calls(outcomes, rule))
         lines.append([
             rule, str(counts.tp + counts.fn), figure(counts.precision), figure(counts.recall),
             figure(counts.f1), str(counts.asked - counts.decided),
         ])  # fmt: skip
     text = table(["rule", "violating", "precision", "recall", "F1", "undecided"], lines)
     for kind in ("plain", "borderline"):
-        counts = Counts.of(image_calls([f for f in found if f.truth.kind == kind]))
+        counts = Counts.of(image_calls([f for f in outcomes if f.truth.kind == kind]))
         text += f"\n\nFalse alarms on {kind} scenes: {share(counts.fp, counts.fp + counts.tn)}"
     return text
 
 
-def figures(found: Row) -> JSON:
+def figures(summary: Row) -> JSON:
     """Return the bare numbers of a row."""
+    rule = {"precision": summary.rule.precision, "recall": summary.rule.recall,
+            "f1": summary.rule.f1, "interval": summary.rule_f1}  # fmt: skip
     return {
-        "image": {"precision": found.image.precision, "recall": found.image.recall,
-                  "f1": found.image.f1, "interval": found.image_f1},
-        "rule": {"precision": found.rule.precision, "recall": found.rule.recall,
-                 "f1": found.rule.f1, "interval": found.rule_f1} if found.rule.asked else None,
-        "fpr_plain": found.plain.fpr, "coverage": found.image.coverage,
-        "probes": found.probes, "reasoning_calls": found.reasoning_calls,
-        "detector_calls": found.detector_calls,
+        "image": {"precision": summary.image.precision, "recall": summary.image.recall,
+                  "f1": summary.image.f1, "interval": summary.image_f1},
+        "rule": rule if summary.rule.asked else None,
+        "fpr_plain": summary.plain.fpr, "coverage": summary.image.coverage,
+        "probes": summary.probes, "reasoning_calls": summary.reasoning_calls,
+        "detector_calls": summary.detector_calls,
     }  # fmt: skip

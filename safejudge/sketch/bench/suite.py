@@ -37,8 +37,8 @@ def judge(run: Run) -> JSON:
         except OSError as error:
             raise OutputError(f"{scenes}: cannot be written ({error.strerror})") from error
     rules = run.constitution or load_constitution("sketch")
-    told = replace(run, data=str(scenes), constitution=rules, args={})
-    return labelled.judge(told) | {"sizes": sizes}
+    labelled_run = replace(run, data=str(scenes), constitution=rules, args={})
+    return labelled.judge(labelled_run) | {"sizes": sizes}
 
 
 SUITE = Suite(

@@ -20,7 +20,7 @@ from safejudge.method.relevance import relevance_text
 from safejudge.policy import Policy
 from safejudge.show.markdown import table
 from safejudge.sketch.drawing.draw import draw
-from safejudge.sketch.drawing.objects import named
+from safejudge.sketch.drawing.objects import named_boxes
 from safejudge.types import Box, Locate, leaves
 
 if TYPE_CHECKING:
@@ -39,19 +39,19 @@ def relevance(
 ) -> str:
     """Sweep the threshold; the last row is the one in use."""
     rules = constitution.rules
-    found = survey(
+    cosines = survey(
         encoder, [relevance_text(rule) for rule in rules], [item.picture for item in items]
     )
-    similar = np.array(found).reshape(len(items), len(rules))
+    similar = np.array(cosines).reshape(len(items), len(rules))
     violated = np.array([[r.id in item.truth.violations for r in rules] for item in items])
     cuts = [float(np.nanquantile(similar, part)) for part in DROPPED]
     rows = []
     for cut in [*cuts, threshold]:
-        kept = ~(similar <= cut)  # without a number too, as the filter does
+        above = ~(similar <= cut)  # without a number too, as the filter does
         rows.append([
             f"{cut:.4f}{' (in use)' if cut == threshold else ''}",
-            share(int((kept & violated).sum()), int(violated.sum())),
-            f"{1 - kept.mean():.3f}",
+            share(int((above & violated).sum()), int(violated.sum())),
+            f"{1 - above.mean():.3f}",
         ])  # fmt: skip
     return table(["threshold", "violated rules kept", "pairs dropped"], rows)
 
@@ -64,12 +64,12 @@ def detection(detector: Detector, constitution: Constitution, items: Sequence[It
     hits: dict[str, list[bool]] = defaultdict(list)
     for item, boxes in zip(items, answers, strict=True):
         sure = believed(boxes, Policy())
-        for names, drawn in named(item.scene, draw(item.scene)):
+        for names, drawn in named_boxes(item.scene, draw(item.scene)):
             for word in names.intersection(words):
                 near = any(_iou(box, drawn.box) >= HIT for box in sure if box.word == word)
                 hits[word].append(near)
     rows = [[word, share(sum(hits[word]), len(hits[word]))] for word in words if hits[word]]
-    every = [hit for found in hits.values() for hit in found]
+    every = [hit for word_hits in hits.values() for hit in word_hits]
     return table(["word", "objects hit"], [*rows, ["all", share(sum(every), len(every))]])
 
 
@@ -79,5 +79,5 @@ def _iou(box: Box, drawn: tuple[float, float, float, float]) -> float:
     right, bottom = (math.ceil(value) for value in drawn[2:])
     width = min(box.right, right) - max(box.left, left)
     height = min(box.bottom, bottom) - max(box.top, top)
-    both = max(0, width) * max(0, height)
-    return both / (box.area + (right - left) * (bottom - top) - both)
+    overlap = max(0, width) * max(0, height)
+    return overlap / (box.area + (right - left) * (bottom - top) - overlap)

@@ -95,7 +95,7 @@ def _joined_sides(scene: Scene) -> list[frozenset[Side]]:
         if isinstance(left, Person) and isinstance(right, Person) and left.hand_in_hand:
             sides[index].add("right")
             sides[index + 1].add("left")
-    return [frozenset(found) for found in sides]
+    return [frozenset(joined) for joined in sides]
 
 
 def _draw_animal(pen: Pen, index: int, animal: Animal) -> Point:

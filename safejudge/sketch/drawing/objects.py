@@ -28,14 +28,14 @@ WORDS: tuple[str, ...] = tuple(dict.fromkeys((
 """What the detector is taught to look for."""
 
 
-def named(scene: Scene, drawing: Drawing) -> list[tuple[frozenset[str], Box]]:
+def named_boxes(scene: Scene, drawing: Drawing) -> list[tuple[frozenset[str], Box]]:
     """Return every drawn object with the words that name it."""
-    found = []
+    boxes = []
     for box in drawing.boxes:
         words = frozenset(_names(scene.entities[box.entity], box)) & frozenset(WORDS)
         if words and box.box[2] - box.box[0] >= 1 and box.box[3] - box.box[1] >= 1:
-            found.append((words, box))
-    return found
+            boxes.append((words, box))
+    return boxes
 
 
 def _names(entity: Entity, box: Box) -> set[str]:

@@ -127,10 +127,10 @@ class Canvas:
         self._open: list[list[float]] = []
 
     @contextmanager
-    def part(self, entity: int, part: str, what: str) -> Iterator[None]:
+    def part(self, entity: int, part: str, kind: str) -> Iterator[None]:
         """Count everything drawn inside as this part (and as the parts around it)."""
         fresh = [float("inf"), float("inf"), float("-inf"), float("-inf")]
-        self._open.append(self._extents.setdefault((entity, part, what), fresh))
+        self._open.append(self._extents.setdefault((entity, part, kind), fresh))
         try:
             yield
         finally:
@@ -146,12 +146,12 @@ class Canvas:
 
     def boxes(self) -> tuple[Box, ...]:
         """Boxes of all parts that are in the picture, by entity."""
-        found: list[Box] = []
-        for (entity, part, what), extent in self._extents.items():
+        boxes: list[Box] = []
+        for (entity, part, kind), extent in self._extents.items():
             x0, y0, x1, y1 = (min(float(SIZE), max(0.0, value / SUPER)) for value in extent)
             if x1 > x0 and y1 > y0:
-                found.append(Box(entity, part, what, (x0, y0, x1, y1)))
-        return tuple(sorted(found, key=lambda box: box.entity))
+                boxes.append(Box(entity, part, kind, (x0, y0, x1, y1)))
+        return tuple(sorted(boxes, key=lambda box: box.entity))
 
 
 @dataclass(frozen=True, slots=True)

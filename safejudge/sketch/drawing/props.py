@@ -217,9 +217,9 @@ def _ground_item(pen: Pen, item: str) -> None:
     ITEM_SHAPES[item](lying)
 
 
-def draw_thing(pen: Pen, thing: Thing) -> None:
+def draw_thing(pen: Pen, entity: Thing) -> None:
     """Draw a thing on the ground."""
-    match thing.kind:
+    match entity.kind:
         case "fire":
             _fire(pen)
         case "blood":
@@ -233,6 +233,6 @@ def draw_thing(pen: Pen, thing: Thing) -> None:
         case "ladder":
             draw_ladder(pen, 62)
         case "ball":
-            ball(pen, 8, thing.colour)
+            ball(pen, 8, entity.colour)
         case _:
-            _ground_item(pen, thing.kind)
+            _ground_item(pen, entity.kind)

@@ -79,10 +79,10 @@ def reserved() -> frozenset[frozenset[str]]:
             case _:
                 return
 
-    found = itertools.chain.from_iterable(
+    all_groups = itertools.chain.from_iterable(
         groups(rule.condition) for rule in load_constitution("sketch").rules
     )
-    return frozenset(group for group in found if len(group) > 1)
+    return frozenset(group for group in all_groups if len(group) > 1)
 
 
 def is_reserved(texts: Iterable[str]) -> bool:

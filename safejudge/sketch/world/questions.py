@@ -132,8 +132,8 @@ class Facts:
     def ask(self, *, share: float | None = None) -> tuple[Statement, bool]:
         """Draw a statement and its label; `share` are true (the world's own share if None)."""
         sums = self._cumulative(share)
-        place = int(np.searchsorted(sums, self._world.rng.random() * sums[-1], side="right"))
-        return deck().statements[place], bool(self.labels[place])
+        index = int(np.searchsorted(sums, self._world.rng.random() * sums[-1], side="right"))
+        return deck().statements[index], bool(self.labels[index])
 
     def pick(self, family: str, *, want: bool) -> Statement | None:
         """Draw a statement of the family that holds (or does not), or None if there is none.
@@ -145,7 +145,7 @@ class Facts:
         if not want and rng.random() < 0.6 and (fitting & self.near).any():
             fitting &= self.near
         groups: dict[str, list[Statement]] = defaultdict(list)
-        for place in np.flatnonzero(fitting):
-            statement = deck().statements[place]
+        for index in np.flatnonzero(fitting):
+            statement = deck().statements[index]
             groups[statement.form.template].append(statement)
         return rng.choice(rng.choice(list(groups.values()))) if groups else None

@@ -107,17 +107,17 @@ def _entity(rng: random.Random) -> Entity:
 
 def arrange(rng: random.Random, entities: Sequence[Entity], setting: str, *, night: bool) -> Scene:
     """Put entities side by side without gaps, and drop the relations that have no partner."""
-    kept: list[Entity] = []
+    fitting: list[Entity] = []
     used = 0
     for entity in entities:
         if used + width_of(entity) <= COLUMNS:
-            kept.append(entity)
+            fitting.append(entity)
             used += width_of(entity)
     column = rng.randint(0, COLUMNS - used)
     placed = []
-    for index, entity in enumerate(kept):
-        left = kept[index - 1] if index else None
-        right = kept[index + 1] if index + 1 < len(kept) else None
+    for index, entity in enumerate(fitting):
+        left = fitting[index - 1] if index else None
+        right = fitting[index + 1] if index + 1 < len(fitting) else None
         settled = _turn_inwards(_settle(entity, left, right), column)
         placed.append(Placed(column, width_of(entity), settled))
         column += width_of(entity)
@@ -165,8 +165,8 @@ def _flawed(rng: random.Random, scene: Scene) -> Scene:
 
 def even_scene(rng: random.Random) -> Scene:
     """Draw a scene whose facts are independent of each other."""
-    wanted = rng.choices((1, 2, 3, 4), (12, 28, 34, 26))[0]
-    entities = [_entity(rng) for _ in range(wanted)]
+    count = rng.choices((1, 2, 3, 4), (12, 28, 34, 26))[0]
+    entities = [_entity(rng) for _ in range(count)]
     scene = arrange(rng, entities, rng.choice(SETTINGS), night=rng.random() < 0.35)
     return _flawed(rng, scene)
 
@@ -246,9 +246,9 @@ def _ward(rng: random.Random) -> list[Entity]:
 
 def _play(rng: random.Random) -> list[Entity]:
     child = _calm(rng, age="child", holding=rng.choice(("ball", "ball", "flower", None)))
-    other = _calm(rng, age=rng.choice(AGES), hand_in_hand=True)
+    companion = _calm(rng, age=rng.choice(AGES), hand_in_hand=True)
     pet = _animal(rng, species=rng.choice(("dog", "cat")), bloody=False, caged=False, leash="left")
-    return [other, child, pet, Thing(rng.choice(("tree", "ball")))]
+    return [companion, child, pet, Thing(rng.choice(("tree", "ball")))]
 
 
 def _ride(rng: random.Random) -> list[Entity]:

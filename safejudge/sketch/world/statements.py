@@ -125,16 +125,16 @@ def _people(scene: Scene, who: str) -> Iterable[Person]:
     return (p for p in scene.people if is_a(p, who))
 
 
-def _next_to(scene: Scene, one: str, other: str) -> bool:
+def _next_to(scene: Scene, noun: str, neighbour: str) -> bool:
     return any(
-        (is_a(a, one) and is_a(b, other)) or (is_a(a, other) and is_a(b, one))
+        (is_a(a, noun) and is_a(b, neighbour)) or (is_a(a, neighbour) and is_a(b, noun))
         for a, b in scene.neighbours()
     )
 
 
-def _left_of(scene: Scene, one: str, other: str) -> bool:
-    first = [i for i, e in enumerate(scene.entities) if is_a(e, one)]
-    last = [i for i, e in enumerate(scene.entities) if is_a(e, other)]
+def _left_of(scene: Scene, noun: str, neighbour: str) -> bool:
+    first = [i for i, e in enumerate(scene.entities) if is_a(e, noun)]
+    last = [i for i, e in enumerate(scene.entities) if is_a(e, neighbour)]
     return bool(first and last) and min(first) < max(last)
 
 
@@ -212,11 +212,11 @@ def _peaceful(s: Scene) -> float:
 def _presence() -> Iterable[Form]:
     nouns = (*CREATURES, "vehicle", *VEHICLES, *OBJECTS)
 
-    def seen(s: Scene, n: str) -> bool:
+    def visible(s: Scene, n: str) -> bool:
         return count(s, n) > 0
 
     for template in ("a {} is visible", "there is a {} in the picture", "the picture shows a {}"):
-        yield Form("presence", template, (nouns,), seen)
+        yield Form("presence", template, (nouns,), visible)
     for template in ("blood is visible", "there is blood in the picture"):
         yield Form("presence", template, (), _blood)
     yield Form("presence", "flames are visible", (), _flames)
@@ -246,7 +246,7 @@ def _flames(s: Scene) -> bool:
 
 def _counting() -> Iterable[Form]:
     nouns = tuple(_PLURAL)
-    some = ("two", "three")
+    words = ("two", "three")
     yield Form(
         "count", "exactly {} {} are visible", (("two", "three", "four"), nouns),
         lambda s, k, n: count(s, _PLURAL[n]) == _NUMBERS[k],
@@ -257,12 +257,12 @@ def _counting() -> Iterable[Form]:
     )  # fmt: skip
     for template in ("at least {} {} are visible", "there are {} or more {} in the picture"):
         yield Form(
-            "count", template, ((*some, "four"), nouns),
+            "count", template, ((*words, "four"), nouns),
             lambda s, k, n: count(s, _PLURAL[n]) >= _NUMBERS[k],
         )  # fmt: skip
     for template in ("more than {} {} are visible",):
         yield Form(
-            "count", template, (("one", *some), nouns),
+            "count", template, (("one", *words), nouns),
             lambda s, k, n: count(s, _PLURAL[n]) > _NUMBERS[k],
         )  # fmt: skip
     yield Form(
@@ -278,13 +278,13 @@ def _counting() -> Iterable[Form]:
 def _holding() -> Iterable[Form]:
     items = (*ITEMS, "weapon")
 
-    def held(s: Scene, who: str, item: str) -> bool:
+    def is_holding(s: Scene, who: str, item: str) -> bool:
         return any(_is_held(p.holding, item) for p in _people(s, who))
 
     for template in ("a {} is holding a {}", "a {} has a {} in the hand"):
-        yield Form("holding", template, (WHO, items), held)
-    yield Form("holding", "a {} is holding a {}", (OCCUPATIONS, items), held)
-    yield Form("holding", "someone is armed", (), lambda s: held(s, "person", "weapon"))
+        yield Form("holding", template, (WHO, items), is_holding)
+    yield Form("holding", "a {} is holding a {}", (OCCUPATIONS, items), is_holding)
+    yield Form("holding", "someone is armed", (), lambda s: is_holding(s, "person", "weapon"))
     yield Form(
         "holding", "a masked person is holding a {}", (items,),
         lambda s, i: any(p.masked and _is_held(p.holding, i) for p in s.people),
@@ -506,9 +506,9 @@ def _looks() -> Iterable[Form]:
 
 
 def _settings() -> Iterable[Form]:
-    places = tuple(_PLACES)
+    phrases = tuple(_PLACES)
     for template in ("the scene is {}", "the picture was made {}"):
-        yield Form("setting", template, (places,), lambda s, p: s.setting == _PLACES[p])
+        yield Form("setting", template, (phrases,), lambda s, p: s.setting == _PLACES[p])
     yield Form("setting", "the scene is outdoors", (), lambda s: s.setting != "room")
     yield Form("setting", "the scene is indoors", (), lambda s: s.setting == "room")
     yield Form("setting", "it is night", (), lambda s: s.night)
@@ -565,12 +565,12 @@ def normal(text: str) -> str:
 @cache
 def grammar() -> dict[str, Statement]:
     """Every statement by its normal text (some thousands)."""
-    found: dict[str, Statement] = {}
+    statements: dict[str, Statement] = {}
     for form in forms():
         for words in itertools.product(*form.slots):
             statement = Statement(form, words)
-            found.setdefault(statement.text, statement)
-    return found
+            statements.setdefault(statement.text, statement)
+    return statements
 
 
 UNCLEAR = "Unclear"
