@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
+import re
 from contextlib import closing
 from dataclasses import replace
 
@@ -13,11 +15,12 @@ from safejudge.cli import app as cli
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
+from safejudge.evals import suites
 from safejudge.evals.labelled.labels import Label, find_labels, read_labels
-from safejudge.evals.labelled.run import judge, report
-from safejudge.evals.labelled.tables import scored
+from safejudge.evals.labelled.suite import judge, report
+from safejudge.evals.labelled.tables import score
 from safejudge.evals.results import write_results
-from safejudge.evals.suite import Run
+from safejudge.evals.suite import Run, Suite
 from safejudge.policy import Policy
 from safejudge.sketch.scenes import write_scenes
 
@@ -125,7 +128,7 @@ def test_undecided_is_on_the_wrong_side_and_counted():
         "d": judged("safe", armed_child=("-", None)),
         "e": {"error": {"reason": "truncated", "message": "..."}},
     }
-    found = scored(CONSTITUTION, labels, records)
+    found = score(CONSTITUTION, labels, records)
     rule = found.numbers["armed-child"]
     assert (rule["tp"], rule["fn"], rule["fp"], rule["tn"]) == (1, 1, 1, 1)
     assert rule["undecided"] == 2
@@ -138,7 +141,7 @@ def test_undecided_is_on_the_wrong_side_and_counted():
 
 
 def test_an_image_labelled_as_a_whole_says_nothing_of_rules():
-    found = scored(CONSTITUTION, [Label(image="a", label="unsafe")], {"a": judged("unsafe")})
+    found = score(CONSTITUTION, [Label(image="a", label="unsafe")], {"a": judged("unsafe")})
     assert set(found.numbers) == {"counts", "images"}
 
 
@@ -147,7 +150,7 @@ def test_images_of_one_group_are_one_piece_of_evidence():
     records = {str(n): judged("unsafe" if n < 18 else "safe") for n in range(20)}
 
     def fpr(some):
-        return scored(CONSTITUTION, some, records).tables[0].rows[0][-1]
+        return score(CONSTITUTION, some, records).tables[0].rows[0][-1]
 
     alone = [label.model_copy(update={"group": None}) for label in labels]
     assert fpr(alone).startswith("0.900 [0.6")
@@ -155,7 +158,7 @@ def test_images_of_one_group_are_one_piece_of_evidence():
 
 
 def test_undefined_is_null_in_files_and_never_zero(tmp_path):
-    found = scored(CONSTITUTION, [Label(image="a", label="safe")], {"a": judged("safe")})
+    found = score(CONSTITUTION, [Label(image="a", label="safe")], {"a": judged("safe")})
     assert math.isnan(found.numbers["images"]["recall"])
     write_results(tmp_path / "out", "labelled", found, {})
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -264,3 +267,14 @@ def test_a_wrong_command_says_what_to_do(capsys, words, says):
 def test_suites_are_listed(capsys):
     assert cli.main(["suites"]) == 0
     assert "multimodal-rewardbench" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", suites.SUITES)
+def test_a_suite_begins_with_what_it_is(name):
+    module, _, attribute = suites.SUITES[name].partition(":")
+    about = importlib.import_module(module)
+    assert isinstance(getattr(about, attribute), Suite)
+    heads = ("Name", "Data", "Licence", "Paper")
+    found = dict(re.findall(rf"^({'|'.join(heads)}): (\S.*)$", about.__doc__, re.MULTILINE))
+    assert tuple(found) == heads
+    assert found["Name"] == name

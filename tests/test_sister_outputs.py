@@ -366,7 +366,7 @@ def test_answers_are_written_as_they_are_read(tmp_path):
     for name in ("in", "csv"):
         first = scored(rewardbench_outputs, tmp_path / name).samples
         put(tmp_path, f"out-{name}/again.jsonl", "")
-        rewardbench_outputs.write_answers(first, tmp_path / f"out-{name}/again.jsonl")
+        rewardbench_records.write_answers(first, tmp_path / f"out-{name}/again.jsonl")
         again = scored(rewardbench_outputs, tmp_path / f"out-{name}").samples
         for key in ("id", "repeat", "category", "label", "said", "outcome"):
             assert [one[key] for one in again] == [one[key] for one in first], key
@@ -375,7 +375,7 @@ def test_answers_are_written_as_they_are_read(tmp_path):
     ).read_bytes()
     both = [*first, *again]
     with pytest.raises(OutputError, match="2 files"):
-        rewardbench_outputs.write_answers(both, tmp_path / "both.jsonl")
+        rewardbench_records.write_answers(both, tmp_path / "both.jsonl")
 
 
 def test_both_orders_of_one_judge(tmp_path):

@@ -1,7 +1,7 @@
 """Suites by name: those of this package, and those that other packages add by entry point.
 
 A suite judges images and compares with what is known of them, or scores outputs that somebody's
-judges left, or both.
+judges left, or both. README.md says what a package writes to add one.
 """
 
 from __future__ import annotations
@@ -12,42 +12,50 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError, OutputError
-from safejudge.evals.shipped import SHIPPED
 from safejudge.evals.suite import Suite
 from safejudge.files.writing import writing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MARK = "suite.json"
-"""The file that says of a folder which suite's records it holds."""
+SUITES = {
+    "labelled": "safejudge.evals.labelled.suite:SUITE",
+    "sketchbench": "safejudge.sketch.bench.suite:SUITE",
+    "mj-bench": "safejudge.evals.mjbench.suite:SUITE",
+    "preference": "safejudge.evals.pairs.suite:SUITE",
+    "mllm-as-a-judge": "safejudge.evals.mllm_judge.suite:SUITE",
+    "multimodal-rewardbench": "safejudge.evals.rewardbench.suite:SUITE",
+}
+"""Where each suite of this package stands; as text, since one stands above this module."""
 GROUP = "safejudge.suites"
 """The entry-point group under which a package names a `Suite`."""
+MARK = "suite.json"
+"""The file that says of a folder which suite's records it holds."""
 
 
 def names() -> list[str]:
     """Every suite there is: ours, then those of other packages."""
-    others = sorted(entry.name for entry in entry_points(group=GROUP) if entry.name not in SHIPPED)
-    return [*SHIPPED, *others]
+    plugins = sorted(entry.name for entry in entry_points(group=GROUP) if entry.name not in SUITES)
+    return [*SUITES, *plugins]
 
 
 def find_suite(name: str) -> Suite:
     """Return one suite. Raises `InputError` with the names there are, or what a plug-in met."""
-    if name in SHIPPED:
-        shipped = SHIPPED[name]
-        suite: Suite = resolve_name(shipped) if isinstance(shipped, str) else shipped
+    if name in SUITES:
+        suite: Suite = resolve_name(SUITES[name])
         return suite
     for entry in entry_points(group=GROUP, name=name):
         try:
-            found = entry.load()
+            plugin = entry.load()
         except Exception as error:  # whatever another package raises while it is imported
             problem = f"{type(error).__name__}: {error}"
             raise InputError(
                 f"suite {name!r} cannot be loaded from {entry.value}: {problem}"
-            ) from (error)
-        if isinstance(found, Suite):
-            return found
-        raise InputError(f"suite {name!r}: {entry.value} is a {type(found).__name__}, not a Suite")
+            ) from error
+        if isinstance(plugin, Suite):
+            return plugin
+        kind = type(plugin).__name__
+        raise InputError(f"suite {name!r}: {entry.value} is a {kind}, not a Suite")
     raise InputError(f"there is no suite {name!r}; choose {', '.join(names())}")
 
 
@@ -55,8 +63,8 @@ def begin(out: Path, name: str) -> None:
     """Make the folder of a run and mark it. Raises `OutputError`, also for another suite's."""
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        if (out / MARK).exists() and (there := suite_of(out)) != name:
-            raise OutputError(f"{out}: holds records of {there}; name another folder")
+        if (out / MARK).exists() and (owner := suite_of(out)) != name:
+            raise OutputError(f"{out}: holds records of {owner}; name another folder")
         (out / MARK).write_text(json.dumps({"suite": name}) + "\n", encoding="utf-8")
 
 

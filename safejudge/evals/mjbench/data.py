@@ -33,7 +33,7 @@ from safejudge.evals.mjbench.data_rows import (
 )
 from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.names import printable
-from safejudge.evals.mjbench.samples import PERSPECTIVES, Item
+from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -65,7 +65,7 @@ class Data:
 
     generation: str
     """The kinds of data, for people."""
-    items: Iterable[Item]
+    samples: Iterable[Sample]
     """Read while they are asked for, once."""
     left_out: list[str]
     """Files and rows that were not understood, and why; complete when the items are read."""
@@ -95,7 +95,7 @@ class _File:
     generation: str
     kinds: dict[int, str]
     """The perspective of every row that may be read."""
-    read: Callable[[AbstractSet[int], Lost], Iterator[tuple[int, Item]]]
+    read: Callable[[AbstractSet[int], Lost], Iterator[tuple[int, Sample]]]
     """Reads some rows; a list's items still have the row's `id` as their key, or none."""
     heads: dict[str, str] = field(default_factory=dict)
     """How the keys of each perspective begin."""
@@ -173,7 +173,7 @@ def _opened(
 
 def _items(
     files: Sequence[_File], chosen: Sequence[set[int]], left_out: list[str]
-) -> Iterator[Item]:
+) -> Iterator[Sample]:
     ids = Counter(item.key for file in files if file.generation in {LISTS, PAIRS}
                   for _, item in file.read(file.kinds.keys(), Lost()))  # fmt: skip
     for file, rows in zip(files, chosen, strict=True):
@@ -214,7 +214,7 @@ def _table(path: Path, folder: Path, left_out: list[str]) -> _File:
         elif place.perspective not in PERSPECTIVES:
             raise LeftOutError("its name is no perspective's")
 
-    def read(chosen: AbstractSet[int], lost: Lost) -> Iterator[tuple[int, Item]]:
+    def read(chosen: AbstractSet[int], lost: Lost) -> Iterator[tuple[int, Sample]]:
         for number, row in _table_rows(path, chosen, lost):
             if item := tried(released, place, row, folders, lost):
                 yield number, item
@@ -244,7 +244,7 @@ def _table_rows(
 def _list(path: Path, folder: Path, left_out: list[str], seen: set[tuple[object, ...]]) -> _File:
     """Read a list; its pictures only have to be there."""
     place, folders, lost = names.place_of(path, folder), (path.parent, folder), Lost()
-    items: dict[int, Item] = {}
+    items: dict[int, Sample] = {}
     rows = _loaded(path)
     for number, row in enumerate(rows):
         item = tried(listed, place, row, folders, lost)
@@ -258,7 +258,7 @@ def _list(path: Path, folder: Path, left_out: list[str], seen: set[tuple[object,
             seen.add(told)
     left_out += lost.lines(place.file)
 
-    def read(chosen: AbstractSet[int], _lost: Lost) -> Iterator[tuple[int, Item]]:
+    def read(chosen: AbstractSet[int], _lost: Lost) -> Iterator[tuple[int, Sample]]:
         return ((number, item) for number, item in items.items() if number in chosen)
 
     pairs = any(isinstance(row, dict) and "chosen" in row for row in rows)
@@ -332,10 +332,10 @@ def _hub(data: str, choice: _Choice, revision: str) -> Data:
 
 def _drawn(
     data: str, streams: dict[str, Any], choice: _Choice, left_out: list[str]
-) -> Iterator[Item]:
+) -> Iterator[Sample]:
     """The first items of each perspective, or a sample: by reservoir, so that keys stay true."""
     sampled = choice.limit is not None and choice.seed is not None
-    held: dict[str, list[tuple[int, Item]]] = defaultdict(list)
+    held: dict[str, list[tuple[int, Sample]]] = defaultdict(list)
     seen: Counter[str] = Counter()
     chance = random.Random(choice.seed)  # noqa: S311
     for split, rows in streams.items():
@@ -356,7 +356,7 @@ def _drawn(
 
 
 def _hold(
-    held: list[tuple[int, Item]], one: tuple[int, Item], size: int, chance: random.Random
+    held: list[tuple[int, Sample]], one: tuple[int, Sample], size: int, chance: random.Random
 ) -> None:
     """Let one more into a sample, such that all so far are in it with equal chances."""
     if len(held) < size:
@@ -365,7 +365,7 @@ def _hold(
         held[place] = one
 
 
-def _streamed(data: str, split: str, rows: Any, left_out: list[str]) -> Iterator[Item]:
+def _streamed(data: str, split: str, rows: Any, left_out: list[str]) -> Iterator[Sample]:
     perspective = split if split in PERSPECTIVES else "other"
     place, lost = names.Place(split, split, "", "", perspective, ""), Lost()
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.recorded.rows import name_in, pair_of
-from safejudge.evals.mjbench.samples import PERSPECTIVES, Item, Source
+from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample, Source
 from safejudge.evals.stats.preference import Answer
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Lost:
 
 
 def tried(
-    how: Callable[..., Item], place: names.Place, row: Any, folders: Sequence[Path], lost: Lost
-) -> Item | None:
+    how: Callable[..., Sample], place: names.Place, row: Any, folders: Sequence[Path], lost: Lost
+) -> Sample | None:
     """Read a row; `folders` are those in which the path of a picture may begin."""
     try:
         return how(place, row if isinstance(row, dict) else {}, folders)
@@ -65,7 +65,7 @@ def tried(
         return None
 
 
-def released(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
+def released(place: names.Place, row: JSON, folders: Sequence[Path]) -> Sample:
     """A row of the released data, of either generation, its pictures inside."""
     images, caption = (row.get("image0"), row.get("image1")), _text(row.get("caption"))
     if "category" in row and "info" not in row:
@@ -76,7 +76,7 @@ def released(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
     elif place.perspective == "bias":  # the same picture twice, and a filler for a label
         group = _ARTICLE.sub("", name_in(caption)).rstrip(" .")
         shown = _text(row.get("info"))
-        return Item("", "bias", "", caption, (_picture(images[0], folders),), None, group, shown)
+        return Sample("", "bias", "", caption, (_picture(images[0], folders),), None, group, shown)
     else:
         perspective, subset = place.perspective, ""
         place = replace(place, subset=name_in(row.get("info")).lower())
@@ -85,10 +85,10 @@ def released(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
     if pair is None:
         raise LeftOutError("no label")
     sources = tuple(_picture(image, folders) for image in images)
-    return Item("", perspective, subset or pair.subset, caption, sources, pair.label)
+    return Sample("", perspective, subset or pair.subset, caption, sources, pair.label)
 
 
-def listed(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
+def listed(place: names.Place, row: JSON, folders: Sequence[Path]) -> Sample:
     """A row that names its pictures."""
     key, caption = name_in(row.get("id")), _text(row.get("caption"))
     if "chosen" in row and "rejected" in row:
@@ -109,10 +109,10 @@ def listed(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
             raise LeftOutError("no label")
         label, subset = pair.label, "" if pair.subset == place.perspective else pair.subset
     sources = tuple(_picture(image, folders) for image in images)
-    return Item(key, place.perspective, subset, caption, sources, label)
+    return Sample(key, place.perspective, subset, caption, sources, label)
 
 
-def _person(row: JSON, key: str, folders: Sequence[Path]) -> Item:
+def _person(row: JSON, key: str, folders: Sequence[Path]) -> Sample:
     group, shown = name_in(row["occupation"]), _text(row["demographic"])
     if not group:
         raise LeftOutError("no occupation")
@@ -120,7 +120,7 @@ def _person(row: JSON, key: str, folders: Sequence[Path]) -> Item:
     caption = _text(row.get("prompt")) or _text(row.get("caption"))
     flags = frozenset(a for a in names.ATTRIBUTES if str(row.get(a)).strip().lower() == "true")
     image = _picture("/".join(parts), folders)
-    return Item(key, "bias", "", caption, (image,), None, group, shown, flags)
+    return Sample(key, "bias", "", caption, (image,), None, group, shown, flags)
 
 
 def _picture(value: Any, folders: Sequence[Path]) -> Source:

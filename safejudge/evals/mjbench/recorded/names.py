@@ -174,7 +174,7 @@ def images_of(row: JSON) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=1 << 14)
-def shown(demographic: str) -> Mapping[str, str]:
+def attributes(demographic: str) -> Mapping[str, str]:
     """What a picture varies; a value of no known attribute goes by its place."""
     if not demographic:
         return MappingProxyType({})

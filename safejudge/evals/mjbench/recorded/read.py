@@ -64,6 +64,22 @@ class Outputs:
     pairs: list[PairRun] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
+    def pair_run(self, judge: str, scale: str, perspective: str) -> PairRun:
+        """The run of a judge on a scale and perspective; a new one if there is none."""
+        for run in self.pairs:
+            if (run.judge, run.scale, run.perspective) == (judge, scale, perspective):
+                return run
+        self.pairs.append(PairRun(judge, scale, perspective))
+        return self.pairs[-1]
+
+    def bias_run(self, judge: str, scale: str, file: str) -> BiasRun:
+        """The run of a judge on a scale of the bias pictures; a new one if there is none."""
+        for run in self.bias:
+            if (run.judge, run.scale) == (judge, scale):
+                return run
+        self.bias.append(BiasRun(judge, scale, file, []))
+        return self.bias[-1]
+
 
 def read_outputs(folder: Path, *, lenient: bool = False) -> Outputs:
     """Read every .json and .jsonl file of a folder, at any depth.

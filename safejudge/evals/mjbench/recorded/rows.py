@@ -85,7 +85,7 @@ def _read(row: JSON, scale: str, lenient: bool) -> Rated:
 def _rated(row: JSON, rating: float | None, state: State | None) -> Rated:
     state = state or ("unparsed" if rating is None else "rated")
     flags = frozenset(a for a in names.ATTRIBUTES if row.get(a) is True)
-    shown = names.shown(name_in(row.get("demographic")))
+    shown = names.attributes(name_in(row.get("demographic")))
     return Rated(name_in(row["occupation"]), rating, state, shown, flags)
 
 

@@ -1,9 +1,13 @@
-"""A run of the suite `preference`: any judge on pairs of pictures of which the better one is known.
+"""Pairs of pictures of which the better one is known, judged by any judge.
 
-The data are a file of pairs (`preference.pair_file`), such as `annotate` writes. The ways of
-judging, the records and the tables are those of `mj-bench`, with the aspects of the pairs in place
-of its perspectives; a score model is any encoder, a trained scorer among them. Which picture comes
-first hangs on a digest of the pair, so always choosing one is no way to be right.
+Name: preference
+Data: your pairs in a file (`preference/pair_file.py`), such as `annotate` writes
+Licence: yours
+Paper: none; the protocols are those of MJ-Bench (arXiv 2407.04842)
+
+Protocols, records and tables are those of `mj-bench`, with the aspects of the pairs in place of its
+perspectives; a score model is any encoder, a trained scorer among them. Which picture comes first
+hangs on a digest of the pair, so always choosing one is no way to be right.
 """
 
 from __future__ import annotations
@@ -18,14 +22,15 @@ from safejudge.evals import harness
 from safejudge.evals.mjbench import prompts as mjbench_prompts
 from safejudge.evals.mjbench import run as mjbench_run
 from safejudge.evals.mjbench.cells import ALL
-from safejudge.evals.mjbench.samples import Item, Source
+from safejudge.evals.mjbench.samples import Sample, Source
 from safejudge.evals.stats.preference import Answer
+from safejudge.evals.suite import Suite
 from safejudge.preference.pair_file import read_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from safejudge.evals.suite import EvalResult, Run
+    from safejudge.evals.suite import Run
     from safejudge.preference.pair_file import Pair
     from safejudge.types import JSON
 
@@ -39,44 +44,46 @@ def judge(run: Run) -> JSON:
         raise InputError("preference needs its pairs: --data PAIRS.jsonl, as annotate writes it")
     pairs = read_pairs(Path(run.data), run.splits)
     rows = harness.sampled([pair.aspect for pair in pairs], run, nested=True)
-    pairs = [pairs[row] for row in rows]
-    aspects = frozenset(pair.aspect for pair in pairs)
-    ways = [
-        replace(way, perspectives=aspects)
-        for way in mjbench_run.ways_of(run, args)
-        if way.perspectives != {"bias"}
+    samples = list(_samples([pairs[row] for row in rows]))
+    aspects = frozenset(sample.perspective for sample in samples)
+    protocols = [
+        replace(protocol, perspectives=aspects)
+        for protocol in mjbench_run.protocols_of(run, args)
+        if protocol.perspectives != {"bias"}
     ]
     prompts = mjbench_prompts.digest(mjbench_prompts.ASPECTS)
-    names = mjbench_run.names_of(ways)
+    names = mjbench_run.names_of(protocols)
     made_by = harness.provenance(run, names, prompts)
     with harness.record_file(run, made_by, harness.digest(run.data)) as file:
-        mjbench_run.judge_items(list(_items(pairs)), ways, run, file)
+        mjbench_run.judge_samples(samples, protocols, run, file)
     about: JSON = {"left_out": [], "ways": names}
     run.write_json(harness.DATA, about)
     return about | {"prompts": prompts, "data": run.data}
 
 
-def report(out: Path) -> EvalResult:
-    """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
-    return mjbench_run.report(out)
-
-
-def _items(pairs: Sequence[Pair]) -> Iterator[Item]:
-    """One item a pair; a pair that stands in the file twice is two items."""
-    met = Counter[str]()
+def _samples(pairs: Sequence[Pair]) -> Iterator[Sample]:
+    """One sample a pair; a pair that stands in the file twice is two samples."""
+    copies = Counter[str]()
     for pair in pairs:
         digest = pair.digest
-        met[digest] += 1
+        copies[digest] += 1
         second = int(digest[0], 16) % 2 == 1
         sources = tuple(
             Source(name, path)
             for name, path in zip((pair.chosen, pair.rejected), pair.paths, strict=True)
         )
-        yield Item(
-            key=f"{pair.aspect}/{digest[:16]}-{met[digest]}",
+        yield Sample(
+            key=f"{pair.aspect}/{digest[:16]}-{copies[digest]}",
             perspective=pair.aspect,
             subset=ALL,
             caption=pair.prompt,
             images=sources[::-1] if second else sources,
             label=Answer.SECOND if second else Answer.FIRST,
         )
+
+
+SUITE = Suite(
+    "your own preference pairs (prompt, chosen, rejected), such as those of annotate",
+    judge=judge,
+    report=mjbench_run.report,
+)
