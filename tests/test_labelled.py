@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-import re
 from contextlib import closing
 from dataclasses import replace
 
@@ -15,12 +13,11 @@ from safejudge.cli import app as cli
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
-from safejudge.evals import suites
 from safejudge.evals.labelled.labels import Label, find_labels, read_labels
 from safejudge.evals.labelled.suite import judge, report
 from safejudge.evals.labelled.tables import score
 from safejudge.evals.results import write_results
-from safejudge.evals.suite import Run, Suite
+from safejudge.evals.suite import Run
 from safejudge.policy import Policy
 from safejudge.sketch.scenes import write_scenes
 
@@ -262,19 +259,3 @@ def test_sketchbench_is_a_folder_of_labelled_images(tmp_path, capsys):
 def test_a_wrong_command_says_what_to_do(capsys, words, says):
     assert cli.main(words) == 2
     assert says in capsys.readouterr().err
-
-
-def test_suites_are_listed(capsys):
-    assert cli.main(["suites"]) == 0
-    assert "multimodal-rewardbench" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", suites.SUITES)
-def test_a_suite_begins_with_what_it_is(name):
-    module, _, attribute = suites.SUITES[name].partition(":")
-    about = importlib.import_module(module)
-    assert isinstance(getattr(about, attribute), Suite)
-    heads = ("Name", "Data", "Licence", "Paper")
-    found = dict(re.findall(rf"^({'|'.join(heads)}): (\S.*)$", about.__doc__, re.MULTILINE))
-    assert tuple(found) == heads
-    assert found["Name"] == name
