@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from safejudge.constitution.load import load_constitution
-from safejudge.evals.labelled.charts import MOST
+from safejudge.evals.labelled.charts import MISTAKES
 from safejudge.evals.labelled.labels import Label
 from safejudge.evals.labelled.tables import score
 from safejudge.evals.page import page
@@ -325,11 +325,12 @@ def test_the_surest_mistakes_come_first():
 
 
 def test_mistakes_are_limited_and_of_images_only_where_no_rule_is_known():
-    labels = [Label(image=str(n), label="safe") for n in range(MOST + 5)]
+    labels = [Label(image=str(n), label="safe") for n in range(MISTAKES + 5)]
     records = {
-        str(n): judged("unsafe", (n + 50) / 100, armed_child=("yes", 0.9)) for n in range(MOST + 5)
+        str(n): judged("unsafe", (n + 50) / 100, armed_child=("yes", 0.9))
+        for n in range(MISTAKES + 5)
     }
     found = score(CONSTITUTION, labels, records).mistakes
-    assert [one.title for one in found] == [str(n) for n in range(MOST + 4, 4, -1)]
+    assert [one.title for one in found] == [str(n) for n in range(MISTAKES + 4, 4, -1)]
     assert (found[0].said, found[0].true) == ("unsafe", "safe")
     assert "the rule with the highest is armed-child" in found[0].why

@@ -213,12 +213,12 @@ def test_every_aspect_has_a_criterion_and_other_digests_stay():
     assert whole == mjbench_prompts.digest(("alignment", "safety", "quality", "bias"))
     assert whole != mjbench_prompts.digest(("overall",))
     asked = {
-        aspect: mjbench_prompts.rating("protocol", aspect, "1-5", "x", alone=True, image=None)
+        aspect: mjbench_prompts.rating("protocol", aspect, "1-5", "x", label_only=True, image=None)
         for aspect in ("safety", "prompt-following", "fidelity", "aesthetics", "overall", "mine")
     }
     assert len({ask.instruction for ask in asked.values()}) == 5
     assert asked["overall"] == asked["mine"]
-    ask = mjbench_prompts.rating("protocol", "overall", "1-5", "x", alone=False, image=None)
+    ask = mjbench_prompts.rating("protocol", "overall", "1-5", "x", label_only=False, image=None)
     assert "OVERALL-RATING:" in ask.instruction
 
 

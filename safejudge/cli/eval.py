@@ -70,7 +70,7 @@ def list_suites(_: argparse.Namespace) -> int:
     """Print every suite there is, a line each."""
     for name in suites.names():
         try:
-            about = suites.find_suite(name).about
+            about = suites.find_suite(name).summary
         except InputError as error:
             about = str(error)
         print(clean(f"{name:24}{about}"))

@@ -192,7 +192,7 @@ _COMPARED: Mapping[str, Callable[[Pairs], Estimate]] = {
 def _changes(comparisons: Comparisons) -> Table:
     """A row for each protocol and each change."""
     names = dict.fromkeys(name for variants in comparisons.values() for name in variants)
-    legend = "; ".join(f"{name}: {VARIANTS[name].about}" for name in names if name in VARIANTS)
+    legend = "; ".join(f"{name}: {VARIANTS[name].summary}" for name in names if name in VARIANTS)
     rows = []
     for protocol, variants in comparisons.items():
         for name, estimates in variants.items():

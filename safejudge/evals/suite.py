@@ -86,8 +86,8 @@ def check_args(
     """Raise `InputError` for an option (`--suite-arg`) that is none of these."""
     names = list(names)
     if unknown := [name for name in args if name not in names]:
-        known = ", ".join(names) or "none"
-        raise InputError(f"--suite-arg {unknown[0]}: {taker} takes {known}")
+        listing = ", ".join(names) or "none"
+        raise InputError(f"--suite-arg {unknown[0]}: {taker} takes {listing}")
 
 
 def options_of(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -129,7 +129,7 @@ class Judging(Protocol):
 class Suite:
     """What a suite can do."""
 
-    about: str
+    summary: str
     """One line for people."""
     from_outputs: FromOutputs | None = None
     """Scores recorded outputs; None if it has none to score."""

@@ -103,37 +103,41 @@ def judge(
 
 def scoring(reading: Reading, policy: Policy) -> Protocol:
     """Every answer by itself, from 1 to 5."""
-    alone = reading == "weighted"
+    label_only = reading == "weighted"
 
     def requests(sample: Sample, picture: Picture) -> list[tuple[JSON, Request]]:
-        prompts = [texts.score(sample.question, answer, alone=alone) for answer in sample.answers]
-        labels = texts.LEVELS if alone else None
+        prompts = [
+            texts.score(sample.question, answer, label_only=label_only) for answer in sample.answers
+        ]
+        labels = texts.LEVELS if label_only else None
         return [
             ({"answer": number}, _request(prompt, picture, labels))
             for number, prompt in enumerate(prompts)
         ]
 
     def read(reply: Any, _: Sample) -> JSON:
-        return _level(reply, policy) if alone else _written(reply, _last_first(read_score))
+        return _level(reply, policy) if label_only else _written(reply, _last_first(read_score))
 
     return Protocol(f"score {reading}", requests, read)
 
 
 def comparing(reading: Reading, policy: Policy, *, tie: bool) -> Protocol:
     """Which of two answers is better, in both orders; with `tie`, C says neither."""
-    alone = reading == "weighted"
+    label_only = reading == "weighted"
     letters = ("A", "B", "C") if tie else ("A", "B")
 
     def requests(sample: Sample, picture: Picture) -> list[tuple[JSON, Request]]:
         pair: list[tuple[JSON, Request]] = []
         for order in ORDERS:
             answers = sample.answers if order == "AB" else sample.answers[::-1]
-            prompt = texts.pair(sample.question, answers, tie=tie, alone=alone)
-            pair.append(({"order": order}, _request(prompt, picture, letters if alone else None)))
+            prompt = texts.pair(sample.question, answers, tie=tie, label_only=label_only)
+            pair.append(
+                ({"order": order}, _request(prompt, picture, letters if label_only else None))
+            )
         return pair
 
     def read(reply: Any, _: Sample) -> JSON:
-        if alone:
+        if label_only:
             return _letter(reply, policy)
         return _written(reply, _last_first(read_choice) if tie else read_verdict)
 

@@ -59,11 +59,12 @@ class Data:
 # --- what is judged -----------------------------------------------------------------------------
 
 
-def arguments(given: Mapping[str, Any]) -> Args:
+def arguments(options: Mapping[str, Any]) -> Args:
     """The options of a run. Raises `InputError`."""
-    check_args(given, ["readings"], "a live run of this suite")
+    check_args(options, ["readings"], "a live run of this suite")
     values = {
-        name: value.split(",") if isinstance(value, str) else value for name, value in given.items()
+        name: value.split(",") if isinstance(value, str) else value
+        for name, value in options.items()
     }
     args = options_of(Args, values)
     if not args.readings:
@@ -142,19 +143,19 @@ def judge_samples(run: Run, suite: str, data: Data, protocols: Protocols) -> JSO
     rows = harness.sampled([sample.part for sample in data.samples], run)
     samples = [data.samples[row] for row in rows]
     names = sorted({protocol.name for sample in data.samples for protocol in protocols(sample)})
-    made_by = harness.provenance(run, names, digest(), engine_alone=True)
+    provenance = harness.provenance(run, names, digest(), engine_alone=True)
     # Other words under the same keys are other data.
     source = harness.digest(suite, run.data, [_words(sample) for sample in data.samples])
-    about = {"ways": names, "left_out": dict(data.left_out), "unread": list(data.unread)}
+    description = {"ways": names, "left_out": dict(data.left_out), "unread": list(data.unread)}
     pictures = Pictures(Path(run.data or ""))
 
     def judged(window: list[Sample]) -> list[JSON]:
         return _judged(window, pictures, protocols, run)
 
-    with harness.record_file(run, made_by, source) as file:
-        run.write_json(harness.DATA, about)
+    with harness.record_file(run, provenance, source) as file:
+        run.write_json(harness.DATA, description)
         harness.record(run, file, samples, lambda sample: sample.key, judged)
-    return about | {"data": run.data, "prompts": digest()}
+    return description | {"data": run.data, "prompts": digest()}
 
 
 def _judged(
@@ -224,12 +225,12 @@ def read_run(out: Path) -> Judged:
         f"(the first: {error})."
         for error in errors[:1]
     ]
-    about = harness.data_of(out)
+    description = harness.data_of(out)
     return Judged(
         _model(out / harness.RECORDS),
         tuple(record for record in rows if "said" in record),
-        about.get("left_out", {}),
-        tuple(about.get("unread", ())),
+        description.get("left_out", {}),
+        tuple(description.get("unread", ())),
         tuple(lines),
     )
 

@@ -1,6 +1,6 @@
 """What the page of the suite `labelled` shows beside tables: charts, and the worst mistakes.
 
-Takes scores with truths, rates with intervals, and records; knows nothing of how either is drawn.
+Takes scores with targets, rates with intervals, and records; knows nothing of how either is drawn.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     _Ranked = tuple[bool, float, Mistake]
     """Whether a verdict was undecided, how right it was, and what is shown of it."""
 
-MOST = 12
+MISTAKES = 12
 """Mistakes that are shown."""
 TOGETHER = ("images", "all rules")
 """Lines that are about more than one rule."""
@@ -162,7 +162,7 @@ def mistakes(
                     verdict, target = record["rules"][rule.id], rule.id in label.violations
                     ranked += _rule_mistakes(rule, label.image, verdict, target=target)
     ranked.sort(key=lambda row: row[:2])
-    return tuple(mistake for _, _, mistake in ranked[:MOST])
+    return tuple(mistake for _, _, mistake in ranked[:MISTAKES])
 
 
 def _rule_mistakes(rule: Rule, image: str, verdict: JSON, *, target: bool) -> list[_Ranked]:

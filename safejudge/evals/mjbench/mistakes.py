@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = "pictures"
 """Where small pictures lie in a run's folder."""
-MOST = 12
+MISTAKES = 12
 """Mistakes that are shown."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 _LETTERS = 240
@@ -109,7 +109,7 @@ def mistakes(records: Iterable[JSON]) -> tuple[Mistake, ...]:
         queue.reverse()  # taken from the end: the largest margin, then the first in the data
     chosen: dict[str, Mistake] = {}
     counts: Counter[object] = Counter()
-    while len(chosen) < MOST and (waiting := [key for key, queue in queues.items() if queue]):
+    while len(chosen) < MISTAKES and (waiting := [key for key, queue in queues.items() if queue]):
         perspective, protocol = min(waiting, key=lambda key: counts[key[0]] + counts[key[1]])
         error = queues[perspective, protocol].pop()
         if error.record["image"] not in chosen:
@@ -142,13 +142,13 @@ def _margin(answer: JSON, chosen: int) -> float:
 def _mistake(error: _Error) -> Mistake:
     record = error.record
     digests = record.get("digests", ())
-    named = len(digests) == 2 and all(_DIGEST.fullmatch(str(digest)) for digest in digests)
+    valid = len(digests) == 2 and all(_DIGEST.fullmatch(str(digest)) for digest in digests)
     part = ", ".join(filter(None, (record["perspective"], record["subset"])))
     caption = f" Asked for: {_cut(record['caption'])}" if record["caption"] else ""
     order = _order_note(error.answer)
     return Mistake(
         title=record["image"],
-        images=tuple(f"{digest}.jpg" for digest in digests) if named else (),
+        images=tuple(f"{digest}.jpg" for digest in digests) if valid else (),
         said=f"{_words(error.pair, error.answer)}, by {error.protocol[1]}{order}",
         true=_WORDS[Answer(record["label"])],
         why=f"{part}.{caption}",

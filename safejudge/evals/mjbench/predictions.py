@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safejudge.evals.stats.preference import Answer, other
+from safejudge.evals.stats.preference import Answer, swapped
 from safejudge.evals.suite import Prediction
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _chosen(protocol: str, record: JSON, answer: JSON) -> Prediction:
     choice = Answer(answer["choice"]) if "choice" in answer else _compared(ratings)
     turned = answer["order"] == "10"
     if turned:
-        choice = other(choice)
+        choice = swapped(choice)
     label = Answer(record["label"])
     return Prediction(
         protocol,

@@ -51,14 +51,14 @@ class Args:
     """Of a data set of the hub."""
 
 
-def arguments(given: Mapping[str, Any]) -> Args:
+def arguments(options: Mapping[str, Any]) -> Args:
     """Read `--suite-arg`. Raises `InputError` for one that is unknown or wrong."""
     defaults = asdict(Args())
-    check_args(given, defaults, "a live run of this suite")
+    check_args(options, defaults, "a live run of this suite")
     lists = {"scales", "modes", "readings"}
     values = {
         name: value.split(",") if name in lists and isinstance(value, str) else value
-        for name, value in given.items()
+        for name, value in options.items()
     }
     return options_of(Args, defaults | values)
 
@@ -92,7 +92,7 @@ def judge_samples(
     def judged(window: list[Sample]) -> list[JSON]:
         loaded = load(window, run)
         answers = _answers(loaded, protocols)
-        new = [_record(sample, said) for sample, said in zip(loaded, answers, strict=True)]
+        new = [_record(sample, answer) for sample, answer in zip(loaded, answers, strict=True)]
         mistaken = [
             sample for sample, record in zip(loaded, new, strict=True) if is_mistaken(record)
         ]

@@ -42,12 +42,12 @@ def judge(run: Run) -> JSON:
     protocols = mjbench_run.protocols_of(run, args)
     data = read_data(run.data, run.splits, limit=run.limit, seed=run.seed, revision=args.revision)
     names, prompts = mjbench_run.names_of(protocols), mjbench_prompts.digest()
-    made_by = harness.provenance(run, names, prompts)
-    with harness.record_file(run, made_by, harness.digest(run.data, args.revision)) as file:
+    provenance = harness.provenance(run, names, prompts)
+    with harness.record_file(run, provenance, harness.digest(run.data, args.revision)) as file:
         mjbench_run.judge_samples(data.samples, protocols, run, file)
-    about = {"schema": data.generation, "left_out": list(data.left_out), "ways": names}
-    run.write_json(harness.DATA, about)
-    return about | {"prompts": prompts, "data": run.data}
+    description = {"schema": data.generation, "left_out": list(data.left_out), "ways": names}
+    run.write_json(harness.DATA, description)
+    return description | {"prompts": prompts, "data": run.data}
 
 
 def from_outputs(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> EvalResult:
@@ -55,11 +55,11 @@ def from_outputs(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> EvalR
     base = asdict(PAPER if paper else Options())
     check_args(args, base)
     sets = {name for name, value in base.items() if isinstance(value, frozenset)}
-    given = {
+    values = {
         name: [value] if name in sets and isinstance(value, str) else value
         for name, value in args.items()
     }
-    return score.from_outputs(folder, options=options_of(Options, base | given))
+    return score.from_outputs(folder, options=options_of(Options, base | values))
 
 
 SUITE = Suite(

@@ -74,10 +74,10 @@ class _Vlm:
         """Each picture by itself: the mean of all ratings, weighted by their probabilities."""
 
         def probe(sample: Sample, picture: Picture) -> Probe:
-            prompt = self._rating_prompt(sample, scale, alone=True)
+            prompt = self._rating_prompt(sample, scale, label_only=True)
             return prompt.probe((picture,), texts.SCALES[scale])
 
-        replies = self._each(samples, probe)
+        replies = self._ask_each(samples, probe)
         return [
             [rated(loaded, [self._mean(reply) for reply in row])]
             for loaded, row in zip(samples, replies, strict=True)
@@ -87,11 +87,11 @@ class _Vlm:
         """Each picture by itself: the rating that is written."""
 
         def request(sample: Sample, picture: Picture) -> Reasoning:
-            prompt = self._rating_prompt(sample, scale, alone=False)
+            prompt = self._rating_prompt(sample, scale, label_only=False)
             return prompt.written((picture,), _MAX_TOKENS[self.form])
 
         answers = []
-        for loaded, replies in zip(samples, self._each(samples, request), strict=True):
+        for loaded, replies in zip(samples, self._ask_each(samples, request), strict=True):
             replies_read = ["" if reply is None else str(reply) for reply in replies]
             ratings = [self._rating(text, scale) for text in replies_read]
             answers.append([rated(loaded, ratings) | _written(replies_read)])
@@ -101,7 +101,7 @@ class _Vlm:
         """Both pictures at once, in both orders: the likelier of First and Second."""
         probes = {
             (row, order): prompt.probe(_ordered(samples[row], order), CHOICES)
-            for row, order, prompt in self._comparisons(scale, samples, alone=True)
+            for row, order, prompt in self._comparisons(scale, samples, label_only=True)
         }
         replies = dict(zip(probes, self.models.answer(list(probes.values())), strict=True))
         return [
@@ -113,7 +113,7 @@ class _Vlm:
         """Both pictures at once, in both orders: what is written."""
         requests = {
             (row, order): prompt.written(_ordered(samples[row], order), _MAX_TOKENS[self.form])
-            for row, order, prompt in self._comparisons(scale, samples, alone=False)
+            for row, order, prompt in self._comparisons(scale, samples, label_only=False)
         }
         replies = dict(zip(requests, self.models.answer(list(requests.values())), strict=True))
         return [
@@ -121,23 +121,23 @@ class _Vlm:
             for row in range(len(samples))
         ]
 
-    def _rating_prompt(self, sample: Sample, scale: Scale, *, alone: bool) -> Prompt:
+    def _rating_prompt(self, sample: Sample, scale: Scale, *, label_only: bool) -> Prompt:
         return texts.rating(
-            self.form, sample.perspective, scale, sample.caption, alone=alone, image=None
+            self.form, sample.perspective, scale, sample.caption, label_only=label_only, image=None
         )
 
     def _comparisons(
-        self, scale: Scale, samples: Sequence[LoadedSample], *, alone: bool
+        self, scale: Scale, samples: Sequence[LoadedSample], *, label_only: bool
     ) -> list[tuple[int, str, Prompt]]:
         """Row, order and prompt of every sample whose pictures can be shown."""
         prompts = []
         for row, loaded in enumerate(samples):
             perspective, caption = loaded.sample.perspective, loaded.sample.caption
-            prompt = texts.comparison(self.form, perspective, scale, caption, alone=alone)
+            prompt = texts.comparison(self.form, perspective, scale, caption, label_only=label_only)
             prompts += [(row, order, prompt) for order in ORDERS if loaded.complete]
         return prompts
 
-    def _each(
+    def _ask_each(
         self,
         samples: Sequence[LoadedSample],
         request_of: Callable[[Sample, Picture], Probe | Reasoning],

@@ -186,10 +186,10 @@ def _members(outputs: Sequence[Output]) -> list[tuple[str, Output]]:
     members = [(f"task.{output.sample.task}", output) for output in outputs if output.sample.task]
     signed = [output for output in outputs if output.sample.authors]
     members += [(f"author.{output.sample.authors[0]}", output) for output in signed]
-    own = [output.sample.authors[0] == output.judge for output in signed]
-    if any(own):
+    mine = [output.sample.authors[0] == output.judge for output in signed]
+    if any(mine):
         members += [
-            ("own" if mine else "others", output) for mine, output in zip(own, signed, strict=True)
+            ("own" if mine else "others", output) for mine, output in zip(mine, signed, strict=True)
         ]
     texts = [output for output in outputs if output.sample.answers]
     thirds = agreement.terciles([len(output.sample.answers[0]) for output in texts])
@@ -216,7 +216,7 @@ def _pairs(outputs: Sequence[Output], draws: int) -> Estimates:
     for letter in ("A", "B", TIE):
         results[f"says_{letter}"] = share(answers.count(letter), len(read))
         results[f"people_say_{letter}"] = share(human.count(letter), len(read))
-    return results | _wins(read, "longer", _longer) | _wins(read, "own", _own)
+    return results | _wins(read, "longer", _longer) | _wins(read, "own", _self_written)
 
 
 def _wins(outputs: Sequence[Output], name: str, favoured: Callable[[Output], str]) -> Estimates:
@@ -238,10 +238,10 @@ def _longer(output: Output) -> str:
     return "" if lengths[0] == lengths[1] else "AB"[lengths[1] > lengths[0]]
 
 
-def _own(output: Output) -> str:
+def _self_written(output: Output) -> str:
     """The slot of the answer that the judge wrote itself; empty where it wrote none or both."""
-    own = [author == output.judge for author in output.sample.authors]
-    return "AB"[own.index(True)] if sum(own) == 1 else ""
+    mine = [author == output.judge for author in output.sample.authors]
+    return "AB"[mine.index(True)] if sum(mine) == 1 else ""
 
 
 # --- rankings -----------------------------------------------------------------------------------

@@ -177,8 +177,8 @@ _WEIGHTED = {
     "token missing": "score.weighted.token_missing",
 }
 _SPREAD = {
-    f"{who}{n}": f"score.{says}_{n}"
-    for who, says in (("judge: ", "says"), ("people: ", "people_say"))
+    f"{head}{n}": f"score.{says}_{n}"
+    for head, says in (("judge: ", "says"), ("people: ", "people_say"))
     for n in LEVELS
 }
 _PEOPLE_NOTE = "People's, of the same answers."

@@ -21,7 +21,7 @@ from safejudge.errors import InputError
 from safejudge.evals import harness
 from safejudge.evals.mjbench import prompts as mjbench_prompts
 from safejudge.evals.mjbench import run as mjbench_run
-from safejudge.evals.mjbench.cells import ALL
+from safejudge.evals.mjbench.cells import ALL_PAIRS
 from safejudge.evals.mjbench.samples import Sample, Source
 from safejudge.evals.stats.preference import Answer
 from safejudge.evals.suite import Suite
@@ -53,12 +53,12 @@ def judge(run: Run) -> JSON:
     ]
     prompts = mjbench_prompts.digest(mjbench_prompts.ASPECTS)
     names = mjbench_run.names_of(protocols)
-    made_by = harness.provenance(run, names, prompts)
-    with harness.record_file(run, made_by, harness.digest(run.data)) as file:
+    provenance = harness.provenance(run, names, prompts)
+    with harness.record_file(run, provenance, harness.digest(run.data)) as file:
         mjbench_run.judge_samples(samples, protocols, run, file)
-    about: JSON = {"left_out": [], "ways": names}
-    run.write_json(harness.DATA, about)
-    return about | {"prompts": prompts, "data": run.data}
+    description: JSON = {"left_out": [], "ways": names}
+    run.write_json(harness.DATA, description)
+    return description | {"prompts": prompts, "data": run.data}
 
 
 def _samples(pairs: Sequence[Pair]) -> Iterator[Sample]:
@@ -75,7 +75,7 @@ def _samples(pairs: Sequence[Pair]) -> Iterator[Sample]:
         yield Sample(
             key=f"{pair.aspect}/{digest[:16]}-{copies[digest]}",
             perspective=pair.aspect,
-            subset=ALL,
+            subset=ALL_PAIRS,
             caption=pair.prompt,
             images=sources[::-1] if second else sources,
             label=Answer.SECOND if second else Answer.FIRST,

@@ -190,7 +190,7 @@ def _weighted(record: JSON, names: Sequence[str]) -> float | None:
 
 
 def _written(value: Any) -> float | None:
-    score = recorded.whole(value)
+    score = recorded.integer(value)
     return float(score) if score is not None and score in LEVELS else None
 
 

@@ -48,9 +48,9 @@ def judge(run: Run) -> JSON:
     folder = answer_run.folder_of(run, NAME, "the triplets (ID, Text, Image, Output1, ...)")
     data = answer_run.gather(folder, _live_sample, "triplets with their answers", run.splits)
     chosen = partial(_protocols, args=args, policy=run.policy)
-    about = answer_run.judge_samples(run, NAME, data, chosen)
+    description = answer_run.judge_samples(run, NAME, data, chosen)
     outputs = [_output(record, "AB") for record in answer_run.read_run(run.out).records]
-    return about | {"answers": _write_answers(run.out, outputs)}
+    return description | {"answers": _write_answers(run.out, outputs)}
 
 
 def _live_sample(record: JSON) -> Sample | str | None:
