@@ -134,8 +134,8 @@ def _records(folder: Path, numbers: Numbers, wanted: dict[str, Any]) -> list[Che
     records = [one for lines in read_folder(folder) for one in lines.records if "answers" in one]
     words = [one["evaluator"]["judge_tail"] for one in records if "evaluator" in one]
     rankings = [read_ranking(one, 4) for one in words]
-    outputs = [one for one in mllm_judge_records.read(folder).outputs if one.asked.kind == "batch"]
-    distances = [ranking_distance(one.asked.human, one.said or "") for one in outputs]
+    outputs = [one for one in mllm_judge_records.read(folder).outputs if one.sample.kind == "batch"]
+    distances = [ranking_distance(one.sample.human, one.answer or "") for one in outputs]
     shown = [ranking_distance(one["human_answer"], "ABCD") for one in records]
     return [
         *found,

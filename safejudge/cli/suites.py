@@ -34,7 +34,7 @@ def run(_: Options) -> int:
 
     for name in suites.names():
         try:
-            description = suites.find_suite(name).about
+            description = suites.find_suite(name).summary
         except InputError as error:
             description = str(error)
         print(clean(f"{name:24}{description}"))
