@@ -52,23 +52,25 @@ def judged(engine: str, pairs: Path) -> tuple[dict[str, Any], str]:
         seconds = round(time.perf_counter() - begun, 1)
         results = json.loads(Path(out, "results.json").read_text(encoding="utf-8"))
         tables = Path(out, "tables.md").read_text(encoding="utf-8").split("\n### ")
-        kept = [one for one in tables if "Pairs: which" in one or "both orders" in one]
+        pair_tables = [
+            title for title in tables if "Pairs: which" in title or "both orders" in title
+        ]
         replies = why(Path(out, "records.jsonl"))
-    found = {"seconds": seconds, "results": results["results"], "replies": replies}
-    text = "\n\n".join(f"### {one.strip()}" for one in kept)
-    said = "\n".join(f"- {count} times: {reply!r}" for reply, count in replies.items())
-    return found, f"{text}\n\nWhat was written:\n\n{said}"
+    measured = {"seconds": seconds, "results": results["results"], "replies": replies}
+    text = "\n\n".join(f"### {title.strip()}" for title in pair_tables)
+    reply_list = "\n".join(f"- {count} times: {reply!r}" for reply, count in replies.items())
+    return measured, f"{text}\n\nWhat was written:\n\n{reply_list}"
 
 
 def why(records: Path) -> dict[str, int]:
     """Every text that was written, and how often."""
-    found: dict[str, int] = {}
+    tally: dict[str, int] = {}
     for line in records.read_text(encoding="utf-8").splitlines()[1:]:
         for way in json.loads(line)["said"].values():
             for answer in way["answers"]:
                 for reply in answer.get("replies", ()):
-                    found[reply] = found.get(reply, 0) + 1
-    return found
+                    tally[reply] = tally.get(reply, 0) + 1
+    return tally
 
 
 if __name__ == "__main__":
