@@ -171,11 +171,7 @@ def train_vlm(run: JudgeRun) -> None:
     weight = rarity()
     parameters = [*model.parameters(), *head.parameters()]
     for step in run.steps():
-        world = questions.World(
-            f"vlm-{run.args.world}-{step + run.args.seed * 100_000}",
-            skewed=run.args.world == "skewed",
-            near=run.args.near,
-        )
+        world = _world_of(step, run.args)
         stage = sum(step >= start for start in run.args.stages)
         batches = list(packer.batches(tasks.step_rows(world, stage), most_tokens=2500))
         answers = sum(int(((b.targets != -100) & (b.kinds != PROSE)).sum()) for b in batches)
@@ -204,6 +200,12 @@ def train_vlm(run: JudgeRun) -> None:
         run.update(step, sums, parameters)
         if run.due(step):
             run.log(step, vlm_scores(run, packer))
+
+
+def _world_of(step: int, args: argparse.Namespace) -> questions.World:
+    """The scenes and questions of one step."""
+    seed = f"vlm-{args.world}-{step + args.seed * 100_000}"
+    return questions.World(seed, skewed=args.world == "skewed", near=args.near)
 
 
 @torch.inference_mode()
