@@ -42,13 +42,13 @@ class Scores:
 
     def __init__(self, outputs: Outputs) -> None:
         self._outputs = outputs
-        self._scores: dict[Options, Any] = {}
+        self._numbers: dict[Options, Any] = {}
 
     def under(self, options: Options) -> dict[str, dict[str, dict[str, Any]]]:
         """Judge, name of a number, number."""
-        if options not in self._scores:
-            self._scores[options] = score(self._outputs, options).numbers
-        return self._scores[options]
+        if options not in self._numbers:
+            self._numbers[options] = score(self._outputs, options).numbers
+        return self._numbers[options]
 
     def cell(self, options: Options, judge: str, start: str, end: str) -> dict[str, Any] | None:
         """One number, by how its name begins and ends: between them stands the mode."""
@@ -87,11 +87,11 @@ def bias(check: Check, scores: Scores) -> dict[str, float | None]:
 
 def pairs(check: Check, scores: Scores) -> dict[str, float | None]:
     """`alignment|quality|safety|scores/JUDGE/CELL/...`."""
-    kind, judge, cell = check["id"].split("/")[:3]
+    section, judge, cell = check["id"].split("/")[:3]
     cell = SPELLED.get(cell, cell)
-    perspective = kind
+    perspective = section
     options = BARE
-    if kind == "scores":
+    if section == "scores":
         perspective = "safety" if cell in {"nsfw", "toxic"} else "quality"
         if "tie threshold 0.05" not in check["recipe"] and "without_row_0" not in check["id"]:
             options = replace(BARE, tie_threshold=0.0, tie_scale="raw", first_out=frozenset())
@@ -102,30 +102,30 @@ def pairs(check: Check, scores: Scores) -> dict[str, float | None]:
         if metric in check["recomputed"]:
             number = scores.cell(options, judge, f"{perspective}/", f"{cell}/{metric}")
             # The same share of other pairs would be no reproduction.
-            unusual = number is None or (
+            differs = number is None or (
                 metric == METRICS[0] and number["n"] != check["recomputed"]["n"]
             )
-            values[metric] = None if number is None or unusual else number["value"]
+            values[metric] = None if number is None or differs else number["value"]
     return values
 
 
 def from_published(check: Check, published: dict[str, Any]) -> dict[str, float | None]:
     """What follows from printed numbers alone: the mean of two orders, the overall score."""
-    kind, judge, *path = check["id"].split("/")
-    if kind == "overall":
+    section, judge, *parts = check["id"].split("/")
+    if section == "overall":
         row = published["main"][judge]
         values = {"alignment": row["alignment"][0], "safety": row["safety"][0],
                   "quality": row["artifact"][0], "bias": row["bias"][0]}  # fmt: skip
         return {"overall": overall(values) / 100}
-    _, first, second = published["input_order"][judge][path[0]]
+    _, first, second = published["input_order"][judge][parts[0]]
     return {"acc_with_tie": (first + second) / 200}
 
 
 def recompute(check: Check, scores: Scores, published: dict[str, Any]) -> dict[str, float | None]:
-    kind = check["id"].split("/")[0]
+    section = check["id"].split("/")[0]
     if check["source"] == PRINTED:
         return from_published(check, published)
-    return bias(check, scores) if kind == "bias" else pairs(check, scores)
+    return bias(check, scores) if section == "bias" else pairs(check, scores)
 
 
 def close(ours: float | None, expected: float | None) -> bool:
@@ -134,7 +134,7 @@ def close(ours: float | None, expected: float | None) -> bool:
     return abs(100 * ours - expected) <= CLOSE
 
 
-def value_cells(values: dict[str, float | None], digits: int) -> str:
+def shown(values: dict[str, float | None], digits: int) -> str:
     """Percentages."""
     return ", ".join(
         f"{name} {'-' if v is None else f'{v:.{digits}f}'}" for name, v in values.items()
@@ -156,15 +156,15 @@ def main() -> None:
     checks, published = expected_of["checks"], expected_of["published"]
     scores = Scores(read_outputs(folder, lenient=True))
     rows, numbers, missed = [], {}, []
-    checkable = [c for c in checks if c["status"] in {"exact", "near"} and present(c, folder)]
-    for check in checkable:
+    checked = [c for c in checks if c["status"] in {"exact", "near"} and present(c, folder)]
+    for check in checked:
         ours = recompute(check, scores, published)
         expected = {name: check["recomputed"].get(name) for name in ours}
         same = bool(ours) and all(close(ours[name], expected[name]) for name in ours)
         percent = {name: None if v is None else 100 * v for name, v in ours.items()}
         rows.append([
-            check["id"], value_cells(check["paper"], 1), value_cells(percent, 4),
-            value_cells(expected, 4), check["status"], "yes" if same else "no",
+            check["id"], shown(check["paper"], 1), shown(percent, 4), shown(expected, 4),
+            check["status"], "yes" if same else "no",
         ])  # fmt: skip
         numbers[check["id"]] = {
             "published": check["paper"], "status": check["status"], "expected": expected,
@@ -173,8 +173,8 @@ def main() -> None:
         if not same:
             missed.append(check["id"])
     counts = {
-        status: (sum(numbers[c["id"]]["reproduced"] for c in checkable if c["status"] == status),
-                 sum(c["status"] == status for c in checkable))
+        status: (sum(numbers[c["id"]]["reproduced"] for c in checked if c["status"] == status),
+                 sum(c["status"] == status for c in checked))
         for status in ("exact", "near")
     }  # fmt: skip
     head = "\n".join(

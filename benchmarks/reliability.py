@@ -19,7 +19,7 @@ from measure import record
 
 from safejudge.cli import app as cli
 
-SECTIONS = ("What answers do", "One answer more", "How sure")
+SHOWN = ("What answers do", "One answer more", "How sure")
 
 
 def main() -> None:
@@ -34,10 +34,10 @@ def main() -> None:
         data, out = str(Path(folder, "drawn")), Path(folder, "run")
         run(["sketch", "mj-bench", "--out", data, "--count", options.pairs])
         scenes = ["sketchbench", *judge, "--limit", options.scenes, "--seed", "1"]
-        text = measured(scenes, out / "scenes")
+        drawn = measured(scenes, out / "scenes")
         pairs = measured(["mj-bench", *judge, "--data", data], out / "pairs")
-    numbers = {"sketchbench": text[0], "mj-bench": pairs[0]}
-    texts = ["# Answers when something is changed", "## SketchBench, by the constitution", text[1]]
+    numbers = {"sketchbench": drawn[0], "mj-bench": pairs[0]}
+    texts = ["# Answers when something is changed", "## SketchBench, by the constitution", drawn[1]]
     texts += ["## Drawn pairs in MJ-Bench's form", pairs[1]]
     record("reliability", numbers, "\n\n".join(texts))
 
@@ -47,8 +47,8 @@ def measured(words: list[str], out: Path) -> tuple[dict[str, Any], str]:
     run(["eval", *words, "--out", str(out)])
     (results,) = json.loads((out / "results.json").read_text(encoding="utf-8"))["results"].values()
     tables = (out / "tables.md").read_text(encoding="utf-8").split("\n\n### ")
-    sections = [f"### {section.strip()}" for section in tables if section.startswith(SECTIONS)]
-    return results["reliability"], "\n\n".join(sections)
+    chosen = [f"### {text.strip()}" for text in tables if text.startswith(SHOWN)]
+    return results["reliability"], "\n\n".join(chosen)
 
 
 def run(words: list[str]) -> None:

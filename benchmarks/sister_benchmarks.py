@@ -97,7 +97,7 @@ _BY_TASK = {"pearson": "pearson", "pearson_expected": "weighted.pearson", "accur
 def mllm_judge(folder: Path, expected: dict[str, Any]) -> list[Check]:
     numbers: Numbers = mllm_judge_outputs.from_outputs(folder, draws=50).numbers
     checks = []
-    for judge, expected_of_judge in expected["recomputed"]["judges"].items():
+    for judge, recomputed in expected["recomputed"]["judges"].items():
         ours, published = numbers[judge], expected["published"][judge]
         unread = ours["score.unread"]
         counts = {
@@ -107,12 +107,12 @@ def mllm_judge(folder: Path, expected: dict[str, Any]) -> list[Check]:
         }
         values = counts | {name: ours[f"score.{mine}"]["value"] for name, mine in _OURS.items()}
         checks += [
-            Check(f"{judge}: {name}", value, expected_of_judge[name], published.get(name))
+            Check(f"{judge}: {name}", value, recomputed[name], published.get(name))
             for name, value in values.items()
         ]
-        for task, figures in expected_of_judge["per_task"].items():
-            mine = {name: ours[f"score.task.{task}.{metric}"] for name, metric in _BY_TASK.items()}
-            values = {name: metric["value"] for name, metric in mine.items()}
+        for task, figures in recomputed["per_task"].items():
+            mine = {name: ours[f"score.task.{task}.{figure}"] for name, figure in _BY_TASK.items()}
+            values = {name: figure["value"] for name, figure in mine.items()}
             values["n"] = mine["pearson"]["n"]
             checks += [
                 Check(f"{judge}, {task}: {name}", value, figures[name], listed=False)
@@ -129,29 +129,27 @@ def mllm_judge(folder: Path, expected: dict[str, Any]) -> list[Check]:
     ]
 
 
-def _records(folder: Path, numbers: Numbers, expected: dict[str, Any]) -> list[Check]:
+def _records(folder: Path, numbers: Numbers, recomputed: dict[str, Any]) -> list[Check]:
     """Of pairs and rankings there are single records only."""
-    pairs = [metrics for metrics in numbers.values() if "pair.accuracy_with_ties" in metrics]
+    pairs = [figures for figures in numbers.values() if "pair.accuracy_with_ties" in figures]
     checks = []
     for name in ("with_ties", "without_ties"):
-        shares = [metrics[f"pair.accuracy_{name}"] for metrics in pairs]
-        right = sum(round(item["value"] * item["n"]) for item in shares)
-        ours = [right, sum(item["n"] for item in shares)]
-        checks.append(Check(f"records: pair_{name}", ours, expected[f"pair_{name}"]))
-    records = [item for lines in read_folder(folder) for item in lines.records if "answers" in item]
-    words = [item["evaluator"]["judge_tail"] for item in records if "evaluator" in item]
-    rankings = [read_ranking(item, 4) for item in words]
-    outputs = [
-        item for item in mllm_judge_records.read(folder).outputs if item.sample.kind == "batch"
-    ]
-    distances = [ranking_distance(item.sample.human, item.answer or "") for item in outputs]
-    shown = [ranking_distance(item["human_answer"], "ABCD") for item in records]
+        shares = [figures[f"pair.accuracy_{name}"] for figures in pairs]
+        right = sum(round(share["value"] * share["n"]) for share in shares)
+        ours = [right, sum(share["n"] for share in shares)]
+        checks.append(Check(f"records: pair_{name}", ours, recomputed[f"pair_{name}"]))
+    records = [row for lines in read_folder(folder) for row in lines.records if "answers" in row]
+    words = [row["evaluator"]["judge_tail"] for row in records if "evaluator" in row]
+    rankings = [read_ranking(text, 4) for text in words]
+    outputs = [row for row in mllm_judge_records.read(folder).outputs if row.sample.kind == "batch"]
+    distances = [ranking_distance(row.sample.human, row.answer or "") for row in outputs]
+    identity = [ranking_distance(row["human_answer"], "ABCD") for row in records]
     return [
         *checks,
-        Check("records: batch_parsed", rankings, expected["batch_parsed"]),
-        Check("records: batch_distance", distances, expected["batch_distance"]),
-        Check("records: batch_distance_to_identity_order", shown,
-              expected["batch_distance_to_identity_order"], listed=False),
+        Check("records: batch_parsed", rankings, recomputed["batch_parsed"]),
+        Check("records: batch_distance", distances, recomputed["batch_distance"]),
+        Check("records: batch_distance_to_identity_order", identity,
+              recomputed["batch_distance_to_identity_order"], listed=False),
     ]  # fmt: skip
 
 
@@ -169,31 +167,31 @@ _SHARES = {
 def rewardbench(folder: Path, expected: dict[str, Any]) -> list[Check]:
     scored = rewardbench_outputs.from_outputs(folder, draws=50)
     judge = next(
-        name for name, metrics in scored.numbers.items() if "overall.weighted.tie" in metrics
+        name for name, figures in scored.numbers.items() if "overall.weighted.tie" in figures
     )
     ours: Numbers = scored.numbers[judge]
-    mine = [item for item in scored.samples if item["judge"] == judge]
+    mine = [row for row in scored.samples if row["judge"] == judge]
     recomputed = expected["recomputed"]
     empty = rewardbench_records.read(folder).left_out[rewardbench_records.EMPTY]
     values = {
         "raw_rows": len(mine) + empty,
         "empty_rows": empty,
         "triplets": len(mine),
-        "unique_ids": len({item["id"] for item in mine}),
+        "unique_ids": len({row["id"] for row in mine}),
         "exact_probability_ties": _count(ours["overall.weighted.tie"]),
         "auroc_error_from_small_margin": ours["overall.weighted.error_from_small_margin"]["value"],
         "macro_over_six_domains": ours["mean_of_domains.weighted.at_half"]["value"],
     }
-    checks = [Check(f"{judge}: {name}", item, recomputed[name]) for name, item in values.items()]
+    checks = [Check(f"{judge}: {name}", value, recomputed[name]) for name, value in values.items()]
     for group, figures in recomputed["by_group"].items():
-        values = {name: ours[f"{group}.{item}"]["value"] for name, item in _SHARES.items()}
+        values = {name: ours[f"{group}.{share}"]["value"] for name, share in _SHARES.items()}
         values |= {
             "n": ours[f"{group}.weighted.at_half"]["n"],
             "integer_ties": _count(ours[f"{group}.written.tie"]),
         }
         checks += [
-            Check(f"{judge}, {group}: {name}", item, figures[name], listed=group == "overall")
-            for name, item in values.items()
+            Check(f"{judge}, {group}: {name}", value, figures[name], listed=group == "overall")
+            for name, value in values.items()
         ]
     return (
         checks + _examples(scored.samples, recomputed) + _leaderboard(ours, expected["published"])
@@ -204,17 +202,17 @@ def _count(share: dict[str, float]) -> int:
     return round(share["value"] * share["n"])
 
 
-def _examples(samples: tuple[dict[str, Any], ...], expected: dict[str, Any]) -> list[Check]:
-    answers = [sample for sample in samples if sample["output"] is not None]
+def _examples(samples: tuple[dict[str, Any], ...], recomputed: dict[str, Any]) -> list[Check]:
+    answers = [row for row in samples if row["output"] is not None]
     ours = {
-        "predicted": [sample["said"] for sample in answers],
-        "label": [sample["label"] for sample in answers],
-        "correct": sum(sample["outcome"] == "right" for sample in answers),
+        "predicted": [row["said"] for row in answers],
+        "label": [row["label"] for row in answers],
+        "correct": sum(row["outcome"] == "right" for row in answers),
         "n": len(answers),
     }
     return [
-        Check(f"example answers: {name}", sample, expected["example_answers"][name])
-        for name, sample in ours.items()
+        Check(f"example answers: {name}", value, recomputed["example_answers"][name])
+        for name, value in ours.items()
     ]
 
 
@@ -281,8 +279,8 @@ def main() -> None:
         checks[title] = run(folder, expected)
     record(
         "sister-benchmarks",
-        {title: [_recorded(check) for check in group] for title, group in checks.items()},
-        "\n\n".join(_text(title, group) for title, group in checks.items()),
+        {title: [_recorded(check) for check in rows] for title, rows in checks.items()},
+        "\n\n".join(_text(title, rows) for title, rows in checks.items()),
     )
 
 
