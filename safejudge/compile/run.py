@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
+from safejudge.compile import ROUNDS
 from safejudge.compile import prompts as compile_prompts
 from safejudge.compile.disk import open_lock
 from safejudge.compile.rule import rule_flow
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from safejudge.flow import Answer, Request
     from safejudge.types import Draft, DraftRule
 
-ROUNDS = 4
-"""Rewritings of a wording, and repairs of a tree, unless the caller says otherwise."""
 WINDOW = 8
 """Rules compiled together; the lock is written after each window."""
 
