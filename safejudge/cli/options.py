@@ -168,10 +168,10 @@ class JudgeOptions:
             default="default",
             help="how answers are weighed (default: %(default)s)",
         )
-        implied = ["no-relevance", "exhaustive"] if exhaustive else []
         if exhaustive:
             _add_model(parser, "detector")
             parser.set_defaults(encoder=None, threshold=None)
+            _add_switches(parser, implied=["no-relevance", "exhaustive"])
         else:
             add_models_beside(parser)
             parser.add_argument(
@@ -181,16 +181,7 @@ class JudgeOptions:
                 metavar="T",
                 help="ask a rule above this similarity (default: what is stated for the encoder)",
             )
-        for name, switch in SWITCHES.items():
-            if name not in implied:
-                parser.add_argument(
-                    f"--{name}",
-                    dest="switches",
-                    action="append_const",
-                    const=name,
-                    default=implied,
-                    help=switch.help,
-                )
+            _add_switches(parser, implied=[])
 
     def check(self) -> None:
         """Refuse to guess what the rules are, or which model is to be trusted with them."""
@@ -278,6 +269,19 @@ def add_models_beside(parser: argparse.ArgumentParser) -> None:
     """Add the models beside the engine: encoder and detector."""
     for name in _COMPANIONS:
         _add_model(parser, name)
+
+
+def _add_switches(parser: argparse.ArgumentParser, implied: list[str]) -> None:
+    for name, switch in SWITCHES.items():
+        if name not in implied:
+            parser.add_argument(
+                f"--{name}",
+                dest="switches",
+                action="append_const",
+                const=name,
+                default=implied,
+                help=switch.help,
+            )
 
 
 def _add_model(parser: argparse.ArgumentParser, name: str) -> None:
