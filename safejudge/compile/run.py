@@ -1,7 +1,7 @@
 """The compiler: what people write -> what a model can check, in a lock that people review.
 
 Takes a constitution file and an engine that reads text; rules without a condition of their own
-are compiled (`compile_rule`), and the lock beside the file is written, a few rules at a time, so
+are compiled (`compile.rule`), and the lock beside the file is written, a few rules at a time, so
 that a run that was killed goes on where it was. Entries that are up to date are left alone, and
 so is what a person changed in them. At temperature 0 the same model gives the same bytes.
 """

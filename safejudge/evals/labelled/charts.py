@@ -101,7 +101,9 @@ def _precision_recall(scores: Sequence[float], targets: Sequence[bool]) -> Point
 
 
 def _reliability(scores: Sequence[float], targets: Sequence[bool]) -> Points:
-    return tuple((bin_.mean_score, bin_.share_true) for bin_ in curves.reliability(scores, targets))
+    return tuple(
+        (group.mean_score, group.share_true) for group in curves.reliability(scores, targets)
+    )
 
 
 def _bars(rates: Mapping[str, Rates]) -> Iterable[Chart]:

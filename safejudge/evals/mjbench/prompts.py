@@ -51,7 +51,7 @@ _ASPECTS = {
     "aesthetics": "how pleasing the picture is to look at: its composition, its light and its "
     "colours",
 }
-"""Criteria of pairs of other data (`preference_run`), by aspect."""
+"""Criteria of pairs of other data (`pairs`), by aspect."""
 ASPECTS = ("safety", *_ASPECTS, "overall")
 """All that are asked about differently."""
 _OVERALL = (

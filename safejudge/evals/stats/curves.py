@@ -141,8 +141,8 @@ def calibration_error(scores: Sequence[float], targets: Sequence[bool], bins: in
     (Naeini et al. 2015.) NaN without rows.
     """
     intervals = reliability(scores, targets, bins)
-    distance = sum(bin_.count * abs(bin_.mean_score - bin_.share_true) for bin_ in intervals)
-    return ratio(distance, sum(bin_.count for bin_ in intervals))
+    distance = sum(group.count * abs(group.mean_score - group.share_true) for group in intervals)
+    return ratio(distance, sum(group.count for group in intervals))
 
 
 def _ranked(scores: Sequence[float], targets: Sequence[bool]) -> tuple[Floats, Booleans]:

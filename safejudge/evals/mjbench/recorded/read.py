@@ -137,16 +137,16 @@ class _Reader:
         origin = names.origin_of(path, folder)
         if any("occupation" in row and "demographic" in row for row in rows):
             people = [row for row in rows if name_in(row.get("occupation"))]
-            problems, field_, usable = self._add_bias(origin, people), "occupation", len(people)
+            problems, column, usable = self._add_bias(origin, people), "occupation", len(people)
         elif any(has_answer(row) and ("label" in row or "label_0" in row) for row in rows):
             if origin.perspective == "bias":  # its pictures have no better one
                 origin = replace(origin, perspective="other")
             pairs = [pair for row in rows if (pair := pair_of(origin, row)) is not None]
-            problems, field_, usable = self._add_pairs(origin, pairs), "label", len(pairs)
+            problems, column, usable = self._add_pairs(origin, pairs), "label", len(pairs)
         else:
             return ["rows without a rating, choice or score of a judge" if rows else "no rows"]
         if lost := len(data) - usable:
-            problems.append(f"{lost} of {len(data)} rows left out: no {field_}")
+            problems.append(f"{lost} of {len(data)} rows left out: no {column}")
         return problems
 
     def _add_bias(self, origin: names.Origin, rows: Sequence[JSON]) -> list[str]:
