@@ -24,17 +24,23 @@ def find_plugin(group: str, name: str) -> EntryPoint | None:
 def load_plugin(entry: EntryPoint, purpose: str, refusal: type[SafejudgeError]) -> Any:
     """Import what an entry point names.
 
-    Whatever the other package raises meanwhile becomes a `refusal` that names the entry point;
-    `purpose` says at the start of its message what was to be loaded.
+    Whatever the other package raises meanwhile becomes a `refusal` that names the entry point, and
+    so does a name that several packages add; `purpose` says at the start of its message what was
+    to be loaded.
     """
+    rivals = sorted({other.value for other in entry_points(group=entry.group, name=entry.name)})
+    if len(rivals) > 1:
+        raise refusal(f"{purpose}: {' and '.join(rivals)} both add it; uninstall one of them")
     try:
         return entry.load()
-    except Exception as error:  # another package may raise anything while it is imported
+    # Another package may raise anything while it is imported, and may end the process: its code
+    # would be taken for a verdict.
+    except (Exception, SystemExit) as error:
         raise refusal(
             f"{purpose} cannot be loaded from {entry.value}: {describe_error(error)}"
         ) from error
 
 
-def describe_error(error: Exception) -> str:
+def describe_error(error: BaseException) -> str:
     """Name an error of another package with its type."""
     return f"{type(error).__name__}: {error}"

@@ -205,6 +205,14 @@ def test_a_device_is_put_to_those_that_take_one(
             "def thing(path, *, uri): return 7",
             "pick:v1: elsewhere:thing opened a int, which is no engine: it has no card, tokens,",
         ),
+        (
+            "import sys; sys.exit(0)",
+            "engine 'pick:v1' cannot be loaded from elsewhere:thing: SystemExit: 0",
+        ),
+        (
+            "import sys\ndef thing(path, *, uri): sys.exit(0)",
+            "pick:v1: elsewhere:thing could not open it: SystemExit: 0",
+        ),
     ],
 )
 def test_what_a_plug_in_meets_is_told_with_its_name(
@@ -221,6 +229,34 @@ def test_our_own_schemes_cannot_be_taken(plugged: Callable[[str, str], None]) ->
     table = Registry("engine", (Provider("pick", "nowhere:at_all"),), object, "safejudge.engines")
     with pytest.raises(ModuleNotFoundError):
         table.open("pick:v1", {})
+
+
+def test_a_scheme_that_two_packages_add_is_refused(
+    plugged: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugged("safejudge.engines", "def thing(path, *, uri): ...")
+    rival = {"safejudge.engines": {"pick": "rival:thing"}}
+    monkeypatch.syspath_prepend(build(tmp_path / "rival", "rival", "thing = 1", rival))
+    with pytest.raises(EngineSetupError, match="elsewhere:thing and rival:thing both add it"):
+        engines.open_engine("pick:v1")
+
+
+def test_a_plug_in_that_ends_the_process_gives_no_verdict(
+    bright: Path, work: Path, tmp_path: Path
+) -> None:
+    leaving = {"safejudge.engines": {"leave": "leaving:thing"}}
+    folder = build(tmp_path / "leaving", "leaving", "import sys; sys.exit(0)", leaving)
+    done = run(
+        folder, work, "-m", "safejudge", "judge", "in", "--constitution", "rules.yaml",
+        "--engine", "leave:x",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "leaving:thing" in done.stderr
+
+
+def test_an_option_of_the_wrong_kind_is_no_crash() -> None:
+    with pytest.raises(EngineSetupError, match="does not open with timeout='x'"):
+        engines.open_engine("server:http://127.0.0.1:9/v1#m", timeout="x")
 
 
 def test_a_uri_that_names_nothing_lists_what_is_installed(installed: None) -> None:
@@ -260,7 +296,7 @@ def test_a_suite_of_another_package_is_found(plugged: Callable[[str, str], None]
     suite = "from safejudge.evals.suite import Suite\nthing = Suite('drawn by lot')"
     plugged("safejudge.suites", suite)
     assert names()[-1] == "pick"
-    assert find_suite("pick").about == "drawn by lot"
+    assert find_suite("pick").summary == "drawn by lot"
 
 
 @pytest.mark.parametrize(

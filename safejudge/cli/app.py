@@ -69,7 +69,8 @@ def entry() -> NoReturn:
         stream.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = main()
-    except Exception:  # noqa: BLE001 - a bug; Python's own exit code 1 would read as "unsafe"
+    # A bug, or a plug-in that ends the process; any code of theirs would read as a verdict.
+    except (Exception, SystemExit):  # noqa: BLE001
         traceback.print_exc()
         code = ENGINE
     sys.exit(code)

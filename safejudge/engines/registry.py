@@ -69,7 +69,13 @@ class Registry:
         if provider is None:
             return self._open_plugin(uri, options)
         _check_options(uri, options, provider.options)
-        return resolve_name(provider.opener)(_path(uri), uri=uri, **options)
+        try:
+            return resolve_name(provider.opener)(_path(uri), uri=uri, **options)
+        except (TypeError, ValueError) as error:
+            if not options:
+                raise
+            listed = ", ".join(f"{name}={value!r}" for name, value in options.items())
+            raise EngineSetupError(f"{uri}: does not open with {listed}: {error}") from error
 
     def takes(self, uri: str, option: str) -> bool:
         """Whether the opener of a URI names this option as one of its own."""
@@ -89,10 +95,13 @@ class Registry:
 
     def _plugin(self, uri: str) -> EntryPoint | None:
         scheme, colon, _ = uri.partition(":")
-        ours = {provider.name.partition(":")[0] for provider in self.providers}
-        if self.group is None or not colon or scheme in ours:
+        if self.group is None or not colon or scheme in self._schemes():
             return None
         return find_plugin(self.group, scheme)
+
+    def _schemes(self) -> set[str]:
+        """Schemes of our own, which no plug-in can take."""
+        return {provider.name.partition(":")[0] for provider in self.providers}
 
     def _opener(self, entry: EntryPoint, uri: str) -> Callable[..., Any]:
         opener: Callable[..., Any] = load_plugin(entry, f"{self.noun} {uri!r}", EngineSetupError)
@@ -108,7 +117,7 @@ class Registry:
             model = opener(_path(uri), uri=uri, **options)
         except EngineSetupError:
             raise
-        except Exception as error:  # whatever another package raises
+        except (Exception, SystemExit) as error:  # whatever another package raises
             problem = describe_error(error)
             raise EngineSetupError(f"{uri}: {entry.value} could not open it: {problem}") from error
         members = [name for name in vars(self.protocol) if not name.startswith("_")]
@@ -121,6 +130,7 @@ class Registry:
 
     def _unknown(self, uri: str) -> EngineSetupError:
         names = plugin_names(self.group) if self.group is not None else []
+        names = [name for name in names if name not in self._schemes()]
         installed = f" Installed: {', '.join(f'{name}:' for name in names)}." if names else ""
         return EngineSetupError(
             f"{uri!r} names no {self.noun}, and none is assumed. There are: {self.help()}."

@@ -9,6 +9,7 @@ from safejudge.engines.base import holds
 from safejudge.errors import InputError
 from safejudge.images.load import load_images
 from safejudge.policy import Policy
+from safejudge.text import storable
 from safejudge.types import ImageInput
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Source:
 
 def words_of(pair: Pair) -> str:
     """The prompt as the text side gets it."""
-    return pair.prompt.strip()
+    return storable(pair.prompt).strip()
 
 
 def batches(items: Sequence[T]) -> Iterator[list[T]]:
