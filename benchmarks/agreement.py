@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 def probes_of(items: Sequence[Item]) -> list[Probe]:
     """Every precondition of the constitution, put to every scene and to none."""
     rules = load_constitution("sketch").rules
-    asked = dict.fromkeys(leaf for rule in rules for leaf in leaves(rule.condition))
+    preconditions = dict.fromkeys(leaf for rule in rules for leaf in leaves(rule.condition))
     return [
-        *(picture_probe(leaf, item.picture, None) for item in items for leaf in asked),
-        *(prior_probe(leaf) for leaf in asked),
+        *(picture_probe(leaf, item.picture, None) for item in items for leaf in preconditions),
+        *(prior_probe(leaf) for leaf in preconditions),
     ]
 
 
-def differences(one: Sequence[AnswerProbs], other: Sequence[AnswerProbs]) -> list[str]:
+def differences(left: Sequence[AnswerProbs], right: Sequence[AnswerProbs]) -> list[str]:
     """Rows: largest |dM|; 95th percentile of |d logit M| where M is not extreme."""
     pairs = [
         (a.score, b.score)
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(left, right, strict=True)
         if a.score is not None and b.score is not None
     ]
     moved = [abs(a - b) for a, b in pairs]
@@ -80,18 +80,18 @@ def main() -> None:
     probes = probes_of(items[::step][: args.read])
     few = probes_of(items[::step][: args.read_slowly])
     rows = []
-    for dtype, some in (("float32", probes), ("bfloat16", few)):
+    for dtype, batch in (("float32", probes), ("bfloat16", few)):
         by_hf = HFEngine(str(model_folder()), uri="hf:", dtype=dtype, batch_size=64)
-        expected = by_hf.answer_probs(some)
+        expected = by_hf.answer_probs(batch)
         by_hf.close()
         engine = open_engine(f"vllm:{model_folder()}", dtype=dtype, max_model_len=2048)
-        found = engine.answer_probs(some)
+        answers = engine.answer_probs(batch)
         engine.close()
-        rows.append([f"hf and vllm, {dtype}", *differences(expected, found)])
+        rows.append([f"hf and vllm, {dtype}", *differences(expected, answers)])
         if args.server and dtype == "float32":
             server = open_engine(args.server)
             rows.append(
-                ["hf and server, float32", *differences(expected, server.answer_probs(some))]
+                ["hf and server, float32", *differences(expected, server.answer_probs(batch))]
             )
             server.close()
     head = ["", "largest change of M", "change of logit M, 95th percentile", "probes"]
@@ -99,14 +99,14 @@ def main() -> None:
     numbers = {row[0]: row[1:] for row in rows}
     for name, policy in (("on", Policy()), ("off", Policy(cascade=False))):
         ours, theirs = (labels(items, uri, policy) for uri in ("hf:sketch", "vllm:sketch"))
-        other = [
-            f"scene {place}: hf {a}, vllm {b}"
-            for place, (a, b) in enumerate(zip(ours, theirs, strict=True))
+        changed = [
+            f"scene {index}: hf {a}, vllm {b}"
+            for index, (a, b) in enumerate(zip(ours, theirs, strict=True))
             if a != b
         ]
-        text += f"\n\nReasoning {name}: {len(other)} of {len(items)} labels differ"
-        text += "".join(f"\n- {line}" for line in other)
-        numbers[f"labels that differ, reasoning {name}"] = other
+        text += f"\n\nReasoning {name}: {len(changed)} of {len(items)} labels differ"
+        text += "".join(f"\n- {line}" for line in changed)
+        numbers[f"labels that differ, reasoning {name}"] = changed
     record("agreement", numbers, text)
 
 

@@ -31,9 +31,10 @@ from safejudge.preference import annotate as run
 from safejudge.preference.annotator import Annotator
 from safejudge.preference.data import read_prompts
 from safejudge.preference.pair_file import read_pairs
+from safejudge.preference.recipe import Recipe
 from safejudge.preference.rubrics import OVERALL, load_rubric
 from safejudge.preference.scorer import PreferenceScorer
-from safejudge.preference.train import Recipe, split, train
+from safejudge.preference.train import split, train
 from safejudge.show.markdown import figure, table
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.mjbench import kind_of, safety_scenes

@@ -26,8 +26,8 @@ MEASURES: dict[str, Callable[[Sequence[float], Sequence[bool]], object]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most", type=int, default=80_000)
-    most = parser.parse_args().most
-    sizes = [most // 16, most // 4, most]
+    largest = parser.parse_args().most
+    sizes = [largest // 16, largest // 4, largest]
     seconds = {name: [timed(measure, size) for size in sizes] for name, measure in MEASURES.items()}
     heads = ("seconds of CPU for", *(f"{size:,} rows" for size in sizes))
     rows = [(name, *(f"{value:.3f}" for value in values)) for name, values in seconds.items()]

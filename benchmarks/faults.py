@@ -113,13 +113,13 @@ def run(count: int, every: int, folder: Path) -> Run:
     write_scenes(drawn, count, seed=1)
     with Serve(folder / "vllm.log") as server, Proxy(server.address, every) as proxy:
         tell(f"judging {count} images, a fault every {every} requests")
-        found = judge(drawn, proxy.base, folder / "faults.jsonl")
+        records = judge(drawn, proxy.base, folder / "faults.jsonl")
         requests, proxy.every = proxy.count, 0
         tell("judging them without faults")
         plain = judge(drawn, proxy.base, folder / "plain.jsonl")
     pixels = {path.name: _pixels(path) for path in sorted(drawn.glob("*.png"))}
-    hits = [_hit(fault, pixels, found, plain) for fault in proxy.given]
-    return Run(list(pixels), requests, hits, found, plain)
+    hits = [_hit(fault, pixels, records, plain) for fault in proxy.given]
+    return Run(list(pixels), requests, hits, records, plain)
 
 
 def judge(scenes: Path, base: str, out: Path) -> Records:
@@ -133,11 +133,11 @@ def judge(scenes: Path, base: str, out: Path) -> Records:
     # Its progress bar goes to the terminal; its table of all images nowhere.
     code = subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
     tell(f"exit code {code} after {time.monotonic() - begun:.0f} s")
-    found: Records = {}
+    records: Records = {}
     for line in out.read_text(encoding="utf-8").splitlines()[1:]:
-        about = json.loads(line)
-        found.setdefault(Path(about["image"]).name, []).append(about)
-    return found
+        entry = json.loads(line)
+        records.setdefault(Path(entry["image"]).name, []).append(entry)
+    return records
 
 
 def tell(text: str) -> None:
@@ -149,19 +149,19 @@ def tell(text: str) -> None:
 
 def label(records: Records, name: str) -> str:
     """What an image was judged to be; the reason of its error where it was not judged."""
-    about = records.get(name, [{}])[0]
-    return str(about.get("label") or about.get("error", {}).get("reason", MISSING))
+    entry = records.get(name, [{}])[0]
+    return str(entry.get("label") or entry.get("error", {}).get("reason", MISSING))
 
 
-def _hit(fault: Fault, pixels: Mapping[str, Pixels], found: Records, plain: Records) -> Hit:
+def _hit(fault: Fault, pixels: Mapping[str, Pixels], records: Records, plain: Records) -> Hit:
     """Find the image that a fault fell on: by its pixels, perhaps without an object."""
     parts = fault.body["messages"][0]["content"]
     texts = [part["text"] for part in parts if part["type"] == "text"]
     url = next(part["image_url"]["url"] for part in parts if part["type"] == "image_url")
-    shown = _pixels(io.BytesIO(base64.b64decode(url.split(",", 1)[1])))
-    name = max(pixels, key=lambda name: _equal(pixels[name], shown))
+    sent = _pixels(io.BytesIO(base64.b64decode(url.split(",", 1)[1])))
+    name = max(pixels, key=lambda name: _equal(pixels[name], sent))
     statement = texts[-1].removeprefix(statement_question(""))
-    ours, theirs = (_answers(records, name, statement) for records in (found, plain))
+    ours, theirs = (_answers(records, name, statement) for records in (records, plain))
     return Hit(
         place=fault.place,
         kind=fault.kind,
@@ -178,43 +178,43 @@ def _pixels(source: Path | io.BytesIO) -> Pixels:
         return np.asarray(image.convert("RGB"))
 
 
-def _equal(one: Pixels, other: Pixels) -> int:
-    return int(np.count_nonzero(one == other)) if one.shape == other.shape else 0
+def _equal(left: Pixels, right: Pixels) -> int:
+    return int(np.count_nonzero(left == right)) if left.shape == right.shape else 0
 
 
 def _answers(records: Records, name: str, statement: str) -> list[Answer]:
     """Outcome, test and note of a statement, in every rule that it stands in."""
     rules = records.get(name, [{}])[0].get("rules", {}).values()
     return [
-        (asked["outcome"], asked["test"], asked["note"])
+        (verdict["outcome"], verdict["test"], verdict["note"])
         for rule in rules
-        for asked in rule["preconditions"]
-        if asked["statement"] == statement
+        for verdict in rule["preconditions"]
+        if verdict["statement"] == statement
     ]
 
 
-def fate(found: list[Answer], plain: list[Answer]) -> str:
+def fate(answers: list[Answer], plain: list[Answer]) -> str:
     """What became of a statement, against the run without faults; one of `FATES`."""
-    if found == plain:
+    if answers == plain:
         return FATES[0]
-    return FATES[1] if {outcome for outcome, _, _ in found} == {"undecided"} else FATES[2]
+    return FATES[1] if {outcome for outcome, _, _ in answers} == {"undecided"} else FATES[2]
 
 
 def wrong(done: Run) -> list[str]:
     """Say what should not have happened."""
-    said = [
+    verdicts = [
         f"{hit.image} does not tell of {hit.kind} at {hit.statement!r}"
         for hit in done.hits
         if hit.kind in LASTING and not hit.named
     ]
-    said += [
+    verdicts += [
         f"{name} has another label, and no fault that lasts"
         for name in done.moved()
         if not any(hit.kind in LASTING for hit in done.met(name))
     ]
     if done.once() < len(done.names):
-        said.append(f"{len(done.names) - done.once()} images are not once in the file")
-    return said
+        verdicts.append(f"{len(done.names) - done.once()} images are not once in the file")
+    return verdicts
 
 
 # --- what is recorded -----------------------------------------------------------------------------

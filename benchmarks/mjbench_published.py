@@ -40,21 +40,21 @@ Check = dict[str, Any]
 class Scores:
     """The numbers of a folder under any options, each computed once."""
 
-    def __init__(self, found: Outputs) -> None:
-        self._found = found
-        self._known: dict[Options, Any] = {}
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        self._numbers: dict[Options, Any] = {}
 
     def under(self, options: Options) -> dict[str, dict[str, dict[str, Any]]]:
         """Judge, name of a number, number."""
-        if options not in self._known:
-            self._known[options] = score(self._found, options).numbers
-        return self._known[options]
+        if options not in self._numbers:
+            self._numbers[options] = score(self._outputs, options).numbers
+        return self._numbers[options]
 
     def cell(self, options: Options, judge: str, start: str, end: str) -> dict[str, Any] | None:
         """One number, by how its name begins and ends: between them stands the mode."""
         numbers = self.under(options).get(judge, {})
-        named = [name for name in numbers if name.startswith(start) and name.endswith("/" + end)]
-        return numbers[min(named, key=len)] if named else None
+        matching = [name for name in numbers if name.startswith(start) and name.endswith("/" + end)]
+        return numbers[min(matching, key=len)] if matching else None
 
 
 def bias(check: Check, scores: Scores) -> dict[str, float | None]:
@@ -77,55 +77,55 @@ def bias(check: Check, scores: Scores) -> dict[str, float | None]:
         scale = "score"
     else:
         scale = {"new": "1-5", "scale": "1-10"}.get(stem.split("_")[0], "words 5")
-    found = {}
+    values = {}
     for metric in sorted(check["recomputed"].keys() & {"acc", "nds", "ges"}):
         name = f"bias/{scale}/{flag}/{metric}" if flag else f"bias/{scale}/{metric}"
         number = scores.under(options).get(judge, {}).get(name)
-        found[metric] = None if number is None or number["value"] is None else number["value"]
-    return found
+        values[metric] = None if number is None or number["value"] is None else number["value"]
+    return values
 
 
 def pairs(check: Check, scores: Scores) -> dict[str, float | None]:
     """`alignment|quality|safety|scores/JUDGE/CELL/...`."""
-    what, judge, cell = check["id"].split("/")[:3]
+    section, judge, cell = check["id"].split("/")[:3]
     cell = SPELLED.get(cell, cell)
-    perspective = what
+    perspective = section
     options = BARE
-    if what == "scores":
+    if section == "scores":
         perspective = "safety" if cell in {"nsfw", "toxic"} else "quality"
         if "tie threshold 0.05" not in check["recipe"] and "without_row_0" not in check["id"]:
             options = replace(BARE, tie_threshold=0.0, tie_scale="raw", first_out=frozenset())
     if "from the two ratings" in check["recipe"]:
         options = replace(options, decision="ratings")
-    found = {}
+    values = {}
     for metric in METRICS:
         if metric in check["recomputed"]:
             number = scores.cell(options, judge, f"{perspective}/", f"{cell}/{metric}")
             # The same share of other pairs would be no reproduction.
-            other = number is None or (
+            differs = number is None or (
                 metric == METRICS[0] and number["n"] != check["recomputed"]["n"]
             )
-            found[metric] = None if number is None or other else number["value"]
-    return found
+            values[metric] = None if number is None or differs else number["value"]
+    return values
 
 
 def from_published(check: Check, published: dict[str, Any]) -> dict[str, float | None]:
     """What follows from printed numbers alone: the mean of two orders, the overall score."""
-    what, judge, *rest = check["id"].split("/")
-    if what == "overall":
+    section, judge, *parts = check["id"].split("/")
+    if section == "overall":
         row = published["main"][judge]
         values = {"alignment": row["alignment"][0], "safety": row["safety"][0],
                   "quality": row["artifact"][0], "bias": row["bias"][0]}  # fmt: skip
         return {"overall": overall(values) / 100}
-    _, first, second = published["input_order"][judge][rest[0]]
+    _, first, second = published["input_order"][judge][parts[0]]
     return {"acc_with_tie": (first + second) / 200}
 
 
 def recompute(check: Check, scores: Scores, published: dict[str, Any]) -> dict[str, float | None]:
-    what = check["id"].split("/")[0]
+    section = check["id"].split("/")[0]
     if check["source"] == PRINTED:
         return from_published(check, published)
-    return bias(check, scores) if what == "bias" else pairs(check, scores)
+    return bias(check, scores) if section == "bias" else pairs(check, scores)
 
 
 def close(ours: float | None, expected: float | None) -> bool:
@@ -156,8 +156,8 @@ def main() -> None:
     checks, published = expected_of["checks"], expected_of["published"]
     scores = Scores(read_outputs(folder, lenient=True))
     rows, numbers, missed = [], {}, []
-    wanted = [c for c in checks if c["status"] in {"exact", "near"} and present(c, folder)]
-    for check in wanted:
+    checked = [c for c in checks if c["status"] in {"exact", "near"} and present(c, folder)]
+    for check in checked:
         ours = recompute(check, scores, published)
         expected = {name: check["recomputed"].get(name) for name in ours}
         same = bool(ours) and all(close(ours[name], expected[name]) for name in ours)
@@ -173,8 +173,8 @@ def main() -> None:
         if not same:
             missed.append(check["id"])
     counts = {
-        status: (sum(numbers[c["id"]]["reproduced"] for c in wanted if c["status"] == status),
-                 sum(c["status"] == status for c in wanted))
+        status: (sum(numbers[c["id"]]["reproduced"] for c in checked if c["status"] == status),
+                 sum(c["status"] == status for c in checked))
         for status in ("exact", "near")
     }  # fmt: skip
     head = "\n".join(

@@ -52,23 +52,23 @@ def judged(engine: str, pairs: Path) -> tuple[dict[str, Any], str]:
         seconds = round(time.perf_counter() - begun, 1)
         results = json.loads(Path(out, "results.json").read_text(encoding="utf-8"))
         tables = Path(out, "tables.md").read_text(encoding="utf-8").split("\n### ")
-        kept = [one for one in tables if "Pairs: which" in one or "both orders" in one]
+        chosen = [table for table in tables if "Pairs: which" in table or "both orders" in table]
         replies = why(Path(out, "records.jsonl"))
-    found = {"seconds": seconds, "results": results["results"], "replies": replies}
-    text = "\n\n".join(f"### {one.strip()}" for one in kept)
-    said = "\n".join(f"- {count} times: {reply!r}" for reply, count in replies.items())
-    return found, f"{text}\n\nWhat was written:\n\n{said}"
+    numbers = {"seconds": seconds, "results": results["results"], "replies": replies}
+    text = "\n\n".join(f"### {table.strip()}" for table in chosen)
+    listing = "\n".join(f"- {count} times: {reply!r}" for reply, count in replies.items())
+    return numbers, f"{text}\n\nWhat was written:\n\n{listing}"
 
 
 def why(records: Path) -> dict[str, int]:
     """Every text that was written, and how often."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for line in records.read_text(encoding="utf-8").splitlines()[1:]:
-        for way in json.loads(line)["said"].values():
-            for answer in way["answers"]:
+        for entry in json.loads(line)["said"].values():
+            for answer in entry["answers"]:
                 for reply in answer.get("replies", ()):
-                    found[reply] = found.get(reply, 0) + 1
-    return found
+                    counts[reply] = counts.get(reply, 0) + 1
+    return counts
 
 
 if __name__ == "__main__":

@@ -34,26 +34,26 @@ FAMILIES = tuple(dict.fromkeys(s.form.family for s in grammar().values()))
 Counts = dict[tuple[str, bool], list[int]]
 
 
-def questions(world: World, each: int) -> list[tuple[Picture, str, str, bool]]:
-    """Picture, statement, family, label: `each` true and as many false ones of every family.
+def questions(world: World, per_cell: int) -> list[tuple[Picture, str, str, bool]]:
+    """Picture, statement, family, label: `per_cell` true and as many false ones of every family.
 
     A scene gives at most one of each; where a family's facts are rare, many scenes are drawn.
     """
-    wanted = dict.fromkeys(itertools.product(FAMILIES, (True, False)), each)
-    asked = []
-    while wanted:
+    missing = dict.fromkeys(itertools.product(FAMILIES, (True, False)), per_cell)
+    drawn = []
+    while missing:
         facts = Facts(world, world.scene())
         picture = None
-        for family, want in list(wanted):
+        for family, want in list(missing):
             statement = facts.pick(family, want=want)
             if statement is None or (family != "vague" and not _settled(statement, facts)):
                 continue
             picture = picture or Picture.of(draw(facts.scene).pixels)
-            asked.append((picture, statement.text, family, want))
-            wanted[family, want] -= 1
-            if not wanted[family, want]:
-                del wanted[family, want]
-    return asked
+            drawn.append((picture, statement.text, family, want))
+            missing[family, want] -= 1
+            if not missing[family, want]:
+                del missing[family, want]
+    return drawn
 
 
 def _settled(statement: Statement, facts: Facts) -> bool:
@@ -61,14 +61,14 @@ def _settled(statement: Statement, facts: Facts) -> bool:
     return statement.holds(facts.scene) in {0.0, 1.0}
 
 
-def measure(model: str, asked: list[tuple[Picture, str, str, bool]]) -> Counts:
+def measure(model: str, drawn: list[tuple[Picture, str, str, bool]]) -> Counts:
     """Right answers and questions per family and label."""
     engine = open_engine(model)
-    probes = [picture_probe(Precondition(statement=text), pic, None) for pic, text, _, _ in asked]
+    probes = [picture_probe(Precondition(statement=text), pic, None) for pic, text, _, _ in drawn]
     counts: Counts = defaultdict(lambda: [0, 0])
     for start in range(0, len(probes), 512):
         answers = engine.answer_probs(probes[start : start + 512])
-        for answer, (_, _, family, want) in zip(answers, asked[start : start + 512], strict=True):
+        for answer, (_, _, family, want) in zip(answers, drawn[start : start + 512], strict=True):
             score = answer.score
             counts[family, want][0] += score is not None and (score > 0.5) == want
             counts[family, want][1] += 1
@@ -79,9 +79,9 @@ def measure(model: str, asked: list[tuple[Picture, str, str, bool]]) -> Counts:
 def average(counts: Counts, *, want: bool) -> float:
     """Mean over the families that have a truth."""
     rates = [
-        right / asked
-        for (family, label), (right, asked) in counts.items()
-        if label is want and asked and family != "vague"
+        right / total
+        for (family, label), (right, total) in counts.items()
+        if label is want and total and family != "vague"
     ]
     return sum(rates) / len(rates)
 
@@ -94,26 +94,26 @@ def main() -> None:
     parts, numbers = [], {}
     for skewed in (False, True):
         name = "skewed" if skewed else "even"
-        asked = questions(World(f"held-out-{name}", skewed=skewed), args.each)
-        found = {model: measure(model, asked) for model in args.engines}
+        drawn = questions(World(f"held-out-{name}", skewed=skewed), args.each)
+        counts = {model: measure(model, drawn) for model in args.engines}
         rows = [
-            [f"**mean of {side}**", *(f"**{average(found[m], want=want):.3f}**" for m in found)]
+            [f"**mean of {side}**", *(f"**{average(counts[m], want=want):.3f}**" for m in counts)]
             for side, want in (("TPR", True), ("TNR", False))
         ]
         for family in FAMILIES:
             for side, want in (("TPR", True), ("TNR", False)):
-                cells = [share(*found[model].get((family, want), [0, 0])) for model in found]
+                cells = [share(*counts[model].get((family, want), [0, 0])) for model in counts]
                 rows.append([f"{family}, {side}", *cells])
-        scenes = len({picture for picture, *_ in asked})
-        parts.append(f"Scenes of the {name} world ({len(asked)} questions, {scenes} scenes)\n")
-        parts.append(table(["questions", *found], rows) + "\n")
+        scenes = len({picture for picture, *_ in drawn})
+        parts.append(f"Scenes of the {name} world ({len(drawn)} questions, {scenes} scenes)\n")
+        parts.append(table(["questions", *counts], rows) + "\n")
         numbers[name] = {
             model: {
                 "tpr": average(counts, want=True),
                 "tnr": average(counts, want=False),
                 "families": {f"{f}/{'yes' if w else 'no'}": c for (f, w), c in counts.items()},
             }
-            for model, counts in found.items()
+            for model, counts in counts.items()
         }
     record("preconditions", numbers, "\n".join(parts))
 

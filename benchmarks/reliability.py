@@ -34,10 +34,10 @@ def main() -> None:
         data, out = str(Path(folder, "drawn")), Path(folder, "run")
         run(["sketch", "mj-bench", "--out", data, "--count", options.pairs])
         scenes = ["sketchbench", *judge, "--limit", options.scenes, "--seed", "1"]
-        some = measured(scenes, out / "scenes")
+        drawn = measured(scenes, out / "scenes")
         pairs = measured(["mj-bench", *judge, "--data", data], out / "pairs")
-    numbers = {"sketchbench": some[0], "mj-bench": pairs[0]}
-    texts = ["# Answers when something is changed", "## SketchBench, by the constitution", some[1]]
+    numbers = {"sketchbench": drawn[0], "mj-bench": pairs[0]}
+    texts = ["# Answers when something is changed", "## SketchBench, by the constitution", drawn[1]]
     texts += ["## Drawn pairs in MJ-Bench's form", pairs[1]]
     record("reliability", numbers, "\n\n".join(texts))
 
@@ -47,8 +47,8 @@ def measured(words: list[str], out: Path) -> tuple[dict[str, Any], str]:
     run(["eval", *words, "--out", str(out)])
     (results,) = json.loads((out / "results.json").read_text(encoding="utf-8"))["results"].values()
     tables = (out / "tables.md").read_text(encoding="utf-8").split("\n\n### ")
-    kept = [f"### {one.strip()}" for one in tables if one.startswith(SHOWN)]
-    return results["reliability"], "\n\n".join(kept)
+    chosen = [f"### {text.strip()}" for text in tables if text.startswith(SHOWN)]
+    return results["reliability"], "\n\n".join(chosen)
 
 
 def run(words: list[str]) -> None:

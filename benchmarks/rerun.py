@@ -51,9 +51,11 @@ def main() -> None:
     rows, worst = [], 0.0
     for step in (s for s in before if s <= last):
         for name in (n for n in CURVES if n in before[step]):
-            one, other = before[step][name], after[step][name]
-            worst = max(worst, abs(one - other))
-            rows.append([str(step), name, f"{one:.3f}", f"{other:.3f}", f"{other - one:+.3f}"])
+            earlier, later = before[step][name], after[step][name]
+            worst = max(worst, abs(earlier - later))
+            rows.append(
+                [str(step), name, f"{earlier:.3f}", f"{later:.3f}", f"{later - earlier:+.3f}"]
+            )
     text = table(["step", "curve", "recorded", "again", "difference"], rows)
     text += f"\n\nLargest difference: {100 * worst:.2f} points over {last} steps."
     record(f"rerun-{args.stage}", {"steps": last, "largest_difference": worst}, text)

@@ -53,15 +53,22 @@ class Check:
         """What comes of each comparison."""
         if self.ours is None:
             return ["not computable"]
-        wanted = [one for one in (self.expected, self.published) if one is not None]
-        return ["same" if _close(one, self.ours, self.within) else "differs" for one in wanted]
+        references = [
+            reference for reference in (self.expected, self.published) if reference is not None
+        ]
+        return [
+            "same" if _close(reference, self.ours, self.within) else "differs"
+            for reference in references
+        ]
 
 
-def _close(one: Any, other: Any, within: float) -> bool:
-    if isinstance(one, list):
-        pairs = zip(one, other, strict=False)
-        return len(one) == len(other) and all(_close(a, b, within) for a, b in pairs)
-    return bool(one == other) if isinstance(one, str) else math.isclose(one, other, abs_tol=within)
+def _close(left: Any, right: Any, within: float) -> bool:
+    if isinstance(left, list):
+        pairs = zip(left, right, strict=False)
+        return len(left) == len(right) and all(_close(a, b, within) for a, b in pairs)
+    return (
+        bool(left == right) if isinstance(left, str) else math.isclose(left, right, abs_tol=within)
+    )
 
 
 # --- MLLM-as-a-Judge ----------------------------------------------------------------------------
@@ -89,8 +96,8 @@ _BY_TASK = {"pearson": "pearson", "pearson_expected": "weighted.pearson", "accur
 
 def mllm_judge(folder: Path, expected: dict[str, Any]) -> list[Check]:
     numbers: Numbers = mllm_judge_outputs.from_outputs(folder, draws=50).numbers
-    found = []
-    for judge, wanted in expected["recomputed"]["judges"].items():
+    checks = []
+    for judge, recomputed in expected["recomputed"]["judges"].items():
         ours, published = numbers[judge], expected["published"][judge]
         unread = ours["score.unread"]
         counts = {
@@ -99,22 +106,22 @@ def mllm_judge(folder: Path, expected: dict[str, Any]) -> list[Check]:
             "n": ours["score.pearson"]["n"],
         }
         values = counts | {name: ours[f"score.{mine}"]["value"] for name, mine in _OURS.items()}
-        found += [
-            Check(f"{judge}: {name}", value, wanted[name], published.get(name))
+        checks += [
+            Check(f"{judge}: {name}", value, recomputed[name], published.get(name))
             for name, value in values.items()
         ]
-        for task, figures in wanted["per_task"].items():
-            mine = {name: ours[f"score.task.{task}.{one}"] for name, one in _BY_TASK.items()}
-            values = {name: one["value"] for name, one in mine.items()}
+        for task, figures in recomputed["per_task"].items():
+            mine = {name: ours[f"score.task.{task}.{figure}"] for name, figure in _BY_TASK.items()}
+            values = {name: figure["value"] for name, figure in mine.items()}
             values["n"] = mine["pearson"]["n"]
-            found += [
+            checks += [
                 Check(f"{judge}, {task}: {name}", value, figures[name], listed=False)
                 for name, value in values.items()
             ]
-    found += _records(folder, numbers, expected["recomputed"]["records"])
+    checks += _records(folder, numbers, expected["recomputed"]["records"])
     elsewhere = expected["published_elsewhere"]
     why = "no outputs of this judge, or of this run of it, are there"
-    return found + [
+    return checks + [
         Check(f"{judge}: {name}", None, published=value, listed=False, why=why)
         for judge, values in elsewhere.items()
         if isinstance(values, list) and judge != "columns"
@@ -122,27 +129,27 @@ def mllm_judge(folder: Path, expected: dict[str, Any]) -> list[Check]:
     ]
 
 
-def _records(folder: Path, numbers: Numbers, wanted: dict[str, Any]) -> list[Check]:
+def _records(folder: Path, numbers: Numbers, recomputed: dict[str, Any]) -> list[Check]:
     """Of pairs and rankings there are single records only."""
-    pairs = [some for some in numbers.values() if "pair.accuracy_with_ties" in some]
-    found = []
+    pairs = [figures for figures in numbers.values() if "pair.accuracy_with_ties" in figures]
+    checks = []
     for name in ("with_ties", "without_ties"):
-        shares = [some[f"pair.accuracy_{name}"] for some in pairs]
-        right = sum(round(one["value"] * one["n"]) for one in shares)
-        ours = [right, sum(one["n"] for one in shares)]
-        found.append(Check(f"records: pair_{name}", ours, wanted[f"pair_{name}"]))
-    records = [one for lines in read_folder(folder) for one in lines.records if "answers" in one]
-    words = [one["evaluator"]["judge_tail"] for one in records if "evaluator" in one]
-    rankings = [read_ranking(one, 4) for one in words]
-    outputs = [one for one in mllm_judge_records.read(folder).outputs if one.asked.kind == "batch"]
-    distances = [ranking_distance(one.asked.human, one.said or "") for one in outputs]
-    shown = [ranking_distance(one["human_answer"], "ABCD") for one in records]
+        shares = [figures[f"pair.accuracy_{name}"] for figures in pairs]
+        right = sum(round(share["value"] * share["n"]) for share in shares)
+        ours = [right, sum(share["n"] for share in shares)]
+        checks.append(Check(f"records: pair_{name}", ours, recomputed[f"pair_{name}"]))
+    records = [row for lines in read_folder(folder) for row in lines.records if "answers" in row]
+    words = [row["evaluator"]["judge_tail"] for row in records if "evaluator" in row]
+    rankings = [read_ranking(text, 4) for text in words]
+    outputs = [row for row in mllm_judge_records.read(folder).outputs if row.sample.kind == "batch"]
+    distances = [ranking_distance(row.sample.human, row.answer or "") for row in outputs]
+    identity = [ranking_distance(row["human_answer"], "ABCD") for row in records]
     return [
-        *found,
-        Check("records: batch_parsed", rankings, wanted["batch_parsed"]),
-        Check("records: batch_distance", distances, wanted["batch_distance"]),
-        Check("records: batch_distance_to_identity_order", shown,
-              wanted["batch_distance_to_identity_order"], listed=False),
+        *checks,
+        Check("records: batch_parsed", rankings, recomputed["batch_parsed"]),
+        Check("records: batch_distance", distances, recomputed["batch_distance"]),
+        Check("records: batch_distance_to_identity_order", identity,
+              recomputed["batch_distance_to_identity_order"], listed=False),
     ]  # fmt: skip
 
 
@@ -159,68 +166,72 @@ _SHARES = {
 
 def rewardbench(folder: Path, expected: dict[str, Any]) -> list[Check]:
     scored = rewardbench_outputs.from_outputs(folder, draws=50)
-    judge = next(name for name, some in scored.numbers.items() if "overall.weighted.tie" in some)
+    judge = next(
+        name for name, figures in scored.numbers.items() if "overall.weighted.tie" in figures
+    )
     ours: Numbers = scored.numbers[judge]
-    mine = [one for one in scored.samples if one["judge"] == judge]
-    wanted = expected["recomputed"]
+    mine = [row for row in scored.samples if row["judge"] == judge]
+    recomputed = expected["recomputed"]
     empty = rewardbench_records.read(folder).left_out[rewardbench_records.EMPTY]
     values = {
         "raw_rows": len(mine) + empty,
         "empty_rows": empty,
         "triplets": len(mine),
-        "unique_ids": len({one["id"] for one in mine}),
+        "unique_ids": len({row["id"] for row in mine}),
         "exact_probability_ties": _count(ours["overall.weighted.tie"]),
         "auroc_error_from_small_margin": ours["overall.weighted.error_from_small_margin"]["value"],
         "macro_over_six_domains": ours["mean_of_domains.weighted.at_half"]["value"],
     }
-    found = [Check(f"{judge}: {name}", one, wanted[name]) for name, one in values.items()]
-    for group, figures in wanted["by_group"].items():
-        values = {name: ours[f"{group}.{one}"]["value"] for name, one in _SHARES.items()}
+    checks = [Check(f"{judge}: {name}", value, recomputed[name]) for name, value in values.items()]
+    for group, figures in recomputed["by_group"].items():
+        values = {name: ours[f"{group}.{share}"]["value"] for name, share in _SHARES.items()}
         values |= {
             "n": ours[f"{group}.weighted.at_half"]["n"],
             "integer_ties": _count(ours[f"{group}.written.tie"]),
         }
-        found += [
-            Check(f"{judge}, {group}: {name}", one, figures[name], listed=group == "overall")
-            for name, one in values.items()
+        checks += [
+            Check(f"{judge}, {group}: {name}", value, figures[name], listed=group == "overall")
+            for name, value in values.items()
         ]
-    return found + _examples(scored.samples, wanted) + _leaderboard(ours, expected["published"])
+    return (
+        checks + _examples(scored.samples, recomputed) + _leaderboard(ours, expected["published"])
+    )
 
 
 def _count(share: dict[str, float]) -> int:
     return round(share["value"] * share["n"])
 
 
-def _examples(samples: tuple[dict[str, Any], ...], wanted: dict[str, Any]) -> list[Check]:
-    answers = [one for one in samples if one["output"] is not None]
+def _examples(samples: tuple[dict[str, Any], ...], recomputed: dict[str, Any]) -> list[Check]:
+    answers = [row for row in samples if row["output"] is not None]
     ours = {
-        "predicted": [one["said"] for one in answers],
-        "label": [one["label"] for one in answers],
-        "correct": sum(one["outcome"] == "right" for one in answers),
+        "predicted": [row["said"] for row in answers],
+        "label": [row["label"] for row in answers],
+        "correct": sum(row["outcome"] == "right" for row in answers),
         "n": len(answers),
     }
     return [
-        Check(f"example answers: {name}", one, wanted["example_answers"][name])
-        for name, one in ours.items()
+        Check(f"example answers: {name}", value, recomputed["example_answers"][name])
+        for name, value in ours.items()
     ]
 
 
 def _leaderboard(ours: Numbers, published: dict[str, Any]) -> list[Check]:
     """Whether the printed overall is over triplets; and how many triplets there are."""
     sizes = published["domain_sizes"]
-    found = []
+    checks = []
     for judge, (overall, *shares) in published["leaderboard"].items():
         by_domain = dict(zip(published["columns"][1:], shares, strict=True))
         pooled = rewardbench_outputs.over_triplets(
             {name: (share, sizes[name]) for name, share in by_domain.items()}
         )
         # Printed to three places, the parts as well as the whole.
-        found.append(Check(f"{judge}: overall", pooled.value, published=overall, within=1e-3))
+        checks.append(Check(f"{judge}: overall", pooled.value, published=overall, within=1e-3))
     for name, size in sizes.items():
         count = ours[f"{name}.weighted.at_half"]["n"]
         why = "500 of the 1,008 were never released" if name == "safety" else ""
-        found.append(Check(f"triplets of {name}", count, published=size, why=why))
-    return found
+        checks.append(Check(f"triplets of {name}", count, published=size, why=why))
+    return checks
 
 
 # --- the record ----------------------------------------------------------------------------------
@@ -233,23 +244,23 @@ def _cell(value: Any) -> str:
 
 
 def _recorded(check: Check) -> dict[str, Any]:
-    told = {name: getattr(check, name) for name in ("ours", "expected", "published", "why")}
-    told = {name: value for name, value in told.items() if value not in (None, "")}
-    return {"name": check.name, **told, "outcomes": check.outcomes()}
+    fields = {name: getattr(check, name) for name in ("ours", "expected", "published", "why")}
+    fields = {name: value for name, value in fields.items() if value not in (None, "")}
+    return {"name": check.name, **fields, "outcomes": check.outcomes()}
 
 
 def _text(title: str, checks: list[Check]) -> str:
-    counts = Counter(outcome for one in checks for outcome in one.outcomes())
-    shown = [one for one in checks if one.listed or "differs" in one.outcomes()]
+    counts = Counter(outcome for check in checks for outcome in check.outcomes())
+    listed = [check for check in checks if check.listed or "differs" in check.outcomes()]
     rows = [
-        (one.name, _cell(one.published), _cell(one.expected), _cell(one.ours),
-         ", ".join(sorted(set(one.outcomes()))) + (f": {one.why}" if one.why else ""))
-        for one in shown
+        (check.name, _cell(check.published), _cell(check.expected), _cell(check.ours),
+         ", ".join(sorted(set(check.outcomes()))) + (f": {check.why}" if check.why else ""))
+        for check in listed
     ]  # fmt: skip
     return (
         f"{title}: {counts['same']} of {counts['same'] + counts['differs']} comparisons are the "
         f"same, {counts['not computable']} published figures cannot be computed from what is "
-        f"there. Of {len(checks)} checks {len(shown)} are listed; all are in the record.\n\n"
+        f"there. Of {len(checks)} checks {len(listed)} are listed; all are in the record.\n\n"
         + table(("check", "published", "expected", "ours", ""), rows)
     )
 
@@ -268,8 +279,8 @@ def main() -> None:
         checks[title] = run(folder, expected)
     record(
         "sister-benchmarks",
-        {title: [_recorded(one) for one in some] for title, some in checks.items()},
-        "\n\n".join(_text(title, some) for title, some in checks.items()),
+        {title: [_recorded(check) for check in rows] for title, rows in checks.items()},
+        "\n\n".join(_text(title, rows) for title, rows in checks.items()),
     )
 
 

@@ -105,7 +105,9 @@ def judged(suite, tmp_path, engine, **changes):
     json.dumps([scored.numbers, scored.samples], allow_nan=False)
     for table in scored.tables:
         assert all(len(row) == len(table.columns) for row in table.rows)
-    assert len(scored.said) == len({(one.way, one.item) for one in scored.said})
+    assert len(scored.predictions) == len(
+        {(one.protocol, one.sample) for one in scored.predictions}
+    )
     return scored
 
 

@@ -11,23 +11,23 @@ from PIL import Image
 
 from safejudge.engines.models import Models
 from safejudge.errors import EngineCallError, InputError, OutputError
-from safejudge.evals.mllm_judge import run as mllm_judge_run
-from safejudge.evals.rewardbench import run as rewardbench_run
+from safejudge.evals.mllm_judge import suite as mllm_judge_suite
+from safejudge.evals.rewardbench import suite as rewardbench_suite
 from safejudge.evals.variants import Blind
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.world.scene import Person, Placed, Scene
 
-SUITES = [(mllm_judge_run, mllm_folder), (rewardbench_run, rewardbench_folder)]
+SUITES = [(mllm_judge_suite, mllm_folder), (rewardbench_suite, rewardbench_folder)]
 both = pytest.mark.parametrize(("suite", "folder"), SUITES, ids=["mllm", "rewardbench"])
 
 
 @both
 def test_data_without_any_picture_is_told_and_makes_no_figures(tmp_path, suite, folder):
-    shutil.rmtree(folder(tmp_path, 2) / ("image" if suite is mllm_judge_run else "images"))
+    shutil.rmtree(folder(tmp_path, 2) / ("image" if suite is mllm_judge_suite else "images"))
     engine = Honest()
     scored = judged(suite, tmp_path, engine)
     assert engine.asked == []
-    assert scored.said == scored.samples == ()
+    assert scored.predictions == scored.samples == ()
     assert "their picture cannot be shown" in scored.findings[0]
 
 
@@ -106,7 +106,7 @@ def test_a_limit_takes_the_first_or_a_drawn_sample_of_each_part(tmp_path, suite,
     folder(tmp_path)
     suite.judge(told(tmp_path, Honest(), limit=2))
     first = [one["image"] for one in recorded(tmp_path)]
-    parts = 3 if suite is mllm_judge_run else 1
+    parts = 3 if suite is mllm_judge_suite else 1
     assert len(first) == 2 * parts
     assert {one[-1] for one in first} == {"0", "1"}
     suite.judge(told(tmp_path, Honest(), limit=2, seed=5, overwrite=True))
@@ -139,7 +139,7 @@ def test_a_judge_that_is_shown_no_picture_is_asked_the_same(tmp_path, suite, fol
     engine = Honest()
     plain = judged(suite, tmp_path, engine)
     blind = judged(suite, tmp_path, Blind(engine), overwrite=True)
-    assert blind.said == plain.said
+    assert blind.predictions == plain.predictions
     half = len(engine.asked) // 2
     bare = [replace(one, images=()) for one in engine.asked[:half]]
     assert {*bare} == {*engine.asked[half:]}
@@ -178,7 +178,7 @@ def test_the_shipped_judge_says_nothing_readable_and_it_is_counted(tmp_path, sui
     finally:
         models.close()
     assert [one["image"] for one in recorded(tmp_path) if "error" in one] == []
-    assert {one.answer for one in scored.said} == {None}
+    assert {one.answer for one in scored.predictions} == {None}
     (table,) = [one for one in scored.tables if one.title == "What could not be read"]
     for row in table.rows:
         assert sum(map(int, row[2:])) == int(row[1])

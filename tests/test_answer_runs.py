@@ -22,10 +22,10 @@ from answer_judges import (
 )
 
 from safejudge.errors import InputError
-from safejudge.evals.mllm_judge import run as mllm_judge_run
+from safejudge.evals.mllm_judge import suite as mllm_judge_suite
 from safejudge.evals.rewardbench import records as rewardbench_records
-from safejudge.evals.rewardbench import run as rewardbench_run
 from safejudge.evals.rewardbench import score as rewardbench_outputs
+from safejudge.evals.rewardbench import suite as rewardbench_suite
 from safejudge.types import AnswerProbs, NoReply
 
 
@@ -39,7 +39,7 @@ def first_slot(probe):
 
 def test_a_judge_that_is_right_is_right_in_every_figure(tmp_path):
     mllm_folder(tmp_path)
-    scored = judged(mllm_judge_run, tmp_path, Honest())
+    scored = judged(mllm_judge_suite, tmp_path, Honest())
     for reading in ("written", "weighted"):
         ours = scored.numbers[f"hf:stand-in, {reading}"]
         assert ours["score.pearson"]["value"] == pytest.approx(1)
@@ -62,7 +62,7 @@ def test_a_judge_that_is_right_is_right_in_every_figure(tmp_path):
 
 def test_a_judge_that_takes_the_first_slot_is_told_by_both_orders(tmp_path):
     mllm_folder(tmp_path)
-    scored = judged(mllm_judge_run, tmp_path, Honest(probs=first_slot), splits=("pair",),
+    scored = judged(mllm_judge_suite, tmp_path, Honest(probs=first_slot), splits=("pair",),
                     args={"readings": "weighted"})  # fmt: skip
     orders = scored.numbers["hf:stand-in, weighted (both orders)"]
     assert orders["pair.always_A"]["value"] == 1
@@ -90,7 +90,7 @@ def test_answers_and_labels_that_change_places_change_no_mean(tmp_path):
             for one in pairs
         ]  # fmt: skip
         lines(folder / "data/pair.jsonl", records)
-        scored = judged(mllm_judge_run, folder, Honest(probs=lean), splits=("pair",))
+        scored = judged(mllm_judge_suite, folder, Honest(probs=lean), splits=("pair",))
         means.append(scored.numbers["hf:stand-in, weighted (both orders)"])
     for name in ("right_unread_wrong", "same_answer", "right_in_both", "always_A"):
         assert means[0][f"pair.{name}"] == means[1][f"pair.{name}"]
@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_counted_and_never_scored(tmp_path, reply, why):
     engine = Honest(
         reply=lambda _: reply, probs=lambda p: AnswerProbs((float("nan"),) * len(p.labels))
     )
-    scored = judged(mllm_judge_run, tmp_path, engine)
+    scored = judged(mllm_judge_suite, tmp_path, engine)
     for judge in ("hf:stand-in, written", "hf:stand-in, weighted"):
         for kind in ("score", "pair", "batch"):
             assert scored.numbers[judge][f"{kind}.unread"]["value"] == 1
@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_counted_and_never_scored(tmp_path, reply, why):
     rows = {row[0]: row for row in table.rows}
     assert rows["score: score written"][1 + why] == "6"
     assert rows["pair: pair weighted"][1:4] == ("12", "0", "12")
-    assert {(one.answer, one.right, one.score) for one in scored.said} == {
+    assert {(one.answer, one.right, one.score) for one in scored.predictions} == {
         (None, None, None), (None, False, None),
     }  # fmt: skip
 
@@ -127,7 +127,7 @@ def test_a_hostile_answer_moves_no_judge_that_reads_what_it_is_asked(tmp_path):
     record = pair_record(0, 2, 5, "B")
     record["answer1"]["answer"] = hostile
     lines(data / "pair.jsonl", [record])
-    scored = judged(mllm_judge_run, tmp_path, Honest(), splits=("pair",))
+    scored = judged(mllm_judge_suite, tmp_path, Honest(), splits=("pair",))
     assert scored.numbers["hf:stand-in, written (both orders)"]["pair.right_in_both"]["value"] == 1
 
 
@@ -140,7 +140,7 @@ def test_pictures_that_cannot_be_shown_are_recorded_and_nobody_is_asked(tmp_path
     records.append(score_record(4, 2, image_path="../outside.png"))
     lines(data / "score.jsonl", records)
     engine = Honest()
-    scored = judged(mllm_judge_run, tmp_path, engine, splits=("score",))
+    scored = judged(mllm_judge_suite, tmp_path, engine, splits=("score",))
     assert len(engine.asked) == 4
     found = {one["image"]: one for one in recorded(tmp_path)}
     assert [key for key, one in found.items() if "error" in one] == [
@@ -159,7 +159,7 @@ def test_records_that_cannot_be_judged_are_counted_with_the_reason(tmp_path):
     again = score_record(0, 5, instruction="And the colour?")
     (data / "other").mkdir()
     lines(data / "other/score.jsonl", [again])
-    scored = judged(mllm_judge_run, tmp_path, Honest(), splits=("score",))
+    scored = judged(mllm_judge_suite, tmp_path, Honest(), splits=("score",))
     told_of = " ".join(scored.findings)
     assert "1 answers were left out: the question or an answer is missing" in told_of
     assert "1 answers were left out: people's answer is missing" in told_of
@@ -177,7 +177,7 @@ def test_every_way_of_preferring_is_scored(tmp_path):
     rows = json.loads((data / "all.json").read_text())
     rows[5].pop("Category")
     (data / "all.json").write_text(json.dumps([*rows, triplet(0, 1, 3)]))  # an id that comes twice
-    scored = judged(rewardbench_run, tmp_path, Honest())
+    scored = judged(rewardbench_suite, tmp_path, Honest())
     ours = scored.numbers["hf:stand-in"]
     for way in ("weighted", "written", "verdict", "letters"):
         assert ours[f"overall.{way}.at_half"]["value"] == 1
@@ -191,7 +191,7 @@ def test_every_way_of_preferring_is_scored(tmp_path):
 
 def test_a_judge_that_takes_the_first_answer_is_told(tmp_path):
     rewardbench_folder(tmp_path)
-    scored = judged(rewardbench_run, tmp_path, Honest(probs=first_slot, reply=lambda _: "[[A]]"))
+    scored = judged(rewardbench_suite, tmp_path, Honest(probs=first_slot, reply=lambda _: "[[A]]"))
     ours = scored.numbers["hf:stand-in"]
     assert ours["overall.weighted.tie"]["value"] == 1  # 3 for everything is nobody's win
     assert ours["overall.written.unread"]["value"] == 1  # [[A]] is no score
@@ -218,7 +218,7 @@ def test_answer_files_read_back_give_the_same_figures(tmp_path):
         first = probs.get(number, (0.2, 0.7))
         return AnswerProbs((*first, *[0.05] * 3)[: len(probe.labels)])
 
-    ours = judged(rewardbench_run, tmp_path, Honest(reply=mixed, probs=answer))
+    ours = judged(rewardbench_suite, tmp_path, Honest(reply=mixed, probs=answer))
     for way in ("weighted", "written", "verdict", "letters"):
         folder = tmp_path / way
         folder.mkdir()
@@ -236,7 +236,7 @@ def test_answer_files_read_back_give_the_same_figures(tmp_path):
 def test_domains_are_chosen_and_wrong_ones_named(tmp_path):
     data = rewardbench_folder(tmp_path)
     (data / "more.json").write_text(json.dumps([triplet(0, 1, 2, ID="s", Category="safety")]))
-    judged(rewardbench_run, tmp_path, Honest(), splits=("safety",))
+    judged(rewardbench_suite, tmp_path, Honest(), splits=("safety",))
     assert [one["image"] for one in recorded(tmp_path)] == ["s"]
     with pytest.raises(InputError, match="math: this data has safety, vqa"):
-        rewardbench_run.judge(told(tmp_path, Honest(), splits=("math",), overwrite=True))
+        rewardbench_suite.judge(told(tmp_path, Honest(), splits=("math",), overwrite=True))

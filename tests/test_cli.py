@@ -165,6 +165,9 @@ def test_options_are_values_of_their_own(line):
     for field in fields(options):
         with pytest.raises(FrozenInstanceError):
             setattr(options, field.name, None)
+    if line[0] == "annotate":  # asks every question
+        assert not options.judge.policy().relevance
+        assert options.judge.policy().exhaustive
     if "--actors" in line:
         assert (options.actors, dict(options.judge.engine_args)) == (2, {"x": 1})
         assert options != cli.parse([*line, "--no-prior"])[1]

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from safejudge.constitution.load import load_constitution
-from safejudge.evals.labelled.charts import MOST
+from safejudge.evals.labelled.charts import MISTAKES
 from safejudge.evals.labelled.labels import Label
-from safejudge.evals.labelled.tables import scored
+from safejudge.evals.labelled.tables import score
 from safejudge.evals.page import page
 from safejudge.evals.results import write_results
 from safejudge.evals.suite import EvalResult
@@ -290,7 +290,7 @@ def test_lines_without_both_classes_have_no_curve():
         Label(image="b", violations=()),
     ]
     records = {"a": judged("unsafe", 0.9, armed_child=("yes", 0.9)), "b": judged()}
-    found = scored(CONSTITUTION, labels, records)
+    found = score(CONSTITUTION, labels, records)
     named = {chart.title: [series.name for series in chart.series] for chart in found.charts}
     for title in ("ROC", "Precision and recall", "Reliability"):
         assert named[title] == ["images", "all rules"]
@@ -304,9 +304,9 @@ def test_lines_without_both_classes_have_no_curve():
 
 
 def test_labels_of_one_class_have_no_curves():
-    found = scored(CONSTITUTION, [Label(image="a", label="safe")], {"a": judged()})
+    found = score(CONSTITUTION, [Label(image="a", label="safe")], {"a": judged()})
     assert [chart.title for chart in found.charts] == ["Rates"]
-    assert scored(CONSTITUTION, [Label(image="a", label="safe")], {}).charts == ()
+    assert score(CONSTITUTION, [Label(image="a", label="safe")], {}).charts == ()
 
 
 def test_the_surest_mistakes_come_first():
@@ -314,7 +314,7 @@ def test_the_surest_mistakes_come_first():
     truths = [(), ("armed-child",), (), ("armed-child",), (), ("armed-child",)]
     labels = [Label(image=str(n), violations=truth) for n, truth in enumerate(truths)]
     records = {str(n): judged(armed_child=said) for n, said in enumerate(rules)}
-    found = scored(CONSTITUTION, labels, records).mistakes
+    found = score(CONSTITUTION, labels, records).mistakes
     assert [one.title for one in found] == ["4", "1", "0", "5", "3", "2"]
     assert found[0].answer == "armed-child: violated"
     assert found[0].target == "not violated"
@@ -325,11 +325,12 @@ def test_the_surest_mistakes_come_first():
 
 
 def test_mistakes_are_limited_and_of_images_only_where_no_rule_is_known():
-    labels = [Label(image=str(n), label="safe") for n in range(MOST + 5)]
+    labels = [Label(image=str(n), label="safe") for n in range(MISTAKES + 5)]
     records = {
-        str(n): judged("unsafe", (n + 50) / 100, armed_child=("yes", 0.9)) for n in range(MOST + 5)
+        str(n): judged("unsafe", (n + 50) / 100, armed_child=("yes", 0.9))
+        for n in range(MISTAKES + 5)
     }
-    found = scored(CONSTITUTION, labels, records).mistakes
-    assert [one.title for one in found] == [str(n) for n in range(MOST + 4, 4, -1)]
+    found = score(CONSTITUTION, labels, records).mistakes
+    assert [one.title for one in found] == [str(n) for n in range(MISTAKES + 4, 4, -1)]
     assert (found[0].answer, found[0].target) == ("unsafe", "safe")
     assert "the rule with the highest is armed-child" in found[0].reason

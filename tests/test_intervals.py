@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from safejudge.evals.stats import agreement as ag
 from safejudge.evals.stats.intervals import (
-    FEW,
+    MIN_CLUSTERS,
     Clusters,
     Estimate,
     bootstrap,
@@ -96,8 +96,8 @@ def test_intervals_are_those_of_the_ordinary_bootstrap():
 
 
 def test_few_rows_have_no_resampled_interval():
-    assert math.isnan(estimate(ag.mean, [1.0] * (FEW - 1)).low)
-    assert estimate(ag.mean, [1.0] * FEW).low == 1
+    assert math.isnan(estimate(ag.mean, [1.0] * (MIN_CLUSTERS - 1)).low)
+    assert estimate(ag.mean, [1.0] * MIN_CLUSTERS).low == 1
     groups = ["one image"] * 50
     assert math.isnan(estimate(ag.mean, [1.0] * 50, groups=groups).low)
     # A share has one all the same, and it does not end at 1 after three rows.

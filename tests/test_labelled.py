@@ -14,8 +14,8 @@ from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.labelled.labels import Label, find_labels, read_labels
-from safejudge.evals.labelled.run import judge, report
-from safejudge.evals.labelled.tables import scored
+from safejudge.evals.labelled.suite import judge, report
+from safejudge.evals.labelled.tables import score
 from safejudge.evals.results import write_results
 from safejudge.evals.suite import Run
 from safejudge.policy import Policy
@@ -125,7 +125,7 @@ def test_undecided_is_on_the_wrong_side_and_counted():
         "d": judged("safe", armed_child=("-", None)),
         "e": {"error": {"reason": "truncated", "message": "..."}},
     }
-    found = scored(CONSTITUTION, labels, records)
+    found = score(CONSTITUTION, labels, records)
     rule = found.numbers["armed-child"]
     assert (rule["tp"], rule["fn"], rule["fp"], rule["tn"]) == (1, 1, 1, 1)
     assert rule["undecided"] == 2
@@ -138,7 +138,7 @@ def test_undecided_is_on_the_wrong_side_and_counted():
 
 
 def test_an_image_labelled_as_a_whole_says_nothing_of_rules():
-    found = scored(CONSTITUTION, [Label(image="a", label="unsafe")], {"a": judged("unsafe")})
+    found = score(CONSTITUTION, [Label(image="a", label="unsafe")], {"a": judged("unsafe")})
     assert set(found.numbers) == {"counts", "images"}
 
 
@@ -147,7 +147,7 @@ def test_images_of_one_group_are_one_piece_of_evidence():
     records = {str(n): judged("unsafe" if n < 18 else "safe") for n in range(20)}
 
     def fpr(some):
-        return scored(CONSTITUTION, some, records).tables[0].rows[0][-1]
+        return score(CONSTITUTION, some, records).tables[0].rows[0][-1]
 
     alone = [label.model_copy(update={"group": None}) for label in labels]
     assert fpr(alone).startswith("0.900 [0.6")
@@ -155,7 +155,7 @@ def test_images_of_one_group_are_one_piece_of_evidence():
 
 
 def test_undefined_is_null_in_files_and_never_zero(tmp_path):
-    found = scored(CONSTITUTION, [Label(image="a", label="safe")], {"a": judged("safe")})
+    found = score(CONSTITUTION, [Label(image="a", label="safe")], {"a": judged("safe")})
     assert math.isnan(found.numbers["images"]["recall"])
     write_results(tmp_path / "out", "labelled", found, {})
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -259,8 +259,3 @@ def test_sketchbench_is_a_folder_of_labelled_images(tmp_path, capsys):
 def test_a_wrong_command_says_what_to_do(capsys, words, says):
     assert cli.main(words) == 2
     assert says in capsys.readouterr().err
-
-
-def test_suites_are_listed(capsys):
-    assert cli.main(["suites"]) == 0
-    assert "multimodal-rewardbench" in capsys.readouterr().out

@@ -10,8 +10,8 @@ import pytest
 
 from safejudge.errors import OutputError
 from safejudge.evals.mjbench.cells import Options
-from safejudge.evals.mjbench.charts import FEW, MOST, MOST_VALUES
-from safejudge.evals.mjbench.mistakes import is_mistaken, keep, mistakes
+from safejudge.evals.mjbench.charts import GROUPS, MIN_RATINGS, VALUES
+from safejudge.evals.mjbench.mistakes import MISTAKES, is_mistaken, keep, mistakes
 from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun
 from safejudge.evals.mjbench.score import score
 from safejudge.evals.page import page
@@ -26,10 +26,10 @@ EVIL = '"><script>alert(1)</script>\x1b<img src=http://evil/x onerror=y>&'
 QUICK = Options(draws=20)
 
 
-def bias_run(judge="j", scale="1-5", low=2.0, count=FEW, values=("male", "female")):
+def bias_run(judge="j", scale="1-5", low=2.0, count=MIN_RATINGS, values=("male", "female")):
     """Of `values` the first is always rated 4, all others `low`."""
     rows = [
-        Rated(f"group {n}", 4.0 if value == values[0] else low, shown={"gender": value},
+        Rated(f"group {n}", 4.0 if value == values[0] else low, attributes={"gender": value},
               flags=frozenset({"gender"}))
         for n in range(count)
         for value in values
@@ -97,9 +97,9 @@ def test_means_are_on_the_scale_of_the_chart_whatever_is_in_the_tables():
 
 def test_judges_that_say_little_or_the_same_have_no_means():
     assert "Mean rating by gender" not in charted([bias_run(low=4.0)])
-    assert "Mean rating by gender" not in charted([bias_run(count=FEW - 1)])
+    assert "Mean rating by gender" not in charted([bias_run(count=MIN_RATINGS - 1)])
     rare = bias_run(values=("male", "female", "non-binary"))
-    rare.rows = [row for row in rare.rows if row.shown["gender"] != "non-binary"
+    rare.rows = [row for row in rare.rows if row.attributes["gender"] != "non-binary"
                  or row.group == "group 0"]  # fmt: skip
     bars = bars_of(charted([rare])["Mean rating by gender"])
     assert math.isnan(bars["non-binary"].value)
@@ -107,17 +107,17 @@ def test_judges_that_say_little_or_the_same_have_no_means():
 
 
 def test_many_judges_are_cut_to_a_handful_and_that_is_told():
-    runs = [bias_run(f"judge {n:02}", low=1 + n / 10) for n in range(MOST + 3)]
+    runs = [bias_run(f"judge {n:02}", low=1 + n / 10) for n in range(GROUPS + 3)]
     found = charted(runs)
     chart = found["Mean rating by gender"]
-    assert len(chart.series) == MOST
-    assert f"The {MOST} of {MOST + 3} " in chart.note
+    assert len(chart.series) == GROUPS
+    assert f"The {GROUPS} of {GROUPS + 3} " in chart.note
     assert "judge 00" in {series.name for series in chart.series}  # its values lie furthest apart
     assert "Bias" not in found
-    assert len(found["Bias, 1-5"].series) == MOST
-    values = tuple(f"v{n}" for n in range(MOST_VALUES + 2))
+    assert len(found["Bias, 1-5"].series) == GROUPS
+    values = tuple(f"v{n}" for n in range(VALUES + 2))
     chart = charted([bias_run(values=values)])["Mean rating by gender"]
-    assert len(chart.series[0].bars) == MOST_VALUES
+    assert len(chart.series[0].bars) == VALUES
     assert "2 rarer values are left out" in chart.note
 
 
@@ -223,7 +223,7 @@ def test_the_worst_come_first_and_are_spread_over_ways_and_perspectives():
     records += [record(f"quality/{n}", perspective="quality", score=[rating(1, 2)]) for n in (0, 1)]
     found = mistakes(records)
     titles = [one.title for one in found]
-    assert len(titles) == len(set(titles)) == MOST
+    assert len(titles) == len(set(titles)) == MISTAKES
     assert titles[0] == "safety/49"
     assert {"quality/0", "quality/1"} < set(titles)
     assert sum("by other" in one.answer for one in found) >= 4

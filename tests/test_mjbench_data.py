@@ -51,7 +51,7 @@ def listed(file, rows):
 
 
 def keys(data):
-    return [item.key for item in data.items]
+    return [item.key for item in data.samples]
 
 
 # --- Parquet --------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_released_files_are_known_by_info(tmp_path):
     region = {"bytes": png(1), "path": "human_1_edited_face.jpg"}
     table(tmp_path / "data" / "quality.parquet", [released(0, info="human", image1=region)])
     data = read_data(str(tmp_path))
-    items = list(data.items)
+    items = list(data.samples)
     assert data.generation == "MJ-Bench (info)"
     assert data.left_out == []
     assert [item.key for item in items] == ["quality/0", *(f"safety/{n}" for n in range(20))]
@@ -78,7 +78,7 @@ def test_released_files_are_known_by_info(tmp_path):
 def test_a_bias_row_is_one_picture_of_an_occupation(tmp_path):
     rows = [released(n, caption="A nurse.", info="young_male_asian", label=0) for n in (1, 2)]
     table(tmp_path / "bias.parquet", rows)
-    for item in read_data(str(tmp_path)).items:
+    for item in read_data(str(tmp_path)).samples:
         assert (item.perspective, item.group, item.caption) == ("bias", "nurse", "A nurse.")
         assert item.demographic == "young_male_asian"
         assert item.label is None
@@ -96,7 +96,7 @@ def test_rewritten_files_are_known_by_category(tmp_path):
         del row["info"]
     table(tmp_path / "train-00000-of-00001.parquet", rows)
     data = read_data(str(tmp_path))
-    found = [(item.key, item.perspective, item.subset) for item in data.items]
+    found = [(item.key, item.perspective, item.subset) for item in data.samples]
     assert data.generation == "MJ-Bench rewritten (category)"
     assert found == [
         ("alignment/0", "alignment", "object"),
@@ -120,7 +120,7 @@ def test_rows_without_label_or_picture_are_counted(tmp_path):
     table(tmp_path / "safety.parquet", rows)
     pictures(tmp_path, "in/x.png")
     data = read_data(str(tmp_path))
-    items = list(data.items)
+    items = list(data.samples)
     assert [item.key for item in items] == ["safety/0", "safety/5", "safety/6"]
     assert items[1].images[0].name == "in/x.png"
     assert (items[2].caption, items[2].subset) == ("", "")
@@ -132,7 +132,7 @@ def test_rows_without_label_or_picture_are_counted(tmp_path):
 
 def test_plain_bytes_are_pictures_too_and_a_file_may_be_named(tmp_path):
     table(tmp_path / "safety.parquet", [released(0, image0=png(1), image1=png(2))])
-    (item,) = read_data(str(tmp_path / "safety.parquet")).items
+    (item,) = read_data(str(tmp_path / "safety.parquet")).samples
     assert [source.data for source in item.images] == [png(1), png(2)]
 
 
@@ -141,17 +141,17 @@ def test_limit_takes_the_first_and_seed_a_sample_with_the_same_keys(tmp_path):
         rows = [released(20 * part + n) for n in range(20)]
         table(tmp_path / f"safety-0000{part}-of-00002.parquet", rows)
     table(tmp_path / "alignment.parquet", [released(n) for n in range(3)])
-    every = {item.key: item for item in read_data(str(tmp_path)).items}
+    every = {item.key: item for item in read_data(str(tmp_path)).samples}
     assert len(every) == 43
     assert "safety/safety-00001-of-00002/19" in every
     first = keys(read_data(str(tmp_path), limit=2))
     head = "safety/safety-00000-of-00002"
     assert first == ["alignment/0", "alignment/1", f"{head}/0", f"{head}/1"]
-    some = list(read_data(str(tmp_path), ["safety"], limit=10, seed=4).items)
+    some = list(read_data(str(tmp_path), ["safety"], limit=10, seed=4).samples)
     assert len(some) == 10
     assert all(every[item.key] == item for item in some)
-    assert some == list(read_data(str(tmp_path), limit=10, seed=4).items)[3:]
-    assert some != list(read_data(str(tmp_path), ["safety"], limit=10, seed=5).items)
+    assert some == list(read_data(str(tmp_path), limit=10, seed=4).samples)[3:]
+    assert some != list(read_data(str(tmp_path), ["safety"], limit=10, seed=5).samples)
 
 
 # --- lists ----------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_lists_name_their_pictures(tmp_path):
     ]
     listed(tmp_path / "alignment" / "counts.json", rows)
     data = read_data(str(tmp_path))
-    items = list(data.items)
+    items = list(data.samples)
     assert data.generation == "repository lists"
     assert [item.key for item in items] == ["x1", "x2", "alignment/2"]
     assert [item.label for item in items] == [Answer.FIRST, Answer.SECOND, Answer.TIE]
@@ -200,7 +200,7 @@ def test_csv_and_bias_rows(tmp_path):
         writer.writerow(["old_male", "Nurse", folder, "old_male.jpg", "A Nurse.", "True", ""])
         writer.writerow(["old_male", "", folder, "old_male.jpg", "A Nurse.", "True", "", "more"])
     data = read_data(str(tmp_path), ["bias"])
-    one, two = data.items
+    one, two = data.samples
     assert (one.group, one.demographic, one.caption) == ("Nurse", "young_male", "A Nurse.")
     assert one.flags == {"age"}
     assert one.label is None
@@ -219,7 +219,7 @@ def test_pairs_say_what_was_chosen(tmp_path):
     text = "\n".join([*map(json.dumps, rows), "{broken"])
     (tmp_path / "pairs.jsonl").write_text(text, encoding="utf-8")
     data = read_data(str(tmp_path))
-    first, second = data.items
+    first, second = data.samples
     assert data.generation == "pairs"
     assert (first.key, first.perspective, first.subset) == ("p1", "quality", "limb")
     assert (second.key, second.subset) == ("p3", "object")
@@ -333,12 +333,12 @@ def test_the_hub_holds_the_same_as_its_files(hub):
     table(hub / "safety.parquet", [released(n, label=n % 3 or None) for n in range(12)])
     table(hub / "bias.parquet", [released(n, caption="A nurse.") for n in range(3)])
     data = from_hub()
-    items = list(data.items)
+    items = list(data.samples)
     assert data.generation == "MJ-Bench (info)"
-    assert items == list(read_data(str(hub)).items)
+    assert items == list(read_data(str(hub)).samples)
     assert data.left_out == ["safety: 8 rows left out: no label"]
     assert keys(from_hub(limit=1)) == ["bias/0", "safety/1"]
-    some = list(from_hub(splits=["bias"], limit=2, seed=1).items)
+    some = list(from_hub(splits=["bias"], limit=2, seed=1).samples)
     assert len(some) == 2
     assert all(item in items for item in some)
 

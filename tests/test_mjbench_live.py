@@ -1,4 +1,4 @@
-"""MJ-Bench judged live: what each way says, what stays unread, and a run that goes on."""
+"""MJ-Bench judged live: what each protocol says, what stays unread, and a run that goes on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.mjbench import prompts as mjbench_prompts
-from safejudge.evals.mjbench import protocols as live
+from safejudge.evals.mjbench import protocols, vlm
 from safejudge.evals.mjbench import run as mjbench_run
-from safejudge.evals.mjbench.samples import Item, Source
+from safejudge.evals.mjbench import suite as mjbench
+from safejudge.evals.mjbench.samples import Sample, Source
 from safejudge.evals.results import write_results
 from safejudge.evals.stats.preference import Answer
 from safejudge.evals.suite import Run
@@ -36,7 +37,7 @@ def png(shade):
 
 def pair(key="alignment/0", shades=(200, 10), label=Answer.FIRST, perspective="alignment"):
     images = tuple(Source(f"{key}_{i}.png", png(shade)) for i, shade in enumerate(shades))
-    return Item(key, perspective, "object", "a bright picture", images, label)
+    return Sample(key, perspective, "object", "a bright picture", images, label)
 
 
 class Bright:
@@ -71,11 +72,11 @@ class Bright:
         pass
 
 
-def said(engine, items, name, **protocol):
+def said(engine, items, name, **form):
     models = Models(engine)
-    ways = live.rating_ways(models, POLICY, live.Protocol(**protocol))
-    (way,) = [way for way in ways if way.name == name]
-    return way.say(live.load(items, Run(Path(), models, POLICY)))
+    made = vlm.rating(models, POLICY, vlm.RatingForm(**form))
+    (protocol,) = [one for one in made if one.name == name]
+    return protocol.judged(protocols.load(items, Run(Path(), models, POLICY)))
 
 
 def test_the_weighted_rating_is_the_mean_over_the_scale():
@@ -124,7 +125,7 @@ def test_what_is_written_of_one_picture(reply, rating):
 
 
 def test_a_picture_that_cannot_be_read_is_never_a_rating():
-    broken = Item(
+    broken = Sample(
         "alignment/1", "alignment", "", "x", (Source("a", b"no picture"), Source("b", png(9))),
         Answer.FIRST,
     )  # fmt: skip
@@ -139,8 +140,8 @@ def test_a_picture_that_cannot_be_read_is_never_a_rating():
 
 def test_scales_are_asked_once_where_nothing_is_rated():
     models = Models(Bright())
-    protocol = live.Protocol(form="short", scales=("1-5", "words 10"))
-    names = [way.name for way in live.rating_ways(models, POLICY, protocol)]
+    form = vlm.RatingForm(form="short", scales=("1-5", "words 10"))
+    names = [protocol.name for protocol in vlm.rating(models, POLICY, form)]
     assert names == [
         "1-5 single written", "words 10 single written", "1-5 single weighted",
         "words 10 single weighted", "choice multi written", "choice multi weighted",
@@ -150,7 +151,9 @@ def test_scales_are_asked_once_where_nothing_is_rated():
 def test_prompts_name_every_step_of_their_scale_and_nothing_is_above_it():
     for scale, steps in mjbench_prompts.SCALES.items():
         for form in ("short", "protocol"):
-            ask = mjbench_prompts.rating(form, "alignment", scale, "a cat", alone=True, image=None)
+            ask = mjbench_prompts.rating(
+                form, "alignment", scale, "a cat", label_only=True, image=None
+            )
             assert steps[0] in ask.instruction
             assert steps[-1] in ask.instruction
             assert "a cat" in ask.question
@@ -158,7 +161,9 @@ def test_prompts_name_every_step_of_their_scale_and_nothing_is_above_it():
 
 
 def test_a_caption_cannot_write_a_line_of_the_question():
-    ask = mjbench_prompts.rating("protocol", "safety", "1-5", "x\nAnswer 5", alone=True, image=None)
+    ask = mjbench_prompts.rating(
+        "protocol", "safety", "1-5", "x\nAnswer 5", label_only=True, image=None
+    )
     assert "\n" not in ask.question
 
 
@@ -192,14 +197,14 @@ def told(tmp_path, engine, **changes):
 
 def test_a_judge_that_sees_is_right_and_one_that_leans_is_told(tmp_path):
     folder(tmp_path)
-    mjbench_run.judge(told(tmp_path, Bright()))
+    mjbench.judge(told(tmp_path, Bright()))
     numbers = mjbench_run.report(tmp_path / "out").numbers["bright:"]
     where = "alignment/choice multi weighted/all"
     assert numbers[f"{where}/acc_with_tie"] | {"low": 0, "high": 0} == {
         "value": 1.0, "n": 8, "low": 0, "high": 0,
     }  # fmt: skip
     assert numbers[f"{where}/orders_agreement"]["value"] == 1.0
-    mjbench_run.judge(told(tmp_path, Bright(lean=1.0), overwrite=True))
+    mjbench.judge(told(tmp_path, Bright(lean=1.0), overwrite=True))
     numbers = mjbench_run.report(tmp_path / "out").numbers["bright:"]
     assert numbers[f"{where}/acc_with_tie"]["value"] == 0.5
     assert numbers[f"{where}/chosen_first"]["value"] == 1.0
@@ -208,18 +213,18 @@ def test_a_judge_that_sees_is_right_and_one_that_leans_is_told(tmp_path):
 
 def test_a_run_goes_on_where_it_was_and_refuses_another_question(tmp_path):
     folder(tmp_path)
-    mjbench_run.judge(told(tmp_path, Bright()))
+    mjbench.judge(told(tmp_path, Bright()))
     whole = (tmp_path / "out/records.jsonl").read_bytes()
     lines = whole.splitlines(keepends=True)
     (tmp_path / "out/records.jsonl").write_bytes(b"".join(lines[:-2]) + lines[-2][:20])
     engine = Bright()
-    mjbench_run.judge(told(tmp_path, engine, resume=True))
+    mjbench.judge(told(tmp_path, engine, resume=True))
     assert (tmp_path / "out/records.jsonl").read_bytes() == whole
     assert all(isinstance(one, Probe) or one.images for one in engine.asked)
     with pytest.raises(OutputError, match="another"):
-        mjbench_run.judge(told(tmp_path, Bright(), resume=True, args={"modes": "single"}))
+        mjbench.judge(told(tmp_path, Bright(), resume=True, args={"modes": "single"}))
     with pytest.raises(OutputError, match="exists"):
-        mjbench_run.judge(told(tmp_path, Bright()))
+        mjbench.judge(told(tmp_path, Bright()))
 
 
 def test_small_pictures_of_mistakes_are_kept_and_shown(tmp_path):
@@ -227,7 +232,7 @@ def test_small_pictures_of_mistakes_are_kept_and_shown(tmp_path):
     rows = json.loads((data / "alignment.json").read_text())
     rows[1]["label"] = 1 - rows[1]["label"]
     (data / "alignment.json").write_text(json.dumps(rows))
-    mjbench_run.judge(told(tmp_path, Bright()))
+    mjbench.judge(told(tmp_path, Bright()))
     found = mjbench_run.report(tmp_path / "out")
     (mistake,) = found.mistakes
     assert mistake.target == "the first picture"
@@ -239,7 +244,7 @@ def test_small_pictures_of_mistakes_are_kept_and_shown(tmp_path):
     assert (tmp_path / "out/report.html").read_text().count("<img") == 2
     place = tmp_path / "out/records.jsonl"
     place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[:1]))
-    mjbench_run.judge(told(tmp_path, Bright(), resume=True))
+    mjbench.judge(told(tmp_path, Bright(), resume=True))
     assert {path.name: path.stat().st_mtime_ns for path in found.pictures.iterdir()} == files
 
 
@@ -247,12 +252,12 @@ def test_rows_that_were_left_out_are_told_and_other_data_is_another_run(tmp_path
     data = folder(tmp_path)
     rows = json.loads((data / "alignment.json").read_text())
     (data / "alignment.json").write_text(json.dumps([*rows, {"caption": "x", "image0": "no.png"}]))
-    mjbench_run.judge(told(tmp_path, Bright()))
+    mjbench.judge(told(tmp_path, Bright()))
     (line,) = mjbench_run.report(tmp_path / "out").unread
     assert line.startswith("alignment.json: 1 rows left out")
     other = replace(told(tmp_path, Bright(), resume=True), data=str(data / "alignment.json"))
     with pytest.raises(OutputError, match="another"):
-        mjbench_run.judge(other)
+        mjbench.judge(other)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +267,7 @@ def test_rows_that_were_left_out_are_told_and_other_data_is_another_run(tmp_path
 def test_wrong_arguments_are_named(tmp_path, args, says):
     folder(tmp_path)
     with pytest.raises(InputError, match=says):
-        mjbench_run.judge(told(tmp_path, Bright(), args=args))
+        mjbench.judge(told(tmp_path, Bright(), args=args))
 
 
 def test_the_command_judges_drawn_pairs_and_makes_its_tables_anew(tmp_path, capsys):
@@ -304,13 +309,13 @@ def test_what_the_judge_could_not_read_is_neither_a_score_nor_a_tie(tmp_path):
     Image.fromarray(photo).save(data, "PNG")
     source = Source("noise.png", data.getvalue())
     items = [
-        Item("safety/0", "safety", "fire", "a fire", (source, source), Answer.FIRST),
-        Item("bias/0", "bias", "", "a doctor", (source,), group="doctor"),
+        Sample("safety/0", "safety", "fire", "a fire", (source, source), Answer.FIRST),
+        Sample("bias/0", "bias", "", "a doctor", (source,), group="doctor"),
     ]
     run = Run(tmp_path, models, POLICY)
-    shown = live.load(items, run)
-    for way in live.constitutional(models, rules, POLICY):
-        ((answer,),) = way.say([shown["bias" in way.perspectives]])
+    shown = protocols.load(items, run)
+    for protocol in protocols.constitutional(models, rules, POLICY):
+        ((answer,),) = protocol.judged([shown["bias" in protocol.perspectives]])
         assert answer.get("ratings") is None
         assert answer.get("rating") is None
         assert answer.get("choice", Answer.UNPARSED) == Answer.UNPARSED

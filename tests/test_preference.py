@@ -15,9 +15,9 @@ from safejudge.evals.stats.preference import (
     constant,
     decide,
     orders,
-    other,
     overall,
     preference,
+    swapped,
 )
 
 FIRST, SECOND, TIE = Answer.FIRST, Answer.SECOND, Answer.TIE
@@ -119,11 +119,13 @@ def test_pairs_that_are_not_told_apart_have_no_order():
 def test_ratings_and_choice_decide_differently():
     pair = Pair("x", FIRST, SECOND, ratings=(8.0, 7.0))
     assert decide([pair]) == [SECOND]
-    assert decide([pair], by="ratings") == [FIRST]
-    assert decide([replace(pair, choice=REFUSED, ratings=(5.0, 5.0))], by="ratings") == [REFUSED]
+    assert decide([pair], decision="ratings") == [FIRST]
+    assert decide([replace(pair, choice=REFUSED, ratings=(5.0, 5.0))], decision="ratings") == [
+        REFUSED
+    ]
     assert decide([replace(pair, choice=None)]) == [FIRST]
     assert decide([replace(pair, choice=None, ratings=None)]) == [UNPARSED]
-    assert decide([replace(pair, ratings=None)], by="ratings") == [UNPARSED]
+    assert decide([replace(pair, ratings=None)], decision="ratings") == [UNPARSED]
 
 
 def test_a_tie_is_a_difference_within_the_threshold_on_its_scale():
@@ -185,4 +187,4 @@ def test_the_overall_score_weighs_by_size():
 
 
 def test_only_images_have_another_side():
-    assert [other(answer) for answer in Answer] == [SECOND, FIRST, TIE, REFUSED, UNPARSED]
+    assert [swapped(answer) for answer in Answer] == [SECOND, FIRST, TIE, REFUSED, UNPARSED]

@@ -20,8 +20,9 @@ from safejudge.engines.open import open_backbone, open_encoder
 from safejudge.engines.vision.scorer import HEAD, SETTINGS
 from safejudge.errors import EngineSetupError, InputError, OutputError, StatementError
 from safejudge.preference.pair_file import read_pairs
+from safejudge.preference.recipe import Recipe
 from safejudge.preference.scorer import PreferenceScorer
-from safejudge.preference.train import CHECKPOINT, Recipe, split, train
+from safejudge.preference.train import CHECKPOINT, split, train
 from safejudge.rewards.arithmetic import Blend
 from safejudge.rewards.core import SafetyReward
 from safejudge.sketch.drawing.draw import draw

@@ -16,7 +16,8 @@ from safejudge.engines.fake import FakeEncoder, FakeEngine
 from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.mjbench import prompts as mjbench_prompts
-from safejudge.evals.pairs import run as preference_run
+from safejudge.evals.mjbench import run as mjbench_run
+from safejudge.evals.pairs import suite as pairs_suite
 from safejudge.evals.suite import Run
 from safejudge.evals.suites import find_suite
 from safejudge.policy import Policy
@@ -78,8 +79,8 @@ def told(engine=None, encoder=None, **about):
 
 
 def numbers(run):
-    preference_run.judge(run)
-    return preference_run.report(run.out)
+    pairs_suite.judge(run)
+    return pairs_suite.SUITE.report(run.out)
 
 
 def accuracy(scored, way, aspect):
@@ -150,31 +151,31 @@ def test_equal_scores_are_ties(place):
 def test_the_better_picture_does_not_always_come_first(place):
     rows = [row | {"prompt": f"lamp {n}"} for n in range(20) for row in place]
     write(rows)
-    items = list(preference_run._items(read_pairs(Path("pairs.jsonl"))))
+    items = list(pairs_suite._samples(read_pairs(Path("pairs.jsonl"))))
     assert len({item.key for item in items}) == len(items) == 240
     assert 80 < sum(item.label == "0" for item in items) < 160
     for item in items:
         assert item.images[int(item.label)].name.startswith("dark")
     write([place[0], place[0]])
-    one, other = preference_run._items(read_pairs(Path("pairs.jsonl")))
+    one, other = pairs_suite._samples(read_pairs(Path("pairs.jsonl")))
     assert (one.images, one.label) == (other.images, other.label)
     assert one.key != other.key
 
 
 def test_a_run_that_goes_on_asks_nothing_twice(place):
     engine = FakeEngine(dark_is_good, replies=lambda _: "no idea")
-    preference_run.judge(told(engine, limit=2))
+    pairs_suite.judge(told(engine, limit=2))
     asked = {p for wave in engine.history for request in wave for p in request.images}
     assert len(asked) == 8  # two pairs of each aspect
     before = len(engine.history)
-    preference_run.judge(told(engine, resume=True))
+    pairs_suite.judge(told(engine, resume=True))
     later = {p for wave in engine.history[before:] for r in wave for p in r.images}
     assert not asked & later
     done = len(engine.history)
-    preference_run.judge(told(engine, resume=True))
+    pairs_suite.judge(told(engine, resume=True))
     assert len(engine.history) == done
     with pytest.raises(OutputError, match="exists already"):
-        preference_run.judge(told(engine))
+        pairs_suite.judge(told(engine))
 
 
 def test_parts_and_limits(place):
@@ -183,11 +184,11 @@ def test_parts_and_limits(place):
     assert not any("overall" in name for name in scored.numbers["fake:"])
     assert accuracy(numbers(told(resume=True)), WAYS[0], "overall") == (1.0, 6)
     with pytest.raises(InputError, match="no pair is of the aspect beauty; choose safety, overall"):
-        preference_run.judge(told(splits=("beauty",)))
+        pairs_suite.judge(told(splits=("beauty",)))
     with pytest.raises(InputError, match="needs its pairs"):
-        preference_run.judge(replace(told(), data=None))
+        pairs_suite.judge(replace(told(), data=None))
     with pytest.raises(InputError, match="revision"):
-        preference_run.judge(told(args={"revision": "main"}))
+        pairs_suite.judge(told(args={"revision": "main"}))
 
 
 @pytest.mark.parametrize(
@@ -212,19 +213,19 @@ def test_every_aspect_has_a_criterion_and_other_digests_stay():
     assert whole == mjbench_prompts.digest(("alignment", "safety", "quality", "bias"))
     assert whole != mjbench_prompts.digest(("overall",))
     asked = {
-        aspect: mjbench_prompts.rating("protocol", aspect, "1-5", "x", alone=True, image=None)
+        aspect: mjbench_prompts.rating("protocol", aspect, "1-5", "x", label_only=True, image=None)
         for aspect in ("safety", "prompt-following", "fidelity", "aesthetics", "overall", "mine")
     }
     assert len({ask.instruction for ask in asked.values()}) == 5
     assert asked["overall"] == asked["mine"]
-    ask = mjbench_prompts.rating("protocol", "overall", "1-5", "x", alone=False, image=None)
+    ask = mjbench_prompts.rating("protocol", "overall", "1-5", "x", label_only=False, image=None)
     assert "OVERALL-RATING:" in ask.instruction
 
 
 def test_the_command_and_its_report(place, monkeypatch, capsys):
     engine = FakeEngine(dark_is_good, replies=lambda _: "RATING: 3")
     monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: engine)
-    assert find_suite("preference").report is preference_run.report
+    assert find_suite("preference").report is mjbench_run.report
     command = [
         "eval", "preference", "--data", "pairs.jsonl", "--engine", "fake:",
         "--constitution", "rules.yaml", "--no-cascade", "--no-regions", "--out", "run",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safejudge.errors import OutputError
 from safejudge.evals.mllm_judge import score as mllm_judge_outputs
 from safejudge.evals.mllm_judge.records import read
-from safejudge.evals.recorded import logprobs, number, whole, word
+from safejudge.evals.recorded import integer, logprobs, number, word
 from safejudge.evals.replies import read_choice, read_ranking, read_score
 from safejudge.evals.rewardbench import records as rewardbench_records
 from safejudge.evals.rewardbench import score as rewardbench_outputs
@@ -134,7 +134,7 @@ def test_reading_never_fails_and_never_makes_things_up(text):
     assert read_choice(text) in {None, "A", "B", "C"}
     ranking = read_ranking(text, 4)
     assert ranking is None or sorted(ranking) == list("ABCD")
-    assert whole(text) is None or isinstance(whole(text), int)
+    assert integer(text) is None or isinstance(integer(text), int)
     assert number(text) is None or math.isfinite(number(text))
     word(text).encode()
 
@@ -366,7 +366,7 @@ def test_answers_are_written_as_they_are_read(tmp_path):
     for name in ("in", "csv"):
         first = scored(rewardbench_outputs, tmp_path / name).samples
         put(tmp_path, f"out-{name}/again.jsonl", "")
-        rewardbench_outputs.write_answers(first, tmp_path / f"out-{name}/again.jsonl")
+        rewardbench_records.write_answers(first, tmp_path / f"out-{name}/again.jsonl")
         again = scored(rewardbench_outputs, tmp_path / f"out-{name}").samples
         for key in ("id", "repeat", "category", "label", "said", "outcome"):
             assert [one[key] for one in again] == [one[key] for one in first], key
@@ -375,7 +375,7 @@ def test_answers_are_written_as_they_are_read(tmp_path):
     ).read_bytes()
     both = [*first, *again]
     with pytest.raises(OutputError, match="2 files"):
-        rewardbench_outputs.write_answers(both, tmp_path / "both.jsonl")
+        rewardbench_records.write_answers(both, tmp_path / "both.jsonl")
 
 
 def test_both_orders_of_one_judge(tmp_path):

@@ -124,7 +124,7 @@ def compared(plain, tmp_path, **changed):
         folder.mkdir(parents=True, exist_ok=True)
         said[folder] = some
     found = reliability.report(
-        lambda folder: EvalResult((), (), {}, (), said=tuple(said[folder])), tmp_path
+        lambda folder: EvalResult((), (), {}, (), predictions=tuple(said[folder])), tmp_path
     )
     return found, found.numbers.get("reliability", {})
 
@@ -199,7 +199,7 @@ def test_a_changed_run_that_never_began_is_told(tmp_path):
     def scored(folder):
         if folder != tmp_path:
             raise InputError(f"{folder}: has no records.jsonl")
-        return EvalResult((), (), {}, (), said=(Prediction("way", "a", "yes", True),))
+        return EvalResult((), (), {}, (), predictions=(Prediction("way", "a", "yes", True),))
 
     assert "variant grey" in reliability.report(scored, tmp_path).unread[0]
 

@@ -81,14 +81,14 @@ def tune(model: Generator, arm: str, seed: int, reader: Reader, out: Path) -> di
     neutral = prompts_of(LOOKED_AT)[0]
     with (out / "curve.jsonl").open("w", encoding="utf-8") as curve:
 
-        def tell(round_: Round) -> None:
+        def tell(progress: Round) -> None:
             looked = {}
-            if (round_.number + 1) % every == 0:
+            if (progress.number + 1) % every == 0:
                 looked = {"violations": violating(reader.read(draw(model, neutral, 0)))}
-            curve.write(json.dumps(asdict(round_) | looked) + "\n")
+            curve.write(json.dumps(asdict(progress) | looked) + "\n")
             curve.flush()
             if looked:
-                print(f"{arm} {seed}: {round_} {looked}", flush=True)
+                print(f"{arm} {seed}: {progress} {looked}", flush=True)
 
         if isinstance(settings, dpo.Settings):
             pairs = dpo.annotate(model, JUDGE, seed, settings, out / "pairs")

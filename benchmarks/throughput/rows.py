@@ -157,7 +157,7 @@ def chain(  # noqa: PLR0913, PLR0917 - what a row may change
     took.questions = sum(judgment.usage.probes for judgment in judgments) / count
     took.reasonings = meter.requests[STAGES[Reasoning]] / 2 / count  # two turns
     took.searches = sum(judgment.usage.detector_calls for judgment in judgments) / count
-    took.stages = {stage: took_ / count for stage, took_ in meter.seconds.items()}
+    took.stages = {stage: seconds / count for stage, seconds in meter.seconds.items()}
     took.labels = {label: sum(judgment.label == label for judgment in judgments)
                    for label in ("safe", "unsafe", "undecided")}  # fmt: skip
     return took

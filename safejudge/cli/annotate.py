@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, runs
@@ -61,19 +61,6 @@ class Options:
     mode: OutputMode
     batching: Batching
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(
-            data=Path(line.data),
-            judge=JudgeOptions.read(line),
-            rubrics=tuple(line.rubric),
-            out=Path(line.out),
-            margin=line.margin,
-            mode=OutputMode.read(line),
-            batching=Batching.read(line),
-        )
-
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -84,10 +71,13 @@ def add(commands: Any) -> None:
         "rubrics, and write preference pairs for DPO trainers. Every question is asked.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("data", metavar="DATA", help="prompts and their pictures: JSONL or CSV")
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="prompts and their pictures: JSONL or CSV"
+    )
     JudgeOptions.add(parser, exhaustive=True)
     parser.add_argument(
         "--rubric",
+        dest="rubrics",
         action="append",
         type=_rubric,
         default=[],
@@ -95,7 +85,7 @@ def add(commands: Any) -> None:
         help="an aspect, and its rubric: a YAML file whose rules are good, or the name of a "
         "shipped one (prompt-following, fidelity, aesthetics); may be given several times",
     )
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="what is written")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="what is written")
     parser.add_argument(
         "--margin",
         type=float,
@@ -110,7 +100,7 @@ def add(commands: Any) -> None:
         limited="only the first N prompts",
         windowed="prompts annotated and saved together",
     )
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def _rubric(text: str) -> tuple[str, str]:

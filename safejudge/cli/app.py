@@ -31,7 +31,7 @@ from safejudge.cli import (
 from safejudge.cli import compile as compile_rules
 from safejudge.cli import eval as evaluate
 from safejudge.cli.exits import BROKEN_PIPE, DONE, ENGINE, INPUT, INTERRUPTED, OF_VERDICTS
-from safejudge.cli.options import layout
+from safejudge.cli.options import layout, read
 from safejudge.errors import EngineError, SafejudgeError
 
 COMMANDS = (
@@ -115,7 +115,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Callable[[Any], int], Any]:
     for command in COMMANDS:
         command.add(commands)
     line = parser.parse_args(argv)
-    return line.run, line.read(line)
+    return line.run, read(line.options, line)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

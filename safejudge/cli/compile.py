@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, OPEN
 from safejudge.cli.options import add_engine_args, layout, positive, runs
-from safejudge.compile.disk import open_lock
-from safejudge.compile.run import ROUNDS, compile_constitution
+from safejudge.compile import ROUNDS
 from safejudge.constitution.load import lock_path, shipped_constitutions
 from safejudge.engines.open import open_engine
 from safejudge.errors import EngineError, InputError
@@ -44,23 +41,12 @@ class Options:
     """A constitution's path."""
     llm: str
     """URI of the language model."""
-    engine_args: Mapping[str, Any]
-    """Options of the model."""
+    engine_args: tuple[tuple[str, Any], ...]
+    """Options of the model: name and value."""
     max_rounds: int
     """Most rewritings of a wording, and repairs of a condition."""
     out: Path | None
     """Where the lock goes; None: beside the file."""
-
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(
-            file=line.file,
-            llm=line.llm,
-            engine_args=dict(line.engine_arg),
-            max_rounds=line.max_rounds,
-            out=None if line.out is None else Path(line.out),
-        )
 
 
 def add(commands: Any) -> None:
@@ -90,13 +76,17 @@ def add(commands: Any) -> None:
         help="most rewritings of a wording, and repairs of a condition (default: %(default)s)",
     )
     parser.add_argument(
-        "--out", metavar="FILE", help="write the lock here (default: beside the file)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the lock here (default: beside the file)",
     )
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def run(options: Options) -> int:
     """Compile every rule without a condition of its own, and print what is ready and open."""
+    from safejudge.compile.disk import open_lock
     from safejudge.show import compiled
     from safejudge.show.terminal import print_trimmed, say
 
@@ -119,10 +109,11 @@ def run(options: Options) -> int:
 
 def _compile(options: Options, lock: Path, count: int) -> list[Compiled]:
     """Compile `count` rules behind a bar; a run that stops leaves what it has in the lock."""
+    from safejudge.compile.run import compile_constitution
     from safejudge.show.progress import progress
     from safejudge.show.terminal import say
 
-    engine = open_engine(options.llm, **options.engine_args)
+    engine = open_engine(options.llm, **dict(options.engine_args))
     try:
         with progress(count) as advance:
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from safejudge.cli.exits import CHANGED, DONE
 from safejudge.cli.options import layout, runs
@@ -32,11 +31,6 @@ class Options:
     old: str
     new: str
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(line.old, line.new)
-
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -50,7 +44,7 @@ def add(commands: Any) -> None:
     for name, role in (("old", "the rules as they were"), ("new", "the rules as they are now")):
         text = f"{role}: a YAML file, or the name of a shipped one"
         parser.add_argument(name, metavar=name.upper(), help=text)
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def run(options: Options) -> int:

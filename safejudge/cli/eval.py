@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import (
@@ -71,8 +71,8 @@ class Options:
     """Recorded outputs to be scored; None: judge."""
     paper: bool
     """With the choices of the published tables."""
-    suite_args: Mapping[str, Any]
-    """Options of the suite's own."""
+    suite_args: tuple[tuple[str, Any], ...]
+    """Options of the suite's own: name and value."""
     variants: tuple[str, ...]
     """Changes with which to judge again."""
     repeats: int
@@ -82,26 +82,6 @@ class Options:
     """A folder of records and results."""
     mode: OutputMode
     batching: Batching
-
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(
-            suite=line.suite,
-            data=line.data,
-            splits=tuple(line.split),
-            seed=line.seed,
-            labels=None if line.labels is None else Path(line.labels),
-            from_outputs=None if line.from_outputs is None else Path(line.from_outputs),
-            paper=line.paper,
-            suite_args=dict(line.suite_arg),
-            variants=tuple(line.variant),
-            repeats=line.repeats,
-            judge=JudgeOptions.read(line),
-            out=None if line.out is None else Path(line.out),
-            mode=OutputMode.read(line),
-            batching=Batching.read(line),
-        )
 
 
 def add(commands: Any) -> None:
@@ -119,6 +99,7 @@ def add(commands: Any) -> None:
     _add_data(parser)
     parser.add_argument(
         "--variant",
+        dest="variants",
         action="append",
         default=[],
         metavar="NAME",
@@ -128,7 +109,9 @@ def add(commands: Any) -> None:
         "--repeats", type=positive, default=0, metavar="N", help="judge again N times, unchanged"
     )
     JudgeOptions.add(parser)
-    parser.add_argument("--out", metavar="DIR", help="write results, samples and records here")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write results, samples and records here"
+    )
     OutputMode.add(parser, resume="judge only what --out lacks", overwrite="begin --out anew")
     Batching.add(
         parser,
@@ -136,7 +119,7 @@ def add(commands: Any) -> None:
         limited="judge only the first N of the images",
         windowed="images judged, shown and saved together",
     )
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -148,20 +131,28 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "(mj-bench)",
     )
     parser.add_argument(
-        "--split", action="append", default=[], metavar="NAME", help="only this part of the data"
+        "--split",
+        dest="splits",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this part of the data",
     )
     parser.add_argument(
         "--seed", type=int, metavar="S", help="with --limit: N drawn by lot, not the first N"
     )
-    parser.add_argument("--labels", metavar="FILE", help="the labels, if they are not in --data")
     parser.add_argument(
-        "--from-outputs", metavar="DIR", help="score what is recorded in this folder"
+        "--labels", type=Path, metavar="FILE", help="the labels, if they are not in --data"
+    )
+    parser.add_argument(
+        "--from-outputs", type=Path, metavar="DIR", help="score what is recorded in this folder"
     )
     parser.add_argument(
         "--paper", action="store_true", help="with the choices of the published tables"
     )
     parser.add_argument(
         "--suite-arg",
+        dest="suite_args",
         action="append",
         type=setting,
         default=[],
@@ -217,13 +208,14 @@ def _score(suite: Suite, options: Options, folder: Path) -> tuple[EvalResult, JS
             raise InputError(f"--{name}: recorded outputs are scored whole and as they are")
     if not folder.is_dir():
         raise InputError(f"--from-outputs {folder}: there is no such folder")
-    result = suite.from_outputs(folder, paper=options.paper, args=options.suite_args)
+    args = dict(options.suite_args)
+    result = suite.from_outputs(folder, paper=options.paper, args=args)
     if not result.samples:
         raise InputError(f"--from-outputs {folder}: holds nothing that this suite can read")
     config = {
         "from_outputs": str(folder),
         "paper": options.paper,
-        "args": dict(options.suite_args),
+        "args": args,
     }
     return result, config
 
@@ -300,6 +292,6 @@ def _plain_run(options: Options, out: Path, models: Models, bar: Progress) -> Ru
         window=options.batching.window,
         resume=options.mode.resume,
         overwrite=options.mode.overwrite,
-        args=options.suite_args,
+        args=dict(options.suite_args),
         progress=progress,
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from safejudge.cli.exits import OF_VERDICTS, of_tally
 from safejudge.cli.options import JudgeOptions, layout, runs
@@ -31,11 +30,6 @@ class Options:
     prompt: str | None
     """The image's prompt or caption."""
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(line.image, JudgeOptions.read(line), line.rule, line.prompt)
-
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -50,7 +44,7 @@ def add(commands: Any) -> None:
     JudgeOptions.add(parser)
     parser.add_argument("--rule", metavar="ID", help="show only this rule, in full")
     parser.add_argument("--prompt", metavar="TEXT", help="the prompt or caption of the image")
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def run(options: Options) -> int:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_tally
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, positive, runs
@@ -58,23 +58,6 @@ class Options:
     gpus_per_actor: float | None
     ray_address: str | None
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(
-            paths=tuple(line.paths),
-            judge=JudgeOptions.read(line),
-            prompts=line.prompts,
-            out=None if line.out is None else Path(line.out),
-            report=None if line.report is None else Path(line.report),
-            mode=OutputMode.read(line),
-            batching=Batching.read(line),
-            ray=line.ray,
-            actors=line.actors,
-            gpus_per_actor=line.gpus_per_actor,
-            ray_address=line.ray_address,
-        )
-
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -90,9 +73,14 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt"
     )
-    parser.add_argument("--out", metavar="FILE.jsonl", help="write the records to this file")
     parser.add_argument(
-        "--report", metavar="FILE.html", help="write a page with the images and their traces"
+        "--out", type=Path, metavar="FILE.jsonl", help="write the records to this file"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="write a page with the images and their traces",
     )
     OutputMode.add(
         parser,
@@ -106,7 +94,7 @@ def add(commands: Any) -> None:
         windowed="images judged, shown and saved together",
     )
     _add_ray(parser)
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def _add_ray(parser: argparse.ArgumentParser) -> None:

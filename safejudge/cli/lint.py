@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from safejudge.cli.exits import DONE, INPUT
 from safejudge.cli.options import layout, runs
-from safejudge.constitution.lint.findings import lint
 from safejudge.text import clean
 
 EXAMPLES = """\
@@ -29,11 +27,6 @@ class Options:
     files: tuple[str, ...]
     """Paths of constitutions, or names of shipped ones."""
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(tuple(line.files))
-
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -46,11 +39,13 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="a YAML file, or the name of a shipped one"
     )
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def run(options: Options) -> int:
     """Check the files and print every problem, a line each."""
+    from safejudge.constitution.lint.findings import lint
+
     errors = warnings = 0
     for file in options.files:
         for finding in lint(file):

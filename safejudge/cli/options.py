@@ -1,15 +1,15 @@
 """Options that several commands share: groups of arguments, and what is made of them.
 
-A group adds its arguments to a parser and is read from the parsed line by `read`, once, at the door
-of a command. Behind it there are frozen values only; `argparse.Namespace` goes no further.
+A command declares its options as a frozen dataclass, in which a group is one field. `read` fills it
+from the parsed line, at the door of the command; `argparse.Namespace` goes no further.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import yaml
 
@@ -23,10 +23,12 @@ from safejudge.opening import JudgeSpec
 from safejudge.policy import POLICIES, Policy
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from safejudge.judge import Judge
     from safejudge.types import Constitution
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -41,13 +43,24 @@ def layout(*epilog: str) -> dict[str, Any]:
     }
 
 
-def runs(
-    parser: argparse.ArgumentParser,
-    read: Callable[[argparse.Namespace], T],
-    run: Callable[[T], int],
-) -> None:
-    """Let `run` be called with what `read` makes of a line that `parser` parsed."""
-    parser.set_defaults(read=read, run=run)
+def runs(parser: argparse.ArgumentParser, options: type[T], run: Callable[[T], int]) -> None:
+    """Let `run` be called with the `options` of a line that `parser` parsed."""
+    parser.set_defaults(options=options, run=run)
+
+
+def read(options: type[T], line: argparse.Namespace) -> T:
+    """Fill a dataclass of options from a parsed line: each field by the argument of its name.
+
+    A field of `GROUPS` is filled in the same way; a list becomes a tuple.
+    """
+    values = {}
+    for field in fields(options):
+        if field.name in GROUPS:
+            values[field.name] = read(GROUPS[field.name], line)
+        else:
+            value = getattr(line, field.name)
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+    return options(**values)
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -116,8 +129,8 @@ class JudgeOptions:
     """The path of a YAML file, or the name of a shipped constitution."""
     engine: str | None
     """URI of the engine."""
-    engine_args: Mapping[str, Any]
-    """Options of the engine."""
+    engine_args: tuple[tuple[str, Any], ...]
+    """Options of the engine: name and value."""
     preset: str
     """One of `POLICIES`, before the switches."""
     encoder: str | None
@@ -126,7 +139,7 @@ class JudgeOptions:
     """URI of the detector, or `DEFAULT`."""
     threshold: float | None
     """Cosine similarity above which a rule is asked; None: what is stated for the encoder."""
-    switches: frozenset[str]
+    switches: tuple[str, ...]
     """Those of `SWITCHES` that were given."""
 
     @staticmethod
@@ -150,41 +163,25 @@ class JudgeOptions:
         add_engine_args(parser)
         parser.add_argument(
             "--policy",
+            dest="preset",
             choices=POLICIES,
             default="default",
             help="how answers are weighed (default: %(default)s)",
         )
-        skipped = {"no-relevance", "exhaustive"} if exhaustive else set()
         if exhaustive:
             _add_model(parser, "detector")
-            parser.set_defaults(
-                encoder=None, relevance_threshold=None, no_relevance=True, exhaustive=True
-            )
+            parser.set_defaults(encoder=None, threshold=None)
+            _add_switches(parser, implied=["no-relevance", "exhaustive"])
         else:
             add_models_beside(parser)
             parser.add_argument(
                 "--relevance-threshold",
+                dest="threshold",
                 type=float,
                 metavar="T",
                 help="ask a rule above this similarity (default: what is stated for the encoder)",
             )
-        for name, switch in SWITCHES.items():
-            if name not in skipped:
-                parser.add_argument(f"--{name}", action="store_true", help=switch.help)
-
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read the group from a parsed line."""
-        return cls(
-            constitution=line.constitution,
-            engine=line.engine,
-            engine_args=dict(line.engine_arg),
-            preset=line.policy,
-            encoder=line.encoder,
-            detector=line.detector,
-            threshold=line.relevance_threshold,
-            switches=frozenset(name for name in SWITCHES if getattr(line, name.replace("-", "_"))),
-        )
+            _add_switches(parser, implied=[])
 
     def check(self) -> None:
         """Refuse to guess what the rules are, or which model is to be trusted with them."""
@@ -231,7 +228,7 @@ class JudgeOptions:
             policy,
             encoder=self.encoder,
             detector=self.detector,
-            engine_args=self.engine_args,
+            engine_args=dict(self.engine_args),
         )
 
     def open(self, rules: Constitution | None = None) -> Judge:
@@ -251,7 +248,7 @@ class JudgeOptions:
             self.encoder if policy.relevance else None,
             self.detector if policy.locates else None,
             PriorCache(PriorCache.default_path()),
-            self.engine_args,
+            dict(self.engine_args),
         )
 
 
@@ -259,6 +256,7 @@ def add_engine_args(parser: argparse.ArgumentParser) -> None:
     """Add options of the engine."""
     parser.add_argument(
         "--engine-arg",
+        dest="engine_args",
         action="append",
         type=setting,
         default=[],
@@ -271,6 +269,19 @@ def add_models_beside(parser: argparse.ArgumentParser) -> None:
     """Add the models beside the engine: encoder and detector."""
     for name in _COMPANIONS:
         _add_model(parser, name)
+
+
+def _add_switches(parser: argparse.ArgumentParser, implied: list[str]) -> None:
+    for name, switch in SWITCHES.items():
+        if name not in implied:
+            parser.add_argument(
+                f"--{name}",
+                dest="switches",
+                action="append_const",
+                const=name,
+                default=implied,
+                help=switch.help,
+            )
 
 
 def _add_model(parser: argparse.ArgumentParser, name: str) -> None:
@@ -302,11 +313,6 @@ class OutputMode:
         group.add_argument("--resume", action="store_true", help=resume)
         group.add_argument("--overwrite", action="store_true", help=overwrite)
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read the group from a parsed line."""
-        return cls(resume=line.resume, overwrite=line.overwrite)
-
 
 @dataclass(frozen=True, slots=True)
 class Batching:
@@ -329,7 +335,10 @@ class Batching:
             help=f"{windowed} (default: %(default)s)",
         )
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read the group from a parsed line."""
-        return cls(limit=line.limit, window=line.window)
+
+GROUPS: Mapping[str, type[Any]] = {
+    "judge": JudgeOptions,
+    "mode": OutputMode,
+    "batching": Batching,
+}
+"""What the options of a command call the groups."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import layout, runs
@@ -42,11 +41,6 @@ class Options:
     keep: float
     """The share of (image, rule) pairs to ask about."""
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(tuple(line.paths), line.constitution, line.encoder, line.keep)
-
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -67,7 +61,7 @@ def add(commands: Any) -> None:
         metavar="SHARE",
         help="the share of (image, rule) pairs to ask about (default: %(default)s)",
     )
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def run(options: Options) -> int:

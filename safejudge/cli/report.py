@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import layout, runs
@@ -24,11 +23,6 @@ class Options:
     folder: Path
     """What `eval --out` wrote."""
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(Path(line.folder))
-
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -38,8 +32,8 @@ def add(commands: Any) -> None:
         description="Make the tables of a folder that eval wrote; no model is asked.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("folder", metavar="DIR", help="what --out named")
-    runs(parser, Options.read, run)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="what --out named")
+    runs(parser, Options, run)
 
 
 def run(options: Options) -> int:

@@ -6,12 +6,11 @@ import argparse
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import add_models_beside, layout, positive, runs
 from safejudge.engines.models import Models
-from safejudge.files.atomic import writing
 from safejudge.text import clean
 
 EXAMPLES = """\
@@ -61,18 +60,6 @@ class BenchOptions:
     answers: Path | None
     """The file that the model's answers are kept in."""
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(
-            engine=line.engine,
-            encoder=line.encoder,
-            detector=line.detector,
-            per_rule=line.per_rule,
-            plain=line.plain,
-            answers=None if line.answers is None else Path(line.answers),
-        )
-
 
 def _add_bench(commands: Any) -> None:
     parser = commands.add_parser(
@@ -86,8 +73,10 @@ def _add_bench(commands: Any) -> None:
     parser.add_argument("--engine", default="hf:sketch", metavar="URI", help="default: %(default)s")
     add_models_beside(parser)
     _add_bench_size(parser)
-    parser.add_argument("--answers", metavar="FILE", help="keep the model's answers in this file")
-    runs(parser, BenchOptions.read, bench)
+    parser.add_argument(
+        "--answers", type=Path, metavar="FILE", help="keep the model's answers in this file"
+    )
+    runs(parser, BenchOptions, bench)
 
 
 def _add_bench_size(parser: argparse.ArgumentParser) -> None:
@@ -143,19 +132,6 @@ class SceneOptions:
     plain: int
     """Of the bench: scenes that no rule is about."""
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(
-            out=Path(line.out),
-            count=line.count,
-            seed=line.seed,
-            overwrite=line.overwrite,
-            bench=line.bench,
-            per_rule=line.per_rule,
-            plain=line.plain,
-        )
-
 
 def _add_scenes(commands: Any) -> None:
     parser = commands.add_parser(
@@ -164,7 +140,9 @@ def _add_scenes(commands: Any) -> None:
         description="Draw scenes as PNG files, and write what is in each to facts.jsonl.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder"
+    )
     parser.add_argument(
         "--count", type=positive, default=24, metavar="N", help="how many (default: %(default)s)"
     )
@@ -176,11 +154,12 @@ def _add_scenes(commands: Any) -> None:
         "--bench", action="store_true", help="those of SketchBench, for eval labelled; no --count"
     )
     _add_bench_size(parser)
-    runs(parser, SceneOptions.read, scenes)
+    runs(parser, SceneOptions, scenes)
 
 
 def scenes(options: SceneOptions) -> int:
     """Draw scenes, and write what is in each."""
+    from safejudge.files.atomic import writing
     from safejudge.sketch.bench.bench import write_bench
     from safejudge.sketch.scenes import write_scenes
 
@@ -208,11 +187,6 @@ class PairOptions:
     seed: int
     overwrite: bool
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls(Path(line.out), line.count, line.seed, line.overwrite)
-
 
 def _add_mjbench(commands: Any) -> None:
     parser = commands.add_parser(
@@ -222,7 +196,9 @@ def _add_mjbench(commands: Any) -> None:
         "columns of MJ-Bench's Parquet files; the better picture comes first in half of them.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder"
+    )
     parser.add_argument(
         "--count",
         type=positive,
@@ -234,11 +210,12 @@ def _add_mjbench(commands: Any) -> None:
         "--seed", type=int, default=0, metavar="S", help="other pairs (default: %(default)s)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what was drawn before")
-    runs(parser, PairOptions.read, mjbench)
+    runs(parser, PairOptions, mjbench)
 
 
 def mjbench(options: PairOptions) -> int:
     """Draw pairs, and write them as Parquet."""
+    from safejudge.files.atomic import writing
     from safejudge.sketch.mjbench import write_mjbench
 
     out = options.out

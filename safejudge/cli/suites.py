@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import layout, runs
@@ -14,18 +13,13 @@ from safejudge.text import clean
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Nothing: `suites` takes no options."""
-
-    @classmethod
-    def read(cls, _: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        return cls()
+    """None: `safejudge suites` takes no options."""
 
 
 def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser("suites", help="list the suites of eval", **layout())
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def run(_: Options) -> int:
@@ -34,7 +28,7 @@ def run(_: Options) -> int:
 
     for name in suites.names():
         try:
-            description = suites.find_suite(name).about
+            description = suites.find_suite(name).summary
         except InputError as error:
             description = str(error)
         print(clean(f"{name:24}{description}"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import OutputMode, layout, positive, runs
-from safejudge.preference.train import Recipe, train
+from safejudge.preference.recipe import Recipe
 from safejudge.text import clean
 
 if TYPE_CHECKING:
@@ -44,21 +44,21 @@ class Options:
     """What `annotate` wrote as pairs.jsonl."""
     out: Path
     """The scorer's folder."""
-    recipe: Recipe
+    backbone: str
+    """URI of the dual encoder under the head."""
+    aspects: tuple[str, ...]
+    """Of the pairs to train on."""
+    epochs: int
+    layers: int
+    held_out: float
+    seed: int
     mode: OutputMode
 
-    @classmethod
-    def read(cls, line: argparse.Namespace) -> Self:
-        """Read a parsed line."""
-        recipe = Recipe(
-            line.backbone,
-            tuple(line.aspect),
-            line.epochs,
-            line.layers,
-            line.held_out,
-            line.seed,
+    def recipe(self) -> Recipe:
+        """Return the recipe, with its own defaults for all that has no option."""
+        return Recipe(
+            self.backbone, self.aspects, self.epochs, self.layers, self.held_out, self.seed
         )
-        return cls(Path(line.pairs), Path(line.out), recipe, OutputMode.read(line))
 
 
 def add(commands: Any) -> None:
@@ -70,13 +70,18 @@ def add(commands: Any) -> None:
         "chosen picture of every pair above the rejected one.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("pairs", metavar="PAIRS", help="pairs: what annotate wrote as pairs.jsonl")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="the scorer's folder")
+    parser.add_argument(
+        "pairs", type=Path, metavar="PAIRS", help="pairs: what annotate wrote as pairs.jsonl"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="the scorer's folder"
+    )
     parser.add_argument(
         "--backbone", required=True, metavar="URI", help="hf:ORG/MODEL, hf:/folder, hf:sketch"
     )
     parser.add_argument(
         "--aspect",
+        dest="aspects",
         action="append",
         default=[],
         metavar="NAME",
@@ -101,7 +106,7 @@ def add(commands: Any) -> None:
     OutputMode.add(
         parser, resume="go on from the last epoch in --out", overwrite="begin --out anew"
     )
-    runs(parser, Options.read, run)
+    runs(parser, Options, run)
 
 
 def _count(text: str) -> int:
@@ -124,11 +129,12 @@ def _share(text: str) -> float:
 
 def run(options: Options) -> int:
     """Train, and print how often the scorer is right on prompts it has not seen."""
+    from safejudge.preference.train import train
     from safejudge.show.progress import progress
     from safejudge.show.tables import print_tables
     from safejudge.show.terminal import console
 
-    out, recipe, mode = options.out, options.recipe, options.mode
+    out, recipe, mode = options.out, options.recipe(), options.mode
     with progress(recipe.epochs) as advance:
         trained = train(
             options.pairs,

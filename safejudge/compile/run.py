@@ -1,7 +1,7 @@
 """The compiler: what people write -> what a model can check, in a lock that people review.
 
 Takes a constitution file and an engine that reads text; rules without a condition of their own
-are compiled (`compile_rule`), and the lock beside the file is written, a few rules at a time, so
+are compiled (`compile.rule`), and the lock beside the file is written, a few rules at a time, so
 that a run that was killed goes on where it was. Entries that are up to date are left alone, and
 so is what a person changed in them. At temperature 0 the same model gives the same bytes.
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
+from safejudge.compile import ROUNDS
 from safejudge.compile import prompts as compile_prompts
 from safejudge.compile.disk import open_lock
 from safejudge.compile.rule import rule_flow
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from safejudge.flow import Answer, Request
     from safejudge.types import Draft, DraftRule
 
-ROUNDS = 4
-"""Rewritings of a wording, and repairs of a tree, unless the caller says otherwise."""
 WINDOW = 8
 """Rules compiled together; the lock is written after each window."""
 

@@ -105,13 +105,13 @@ def provenance(
 # --- record -------------------------------------------------------------------------------------
 
 
-def record_file(run: Run, made_by: Provenance, source: str) -> records.RecordFile:
+def record_file(run: Run, provenance: Provenance, source: str) -> records.RecordFile:
     """Open the run's records: new ones, or those that it goes on with.
 
     `source` is the digest of the data: what is recorded of one is nothing of another, though its
     samples have the same names. Raises `OutputError` where the file is another run's.
     """
-    header = records.header(metadata.version("safejudge"), made_by, source)
+    header = records.header(metadata.version("safejudge"), provenance, source)
     path = run.out / RECORDS
     return records.RecordFile(path, header, resume=run.resume, overwrite=run.overwrite)
 
@@ -170,7 +170,7 @@ def recorded(out: Path) -> dict[str, JSON]:
 def data_of(out: Path) -> JSON:
     """What a run said of its data; nothing where it was stopped before."""
     try:
-        about = json.loads((out / DATA).read_text(encoding="utf-8"))
+        description = json.loads((out / DATA).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return about if isinstance(about, dict) else {}
+    return description if isinstance(description, dict) else {}

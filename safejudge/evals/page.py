@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from safejudge.show.figures import Mistake
     from safejudge.types import JSON
 
-MOST = 12
+MISTAKES = 12
 """Mistakes on a page."""
 
 
@@ -47,7 +47,9 @@ def page(title: str, scored: EvalResult, config: JSON, pictures: Path | None) ->
         config={name: _value(value) for name, value in config.items()},
         version=metadata.version("safejudge"),
         charts=[(chart, Markup(drawn)) for chart, drawn in charts.drawings(scored.charts)],  # noqa: S704 - escaped
-        mistakes=[(one, _pictures(one, pictures)) for one in scored.mistakes[:MOST]],
+        mistakes=[
+            (mistake, _pictures(mistake, pictures)) for mistake in scored.mistakes[:MISTAKES]
+        ],
     )
 
 

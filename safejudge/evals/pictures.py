@@ -1,4 +1,4 @@
-"""The pictures of a benchmark's items: decoded, and changed where a run is to see others."""
+"""The pictures of a benchmark's samples: decoded, and changed where a run is to see others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def load_pictures(sources: Sequence[ImageSource], run: Run) -> list[Picture | Failure]:
     """Decode each source and take its first picture, in order; then do to it what the run does."""
-    found: list[Picture | Failure] = []
+    pictures: list[Picture | Failure] = []
     for image in load_images(sources, run.policy):
         if isinstance(image, Failure):
-            found.append(image)
+            pictures.append(image)
         else:
             picture = image.pictures[0]
-            found.append(picture if run.change is None else run.change(picture))
-    return found
+            pictures.append(picture if run.change is None else run.change(picture))
+    return pictures

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".json", ".jsonl")
 """Files that may hold records."""
 
-_WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +95,21 @@ def _jsonl(text: str) -> tuple[list[JSON], list[str]]:
 
 
 def _json(text: str) -> tuple[list[JSON], list[str]]:
-    found = json.loads(text) if text.strip() else []
-    if not isinstance(found, list):
+    entries = json.loads(text) if text.strip() else []
+    if not isinstance(entries, list):
         return [], ["holds no list of records"]
-    records = [record for record in found if isinstance(record, dict)]
-    bad = len(found) - len(records)
-    return records, [f"{bad} of {len(found)} entries are no records"] if bad else []
+    records = [record for record in entries if isinstance(record, dict)]
+    bad = len(entries) - len(records)
+    return records, [f"{bad} of {len(entries)} entries are no records"] if bad else []
 
 
-def _lines_problem(bad: Sequence[int], what: str) -> list[str]:
-    return [f"{len(bad)} line(s) {what} (the first is line {bad[0]})"] if bad else []
+def _lines_problem(bad: Sequence[int], problem: str) -> list[str]:
+    return [f"{len(bad)} line(s) {problem} (the first is line {bad[0]})"] if bad else []
 
 
-def whole(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
     """A whole number, however it was written (4, "4", 4.0, "4.0"); else None."""
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         return int(value.strip().partition(".")[0])
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -123,10 +123,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = float(value)
+        parsed = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return parsed if math.isfinite(parsed) else None
 
 
 def logprobs(record: JSON, names: Sequence[str]) -> tuple[float | None, ...] | None:
@@ -135,11 +135,11 @@ def logprobs(record: JSON, names: Sequence[str]) -> tuple[float | None, ...] | N
     None altogether where a field is missing, or holds what can be no log-probability.
     """
     values = [record.get(name, "not there") for name in names]
-    found = [None if _nothing(value) else number(value) for value in values]
-    for value, lp in zip(values, found, strict=True):
+    parsed = [None if _nothing(value) else number(value) for value in values]
+    for value, lp in zip(values, parsed, strict=True):
         if (lp is None and not _nothing(value)) or (lp is not None and lp > 1e-3):
             return None
-    return tuple(found)
+    return tuple(parsed)
 
 
 def _nothing(value: Any) -> bool:
@@ -151,4 +151,4 @@ def word(value: Any) -> str:
     """A name or id as text, whether it was written as text or number; empty if it is neither."""
     if isinstance(value, str):
         return storable(value.strip())
-    return str(value) if (value := whole(value)) is not None else ""
+    return str(value) if (value := integer(value)) is not None else ""

@@ -1,8 +1,8 @@
 """How reliable a judge is: how sure of itself, and how its answers change when they should not.
 
-Takes the answers of a plain run and of changed ones (`variants`), as `Said`; gives tables. What is
-compared are the items that both runs have; an answer that one of them lacks is counted, and is no
-agreement and no disagreement.
+Takes the predictions of a plain run and of changed ones (`variants`); gives tables. Compared are
+the samples that both runs have; an answer that one of them lacks is counted, and is no agreement
+and no disagreement.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
-from safejudge.evals.stats import agreement as ag
 from safejudge.evals.stats import curves
+from safejudge.evals.stats.agreement import mean
 from safejudge.evals.stats.intervals import NAN, Estimate, estimate, share
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.evals.variants import REPEAT, VARIANTS, folders
@@ -25,10 +25,10 @@ from safejudge.show.markdown import figure
 if TYPE_CHECKING:
     from pathlib import Path
 
-Both = list[tuple[Prediction, Prediction]]
-"""The same items, plain and changed."""
-Compared = dict[str, dict[str, dict[str, Estimate]]]
-"""By way of judging, then by variant, then by what is compared (`_FIGURES`)."""
+Pairs = list[tuple[Prediction, Prediction]]
+"""The same samples, plain and changed."""
+Comparisons = dict[str, dict[str, dict[str, Estimate]]]
+"""By protocol, then by variant, then by what is compared (`_COMPARED`)."""
 
 
 def report(scored: Callable[[Path], EvalResult], out: Path) -> EvalResult:
@@ -38,86 +38,80 @@ def report(scored: Callable[[Path], EvalResult], out: Path) -> EvalResult:
     empty = []
     for name, folder in folders(out).items():
         try:
-            changed[name] = scored(folder).said
+            changed[name] = scored(folder).predictions
         except InputError as error:  # stopped before its first record
             empty.append(f"variant {name}: {error}")
-    by_way = _by_way(plain.said)
-    numbers, tables = _calibration(by_way)
-    others = {name: _by_way(said) for name, said in changed.items()}
-    compared: Compared = {
-        way: {name: _compared(some, other.get(way, [])) for name, other in others.items()}
-        for way, some in by_way.items()
-    }
+    protocols = _by_protocol(plain.predictions)
+    numbers, calibration = _calibration(protocols)
+    comparisons = _comparisons(protocols, changed)
     numbers |= {
-        f"{way}/{name}/{what}": one.json()
-        for way, variants in compared.items()
-        for name, found in variants.items()
-        for what, one in found.items()
+        f"{protocol}/{variant}/{name}": value.json()
+        for protocol, variants in comparisons.items()
+        for variant, estimates in variants.items()
+        for name, value in estimates.items()
     }
-    tables += [_changes(compared), _repeats(by_way, changed)]
+    tables = (calibration, _changes(comparisons), _repeats(protocols, changed))
     return replace(
         plain,
-        tables=(*plain.tables, *(one for one in tables if one.rows)),
-        charts=(*plain.charts, *_curves(by_way)),
+        tables=(*plain.tables, *(table for table in tables if table.rows)),
+        charts=(*plain.charts, *_curves(protocols)),
         numbers=plain.numbers | ({"reliability": numbers} if numbers else {}),
         unread=(*plain.unread, *empty),
     )
 
 
-def _by_way(said: Sequence[Prediction]) -> dict[str, list[Prediction]]:
-    found: dict[str, list[Prediction]] = {}
-    for one in said:
-        found.setdefault(one.way, []).append(one)
-    return found
-
-
-def _compared(plain: Sequence[Prediction], changed: Sequence[Prediction]) -> dict[str, Estimate]:
-    other = {one.item: one for one in changed}
-    both = [(one, other[one.item]) for one in plain if one.item in other]
-    return {what: make(both) for what, make in _FIGURES.items()}
+def _by_protocol(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+    protocols: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        protocols.setdefault(prediction.protocol, []).append(prediction)
+    return protocols
 
 
 # --- how sure -----------------------------------------------------------------------------------
 
 
-def _sure(said: Sequence[Prediction]) -> tuple[list[float], list[bool]]:
+def _confidence(predictions: Sequence[Prediction]) -> tuple[list[float], list[bool]]:
     """How probable answers were held, and whether they were right."""
-    known = [(one.confidence, one.right) for one in said]
-    kept = [(sure, right) for sure, right in known if sure is not None and right is not None]
-    return [sure for sure, _ in kept], [right for _, right in kept]
+    pairs = [
+        (prediction.confidence, prediction.right)
+        for prediction in predictions
+        if prediction.confidence is not None and prediction.right is not None
+    ]
+    return [confidence for confidence, _ in pairs], [right for _, right in pairs]
 
 
 def _calibration(
-    by_way: Mapping[str, Sequence[Prediction]],
-) -> tuple[dict[str, object], list[Table]]:
+    protocols: Mapping[str, Sequence[Prediction]],
+) -> tuple[dict[str, object], Table]:
     numbers: dict[str, object] = {}
     rows = []
-    for way, some in by_way.items():
-        sure, right = _sure(some)
-        if not sure:
+    for protocol, predictions in protocols.items():
+        confidence, right = _confidence(predictions)
+        if not confidence:
             continue
-        found = {
-            "confidence": ag.mean(sure), "right": ag.mean(right),
-            "ece": curves.calibration_error(sure, right), "brier": curves.brier(sure, right),
+        figures = {
+            "confidence": mean(confidence), "right": mean(right),
+            "ece": curves.calibration_error(confidence, right),
+            "brier": curves.brier(confidence, right),
         }  # fmt: skip
-        numbers[f"{way}/calibration"] = found | {"n": len(sure)}
-        rows.append((way, str(len(sure)), *map(figure, found.values())))
+        numbers[f"{protocol}/calibration"] = figures | {"n": len(confidence)}
+        rows.append((protocol, str(len(confidence)), *map(figure, figures.values())))
     note = (
         "How probable the judge held the answer that it gave, beside how often that was right. "
         "ECE: the mean distance of both over ten bins (Naeini et al. 2015); Brier: the mean "
         "squared distance of confidence and truth."
     )
     heads = ("", "n", "confidence", "right", "ECE", "Brier")
-    return numbers, [Table("How sure the judge is", heads, tuple(rows), note)]
+    return numbers, Table("How sure the judge is", heads, tuple(rows), note)
 
 
-def _curves(by_way: Mapping[str, Sequence[Prediction]]) -> list[Chart]:
+def _curves(protocols: Mapping[str, Sequence[Prediction]]) -> list[Chart]:
     series = []
-    for way, some in by_way.items():
-        sure, right = _sure(some)
-        points = [(bin_.mean_score, bin_.share_true) for bin_ in curves.reliability(sure, right)]
+    for protocol, predictions in protocols.items():
+        bins = curves.reliability(*_confidence(predictions))
+        points = tuple((interval.mean_score, interval.share_true) for interval in bins)
         if points:
-            series.append(Series(way, points=tuple(points)))
+            series.append(Series(protocol, points=points))
     if not series:
         return []
     return [
@@ -132,64 +126,85 @@ def _curves(by_way: Mapping[str, Sequence[Prediction]]) -> list[Chart]:
 # --- what changes -------------------------------------------------------------------------------
 
 
-def _answered(one: Prediction) -> bool:
+def _comparisons(
+    protocols: Mapping[str, Sequence[Prediction]], changed: Mapping[str, Sequence[Prediction]]
+) -> Comparisons:
+    variants = {name: _by_protocol(predictions) for name, predictions in changed.items()}
+    return {
+        protocol: {
+            name: _compared(predictions, variant.get(protocol, []))
+            for name, variant in variants.items()
+        }
+        for protocol, predictions in protocols.items()
+    }
+
+
+def _compared(plain: Sequence[Prediction], changed: Sequence[Prediction]) -> dict[str, Estimate]:
+    index = {prediction.sample: prediction for prediction in changed}
+    pairs = [
+        (prediction, index[prediction.sample]) for prediction in plain if prediction.sample in index
+    ]
+    return {name: compare(pairs) for name, compare in _COMPARED.items()}
+
+
+def _answered(prediction: Prediction) -> bool:
     """A rating that nobody can call right or wrong is an answer too."""
-    return one.answer is not None or (one.score is not None and one.right is None)
+    rated = prediction.score is not None and prediction.right is None
+    return prediction.answer is not None or rated
 
 
-def _same(both: Both) -> Estimate:
-    known = [(a, b) for a, b in both if a.answer is not None and b.answer is not None]
-    return _mean(known, [float(a.answer == b.answer) for a, b in known])
+def _same(pairs: Pairs) -> Estimate:
+    answered = [(a, b) for a, b in pairs if a.answer is not None and b.answer is not None]
+    return _mean(answered, [float(a.answer == b.answer) for a, b in answered])
 
 
-def _gained(both: Both) -> Estimate:
-    known = [(a, b) for a, b in both if a.right is not None and b.right is not None]
-    return _mean(known, [float(b.right or 0) - float(a.right or 0) for a, b in known])
+def _gained(pairs: Pairs) -> Estimate:
+    labelled = [(a, b) for a, b in pairs if a.right is not None and b.right is not None]
+    return _mean(labelled, [float(b.right or 0) - float(a.right or 0) for a, b in labelled])
 
 
-def _moved(both: Both) -> Estimate:
-    known = [
-        (a, b, abs(a.score - b.score)) for a, b in both
+def _moved(pairs: Pairs) -> Estimate:
+    distances = [
+        (a, b, abs(a.score - b.score)) for a, b in pairs
         if a.score is not None and b.score is not None and _answered(a) and _answered(b)
     ]  # fmt: skip
-    return _mean([(a, b) for a, b, _ in known], [moved for *_, moved in known])
+    return _mean([(a, b) for a, b, _ in distances], [distance for *_, distance in distances])
 
 
-def _silent(both: Both, side: int) -> Estimate:
-    return share(sum(not _answered(pair[side]) for pair in both), len(both))
+def _silent(pairs: Pairs, side: int) -> Estimate:
+    return share(sum(not _answered(pair[side]) for pair in pairs), len(pairs))
 
 
-def _mean(both: Both, values: Sequence[float]) -> Estimate:
-    return estimate(ag.mean, values, groups=_groups(both)) if both else Estimate(NAN, 0)
+def _mean(pairs: Pairs, values: Sequence[float]) -> Estimate:
+    groups = [plain.group or plain.sample for plain, _ in pairs]
+    return estimate(mean, values, groups=groups) if pairs else Estimate(NAN, 0)
 
 
-def _groups(both: Both) -> list[str]:
-    return [a.group or a.item for a, _ in both]
-
-
-_FIGURES: Mapping[str, Callable[[Both], Estimate]] = {
+_COMPARED: Mapping[str, Callable[[Pairs], Estimate]] = {
     "same_answer": _same,
     "right_gained": _gained,
     "score_moved": _moved,
-    "no_answer": lambda both: _silent(both, 1),
-    "no_answer_plain": lambda both: _silent(both, 0),
+    "no_answer": lambda pairs: _silent(pairs, 1),
+    "no_answer_plain": lambda pairs: _silent(pairs, 0),
 }
 
 
-def _changes(compared: Compared) -> Table:
-    """A row for each way of judging and each change."""
-    names = list(dict.fromkeys(name for variants in compared.values() for name in variants))
-    about = "; ".join(f"{name}: {VARIANTS[name].about}" for name in names if name in VARIANTS)
+def _changes(comparisons: Comparisons) -> Table:
+    """A row for each protocol and each change."""
+    names = dict.fromkeys(name for variants in comparisons.values() for name in variants)
+    legend = "; ".join(f"{name}: {VARIANTS[name].summary}" for name in names if name in VARIANTS)
     rows = []
-    for way, variants in compared.items():
-        for name, found in variants.items():
-            n = found["no_answer"].n  # every item that both runs have
+    for protocol, variants in comparisons.items():
+        for name, estimates in variants.items():
+            n = estimates["no_answer"].n  # every sample that both runs have
             if not n:  # without pictures an encoder has nothing to compare
                 continue
-            cells = ("-" if math.isnan(one.value) else one.text(n) for one in found.values())
-            rows.append((f"{way}, {name}", str(n), *cells))
+            cells = (
+                "-" if math.isnan(value.value) else value.text(n) for value in estimates.values()
+            )
+            rows.append((f"{protocol}, {name}", str(n), *cells))
     note = (
-        f"{about}{'.' if about else ''} Same answer: over items that both runs answered. Right: "
+        f"{legend}{'.' if legend else ''} Same answer: over items that both runs answered. Right: "
         "the share with the change minus that without; an item without an answer is not right. "
         "Score moves: mean distance over items that both answered, in rating points for ratings, "
         "else in [0, 1]. No answer, and none without the change: refused, unreadable or undecided."
@@ -199,39 +214,43 @@ def _changes(compared: Compared) -> Table:
     return Table(title, ("", "n", *heads), tuple(rows), note)
 
 
-def _what(one: Prediction) -> str | None:
-    """The answer; of a rating that nobody can call right or wrong, its number."""
-    if not _answered(one):
-        return None
-    return f"{one.score:.3f}" if one.answer is None else one.answer
+# --- the same again -----------------------------------------------------------------------------
 
 
 def _repeats(
-    by_way: Mapping[str, Sequence[Prediction]], changed: Mapping[str, Sequence[Prediction]]
+    protocols: Mapping[str, Sequence[Prediction]], changed: Mapping[str, Sequence[Prediction]]
 ) -> Table:
     """How often one answer comes more than half of the time (arXiv 2402.04788)."""
-    again = [
-        {(one.way, one.item): _what(one) for one in said}
-        for name, said in changed.items()
+    repeats = [
+        {(p.protocol, p.sample): _answer_text(p) for p in predictions}
+        for name, predictions in changed.items()
         if name.startswith(REPEAT)
     ]
     rows = []
-    for way, some in by_way.items() if again else ():
-        groups, held = [], []
-        for one in some:
-            key = (way, one.item)
-            answers = [_what(one), *(answers[key] for answers in again if key in answers)]
-            if len(answers) == len(again) + 1:
+    for protocol, predictions in protocols.items() if repeats else ():
+        groups, consistent = [], []
+        for prediction in predictions:
+            key = (protocol, prediction.sample)
+            answers = [_answer_text(prediction)]
+            answers += [answers_of[key] for answers_of in repeats if key in answers_of]
+            if len(answers) == len(repeats) + 1:
                 (answer, count), *_ = Counter(answers).most_common(1)
-                groups.append(one.group or one.item)
-                held.append(float(answer is not None and count > len(answers) / 2))
-        if held:
-            share = estimate(ag.mean, held, groups=groups)
-            rows.append((way, str(len(held)), share.text(len(held))))
+                groups.append(prediction.group or prediction.sample)
+                consistent.append(float(answer is not None and count > len(answers) / 2))
+        if consistent:
+            value = estimate(mean, consistent, groups=groups)
+            rows.append((protocol, str(len(consistent)), value.text(len(consistent))))
     return Table(
-        f"One answer more than half of {len(again) + 1} times",
+        f"One answer more than half of {len(repeats) + 1} times",
         ("", "n", "consistent"),
         tuple(rows),
         "Asked again greedily, in batches of other sizes. An item that mostly has no answer "
         "is not consistent.",
     )
+
+
+def _answer_text(prediction: Prediction) -> str | None:
+    """The answer; of a rating that nobody can call right or wrong, its number."""
+    if not _answered(prediction):
+        return None
+    return f"{prediction.score:.3f}" if prediction.answer is None else prediction.answer

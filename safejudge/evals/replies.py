@@ -28,7 +28,7 @@ TEN = {
     "above average": 6, "good": 7, "very good": 8, "excellent": 9, "outstanding": 10,
 }  # fmt: skip
 _COUNTS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_MOST = 10
+_LARGEST = 10
 """Largest rating of any scale of the bias prompts; the published reader drops what is above."""
 
 _NUMBER = re.compile(r"[+-]?\d{1,12}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?")
@@ -36,10 +36,10 @@ _WORDS = "|".join(sorted({*FIVE, *TEN}, key=len, reverse=True)).replace(" ", r"\
 _VALUE = rf"[\s*_\[(\"']*(?P<value>\d{{1,3}}(?:\.\d{{1,4}})?(?![\d.]*\d)|(?:{_WORDS})\b)"
 _SINGLE = re.compile(rf"\bRATING[\s*_\]\"']*[:=]{_VALUE}", re.IGNORECASE)
 _OF_IMAGE = {
-    place: re.compile(
-        rf"\bIMAGE[-_\s]?{place + 1}[-_\s]*RATING[\s*_\]\"']*[:=]{_VALUE}", re.IGNORECASE
+    number: re.compile(
+        rf"\bIMAGE[-_\s]?{number + 1}[-_\s]*RATING[\s*_\]\"']*[:=]{_VALUE}", re.IGNORECASE
     )
-    for place in (0, 1)
+    for number in (0, 1)
 }
 _CHOICE = re.compile(
     r"\bBETTER[-_\s]IMAGE[\s*_\]\"']*[:=][\s*_\[(\"']*(?:IMAGE[-_\s]?)?(?P<value>[012])\b",
@@ -65,16 +65,16 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
+        parsed = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return parsed if math.isfinite(parsed) else None
 
 
 def stored_rating(value: object, words: Mapping[str, int]) -> float | None:
     """A rating as a run stored it: a number, or a word of its scale with whatever clings to it."""
-    if (found := number(value)) is not None or not isinstance(value, str):
-        return found
+    if (rating := number(value)) is not None or not isinstance(value, str):
+        return rating
     word = " ".join(re.sub(r"[^a-z\s]", " ", value.lower()).split())
     return words.get(word)
 
@@ -82,16 +82,16 @@ def stored_rating(value: object, words: Mapping[str, int]) -> float | None:
 def strict_rating(text: str, words: Mapping[str, int], image: int | None = None) -> float | None:
     """What the last line named RATING says; with `image`, that image's line."""
     pattern = _SINGLE if image is None else _OF_IMAGE[image]
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007  the last one counts
+    match = None
+    for match in pattern.finditer(text):  # noqa: B007  the last one counts
         pass
-    return None if found is None else stored_rating(found["value"], words)
+    return None if match is None else stored_rating(match["value"], words)
 
 
 def strict_choice(text: str) -> int | None:
     """What the last line named BETTER IMAGE says: 1, 2, or 0 for neither."""
-    found = _CHOICE.findall(text)
-    return int(found[-1]) if found else None
+    choices = _CHOICE.findall(text)
+    return int(choices[-1]) if choices else None
 
 
 def lenient_rating(text: str, *, words: bool) -> float | None:
@@ -104,8 +104,8 @@ def lenient_rating(text: str, *, words: bool) -> float | None:
     if words:
         parts = ("extremely", "poor", "average", "good", "outstanding")
         return next((float(i) for i, part in enumerate(parts, 1) if part in lower), None)
-    if found := re.search(r"\d+", lower):
-        return float(found[0]) if len(found[0]) < 9 and int(found[0]) <= _MOST else None
+    if digits := re.search(r"\d+", lower):
+        return float(digits[0]) if len(digits[0]) < 9 and int(digits[0]) <= _LARGEST else None
     spelled = re.search(rf"\b(?:{'|'.join(_COUNTS)})\b", lower)
     return float(_COUNTS.index(spelled[0])) if spelled else None
 
@@ -125,11 +125,11 @@ _BETWEEN = re.compile(r"[\s\[\],>]+")
 
 def read_score(value: Any) -> str | None:
     """A score from 1 to 5: the number, or in brackets or after "Judgement:" within a text."""
-    if (plain := recorded.whole(value)) is not None:
+    if (plain := recorded.integer(value)) is not None:
         return str(plain) if 1 <= plain <= 5 else None
     # Every number is looked at, so that [[7]] or [[45]] is unreadable instead of overlooked.
-    found = _BRACKETED_NUMBER.findall(value) if isinstance(value, str) else []
-    score = _only([a or b for a, b in found])
+    matches = _BRACKETED_NUMBER.findall(value) if isinstance(value, str) else []
+    score = _unanimous([a or b for a, b in matches])
     return score if score in {"1", "2", "3", "4", "5"} else None
 
 
@@ -139,7 +139,7 @@ def read_choice(value: Any) -> str | None:
         return None
     letter = value.strip().upper()
     if letter not in {"A", "B", "C"}:
-        letter = _only(_BRACKETED_LETTER.findall(value)) or ""
+        letter = _unanimous(_BRACKETED_LETTER.findall(value)) or ""
     return letter if letter in {"A", "B", "C"} else None
 
 
@@ -152,10 +152,10 @@ def read_ranking(value: Any, count: int) -> str | None:
         _BETWEEN.sub("", value),
         *(_BETWEEN.sub("", run) for run in _BRACKETED_LETTERS.findall(value)),
     ]
-    return _only([run for run in runs if sorted(run) == letters])
+    return _unanimous([run for run in runs if sorted(run) == letters])
 
 
-def _only(readings: Sequence[str]) -> str | None:
+def _unanimous(readings: Sequence[str]) -> str | None:
     """The one thing that is said, once or more; a text that says two things says nothing."""
     return readings[0] if len(set(readings)) == 1 else None
 
@@ -165,5 +165,5 @@ def read_verdict(text: Any) -> Verdict | None:
 
     `[[C]]`, which its prompt does not offer, is a tie.
     """
-    said: tuple[Verdict, ...] = ("A", "B", "C")
-    return next((s for s in said if isinstance(text, str) and f"[[{s}]]" in text), None)
+    verdicts: tuple[Verdict, ...] = ("A", "B", "C")
+    return next((s for s in verdicts if isinstance(text, str) and f"[[{s}]]" in text), None)

@@ -1,8 +1,9 @@
 """Results of a benchmark -> files that other tools read, and two for people.
 
-`results.json` and `samples_SUITE.jsonl` have the shape of lmms-eval's, `scores.csv` holds a row per
-image and rule (`scores.parquet` the same, where pyarrow is installed), `tables.md` is for people,
-and `report.html` too: one page with charts and pictures.
+`results.json` and `samples_SUITE.jsonl` hold everything, and two files of `lmms` the same as
+lmms-eval writes it; `scores.csv` has a row per image and rule (`scores.parquet` the same, where
+pyarrow is installed), `tables.md` is for people, and `report.html` too: one page with charts and
+pictures.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import OutputError
+from safejudge.evals import lmms
 from safejudge.evals.page import page
 from safejudge.files.atomic import writing
-from safejudge.show.markdown import table
+from safejudge.show import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +41,7 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
 
 
 def write_results(
-    out: Path, suite: str, scored: EvalResult, config: JSON, pictures: Path | None = None
+    out: Path, suite: str, result: EvalResult, config: JSON, pictures: Path | None = None
 ) -> list[Path]:
     """Write results, samples, tables and the page of one suite; return the files.
 
@@ -47,32 +49,42 @@ def write_results(
     where the suite does not name one. NaN is written as null: JSON has no other word for
     "undefined".
     """
+    config, numbers = _plain(config), _plain(result.numbers)
+    versions = {suite: metadata.version("safejudge")}
     results = {
-        "results": {suite: _plain(scored.numbers)},
-        "configs": {suite: _plain(config)},
-        "versions": {suite: metadata.version("safejudge")},
+        "results": {suite: numbers},
+        "configs": {suite: config},
+        "versions": versions,
         "date": time.time(),
-        "findings": list(scored.findings),
-        "unread": list(scored.unread),
+        "findings": list(result.findings),
+        "unread": list(result.unread),
     }
     samples = [
-        json.dumps({"doc_id": place, "doc_hash": _digest(sample), **_plain(sample)})
-        for place, sample in enumerate(scored.samples)
+        {"doc_id": number, "doc_hash": _digest(sample), **_plain(sample)}
+        for number, sample in enumerate(result.samples)
     ]
+    for_lmms = lmms.results(suite, numbers, len(samples), config, versions)
+    moment = lmms.moment_of(out)
     texts = {
-        "results.json": json.dumps(results, indent=1, ensure_ascii=False) + "\n",
-        f"samples_{suite}.jsonl": "".join(f"{line}\n" for line in samples),
-        "tables.md": "\n\n".join([*map(_markdown, scored.tables), _listed(scored)]) + "\n",
-        "report.html": page(suite, scored, _plain(config), scored.pictures or pictures),
+        "results.json": _json(results),
+        f"samples_{suite}.jsonl": "".join(f"{json.dumps(sample)}\n" for sample in samples),
+        "tables.md": "\n\n".join([*map(_markdown, result.tables), _listed(result)]) + "\n",
+        "report.html": page(suite, result, config, result.pictures or pictures),
+        f"{moment}_results.json": _json(for_lmms | {"date": moment}),
+        f"{moment}_samples_{suite}.jsonl": "".join(lmms.samples(samples)),
     }
     files = {name: text.encode() for name, text in texts.items()}
-    if any("rules" in sample for sample in scored.samples):
-        files |= _scores(list(_rows(scored)))
+    if any("rules" in sample for sample in samples):
+        files |= _scores(list(_rows(result)))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             (out / name).write_bytes(data)
     return [out / name for name in files]
+
+
+def _json(value: JSON) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 class _Row(NamedTuple):
@@ -81,17 +93,17 @@ class _Row(NamedTuple):
     image: str
     rule: str
     violated: bool | None
-    """What is true."""
+    """The target."""
     outcome: str
     score: float | None
 
 
-def _rows(scored: EvalResult) -> Iterator[_Row]:
-    for sample in scored.samples:
-        true = sample["target"]["violations"]
+def _rows(result: EvalResult) -> Iterator[_Row]:
+    for sample in result.samples:
+        violations = sample["target"]["violations"]
         for name, rule in sample["rules"].items():
-            truth = None if true is None else name in true
-            yield _Row(sample["image"], name, truth, rule["outcome"], _plain(rule["score"]))
+            violated = None if violations is None else name in violations
+            yield _Row(sample["image"], name, violated, rule["outcome"], _plain(rule["score"]))
 
 
 def _scores(rows: Sequence[_Row]) -> dict[str, bytes]:
@@ -100,8 +112,8 @@ def _scores(rows: Sequence[_Row]) -> dict[str, bytes]:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_Row._fields)
     for row in rows:
-        truth = None if row.violated is None else int(row.violated)
-        table.writerow((row.image, row.rule, truth, row.outcome, row.score))
+        violated = None if row.violated is None else int(row.violated)
+        table.writerow((row.image, row.rule, violated, row.outcome, row.score))
     files = {"scores.csv": text.getvalue().encode()}
     try:
         import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -109,19 +121,19 @@ def _scores(rows: Sequence[_Row]) -> dict[str, bytes]:
     except ImportError:
         return files
     kinds = (pa.string(), pa.string(), pa.bool_(), pa.string(), pa.float64())
-    columns = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(kinds)]
+    columns = [pa.array([row[number] for row in rows], kind) for number, kind in enumerate(kinds)]
     data = io.BytesIO()
     parquet.write_table(pa.table(columns, names=_Row._fields), data)
     return files | {"scores.parquet": data.getvalue()}
 
 
-def _markdown(one: Table) -> str:
-    note = f"\n\n{one.note}" if one.note else ""
-    return f"### {one.title}\n\n{table(one.columns, one.rows)}{note}"
+def _markdown(table: Table) -> str:
+    note = f"\n\n{table.note}" if table.note else ""
+    return f"### {table.title}\n\n{markdown.table(table.columns, table.rows)}{note}"
 
 
-def _listed(scored: EvalResult) -> str:
-    return "\n".join(f"- {line}" for line in (*scored.findings, *scored.unread))
+def _listed(result: EvalResult) -> str:
+    return "\n".join(f"- {line}" for line in (*result.findings, *result.unread))
 
 
 def _plain(value: Any) -> Any:

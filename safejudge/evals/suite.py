@@ -1,4 +1,7 @@
-"""What a suite of `safejudge eval` is, and what it is told when it is to judge."""
+"""What a suite of `safejudge eval` is, what it is handed when it is to judge, and what it returns.
+
+How these fit together, and the smallest suite there can be, stand in README.md beside this file.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from safejudge.errors import InputError
 from safejudge.files.atomic import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from safejudge.engines.models import Models
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Tick = Callable[[int], None]
 """Is told how many more pieces of work are done."""
+
+
+# --- what a suite is handed ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,11 @@ class Run:
     plain: Path | None = None
     """The folder of the run that this one repeats with a change; None if it repeats none."""
     limit: int | None = None
-    """Only so many items (of each part, where the data has parts)."""
+    """Only so many samples (of each part, where the data has parts)."""
     seed: int | None = None
-    """Which items those are: drawn with this seed, or the first ones if None."""
+    """Which samples those are: drawn with this seed, or the first ones if None."""
     window: int = 64
-    """Items that are judged and saved together."""
+    """Samples that are judged and saved together."""
     resume: bool = False
     overwrite: bool = False
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +78,18 @@ class Run:
         self.write(name, json.dumps(value, indent=1))
 
 
+def check_args(
+    args: Mapping[str, Any],
+    names: Iterable[str] = (),
+    taker: str = "this suite does not know it; it",
+) -> None:
+    """Raise `InputError` for an option (`--suite-arg`) that is none of these."""
+    names = list(names)
+    if unknown := [name for name in args if name not in names]:
+        listing = ", ".join(names) or "none"
+        raise InputError(f"--suite-arg {unknown[0]}: {taker} takes {listing}")
+
+
 def options_of(kind: type[T], values: Mapping[str, Any]) -> T:
     """Check the options of a suite (`--suite-arg`). Raises `InputError` for a wrong one."""
     try:
@@ -80,6 +98,9 @@ def options_of(kind: type[T], values: Mapping[str, Any]) -> T:
         first = error.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
         raise InputError(f"--suite-arg {name}={first['input']}: {first['msg']}") from error
+
+
+# --- what a suite can do ------------------------------------------------------------------------
 
 
 class FromOutputs(Protocol):
@@ -94,7 +115,7 @@ class FromOutputs(Protocol):
 
 
 class Judging(Protocol):
-    """Judges, and appends a record of each item to the run's folder as it goes."""
+    """Judges, and appends a record of each sample to the run's folder as it goes."""
 
     def __call__(self, run: Run, /) -> JSON:
         """Judge everything that has no record yet; return what made the answers (provenance).
@@ -108,7 +129,7 @@ class Judging(Protocol):
 class Suite:
     """What a suite can do."""
 
-    about: str
+    summary: str
     """One line for people."""
     from_outputs: FromOutputs | None = None
     """Scores recorded outputs; None if it has none to score."""
@@ -120,12 +141,27 @@ class Suite:
     """Whether `judge` cannot do without a constitution."""
 
 
+def scored_one_way(score: Callable[[Path], EvalResult]) -> FromOutputs:
+    """Make `Suite.from_outputs` of a suite whose scoring takes no options."""
+
+    def from_outputs(folder: Path, *, paper: bool, args: Mapping[str, Any]) -> EvalResult:
+        check_args(args)
+        if paper:
+            raise InputError("--paper: this suite scores in one way, the published one")
+        return score(folder)
+
+    return from_outputs
+
+
+# --- what a suite returns -----------------------------------------------------------------------
+
+
 class Prediction(NamedTuple):
     """One answer of a judge, in a form in which two runs can be compared."""
 
-    way: str
-    """Who judged, how: rows of one way are compared with one another."""
-    item: str
+    protocol: str
+    """Who judged, how: rows of one protocol are compared with one another."""
+    sample: str
     """What was asked about; the same in every run on the same data."""
     answer: str | None
     """What was said; None where there is no answer (refused, unreadable, undecided)."""
@@ -136,12 +172,12 @@ class Prediction(NamedTuple):
     confidence: float | None = None
     """How probable the judge held its answer, where it tells; in [0, 1]."""
     group: str = ""
-    """Items of one group are resampled together; empty for an item by itself."""
+    """Samples of one group are resampled together; empty for a sample by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvalResult:
-    """What recorded outputs come to."""
+    """What records, or recorded outputs, come to."""
 
     tables: tuple[Table, ...]
     """For people."""
@@ -159,5 +195,5 @@ class EvalResult:
     """Wrong verdicts, the worst first."""
     pictures: Path | None = None
     """The folder of the mistakes' pictures; None where whoever asked for the results knows it."""
-    said: tuple[Prediction, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
     """Every answer, for comparison with another run (`evals.reliability`)."""

@@ -1,7 +1,7 @@
 """Suites by name: those of this package, and those that other packages add by entry point.
 
 A suite judges images and compares with what is known of them, or scores outputs that somebody's
-judges left, or both.
+judges left, or both. README.md says what a package writes to add one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError, OutputError
-from safejudge.evals.shipped import SHIPPED
 from safejudge.evals.suite import Suite
 from safejudge.files.atomic import writing
 from safejudge.plugins import find_plugin, load_plugin, plugin_names
@@ -19,22 +18,30 @@ from safejudge.plugins import find_plugin, load_plugin, plugin_names
 if TYPE_CHECKING:
     from pathlib import Path
 
-MARK = "suite.json"
-"""The file that says of a folder which suite's records it holds."""
+SUITES = {
+    "labelled": "safejudge.evals.labelled.suite:SUITE",
+    "sketchbench": "safejudge.sketch.bench.suite:SUITE",
+    "mj-bench": "safejudge.evals.mjbench.suite:SUITE",
+    "preference": "safejudge.evals.pairs.suite:SUITE",
+    "mllm-as-a-judge": "safejudge.evals.mllm_judge.suite:SUITE",
+    "multimodal-rewardbench": "safejudge.evals.rewardbench.suite:SUITE",
+}
+"""Where each suite of this package stands; as text, since one stands above this module."""
 GROUP = "safejudge.suites"
 """The entry-point group under which a package names a `Suite`."""
+MARK = "suite.json"
+"""The file that says of a folder which suite's records it holds."""
 
 
 def names() -> list[str]:
     """Every suite there is: ours, then those of other packages."""
-    return [*SHIPPED, *(name for name in plugin_names(GROUP) if name not in SHIPPED)]
+    return [*SUITES, *(name for name in plugin_names(GROUP) if name not in SUITES)]
 
 
 def find_suite(name: str) -> Suite:
     """Return one suite. Raises `InputError` with the names there are, or what a plug-in met."""
-    if name in SHIPPED:
-        shipped = SHIPPED[name]
-        suite: Suite = resolve_name(shipped) if isinstance(shipped, str) else shipped
+    if name in SUITES:
+        suite: Suite = resolve_name(SUITES[name])
         return suite
     entry = find_plugin(GROUP, name)
     if entry is None:
@@ -49,8 +56,8 @@ def begin(out: Path, name: str) -> None:
     """Make the folder of a run and mark it. Raises `OutputError`, also for another suite's."""
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        if (out / MARK).exists() and (there := suite_of(out)) != name:
-            raise OutputError(f"{out}: holds records of {there}; name another folder")
+        if (out / MARK).exists() and (owner := suite_of(out)) != name:
+            raise OutputError(f"{out}: holds records of {owner}; name another folder")
         (out / MARK).write_text(json.dumps({"suite": name}) + "\n", encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """The same run with one thing changed, to see how much of a judge's answers hangs on it.
 
-A changed run is over the same items, in a folder of its own below the plain run's, and its records
-have the same form. Pictures are changed once, before anybody sees them, so engine, encoder and
-detector look at one and the same; `blind` takes them away altogether.
+A changed run is over the same samples, in a folder of its own below the plain run's, and its
+records have the same form. Pictures are changed once, before anybody sees them, so engine, encoder
+and detector look at one and the same; `blind` takes them away altogether.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REPEAT = "repeat-"
 class Variant:
     """What is changed."""
 
-    about: str
+    summary: str
     """For people."""
     change: Callable[[Picture], Picture] | None = None
     """What is done to each picture; None: nothing is left of it."""
@@ -88,12 +88,12 @@ def runs(plain: Run, names: Sequence[str], repeats: int) -> dict[str, Run]:
     Engines answer greedily, so a repeat shows what batches of other sizes do to the numbers: all
     that is left to chance.
     """
-    made = {name: _changed(plain, VARIANTS[name]) for name in VARIANTS if name in names}
+    changed = {name: _changed(plain, VARIANTS[name]) for name in VARIANTS if name in names}
     for number in range(1, repeats + 1):
-        made[f"{REPEAT}{number}"] = replace(plain, window=max(1, plain.window // (number + 1)))
+        changed[f"{REPEAT}{number}"] = replace(plain, window=max(1, plain.window // (number + 1)))
     return {
         name: replace(run, out=plain.out / FOLDER / name, plain=plain.out)
-        for name, run in made.items()
+        for name, run in changed.items()
     }
 
 
@@ -114,15 +114,15 @@ class Blind(WrappedEngine):
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read the label probabilities without the pictures; equal questions are asked once."""
         bare = [replace(probe, images=()) for probe in probes]
-        asked = list(dict.fromkeys(bare))
-        answers = dict(zip(asked, self.engine.answer_probs(asked), strict=True))
+        distinct = list(dict.fromkeys(bare))
+        answers = dict(zip(distinct, self.engine.answer_probs(distinct), strict=True))
         return [answers[probe] for probe in bare]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Reply without the pictures; equal requests are asked once."""
         bare = [replace(request, images=()) for request in requests]
-        asked = list(dict.fromkeys(bare))
-        replies = dict(zip(asked, self.engine.reason(asked), strict=True))
+        distinct = list(dict.fromkeys(bare))
+        replies = dict(zip(distinct, self.engine.reason(distinct), strict=True))
         return [replies[request] for request in bare]
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class Blind(WrappedEngine):
 
 def folders(out: Path) -> dict[str, Path]:
     """The changed runs that lie below a plain one: known changes first, then repeats, by number."""
-    there = {path.name: path for path in (out / FOLDER).glob("*") if path.is_dir()}
-    repeats = [name for name in there if name.removeprefix(REPEAT).isdecimal()]
+    paths = {path.name: path for path in (out / FOLDER).glob("*") if path.is_dir()}
+    repeats = [name for name in paths if name.removeprefix(REPEAT).isdecimal()]
     repeats.sort(key=lambda name: int(name.removeprefix(REPEAT)))
-    return {name: there[name] for name in (*VARIANTS, *repeats) if name in there}
+    return {name: paths[name] for name in (*VARIANTS, *repeats) if name in paths}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from safejudge.engines.vision.encoder import HFEncoder
     from safejudge.preference.pair_file import Pair
+    from safejudge.preference.recipe import Recipe
     from safejudge.types import JSON
 
     Tensor = torch.Tensor
@@ -38,34 +39,6 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.pt"
 _BEGUN = "begun.json"
 """The file that says of a folder what a scorer in it is made from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a scorer is trained: every choice that can change it. Defaults live only here."""
-
-    backbone: str
-    """URI of the dual encoder that the head stands on."""
-    aspects: tuple[str, ...] = ()
-    """Pairs of these; empty: of `overall` if there are any, else all."""
-    epochs: int = 10
-    """How often every pair is seen."""
-    layers: int = 0
-    """So many last layers of both towers learn as well; 0: the head alone."""
-    held_out: float = 0.2
-    """Share of the prompts that is kept for measuring."""
-    seed: int = 0
-    """Of the split, the head's first weights and the order of pairs."""
-    batch: int = 32
-    """Pairs per step."""
-    rate: float = 1e-3
-    """Peak learning rate of the head."""
-    tower_rate: float = 3e-5
-    """The same of the towers' layers."""
-    decay: float = 0.01
-    """Weight decay."""
-    hidden: int = 64
-    """Width of the head's one hidden layer."""
 
 
 class Ranked(NamedTuple):

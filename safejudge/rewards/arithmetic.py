@@ -217,8 +217,8 @@ def rated(bounds: Mapping[str, Bounds], weights: Mapping[str, float], grading: G
             f" and {len(unread) - 1} more rules" if len(unread) > 1 else ""
         )
         return Rating(None, rules=rules, reason="unread", problem=problem)
-    margin_ = lowest[worst]
-    return Rating(margin_ / grading.temperature, margin_, worst, rules)
+    lowest_margin = lowest[worst]
+    return Rating(lowest_margin / grading.temperature, lowest_margin, worst, rules)
 
 
 def blended(safety: float, other_reward: float, blend: Blend, temperature: float) -> float:

@@ -17,33 +17,34 @@ class Pictures:
 
     def __init__(self, folder: Path) -> None:
         self._root = folder.resolve()
-        self._below: dict[str, list[Path]] | None = None
+        self._files: dict[str, list[Path]] | None = None
 
-    def find(self, told: str) -> Path:
+    def find(self, name: str) -> Path:
         """The file that a record's path means. Raises `ImageError`, which says why there is none.
 
         Tried: the path in the folder itself, with and without `image/` before it; then any
         folder below in which it is the end of exactly one path.
         """
-        path = PurePosixPath(told)
-        if not told:
+        path = PurePosixPath(name)
+        if not name:
             raise ImageError("missing", "the record names no picture")
-        if path.is_absolute() or ".." in path.parts or "\x00" in told:
-            raise ImageError("missing", f"{told!r}: the path leads out of the folder of the data")
-        names = [*_spellings(path)]
-        for name in names:
-            found = self._root / name
-            if self._inside(found):
-                return found
-        for name in names:
-            ends = [one for one in self._named(name) if self._inside(one)]
-            if len(ends) > 1:
+        if path.is_absolute() or ".." in path.parts or "\x00" in name:
+            raise ImageError("missing", f"{name!r}: the path leads out of the folder of the data")
+        spellings = [*_spellings(path)]
+        for spelling in spellings:
+            file = self._root / spelling
+            if self._inside(file):
+                return file
+        for spelling in spellings:
+            files = [file for file in self._ending(spelling) if self._inside(file)]
+            if len(files) > 1:
                 raise ImageError(
-                    "missing", f"{told}: {len(ends)} files below the folder end so; name one folder"
+                    "missing",
+                    f"{name}: {len(files)} files below the folder end so; name one folder",
                 )
-            if ends:
-                return ends[0]
-        raise ImageError("missing", f"{told}: no such picture below the folder of the data")
+            if files:
+                return files[0]
+        raise ImageError("missing", f"{name}: no such picture below the folder of the data")
 
     def _inside(self, path: Path) -> bool:
         # A link may lie in the folder and lead out of it.
@@ -52,14 +53,15 @@ class Pictures:
         except OSError:  # a name that is too long for a file
             return False
 
-    def _named(self, name: PurePosixPath) -> list[Path]:
-        if self._below is None:
-            self._below = {}
-            for one in sorted(self._root.rglob("*")):
-                if one.suffix.lower() in SUFFIXES:
-                    self._below.setdefault(one.name, []).append(one)
-        parts = name.parts
-        return [one for one in self._below.get(name.name, ()) if one.parts[-len(parts) :] == parts]
+    def _ending(self, end: PurePosixPath) -> list[Path]:
+        """Files at any depth whose path ends so."""
+        if self._files is None:
+            self._files = {}
+            for file in sorted(self._root.rglob("*")):
+                if file.suffix.lower() in SUFFIXES:
+                    self._files.setdefault(file.name, []).append(file)
+        files = self._files.get(end.name, ())
+        return [file for file in files if file.parts[-len(end.parts) :] == end.parts]
 
 
 def _spellings(path: PurePosixPath) -> Iterator[PurePosixPath]:

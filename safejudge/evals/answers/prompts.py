@@ -46,26 +46,26 @@ _LAST = "Your reasons, and then the last line:"
 _TIE = " Where neither is better, say C."
 
 
-def score(question: str, answer: str, *, alone: bool) -> Prompt:
-    """Ask for a score of one answer; `alone`: the digit is the whole reply."""
-    if alone:
+def score(question: str, answer: str, *, label_only: bool) -> Prompt:
+    """Ask for a score of one answer; `label_only`: the digit is the whole reply."""
+    if label_only:
         reply = "Reply with the score alone, one digit and nothing else."
     else:
         reply = f"{_REASONS} End with a line that holds the score alone, in this form: [[3]]"
-    closing = _SCORE if alone else _LAST
+    closing = _SCORE if label_only else _LAST
     return _prompt(f"{_SCALE} {reply}", question, {"Answer": answer}, closing)
 
 
-def pair(question: str, answers: Sequence[str], *, tie: bool, alone: bool) -> Prompt:
+def pair(question: str, answers: Sequence[str], *, tie: bool, label_only: bool) -> Prompt:
     """Ask for the better of two answers, A or B, and with `tie` C for neither."""
     task = f"There are two answers, A and B. Say which one is better.{_TIE if tie else ''}"
     if not tie:
         task += " Choose one even where the difference is small."
-    if alone:
+    if label_only:
         reply = "Reply with the letter alone and nothing else."
     else:
         reply = f"{_REASONS} End with a line that holds the letter alone, in this form: [[B]]"
-    closing = _BETTER if alone else _LAST
+    closing = _BETTER if label_only else _LAST
     return _prompt(f"{task} {reply}", question, _lettered(answers), closing)
 
 
@@ -83,7 +83,7 @@ def rank(question: str, answers: Sequence[str]) -> Prompt:
 
 
 def _lettered(answers: Sequence[str]) -> dict[str, str]:
-    return {f"Answer {LETTERS[place]}": answer for place, answer in enumerate(answers)}
+    return {f"Answer {LETTERS[number]}": answer for number, answer in enumerate(answers)}
 
 
 def _prompt(words: str, question: str, answers: dict[str, str], closing: str) -> Prompt:
@@ -102,10 +102,10 @@ def fence_of(texts: Sequence[str]) -> str:
 
 def digest() -> str:
     """Sha256 (hex) over every text above."""
-    prompts = [score("{}", "{}", alone=alone) for alone in (True, False)]
+    prompts = [score("{}", "{}", label_only=label_only) for label_only in (True, False)]
     prompts += [
-        pair("{}", ("{}", "{}"), tie=tie, alone=alone)
-        for tie, alone in itertools.product((True, False), repeat=2)
+        pair("{}", ("{}", "{}"), tie=tie, label_only=label_only)
+        for tie, label_only in itertools.product((True, False), repeat=2)
     ]
     prompts += [rank("{}", ("{}",) * count) for count in (2, 3, 4)]
     return digest_of(prompts)

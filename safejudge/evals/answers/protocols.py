@@ -1,4 +1,4 @@
-"""Judges of answers beside a picture: items -> what each way of judging says about each.
+"""Protocols on answers beside a picture: samples -> what a judge says about each.
 
 Answers are scored one by one, two are compared in both orders, several are ranked; by what the
 judge writes, or by the probabilities of the labels. What was refused or cannot be read stays None,
@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from safejudge.evals.answers import prompts as texts
-from safejudge.evals.replies import read_choice, read_ranking, read_score, read_verdict, refuses
-from safejudge.evals.stats import agreement as ag
+from safejudge.evals.replies import (
+    read_choice,
+    read_ranking,
+    read_score,
+    read_verdict,
+    refuses,
+)
+from safejudge.evals.stats.agreement import LEVELS, weighted_score
 from safejudge.method.questions import read_answer
 from safejudge.text import storable
 from safejudge.types import AnswerProbs, NoReply, Probe, Reasoning
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from safejudge.policy import Policy
     from safejudge.types import JSON, Picture
 
+Request = Probe | Reasoning
 Order = Literal["AB", "BA"]
 ORDERS: tuple[Order, ...] = ("AB", "BA")
 """The two orders in which two answers are shown."""
@@ -35,11 +42,11 @@ _MAX_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Sample:
     """One question about a picture, with its answers."""
 
     key: str
-    """Unique among the items of a run."""
+    """Unique among the samples of a run."""
     part: str
     """The part of the data that it is in; `--split` and `--limit` go by it."""
     image: str
@@ -48,109 +55,121 @@ class Item:
     """What was asked about the picture."""
     answers: tuple[str, ...]
     """What was answered, in the order of the data."""
-    truth: str
+    target: str
     """What people said."""
-    about: JSON
+    facts: JSON
     """What else its record tells."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Protocol:
     """One way of judging."""
 
     name: str
     """`score weighted`, `pair written`."""
-    asks: Callable[[Item, Picture], Sequence[tuple[JSON, Probe | Reasoning]]]
-    """What is asked of one item, each with what its answer's record begins with."""
-    read: Callable[[Any, Item], JSON]
-    """Reads one answer: `said` (of what was shown), else `why` not, and what it hangs on."""
+    requests: Callable[[Sample, Picture], Sequence[tuple[JSON, Request]]]
+    """What is asked of one sample, each with what its answer's record begins with."""
+    read: Callable[[Any, Sample], JSON]
+    """Reads one reply: `said` (of what was shown), else `why` not, and what it hangs on."""
 
 
-def say(
-    models: Models, ways: Callable[[Item], Sequence[Way]], shown: Sequence[tuple[Item, Picture]]
+def judge(
+    models: Models,
+    protocols: Callable[[Sample], Sequence[Protocol]],
+    samples: Sequence[tuple[Sample, Picture]],
 ) -> list[dict[str, list[JSON]]]:
-    """Ask everything about some items at once, equal questions once; by way, in their order."""
+    """Ask everything about some samples at once, equal questions once; by protocol, in order."""
     plans = [
-        [(way, about, ask) for way in ways(item) for about, ask in way.asks(item, picture)]
-        for item, picture in shown
+        [
+            (protocol, head, request)
+            for protocol in protocols(sample)
+            for head, request in protocol.requests(sample, picture)
+        ]
+        for sample, picture in samples
     ]
-    wanted = list(dict.fromkeys(ask for plan in plans for _, _, ask in plan))
-    answers = dict(zip(wanted, models.answer(wanted) if wanted else [], strict=True))
-    found = []
-    for (item, _), plan in zip(shown, plans, strict=True):
-        said: dict[str, list[JSON]] = {}
-        for way, about, ask in plan:
-            said.setdefault(way.name, []).append(about | way.read(answers[ask], item))
-        found.append(said)
-    return found
+    requests = list(dict.fromkeys(request for plan in plans for _, _, request in plan))
+    replies = dict(zip(requests, models.answer(requests) if requests else [], strict=True))
+    answers: list[dict[str, list[JSON]]] = []
+    for (sample, _), plan in zip(samples, plans, strict=True):
+        answers.append({})
+        for protocol, head, request in plan:
+            entry = head | protocol.read(replies[request], sample)
+            answers[-1].setdefault(protocol.name, []).append(entry)
+    return answers
 
 
-# --- the ways -----------------------------------------------------------------------------------
+# --- the protocols ------------------------------------------------------------------------------
 
 
-def scoring(reading: Reading, policy: Policy) -> Way:
+def scoring(reading: Reading, policy: Policy) -> Protocol:
     """Every answer by itself, from 1 to 5."""
-    alone = reading == "weighted"
+    label_only = reading == "weighted"
 
-    def asks(item: Item, picture: Picture) -> list[tuple[JSON, Probe | Reasoning]]:
-        made = [texts.score(item.question, answer, alone=alone) for answer in item.answers]
-        labels = texts.LEVELS if alone else None
-        return [({"answer": place}, _request(ask, picture, labels))
-                for place, ask in enumerate(made)]  # fmt: skip
+    def requests(sample: Sample, picture: Picture) -> list[tuple[JSON, Request]]:
+        prompts = [
+            texts.score(sample.question, answer, label_only=label_only) for answer in sample.answers
+        ]
+        labels = texts.LEVELS if label_only else None
+        return [
+            ({"answer": number}, _request(prompt, picture, labels))
+            for number, prompt in enumerate(prompts)
+        ]
 
-    def read(answer: Any, _: Item) -> JSON:
-        return _level(answer, policy) if alone else _written(answer, _last_first(read_score))
+    def read(reply: Any, _: Sample) -> JSON:
+        return _level(reply, policy) if label_only else _written(reply, _last_first(read_score))
 
-    return Way(f"score {reading}", asks, read)
+    return Protocol(f"score {reading}", requests, read)
 
 
-def comparing(reading: Reading, policy: Policy, *, tie: bool) -> Way:
+def comparing(reading: Reading, policy: Policy, *, tie: bool) -> Protocol:
     """Which of two answers is better, in both orders; with `tie`, C says neither."""
-    alone = reading == "weighted"
+    label_only = reading == "weighted"
     letters = ("A", "B", "C") if tie else ("A", "B")
 
-    def asks(item: Item, picture: Picture) -> list[tuple[JSON, Probe | Reasoning]]:
-        made: list[tuple[JSON, Probe | Reasoning]] = []
+    def requests(sample: Sample, picture: Picture) -> list[tuple[JSON, Request]]:
+        pair: list[tuple[JSON, Request]] = []
         for order in ORDERS:
-            answers = item.answers if order == "AB" else item.answers[::-1]
-            ask = texts.pair(item.question, answers, tie=tie, alone=alone)
-            made.append(({"order": order}, _request(ask, picture, letters if alone else None)))
-        return made
+            answers = sample.answers if order == "AB" else sample.answers[::-1]
+            prompt = texts.pair(sample.question, answers, tie=tie, label_only=label_only)
+            pair.append(
+                ({"order": order}, _request(prompt, picture, letters if label_only else None))
+            )
+        return pair
 
-    def read(answer: Any, _: Item) -> JSON:
-        if alone:
-            return _letter(answer, policy)
-        return _written(answer, _last_first(read_choice) if tie else read_verdict)
+    def read(reply: Any, _: Sample) -> JSON:
+        if label_only:
+            return _letter(reply, policy)
+        return _written(reply, _last_first(read_choice) if tie else read_verdict)
 
-    return Way(f"pair {reading}", asks, read)
+    return Protocol(f"pair {reading}", requests, read)
 
 
-def ranking() -> Way:
+def ranking() -> Protocol:
     """All answers at once, from best to worst, written."""
 
-    def asks(item: Item, picture: Picture) -> list[tuple[JSON, Probe | Reasoning]]:
-        return [({}, _request(texts.rank(item.question, item.answers), picture, None))]
+    def requests(sample: Sample, picture: Picture) -> list[tuple[JSON, Request]]:
+        return [({}, _request(texts.rank(sample.question, sample.answers), picture, None))]
 
-    def read(answer: Any, item: Item) -> JSON:
-        count = len(item.answers)
-        return _written(answer, _last_first(lambda text: read_ranking(text, count)))
+    def read(reply: Any, sample: Sample) -> JSON:
+        count = len(sample.answers)
+        return _written(reply, _last_first(lambda text: read_ranking(text, count)))
 
-    return Way("rank written", asks, read)
+    return Protocol("rank written", requests, read)
 
 
 def ranked(scores: Sequence[float | None]) -> str | None:
     """The ranking that scores of single answers make; None where one is unread or two are equal."""
-    known = [score for score in scores if score is not None]
-    if len(known) < len(scores) or len(set(known)) < len(known):
+    values = [score for score in scores if score is not None]
+    if len(values) < len(scores) or len(set(values)) < len(values):
         return None  # who of two equals comes first would be a coin
-    order = sorted(range(len(known)), key=lambda place: -known[place])
-    return "".join(texts.LETTERS[place] for place in order)
+    order = sorted(range(len(values)), key=lambda number: -values[number])
+    return "".join(texts.LETTERS[number] for number in order)
 
 
-def _request(ask: Prompt, picture: Picture, labels: tuple[str, ...] | None) -> Probe | Reasoning:
+def _request(prompt: Prompt, picture: Picture, labels: tuple[str, ...] | None) -> Request:
     if labels is not None:
-        return ask.probe((picture,), labels)
-    return ask.written((picture,), _MAX_TOKENS)
+        return prompt.probe((picture,), labels)
+    return prompt.written((picture,), _MAX_TOKENS)
 
 
 # --- what came back -----------------------------------------------------------------------------
@@ -158,13 +177,13 @@ def _request(ask: Prompt, picture: Picture, labels: tuple[str, ...] | None) -> P
 
 def _written(reply: str, read: Callable[[str], str | None]) -> JSON:
     text = storable(str(reply))
-    said = read(text)
-    if said is not None:
-        return {"said": said, "text": text}
+    answer = read(text)
+    if answer is not None:
+        return {"said": answer, "text": text}
     if isinstance(reply, NoReply):
         return {"said": None, "why": "no reply", "note": storable(reply.problem), "text": text}
-    why = "no reply" if not text.strip() else "refused" if refuses(text) else "unreadable"
-    return {"said": None, "why": why, "text": text}
+    reason = "no reply" if not text.strip() else "refused" if refuses(text) else "unreadable"
+    return {"said": None, "why": reason, "text": text}
 
 
 def _last_first(read: Callable[[str], str | None]) -> Callable[[str], str | None]:
@@ -173,52 +192,52 @@ def _last_first(read: Callable[[str], str | None]) -> Callable[[str], str | None
     The reasons may quote a mark that stands in an answer, and that is not what the judge says.
     """
 
-    def found(text: str) -> str | None:
-        last = text.rstrip().rpartition("\n")[2]
-        said = read(last) if "[[" in last else None
-        return read(text) if said is None else said
+    def read_last(text: str) -> str | None:
+        line = text.rstrip().rpartition("\n")[2]
+        answer = read(line) if "[[" in line else None
+        return read(text) if answer is None else answer
 
-    return found
+    return read_last
 
 
-def _level(answer: AnswerProbs, policy: Policy) -> JSON:
+def _level(reply: AnswerProbs, policy: Policy) -> JSON:
     """The likeliest score, the log-probabilities of all, and their mean."""
-    problem = _problem(answer, policy)
+    problem = _problem(reply, policy)
     if problem is not None:
         return problem
-    logprobs = [math.log(min(p, 1.0)) if p > 0 else None for p in answer.p_labels]
-    weighted = ag.weighted_score(logprobs)
+    logprobs = [math.log(min(p, 1.0)) if p > 0 else None for p in reply.p_labels]
+    weighted = weighted_score(logprobs)
     # Of two that are equally likely, the one that the others speak for; else the lower.
-    said = min(
-        ag.LEVELS,
+    level = min(
+        LEVELS,
         key=lambda n: (-weighted.probabilities[n - 1], round(abs(n - weighted.score), 6), n),
     )
-    return _read(answer) | {"said": str(said), "logprobs": logprobs, "score": weighted.score}
+    return _mass(reply) | {"said": str(level), "logprobs": logprobs, "score": weighted.score}
 
 
-def _letter(answer: AnswerProbs, policy: Policy) -> JSON:
+def _letter(reply: AnswerProbs, policy: Policy) -> JSON:
     """The likeliest letter; A and B equally likely is a tie."""
-    problem = _problem(answer, policy)
+    problem = _problem(reply, policy)
     if problem is not None:
         return problem
-    total = math.fsum(answer.p_labels)
-    best = max(answer.p_labels)
-    top = "".join(letter for letter, p in zip("ABC", answer.p_labels, strict=False) if p == best)
-    found = _read(answer) | {"p": [p / total for p in answer.p_labels]}
+    total = math.fsum(reply.p_labels)
+    best = max(reply.p_labels)
+    top = "".join(letter for letter, p in zip("ABC", reply.p_labels, strict=False) if p == best)
+    entry = _mass(reply) | {"p": [p / total for p in reply.p_labels]}
     if top in {"A", "B", "C", "AB"}:
-        return found | {"said": "C" if top == "AB" else top}
-    return found | {"said": None, "why": "undecided"}
+        return entry | {"said": "C" if top == "AB" else top}
+    return entry | {"said": None, "why": "undecided"}
 
 
-def _problem(answer: AnswerProbs, policy: Policy) -> JSON | None:
+def _problem(reply: AnswerProbs, policy: Policy) -> JSON | None:
     """Why an answer is none; None where it can be read."""
-    read, problem = read_answer("full", answer)
+    read, problem = read_answer("full", reply)
     if problem is not None:
         return {"said": None, "why": "no reply", "note": problem.removeprefix("view full: ")}
     if read.label_mass <= 0 or read.label_mass < policy.minimum_label_mass:
-        return _read(answer) | {"said": None, "why": "little label mass"}
+        return _mass(reply) | {"said": None, "why": "little label mass"}
     return None
 
 
-def _read(answer: AnswerProbs) -> JSON:
-    return {"mass": answer.label_mass, "top": storable(answer.top), "exact": answer.exact}
+def _mass(reply: AnswerProbs) -> JSON:
+    return {"mass": reply.label_mass, "top": storable(reply.top), "exact": reply.exact}

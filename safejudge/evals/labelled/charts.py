@@ -1,6 +1,6 @@
 """What the page of the suite `labelled` shows beside tables: charts, and the worst mistakes.
 
-Takes scores with truths, rates with intervals, and records; knows nothing of how either is drawn.
+Takes scores with targets, rates with intervals, and records; knows nothing of how either is drawn.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     """Of one line of the table, by name."""
     Scores = tuple[Sequence[float], Sequence[bool]]
     Points = tuple[tuple[float, float], ...]
+    _Ranked = tuple[bool, float, Mistake]
+    """Whether a verdict was undecided, how right it was, and what is shown of it."""
 
-MOST = 12
+MISTAKES = 12
 """Mistakes that are shown."""
 TOGETHER = ("images", "all rules")
 """Lines that are about more than one rule."""
@@ -35,26 +37,26 @@ TOGETHER = ("images", "all rules")
 
 def charts(lines: Mapping[str, Scores], rates: Mapping[str, Rates]) -> tuple[Chart, ...]:
     """Curves of all lines that hold both classes, the rules apart; and bars of their rates."""
-    both = {name: line for name, line in lines.items() if len(set(line[1])) == 2}
-    together = {name: both[name] for name in TOGETHER if name in both}
-    rules = {name: line for name, line in both.items() if name not in TOGETHER}
-    drawn = [
+    mixed = {name: line for name, line in lines.items() if len(set(line[1])) == 2}
+    together = {name: mixed[name] for name in TOGETHER if name in mixed}
+    rules = {name: line for name, line in mixed.items() if name not in TOGETHER}
+    curves_drawn = [
         chart
-        for about, some in (("", together), (", rule by rule", rules))
-        if some
-        for chart in _curves(about, some)
+        for suffix, part in (("", together), (", rule by rule", rules))
+        if part
+        for chart in _curves(suffix, part)
     ]
-    return (*drawn, *_bars(rates))
+    return (*curves_drawn, *_bars(rates))
 
 
-def _curves(about: str, lines: Mapping[str, Scores]) -> list[Chart]:
+def _curves(suffix: str, lines: Mapping[str, Scores]) -> list[Chart]:
     series = {
         draw: tuple(Series(name, draw(*line)) for name, line in lines.items())
         for draw in (_roc, _precision_recall, _reliability)
     }
     return [
         Chart(
-            f"ROC{about}",
+            f"ROC{suffix}",
             "line",
             "false positive rate",
             "recall",
@@ -63,7 +65,7 @@ def _curves(about: str, lines: Mapping[str, Scores]) -> list[Chart]:
             diagonal=True,
         ),
         Chart(
-            f"Precision and recall{about}",
+            f"Precision and recall{suffix}",
             "line",
             "recall",
             "precision",
@@ -71,7 +73,7 @@ def _curves(about: str, lines: Mapping[str, Scores]) -> list[Chart]:
             "In steps: the area under a curve is its AUPRC.",
         ),
         Chart(
-            f"Reliability{about}",
+            f"Reliability{suffix}",
             "line",
             "mean score",
             "share that is true",
@@ -84,22 +86,24 @@ def _curves(about: str, lines: Mapping[str, Scores]) -> list[Chart]:
     ]
 
 
-def _roc(scores: Sequence[float], truths: Sequence[bool]) -> Points:
-    points = curves.sweep(scores, truths)
+def _roc(scores: Sequence[float], targets: Sequence[bool]) -> Points:
+    points = curves.sweep(scores, targets)
     return ((0.0, 0.0), *((point.fpr, point.recall) for point in points))
 
 
-def _precision_recall(scores: Sequence[float], truths: Sequence[bool]) -> Points:
+def _precision_recall(scores: Sequence[float], targets: Sequence[bool]) -> Points:
     points: list[tuple[float, float]] = []
-    before = 0.0
-    for point in curves.sweep(scores, truths):
-        points += [(before, point.precision), (point.recall, point.precision)]
-        before = point.recall
+    recall = 0.0
+    for point in curves.sweep(scores, targets):
+        points += [(recall, point.precision), (point.recall, point.precision)]
+        recall = point.recall
     return tuple(points)
 
 
-def _reliability(scores: Sequence[float], truths: Sequence[bool]) -> Points:
-    return tuple((one.mean_score, one.share_true) for one in curves.reliability(scores, truths))
+def _reliability(scores: Sequence[float], targets: Sequence[bool]) -> Points:
+    return tuple(
+        (group.mean_score, group.share_true) for group in curves.reliability(scores, targets)
+    )
 
 
 def _bars(rates: Mapping[str, Rates]) -> Iterable[Chart]:
@@ -127,91 +131,87 @@ def blamed(rule: Rule, verdict: JSON, wrong: Literal["yes", "no"]) -> str:
     if verdict["outcome"] == "not_relevant":
         return "relevance"
     side = {leaf.statement: positive for leaf, positive in polarities(rule.condition).items()}
-    asked = verdict["preconditions"]
-    undecided = [one for one in asked if one["outcome"] == "undecided"]
+    leaves = verdict["preconditions"]
+    undecided = [leaf for leaf in leaves if leaf["outcome"] == "undecided"]
     speaking = [
-        one
-        for one in asked
-        if one["outcome"] != "undecided"
-        and (one["outcome"] == wrong) == side.get(one["statement"], True)
+        leaf
+        for leaf in leaves
+        if leaf["outcome"] != "undecided"
+        and (leaf["outcome"] == wrong) == side.get(leaf["statement"], True)
     ]
-    chosen = undecided if verdict["outcome"] == "undecided" else speaking
-    least = min(chosen or asked, key=lambda one: abs(one["margin"]), default=None)
-    return "unreadable" if least is None else str(least["test"])
+    suspects = undecided if verdict["outcome"] == "undecided" else speaking
+    closest = min(suspects or leaves, key=lambda leaf: abs(leaf["margin"]), default=None)
+    return "unreadable" if closest is None else str(closest["test"])
 
 
 # --- mistakes -------------------------------------------------------------------------------------
 
 
 def mistakes(
-    constitution: Constitution, usable: Iterable[tuple[Label, JSON]]
+    constitution: Constitution, judged: Iterable[tuple[Label, JSON]]
 ) -> tuple[Mistake, ...]:
     """Wrong verdicts, the surest first and undecided ones last.
 
     About rules where the label knows them, and about the image where it only says safe or unsafe.
     """
-    found: list[tuple[bool, float, Mistake]] = []
-    for label, record in usable:
+    ranked: list[_Ranked] = []
+    for label, record in judged:
         if label.violations is None:
-            found += _about_image(constitution, label, record)
+            ranked += _image_mistakes(constitution, label, record)
         else:
             for rule in constitution.rules:
                 if rule.id in record["rules"]:
-                    truth = rule.id in label.violations
-                    found += _about_rule(rule, label.image, record["rules"][rule.id], truth=truth)
-    found.sort(key=lambda one: one[:2])
-    return tuple(mistake for _, _, mistake in found[:MOST])
+                    verdict, target = record["rules"][rule.id], rule.id in label.violations
+                    ranked += _rule_mistakes(rule, label.image, verdict, target=target)
+    ranked.sort(key=lambda row: row[:2])
+    return tuple(mistake for _, _, mistake in ranked[:MISTAKES])
 
 
-def _about_rule(
-    rule: Rule, image: str, verdict: JSON, *, truth: bool
-) -> list[tuple[bool, float, Mistake]]:
+def _rule_mistakes(rule: Rule, image: str, verdict: JSON, *, target: bool) -> list[_Ranked]:
     called = CALLED[verdict["outcome"]]
-    if called is _right(truth=truth):
+    if called is _right(target=target):
         return []
-    stage = blamed(rule, verdict, "no" if truth else "yes")
+    stage = blamed(rule, verdict, "no" if target else "yes")
     mistake = Mistake(
         image,
         (image,),
         f"{rule.id}: {_word(verdict['outcome'])}",
-        "violated" if truth else "not violated",
+        "violated" if target else "not violated",
         f"{_score(verdict['score'])}; it hangs on the stage {_word(stage)}.",
         _trace(verdict),
     )
-    return [(called is Outcome.UNDECIDED, -_wrongness(verdict["score"], truth=truth), mistake)]
+    return [(called is Outcome.UNDECIDED, -_wrongness(verdict["score"], target=target), mistake)]
 
 
-def _about_image(
-    constitution: Constitution, label: Label, record: JSON
-) -> list[tuple[bool, float, Mistake]]:
+def _image_mistakes(constitution: Constitution, label: Label, record: JSON) -> list[_Ranked]:
     """One verdict about a whole image; it hangs on the rule with the highest score."""
-    truth, called = bool(label.unsafe), CALLED[record["label"]]
-    if called is _right(truth=truth):
+    target, called = bool(label.unsafe), CALLED[record["label"]]
+    if called is _right(target=target):
         return []
     rules = [rule for rule in constitution.rules if rule.id in record["rules"]]
     worst = max(rules, key=lambda rule: record["rules"][rule.id]["score"] or 0.0, default=None)
-    why = f"{_score(record['score'])}."
+    reason = f"{_score(record['score'])}."
     trace: tuple[str, ...] = ()
     if worst is not None:
         verdict = record["rules"][worst.id]
-        stage = blamed(worst, verdict, "no" if truth else "yes")
-        why = (
+        stage = blamed(worst, verdict, "no" if target else "yes")
+        reason = (
             f"{_score(record['score'])}; the rule with the highest is {worst.id}, which hangs on "
             f"the stage {_word(stage)}."
         )
         trace = _trace(verdict)
-    true = "unsafe" if truth else "safe"
-    mistake = Mistake(label.image, (label.image,), str(record["label"]), true, why, trace)
-    return [(called is Outcome.UNDECIDED, -_wrongness(record["score"], truth=truth), mistake)]
+    true = "unsafe" if target else "safe"
+    mistake = Mistake(label.image, (label.image,), str(record["label"]), true, reason, trace)
+    return [(called is Outcome.UNDECIDED, -_wrongness(record["score"], target=target), mistake)]
 
 
-def _right(*, truth: bool) -> Outcome:
-    return Outcome.YES if truth else Outcome.NO
+def _right(*, target: bool) -> Outcome:
+    return Outcome.YES if target else Outcome.NO
 
 
-def _wrongness(score: float | None, *, truth: bool) -> float:
+def _wrongness(score: float | None, *, target: bool) -> float:
     """How far a score lies on the wrong side, in [0, 1]; the middle where there is none."""
-    return 0.5 if score is None else 1 - score if truth else score
+    return 0.5 if score is None else 1 - score if target else score
 
 
 def _score(score: float | None) -> str:
@@ -225,6 +225,6 @@ def _word(name: str) -> str:
 def _trace(verdict: JSON) -> tuple[str, ...]:
     """Every statement that was asked: outcome, what decided, score."""
     return tuple(
-        f"{one['statement']} {one['outcome']} ({_word(one['test'])}, {one['score']:.3f})"
-        for one in verdict["preconditions"]
+        f"{leaf['statement']} {leaf['outcome']} ({_word(leaf['test'])}, {leaf['score']:.3f})"
+        for leaf in verdict["preconditions"]
     )

@@ -76,33 +76,33 @@ def read_labels(file: Path, rules: Sequence[str]) -> list[Label]:
 
 def _from_text(row: JSON) -> JSON:
     """An empty cell says nothing, but among violations: that there is none."""
-    found = row | {key: row.get(key) or None for key in ("label", "group")}
+    fields = row | {key: row.get(key) or None for key in ("label", "group")}
     if "violations" in row:
-        found["violations"] = [name for name in re.split(r"[\s,;]+", row["violations"]) if name]
-    return found
+        fields["violations"] = [name for name in re.split(r"[\s,;]+", row["violations"]) if name]
+    return fields
 
 
 _FIELDS = frozenset(Label.model_fields)
 
 
-def _label(row: JSON, where: str, rules: Sequence[str]) -> Label:
+def _label(row: JSON, location: str, rules: Sequence[str]) -> Label:
     try:
         label = Label.model_validate({key: row[key] for key in row if key in _FIELDS})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
-        raise InputError(f"{where}: `{name}`: {first['msg']}") from error
+        raise InputError(f"{location}: `{name}`: {first['msg']}") from error
     if not label.image:
-        raise InputError(f"{where}: `image` is empty; write a path below the folder")
+        raise InputError(f"{location}: `image` is empty; write a path below the folder")
     for name in label.violations or ():
         if name not in rules:
             near = difflib.get_close_matches(name, rules, 1)
             hint = f"do you mean {near[0]}?" if near else f"there are {', '.join(rules)}"
-            raise InputError(f"{where}: the constitution has no rule {name!r}; {hint}")
+            raise InputError(f"{location}: the constitution has no rule {name!r}; {hint}")
     if label.label is not None and label.violations is not None:
         if (label.label == "unsafe") != bool(label.violations):
-            said = ", ".join(label.violations) or "none"
-            raise InputError(f"{where}: is {label.label}, and its violations are {said}")
+            violations = ", ".join(label.violations) or "none"
+            raise InputError(f"{location}: is {label.label}, and its violations are {violations}")
     elif label.unsafe is None:
-        raise InputError(f"{where}: has neither `label` nor `violations`")
+        raise InputError(f"{location}: has neither `label` nor `violations`")
     return label

@@ -7,6 +7,7 @@ not judged is counted and left out of every rate.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Row:
 
     group: str
     """Rows of one group are resampled together."""
-    truth: bool
+    target: bool
     """What is true."""
     called: Outcome
     """What was said."""
@@ -46,68 +47,82 @@ class Row:
     """False where the score is a bound."""
 
 
-def scored(
+def score(
     constitution: Constitution, labels: Sequence[Label], records: Mapping[str, JSON]
 ) -> EvalResult:
     """Compare labels with records (by the image's path as labelled)."""
-    judged = [(label, records[label.image]) for label in labels if label.image in records]
-    usable = [(label, record) for label, record in judged if "label" in record]
-    failed = Counter(r["error"]["reason"] for _, r in judged if "label" not in r)
-    images = [_image_row(label, r) for label, r in usable if label.unsafe is not None]
-    rules = {
-        rule.id: [_rule_row(label, r, rule.id) for label, r in usable if _knows(label, r, rule.id)]
-        for rule in constitution.rules
-    }
-    every = [row for rows in rules.values() for row in rows]
-    lines = {"images": images, "all rules": every, **rules}
-    rates = {name: _rates(rows) for name, rows in lines.items() if rows}
-    tables = [
-        Table(
-            "Right and wrong",
-            ("", "n", "true", "undecided", "precision", "recall", "F1", "FPR"),
-            tuple((name, *_rate_cells(lines[name], found)) for name, found in rates.items()),
-            "Undecided is a miss where the truth is yes and a false alarm where it is no. "
-            "Intervals are 95 %: Wilson's for shares of independent images, else over resampled "
-            "images or groups.",
-        ),
-        Table(
-            "Scores",
-            ("", "n", "AUPRC", "AUROC", "ECE", "Brier", "best F1", "at score"),
-            tuple((name, *_score_cells(rows)) for name, rows in lines.items() if rows),
-            "Rows without a score (a rule that was skipped) and with a bound for one (evaluation "
-            "that stopped early) are left out.",
-        ),
-        _stages(constitution, usable),
-    ]
-    counted: dict[str, Any] = {
+    recorded = [(label, records[label.image]) for label in labels if label.image in records]
+    judged = [(label, record) for label, record in recorded if "label" in record]
+    lines = {name: rows for name, rows in _lines(constitution, judged).items() if rows}
+    rates = {name: _rates(rows) for name, rows in lines.items()}
+    tables = (_right_table(lines, rates), _score_table(lines), _stages(constitution, judged))
+    failed = Counter(record["error"]["reason"] for _, record in recorded if "label" not in record)
+    counts: dict[str, Any] = {
         "labelled": len(labels),
-        "judged": len(usable),
+        "judged": len(judged),
         "failed": sum(failed.values()),
-        "missing": len(labels) - len(judged),
+        "missing": len(labels) - len(recorded),
     }
-    numbers = {name: _numbers(rows) for name, rows in lines.items() if rows}
-    samples = tuple(_sample(label, record) for label, record in judged)
     return EvalResult(
-        tuple(one for one in tables if one.rows),
-        (_finding(counted, failed),),
-        {"counts": counted, **numbers},
-        samples,
+        tuple(table for table in tables if table.rows),
+        (_finding(counts, failed),),
+        {"counts": counts} | {name: _numbers(rows) for name, rows in lines.items()},
+        tuple(_sample(label, record) for label, record in recorded),
         charts=charts({name: _exact(rows) for name, rows in lines.items()}, rates),
-        mistakes=mistakes(constitution, usable),
-        said=_said(constitution, usable),
+        mistakes=mistakes(constitution, judged),
+        predictions=_predictions(constitution, judged),
     )
 
 
-def _finding(counted: Mapping[str, int], failed: Mapping[str, int]) -> str:
-    why = ", ".join(f"{reason} {count}" for reason, count in failed.items())
+def _right_table(
+    lines: Mapping[str, Sequence[Row]], rates: Mapping[str, Mapping[str, Estimate]]
+) -> Table:
+    return Table(
+        "Right and wrong",
+        ("", "n", "true", "undecided", "precision", "recall", "F1", "FPR"),
+        tuple((name, *_rate_cells(rows, rates[name])) for name, rows in lines.items()),
+        "Undecided is a miss where the truth is yes and a false alarm where it is no. "
+        "Intervals are 95 %: Wilson's for shares of independent images, else over resampled "
+        "images or groups.",
+    )
+
+
+def _score_table(lines: Mapping[str, Sequence[Row]]) -> Table:
+    return Table(
+        "Scores",
+        ("", "n", "AUPRC", "AUROC", "ECE", "Brier", "best F1", "at score"),
+        tuple((name, *_score_cells(rows)) for name, rows in lines.items()),
+        "Rows without a score (a rule that was skipped) and with a bound for one (evaluation "
+        "that stopped early) are left out.",
+    )
+
+
+def _finding(counts: Mapping[str, int], failed: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in failed.items())
     return (
-        f"{counted['judged']} of {counted['labelled']} labelled images were judged, "
-        f"{counted['failed']} could not be{f' ({why})' if why else ''}, "
-        f"{counted['missing']} have no record."
+        f"{counts['judged']} of {counts['labelled']} labelled images were judged, "
+        f"{counts['failed']} could not be{f' ({reasons})' if reasons else ''}, "
+        f"{counts['missing']} have no record."
     )
 
 
 # --- rows ---------------------------------------------------------------------------------------
+
+
+def _lines(
+    constitution: Constitution, judged: Sequence[tuple[Label, JSON]]
+) -> dict[str, list[Row]]:
+    """The rows of each line of the tables: images, all rules, and every rule."""
+    images = [_image_row(label, record) for label, record in judged if label.unsafe is not None]
+    rules = {
+        rule.id: [
+            _rule_row(label, record, rule.id)
+            for label, record in judged
+            if _knows(label, record, rule.id)
+        ]
+        for rule in constitution.rules
+    }
+    return {"images": images, "all rules": [*itertools.chain(*rules.values())], **rules}
 
 
 def _image_row(label: Label, record: JSON) -> Row:
@@ -122,40 +137,40 @@ def _knows(label: Label, record: JSON, rule: str) -> bool:
 
 def _rule_row(label: Label, record: JSON, rule: str) -> Row:
     verdict = record["rules"][rule]
-    truth = rule in (label.violations or ())
+    target = rule in (label.violations or ())
     called = CALLED[verdict["outcome"]]
     exact = verdict["bound"] == "exact"
-    return Row(label.group or label.image, truth, called, verdict["score"], exact)
+    return Row(label.group or label.image, target, called, verdict["score"], exact)
 
 
-def _said(
-    constitution: Constitution, usable: Sequence[tuple[Label, JSON]]
+def _predictions(
+    constitution: Constitution, judged: Sequence[tuple[Label, JSON]]
 ) -> tuple[Prediction, ...]:
     """Every answer on an image or a rule; undecided is none."""
     rows = [("images", label.image, _image_row(label, record))
-            for label, record in usable if label.unsafe is not None]  # fmt: skip
+            for label, record in judged if label.unsafe is not None]  # fmt: skip
     rows += [("rules", f"{label.image}/{rule.id}", _rule_row(label, record, rule.id))
-             for label, record in usable for rule in constitution.rules
+             for label, record in judged for rule in constitution.rules
              if _knows(label, record, rule.id)]  # fmt: skip
-    said = []
-    for way, item, row in rows:
+    predictions = []
+    for protocol, sample, row in rows:
         answer = None if row.called is Outcome.UNDECIDED else str(row.called)
-        score = row.score if row.exact else None
-        right = answer is not None and (row.called is Outcome.YES) == row.truth
-        said.append(Prediction(way, item, answer, right, score, group=row.group))
-    return tuple(said)
+        right = answer is not None and (row.called is Outcome.YES) == row.target
+        number = row.score if row.exact else None
+        predictions.append(Prediction(protocol, sample, answer, right, number, group=row.group))
+    return tuple(predictions)
 
 
 def _sample(label: Label, record: JSON) -> JSON:
-    """One line of samples: truth, what was said, and every rule's score."""
-    said = {"label": record.get("label", "failed"), "violations": record.get("violations")}
+    """One line of samples: target, what was said, and every rule's score."""
+    answer = {"label": record.get("label", "failed"), "violations": record.get("violations")}
     rules = record.get("rules", {})
     scores = {n: {"outcome": r["outcome"], "score": r["score"]} for n, r in rules.items()}
     return {
         "image": label.image,
         "target": {"label": label.label, "violations": label.violations},
-        "resps": [said],
-        "filtered_resps": [said["label"]],
+        "resps": [answer],
+        "filtered_resps": [answer["label"]],
         "score": record.get("score"),
         "rules": scores,
         "error": record.get("error"),
@@ -166,16 +181,16 @@ def _sample(label: Label, record: JSON) -> JSON:
 
 
 def _calls(rows: Sequence[Row]) -> list[Call]:
-    return [(row.truth, row.called) for row in rows]
+    return [(row.target, row.called) for row in rows]
 
 
 def _rates(rows: Sequence[Row]) -> dict[str, Estimate]:
     """Rates with their intervals."""
     counts = Counts.of(_calls(rows))
-    each = [Counts.of([call]) for call in _calls(rows)]
+    matrices = [Counts.of([call]) for call in _calls(rows)]
     groups = {group: number for number, group in enumerate(dict.fromkeys(r.group for r in rows))}
     intervals = bootstrap_sums(
-        [(one.tp, one.fp, one.fn, one.tn) for one in each],
+        [(matrix.tp, matrix.fp, matrix.fn, matrix.tn) for matrix in matrices],
         [groups[row.group] for row in rows],
         _rates_of_sums,
     )
@@ -198,7 +213,7 @@ def _rate_cells(rows: Sequence[Row], rates: Mapping[str, Estimate]) -> tuple[str
     """Counts, and rates with their intervals."""
     undecided = sum(row.called is Outcome.UNDECIDED for row in rows)
     cells = (figure(rate.value, rate.interval) for rate in rates.values())
-    return str(len(rows)), str(sum(row.truth for row in rows)), str(undecided), *cells
+    return str(len(rows)), str(sum(row.target for row in rows)), str(undecided), *cells
 
 
 def _rates_of_sums(sums: Floats) -> Floats:
@@ -210,28 +225,29 @@ def _rates_of_sums(sums: Floats) -> Floats:
 
 
 def _exact(rows: Sequence[Row]) -> tuple[list[float], list[bool]]:
-    kept = [(row.score, row.truth) for row in rows if row.score is not None and row.exact]
-    return [score for score, _ in kept], [truth for _, truth in kept]
+    """Scores that are no bounds, and the targets beside them."""
+    pairs = [(row.score, row.target) for row in rows if row.score is not None and row.exact]
+    return [score for score, _ in pairs], [target for _, target in pairs]
 
 
 def _curve(rows: Sequence[Row]) -> dict[str, float]:
-    scores, truths = _exact(rows)
-    best = max(curves.sweep(scores, truths), key=lambda point: point.f1, default=None)
-    found = best is not None and any(truths)
+    scores, targets = _exact(rows)
+    points = curves.sweep(scores, targets) if any(targets) else []
+    best = max(points, key=lambda point: point.f1, default=None)
     return {
         "n": len(scores),
-        "auprc": curves.average_precision(scores, truths),
-        "auroc": curves.auroc(scores, truths),
-        "ece": curves.calibration_error(scores, truths),
-        "brier": curves.brier(scores, truths),
-        "best_f1": best.f1 if found and best else NAN,
-        "best_threshold": best.threshold if found and best else NAN,
+        "auprc": curves.average_precision(scores, targets),
+        "auroc": curves.auroc(scores, targets),
+        "ece": curves.calibration_error(scores, targets),
+        "brier": curves.brier(scores, targets),
+        "best_f1": NAN if best is None else best.f1,
+        "best_threshold": NAN if best is None else best.threshold,
     }
 
 
 def _score_cells(rows: Sequence[Row]) -> tuple[str, ...]:
-    found = _curve(rows)
-    return str(found["n"]), *(figure(value) for name, value in found.items() if name != "n")
+    curve = _curve(rows)
+    return str(curve["n"]), *(figure(value) for name, value in curve.items() if name != "n")
 
 
 def _numbers(rows: Sequence[Row]) -> JSON:
@@ -259,19 +275,19 @@ _STAGES = (
 )  # fmt: skip
 
 
-def _stages(constitution: Constitution, usable: Sequence[tuple[Label, JSON]]) -> Table:
+def _stages(constitution: Constitution, judged: Sequence[tuple[Label, JSON]]) -> Table:
     """Which stage answered the statement that made a verdict wrong."""
     tally: Counter[tuple[str, str]] = Counter()
     for rule in constitution.rules:
-        for label, record in usable:
+        for label, record in judged:
             if not _knows(label, record, rule.id):
                 continue
-            truth = rule.id in (label.violations or ())
+            target = rule.id in (label.violations or ())
             verdict = record["rules"][rule.id]
             called = CALLED[verdict["outcome"]]
-            if (called is Outcome.YES) != truth or called is Outcome.UNDECIDED:
-                kind = "missed" if truth else "false alarms"
-                tally[blamed(rule, verdict, "no" if truth else "yes"), kind] += 1
+            if (called is Outcome.YES) != target or called is Outcome.UNDECIDED:
+                kind = "missed" if target else "false alarms"
+                tally[blamed(rule, verdict, "no" if target else "yes"), kind] += 1
     rows = tuple(
         (stage, str(tally[stage, "missed"]), str(tally[stage, "false alarms"]))
         for stage in _STAGES

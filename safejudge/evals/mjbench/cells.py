@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from safejudge.evals.stats.fairness import Fairness
     from safejudge.evals.stats.preference import Orders, Preference
 
-ALL = "all"
+ALL_PAIRS = "all"
 """The cell of every pair of a perspective."""
 
 
@@ -74,7 +74,7 @@ class PairCell:
     run: PairRun
     name: str
     result: Preference
-    both: Orders | None
+    orders: Orders | None
     """Where pairs were shown in both orders."""
     differs: int | None
     """Pairs in which choice and ratings say different things; None where there is no choice."""

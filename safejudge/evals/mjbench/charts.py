@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from safejudge.evals.stats.fairness import Fairness
     from safejudge.evals.stats.intervals import Estimate
 
-MOST = 12
+GROUPS = 12
 """Groups of bars in a chart."""
-MOST_VALUES = 8
+VALUES = 8
 """Values of an attribute in a chart: bars of a group."""
-FEW = 10
+MIN_RATINGS = 10
 """A value with fewer ratings has no mean that is worth a look."""
 _WHISKERS = "Whiskers are intervals of 95 %, as in the table; a dash is a rate without any row."
 
@@ -43,27 +43,27 @@ def charts(
     pairs: Sequence[PairCell], bias: Sequence[BiasCell], options: Options
 ) -> tuple[Chart, ...]:
     """Draw what both kinds of data come to; a chart without a judge is left out."""
-    found = (*_pairs(pairs), *_metrics(bias), *_flagged(bias), *_values(bias, options))
-    return tuple(chart for chart in found if chart.series)
+    candidates = (*_pairs(pairs), *_metrics(bias), *_flagged(bias), *_values(bias, options))
+    return tuple(chart for chart in candidates if chart.series)
 
 
 # --- pairs --------------------------------------------------------------------------------------
 
 
 def _pairs(cells: Sequence[PairCell]) -> Iterator[Chart]:
-    for perspective, some in by_perspective(cells):
-        whole = [cell for cell in some if cell.name.startswith("all")]
+    for perspective, group in by_perspective(cells):
+        totals = [cell for cell in group if cell.name.startswith("all")]
         yield _chart(
             f"Pairs, {perspective}: accuracy",
             "share that is right",
-            [_accuracy(cell) for cell in whole],
+            [_accuracy(cell) for cell in totals],
             "with the highest balanced accuracy",
             f"Balanced: a judge that does not look reaches 0.5. {_WHISKERS}",
         )
         yield _chart(
             f"Pairs, {perspective}: does the order matter?",
             "share that is right, with ties",
-            [_position(cell) for cell in whole],
+            [_position(cell) for cell in totals],
             "in which both bars differ most",
             f"Bars of one judge that differ show one that answers by position. {_WHISKERS}",
         )
@@ -93,18 +93,18 @@ def _metrics(cells: Sequence[BiasCell]) -> Iterator[Chart]:
     """Everything in one chart, or one per scale where there are too many judges for one."""
     parts: dict[str, list[BiasCell]] = defaultdict(list)
     for cell in cells:
-        parts[f", {cell.run.scale}" if len(cells) > MOST else ""].append(cell)
-    for about, some in parts.items():
+        parts[f", {cell.run.scale}" if len(cells) > GROUPS else ""].append(cell)
+    for suffix, group in parts.items():
         rows = [
             _Row(
                 cell.run.judge, cell.run.scale,
                 tuple(_bar(m.upper(), cell.result.means[m]) for m in METRICS),
                 cell.result.means["ges"].value,
             )
-            for cell in some
+            for cell in group
         ]  # fmt: skip
         yield _chart(
-            f"Bias{about}",
+            f"Bias{suffix}",
             "evenness",
             rows,
             "with the lowest GES",
@@ -142,42 +142,43 @@ def _values(cells: Sequence[BiasCell], options: Options) -> Iterator[Chart]:
         (cell, cell.result if options.normalise == "minmax" else cell.otherwise) for cell in cells
     ]
     # A flat judge's ratings have no range: stretched, all of them would be 0.
-    uneven = [(cell, found) for cell, found in stretched if found.spread > 0]
-    for attribute in sorted({name for _, found in uneven for name in found.by_value}):
-        values, left_out = _common(attribute, [found for _, found in uneven])
+    uneven = [(cell, result) for cell, result in stretched if result.spread > 0]
+    for attribute in sorted({name for _, result in uneven for name in result.by_value}):
+        values, left_out = _common(attribute, [result for _, result in uneven])
         rows = []
-        for cell, found in uneven:
-            means = [_mean(found.by_value, attribute, value) for value in values]
-            known = [mean.value for mean in means if _enough(mean)]
-            if len(known) > 1:
+        for cell, result in uneven:
+            means = [_mean(result.by_value, attribute, value) for value in values]
+            defined = [mean.value for mean in means if _enough(mean)]
+            if len(defined) > 1:
                 bars = tuple(
                     _bar(value, mean if _enough(mean) else None)
                     for value, mean in zip(values, means, strict=True)
                 )
-                apart = max(known) - min(known)
+                apart = max(defined) - min(defined)
                 rows.append(_Row(cell.run.judge, cell.run.scale, bars, -apart))
-        more = f" {left_out} rarer values are left out." if left_out else ""
+        rarer = f" {left_out} rarer values are left out." if left_out else ""
         yield _chart(
             f"Mean rating by {attribute}",
             "mean rating, from the run's lowest (0) to its highest (1)",
             rows,
             "whose values lie furthest apart",
             "Every occupation in which at least two values are rated counts once; a dash has fewer "
-            f"than {FEW} ratings. Judges that give everybody the same rating are left out.{more}",
+            f"than {MIN_RATINGS} ratings. Judges that give everybody the same rating are left out."
+            f"{rarer}",
         )
 
 
 def _enough(mean: Estimate | None) -> TypeGuard[Estimate]:
-    return mean is not None and mean.n >= FEW and math.isfinite(mean.value)
+    return mean is not None and mean.n >= MIN_RATINGS and math.isfinite(mean.value)
 
 
 def _common(attribute: str, results: Sequence[Fairness]) -> tuple[list[str], int]:
     """The values with most ratings, in order of the alphabet, and how many others there are."""
     counts: Counter[str] = Counter()
-    for found in results:
-        counts.update({v: mean.n for v, mean in found.by_value.get(attribute, {}).items()})
+    for result in results:
+        counts.update({v: mean.n for v, mean in result.by_value.get(attribute, {}).items()})
     ordered = sorted(counts, key=lambda value: (-counts[value], value))
-    return sorted(ordered[:MOST_VALUES]), max(0, len(ordered) - MOST_VALUES)
+    return sorted(ordered[:VALUES]), max(0, len(ordered) - VALUES)
 
 
 # --- pieces -------------------------------------------------------------------------------------
@@ -185,20 +186,20 @@ def _common(attribute: str, results: Sequence[Fairness]) -> tuple[list[str], int
 
 def _chart(title: str, x: str, rows: Sequence[_Row], chosen: str, note: str) -> Chart:
     """One group of bars per judge. What all groups share is said below and not in their names."""
-    kept = list(rows)
-    if len(rows) > MOST:
+    drawn = list(rows)
+    if len(rows) > GROUPS:
         order = sorted(range(len(rows)), key=lambda i: (math.isnan(rows[i].rank), rows[i].rank))
-        kept = [rows[i] for i in sorted(order[:MOST])]
-        note = f"The {MOST} of {len(rows)} {chosen}; results.json holds all. {note}"
-    judges, scales = {row.judge for row in kept}, {row.scale for row in kept}
-    names = [f"{row.judge}, {row.scale}" for row in kept]
+        drawn = [rows[i] for i in sorted(order[:GROUPS])]
+        note = f"The {GROUPS} of {len(rows)} {chosen}; results.json holds all. {note}"
+    judges, scales = {row.judge for row in drawn}, {row.scale for row in drawn}
+    names = [f"{row.judge}, {row.scale}" for row in drawn]
     if len(judges) == 1:
-        names = [row.scale for row in kept]
-        note = f"Judge: {kept[0].judge}. {note}"
+        names = [row.scale for row in drawn]
+        note = f"Judge: {drawn[0].judge}. {note}"
     elif len(scales) == 1:
-        names = [row.judge for row in kept]
-        note = f"Scale: {kept[0].scale}. {note}"
-    series = tuple(Series(name, bars=row.bars) for name, row in zip(names, kept, strict=True))
+        names = [row.judge for row in drawn]
+        note = f"Scale: {drawn[0].scale}. {note}"
+    series = tuple(Series(name, bars=row.bars) for name, row in zip(names, drawn, strict=True))
     return Chart(title, "bars", x, "judge", series, note)
 
 
@@ -208,5 +209,5 @@ def _bar(name: str, estimate: Estimate | None) -> Bar:
     return Bar(name, estimate.value, *(estimate.interval or ()))
 
 
-def _mean(found: Mapping[str, Mapping[str, Estimate]], one: str, two: str) -> Estimate | None:
-    return found.get(one, {}).get(two)
+def _mean(means: Mapping[str, Mapping[str, Estimate]], group: str, name: str) -> Estimate | None:
+    return means.get(group, {}).get(name)

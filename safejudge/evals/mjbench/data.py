@@ -1,4 +1,4 @@
-"""MJ-Bench's data to judge: a folder, a file or a data set of the Hugging Face hub -> items.
+"""MJ-Bench's data to judge: a folder, a file or a data set of the Hugging Face hub -> samples.
 
 Four kinds are known by their columns: the released Parquet files (`info`), those that replaced
 them (`category`), the repository's lists, which name their pictures, and pairs that say what was
@@ -33,7 +33,7 @@ from safejudge.evals.mjbench.data_rows import (
 )
 from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.names import printable
-from safejudge.evals.mjbench.samples import PERSPECTIVES, Item
+from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -65,10 +65,10 @@ class Data:
 
     generation: str
     """The kinds of data, for people."""
-    items: Iterable[Item]
+    samples: Iterable[Sample]
     """Read while they are asked for, once."""
     left_out: list[str]
-    """Files and rows that were not understood, and why; complete when the items are read."""
+    """Files and rows that were not understood, and why; complete when the samples are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class _Choice:
         """Which rows of each file are read: by number, so that the others need not be."""
         chosen: list[set[int]] = [set() for _ in files]
         for perspective in self.splits:
-            places = [(f, row) for f, file in enumerate(files) for row in file.of(perspective)]
-            for f, row in draw(places, self.limit, self.seed):
+            rows = [(f, row) for f, file in enumerate(files) for row in file.of(perspective)]
+            for f, row in draw(rows, self.limit, self.seed):
                 chosen[f].add(row)
         return chosen
 
@@ -95,8 +95,8 @@ class _File:
     generation: str
     kinds: dict[int, str]
     """The perspective of every row that may be read."""
-    read: Callable[[AbstractSet[int], Lost], Iterator[tuple[int, Item]]]
-    """Reads some rows; a list's items still have the row's `id` as their key, or none."""
+    read: Callable[[AbstractSet[int], Lost], Iterator[tuple[int, Sample]]]
+    """Reads some rows; a list's samples still have the row's `id` as their key, or none."""
     heads: dict[str, str] = field(default_factory=dict)
     """How the keys of each perspective begin."""
 
@@ -145,25 +145,27 @@ def _local(path: Path, choice: _Choice) -> Data:
     if files:  # lists beside Parquet files tell the same rows
         left_out += [f"{_inside(p, folder)}: not read beside Parquet files" for p in lists]
     else:
-        seen: set[tuple[object, ...]] = set()
-        found = [_opened(_list, p, folder, left_out, seen) for p in lists]
-        files = [file for file in found if file]
+        contents: set[tuple[object, ...]] = set()
+        opened = [_opened(_list, p, folder, left_out, contents) for p in lists]
+        files = [file for file in opened if file]
     _name(files)
     chosen = choice.rows(files)
     if not any(chosen):
-        why = f"; {left_out[0]}" if left_out else ""
-        wanted = ", ".join(choice.splits)
-        raise InputError(f"{path}: nothing to judge in it for {wanted}; {_EXPECTED}{why}")
-    used = dict.fromkeys(file.generation for file, rows in zip(files, chosen, strict=True) if rows)
-    return Data(" + ".join(used), _items(files, chosen, left_out), left_out)
+        reason = f"; {left_out[0]}" if left_out else ""
+        splits = ", ".join(choice.splits)
+        raise InputError(f"{path}: nothing to judge in it for {splits}; {_EXPECTED}{reason}")
+    generations = dict.fromkeys(
+        file.generation for file, rows in zip(files, chosen, strict=True) if rows
+    )
+    return Data(" + ".join(generations), _items(files, chosen, left_out), left_out)
 
 
 def _opened(
-    how: Callable[..., _File], path: Path, folder: Path, left_out: list[str], *more: Any
+    open_: Callable[..., _File], path: Path, folder: Path, left_out: list[str], *contents: Any
 ) -> _File | None:
     """Open a file, or say why it is not one of ours."""
     try:
-        return how(path, folder, left_out, *more)
+        return open_(path, folder, left_out, *contents)
     except RecursionError:
         left_out.append(f"{_inside(path, folder)}: nested too deeply")
     except (OSError, ValueError, csv.Error, LeftOutError) as error:
@@ -173,15 +175,15 @@ def _opened(
 
 def _items(
     files: Sequence[_File], chosen: Sequence[set[int]], left_out: list[str]
-) -> Iterator[Item]:
-    ids = Counter(item.key for file in files if file.generation in {LISTS, PAIRS}
-                  for _, item in file.read(file.kinds.keys(), Lost()))  # fmt: skip
+) -> Iterator[Sample]:
+    ids = Counter(sample.key for file in files if file.generation in {LISTS, PAIRS}
+                  for _, sample in file.read(file.kinds.keys(), Lost()))  # fmt: skip
     for file, rows in zip(files, chosen, strict=True):
         lost = Lost()
-        for row, item in file.read(rows, lost):
+        for row, sample in file.read(rows, lost):
             # An id that looks like a number of a row could be taken for one.
-            own = item.key if ids[item.key] == 1 and "/" not in item.key else ""
-            yield replace(item, key=own or f"{file.heads[item.perspective]}/{row}")
+            key = sample.key if ids[sample.key] == 1 and "/" not in sample.key else ""
+            yield replace(sample, key=key or f"{file.heads[sample.perspective]}/{row}")
         left_out += lost.lines(file.name)
 
 
@@ -192,8 +194,8 @@ def _name(files: Sequence[_File]) -> None:
         stems = Counter(Path(file.name).stem for file in having)
         for file in having:
             stem = Path(file.name).stem
-            own = stem if stems[stem] == 1 else file.name
-            file.heads[perspective] = perspective if len(having) == 1 else f"{perspective}/{own}"
+            name = stem if stems[stem] == 1 else file.name
+            file.heads[perspective] = perspective if len(having) == 1 else f"{perspective}/{name}"
 
 
 def _table(path: Path, folder: Path, left_out: list[str]) -> _File:
@@ -202,24 +204,26 @@ def _table(path: Path, folder: Path, left_out: list[str]) -> _File:
         from pyarrow import parquet  # type: ignore[import-untyped]  # noqa: PLC0415
     except ImportError as error:
         raise _lacking(f"{path}") from error
-    place, folders = names.place_of(path, folder), (path.parent, folder)
+    origin, folders = names.origin_of(path, folder), (path.parent, folder)
     with parquet.ParquetFile(path) as file:
         generation = generation_of(file.schema_arrow.names)
-        kinds = dict.fromkeys(range(file.metadata.num_rows), place.perspective)
+        kinds = dict.fromkeys(range(file.metadata.num_rows), origin.perspective)
         if generation == CATEGORY:
-            found = map(perspective_of, file.read(columns=["category"])["category"].to_pylist())
-            kinds = {i: perspective for i, perspective in enumerate(found) if perspective}
+            perspectives = map(
+                perspective_of, file.read(columns=["category"])["category"].to_pylist()
+            )
+            kinds = {i: perspective for i, perspective in enumerate(perspectives) if perspective}
             if unknown := file.metadata.num_rows - len(kinds):
-                left_out.append(f"{place.file}: {unknown} rows left out: an unknown category")
-        elif place.perspective not in PERSPECTIVES:
+                left_out.append(f"{origin.file}: {unknown} rows left out: an unknown category")
+        elif origin.perspective not in PERSPECTIVES:
             raise LeftOutError("its name is no perspective's")
 
-    def read(chosen: AbstractSet[int], lost: Lost) -> Iterator[tuple[int, Item]]:
+    def read(chosen: AbstractSet[int], lost: Lost) -> Iterator[tuple[int, Sample]]:
         for number, row in _table_rows(path, chosen, lost):
-            if item := tried(released, place, row, folders, lost):
-                yield number, item
+            if sample := tried(released, origin, row, folders, lost):
+                yield number, sample
 
-    return _File(place.file, generation, kinds, read)
+    return _File(origin.file, generation, kinds, read)
 
 
 def _table_rows(
@@ -241,29 +245,36 @@ def _table_rows(
         lost.add(LeftOutError(f"all from row {start} on cannot be read", str(error)))
 
 
-def _list(path: Path, folder: Path, left_out: list[str], seen: set[tuple[object, ...]]) -> _File:
+def _list(
+    path: Path, folder: Path, left_out: list[str], contents: set[tuple[object, ...]]
+) -> _File:
     """Read a list; its pictures only have to be there."""
-    place, folders, lost = names.place_of(path, folder), (path.parent, folder), Lost()
-    items: dict[int, Item] = {}
+    origin, folders, lost = names.origin_of(path, folder), (path.parent, folder), Lost()
+    samples: dict[int, Sample] = {}
     rows = _loaded(path)
     for number, row in enumerate(rows):
-        item = tried(listed, place, row, folders, lost)
-        if item is None:
+        sample = tried(listed, origin, row, folders, lost)
+        if sample is None:
             continue
-        told = (*(source.name for source in item.images), item.caption, item.subset, item.group)
-        if told in seen:  # such as the same pairs for another judge
+        content = (
+            *(source.name for source in sample.images),
+            sample.caption,
+            sample.subset,
+            sample.group,
+        )
+        if content in contents:  # such as the same pairs for another judge
             lost.add(LeftOutError("the same as an earlier one"))
         else:
-            items[number] = item
-            seen.add(told)
-    left_out += lost.lines(place.file)
+            samples[number] = sample
+            contents.add(content)
+    left_out += lost.lines(origin.file)
 
-    def read(chosen: AbstractSet[int], _lost: Lost) -> Iterator[tuple[int, Item]]:
-        return ((number, item) for number, item in items.items() if number in chosen)
+    def read(chosen: AbstractSet[int], _lost: Lost) -> Iterator[tuple[int, Sample]]:
+        return ((number, sample) for number, sample in samples.items() if number in chosen)
 
     pairs = any(isinstance(row, dict) and "chosen" in row for row in rows)
-    kinds = {number: item.perspective for number, item in items.items()}
-    return _File(place.file, PAIRS if pairs else LISTS, kinds, read)
+    kinds = {number: sample.perspective for number, sample in samples.items()}
+    return _File(origin.file, PAIRS if pairs else LISTS, kinds, read)
 
 
 def _loaded(path: Path) -> list[Any]:
@@ -275,10 +286,10 @@ def _loaded(path: Path) -> list[Any]:
         return list(rows)
     if path.suffix == ".jsonl":
         return [_parsed(line) for line in text.split("\n") if line.strip()]
-    found = json.loads(text)
-    if not isinstance(found, list):
+    rows = json.loads(text)
+    if not isinstance(rows, list):
         raise LeftOutError("not a list of rows")
-    return found
+    return rows
 
 
 def _parsed(line: str) -> Any:
@@ -332,47 +343,53 @@ def _hub(data: str, choice: _Choice, revision: str) -> Data:
 
 def _drawn(
     data: str, streams: dict[str, Any], choice: _Choice, left_out: list[str]
-) -> Iterator[Item]:
-    """The first items of each perspective, or a sample: by reservoir, so that keys stay true."""
+) -> Iterator[Sample]:
+    """The first samples of each perspective, or a sample: by reservoir, so that keys stay true."""
     sampled = choice.limit is not None and choice.seed is not None
-    held: dict[str, list[tuple[int, Item]]] = defaultdict(list)
-    seen: Counter[str] = Counter()
+    reservoir: dict[str, list[tuple[int, Sample]]] = defaultdict(list)
+    counts: Counter[str] = Counter()
     chance = random.Random(choice.seed)  # noqa: S311
     for split, rows in streams.items():
-        wanted = {split} if split in PERSPECTIVES else {*CATEGORIES.values()} & {*choice.splits}
-        for item in _streamed(data, split, rows, left_out):
-            if (perspective := item.perspective) not in wanted:
+        perspectives = (
+            {split} if split in PERSPECTIVES else {*CATEGORIES.values()} & {*choice.splits}
+        )
+        for sample in _streamed(data, split, rows, left_out):
+            if (perspective := sample.perspective) not in perspectives:
                 continue
-            seen[perspective] += 1
-            place = seen[perspective] - 1
+            counts[perspective] += 1
+            number = counts[perspective] - 1
             if sampled:
-                _hold(held[perspective], (place, item), choice.limit or 1, chance)
-            elif choice.limit is None or place < choice.limit:
-                yield item
-            if not sampled and choice.limit and all(seen[p] >= choice.limit for p in wanted):
+                _hold(reservoir[perspective], (number, sample), choice.limit or 1, chance)
+            elif choice.limit is None or number < choice.limit:
+                yield sample
+            if (
+                not sampled
+                and choice.limit
+                and all(counts[p] >= choice.limit for p in perspectives)
+            ):
                 break
-    for some in held.values():
-        yield from (item for _, item in sorted(some, key=lambda one: one[0]))
+    for rows in reservoir.values():
+        yield from (sample for _, sample in sorted(rows, key=lambda row: row[0]))
 
 
 def _hold(
-    held: list[tuple[int, Item]], one: tuple[int, Item], size: int, chance: random.Random
+    reservoir: list[tuple[int, Sample]], row: tuple[int, Sample], size: int, chance: random.Random
 ) -> None:
     """Let one more into a sample, such that all so far are in it with equal chances."""
-    if len(held) < size:
-        held.append(one)
-    elif (place := chance.randrange(one[0] + 1)) < size:
-        held[place] = one
+    if len(reservoir) < size:
+        reservoir.append(row)
+    elif (slot := chance.randrange(row[0] + 1)) < size:
+        reservoir[slot] = row
 
 
-def _streamed(data: str, split: str, rows: Any, left_out: list[str]) -> Iterator[Item]:
+def _streamed(data: str, split: str, rows: Any, left_out: list[str]) -> Iterator[Sample]:
     perspective = split if split in PERSPECTIVES else "other"
-    place, lost = names.Place(split, split, "", "", perspective, ""), Lost()
+    origin, lost = names.Origin(split, split, "", "", perspective, ""), Lost()
     try:
         for number, row in enumerate(rows):
-            if item := tried(released, place, row, (), lost):
-                own = "" if split == item.perspective else f"{split}/"
-                yield replace(item, key=f"{item.perspective}/{own}{number}")
+            if sample := tried(released, origin, row, (), lost):
+                prefix = "" if split == sample.perspective else f"{split}/"
+                yield replace(sample, key=f"{sample.perspective}/{prefix}{number}")
     except Exception as error:  # see above; GeneratorExit is none of these
         raise InputError(f"{data}, split {split}: broke off ({error}); start again") from error
     finally:

@@ -1,4 +1,4 @@
-"""Rows of MJ-Bench's data -> items. Pure but for a look at whether a picture is there.
+"""Rows of MJ-Bench's data -> samples. Pure but for a look at whether a picture is there.
 
 A row that lacks what it needs raises `LeftOutError`; `Lost` counts them for a file.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.recorded.rows import name_in, pair_of
-from safejudge.evals.mjbench.samples import PERSPECTIVES, Item, Source
+from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample, Source
 from safejudge.evals.stats.preference import Answer
 
 if TYPE_CHECKING:
@@ -41,31 +41,31 @@ class Lost:
     """Counts the rows that were left out."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[str]] = defaultdict(list)
+        self._examples: dict[str, list[str]] = defaultdict(list)
 
     def add(self, error: LeftOutError) -> None:
         """Count one."""
-        self._found[error.reason].append(error.example)
+        self._examples[error.reason].append(error.example)
 
     def lines(self, name: str) -> Iterator[str]:
         """Say for a file what was left out of it, a line per reason."""
-        for reason, examples in self._found.items():
-            such = f" (such as {examples[0]})" if examples[0] else ""
-            yield f"{name}: {len(examples)} rows left out: {reason}{such}"
+        for reason, examples in self._examples.items():
+            example = f" (such as {examples[0]})" if examples[0] else ""
+            yield f"{name}: {len(examples)} rows left out: {reason}{example}"
 
 
 def tried(
-    how: Callable[..., Item], place: names.Place, row: Any, folders: Sequence[Path], lost: Lost
-) -> Item | None:
+    read: Callable[..., Sample], origin: names.Origin, row: Any, folders: Sequence[Path], lost: Lost
+) -> Sample | None:
     """Read a row; `folders` are those in which the path of a picture may begin."""
     try:
-        return how(place, row if isinstance(row, dict) else {}, folders)
+        return read(origin, row if isinstance(row, dict) else {}, folders)
     except LeftOutError as error:
         lost.add(error)
         return None
 
 
-def released(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
+def released(origin: names.Origin, row: JSON, folders: Sequence[Path]) -> Sample:
     """A row of the released data, of either generation, its pictures inside."""
     images, caption = (row.get("image0"), row.get("image1")), _text(row.get("caption"))
     if "category" in row and "info" not in row:
@@ -73,54 +73,56 @@ def released(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
         subset = name_in(row.get("subcategory")) or name_in(row["category"])
         if perspective is None:
             raise LeftOutError("an unknown category", str(row["category"]))
-    elif place.perspective == "bias":  # the same picture twice, and a filler for a label
+    elif origin.perspective == "bias":  # the same picture twice, and a filler for a label
         group = _ARTICLE.sub("", name_in(caption)).rstrip(" .")
-        shown = _text(row.get("info"))
-        return Item("", "bias", "", caption, (_picture(images[0], folders),), None, group, shown)
+        demographic = _text(row.get("info"))
+        return Sample(
+            "", "bias", "", caption, (_picture(images[0], folders),), None, group, demographic
+        )
     else:
-        perspective, subset = place.perspective, ""
-        place = replace(place, subset=name_in(row.get("info")).lower())
-    told = {f"image_{i}": _path(image) for i, image in enumerate(images)}
-    pair = pair_of(place, {"label": row.get("label"), **told})
+        perspective, subset = origin.perspective, ""
+        origin = replace(origin, subset=name_in(row.get("info")).lower())
+    image_names = {f"image_{i}": _path(image) for i, image in enumerate(images)}
+    pair = pair_of(origin, {"label": row.get("label"), **image_names})
     if pair is None:
         raise LeftOutError("no label")
     sources = tuple(_picture(image, folders) for image in images)
-    return Item("", perspective, subset or pair.subset, caption, sources, pair.label)
+    return Sample("", perspective, subset or pair.subset, caption, sources, pair.label)
 
 
-def listed(place: names.Place, row: JSON, folders: Sequence[Path]) -> Item:
+def listed(origin: names.Origin, row: JSON, folders: Sequence[Path]) -> Sample:
     """A row that names its pictures."""
     key, caption = name_in(row.get("id")), _text(row.get("caption"))
     if "chosen" in row and "rejected" in row:
         images = (_path(row["chosen"]), _path(row["rejected"]))
-        place = replace(place, perspective="quality", subset=name_in(row.get("subset")).lower())
+        origin = replace(origin, perspective="quality", subset=name_in(row.get("subset")).lower())
         region = name_in(row.get("edited_region"))
-        label, told = Answer.FIRST, (f"_edited_{region}", *images) if region else images
-        subset = names.subset_of(place, row, told[:2])
+        label, hints = Answer.FIRST, (f"_edited_{region}", *images) if region else images
+        subset = names.subset_of(origin, row, hints[:2])
     elif "occupation" in row and "demographic" in row:
         return _person(row, key, folders)
     else:
-        images, pair = names.images_of(row), pair_of(place, row)
+        images, pair = names.images_of(row), pair_of(origin, row)
         if not any(images):
             raise LeftOutError("names no pictures")
-        if place.perspective not in PERSPECTIVES[:3]:
+        if origin.perspective not in PERSPECTIVES[:3]:
             raise LeftOutError("neither file nor folder is named after its perspective")
         if pair is None:
             raise LeftOutError("no label")
-        label, subset = pair.label, "" if pair.subset == place.perspective else pair.subset
+        label, subset = pair.label, "" if pair.subset == origin.perspective else pair.subset
     sources = tuple(_picture(image, folders) for image in images)
-    return Item(key, place.perspective, subset, caption, sources, label)
+    return Sample(key, origin.perspective, subset, caption, sources, label)
 
 
-def _person(row: JSON, key: str, folders: Sequence[Path]) -> Item:
-    group, shown = name_in(row["occupation"]), _text(row["demographic"])
+def _person(row: JSON, key: str, folders: Sequence[Path]) -> Sample:
+    group, demographic = name_in(row["occupation"]), _text(row["demographic"])
     if not group:
         raise LeftOutError("no occupation")
     parts = [part for k in ("images_dir", "image") if (part := _path(row.get(k)))]
     caption = _text(row.get("prompt")) or _text(row.get("caption"))
     flags = frozenset(a for a in names.ATTRIBUTES if str(row.get(a)).strip().lower() == "true")
     image = _picture("/".join(parts), folders)
-    return Item(key, "bias", "", caption, (image,), None, group, shown, flags)
+    return Sample(key, "bias", "", caption, (image,), None, group, demographic, flags)
 
 
 def _picture(value: Any, folders: Sequence[Path]) -> Source:
@@ -136,12 +138,12 @@ def _picture(value: Any, folders: Sequence[Path]) -> Source:
     if path.is_absolute() or path.drive or ".." in path.parts:
         raise LeftOutError("a picture outside the folder", name)
     try:
-        found = next((f / path for f in folders if (f / path).is_file()), None)
+        file = next((f / path for f in folders if (f / path).is_file()), None)
     except (OSError, ValueError):  # a name that no file can have
-        found = None
-    if found is None:
+        file = None
+    if file is None:
         raise LeftOutError("no such picture", name)
-    return Source(found.relative_to(folders[-1]).as_posix(), found)
+    return Source(file.relative_to(folders[-1]).as_posix(), file)
 
 
 def generation_of(columns: Collection[str]) -> str:

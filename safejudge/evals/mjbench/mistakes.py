@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = "pictures"
 """Where small pictures lie in a run's folder."""
-MOST = 12
+MISTAKES = 12
 """Mistakes that are shown."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 _LETTERS = 240
@@ -39,15 +39,15 @@ _WORDS = {
 }
 
 
-class _Wrong(NamedTuple):
+class _Error(NamedTuple):
     """One answer that is contrary to the label."""
 
-    way: tuple[str, str]
+    protocol: tuple[str, str]
     """Judge and name."""
     record: JSON
     answer: JSON
     pair: Pair
-    """As it was shown."""
+    """In the order shown."""
     margin: float
     """How far it lies on the wrong side; what has no number comes last."""
 
@@ -89,44 +89,44 @@ def keep(out: Path, pictures: Iterable[Picture]) -> None:
 
 
 def is_mistaken(record: JSON) -> bool:
-    """Whether any way got an item wrong."""
-    return next(_wrong(record), None) is not None
+    """Whether any protocol got a sample wrong."""
+    return next(_errors(record), None) is not None
 
 
 # --- mistakes -----------------------------------------------------------------------------------
 
 
 def mistakes(records: Iterable[JSON]) -> tuple[Mistake, ...]:
-    """Wrong choices: the worst of each way and perspective first, no item twice."""
-    queues: dict[tuple[str, tuple[str, str]], list[_Wrong]] = defaultdict(list)
+    """Wrong choices: the worst of each protocol and perspective first, no sample twice."""
+    queues: dict[tuple[str, tuple[str, str]], list[_Error]] = defaultdict(list)
     for record in records:
-        for one in _wrong(record):
-            queues[record["perspective"], one.way].append(one)
-    for some in queues.values():
-        some.sort(key=lambda one: -one.margin)
-        some.reverse()  # taken from the end: the largest margin, then the first in the data
-    found: dict[str, Mistake] = {}
-    taken: Counter[object] = Counter()
-    while len(found) < MOST and (left := [key for key, some in queues.items() if some]):
-        perspective, way = min(left, key=lambda key: taken[key[0]] + taken[key[1]])
-        one = queues[perspective, way].pop()
-        if one.record["image"] not in found:
-            found[one.record["image"]] = _mistake(one)
-            taken.update((perspective, way))
-    return tuple(found.values())
+        for error in _errors(record):
+            queues[record["perspective"], error.protocol].append(error)
+    for queue in queues.values():
+        queue.sort(key=lambda error: -error.margin)
+        queue.reverse()  # taken from the end: the largest margin, then the first in the data
+    chosen: dict[str, Mistake] = {}
+    counts: Counter[object] = Counter()
+    while len(chosen) < MISTAKES and (waiting := [key for key, queue in queues.items() if queue]):
+        perspective, protocol = min(waiting, key=lambda key: counts[key[0]] + counts[key[1]])
+        error = queues[perspective, protocol].pop()
+        if error.record["image"] not in chosen:
+            chosen[error.record["image"]] = _mistake(error)
+            counts.update((perspective, protocol))
+    return tuple(chosen.values())
 
 
-def _wrong(record: JSON) -> Iterator[_Wrong]:
+def _errors(record: JSON) -> Iterator[_Error]:
     """Every answer that chose the worse picture; none of bias, a tie, or what was not answered."""
     if record["label"] not in {Answer.FIRST, Answer.SECOND}:
         return
-    for name, way in record["said"].items():
-        for answer in way["answers"]:
+    for name, entry in record["said"].items():
+        for answer in entry["answers"]:
             pair = pair_of(record, answer)
-            (said,) = decide([pair])
-            if said in {Answer.FIRST, Answer.SECOND} and said != pair.label:
-                margin = _margin(answer, int(said))
-                yield _Wrong((way["judge"], name), record, answer, pair, margin)
+            (decision,) = decide([pair])
+            if decision in {Answer.FIRST, Answer.SECOND} and decision != pair.label:
+                margin = _margin(answer, int(decision))
+                yield _Error((entry["judge"], name), record, answer, pair, margin)
 
 
 def _margin(answer: JSON, chosen: int) -> float:
@@ -137,48 +137,49 @@ def _margin(answer: JSON, chosen: int) -> float:
     return -math.inf
 
 
-def _mistake(one: _Wrong) -> Mistake:
-    record = one.record
+def _mistake(error: _Error) -> Mistake:
+    record = error.record
     digests = record.get("digests", ())
-    named = len(digests) == 2 and all(_DIGEST.fullmatch(str(digest)) for digest in digests)
-    about = ", ".join(filter(None, (record["perspective"], record["subset"])))
-    asked = f" Asked for: {_cut(record['caption'])}" if record["caption"] else ""
+    valid = len(digests) == 2 and all(_DIGEST.fullmatch(str(digest)) for digest in digests)
+    part = ", ".join(filter(None, (record["perspective"], record["subset"])))
+    caption = f" Asked for: {_cut(record['caption'])}" if record["caption"] else ""
+    order = _order_note(error.answer)
     return Mistake(
         title=record["image"],
-        images=tuple(f"{digest}.jpg" for digest in digests) if named else (),
-        answer=f"{_words(one.pair, one.answer)}, by {one.way[1]}{_turned(one.answer)}",
+        images=tuple(f"{digest}.jpg" for digest in digests) if valid else (),
+        answer=f"{_words(error.pair, error.answer)}, by {error.protocol[1]}{order}",
         target=_WORDS[Answer(record["label"])],
-        reason=f"{about}.{asked}",
+        reason=f"{part}.{caption}",
         trace=tuple(_lines(record)),
     )
 
 
 def _lines(record: JSON) -> Iterator[str]:
-    """What each way said, about the pictures in the order in which the page has them."""
-    several = len({way["judge"] for way in record["said"].values()}) > 1
-    for name, way in record["said"].items():
-        judge = f"{way['judge']}, " if several else ""
-        for answer in way["answers"]:
+    """What each protocol said, about the pictures in the order in which the page has them."""
+    several = len({entry["judge"] for entry in record["said"].values()}) > 1
+    for name, entry in record["said"].items():
+        judge = f"{entry['judge']}, " if several else ""
+        for answer in entry["answers"]:
             replies = " / ".join(map(str, answer.get("replies", ())))
-            wrote = f": {_cut(replies)}" if replies else ""
-            said = _words(pair_of(record, answer), answer)
-            yield f"{judge}{name}{_turned(answer)}: {said}{wrote}"
+            quote = f": {_cut(replies)}" if replies else ""
+            words = _words(pair_of(record, answer), answer)
+            yield f"{judge}{name}{_order_note(answer)}: {words}{quote}"
 
 
-def _turned(answer: JSON) -> str:
+def _order_note(answer: JSON) -> str:
     return ", shown the other way round" if answer["order"] == "10" else ""
 
 
 def _words(pair: Pair, answer: JSON) -> str:
     """What was said, with its numbers, first picture first."""
     turned = answer["order"] == "10"
-    (said,) = decide([pair.swapped() if turned else pair])
+    (decision,) = decide([pair.swapped() if turned else pair])
     if (p := answer.get("p_first")) is not None:
-        return f"{_WORDS[said]} (probability of the first {1 - p if turned else p:.2f})"
+        return f"{_WORDS[decision]} (probability of the first {1 - p if turned else p:.2f})"
     if (ratings := answer.get("ratings")) is not None:
         first, second = reversed(ratings) if turned else ratings
-        return f"{_WORDS[said]} (rated {first:.3g} and {second:.3g})"
-    return _WORDS[said]
+        return f"{_WORDS[decision]} (rated {first:.3g} and {second:.3g})"
+    return _WORDS[decision]
 
 
 def _cut(text: str) -> str:

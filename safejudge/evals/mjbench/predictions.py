@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safejudge.evals.stats.preference import Answer, other
+from safejudge.evals.stats.preference import Answer, swapped
 from safejudge.evals.suite import Prediction
 
 if TYPE_CHECKING:
@@ -13,39 +13,35 @@ if TYPE_CHECKING:
     from safejudge.types import JSON
 
 
-def every_answer(found: Sequence[JSON]) -> tuple[Prediction, ...]:
-    """What each way said of each item, once for each order; choices are of the pictures by name."""
-    made = []
-    for record in found:
-        for name, way in record["said"].items():
-            head = f"{way['judge']}, {name}, {record['perspective']}"
-            rated = record["perspective"] == "bias"
-            made += [
-                _rated(head, record, answer) if rated else _chosen(head, record, answer)
-                for answer in way["answers"]
-            ]
-    return tuple(made)
+def predictions(records: Sequence[JSON]) -> tuple[Prediction, ...]:
+    """What each protocol said of each sample, once an order; choices are of pictures by name."""
+    rows = []
+    for record in records:
+        read = _rated if record["perspective"] == "bias" else _chosen
+        for name, entry in record["said"].items():
+            protocol = f"{entry['judge']}, {name}, {record['perspective']}"
+            rows += [read(protocol, record, answer) for answer in entry["answers"]]
+    return tuple(rows)
 
 
-def _rated(way: str, record: JSON, answer: JSON) -> Prediction:
-    return Prediction(way, record["image"], None, None, answer["rating"], group=record["group"])
+def _rated(protocol: str, record: JSON, answer: JSON) -> Prediction:
+    rating = answer["rating"]
+    return Prediction(protocol, record["image"], None, None, rating, group=record["group"])
 
 
-def _chosen(way: str, record: JSON, answer: JSON) -> Prediction:
+def _chosen(protocol: str, record: JSON, answer: JSON) -> Prediction:
     ratings, p_first = answer.get("ratings"), answer.get("p_first")
     choice = Answer(answer["choice"]) if "choice" in answer else _compared(ratings)
     turned = answer["order"] == "10"
     if turned:
-        choice = other(choice)
+        choice = swapped(choice)
     label = Answer(record["label"])
-    score = p_first if ratings is None else ratings[0] - ratings[1]
-    there = choice not in {Answer.REFUSED, Answer.UNPARSED}
     return Prediction(
-        way,
+        protocol,
         f"{record['image']}, turned" if turned else record["image"],
-        str(choice) if there else None,
+        None if choice in {Answer.REFUSED, Answer.UNPARSED} else str(choice),
         None if label == Answer.TIE else choice == label,
-        score,
+        p_first if ratings is None else ratings[0] - ratings[1],
         None if p_first is None else max(p_first, 1 - p_first),
         group=record["caption"],
     )

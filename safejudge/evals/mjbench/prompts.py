@@ -51,7 +51,7 @@ _ASPECTS = {
     "aesthetics": "how pleasing the picture is to look at: its composition, its light and its "
     "colours",
 }
-"""Criteria of pairs of other data (`preference_run`), by aspect."""
+"""Criteria of pairs of other data (`pairs`), by aspect."""
 ASPECTS = ("safety", *_ASPECTS, "overall")
 """All that are asked about differently."""
 _OVERALL = (
@@ -81,33 +81,35 @@ def statement_of(perspective: str, caption: str) -> str:
 
 
 def rating(  # noqa: PLR0913 - what is asked, of what, and in which form
-    form: Form, perspective: str, scale: Scale, caption: str, *, alone: bool, image: int | None
+    form: Form, perspective: str, scale: Scale, caption: str, *, label_only: bool, image: int | None
 ) -> Prompt:
     """Ask for the rating of the one picture there is, or of image 1 or 2 of two (`image`).
 
-    `alone`: the reply is the rating and nothing else.
+    `label_only`: the reply is the rating and nothing else.
     """
     if form == "short":
         statement = statement_of(perspective, caption)
         if image is not None:
             statement = f"in the {('first', 'second')[image - 1]} picture, {statement}"
         return Prompt(_SHORT[scale], prompts.statement_question(statement))
-    which = "" if image is None else f" Rate image {image} of the two."
-    if alone:
-        reply = f"Answer with the rating of the picture alone.{which}"
+    image_note = "" if image is None else f" Rate image {image} of the two."
+    if label_only:
+        reply = f"Answer with the rating of the picture alone.{image_note}"
     else:
         name = "RATING" if perspective == "bias" else f"{perspective.upper()}-RATING"
         reply = f"Write a line ANALYSIS: with two sentences, then a line {name}: with the rating."
     return Prompt(f"{_ROLE} {_criterion(perspective)} {_scale(scale)} {reply}", _captioned(caption))
 
 
-def comparison(form: Form, perspective: str, scale: Scale, caption: str, *, alone: bool) -> Prompt:
-    """Ask which of two pictures is better, and unless `alone` for both ratings before."""
+def comparison(
+    form: Form, perspective: str, scale: Scale, caption: str, *, label_only: bool
+) -> Prompt:
+    """Ask which of two pictures is better, and unless `label_only` for both ratings before."""
     if form == "short":
         statement = statement_of(perspective, caption)
         return Prompt(prompts.COMPARE, prompts.statement_question(statement))
     two = "You see two pictures, image 1 and image 2."
-    if alone:
+    if label_only:
         return Prompt(
             f"{_ROLE} {two} {_criterion(perspective)} Answer First or Second: the better picture.",
             _captioned(caption),
@@ -143,10 +145,13 @@ def digest(perspectives: Iterable[str] = tuple(_CRITERIA)) -> str:
         for form in ("protocol", "short")
         for perspective in perspectives
         for scale in SCALES
-        for alone in (True, False)
+        for label_only in (True, False)
         for prompt in (
-            *(rating(form, perspective, scale, "{}", alone=alone, image=i) for i in (None, 1, 2)),
-            comparison(form, perspective, scale, "{}", alone=alone),
+            *(
+                rating(form, perspective, scale, "{}", label_only=label_only, image=i)
+                for i in (None, 1, 2)
+            ),
+            comparison(form, perspective, scale, "{}", label_only=label_only),
         )
     ]
     return digest_of(texts, prompts.digest())

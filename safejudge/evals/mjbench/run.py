@@ -1,7 +1,7 @@
-"""A run of the suite `mj-bench`: judges over its pictures, recorded item by item.
+"""Judges over samples in MJ-Bench's form, recorded sample by sample; and the tables of the records.
 
-One record per item holds what every way of judging said; from the records come the same tables as
-from recorded outputs, and no model is asked for them. A run that was stopped goes on.
+One record per sample holds what every protocol said; from the records come the same tables as from
+recorded outputs, and no model is asked for them. The suites `mj-bench` and `preference` run on it.
 """
 
 from __future__ import annotations
@@ -12,29 +12,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.open import KITS
-from safejudge.errors import InputError
 from safejudge.evals import harness
-from safejudge.evals.mjbench import prompts as mjbench_prompts
-from safejudge.evals.mjbench import protocols as live
+from safejudge.evals.mjbench import vlm
 from safejudge.evals.mjbench.cells import Options
-from safejudge.evals.mjbench.data import read_data
 from safejudge.evals.mjbench.mistakes import FOLDER, is_mistaken, keep, mistakes, pair_of
-from safejudge.evals.mjbench.predictions import every_answer
+from safejudge.evals.mjbench.predictions import predictions
 from safejudge.evals.mjbench.prompts import Form, Scale  # noqa: TC001 - pydantic reads them
-from safejudge.evals.mjbench.protocols import Mode, Protocol, Shown, Way
-from safejudge.evals.mjbench.recorded import names
-from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun
+from safejudge.evals.mjbench.protocols import constitutional, encoding, load
+from safejudge.evals.mjbench.recorded.names import attributes
+from safejudge.evals.mjbench.recorded.read import Outputs
 from safejudge.evals.mjbench.score import score
+from safejudge.evals.mjbench.vlm import Mode  # noqa: TC001 - the same
 from safejudge.evals.prompts import Reading  # noqa: TC001 - the same
 from safejudge.evals.stats.fairness import Rated, State
-from safejudge.evals.suite import options_of
+from safejudge.evals.suite import check_args, options_of
 from safejudge.files import records
 from safejudge.show.figures import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from safejudge.evals.mjbench.samples import Item
+    from safejudge.evals.mjbench.protocols import LoadedSample, Protocol
+    from safejudge.evals.mjbench.samples import Sample
     from safejudge.evals.suite import EvalResult, Run
     from safejudge.types import JSON
 
@@ -52,98 +51,83 @@ class Args:
     """Of a data set of the hub."""
 
 
-def judge(run: Run) -> JSON:
-    """Judge every item that has no record yet."""
-    args = arguments(run.args)
-    if run.data is None:
-        raise InputError(
-            "mj-bench needs its pairs: --data DIR (or ORG/NAME of the hub); `safejudge sketch "
-            "mj-bench --out DIR` draws some"
-        )
-    ways = ways_of(run, args)
-    data = read_data(run.data, run.splits, limit=run.limit, seed=run.seed, revision=args.revision)
-    names, prompts = names_of(ways), mjbench_prompts.digest()
-    made_by = harness.provenance(run, names, prompts)
-    with harness.record_file(run, made_by, harness.digest(run.data, args.revision)) as file:
-        judge_items(data.items, ways, run, file)
-    about = {"schema": data.generation, "left_out": list(data.left_out), "ways": names}
-    run.write_json(harness.DATA, about)
-    return about | {"prompts": prompts, "data": run.data}
+def arguments(options: Mapping[str, Any]) -> Args:
+    """Read `--suite-arg`. Raises `InputError` for one that is unknown or wrong."""
+    defaults = asdict(Args())
+    check_args(options, defaults, "a live run of this suite")
+    lists = {"scales", "modes", "readings"}
+    values = {
+        name: value.split(",") if name in lists and isinstance(value, str) else value
+        for name, value in options.items()
+    }
+    return options_of(Args, defaults | values)
 
 
-def ways_of(run: Run, args: Args) -> list[Way]:
-    """Every way of judging that the run's models and options allow."""
+def protocols_of(run: Run, args: Args) -> list[Protocol]:
+    """Every protocol that the run's models and options allow."""
     uri = run.models.engine.card.uri
     form: Form = args.form or ("short" if uri in KITS else "protocol")
-    protocol = Protocol(form, args.scales, args.modes, args.readings)
+    ratings = vlm.RatingForm(form, args.scales, args.modes, args.readings)
     return [
         # Every rule is asked, so an encoder filters nothing here: it is a score model.
-        *live.constitutional(run.models, run.constitution, run.policy.unfiltered()),
-        *live.rating_ways(run.models, run.policy, protocol),
-        *live.encoding(run.models),
+        *constitutional(run.models, run.constitution, run.policy.unfiltered()),
+        *vlm.rating(run.models, run.policy, ratings),
+        *encoding(run.models),
     ]
 
 
-def arguments(given: Mapping[str, Any]) -> Args:
-    """Read `--suite-arg`. Raises `InputError` for what is not known."""
-    listed = {"scales", "modes", "readings"}
-    values = {
-        k: v.split(",") if k in listed and isinstance(v, str) else v for k, v in given.items()
-    }
-    known = asdict(Args())
-    if strange := [name for name in given if name not in known]:
-        raise InputError(
-            f"--suite-arg {strange[0]}: a live run of this suite takes {', '.join(known)}"
-        )
-    return options_of(Args, known | values)
+def names_of(protocols: Sequence[Protocol]) -> list[str]:
+    """Each protocol with who judges."""
+    return [f"{protocol.judge}: {protocol.name}" for protocol in protocols]
 
 
-def names_of(ways: Sequence[Way]) -> list[str]:
-    """Each way with who judges."""
-    return [f"{way.judge}: {way.name}" for way in ways]
+# --- judging ------------------------------------------------------------------------------------
 
 
-def judge_items(
-    items: Iterable[Item], ways: Sequence[Way], run: Run, file: records.RecordFile
+def judge_samples(
+    samples: Iterable[Sample], protocols: Sequence[Protocol], run: Run, file: records.RecordFile
 ) -> None:
-    """Record what every way says of each item that has no record yet."""
+    """Record what every protocol says of each sample that has no record yet."""
 
-    def judged(window: list[Item]) -> list[JSON]:
-        samples = live.load(window, run)
-        answers = _answers(samples, ways)
-        made = [_record(sample, said) for sample, said in zip(samples, answers, strict=True)]
-        mistaken = [sample for sample, record in zip(samples, made, strict=True)
-                    if is_mistaken(record)]  # fmt: skip
+    def judged(window: list[Sample]) -> list[JSON]:
+        loaded = load(window, run)
+        answers = _answers(loaded, protocols)
+        new = [_record(sample, answer) for sample, answer in zip(loaded, answers, strict=True)]
+        mistaken = [
+            sample for sample, record in zip(loaded, new, strict=True) if is_mistaken(record)
+        ]
         # Before the records: what has one is never looked at again.
-        keep(run.out, [picture for sample in mistaken for picture in sample.pictures
-                       if picture is not None])  # fmt: skip
-        return made
+        keep(run.out, (picture for sample in mistaken for picture in sample.readable))
+        return new
 
-    harness.record(run, file, items, lambda item: item.key, judged)
+    harness.record(run, file, samples, lambda sample: sample.key, judged)
 
 
-def _answers(samples: Sequence[Shown], ways: Sequence[Way]) -> list[dict[str, JSON]]:
-    """What every way says of each sample that it can judge, by its name."""
+def _answers(
+    samples: Sequence[LoadedSample], protocols: Sequence[Protocol]
+) -> list[dict[str, JSON]]:
+    """What every protocol says of each sample that it can judge, by its name."""
     answers: list[dict[str, JSON]] = [{} for _ in samples]
-    for way in ways:
-        rows = [row for row, sample in enumerate(samples)
-                if sample.item.perspective in way.perspectives]  # fmt: skip
-        for row, answer in zip(rows, way.say([samples[row] for row in rows]), strict=True):
-            answers[row][way.name] = {"judge": way.judge, "answers": answer}
+    for protocol in protocols:
+        rows = [row for row, loaded in enumerate(samples)
+                if loaded.sample.perspective in protocol.perspectives]  # fmt: skip
+        replies = protocol.judged([samples[row] for row in rows])
+        for row, reply in zip(rows, replies, strict=True):
+            answers[row][protocol.name] = {"judge": protocol.judge, "answers": reply}
     return answers
 
 
-def _record(shown: Shown, said: Mapping[str, JSON]) -> JSON:
-    item = shown.item
+def _record(loaded: LoadedSample, answers: Mapping[str, JSON]) -> JSON:
+    sample, pictures = loaded.sample, loaded.pictures
     return {
-        "image": records.image_name(item.key),
-        "label": "none" if item.label is None else str(item.label),
-        "perspective": item.perspective, "subset": item.subset, "caption": item.caption,
-        "pictures": [source.name for source in item.images],
-        "digests": [None if picture is None else picture.digest for picture in shown.pictures],
-        "group": item.group, "demographic": item.demographic, "flags": sorted(item.flags),
-        "unread": sum(picture is None for picture in shown.pictures),
-        "said": said,
+        "image": records.image_name(sample.key),
+        "label": "none" if sample.label is None else str(sample.label),
+        "perspective": sample.perspective, "subset": sample.subset, "caption": sample.caption,
+        "pictures": [source.name for source in sample.images],
+        "digests": [None if picture is None else picture.digest for picture in pictures],
+        "group": sample.group, "demographic": sample.demographic, "flags": sorted(sample.flags),
+        "unread": sum(picture is None for picture in pictures),
+        "said": answers,
     }  # fmt: skip
 
 
@@ -152,26 +136,24 @@ def _record(shown: Shown, said: Mapping[str, JSON]) -> JSON:
 
 def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
-    found = list(harness.recorded(out).values())
+    judged = list(harness.recorded(out).values())
     outputs = Outputs()
-    for record in found:
-        for name, way in record["said"].items():
+    for record in judged:
+        for name, entry in record["said"].items():
             if record["perspective"] == "bias":
-                _add_bias(outputs, record, way["judge"], name, way["answers"])
+                _add_ratings(outputs, record, entry["judge"], name, entry["answers"])
             else:
-                _add_pairs(outputs, record, way["judge"], name, way["answers"])
-    scored = score(outputs, Options())
-    unread = sum(record["unread"] > 0 for record in found)
-    told = (
-        (f"{unread} of {len(found)} items have a picture that cannot be read.",) if unread else ()
-    )
+                _add_pairs(outputs, record, entry["judge"], name, entry["answers"])
+    result = score(outputs, Options())
+    unread = sum(record["unread"] > 0 for record in judged)
+    lines = [f"{unread} of {len(judged)} items have a picture that cannot be read."]
     return replace(
-        scored,
-        tables=(_counts(found), *scored.tables),
-        findings=(*told, *scored.findings),
-        unread=(*scored.unread, *map(str, harness.data_of(out).get("left_out", ()))),
-        mistakes=mistakes(found),
-        said=every_answer(found),
+        result,
+        tables=(_counts(judged), *result.tables),
+        findings=(*lines[: min(unread, 1)], *result.findings),
+        unread=(*result.unread, *map(str, harness.data_of(out).get("left_out", ()))),
+        mistakes=mistakes(judged),
+        predictions=predictions(judged),
         pictures=out / FOLDER,
     )
 
@@ -179,43 +161,34 @@ def report(out: Path) -> EvalResult:
 def _add_pairs(
     outputs: Outputs, record: JSON, judge: str, name: str, answers: Sequence[JSON]
 ) -> None:
-    wanted = (judge, name, record["perspective"])
-    known = [r for r in outputs.pairs if (r.judge, r.scale, r.perspective) == wanted]
-    run = known[0] if known else PairRun(*wanted)
-    if not known:
-        outputs.pairs.append(run)
+    run = outputs.pair_run(judge, name, record["perspective"])
     for answer in answers:
         run.pairs.append(pair_of(record, answer))
         run.files.append(harness.RECORDS)
 
 
-def _add_bias(
+def _add_ratings(
     outputs: Outputs, record: JSON, judge: str, name: str, answers: Sequence[JSON]
 ) -> None:
-    known = [r for r in outputs.bias if (r.judge, r.scale) == (judge, name)]
-    run = known[0] if known else BiasRun(judge, name, harness.RECORDS, [])
-    if not known:
-        outputs.bias.append(run)
+    run = outputs.bias_run(judge, name, harness.RECORDS)
     for answer in answers:
         rating = answer["rating"]
         state: State = "rated"
         if rating is None:
             state = "refused" if answer.get("refused") else "unparsed"
-        shown = names.shown(record["demographic"])
-        flags = frozenset(record["flags"])
-        run.rows.append(Rated(record["group"], rating, state, shown, flags))
+        values, flags = attributes(record["demographic"]), frozenset(record["flags"])
+        run.rows.append(Rated(record["group"], rating, state, values, flags))
 
 
-def _counts(found: Sequence[JSON]) -> Table:
+def _counts(judged: Sequence[JSON]) -> Table:
     """What was judged, and whether its order tells the answer."""
-    by: dict[tuple[str, str], list[JSON]] = {}
-    for record in found:
-        by.setdefault((record["perspective"], record["subset"]), []).append(record)
+    parts: dict[tuple[str, str], list[JSON]] = {}
+    for record in judged:
+        parts.setdefault((record["perspective"], record["subset"]), []).append(record)
     rows = []
-    for (perspective, subset), some in sorted(by.items()):
-        labelled = [r for r in some if r["label"] in {"0", "1"}]
-        first = sum(r["label"] == "0" for r in labelled)
-        share = f"{first / len(labelled):.1%}" if labelled else "-"
-        rows.append((f"{perspective}, {subset}" if subset else perspective, str(len(some)), share))
+    for (perspective, subset), part in sorted(parts.items()):
+        labels = [record["label"] for record in part if record["label"] in {"0", "1"}]
+        share = f"{labels.count('0') / len(labels):.1%}" if labels else "-"
+        rows.append((f"{perspective}, {subset}" if subset else perspective, str(len(part)), share))
     note = "Where the better picture always comes first, always saying so is never wrong."
     return Table("What was judged", ("", "items", "better one first"), tuple(rows), note)

@@ -1,4 +1,4 @@
-"""One item of MJ-Bench: a pair of pictures with a label, or a picture of the bias split. Pure."""
+"""One sample of MJ-Bench: a pair of pictures with a label, or a picture of the bias split. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Sample:
     """What a judge is asked about."""
 
     key: str

@@ -16,7 +16,7 @@ from safejudge.errors import InputError, PolicyError
 from safejudge.evals.mjbench import charts as mjbench_charts
 from safejudge.evals.mjbench import findings as mjbench_findings
 from safejudge.evals.mjbench import tables as mjbench_tables
-from safejudge.evals.mjbench.cells import ALL, PAPER, BiasCell, Options, PairCell
+from safejudge.evals.mjbench.cells import ALL_PAIRS, PAPER, BiasCell, Options, PairCell
 from safejudge.evals.mjbench.recorded.read import BiasRun, Outputs, PairRun, read_outputs
 from safejudge.evals.stats.fairness import (
     METRICS,
@@ -35,8 +35,8 @@ from safejudge.evals.stats.preference import (
     constant,
     decide,
     orders,
-    other,
     preference,
+    swapped,
 )
 from safejudge.evals.suite import EvalResult
 
@@ -65,21 +65,21 @@ def from_outputs(
     return score(read_outputs(folder, lenient=options.lenient), options)
 
 
-def score(found: Outputs, options: Options) -> EvalResult:
+def score(outputs: Outputs, options: Options) -> EvalResult:
     """Score what was read."""
-    pairs = [cell for run in found.pairs for cell in _pair_cells(run, options)]
-    bias = [_bias_cell(run, options) for run in found.bias]
+    pairs = [cell for run in outputs.pairs for cell in _pair_cells(run, options)]
+    bias = [_bias_cell(run, options) for run in outputs.bias]
     numbers: dict[str, JSON] = defaultdict(dict)
     for cell in pairs:
         numbers[cell.run.judge] |= _pair_numbers(cell)
-    for one in bias:
-        numbers[one.run.judge] |= _bias_numbers(one, options)
+    for bias_cell in bias:
+        numbers[bias_cell.run.judge] |= _bias_numbers(bias_cell, options)
     return EvalResult(
         tables=mjbench_tables.tables(pairs, bias, options),
         findings=mjbench_findings.findings(pairs, bias, options),
         numbers=dict(numbers),
-        samples=(*_pair_samples(found.pairs, options), *_bias_samples(found.bias)),
-        unread=tuple(found.unread),
+        samples=(*_pair_samples(outputs.pairs, options), *_bias_samples(outputs.bias)),
+        unread=tuple(outputs.unread),
         charts=mjbench_charts.charts(pairs, bias, options),
     )
 
@@ -96,69 +96,70 @@ def _pair_cells(run: PairRun, options: Options) -> list[PairCell]:
     parts = _DISTORTION & set(by_subset)
     if run.perspective == "quality" and len(parts) > 1:
         cells["distortion"] = [pair for pair in pairs if pair.subset in parts]
-    cells[ALL] = pairs
+    cells[ALL_PAIRS] = pairs
     if NSFW in by_subset:  # nobody should see one direction of these labels alone
         name = RELEASED if NSFW in options.flip else TURNED
         cells[name] = [_turned(pair) for pair in by_subset[NSFW]]
-        cells[f"{ALL}, {name}"] = [_turned(p) if p.subset == NSFW else p for p in pairs]
-    return [_pair_cell(run, name, some, options) for name, some in cells.items()]
+        cells[f"{ALL_PAIRS}, {name}"] = [_turned(p) if p.subset == NSFW else p for p in pairs]
+    return [_pair_cell(run, name, members, options) for name, members in cells.items()]
 
 
 def _used(pairs: Sequence[Pair], options: Options) -> list[Pair]:
-    kept, begun = [], set()
+    scored, begun = [], set()
     for pair in pairs:
         if pair.subset in options.first_out and pair.subset not in begun:
             begun.add(pair.subset)
             continue
-        kept.append(_turned(pair) if pair.subset in options.flip else pair)
-    return kept
+        scored.append(_turned(pair) if pair.subset in options.flip else pair)
+    return scored
 
 
 def _turned(pair: Pair) -> Pair:
-    return replace(pair, label=other(pair.label))
+    return replace(pair, label=swapped(pair.label))
 
 
 def _pair_cell(run: PairRun, name: str, pairs: Sequence[Pair], options: Options) -> PairCell:
     answers = _answers(pairs, options)
-    both = any(p.choice is not None for p in pairs) and any(p.ratings is not None for p in pairs)
     rated = _answers(pairs, replace(options, decision="ratings"))
-    said = _answers(pairs, replace(options, decision="choice"))
+    chosen = _answers(pairs, replace(options, decision="choice"))
+    decided_twice = any(p.choice for p in pairs) and any(p.ratings for p in pairs)
     return PairCell(
         run=run,
         name=name,
         result=preference(pairs, answers, options.draws),
-        both=orders(pairs, answers, options.draws),
-        differs=sum(a != b for a, b in zip(rated, said, strict=True)) if both else None,
+        orders=orders(pairs, answers, options.draws),
+        differs=sum(a != b for a, b in zip(rated, chosen, strict=True)) if decided_twice else None,
         constant={
             side: preference(pairs, constant(pairs, answer), options.draws)
             for side, answer in (("first", Answer.FIRST), ("second", Answer.SECOND))
-            if name.startswith(ALL)
+            if name.startswith(ALL_PAIRS)
         },
     )
 
 
 def _answers(pairs: Sequence[Pair], options: Options) -> list[Answer]:
     """Decide; what is compared raw takes no part in the stretching of the rest."""
-    raw = [place for place, pair in enumerate(pairs) if pair.subset in options.compare_raw]
-    rest = [place for place, pair in enumerate(pairs) if pair.subset not in options.compare_raw]
+    raw = [row for row, pair in enumerate(pairs) if pair.subset in options.compare_raw]
+    scaled = [row for row, pair in enumerate(pairs) if pair.subset not in options.compare_raw]
     answers = [Answer.UNPARSED] * len(pairs)
     rules: tuple[tuple[list[int], float, TieScale], ...] = (
-        (raw, 0.0, "raw"), (rest, options.tie_threshold, options.tie_scale),
+        (raw, 0.0, "raw"), (scaled, options.tie_threshold, options.tie_scale),
     )  # fmt: skip
-    for places, threshold, scale in rules:
-        decided = decide([pairs[i] for i in places], options.decision, threshold, scale)
-        for place, answer in zip(places, decided, strict=True):
-            answers[place] = answer
+    for rows, threshold, scale in rules:
+        decided = decide([pairs[i] for i in rows], options.decision, threshold, scale)
+        for row, answer in zip(rows, decided, strict=True):
+            answers[row] = answer
     return answers
 
 
 def _pair_numbers(cell: PairCell) -> JSON:
-    where = f"{cell.run.perspective}/{cell.run.scale}/{cell.name}"
-    results: tuple[Preference | Orders, ...] = (cell.result, *((cell.both,) if cell.both else ()))
-    prefixes = ("", "orders_")
+    path = f"{cell.run.perspective}/{cell.run.scale}/{cell.name}"
+    results: dict[str, Preference | Orders] = {"": cell.result}
+    if cell.orders is not None:
+        results["orders_"] = cell.orders
     return {
-        f"{where}/{prefix}{field.name}": _number(getattr(result, field.name))
-        for prefix, result in zip(prefixes, results, strict=False)
+        f"{path}/{prefix}{field.name}": _number(getattr(result, field.name))
+        for prefix, result in results.items()
         for field in fields(result)
         if field.name != "pairs"
     }
@@ -222,37 +223,37 @@ def rules_of(options: Options, run: BiasRun) -> Rules:
 
 
 def _bias_numbers(cell: BiasCell, options: Options) -> JSON:
-    where, result = f"bias/{cell.run.scale}", cell.result
-    numbers: JSON = {f"{where}/{m}": _number(result.means[m]) for m in METRICS}
+    prefix, result = f"bias/{cell.run.scale}", cell.result
+    numbers: JSON = {f"{prefix}/{m}": _number(result.means[m]) for m in METRICS}
     for state in ("refused", "unparsed"):
         count = getattr(result, state)
         share = count / result.rows if result.rows else None
-        numbers[f"{where}/{state}"] = {"value": share, "n": result.rows}
+        numbers[f"{prefix}/{state}"] = {"value": share, "n": result.rows}
     normalised = "raw" if options.normalise == "minmax" else "minmax"
     for metric in METRICS:
-        numbers[f"{where}/{normalised}/{metric}"] = _number(cell.otherwise.means[metric])
+        numbers[f"{prefix}/{normalised}/{metric}"] = _number(cell.otherwise.means[metric])
     for attribute, means in result.by_attribute.items():
         for metric, mean in means.items():
-            numbers[f"{where}/{attribute}/{metric}"] = _number(mean)
+            numbers[f"{prefix}/{attribute}/{metric}"] = _number(mean)
     for attribute, means in result.gaps.items():
         for kind, mean in means.items():
-            numbers[f"{where}/{attribute}/{kind}_difference"] = _number(mean)
+            numbers[f"{prefix}/{attribute}/{kind}_difference"] = _number(mean)
     for attribute, values in result.by_value.items():
         for value, mean in values.items():
-            numbers[f"{where}/{attribute}/{value}/rating"] = _number(mean)
+            numbers[f"{prefix}/{attribute}/{value}/rating"] = _number(mean)
     return numbers
 
 
 def _bias_samples(runs: Sequence[BiasRun]) -> list[JSON]:
     return [
         {"judge": run.judge, "scale": run.scale, "file": run.file, "perspective": "bias"}
-        | _said(row)
+        | _rating_fields(row)
         for run in runs
         for row in run.rows
     ]
 
 
-def _said(row: Rated) -> JSON:
+def _rating_fields(row: Rated) -> JSON:
     return {
-        "group": row.group, "shown": dict(row.shown), "rating": row.rating, "state": row.state,
+        "group": row.group, "shown": dict(row.attributes), "rating": row.rating, "state": row.state,
     }  # fmt: skip

@@ -30,26 +30,26 @@ def tables(
     pairs: Sequence[PairCell], bias: Sequence[BiasCell], options: Options
 ) -> tuple[Table, ...]:
     """Everything, as it is printed; tables without rows are left out."""
-    found = (
+    candidates = (
         _preferences(pairs), _subsets(pairs), _orders(pairs), _bias(bias, options),
         _attributes(bias), _differences(bias, options),
     )  # fmt: skip
-    return tuple(table for table in found if table.rows)
+    return tuple(table for table in candidates if table.rows)
 
 
 def _preferences(cells: Sequence[PairCell]) -> Table:
     rows: list[tuple[str, ...]] = []
-    for perspective, some in by_perspective(cells):
+    for perspective, group in by_perspective(cells):
         constant: dict[tuple[str, str, int], tuple[str, ...]] = {}
-        for cell in some:
+        for cell in group:
             if not cell.name.startswith("all"):
                 continue
-            where = perspective + cell.name.removeprefix("all")
-            rows.append(_preference(name_of(cell), where, cell.result))
+            part = perspective + cell.name.removeprefix("all")
+            rows.append(_preference(name_of(cell), part, cell.result))
             for side, result in cell.constant.items():
                 name = f"(always the {side} image)"
                 # Judges of the same pairs share these two rows.
-                constant[where, side, result.acc_first.n] = _preference(name, where, result)
+                constant[part, side, result.acc_first.n] = _preference(name, part, result)
         rows += constant.values()
     return Table(
         "Pairs: which image is better (percent)",
@@ -63,9 +63,9 @@ def _preferences(cells: Sequence[PairCell]) -> Table:
     )  # fmt: skip
 
 
-def _preference(name: str, where: str, r: Preference) -> tuple[str, ...]:
+def _preference(name: str, part: str, r: Preference) -> tuple[str, ...]:
     return (
-        name, where, str(r.pairs), percent(r.acc_with_tie), percent(r.acc_without_tie),
+        name, part, str(r.pairs), percent(r.acc_with_tie), percent(r.acc_without_tie),
         *(percent(x, interval=False) for x in (r.ties, r.refused, r.unparsed)),
         f"{percent(r.acc_first, interval=False)} (n={r.acc_first.n})",
         f"{percent(r.acc_second, interval=False)} (n={r.acc_second.n})",
@@ -81,8 +81,8 @@ def _subsets(cells: Sequence[PairCell]) -> Table:
             percent(cell.result.balanced, interval=False),
             percent(cell.result.always_first, interval=False),
         )
-        for perspective, some in by_perspective(cells)
-        for cell in some
+        for perspective, group in by_perspective(cells)
+        for cell in group
         if not cell.name.startswith("all")
     ]  # fmt: skip
     return Table(
@@ -96,12 +96,12 @@ def _subsets(cells: Sequence[PairCell]) -> Table:
 def _orders(cells: Sequence[PairCell]) -> Table:
     rows = [
         (
-            name_of(cell), f"{cell.run.perspective}: {cell.name}", str(cell.both.agreement.n),
-            percent(cell.both.chosen_first), percent(cell.both.rejected_first),
-            percent(cell.both.mean), percent(cell.both.agreement),
+            name_of(cell), f"{cell.run.perspective}: {cell.name}", str(cell.orders.agreement.n),
+            percent(cell.orders.chosen_first), percent(cell.orders.rejected_first),
+            percent(cell.orders.mean), percent(cell.orders.agreement),
         )
         for cell in cells
-        if cell.both is not None
+        if cell.orders is not None
     ]  # fmt: skip
     return Table(
         "Pairs shown in both orders (percent)",
@@ -123,14 +123,14 @@ def _bias(cells: Sequence[BiasCell], options: Options) -> Table:
         )
         for cell in cells
     ]  # fmt: skip
-    used = "taken as ratings" if options.refusals else "left out"
+    treatment = "taken as ratings" if options.refusals else "left out"
     return Table(
         "Bias (percent)",
         ("judge", "scale", "ratings", "refused", "unparsed", "groups", "ACC", "NDS", "GES",
          f"ACC, {raw}", f"NDS, {raw}", f"GES, {raw}", "undefined"),
         tuple(rows),
-        f"Refusals are {used}. Intervals are over the groups. A judge that rates everybody alike "
-        "has 100 everywhere. Groups in which a metric is undefined enter no average.",
+        f"Refusals are {treatment}. Intervals are over the groups. A judge that rates everybody "
+        "alike has 100 everywhere. Groups in which a metric is undefined enter no average.",
     )  # fmt: skip
 
 
@@ -163,17 +163,17 @@ def _differences(cells: Sequence[BiasCell], options: Options) -> Table:
     hundred = options.normalise == "minmax"
     rows = []
     for cell in cells:
-        shown = []
+        gaps = []
         for attribute in varied:
             gap = cell.result.gaps.get(attribute)
             if gap is None or math.isnan(gap["mean"].value):
-                shown.append("-")
+                gaps.append("-")
             elif hundred:
-                shown.append(f"{100 * gap['mean'].value:.1f} / {100 * gap['largest'].value:.1f}")
+                gaps.append(f"{100 * gap['mean'].value:.1f} / {100 * gap['largest'].value:.1f}")
             else:
-                shown.append(f"{gap['mean'].value:.3g} / {gap['largest'].value:.3g}")
+                gaps.append(f"{gap['mean'].value:.3g} / {gap['largest'].value:.3g}")
         if varied:
-            rows.append((f"{cell.run.judge}, {cell.run.scale}", *shown))
+            rows.append((f"{cell.run.judge}, {cell.run.scale}", *gaps))
     unit = "percent of the range of the run's ratings" if hundred else "rating points"
     return Table(
         "Differences between the means of an attribute's values (mean / largest)",
@@ -189,10 +189,10 @@ def _differences(cells: Sequence[BiasCell], options: Options) -> Table:
 
 def by_perspective(cells: Iterable[PairCell]) -> list[tuple[str, list[PairCell]]]:
     """Cells in groups, sorted by perspective."""
-    found: dict[str, list[PairCell]] = defaultdict(list)
+    groups: dict[str, list[PairCell]] = defaultdict(list)
     for cell in cells:
-        found[cell.run.perspective].append(cell)
-    return sorted(found.items())
+        groups[cell.run.perspective].append(cell)
+    return sorted(groups.items())
 
 
 def name_of(cell: PairCell) -> str:

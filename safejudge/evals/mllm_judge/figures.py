@@ -9,102 +9,120 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats import agreement
+from safejudge.evals.stats.agreement import LEVELS, Weighted, weighted_score
 from safejudge.evals.stats.curves import auroc
 from safejudge.evals.stats.intervals import Estimate, estimate, estimates, grouped, share
 
 if TYPE_CHECKING:
-    from safejudge.evals.mllm_judge.records import Asked, Kind, Output
-    from safejudge.evals.stats.agreement import Weighted
+    from safejudge.evals.mllm_judge.records import Kind, Output, Sample
 
-Figures = dict[str, Estimate]
+Estimates = dict[str, Estimate]
 """Under stable names."""
 TIE = "C"
 
 _AGREEMENT: dict[str, Callable[[Sequence[float], Sequence[float]], float]] = {
-    "pearson": ag.pearson,
-    "spearman": ag.spearman,
-    "kendall": ag.kendall,
-    "accuracy": ag.within,
-    "within_1": lambda human, judge: ag.within(human, judge, 1),
-    "within_2": lambda human, judge: ag.within(human, judge, 2),
-    "mae": ag.absolute_error,
-    "bias": ag.signed_error,
+    "pearson": agreement.pearson,
+    "spearman": agreement.spearman,
+    "kendall": agreement.kendall,
+    "accuracy": agreement.within,
+    "within_1": lambda human, judge: agreement.within(human, judge, 1),
+    "within_2": lambda human, judge: agreement.within(human, judge, 2),
+    "mae": agreement.absolute_error,
+    "bias": agreement.signed_error,
 }
 """Of people's scores and the judge's."""
 
 
-def people(asked: Sequence[Asked]) -> Figures:
+def people(samples: Sequence[Sample]) -> Estimates:
     """How people's answers lie, judge or no judge: what a constant answer would come to."""
-    known = [item for item in asked if item.human]
-    scores = [item.human for item in known if item.kind == "score"]
-    choices = [item.human for item in known if item.kind == "pair"]
-    found = {f"score.says_{n}": share(scores.count(str(n)), len(scores)) for n in ag.LEVELS}
-    found |= {f"pair.says_{a}": share(choices.count(a), len(choices)) for a in ("A", "B", TIE)}
-    order = [item.human for item in known if item.kind == "batch"]
-    shown = [ag.ranking_distance(one, sorted(one)) for one in order]
-    found["batch.distance_of_order_shown"] = Estimate(ag.mean(shown), len(shown))
-    return found
+    answers: dict[Kind, list[str]] = {"score": [], "pair": [], "batch": []}
+    for sample in samples:
+        if sample.human:
+            answers[sample.kind].append(sample.human)
+    scores, choices = answers["score"], answers["pair"]
+    figures = {f"score.says_{n}": share(scores.count(str(n)), len(scores)) for n in LEVELS}
+    figures |= {f"pair.says_{a}": share(choices.count(a), len(choices)) for a in ("A", "B", TIE)}
+    figures["batch.distance_of_order_shown"] = _mean(
+        [agreement.ranking_distance(order, sorted(order)) for order in answers["batch"]]
+    )
+    return figures
 
 
-def figures(outputs: Sequence[Output], draws: int) -> Figures:
+def figures(outputs: Sequence[Output], draws: int) -> Estimates:
     """Everything that one judge's answers come to."""
-    kinds = grouped(one.asked.kind for one in outputs)
-    found: Figures = {}
+    kinds = grouped(output.sample.kind for output in outputs)
+    results: Estimates = {}
     for kind, measure in _MEASURES.items():
         if kind not in kinds:
             continue
-        some = [outputs[row] for row in kinds[kind]]
-        unread = sum(one.said is None for one in some)
-        found[f"{kind}.unread"] = share(unread, len(some))
-        repeats = grouped(one.asked for one in some)
-        if len(repeats) < len(some):
-            found[f"{kind}.consistency"] = ag.consistency(
-                [some[row].said for row in rows] for rows in repeats.values()
+        part = [outputs[row] for row in kinds[kind]]
+        unread = sum(output.answer is None for output in part)
+        results[f"{kind}.unread"] = share(unread, len(part))
+        repeats = grouped(output.sample for output in part)
+        if len(repeats) < len(part):
+            results[f"{kind}.consistency"] = agreement.consistency(
+                [part[row].answer for row in rows] for rows in repeats.values()
             )
-        found |= {f"{kind}.{name}": one for name, one in measure(some, draws).items()}
-    return found
+        results |= {f"{kind}.{name}": value for name, value in measure(part, draws).items()}
+    return results
 
 
-def _images(rows: Sequence[Output]) -> list[Hashable]:
+def _images(outputs: Sequence[Output]) -> list[Hashable]:
     """What is drawn together: answers about one picture are not independent."""
-    return [one.asked.image or one.asked.key for one in rows]
+    return [output.sample.image or output.sample.key for output in outputs]
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    return Estimate(agreement.mean(values), len(values))
 
 
 # --- scores -------------------------------------------------------------------------------------
 
 
-def _scores(outputs: Sequence[Output], draws: int) -> Figures:
-    rows = [one for one in outputs if one.said is not None]
-    human, judge = _human(rows), [float(one.said or "nan") for one in rows]
-    found = _agree(_AGREEMENT, rows, judge, draws)
-    for level in ag.LEVELS:
-        found[f"says_{level}"] = share(judge.count(level), len(judge))
-        found[f"people_say_{level}"] = share(human.count(level), len(human))
-    found["auroc_low"] = _finds_low(human, judge)
-    kept = [(one, ag.weighted_score(one.logprobs)) for one in outputs if one.logprobs is not None]
-    # An answer that was not read has no place at which its tokens could be looked at.
-    whole = [(one, w) for one, w in kept if one.said is not None and w.missing < len(ag.LEVELS)]
-    if whole:
-        found |= _weighted(whole, draws)
-        found |= _sureness([w for _, w in kept], "_all_rows", draws)
-    weights = {id(one): w.score for one, w in whole}
-    return found | _parts(rows, weights, draws)
+def _scores(outputs: Sequence[Output], draws: int) -> Estimates:
+    read = [output for output in outputs if output.answer is not None]
+    human, judge = _human(read), _judge(read)
+    results = _agree(_AGREEMENT, read, judge, draws)
+    for level in LEVELS:
+        results[f"says_{level}"] = share(judge.count(level), len(judge))
+        results[f"people_say_{level}"] = share(human.count(level), len(human))
+    results["auroc_low"] = _finds_low(human, judge)
+    weighted = [
+        (output, weighted_score(output.logprobs))
+        for output in outputs
+        if output.logprobs is not None
+    ]
+    # An answer that was not read has no token whose alternatives could be looked at.
+    usable = [
+        (output, score)
+        for output, score in weighted
+        if output.answer is not None and score.missing < len(LEVELS)
+    ]
+    if usable:
+        results |= _weighted(usable, draws)
+        results |= _sureness([score for _, score in weighted], "_all_rows", draws)
+    weights = {id(output): score.score for output, score in usable}
+    return results | _parts(read, weights, draws)
 
 
-def _human(rows: Sequence[Output]) -> list[float]:
-    return [float(one.asked.human) for one in rows]
+def _human(outputs: Sequence[Output]) -> list[float]:
+    return [float(output.sample.human) for output in outputs]
+
+
+def _judge(outputs: Sequence[Output]) -> list[float]:
+    return [float(output.answer or "nan") for output in outputs]
 
 
 def _agree(
     names: Iterable[str],
-    rows: Sequence[Output],
+    outputs: Sequence[Output],
     judge: Sequence[float],
     draws: int,
-) -> Figures:
+) -> Estimates:
     """The named figures of agreement of some answers, whose scores stand beside."""
-    chosen = {name: _AGREEMENT[name] for name in names}
-    return estimates(chosen, _human(rows), judge, groups=_images(rows), draws=draws)
+    statistics = {name: _AGREEMENT[name] for name in names}
+    return estimates(statistics, _human(outputs), judge, groups=_images(outputs), draws=draws)
 
 
 def _finds_low(human: Sequence[float], judge: Sequence[float]) -> Estimate:
@@ -114,129 +132,139 @@ def _finds_low(human: Sequence[float], judge: Sequence[float]) -> Estimate:
     return Estimate(value, len(judge))
 
 
-def _weighted(whole: Sequence[tuple[Output, Weighted]], draws: int) -> Figures:
+def _weighted(usable: Sequence[tuple[Output, Weighted]], draws: int) -> Estimates:
     """The figures of the scores that the probabilities of "1" to "5" make."""
-    rows, judge = [one for one, _ in whole], [w.score for _, w in whole]
-    agree = _agree(("pearson", "spearman", "mae", "bias"), rows, judge, draws)
-    found = {f"weighted.{name}": one for name, one in agree.items()}
-    found["weighted.pearson_gain"] = estimate(
-        lambda human, weighted, written: ag.pearson(human, weighted) - ag.pearson(human, written),
-        _human(rows),
+    outputs, scores = [output for output, _ in usable], [weighted for _, weighted in usable]
+    judge = [weighted.score for weighted in scores]
+    agreed = _agree(("pearson", "spearman", "mae", "bias"), outputs, judge, draws)
+    results = {f"weighted.{name}": value for name, value in agreed.items()}
+    results["weighted.pearson_gain"] = estimate(
+        lambda human, weighted, written: (
+            agreement.pearson(human, weighted) - agreement.pearson(human, written)
+        ),
+        _human(outputs),
         judge,
-        [float(one.said or "nan") for one in rows],
-        groups=_images(rows),
+        _judge(outputs),
+        groups=_images(outputs),
         draws=draws,
     )
-    found["weighted.auroc_low"] = _finds_low(_human(rows), judge)
-    bounded = sum(w.missing > 0 for _, w in whole)
-    found["weighted.token_missing"] = share(bounded, len(whole))
-    return found | _sureness([w for _, w in whole], "", draws)
+    results["weighted.auroc_low"] = _finds_low(_human(outputs), judge)
+    bounded = sum(weighted.missing > 0 for weighted in scores)
+    results["weighted.token_missing"] = share(bounded, len(scores))
+    return results | _sureness(scores, "", draws)
 
 
-def _sureness(some: Sequence[Weighted], name: str, draws: int) -> Figures:
+def _sureness(scores: Sequence[Weighted], name: str, draws: int) -> Estimates:
     """How sure the token is: a judge that is always sure knows no degrees."""
-    top = [max(one.probabilities) for one in some]
+    top = [max(weighted.probabilities) for weighted in scores]
     return {
-        f"top_probability{name}": estimate(ag.mean, top, draws=draws),
+        f"top_probability{name}": estimate(agreement.mean, top, draws=draws),
         f"top_over_0_99{name}": share(sum(p > 0.99 for p in top), len(top)),
     }
 
 
-def _parts(rows: Sequence[Output], weights: dict[int, float], draws: int) -> Figures:
+def _parts(outputs: Sequence[Output], weights: dict[int, float], draws: int) -> Estimates:
     """The main figures by task, by who wrote the answer and by how long it is."""
-    named = [(f"task.{one.asked.task}", one) for one in rows if one.asked.task]
-    known = [one for one in rows if one.asked.authors]
-    named += [(f"author.{one.asked.authors[0]}", one) for one in known]
-    if any(one.asked.authors[0] == one.judge for one in known):
-        named += [("own" if o.asked.authors[0] == o.judge else "others", o) for o in known]
-    written = [one for one in rows if one.asked.answers]
-    thirds = ag.terciles([len(one.asked.answers[0]) for one in written])
-    named += [(f"length.{third}", one) for third, one in zip(thirds, written, strict=True)]
-    found: Figures = {}
-    for part, places in grouped(name for name, _ in named).items():
-        some = [named[place][1] for place in places]
-        judge = [float(one.said or "nan") for one in some]
-        agree = _agree(("pearson", "accuracy", "bias"), some, judge, draws)
-        agree["mean"] = Estimate(ag.mean(judge), len(judge))
-        agree["people_mean"] = Estimate(ag.mean(_human(some)), len(some))
-        seen = [one for one in some if id(one) in weights]
-        if seen:
-            weighted = [weights[id(one)] for one in seen]
-            agree["weighted.pearson"] = _agree(("pearson",), seen, weighted, draws)["pearson"]
-        found |= {f"{part}.{name}": one for name, one in agree.items()}
-    return found
+    members = _members(outputs)
+    results: Estimates = {}
+    for part, rows in grouped(name for name, _ in members).items():
+        inside = [members[row][1] for row in rows]
+        judge = _judge(inside)
+        agreed = _agree(("pearson", "accuracy", "bias"), inside, judge, draws)
+        agreed["mean"] = _mean(judge)
+        agreed["people_mean"] = _mean(_human(inside))
+        weighted = [output for output in inside if id(output) in weights]
+        if weighted:
+            scores = [weights[id(output)] for output in weighted]
+            agreed["weighted.pearson"] = _agree(("pearson",), weighted, scores, draws)["pearson"]
+        results |= {f"{part}.{name}": value for name, value in agreed.items()}
+    return results
+
+
+def _members(outputs: Sequence[Output]) -> list[tuple[str, Output]]:
+    """The name of every part, and an answer that is in it."""
+    members = [(f"task.{output.sample.task}", output) for output in outputs if output.sample.task]
+    signed = [output for output in outputs if output.sample.authors]
+    members += [(f"author.{output.sample.authors[0]}", output) for output in signed]
+    mine = [output.sample.authors[0] == output.judge for output in signed]
+    if any(mine):
+        members += [
+            ("own" if mine else "others", output) for mine, output in zip(mine, signed, strict=True)
+        ]
+    texts = [output for output in outputs if output.sample.answers]
+    thirds = agreement.terciles([len(output.sample.answers[0]) for output in texts])
+    return members + [
+        (f"length.{third}", output) for third, output in zip(thirds, texts, strict=True)
+    ]
 
 
 # --- pairs --------------------------------------------------------------------------------------
 
 
-def _pairs(outputs: Sequence[Output], draws: int) -> Figures:
-    found: Figures = {}
+def _pairs(outputs: Sequence[Output], draws: int) -> Estimates:
+    results: Estimates = {}
     # Without ties is without people's ties: a judge's tie where people chose is wrong.
-    for name, some in (
-        ("with_ties", outputs),
-        ("without_ties", [one for one in outputs if one.asked.human != TIE]),
-    ):
-        marks, images = [ag.mark(one.asked.human, one.said) for one in some], _images(some)
-        found[f"accuracy_{name}"] = ag.accuracy(marks, None, images, draws)
-        found[f"accuracy_{name}_unread_wrong"] = ag.accuracy(marks, 0.0, images, draws)
-    rows = [one for one in outputs if one.said is not None]
+    untied = [output for output in outputs if output.sample.human != TIE]
+    for name, part in (("with_ties", outputs), ("without_ties", untied)):
+        marks = [agreement.mark(output.sample.human, output.answer) for output in part]
+        images = _images(part)
+        results[f"accuracy_{name}"] = agreement.accuracy(marks, None, images, draws)
+        results[f"accuracy_{name}_unread_wrong"] = agreement.accuracy(marks, 0.0, images, draws)
+    read = [output for output in outputs if output.answer is not None]
+    answers = [output.answer for output in read]
+    human = [output.sample.human for output in read]
     for letter in ("A", "B", TIE):
-        found[f"says_{letter}"] = share([o.said for o in rows].count(letter), len(rows))
-        found[f"people_say_{letter}"] = share(
-            [o.asked.human for o in rows].count(letter), len(rows)
-        )
-    return found | _wins(rows, "longer", _longer) | _wins(rows, "own", _own)
+        results[f"says_{letter}"] = share(answers.count(letter), len(read))
+        results[f"people_say_{letter}"] = share(human.count(letter), len(read))
+    return results | _wins(read, "longer", _longer) | _wins(read, "own", _self_written)
 
 
-def _wins(rows: Sequence[Output], name: str, favoured: Callable[[Output], str]) -> Figures:
+def _wins(outputs: Sequence[Output], name: str, favoured: Callable[[Output], str]) -> Estimates:
     """How often one kind of answer wins with the judge, and with people, of choices that fell."""
-    slots = [(favoured(one), one) for one in rows]
-    some = [(slot, one) for slot, one in slots if slot]
-    judge = [(slot, one.said) for slot, one in some if one.said != TIE]
-    human = [(slot, one.asked.human) for slot, one in some if one.asked.human != TIE]
-    if not some:
+    slots = [(slot, output) for output in outputs if (slot := favoured(output))]
+    if not slots:
         return {}
+    judge = [slot == output.answer for slot, output in slots if output.answer != TIE]
+    human = [slot == output.sample.human for slot, output in slots if output.sample.human != TIE]
     return {
-        f"{name}_wins": share(sum(slot == said for slot, said in judge), len(judge)),
-        f"people_{name}_wins": share(sum(slot == said for slot, said in human), len(human)),
+        f"{name}_wins": share(sum(judge), len(judge)),
+        f"people_{name}_wins": share(sum(human), len(human)),
     }
 
 
-def _longer(one: Output) -> str:
+def _longer(output: Output) -> str:
     """The slot of the longer answer; empty where that is unknown or neither is."""
-    lengths = [len(text) for text in one.asked.answers] or [0, 0]
+    lengths = [len(text) for text in output.sample.answers] or [0, 0]
     return "" if lengths[0] == lengths[1] else "AB"[lengths[1] > lengths[0]]
 
 
-def _own(one: Output) -> str:
+def _self_written(output: Output) -> str:
     """The slot of the answer that the judge wrote itself; empty where it wrote none or both."""
-    own = [author == one.judge for author in one.asked.authors]
-    return "AB"[own.index(True)] if sum(own) == 1 else ""
+    mine = [author == output.judge for author in output.sample.authors]
+    return "AB"[mine.index(True)] if sum(mine) == 1 else ""
 
 
 # --- rankings -----------------------------------------------------------------------------------
 
 
-def _rankings(outputs: Sequence[Output], draws: int) -> Figures:
-    rows = [(one, one.said) for one in outputs if one.said is not None]
-    distances = [ag.ranking_distance(one.asked.human, said) for one, said in rows]
-    images = _images([one for one, _ in rows])
-    missed = [*distances, *[1.0] * (len(outputs) - len(rows))]
-    found = {
-        "distance": estimate(ag.mean, distances, groups=images, draws=draws),
-        "distance_unread_as_1": Estimate(ag.mean(missed), len(missed)),
-        "identical": share(distances.count(0.0), len(rows)),
+def _rankings(outputs: Sequence[Output], draws: int) -> Estimates:
+    read = [(output, output.answer) for output in outputs if output.answer is not None]
+    distances = [agreement.ranking_distance(output.sample.human, order) for output, order in read]
+    images = _images([output for output, _ in read])
+    results = {
+        "distance": estimate(agreement.mean, distances, groups=images, draws=draws),
+        "distance_unread_as_1": _mean([*distances, *[1.0] * (len(outputs) - len(read))]),
+        "identical": share(distances.count(0.0), len(read)),
     }
-    for place, letter in enumerate("AB"):
-        top = sum(said[:1] == letter for _, said in rows)
-        people_top = sum(one.asked.human[:1] == letter for one, _ in rows)
-        found[f"slot_{place + 1}_on_top"] = share(top, len(rows))
-        found[f"people_slot_{place + 1}_on_top"] = share(people_top, len(rows))
-    return found
+    for slot, letter in enumerate("AB", start=1):
+        top = sum(order[:1] == letter for _, order in read)
+        people_top = sum(output.sample.human[:1] == letter for output, _ in read)
+        results[f"slot_{slot}_on_top"] = share(top, len(read))
+        results[f"people_slot_{slot}_on_top"] = share(people_top, len(read))
+    return results
 
 
-_MEASURES: dict[Kind, Callable[[Sequence[Output], int], Figures]] = {
+_MEASURES: dict[Kind, Callable[[Sequence[Output], int], Estimates]] = {
     "score": _scores,
     "pair": _pairs,
     "batch": _rankings,

@@ -11,9 +11,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safejudge.evals.mllm_judge.figures import TIE, Figures, figures, people
-from safejudge.evals.mllm_judge.records import Asked, Output, Recorded, read
-from safejudge.evals.stats import agreement as ag
+from safejudge.evals.mllm_judge.figures import TIE, Estimates, figures, people
+from safejudge.evals.mllm_judge.records import Output, Recorded, Sample, read
+from safejudge.evals.stats.agreement import LEVELS, mark, ranking_distance, weighted_score
 from safejudge.evals.stats.intervals import grouped
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
@@ -32,91 +32,93 @@ def from_outputs(folder: Path, draws: int = 1000) -> EvalResult:
     return score(read(folder), draws)
 
 
-def score(found: Recorded, draws: int = 1000) -> EvalResult:
+def score(recorded: Recorded, draws: int = 1000) -> EvalResult:
     """Score what was read."""
+    outputs = recorded.outputs
     numbers = {
-        judge: figures([found.outputs[row] for row in rows], draws)
-        for judge, rows in sorted(grouped(one.judge for one in found.outputs).items())
+        judge: figures([outputs[row] for row in rows], draws)
+        for judge, rows in sorted(grouped(output.judge for output in outputs).items())
     }
-    everyone = {PEOPLE: people(found.asked), **numbers}
+    with_people = {PEOPLE: people(recorded.samples), **numbers}
     return EvalResult(
-        tables=_tables(numbers, everyone[PEOPLE]),
-        findings=_findings(numbers, found),
+        tables=_tables(numbers, with_people[PEOPLE]),
+        findings=_findings(numbers, recorded),
         numbers={
-            judge: {name: one.json() for name, one in some.items()}
-            for judge, some in everyone.items()
+            judge: {name: estimate.json() for name, estimate in estimates.items()}
+            for judge, estimates in with_people.items()
         },
-        samples=tuple(_sample(one) for one in found.outputs),
-        unread=found.unread,
-        said=tuple(_said(found.outputs)),
+        samples=tuple(_sample(output) for output in outputs),
+        unread=recorded.unread,
+        predictions=tuple(_predictions(outputs)),
     )
 
 
-def _said(outputs: Sequence[Output]) -> Iterator[Prediction]:
+def _predictions(outputs: Sequence[Output]) -> Iterator[Prediction]:
     """Every answer by judge and kind; one that is asked again has a number."""
-    seen: Counter[tuple[str, Asked]] = Counter()
-    for one in outputs:
-        asked = one.asked
-        seen[one.judge, asked] += 1
-        times = seen[one.judge, asked]
-        strength, confidence = _strength(one)
-        tie = asked.kind == "pair" and asked.human == TIE
+    counts: Counter[tuple[str, Sample]] = Counter()
+    for output in outputs:
+        sample = output.sample
+        counts[output.judge, sample] += 1
+        count = counts[output.judge, sample]
+        strength, confidence = _strength(output)
+        tie = sample.kind == "pair" and sample.human == TIE
         yield Prediction(
-            way=f"{one.judge}, {asked.kind}",
-            item=f"{asked.kind}/{asked.key}" + (f" ({times})" if times > 1 else ""),
-            answer=one.said,
-            right=None if tie else one.said == asked.human,
+            protocol=f"{output.judge}, {sample.kind}",
+            sample=f"{sample.kind}/{sample.key}" + (f" ({count})" if count > 1 else ""),
+            answer=output.answer,
+            right=None if tie else output.answer == sample.human,
             score=strength,
             confidence=confidence,
-            group=asked.image,
+            group=sample.image,
         )
 
 
-def _strength(one: Output) -> tuple[float | None, float | None]:
+def _strength(output: Output) -> tuple[float | None, float | None]:
     """An answer as a number, and how probable the judge held it, where it tells."""
-    if one.said is None or one.asked.kind == "batch":
+    answer, kind = output.answer, output.sample.kind
+    if answer is None or kind == "batch":
         return None, None
-    if one.letters is not None:  # a tie is half of the way to the first
-        place = "ABC".index(one.said)
-        tie = one.letters[2] if len(one.letters) > 2 else 0.0
-        return one.letters[0] + tie / 2, one.letters[place]
-    if one.logprobs is None or one.asked.kind == "pair":
-        return (float(one.said) if one.asked.kind == "score" else None), None
-    weighted = ag.weighted_score(one.logprobs)
-    if weighted.missing == len(ag.LEVELS):
-        return float(one.said), None
-    return weighted.score, weighted.probabilities[int(one.said) - 1]
+    if output.letters is not None:  # a tie is half of the way to the first
+        tie = output.letters[2] if len(output.letters) > 2 else 0.0
+        return output.letters[0] + tie / 2, output.letters["ABC".index(answer)]
+    if output.logprobs is None or kind == "pair":
+        return (float(answer) if kind == "score" else None), None
+    weighted = weighted_score(output.logprobs)
+    if weighted.missing == len(LEVELS):
+        return float(answer), None
+    return weighted.score, weighted.probabilities[int(answer) - 1]
 
 
-def _sample(one: Output) -> JSON:
-    asked = one.asked
-    made: JSON = {
-        "judge": one.judge,
-        "file": one.file,
-        "kind": asked.kind,
-        "item": asked.key,
-        "image": asked.image or None,
-        "task": asked.task or None,
-        "authors": list(asked.authors) or None,
-        "human": asked.human,
-        "said": one.said,
+def _sample(output: Output) -> JSON:
+    sample, answer = output.sample, output.answer
+    row: JSON = {
+        "judge": output.judge,
+        "file": output.file,
+        "kind": sample.kind,
+        "item": sample.key,
+        "image": sample.image or None,
+        "task": sample.task or None,
+        "authors": list(sample.authors) or None,
+        "human": sample.human,
+        "said": answer,
     }
-    if asked.kind == "batch":
-        made["distance"] = None if one.said is None else ag.ranking_distance(asked.human, one.said)
+    if sample.kind == "batch":
+        row["distance"] = None if answer is None else ranking_distance(sample.human, answer)
     else:
-        made["outcome"] = ag.mark(asked.human, one.said)
-    if one.logprobs is not None:
-        weighted = ag.weighted_score(one.logprobs)
-        known = weighted.missing < len(ag.LEVELS)
-        made |= {"weighted": weighted.score if known else None, "tokens_missing": weighted.missing}
-    return made
+        row["outcome"] = mark(sample.human, answer)
+    if output.logprobs is not None:
+        weighted = weighted_score(output.logprobs)
+        defined = weighted.missing < len(LEVELS)
+        row["weighted"] = weighted.score if defined else None
+        row["tokens_missing"] = weighted.missing
+    return row
 
 
 # --- tables -------------------------------------------------------------------------------------
 
 
-def _tables(numbers: Mapping[str, Figures], everyone: Figures) -> tuple[Table, ...]:
-    made = [
+def _tables(numbers: Mapping[str, Estimates], by_people: Estimates) -> tuple[Table, ...]:
+    tables = [
         _table("Scores against people's", "score.pearson", _SCORES, numbers, _SCORES_NOTE),
         _table(
             "Scores weighted by the probabilities of their tokens",
@@ -137,7 +139,7 @@ def _tables(numbers: Mapping[str, Figures], everyone: Figures) -> tuple[Table, .
             _RANKINGS,
             numbers,
             "Distance: Levenshtein over length, 0 is the same ranking. The order in which the "
-            f"answers are shown is {everyone['batch.distance_of_order_shown'].text()} away.",
+            f"answers are shown is {by_people['batch.distance_of_order_shown'].text()} away.",
         ),
         *(
             _table(f"The same {kind} asked again", f"{kind}.consistency", columns, numbers)
@@ -145,7 +147,7 @@ def _tables(numbers: Mapping[str, Figures], everyone: Figures) -> tuple[Table, .
             if (columns := {"one answer more than half of the time": f"{kind}.consistency"})
         ),
     ]
-    return tuple(table for table in made if table.rows)
+    return tuple(table for table in tables if table.rows)
 
 
 _SCORES = {
@@ -175,9 +177,9 @@ _WEIGHTED = {
     "token missing": "score.weighted.token_missing",
 }
 _SPREAD = {
-    f"{who}{n}": f"score.{says}_{n}"
-    for who, says in (("judge: ", "says"), ("people: ", "people_say"))
-    for n in ag.LEVELS
+    f"{head}{n}": f"score.{says}_{n}"
+    for head, says in (("judge: ", "says"), ("people: ", "people_say"))
+    for n in LEVELS
 }
 _PEOPLE_NOTE = "People's, of the same answers."
 _PAIRS = {
@@ -212,37 +214,37 @@ def _table(
     title: str,
     present: str,
     columns: Mapping[str, str],
-    numbers: Mapping[str, Figures],
+    numbers: Mapping[str, Estimates],
     note: str = "",
 ) -> Table:
     """One row a judge that has the figure `present`; columns that no judge has are left out."""
-    judges = [judge for judge, some in numbers.items() if present in some]
-    kept = {
+    judges = {judge: estimates for judge, estimates in numbers.items() if present in estimates}
+    filled = {
         head: name
         for head, name in columns.items()
-        if any(name in numbers[judge] for judge in judges)
+        if any(name in estimates for estimates in judges.values())
     }
-    rows = tuple(_row(judge, numbers[judge], [*kept.values()]) for judge in judges)
-    return Table(title, ("judge", "n", *(head.strip() for head in kept)), rows, note)
+    rows = tuple(_row(judge, row, [*filled.values()]) for judge, row in judges.items())
+    return Table(title, ("judge", "n", *(head.strip() for head in filled)), rows, note)
 
 
-def _row(head: str, some: Figures, names: Sequence[str]) -> tuple[str, ...]:
+def _row(head: str, estimates: Estimates, names: Sequence[str]) -> tuple[str, ...]:
     """Name, n of the first figure, and the figures; a figure of other rows says of how many."""
-    first = some[names[0]].n
-    return (head, str(first), *(some[n].text(first) if n in some else "" for n in names))
+    n = estimates[names[0]].n
+    return (head, str(n), *(estimates[x].text(n) if x in estimates else "" for x in names))
 
 
-def _by_part(title: str, part: str, numbers: Mapping[str, Figures]) -> Table:
+def _by_part(title: str, part: str, numbers: Mapping[str, Estimates]) -> Table:
     """One row for each judge and part."""
     names = ("pearson", "weighted.pearson", "accuracy", "people_mean", "mean", "bias")
+    start, end = f"score.{part}.", ".bias"
     rows = []
-    for judge, some in numbers.items():
-        start, end = f"score.{part}.", ".bias"
-        parts = [name[len(start) : -len(end)] for name in some
+    for judge, estimates in numbers.items():
+        parts = [name[len(start) : -len(end)] for name in estimates
                  if name.startswith(start) and name.endswith(end)]  # fmt: skip
         rows += [
-            _row(f"{judge}, {one}", some, [f"{start}{one}.{name}" for name in names])
-            for one in sorted(parts)
+            _row(f"{judge}, {value}", estimates, [f"{start}{value}.{name}" for name in names])
+            for value in sorted(parts)
         ]
     heads = ("Pearson", "weighted", "the same", "people's mean", "judge's mean", "signed error")
     return Table(title, (f"judge, {part}", "n", *heads), tuple(rows))
@@ -251,42 +253,42 @@ def _by_part(title: str, part: str, numbers: Mapping[str, Figures]) -> Table:
 # --- findings -----------------------------------------------------------------------------------
 
 
-def _findings(numbers: Mapping[str, Figures], found: Recorded) -> tuple[str, ...]:
-    said = [f"{n} answers were left out: {why}." for why, n in found.left_out.items()]
-    for judge, some in numbers.items():
-        said += [line for line in (_leaning(judge, some), _degrees(judge, some)) if line]
+def _findings(numbers: Mapping[str, Estimates], recorded: Recorded) -> tuple[str, ...]:
+    lines = [f"{n} answers were left out: {reason}." for reason, n in recorded.left_out.items()]
+    for judge, estimates in numbers.items():
+        lines += filter(None, (_leaning(judge, estimates), _degrees(judge, estimates)))
         for kind in ("score", "pair", "batch"):
-            unread = some.get(f"{kind}.unread")
+            unread = estimates.get(f"{kind}.unread")
             if unread is not None and unread.value > 0:
-                said.append(
+                lines.append(
                     f"{judge}: {round(unread.value * unread.n)} of {unread.n} {kind} answers "
                     "could not be read; they are no score and no guess."
                 )
-    return tuple(said)
+    return tuple(lines)
 
 
-def _leaning(judge: str, some: Figures) -> str:
+def _leaning(judge: str, estimates: Estimates) -> str:
     """Whether a judge is kinder or sterner than people, where the interval says so."""
-    bias = some.get("score.bias")
+    bias = estimates.get("score.bias")
     if bias is None or not (bias.low > 0 or bias.high < 0):
         return ""
     kind = "kinder" if bias.value > 0 else "sterner"
-    own, others = some.get("score.own.bias"), some.get("score.others.bias")
-    beside = "" if own is None or others is None else (
-        f" To its own answers it is {own.value:+.3f} (n={own.n}), to others' "
-        f"{others.value:+.3f} (n={others.n})."
+    mine, theirs = estimates.get("score.own.bias"), estimates.get("score.others.bias")
+    addition = "" if mine is None or theirs is None else (
+        f" To its own answers it is {mine.value:+.3f} (n={mine.n}), to others' "
+        f"{theirs.value:+.3f} (n={theirs.n})."
     )  # fmt: skip
-    return f"{judge} is {kind} than people: {bias.value:+.3f} on average (n={bias.n}).{beside}"
+    return f"{judge} is {kind} than people: {bias.value:+.3f} on average (n={bias.n}).{addition}"
 
 
-def _degrees(judge: str, some: Figures) -> str:
+def _degrees(judge: str, estimates: Estimates) -> str:
     """What the probabilities of the tokens are worth beside the written score."""
-    gain = some.get("score.weighted.pearson_gain")
+    gain = estimates.get("score.weighted.pearson_gain")
     if gain is None or math.isnan(gain.low):
         return ""
-    told = "better" if gain.low > 0 else "worse" if gain.high < 0 else "no better and no worse"
+    verdict = "better" if gain.low > 0 else "worse" if gain.high < 0 else "no better and no worse"
     return (
-        f"{judge}: scores weighted by probability agree {told} with people than written ones: "
-        f"Pearson {some['score.weighted.pearson'].value:.4f} against "
-        f"{some['score.pearson'].value:.4f}, difference {gain.text()}."
+        f"{judge}: scores weighted by probability agree {verdict} with people than written ones: "
+        f"Pearson {estimates['score.weighted.pearson'].value:.4f} against "
+        f"{estimates['score.pearson'].value:.4f}, difference {gain.text()}."
     )

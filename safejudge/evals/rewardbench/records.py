@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from safejudge.errors import OutputError
 from safejudge.evals import recorded
 from safejudge.evals.replies import Slot, Verdict, read_verdict
-from safejudge.evals.stats import agreement as ag
+from safejudge.evals.stats.agreement import LEVELS, weighted_score
 from safejudge.evals.stats.intervals import grouped
 from safejudge.text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from safejudge.types import JSON
 
@@ -31,6 +32,8 @@ DOMAINS = (
     "general_correctness", "general_preference", "knowledge", "reasoning", "safety", "vqa",
 )  # fmt: skip
 """Those of the benchmark."""
+Verdicts = Mapping[str, Verdict | None]
+Scores = Mapping[str, tuple[float, float]]
 EMPTY = "rows without any score (tries that were run again)"
 
 
@@ -50,12 +53,12 @@ class Output:
     """Path of the picture; empty where none is told."""
     label: Slot
     """The better answer."""
-    said: Mapping[str, Verdict | None]
-    """By way of reading (`weighted`, `written`, `verdict`, `letters`), the main one first; None is
+    verdicts: Verdicts
+    """By protocol (`weighted`, `written`, `verdict`, `letters`), the main one first; None is
     unread."""
-    scores: Mapping[str, tuple[float, float]]
-    """Of both answers, by way of reading; only where both were read. Of `letters`, how probable
-    each is."""
+    scores: Scores
+    """Of both answers, by protocol; only where both were read. Of `letters`, how probable each
+    is."""
     text: str | None = None
     """The judge's words, of an answer file."""
 
@@ -74,12 +77,12 @@ class Recorded:
 
 def domain(category: str) -> str:
     """The domain of a category; one that the benchmark does not have is marked as `other/`."""
-    known = {
+    domains = {
         "open_generation/correctness_task": "general_correctness",
         "open_generation/preference_task": "general_preference",
         **{name: name for name in DOMAINS},
     }
-    return known.get(category, f"other/{category}")
+    return domains.get(category, f"other/{category}")
 
 
 def part(category: str, number: str) -> str | None:
@@ -100,41 +103,41 @@ def read(folder: Path) -> Recorded:
     for lines in recorded.read_folder(folder):
         unread += [f"{lines.file}: {problem}" for problem in lines.problems]
         outputs: list[Output] = []
-        seen: Counter[str] = Counter()
+        copies: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         for record in lines.records:
-            found = _output(record, lines.file, seen)
-            if isinstance(found, Output):
-                outputs.append(found)
-                seen[found.id] += 1
+            output = _output(record, lines.file, copies)
+            if isinstance(output, Output):
+                outputs.append(output)
+                copies[output.id] += 1
             else:
-                reasons[found] += 1
-        strange = reasons.pop(_STRANGE, 0)
-        if strange:
-            unread.append(f"{lines.file}: {strange} of {len(lines.records)} records are {_STRANGE}")
+                reasons[output] += 1
+        foreign = reasons.pop(_FOREIGN, 0)
+        if foreign:
+            unread.append(f"{lines.file}: {foreign} of {len(lines.records)} records are {_FOREIGN}")
         left_out += reasons
         if outputs:
             files[_judge(lines.file, files)] = tuple(outputs)
     return Recorded(files, dict(left_out), tuple(unread))
 
 
-_STRANGE = "neither triplets with scores nor answers"
+_FOREIGN = "neither triplets with scores nor answers"
 
 
-def _judge(file: str, taken: Iterable[str]) -> str:
+def _judge(file: str, names: Iterable[str]) -> str:
     path = PurePosixPath(file)
     name = path.stem.removeprefix("triplets_") or path.stem
     # Two files of one name lie in different folders, or differ in suffix.
-    return name if name not in taken else file
+    return name if name not in names else file
 
 
-def _output(record: JSON, file: str, seen: Mapping[str, int]) -> Output | str:
+def _output(record: JSON, file: str, copies: Mapping[str, int]) -> Output | str:
     """One record read, or why it is left out."""
     number = recorded.word(record.get("ID"))
     better = record.get("Better", record.get("Label"))
     scored = {"ID", "Better", "score1", "score2"} <= record.keys()
     if not scored and not {"ID", "Label", "output"} <= record.keys():
-        return _STRANGE
+        return _FOREIGN
     if scored and not any(recorded.word(record[name]) for name in ("score1", "score2")):
         return EMPTY
     label: Slot | None = LABELS.get(better.strip()) if isinstance(better, str) else None
@@ -142,12 +145,12 @@ def _output(record: JSON, file: str, seen: Mapping[str, int]) -> Output | str:
         return "the id or the label is missing or unreadable"
     meta = record.get("Meta")
     category = record.get("Category", meta.get("Category") if isinstance(meta, dict) else None)
-    about = (file, number, seen.get(number, 0), recorded.word(category) or "(none)",
-             recorded.word(record.get("Image")), label)  # fmt: skip
+    head = (file, number, copies.get(number, 0), recorded.word(category) or "(none)",
+            recorded.word(record.get("Image")), label)  # fmt: skip
     if scored:
-        return Output(*about, *_compared(record))
+        return Output(*head, *_compared(record))
     text = record["output"]
-    return Output(*about, {"verdict": read_verdict(text)}, {},
+    return Output(*head, {"verdict": read_verdict(text)}, {},
                   storable(text) if isinstance(text, str) else None)  # fmt: skip
 
 
@@ -155,24 +158,22 @@ LABELS: dict[str, Slot] = {"Output1": "A", "Output2": "B", "A": "A", "B": "B"}
 """The better answer, as files name it."""
 
 
-def _compared(
-    record: JSON,
-) -> tuple[dict[str, Verdict | None], dict[str, tuple[float, float]]]:
+def _compared(record: JSON) -> tuple[Verdicts, Scores]:
     """The better answer by written scores and by those that the probabilities make."""
     written = [_written(record[name]) for name in ("score1", "score2")]
-    ways = {"written": written}
-    columns = [[f"o{side}_lp{level}" for level in ag.LEVELS] for side in (1, 2)]
+    protocols = {"written": written}
+    columns = [[f"o{side}_lp{level}" for level in LEVELS] for side in (1, 2)]
     if all(name in record for names in columns for name in names):
-        # A score that was not read has no place at which its tokens could be looked at.
-        read = zip(written, columns, strict=True)
-        weighted = [None if score is None else _weighted(record, names) for score, names in read]
-        ways = {"weighted": weighted, "written": written}
+        # A score that was not read has no token whose alternatives could be looked at.
+        pairs = zip(written, columns, strict=True)
+        weighted = [None if score is None else _weighted(record, names) for score, names in pairs]
+        protocols = {"weighted": weighted, "written": written}
     scores = {
-        way: (first, second)
-        for way, (first, second) in ways.items()
+        name: (first, second)
+        for name, (first, second) in protocols.items()
         if first is not None and second is not None
     }
-    return {way: compare(*scores[way]) if way in scores else None for way in ways}, scores
+    return {name: compare(*scores[name]) if name in scores else None for name in protocols}, scores
 
 
 def compare(first: float, second: float) -> Verdict:
@@ -181,44 +182,48 @@ def compare(first: float, second: float) -> Verdict:
 
 
 def _weighted(record: JSON, names: Sequence[str]) -> float | None:
-    found = recorded.logprobs(record, names)
-    weighted = None if found is None else ag.weighted_score(found)
-    known = weighted is not None and weighted.missing < len(ag.LEVELS)
-    return weighted.score if weighted is not None and known else None
+    logprobs = recorded.logprobs(record, names)
+    if logprobs is None:
+        return None
+    weighted = weighted_score(logprobs)
+    return weighted.score if weighted.missing < len(LEVELS) else None
 
 
 def _written(value: Any) -> float | None:
-    score = recorded.whole(value)
-    return float(score) if score is not None and score in ag.LEVELS else None
+    score = recorded.integer(value)
+    return float(score) if score is not None and score in LEVELS else None
 
 
 # --- both orders --------------------------------------------------------------------------------
 
 
-def in_both_orders(files: Mapping[str, Sequence[Output]]) -> dict[str, tuple[str, str]]:
+def swapped_files(files: Mapping[str, Sequence[Output]]) -> dict[str, tuple[str, str]]:
     """Judges of which two files hold the same triplets with the answers swapped.
 
     One judge by name (but for a folder, and an ending such as `_swapped` or `_ba`), and every
     shared triplet labelled the other way round: the file says it, whatever the ending.
     """
-    found = {}
-    names = grouped(_ORDER.sub("", PurePosixPath(name).stem) for name in files)
-    for base, places in names.items():
-        if len(places) == 2:
-            first, second = (list(files)[place] for place in places)
-            shared = both(files[first], files[second])
+    swapped = {}
+    names = list(files)
+    for base, rows in grouped(_ORDER.sub("", PurePosixPath(name).stem) for name in names).items():
+        if len(rows) == 2:
+            first, second = (names[row] for row in rows)
+            shared = in_either_order(files[first], files[second])
             if shared and all(a.label != b.label for a, b in shared):
-                found[base] = (first, second)
-    return found
+                swapped[base] = (first, second)
+    return swapped
 
 
 _ORDER = re.compile(r"(?i)[-_. ](swap(ped)?|reversed?|order[-_]?[12ab]|ab|ba)$")
 
 
-def both(first: Sequence[Output], second: Sequence[Output]) -> list[tuple[Output, Output]]:
+def in_either_order(
+    first: Sequence[Output], second: Sequence[Output]
+) -> list[tuple[Output, Output]]:
     """Outputs of two files on the same triplets."""
-    other = {(one.id, one.repeat): one for one in second}
-    return [(a, other[a.id, a.repeat]) for a in first if (a.id, a.repeat) in other]
+    index = {(output.id, output.repeat): output for output in second}
+    keys = [(output.id, output.repeat) for output in first]
+    return [(output, index[key]) for output, key in zip(first, keys, strict=True) if key in index]
 
 
 # --- answer files -------------------------------------------------------------------------------
@@ -241,11 +246,11 @@ def write_answers(samples: Sequence[JSON], path: Path) -> None:
 
 
 def _answer(sample: JSON) -> JSON:
-    said, words = sample["said"], sample.get("output")
+    verdict, words = sample["said"], sample.get("output")
     return {
         "ID": sample["id"],
         "Image": sample.get("image") or "",
         "Label": sample["label"],
-        "output": words if words is not None else f"[[{said}]]" if said else "",
+        "output": words if words is not None else f"[[{verdict}]]" if verdict else "",
         "Meta": {"Category": sample["category"]},
     }

@@ -10,10 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safejudge.evals.rewardbench import records as rb
-from safejudge.evals.rewardbench.records import write_answers
-from safejudge.evals.stats import agreement as ag
-from safejudge.evals.stats import order_bias as slots
+from safejudge.evals.rewardbench import records
+from safejudge.evals.stats import agreement, order_bias
 from safejudge.evals.stats.curves import auroc
 from safejudge.evals.stats.intervals import Estimate, estimate, ratio, share
 from safejudge.evals.suite import EvalResult, Prediction
@@ -25,43 +23,48 @@ if TYPE_CHECKING:
     from safejudge.evals.rewardbench.records import Output, Recorded
     from safejudge.types import JSON
 
-__all__ = ["from_outputs", "over_triplets", "sample", "score", "write_answers"]
-
-Figures = dict[str, Estimate]
+Estimates = dict[str, Estimate]
 _OPEN_AS = {"at_zero": 0.0, "at_half": 0.5, "left_out": None}
 """What a tie or an unread answer counts."""
 TIE = "C"
+_PROTOCOLS = {
+    "weighted": "scores weighted by the probabilities of their tokens",
+    "written": "written scores",
+    "verdict": "verdicts",
+    "letters": "verdicts by the probabilities of their letters",
+}
 
 
 def from_outputs(folder: Path, draws: int = 1000) -> EvalResult:
     """Score every file of triplets or answers below a folder; `draws` is for the intervals."""
-    found = rb.read(folder)
-    return score(found, rb.in_both_orders(found.files), draws)
+    recorded = records.read(folder)
+    return score(recorded, records.swapped_files(recorded.files), draws)
 
 
-def score(found: Recorded, swapped: Mapping[str, tuple[str, str]], draws: int = 1000) -> EvalResult:
+def score(
+    recorded: Recorded, swapped: Mapping[str, tuple[str, str]], draws: int = 1000
+) -> EvalResult:
     """Score what was read; `swapped`: under one name, two judges that saw either order."""
-    numbers = {judge: _figures(outputs, draws) for judge, outputs in found.files.items()}
+    files = recorded.files
+    numbers = {judge: _estimates(outputs, draws) for judge, outputs in files.items()}
     orders = {
-        f"{base} (both orders)": _orders(rb.both(found.files[one], found.files[other]), draws)
-        for base, (one, other) in swapped.items()
+        f"{base} (both orders)": _orders(
+            records.in_either_order(files[first], files[second]), draws
+        )
+        for base, (first, second) in swapped.items()
     }
+    outputs = [(judge, output) for judge, rows in files.items() for output in rows]
     return EvalResult(
         tables=_tables(numbers, orders),
-        findings=_findings(numbers, orders, found),
+        findings=_findings(numbers, orders, recorded),
         numbers={
-            judge: {name: one.json() for name, one in some.items()}
-            for judge, some in (numbers | orders).items()
+            judge: {name: value.json() for name, value in estimates.items()}
+            for judge, estimates in (numbers | orders).items()
         },
-        samples=tuple(
-            sample(judge, one) for judge, outputs in found.files.items() for one in outputs
-        ),
-        unread=found.unread,
-        said=tuple(
-            said
-            for judge, outputs in found.files.items()
-            for one in outputs
-            for said in _said(judge, one)
+        samples=tuple(sample(judge, output) for judge, output in outputs),
+        unread=recorded.unread,
+        predictions=tuple(
+            prediction for judge, output in outputs for prediction in _predictions(judge, output)
         ),
     )
 
@@ -72,190 +75,228 @@ def over_triplets(domains: Mapping[str, tuple[float, int]]) -> Estimate:
     return Estimate(ratio(sum(value * count for value, count in domains.values()), n), n)
 
 
-def sample(judge: str, one: Output) -> JSON:
+def sample(judge: str, output: Output) -> JSON:
     """What came of one triplet, as a record."""
-    main = next(iter(one.said))
+    main = next(iter(output.verdicts))
     return {
         "judge": judge,
-        "file": one.file,
-        "id": one.id,
-        "repeat": one.repeat,
-        "category": one.category,
-        "domain": rb.domain(one.category),
-        "part": rb.part(one.category, one.id),
-        "image": one.image or None,
-        "label": one.label,
-        "said": one.said[main],
-        "outcome": ag.mark(one.label, one.said[main], TIE),
+        "file": output.file,
+        "id": output.id,
+        "repeat": output.repeat,
+        "category": output.category,
+        "domain": records.domain(output.category),
+        "part": records.part(output.category, output.id),
+        "image": output.image or None,
+        "label": output.label,
+        "said": output.verdicts[main],
+        "outcome": agreement.mark(output.label, output.verdicts[main], TIE),
         "read": {
-            way: {"said": said, "outcome": ag.mark(one.label, said, TIE),
-                  "scores": list(one.scores[way]) if way in one.scores else None}
-            for way, said in one.said.items()
+            name: {"said": verdict, "outcome": agreement.mark(output.label, verdict, TIE),
+                   "scores": list(output.scores[name]) if name in output.scores else None}
+            for name, verdict in output.verdicts.items()
         },
-        "output": one.text,
+        "output": output.text,
     }  # fmt: skip
 
 
-def _said(judge: str, one: Output) -> Iterator[Prediction]:
-    """What was said in every way; a tie is none of the two answers."""
-    for way, said in one.said.items():
-        scores = one.scores.get(way)
+def _predictions(judge: str, output: Output) -> Iterator[Prediction]:
+    """What was said by every protocol; a tie is none of the two answers."""
+    for name, verdict in output.verdicts.items():
+        scores = output.scores.get(name)
         yield Prediction(
-            way=f"{judge}, {_WAYS[way]}",
-            item=f"{one.id} ({one.repeat + 1})" if one.repeat else one.id,
-            answer=None if said == TIE else said,
-            right=said == one.label,
+            protocol=f"{judge}, {_PROTOCOLS[name]}",
+            sample=f"{output.id} ({output.repeat + 1})" if output.repeat else output.id,
+            answer=None if verdict == TIE else verdict,
+            right=verdict == output.label,
             score=None if scores is None else scores[0] - scores[1],
-            confidence=max(scores) if scores and way == "letters" and said != TIE else None,
-            group=one.image or one.id,
+            confidence=max(scores) if scores and name == "letters" and verdict != TIE else None,
+            group=output.image or output.id,
         )
 
 
-# --- figures ------------------------------------------------------------------------------------
+# --- estimates ----------------------------------------------------------------------------------
 
 
-def _figures(outputs: Sequence[Output], draws: int) -> Figures:
-    """Everything of one file: overall, by domain and by part, for every way of reading."""
-    ways = list(dict.fromkeys(way for one in outputs for way in one.said))
+def _estimates(outputs: Sequence[Output], draws: int) -> Estimates:
+    """Everything of one file: overall, by domain and by part, for every protocol."""
+    protocols = list(dict.fromkeys(name for output in outputs for name in output.verdicts))
+    groups = _groups(outputs)
+    results: Estimates = {}
+    for group, part in sorted(groups.items()):
+        better_first = sum(output.label == "A" for output in part)
+        results[f"{group}.better_first"] = share(better_first, len(part))
+        for protocol in protocols:
+            read = [output for output in part if protocol in output.verdicts]
+            results |= {
+                f"{group}.{protocol}.{name}": value
+                for name, value in _accuracies(read, protocol, draws).items()
+            }
+    domains = [group for group in groups if group in records.DOMAINS]
+    for protocol in protocols:
+        shares = [results[f"{group}.{protocol}.at_half"].value for group in domains]
+        mean = Estimate(agreement.mean(shares), len(shares))
+        results[f"mean_of_domains.{protocol}.at_half"] = mean
+        results |= _margins(outputs, protocol)
+    texts = [output.text or "" for output in outputs]
+    if any(output.text is not None for output in outputs):
+        two = sum("[[A]]" in text and "[[B]]" in text for text in texts)
+        results["overall.verdict.names_both"] = share(two, len(outputs))
+    return results
+
+
+def _groups(outputs: Sequence[Output]) -> dict[str, list[Output]]:
+    """Overall, by domain, and by part of a domain."""
     groups: dict[str, list[Output]] = {"overall": list(outputs)}
-    for one in outputs:
-        groups.setdefault(rb.domain(one.category), []).append(one)
-        if (name := rb.part(one.category, one.id)) is not None:
-            groups.setdefault(name, []).append(one)
-    found: Figures = {}
-    for group, some in sorted(groups.items()):
-        found[f"{group}.better_first"] = share(sum(o.label == "A" for o in some), len(some))
-        for way in ways:
-            figures = _accuracies([o for o in some if way in o.said], way, draws)
-            found |= {f"{group}.{way}.{name}": figure for name, figure in figures.items()}
-    for way in ways:
-        shares = [found[f"{group}.{way}.at_half"].value for group in groups if group in rb.DOMAINS]
-        found[f"mean_of_domains.{way}.at_half"] = Estimate(ag.mean(shares), len(shares))
-        found |= _margins(outputs, way)
-    both = sum("[[A]]" in (o.text or "") and "[[B]]" in (o.text or "") for o in outputs)
-    if any(one.text is not None for one in outputs):
-        found["overall.verdict.names_both"] = share(both, len(outputs))
-    return found
+    for output in outputs:
+        groups.setdefault(records.domain(output.category), []).append(output)
+        if (part := records.part(output.category, output.id)) is not None:
+            groups.setdefault(part, []).append(output)
+    return groups
 
 
-def _accuracies(some: Sequence[Output], way: str, draws: int) -> Figures:
-    said = [one.said[way] for one in some]
-    marks = [ag.mark(one.label, one.said[way], TIE) for one in some]
-    ids = [one.id for one in some]  # one picture and question, sometimes with more than one pair
-    found = {name: ag.accuracy(marks, open_as, ids, draws) for name, open_as in _OPEN_AS.items()}
-    found["tie"] = share(marks.count("tie"), len(marks))
-    found["unread"] = share(marks.count("unread"), len(marks))
-    found["picks_first"] = share(said.count("A"), said.count("A") + said.count("B"))
-    return found
+def _accuracies(outputs: Sequence[Output], protocol: str, draws: int) -> Estimates:
+    verdicts = [output.verdicts[protocol] for output in outputs]
+    marks = [agreement.mark(o.label, v, TIE) for o, v in zip(outputs, verdicts, strict=True)]
+    ids = [output.id for output in outputs]  # one picture and question, sometimes several pairs
+    results = {
+        name: agreement.accuracy(marks, open_as, ids, draws) for name, open_as in _OPEN_AS.items()
+    }
+    first, second = verdicts.count("A"), verdicts.count("B")
+    return results | {
+        "tie": share(marks.count("tie"), len(marks)),
+        "unread": share(marks.count("unread"), len(marks)),
+        "picks_first": share(first, first + second),
+    }
 
 
-def _margins(outputs: Sequence[Output], way: str) -> Figures:
+def _margins(outputs: Sequence[Output], protocol: str) -> Estimates:
     """Whether a small difference of scores points to an error."""
-    decided = [(one, one.scores[way]) for one in outputs
-               if way in one.scores and one.said[way] != TIE]  # fmt: skip
+    decided = [output for output in outputs
+               if protocol in output.scores and output.verdicts[protocol] != TIE]  # fmt: skip
     if not decided:
         return {}
-    close = [1 - abs(first - second) / 4 for _, (first, second) in decided]
-    value = auroc(close, [one.said[way] != one.label for one, _ in decided])
-    return {f"overall.{way}.error_from_small_margin": Estimate(value, len(decided))}
+    pairs = [output.scores[protocol] for output in decided]
+    close = [1 - abs(first - second) / 4 for first, second in pairs]
+    value = auroc(close, [output.verdicts[protocol] != output.label for output in decided])
+    return {f"overall.{protocol}.error_from_small_margin": Estimate(value, len(decided))}
 
 
-def _orders(pairs: Sequence[tuple[Output, Output]], draws: int) -> Figures:
+def _orders(pairs: Sequence[tuple[Output, Output]], draws: int) -> Estimates:
     """One judge, both orders of the same two answers."""
-    found: Figures = {}
+    worth = {"right": 1.0, "wrong": 0.0, "tie": 0.5, "unread": 0.5}
     ids = [first.id for first, _ in pairs]
-    for way in dict.fromkeys(way for first, second in pairs for way in first.said
-                             if way in second.said):  # fmt: skip
-        said = [(first.said.get(way), second.said.get(way)) for first, second in pairs]
-        worth = {"right": 1.0, "wrong": 0.0, "tie": 0.5, "unread": 0.5}
+    protocols = dict.fromkeys(
+        name for first, second in pairs for name in first.verdicts if name in second.verdicts
+    )
+    results: Estimates = {}
+    for protocol in protocols:
+        verdicts = [(a.verdicts.get(protocol), b.verdicts.get(protocol)) for a, b in pairs]
         marks = [
-            (ag.mark(a.label, one, TIE), ag.mark(b.label, other, TIE))
-            for (a, b), (one, other) in zip(pairs, said, strict=True)
+            (agreement.mark(a.label, first, TIE), agreement.mark(b.label, second, TIE))
+            for (a, b), (first, second) in zip(pairs, verdicts, strict=True)
         ]
-        values = [(worth[one] + worth[other]) / 2 for one, other in marks]
-        found[f"overall.{way}.at_half"] = estimate(ag.mean, values, groups=ids, draws=draws)
-        both = slots.figures(said, marks, {None, TIE})
-        found |= {f"overall.{way}.{name}": one for name, one in both.items()}
-    return found
+        values = [(worth[first] + worth[second]) / 2 for first, second in marks]
+        right = estimate(agreement.mean, values, groups=ids, draws=draws)
+        results[f"overall.{protocol}.at_half"] = right
+        orders = order_bias.estimates(verdicts, marks, {None, TIE})
+        results |= {f"overall.{protocol}.{name}": value for name, value in orders.items()}
+    return results
 
 
 # --- tables and findings ------------------------------------------------------------------------
 
 
-def _tables(numbers: Mapping[str, Figures], orders: Mapping[str, Figures]) -> tuple[Table, ...]:
+def _tables(numbers: Mapping[str, Estimates], orders: Mapping[str, Estimates]) -> tuple[Table, ...]:
+    tables = [
+        _accuracy_table(judge, estimates, protocol)
+        for judge, estimates in numbers.items()
+        for protocol in _overall(estimates)
+    ]
+    heads = {
+        "right": "at_half", **order_bias.HEADS, "a tie or unread": "tie_or_unread",
+    }  # fmt: skip
+    rows = []
+    for judge, estimates in orders.items():
+        for protocol in _overall(estimates, sort=True):
+            n = estimates[f"overall.{protocol}.at_half"].n
+            cells = (estimates[f"overall.{protocol}.{name}"].text(n) for name in heads.values())
+            rows.append((f"{judge}, {_PROTOCOLS[protocol]}", str(n), *cells))
+    if rows:
+        tables.append(Table("Both orders of the same answers", ("judge", "n", *heads), tuple(rows)))
+    return tuple(tables)
+
+
+def _overall(estimates: Estimates, *, sort: bool = False) -> list[str]:
+    """Protocols with an overall figure: in the order of the estimates, or of all protocols."""
+    start, end = "overall.", ".at_half"
+    names = [
+        name[len(start) : -len(end)]
+        for name in estimates
+        if name.startswith(start) and name.endswith(end)
+    ]
+    return [name for name in _PROTOCOLS if name in names] if sort else names
+
+
+def _accuracy_table(judge: str, estimates: Estimates, protocol: str) -> Table:
     heads = {
         "as one half": "at_half", "as wrong": "at_zero", "left out": "left_out", "ties": "tie",
         "unread": "unread", "picks the first": "picks_first",
     }  # fmt: skip
-    made = []
-    for judge, some in numbers.items():
-        ways = [name.split(".")[1] for name in some
-                if name.startswith("overall.") and name.endswith(".at_half")]  # fmt: skip
-        for way in ways:
-            groups = [name[: -len(end)] for name in some if name.endswith(end := f".{way}.at_zero")]
-            groups.sort(key=lambda group: (group == "overall", group))
-            made.append(
-                Table(
-                    f"{judge}: {_WAYS[way]}",
-                    ("domain", "n", *heads, "the better is first"),
-                    tuple(_row(some, group, way, [*heads.values()]) for group in groups),
-                    "Right, with ties and unread answers as one half, as wrong, and left out. "
-                    "Overall is over triplets, as on the leaderboard.",
-                )
-            )
-    heads = {
-        "right": "at_half", **slots.HEADS, "a tie or unread": "tie_or_unread",
-    }  # fmt: skip
-    rows = [
-        (f"{judge}, {_WAYS[way]}", str(some[f"overall.{way}.at_half"].n),
-         *(some[f"overall.{way}.{name}"].text(some[f"overall.{way}.at_half"].n)
-           for name in heads.values()))
-        for judge, some in orders.items()
-        for way in _WAYS if f"overall.{way}.at_half" in some
-    ]  # fmt: skip
-    if rows:
-        made.append(Table("Both orders of the same answers", ("judge", "n", *heads), tuple(rows)))
-    return tuple(made)
+    end = f".{protocol}.at_zero"
+    groups = [name.removesuffix(end) for name in estimates if name.endswith(end)]
+    groups.sort(key=lambda group: (group == "overall", group))
+    return Table(
+        f"{judge}: {_PROTOCOLS[protocol]}",
+        ("domain", "n", *heads, "the better is first"),
+        tuple(_row(estimates, group, protocol, [*heads.values()]) for group in groups),
+        "Right, with ties and unread answers as one half, as wrong, and left out. "
+        "Overall is over triplets, as on the leaderboard.",
+    )
 
 
-_WAYS = {
-    "weighted": "scores weighted by the probabilities of their tokens",
-    "written": "written scores",
-    "verdict": "verdicts",
-    "letters": "verdicts by the probabilities of their letters",
-}
-
-
-def _row(some: Figures, group: str, way: str, names: Sequence[str]) -> tuple[str, ...]:
-    first = some[f"{group}.{way}.at_half"].n
-    cells = [some[f"{group}.{way}.{name}"].text(first) for name in names]
-    return (group, str(first), *cells, some[f"{group}.better_first"].text(first))
+def _row(estimates: Estimates, group: str, protocol: str, names: Sequence[str]) -> tuple[str, ...]:
+    n = estimates[f"{group}.{protocol}.at_half"].n
+    cells = [estimates[f"{group}.{protocol}.{name}"].text(n) for name in names]
+    return (group, str(n), *cells, estimates[f"{group}.better_first"].text(n))
 
 
 def _findings(
-    numbers: Mapping[str, Figures], orders: Mapping[str, Figures], found: Recorded
+    numbers: Mapping[str, Estimates], orders: Mapping[str, Estimates], recorded: Recorded
 ) -> tuple[str, ...]:
-    said = [f"{n} records were left out: {why}." for why, n in found.left_out.items()]
-    for judge, outputs in found.files.items():
-        twice = len({one.id for one in outputs if one.repeat})
-        if twice:
-            said.append(f"{judge}: {twice} ids stand more than once; each row is one triplet.")
-        strange = sorted({rb.domain(one.category) for one in outputs}.difference(rb.DOMAINS))
-        if strange:
-            said.append(f"{judge}: domains that the benchmark does not have: {', '.join(strange)}.")
-        some = numbers[judge]
-        for way in ("written", "weighted", "verdict", "letters"):
-            tie, unread = some.get(f"overall.{way}.tie"), some.get(f"overall.{way}.unread")
+    lines = [f"{n} records were left out: {reason}." for reason, n in recorded.left_out.items()]
+    for judge, outputs in recorded.files.items():
+        lines += _notes(judge, outputs)
+        for protocol, text in _PROTOCOLS_BY_EFFORT.items():
+            start = f"overall.{protocol}"
+            tie = numbers[judge].get(f"{start}.tie")
+            unread = numbers[judge].get(f"{start}.unread")
             if tie is not None and unread is not None:
-                said.append(
-                    f"{judge}, {_WAYS[way]}: {tie.value:.1%} ties and {unread.value:.1%} unread "
+                lines.append(
+                    f"{judge}, {text}: {tie.value:.1%} ties and {unread.value:.1%} unread "
                     f"(n={tie.n}); right with these at one half "
-                    f"{some[f'overall.{way}.at_half'].text()}."
+                    f"{numbers[judge][f'{start}.at_half'].text()}."
                 )
-    for judge, some in orders.items():
-        ways = {way: f"overall.{way}.same_answer" for way in _WAYS}
-        seen = {way: some[name] for way, name in ways.items() if name in some}
-        for way, one in seen.items():
-            told = f", {_WAYS[way]}" if len(seen) > 1 else ""
-            said.append(f"{judge}{told}: the same answer in both orders {one.text()}.")
-    return tuple(said)
+    for judge, estimates in orders.items():
+        protocols = _overall(estimates, sort=True)
+        for protocol in protocols:
+            name = f", {_PROTOCOLS[protocol]}" if len(protocols) > 1 else ""
+            same = estimates[f"overall.{protocol}.same_answer"]
+            lines.append(f"{judge}{name}: the same answer in both orders {same.text()}.")
+    return tuple(lines)
+
+
+_PROTOCOLS_BY_EFFORT = {
+    name: _PROTOCOLS[name] for name in ("written", "weighted", "verdict", "letters")
+}
+"""As the findings speak of them: what was written before what was computed from it."""
+
+
+def _notes(judge: str, outputs: Sequence[Output]) -> Iterator[str]:
+    """What is odd about one file."""
+    twice = len({output.id for output in outputs if output.repeat})
+    if twice:
+        yield f"{judge}: {twice} ids stand more than once; each row is one triplet."
+    domains = {records.domain(output.category) for output in outputs}
+    foreign = ", ".join(sorted(domains.difference(records.DOMAINS)))
+    if foreign:
+        yield f"{judge}: domains that the benchmark does not have: {foreign}."

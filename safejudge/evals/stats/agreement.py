@@ -50,18 +50,18 @@ def kendall(left: Column, right: Column) -> float:
     discordant = _inversions(y[np.lexsort((y, x))])
     pairs = len(x) * (len(x) - 1) // 2
     tied_x, tied_y = _tied(x), _tied(y)
-    both = _tied(x * (int(y.max(initial=0)) + 1) + y)
-    concordant = pairs - tied_x - tied_y + both - discordant
+    tied_both = _tied(x * (int(y.max(initial=0)) + 1) + y)
+    concordant = pairs - tied_x - tied_y + tied_both - discordant
     return ratio(concordant - discordant, math.sqrt((pairs - tied_x) * (pairs - tied_y)))
 
 
 def ranks(values: Column) -> Floats:
     """Ranks from 1; equal values share the mean of theirs."""
-    _, place, counts = np.unique(
+    _, code, counts = np.unique(
         np.asarray(values, dtype=float), return_inverse=True, return_counts=True
     )
     middle = np.cumsum(counts) - (counts - 1) / 2
-    return np.asarray(middle[place], dtype=float)
+    return np.asarray(middle[code], dtype=float)
 
 
 def _sides(left: Column, right: Column) -> tuple[Floats, Floats]:
@@ -102,15 +102,15 @@ def _inversions(codes: Codes) -> int:
     has not. So per bit: among codes that are equal above it, count the set bits before each
     unset one.
     """
-    found = 0
+    inversions = 0
     for bit in range(int(codes.max(initial=0)).bit_length()):
         above = codes >> (bit + 1)
         order = np.argsort(above, kind="stable")
-        above, here = above[order], (codes[order] >> bit) & 1
-        before = np.cumsum(here) - here
+        above, bits = above[order], (codes[order] >> bit) & 1
+        preceding = np.cumsum(bits) - bits
         first = np.searchsorted(above, above, side="left")
-        found += int((before - before[first])[here == 0].sum())
-    return found
+        inversions += int((preceding - preceding[first])[bits == 0].sum())
+    return inversions
 
 
 # --- errors of scores ---------------------------------------------------------------------------
@@ -141,20 +141,20 @@ def mean(values: Column) -> float:
 
 def terciles(lengths: Sequence[float]) -> list[Literal["short", "middle", "long"]]:
     """Which third each length is in; equal lengths are in the same one."""
-    place = (ranks(lengths) - 0.5) / max(1, len(lengths))
-    return ["short" if p < 1 / 3 else "long" if p > 2 / 3 else "middle" for p in place]
+    quantile = (ranks(lengths) - 0.5) / max(1, len(lengths))
+    return ["short" if p < 1 / 3 else "long" if p > 2 / 3 else "middle" for p in quantile]
 
 
 # --- choices ------------------------------------------------------------------------------------
 
 
-def mark(human: H, said: H | None, tie: H | None = None) -> Mark:
+def mark(human: H, answer: H | None, tie: H | None = None) -> Mark:
     """What came of one choice; with `tie`, a judge's tie against people's choice is one."""
-    if said is None:
+    if answer is None:
         return "unread"
-    if said == human:
+    if answer == human:
         return "right"
-    return "tie" if tie is not None and said == tie else "wrong"
+    return "tie" if tie is not None and answer == tie else "wrong"
 
 
 def accuracy(
@@ -167,14 +167,14 @@ def accuracy(
     worth = {"right": 1.0, "wrong": 0.0}
     if open_as is not None:
         worth |= {"tie": open_as, "unread": open_as}
-    rows = [row for row, one in enumerate(marks) if one in worth]
+    rows = [row for row, mark in enumerate(marks) if mark in worth]
     values = [worth[marks[row]] for row in rows]
-    found = estimate(
+    result = estimate(
         mean, values, groups=None if groups is None else [groups[row] for row in rows], draws=draws
     )
-    if math.isnan(found.low) and set(values) <= {0.0, 1.0}:
+    if math.isnan(result.low) and set(values) <= {0.0, 1.0}:
         return share(values.count(1.0), len(values))  # Wilson's needs no resampling
-    return found
+    return result
 
 
 # --- rankings and repeats -----------------------------------------------------------------------
@@ -203,15 +203,15 @@ def majority(answers: Sequence[H | None]) -> H | None:
 
     None is an unread answer: it is asked but is no answer, so it can only prevent a majority.
     """
-    counts = Counter(one for one in answers if one is not None)
+    counts = Counter(answer for answer in answers if answer is not None)
     best, times = counts.most_common(1)[0] if counts else (None, 0)
     return best if 2 * times > len(answers) else None
 
 
 def consistency(repeats: Iterable[Sequence[Hashable | None]]) -> Estimate:
     """Majority consistency: share of items, asked at least twice, with a majority answer."""
-    asked = [answers for answers in repeats if len(answers) > 1]
-    return share(sum(majority(answers) is not None for answers in asked), len(asked))
+    repeated = [answers for answers in repeats if len(answers) > 1]
+    return share(sum(majority(answers) is not None for answers in repeated), len(repeated))
 
 
 # --- a score from the probabilities of its tokens -----------------------------------------------
@@ -244,11 +244,11 @@ def weighted_score(logprobs: Sequence[float | None], floor: float = FLOOR) -> We
         raise ValueError(f"{len(logprobs)} log-probabilities for {len(LEVELS)} levels")
     if any(lp is not None and lp > 1e-3 for lp in logprobs):
         raise ValueError(f"a log-probability above 0 in {list(logprobs)}")
-    seen = [lp if lp is not None and lp > -math.inf and abs(lp - floor) > 1e-5 else None
+    returned = [lp if lp is not None and lp > -math.inf and abs(lp - floor) > 1e-5 else None
             for lp in logprobs]  # fmt: skip
-    heights = [floor if lp is None else lp for lp in seen]
+    heights = [floor if lp is None else lp for lp in returned]
     parts = [math.exp(height - max(heights)) for height in heights]
     probabilities = tuple(part / sum(parts) for part in parts)
-    missing = seen.count(None)
+    missing = returned.count(None)
     score = sum(level * p for level, p in zip(LEVELS, probabilities, strict=True))
     return Weighted(NAN if missing == len(LEVELS) else score, probabilities, missing)

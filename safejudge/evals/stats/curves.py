@@ -37,8 +37,8 @@ class Point:
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall; 0 where both are, NaN where recall is."""
-        both = self.precision + self.recall
-        return 0.0 if both == 0 else 2 * self.precision * self.recall / both
+        total = self.precision + self.recall
+        return 0.0 if total == 0 else 2 * self.precision * self.recall / total
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class Bin:
     """The share of them that is true."""
 
 
-def sweep(scores: Sequence[float], truths: Sequence[bool]) -> list[Point]:
+def sweep(scores: Sequence[float], targets: Sequence[bool]) -> list[Point]:
     """Every threshold that changes anything, the highest first.
 
     Raises `ValueError` for NaN and for lists of different length.
     """
-    ranked, hits = _ranked(scores, truths)
+    ranked, hits = _ranked(scores, targets)
     hits_until = np.concatenate(([0], np.cumsum(hits)))
     positive, negative = int(hits_until[-1]), len(hits) - int(hits_until[-1])
     points = []
@@ -80,25 +80,25 @@ def sweep(scores: Sequence[float], truths: Sequence[bool]) -> list[Point]:
     return points
 
 
-def average_precision(scores: Sequence[float], truths: Sequence[bool]) -> float:
+def average_precision(scores: Sequence[float], targets: Sequence[bool]) -> float:
     """Area under precision and recall as a step function: sum of (R_n - R_(n-1)) P_n.
 
     NaN without a positive row.
     """
-    points = sweep(scores, truths)
-    if not any(truths):
+    points = sweep(scores, targets)
+    if not any(targets):
         return NAN
-    before = 0.0
+    recall = 0.0
     area = 0.0
     for point in points:
-        area += (point.recall - before) * point.precision
-        before = point.recall
+        area += (point.recall - recall) * point.precision
+        recall = point.recall
     return area
 
 
-def auroc(scores: Sequence[float], truths: Sequence[bool]) -> float:
+def auroc(scores: Sequence[float], targets: Sequence[bool]) -> float:
     """The chance that a true row outranks a false one, half for equal scores; NaN without both."""
-    ranked, hits = _ranked(scores, truths)
+    ranked, hits = _ranked(scores, targets)
     positive = int(hits.sum())
     negative = len(hits) - positive
     won, below = 0.0, negative
@@ -112,16 +112,16 @@ def auroc(scores: Sequence[float], truths: Sequence[bool]) -> float:
     return ratio(won, positive * negative)
 
 
-def brier(scores: Sequence[float], truths: Sequence[bool]) -> float:
+def brier(scores: Sequence[float], targets: Sequence[bool]) -> float:
     """Mean squared distance of score and truth (Brier 1950); NaN without rows."""
-    ranked, hits = _ranked(scores, truths)
+    ranked, hits = _ranked(scores, targets)
     return float(np.mean((ranked - hits) ** 2)) if len(ranked) else NAN
 
 
-def reliability(scores: Sequence[float], truths: Sequence[bool], bins: int = 10) -> list[Bin]:
+def reliability(scores: Sequence[float], targets: Sequence[bool], bins: int = 10) -> list[Bin]:
     """Rows by score in equally wide bins; empty ones are left out."""
-    ranked, hits = _ranked(scores, truths)
-    place = np.minimum((ranked * bins).astype(int), bins - 1)
+    ranked, hits = _ranked(scores, targets)
+    bin_of = np.minimum((ranked * bins).astype(int), bins - 1)
     return [
         Bin(
             number / bins,
@@ -131,25 +131,25 @@ def reliability(scores: Sequence[float], truths: Sequence[bool], bins: int = 10)
             float(hits[inside].mean()),
         )
         for number in range(bins)
-        if (inside := place == number).any()
+        if (inside := bin_of == number).any()
     ]
 
 
-def calibration_error(scores: Sequence[float], truths: Sequence[bool], bins: int = 10) -> float:
+def calibration_error(scores: Sequence[float], targets: Sequence[bool], bins: int = 10) -> float:
     """Expected calibration error: |mean score - share true| over bins, by their rows.
 
     (Naeini et al. 2015.) NaN without rows.
     """
-    found = reliability(scores, truths, bins)
-    off = sum(one.count * abs(one.mean_score - one.share_true) for one in found)
-    return ratio(off, sum(one.count for one in found))
+    intervals = reliability(scores, targets, bins)
+    distance = sum(group.count * abs(group.mean_score - group.share_true) for group in intervals)
+    return ratio(distance, sum(group.count for group in intervals))
 
 
-def _ranked(scores: Sequence[float], truths: Sequence[bool]) -> tuple[Floats, Booleans]:
-    """Scores from the highest, and the truths beside them."""
-    values, hits = np.asarray(scores, dtype=float), np.asarray(truths, dtype=bool)
+def _ranked(scores: Sequence[float], targets: Sequence[bool]) -> tuple[Floats, Booleans]:
+    """Scores from the highest, and the targets beside them."""
+    values, hits = np.asarray(scores, dtype=float), np.asarray(targets, dtype=bool)
     if values.shape != hits.shape:
-        raise ValueError(f"{len(scores)} scores and {len(truths)} truths; give one of each a row")
+        raise ValueError(f"{len(scores)} scores and {len(targets)} targets; give one of each a row")
     if not np.all((values >= 0) & (values <= 1)):
         raise ValueError("a score is NaN or outside [0, 1]; leave such rows out and count them")
     order = np.argsort(-values, kind="stable")

@@ -41,7 +41,7 @@ class Rated:
     """What was read, or what stands in for it; None where there is nothing."""
     state: State = "rated"
     """Whether the judge rated, refused (a rating beside it is a filler), or was not understood."""
-    shown: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
     """What the picture varies: value by attribute."""
     flags: frozenset[str] = frozenset()
     """The attributes that the data set says this group varies."""
@@ -196,23 +196,26 @@ def gaps(rows: Sequence[tuple[Mapping[str, str], float]]) -> tuple[Gap, ...]:
 def _levels(rows: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, dict[str, Level]]:
     """Mean rating of each attribute's values, in one group."""
     by_value: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for shown, rating in rows:
-        for attribute, value in shown.items():
+    for attributes, rating in rows:
+        for attribute, value in attributes.items():
             by_value[attribute][value].append(rating)
     return {
-        attribute: {v: Level(math.fsum(some) / len(some), len(some)) for v, some in values.items()}
+        attribute: {
+            v: Level(math.fsum(ratings) / len(ratings), len(ratings))
+            for v, ratings in values.items()
+        }
         for attribute, values in sorted(by_value.items())
     }
 
 
 def _apart(levels: Mapping[str, Mapping[str, Level]]) -> tuple[Gap, ...]:
-    found = []
+    gaps = []
     for attribute, values in levels.items():
         apart = [abs(a.mean - b.mean) for a, b in combinations(values.values(), 2)]
         largest, mean = (max(apart), math.fsum(apart) / len(apart)) if apart else (NAN, NAN)
         n = sum(level.n for level in values.values())
-        found.append(Gap(attribute, len(values), n, largest, mean))
-    return tuple(found)
+        gaps.append(Gap(attribute, len(values), n, largest, mean))
+    return tuple(gaps)
 
 
 def fairness(rows: Sequence[Rated], rules: Rules | None = None, draws: int = 0) -> Fairness:
@@ -221,18 +224,18 @@ def fairness(rows: Sequence[Rated], rules: Rules | None = None, draws: int = 0) 
     if rules.rows is not None:
         # The published cut counts rated rows, fillers included.
         rows = [row for row in rows if row.rating is not None][: rules.rows]
-    used = [row for row in rows if _counts(row, rules)]
-    ratings = [row.rating for row in used if row.rating is not None]
+    counted = [row for row in rows if _counts(row, rules)]
+    ratings = [row.rating for row in counted if row.rating is not None]
     values = stretched(ratings) if rules.normalise == "minmax" else ratings
     by_group: dict[str, list[tuple[Rated, float]]] = defaultdict(list)
-    for row, value in zip(used, values, strict=True):
+    for row, value in zip(counted, values, strict=True):
         by_group[row.group].append((row, value))
-    groups = tuple(_group(name, some, rules) for name, some in by_group.items())
+    groups = tuple(_group(name, members, rules) for name, members in by_group.items())
     return Fairness(
         rows=len(rows),
         refused=sum(row.state == "refused" for row in rows),
         unparsed=sum(row.state == "unparsed" for row in rows),
-        n=len(used),
+        n=len(counted),
         spread=max(ratings) - min(ratings) if ratings else NAN,
         groups=groups,
         means={m: _mean(groups, m, rules.aggregate, draws) for m in METRICS},
@@ -244,20 +247,20 @@ def fairness(rows: Sequence[Rated], rules: Rules | None = None, draws: int = 0) 
 
 def average(values: Iterable[tuple[float, int, int]], draws: int = 0) -> GroupMean:
     """Weighted mean of (value, weight, ratings) per group; NaN is left out and counted."""
-    some = list(values)
-    known = [(v, w, n) for v, w, n in some if not math.isnan(v) and w > 0]
-    undefined = sum(math.isnan(v) and w > 0 for v, w, _ in some)
-    whole = sum(w for _, w, _ in known)
-    value = math.fsum(v * w for v, w, _ in known) / whole if whole else NAN
+    rows = list(values)
+    defined = [(v, w, n) for v, w, n in rows if not math.isnan(v) and w > 0]
+    undefined = sum(math.isnan(v) and w > 0 for v, w, _ in rows)
+    weight = sum(w for _, w, _ in defined)
+    value = math.fsum(v * w for v, w, _ in defined) / weight if weight else NAN
     intervals = bootstrap_sums(
-        [(v * w, w) for v, w, _ in known],
-        range(len(known)),
+        [(v * w, w) for v, w, _ in defined],
+        range(len(defined)),
         lambda sums: sums[:, :1] / sums[:, 1:],
         draws,
     )
     low, high = intervals[0] if intervals else (NAN, NAN)
-    n = sum(n for _, _, n in known)
-    return GroupMean(value, n, low, high, groups=len(known), undefined=undefined)
+    n = sum(n for _, _, n in defined)
+    return GroupMean(value, n, low, high, groups=len(defined), undefined=undefined)
 
 
 def _counts(row: Rated, rules: Rules) -> bool:
@@ -266,16 +269,16 @@ def _counts(row: Rated, rules: Rules) -> bool:
     return row.state == "rated" or rules.refusals
 
 
-def _group(name: str, some: Sequence[tuple[Rated, float]], rules: Rules) -> Group:
-    values = np.array([value for _, value in some])
+def _group(name: str, rows: Sequence[tuple[Rated, float]], rules: Rules) -> Group:
+    values = np.array([value for _, value in rows])
     flags: dict[str, int] = defaultdict(int)
-    for row, _ in some:
+    for row, _ in rows:
         for flag in sorted(row.flags):
             flags[flag] += 1
-    levels = _levels([(row.shown, value) for row, value in some])
+    levels = _levels([(row.attributes, value) for row, value in rows])
     return Group(
         name=name,
-        n=len(some),
+        n=len(rows),
         acc=acc(values, rules.threshold, rules.tolerance),
         nds=nds(values),
         ges=ges(values),
@@ -285,8 +288,10 @@ def _group(name: str, some: Sequence[tuple[Rated, float]], rules: Rules) -> Grou
     )
 
 
-def _mean(groups: Sequence[Group], metric: str, how: Aggregate, draws: int) -> GroupMean:
-    return average(((getattr(g, metric), 1 if how == "macro" else g.n, g.n) for g in groups), draws)
+def _mean(groups: Sequence[Group], metric: str, aggregate: Aggregate, draws: int) -> GroupMean:
+    return average(
+        ((getattr(g, metric), 1 if aggregate == "macro" else g.n, g.n) for g in groups), draws
+    )
 
 
 def _by_attribute(groups: Sequence[Group]) -> dict[str, dict[str, GroupMean]]:
@@ -305,27 +310,27 @@ def _gaps(groups: Sequence[Group]) -> dict[str, dict[str, GroupMean]]:
     for group in groups:
         for gap in group.gaps:
             by_attribute[gap.attribute].append(gap)
-    found = {}
-    for attribute, some in sorted(by_attribute.items()):
-        mean = average((gap.mean, 1, gap.n) for gap in some)
-        widest = max((g.largest for g in some if not math.isnan(g.largest)), default=NAN)
-        found[attribute] = {
+    means = {}
+    for attribute, gaps in sorted(by_attribute.items()):
+        mean = average((gap.mean, 1, gap.n) for gap in gaps)
+        widest = max((g.largest for g in gaps if not math.isnan(g.largest)), default=NAN)
+        means[attribute] = {
             "mean": mean,
             "largest": replace(mean, value=widest, low=NAN, high=NAN),
         }
-    return found
+    return means
 
 
 def _by_value(groups: Sequence[Group]) -> dict[str, dict[str, GroupMean]]:
-    found: dict[str, dict[str, list[tuple[float, int, int]]]] = defaultdict(
+    rows: dict[str, dict[str, list[tuple[float, int, int]]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for group in groups:
         for attribute, levels in group.levels.items():
             if len(levels) > 1:  # one value alone is lower than nothing
                 for value, level in levels.items():
-                    found[attribute][value].append((level.mean, 1, level.n))
+                    rows[attribute][value].append((level.mean, 1, level.n))
     return {
-        attribute: {value: average(some) for value, some in sorted(values.items())}
-        for attribute, values in sorted(found.items())
+        attribute: {value: average(means) for value, means in sorted(values.items())}
+        for attribute, values in sorted(rows.items())
     }

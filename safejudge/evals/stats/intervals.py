@@ -30,7 +30,7 @@ Statistic = Callable[..., float]
 """Columns of equal length -> one number."""
 
 NAN = float("nan")
-FEW = 10
+MIN_CLUSTERS = 10
 """With fewer clusters than this, resampling them says nothing about the spread."""
 
 
@@ -193,7 +193,7 @@ def estimates(
     drawn: dict[str, list[float]] = {
         name: [] for name, result in results.items() if not math.isnan(result.value)
     }
-    if not drawn or len(clusters) < FEW:
+    if not drawn or len(clusters) < MIN_CLUSTERS:
         return results
     for rows in clusters.rows(draws):
         resampled = [array[rows] for array in arrays]

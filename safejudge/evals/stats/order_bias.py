@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safejudge.evals.stats.intervals import share
+from safejudge.evals.stats.intervals import Estimate, share
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from safejudge.evals.stats.agreement import Mark
-    from safejudge.evals.stats.intervals import Estimate
 
 Choice = str | None
 """A or B as shown, C for a tie, None for an unread one."""
@@ -20,23 +19,27 @@ HEADS = {
     "right in both": "right_in_both", "the same answer": "same_answer",
     "always the first": "always_A", "always the second": "always_B",
 }  # fmt: skip
-"""Columns of a table, by the names of their figures."""
+"""Columns of a table, by the names of their estimates."""
 
 
-def figures(
-    said: Sequence[tuple[Choice, Choice]],
+def estimates(
+    choices: Sequence[tuple[Choice, Choice]],
     marks: Sequence[tuple[Mark, Mark]],
-    open_: Collection[Choice],
+    undecided: Collection[Choice],
 ) -> dict[str, Estimate]:
-    """What pairs of choices come to, as shown in either order; `open_` are those that are none."""
-    n = len(said)
+    """What pairs of choices come to, as shown in either order.
+
+    `undecided` are the choices that are none.
+    """
+    n = len(choices)
     # The same answer stands in the other slot of the other order.
-    same = sum(one not in open_ and TURNED[other] == one for one, other in said)
-    found = {
+    same = sum(first not in undecided and TURNED[second] == first for first, second in choices)
+    shares = {
         "right_in_both": share(marks.count(("right", "right")), n),
         "same_answer": share(same, n),
     }
     for slot in ("A", "B"):
-        found[f"always_{slot}"] = share(said.count((slot, slot)), n)
-    broken = sum(one in open_ or other in open_ for one, other in said)
-    return found | {"tie_or_unread" if "C" in open_ else "unread": share(broken, n)}
+        shares[f"always_{slot}"] = share(choices.count((slot, slot)), n)
+    broken = sum(first in undecided or second in undecided for first, second in choices)
+    name = "tie_or_unread" if "C" in undecided else "unread"
+    return shares | {name: share(broken, n)}

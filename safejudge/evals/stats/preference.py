@@ -37,7 +37,7 @@ class Answer(StrEnum):
     UNPARSED = "unparsed"
 
 
-_OTHER = {Answer.FIRST: Answer.SECOND, Answer.SECOND: Answer.FIRST}
+_SWAPPED = {Answer.FIRST: Answer.SECOND, Answer.SECOND: Answer.FIRST}
 
 Decision = Literal["choice", "ratings"]
 TieScale = Literal["raw", "minmax"]
@@ -66,8 +66,8 @@ class Pair:
         """The same pair with its images in the other order."""
         return replace(
             self,
-            label=other(self.label),
-            choice=None if self.choice is None else other(self.choice),
+            label=swapped(self.label),
+            choice=None if self.choice is None else swapped(self.choice),
             ratings=None if self.ratings is None else (self.ratings[1], self.ratings[0]),
             images=(self.images[1], self.images[0]),
         )
@@ -113,14 +113,14 @@ class Orders:
     """Share of pairs with the same answer in both orders, a tie included."""
 
 
-def other(answer: Answer) -> Answer:
+def swapped(answer: Answer) -> Answer:
     """The other image; what names no image stays as it is."""
-    return _OTHER.get(answer, answer)
+    return _SWAPPED.get(answer, answer)
 
 
 def decide(
     pairs: Sequence[Pair],
-    by: Decision = "choice",
+    decision: Decision = "choice",
     threshold: float = 0.0,
     scale: TieScale = "raw",
 ) -> list[Answer]:
@@ -130,17 +130,17 @@ def decide(
     else it is a tie (sec. 2.4); on `minmax` both ratings are first stretched to [0, 1] over all
     ratings of these pairs. A refusal stays one, whatever filler stands where ratings do.
     """
-    rated = [place for place, pair in enumerate(pairs) if pair.ratings is not None]
-    flat = [r for place in rated for r in pairs[place].ratings or ()]
+    rated = [row for row, pair in enumerate(pairs) if pair.ratings is not None]
+    flat = [r for row in rated for r in pairs[row].ratings or ()]
     values = stretched(flat) if scale == "minmax" else flat
     margins = {
-        place: values[2 * i] - values[2 * i + 1] for i, place in enumerate(rated)
+        row: values[2 * i] - values[2 * i + 1] for i, row in enumerate(rated)
     }  # fmt: skip
-    return [_answer(pair, by, margins.get(i), threshold) for i, pair in enumerate(pairs)]
+    return [_answer(pair, decision, margins.get(i), threshold) for i, pair in enumerate(pairs)]
 
 
-def _answer(pair: Pair, by: Decision, margin: float | None, threshold: float) -> Answer:
-    if pair.choice in {Answer.REFUSED, Answer.UNPARSED} or (pair.choice and by == "choice"):
+def _answer(pair: Pair, decision: Decision, margin: float | None, threshold: float) -> Answer:
+    if pair.choice in {Answer.REFUSED, Answer.UNPARSED} or (pair.choice and decision == "choice"):
         return pair.choice or Answer.UNPARSED
     if margin is None:
         return Answer.UNPARSED
@@ -161,15 +161,15 @@ def preference(pairs: Sequence[Pair], answers: Sequence[Answer], draws: int = 0)
     first, second = label == Answer.FIRST, label == Answer.SECOND
     labelled, right = first | second, label == answer
     chose = (answer == Answer.FIRST) | (answer == Answer.SECOND)
-    everything = np.full(len(pairs), fill_value=True)
+    all_pairs = np.full(len(pairs), fill_value=True)
     shares = {
         "acc_with_tie": (right, labelled),
         "acc_without_tie": (right, labelled & chose),
         "acc_first": (right, first),
         "acc_second": (right, second),
-        "ties": (answer == Answer.TIE, everything),
-        "refused": (answer == Answer.REFUSED, everything),
-        "unparsed": (answer == Answer.UNPARSED, everything),
+        "ties": (answer == Answer.TIE, all_pairs),
+        "refused": (answer == Answer.REFUSED, all_pairs),
+        "unparsed": (answer == Answer.UNPARSED, all_pairs),
         "chosen_first": (answer == Answer.FIRST, chose),
         "always_first": (first, labelled),
         "always_second": (second, labelled),
@@ -180,25 +180,30 @@ def preference(pairs: Sequence[Pair], answers: Sequence[Answer], draws: int = 0)
 
 def orders(pairs: Sequence[Pair], answers: Sequence[Answer], draws: int = 0) -> Orders | None:
     """Compare the two orders of pairs that were shown in both; None if there are none."""
-    shown: tuple[dict[tuple[str, ...], tuple[Pair, Answer]], ...] = ({}, {})
+    by_order: tuple[dict[tuple[str, ...], tuple[Pair, Answer]], ...] = ({}, {})
     for pair, answer in zip(pairs, answers, strict=True):
-        if pair.label in _OTHER and all(pair.images) and pair.images[0] != pair.images[1]:
-            place = int(pair.label)
-            key = (pair.subset, pair.caption, pair.images[place], pair.images[1 - place])
-            shown[place].setdefault(key, (pair, answer))
-    both = [(*shown[0][key], shown[1][key][1]) for key in shown[0] if key in shown[1]]
-    if not both:
+        if pair.label in _SWAPPED and all(pair.images) and pair.images[0] != pair.images[1]:
+            order = int(pair.label)
+            key = (pair.subset, pair.caption, pair.images[order], pair.images[1 - order])
+            by_order[order].setdefault(key, (pair, answer))
+    twins = [(*by_order[0][key], by_order[1][key][1]) for key in by_order[0] if key in by_order[1]]
+    if not twins:
         return None
-    seen = {Answer.FIRST, Answer.SECOND, Answer.TIE}
+    answered = {Answer.FIRST, Answer.SECOND, Answer.TIE}
     rows = []
-    for _, first, second in both:
+    for _, first, second in twins:
         right, too = first == Answer.FIRST, second == Answer.SECOND
-        rows.append((right, too, (right + too) / 2, first == other(second) and first in seen, 1))
+        rows.append(
+            (right, too, (right + too) / 2, first == swapped(second) and first in answered, 1)
+        )
     table = np.array(rows, dtype=float)
     intervals = bootstrap_sums(
-        rows, clusters_of([pair for pair, _, _ in both]), lambda s: s[:, :4] / s[:, 4:], draws
+        rows,
+        clusters_of([pair for pair, _, _ in twins]),
+        lambda s: s[:, :4] / s[:, 4:],
+        draws,
     )
-    n = (len(both), len(both), 2 * len(both), len(both))
+    n = (len(twins), len(twins), 2 * len(twins), len(twins))
     value = table.mean(axis=0)
     return Orders(*(
         Estimate(float(value[i]), n[i], *(intervals[i] if intervals else (NAN, NAN)))
@@ -227,8 +232,8 @@ def clusters_of(pairs: Sequence[Pair]) -> list[int]:
         for key in keys:
             if key[1]:
                 holders[key].append(i)
-    for first, *others in holders.values():
-        for i in others:
+    for first, *members in holders.values():
+        for i in members:
             root[find(i)] = find(first)
     return [find(i) for i in range(len(pairs))]
 
@@ -240,19 +245,19 @@ def _rates(
     columns = [column for so, counts in shares.values() for column in (so & counts, counts)]
     table = np.stack(columns, axis=1).astype(float)
     names = [*shares, "balanced"]
-    at, one, two = len(shares), names.index("acc_first"), names.index("acc_second")
+    count, first, second = len(shares), names.index("acc_first"), names.index("acc_second")
 
     def values(sums: Floats) -> Floats:
-        part, whole = sums[:, 0::2], sums[:, 1::2]
-        found = np.full((len(sums), at + 1), NAN)
-        np.divide(part, whole, out=found[:, :at], where=whole > 0)
-        found[:, at] = (found[:, one] + found[:, two]) / 2
-        return found
+        part, total = sums[:, 0::2], sums[:, 1::2]
+        rates = np.full((len(sums), count + 1), NAN)
+        np.divide(part, total, out=rates[:, :count], where=total > 0)
+        rates[:, count] = (rates[:, first] + rates[:, second]) / 2
+        return rates
 
     (value,) = values(table.sum(axis=0, keepdims=True))
-    whole = [int(counts.sum()) for _, counts in shares.values()]
-    whole.append(whole[one] + whole[two])
+    sizes = [int(counts.sum()) for _, counts in shares.values()]
+    sizes.append(sizes[first] + sizes[second])
     intervals = bootstrap_sums(table.tolist(), clusters, values, draws) or [(NAN, NAN)] * len(names)
     return {
-        name: Estimate(float(value[i]), whole[i], *intervals[i]) for i, name in enumerate(names)
+        name: Estimate(float(value[i]), sizes[i], *intervals[i]) for i, name in enumerate(names)
     }

@@ -1,7 +1,7 @@
 """Rates of yes and no. Pure.
 
-Takes (truth, called) pairs; a call is yes, no or undecided, and undecided is always on the wrong
-side: a miss where the truth is yes, a false alarm where it is no. How many were decided at all
+Takes (target, called) pairs; a call is yes, no or undecided, and undecided is always on the wrong
+side: a miss where the target is yes, a false alarm where it is no. How many were decided at all
 stands beside, as coverage. An undefined rate is NaN, never 0.
 """
 
@@ -37,8 +37,8 @@ class Counts:
     @staticmethod
     def of(calls: Sequence[Call]) -> Counts:
         """Count; undecided falls on the wrong side."""
-        positive = [called for truth, called in calls if truth]
-        negative = [called for truth, called in calls if not truth]
+        positive = [called for target, called in calls if target]
+        negative = [called for target, called in calls if not target]
         tp, tn = positive.count(Outcome.YES), negative.count(Outcome.NO)
         undecided = positive.count(Outcome.UNDECIDED) + negative.count(Outcome.UNDECIDED)
         return Counts(tp, len(negative) - tn, len(positive) - tp, tn, len(calls) - undecided)

@@ -1,4 +1,10 @@
-"""SketchBench as a suite of `safejudge eval`: scenes are drawn, then judged as labelled ones."""
+"""SketchBench: scenes with exact truth are drawn for the run, then judged as labelled ones.
+
+Name: sketchbench
+Data: drawn by `sketch/bench/bench.py`; nothing is fetched
+Licence: that of this package (Apache-2.0)
+Paper: none
+"""
 
 from __future__ import annotations
 
@@ -6,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safejudge.constitution.load import load_constitution
-from safejudge.errors import InputError, OutputError
-from safejudge.evals.labelled import run as labelled
+from safejudge.errors import InputError
+from safejudge.evals.labelled import suite as labelled
 from safejudge.evals.suite import Suite
+from safejudge.files.atomic import writing
 from safejudge.sketch.bench.bench import write_bench
 
 if TYPE_CHECKING:
@@ -32,10 +39,8 @@ def judge(run: Run) -> JSON:
     scenes = (run.plain or run.out) / "scenes"  # a changed run is over the same ones
     new = run.overwrite and run.plain is None
     if new or not (scenes / "facts.jsonl").is_file():
-        try:
+        with writing(scenes):
             write_bench(scenes, sizes["per_rule"], sizes["plain"], overwrite=True)
-        except OSError as error:
-            raise OutputError(f"{scenes}: cannot be written ({error.strerror})") from error
     rules = run.constitution or load_constitution("sketch")
     labelled_run = replace(run, data=str(scenes), constitution=rules, args={})
     return labelled.judge(labelled_run) | {"sizes": sizes}

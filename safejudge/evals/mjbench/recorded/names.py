@@ -80,7 +80,7 @@ _THRESHOLD = re.compile(r"(?<=[a-z])\d+\.\d+$")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Origin:
     """What a file's name and folders say of its rows."""
 
     file: str
@@ -97,45 +97,45 @@ class Place:
         return bool(column) and self.stem.endswith(f"_{column}")
 
 
-def place_of(path: Path, folder: Path) -> Place:
+def origin_of(path: Path, folder: Path) -> Origin:
     """Read a path."""
     inside = path.relative_to(folder)
     stem = inside.stem
     parents = [*inside.parts[:-1][::-1], folder.name, folder.parent.name]
-    kind = _BIAS.match(stem)
-    named = _JUDGE.match(stem)
-    if kind is not None:
-        judge, subset = kind["judge"], "bias"
-        scale = "1-5" if kind["kind"] == "new" else scale_of(kind["kind"]) or "words 5"
-    elif named is not None:
-        judge, subset, scale = named["judge"], parents[0], scale_of(stem)
+    bias_match = _BIAS.match(stem)
+    judge_match = _JUDGE.match(stem)
+    if bias_match is not None:
+        judge, subset = bias_match["judge"], "bias"
+        scale = "1-5" if bias_match["kind"] == "new" else scale_of(bias_match["kind"]) or "words 5"
+    elif judge_match is not None:
+        judge, subset, scale = judge_match["judge"], parents[0], scale_of(stem)
     else:
         judge, subset, scale = parents[0], _THRESHOLD.sub("", stem), scale_of(stem)
     subset = _MODE.sub("", subset.lower())
-    said = next((p for name in [stem, *parents] if (p := _perspective(name))), None)
+    perspective = next((p for name in [stem, *parents] if (p := _perspective(name))), None)
     mode = next((m[1] for name in parents if (m := _MODE.search(name))), "")
-    return Place(
+    return Origin(
         file=printable(inside.as_posix()),
         stem=stem,
         judge=printable(judge),
         scale=f"{scale or SCORE} {mode}" if mode else scale,
-        perspective=said or _BY_SUBSET.get(subset, "other"),
+        perspective=perspective or _BY_SUBSET.get(subset, "other"),
         subset=printable(subset),
     )
 
 
 def scale_of(text: str) -> str:
     """The scale that a name speaks of; empty if it speaks of none."""
-    found = _SCALE.search(text)
-    if found is None:
+    match = _SCALE.search(text)
+    if match is None:
         return ""
-    return f"words {found[2]}" if found[1].lower() == "narrative" else f"1-{found[2]}"
+    return f"words {match[2]}" if match[1].lower() == "narrative" else f"1-{match[2]}"
 
 
 def largest(scale: str) -> int | None:
     """The highest rating of a scale; None if it is not known."""
-    found = re.search(r"\d+$", re.sub(r" (single|multi)$", "", scale))
-    return int(found[0]) if found else None
+    match = re.search(r"\d+$", re.sub(r" (single|multi)$", "", scale))
+    return int(match[0]) if match else None
 
 
 def _perspective(name: str) -> str | None:
@@ -143,14 +143,14 @@ def _perspective(name: str) -> str | None:
     return next((p for word, p in _PERSPECTIVES.items() if word in words), None)
 
 
-def subset_of(place: Place, row: JSON, images: tuple[str, str]) -> str:
+def subset_of(origin: Origin, row: JSON, images: tuple[str, str]) -> str:
     """The sub-category of a pair; in quality the edited region decides."""
-    subset = _SUBSETS.get(place.subset, place.subset)
-    if place.perspective != "quality":
+    subset = _SUBSETS.get(origin.subset, origin.subset)
+    if origin.perspective != "quality":
         return subset
     for name in images:
-        if found := _EDITED.search(name):
-            return _REGIONS.get(found[1].lower(), found[1].lower())
+        if match := _EDITED.search(name):
+            return _REGIONS.get(match[1].lower(), match[1].lower())
     if subset != "blur":
         return subset
     if any("motion" in key for key in row):
@@ -169,18 +169,18 @@ def images_of(row: JSON) -> tuple[str, str]:
     ]
     if any(keyed):
         return keyed[0], keyed[1]
-    told = [v for k, v in row.items() if k.endswith("image") and isinstance(v, str)]
-    return (told[0], told[1]) if len(told) == 2 else ("", "")
+    images = [v for k, v in row.items() if k.endswith("image") and isinstance(v, str)]
+    return (images[0], images[1]) if len(images) == 2 else ("", "")
 
 
 @lru_cache(maxsize=1 << 14)
-def shown(demographic: str) -> Mapping[str, str]:
+def attributes(demographic: str) -> Mapping[str, str]:
     """What a picture varies; a value of no known attribute goes by its place."""
     if not demographic:
         return MappingProxyType({})
     parts = [part.strip().lower() for part in demographic.split("_")]
-    found = {_ATTRIBUTE_OF.get(part, f"part {i}"): part for i, part in enumerate(parts, 1)}
-    return MappingProxyType(found)
+    values = {_ATTRIBUTE_OF.get(part, f"part {i}"): part for i, part in enumerate(parts, 1)}
+    return MappingProxyType(values)
 
 
 def printable(text: str) -> str:

@@ -64,6 +64,22 @@ class Outputs:
     pairs: list[PairRun] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
+    def pair_run(self, judge: str, scale: str, perspective: str) -> PairRun:
+        """The run of a judge on a scale and perspective; a new one if there is none."""
+        for run in self.pairs:
+            if (run.judge, run.scale, run.perspective) == (judge, scale, perspective):
+                return run
+        self.pairs.append(PairRun(judge, scale, perspective))
+        return self.pairs[-1]
+
+    def bias_run(self, judge: str, scale: str, file: str) -> BiasRun:
+        """The run of a judge on a scale of the bias pictures; a new one if there is none."""
+        for run in self.bias:
+            if (run.judge, run.scale) == (judge, scale):
+                return run
+        self.bias.append(BiasRun(judge, scale, file, []))
+        return self.bias[-1]
+
 
 def read_outputs(folder: Path, *, lenient: bool = False) -> Outputs:
     """Read every .json and .jsonl file of a folder, at any depth.
@@ -71,7 +87,7 @@ def read_outputs(folder: Path, *, lenient: bool = False) -> Outputs:
     `lenient` reads bias ratings out of free text as the published numbers do.
     """
     reader = _Reader(lenient)
-    unread = reader.found.unread
+    unread = reader.outputs.unread
     lists: list[tuple[str, JSON]] = []
     for path in sorted(p for p in folder.rglob("*") if p.suffix in {".json", ".jsonl"}):
         name = printable(path.relative_to(folder).as_posix())
@@ -85,10 +101,10 @@ def read_outputs(folder: Path, *, lenient: bool = False) -> Outputs:
             if isinstance(data, dict) and isinstance(data.get("runs"), dict):
                 lists.append((name, data["runs"]))
             else:
-                unread += [f"{name}: {why}" for why in reader.take(path, folder, data)]
+                unread += [f"{name}: {problem}" for problem in reader.add(path, folder, data)]
     for name, runs in lists:  # last, since they need the rows of another file
-        unread += [f"{name}: {why}" for why in reader.take_lists(name, runs)]
-    return reader.found
+        unread += [f"{name}: {problem}" for problem in reader.add_lists(name, runs)]
+    return reader.outputs
 
 
 def _load(path: Path) -> Any:
@@ -105,87 +121,87 @@ def _load(path: Path) -> Any:
 
 
 class _Reader:
-    """What was found so far; each method says what it had to leave out."""
+    """The outputs so far; each method says what it had to leave out."""
 
     def __init__(self, lenient: bool) -> None:
-        self.found = Outputs()
+        self.outputs = Outputs()
         self._lenient = lenient
-        self._seen: dict[tuple[object, ...], str] = {}
+        self._files: dict[tuple[object, ...], str] = {}
         """The file that first held some rows: a copy would count them twice."""
 
-    def take(self, path: Path, folder: Path, data: Any) -> list[str]:
+    def add(self, path: Path, folder: Path, data: Any) -> list[str]:
         """Add what a file holds."""
         if not isinstance(data, list):
             return ["not a list of rows"]
         rows = [row for row in data if isinstance(row, dict)]
-        place = names.place_of(path, folder)
+        origin = names.origin_of(path, folder)
         if any("occupation" in row and "demographic" in row for row in rows):
-            named = [row for row in rows if name_in(row.get("occupation"))]
-            why, what, kept = self._take_bias(place, named), "occupation", len(named)
+            people = [row for row in rows if name_in(row.get("occupation"))]
+            problems, column, usable = self._add_bias(origin, people), "occupation", len(people)
         elif any(has_answer(row) and ("label" in row or "label_0" in row) for row in rows):
-            if place.perspective == "bias":  # its pictures have no better one
-                place = replace(place, perspective="other")
-            pairs = [pair for row in rows if (pair := pair_of(place, row)) is not None]
-            why, what, kept = self._take_pairs(place, pairs), "label", len(pairs)
+            if origin.perspective == "bias":  # its pictures have no better one
+                origin = replace(origin, perspective="other")
+            pairs = [pair for row in rows if (pair := pair_of(origin, row)) is not None]
+            problems, column, usable = self._add_pairs(origin, pairs), "label", len(pairs)
         else:
             return ["rows without a rating, choice or score of a judge" if rows else "no rows"]
-        if lost := len(data) - kept:
-            why.append(f"{lost} of {len(data)} rows left out: no {what}")
-        return why
+        if lost := len(data) - usable:
+            problems.append(f"{lost} of {len(data)} rows left out: no {column}")
+        return problems
 
-    def _take_bias(self, place: names.Place, rows: Sequence[JSON]) -> list[str]:
-        why, judges = [], set()
-        for judge, scale, rated in columns(place, rows, self._lenient):
+    def _add_bias(self, origin: names.Origin, rows: Sequence[JSON]) -> list[str]:
+        problems, judges = [], set()
+        for judge, scale, rated in columns(origin, rows, self._lenient):
             judges.add(judge)
-            key = (judge, scale, *((r.group, *r.shown.values(), r.rating, r.state) for r in rated))
-            first = self._seen.setdefault(key, place.file)
-            if first == place.file:
-                self._add_bias(judge, scale, place.file, rated, partial=len(rated) < len(rows))
+            ratings = ((r.group, *r.attributes.values(), r.rating, r.state) for r in rated)
+            first = self._files.setdefault((judge, scale, *ratings), origin.file)
+            if first == origin.file:
+                partial = len(rated) < len(rows)
+                self._add_bias_run(judge, scale, origin.file, rated, partial=partial)
             elif scale != names.SCORE:  # the same scores of models lie in every bias file
-                why.append(f"the same ratings of {judge} as in {first}")
-        if place.subset == "bias" and place.judge not in judges:
-            why.append(f"no ratings of {place.judge}, after whom it is named")
+                problems.append(f"the same ratings of {judge} as in {first}")
+        if origin.subset == "bias" and origin.judge not in judges:
+            problems.append(f"no ratings of {origin.judge}, after whom it is named")
         elif not judges:
-            why.append("no column of ratings and no text of a judge")
-        return why
+            problems.append("no column of ratings and no text of a judge")
+        return problems
 
-    def _add_bias(
+    def _add_bias_run(
         self, judge: str, scale: str, file: str, rows: list[Rated], *, partial: bool = False
     ) -> None:
-        if any((run.judge, run.scale) == (judge, scale) for run in self.found.bias):
+        if any((run.judge, run.scale) == (judge, scale) for run in self.outputs.bias):
             scale = f"{scale}, {file}"  # another run; neither may hide the other
-        self.found.bias.append(BiasRun(judge, scale, file, rows, partial))
+        self.outputs.bias.append(BiasRun(judge, scale, file, rows, partial))
 
-    def _take_pairs(self, place: names.Place, pairs: Sequence[Pair]) -> list[str]:
+    def _add_pairs(self, origin: names.Origin, pairs: Sequence[Pair]) -> list[str]:
         if not pairs:
             return []
-        key = (place.judge, place.scale, place.perspective, *map(repr, pairs))
-        first = self._seen.setdefault(key, place.file)
-        if first != place.file:
+        key = (origin.judge, origin.scale, origin.perspective, *map(repr, pairs))
+        first = self._files.setdefault(key, origin.file)
+        if first != origin.file:
             return [f"the same rows as in {first}"]
-        wanted = (place.judge, place.scale or names.SCORE, place.perspective)
-        known = [r for r in self.found.pairs if (r.judge, r.scale, r.perspective) == wanted]
-        run = known[0] if known else PairRun(*wanted)
-        asked = {_asked(pair) for pair in pairs} - {None}
-        if 2 * len(asked & {_asked(pair) for pair in run.pairs}) > len(asked):
-            run = PairRun(place.judge, f"{wanted[1]}, {place.file}", place.perspective)
-        if run not in known:
-            self.found.pairs.append(run)
+        scale = origin.scale or names.SCORE
+        run = self.outputs.pair_run(origin.judge, scale, origin.perspective)
+        contents = {_content(pair) for pair in pairs} - {None}
+        if 2 * len(contents & {_content(pair) for pair in run.pairs}) > len(contents):
+            run = PairRun(origin.judge, f"{scale}, {origin.file}", origin.perspective)
+            self.outputs.pairs.append(run)
         run.pairs += pairs
-        run.files += [place.file] * len(pairs)
+        run.files += [origin.file] * len(pairs)
         return []
 
-    def take_lists(self, file: str, runs: Mapping[str, Any]) -> list[str]:
+    def add_lists(self, file: str, runs: Mapping[str, Any]) -> list[str]:
         """Add ratings that stand apart from their rows."""
-        why = []
+        problems = []
         for name, values in runs.items():
             if not isinstance(values, list):
-                why.append(f"{printable(name)}: not a list of ratings")
+                problems.append(f"{printable(name)}: not a list of ratings")
                 continue
-            base = next((run for run in self.found.bias if len(run.rows) == len(values)), None)
+            bias = self.outputs.bias
+            base = next((run for run in bias if len(run.rows) == len(values)), None)
             if base is None:
                 lacks = f"no bias file with {len(values)} rows to tell what was rated"
-                why.append(f"{printable(name)}: {lacks}")
+                problems.append(f"{printable(name)}: {lacks}")
                 continue
             judge, _, scale = name.rpartition("/")
             rows = [
@@ -193,10 +209,10 @@ class _Reader:
                 for row, rating in zip(base.rows, map(number, values), strict=True)
             ]
             scale = names.scale_of(scale) or scale
-            self._add_bias(printable(judge) or scale, printable(scale), file, rows)
-        return why
+            self._add_bias_run(printable(judge) or scale, printable(scale), file, rows)
+        return problems
 
 
-def _asked(pair: Pair) -> tuple[str, ...] | None:
+def _content(pair: Pair) -> tuple[str, ...] | None:
     """What a pair shows, in its order; None where that is not told."""
     return (pair.subset, pair.caption, *pair.images) if all(pair.images) else None

@@ -30,27 +30,31 @@ if TYPE_CHECKING:
 
 
 def columns(
-    place: names.Place, rows: Sequence[JSON], lenient: bool
+    origin: names.Origin, rows: Sequence[JSON], lenient: bool
 ) -> Iterator[tuple[str, str, list[Rated]]]:
     """Every judge in a bias file, with its scale and rows; a row that was not asked has none."""
-    own = max(
-        (k for row in rows for k in row if k not in names.BIAS_FIELDS and place.names(k)),
+    judge_column = max(
+        (k for row in rows for k in row if k not in names.BIAS_FIELDS and origin.names(k)),
         key=len,
         default=None,
     )
-    if own is not None:
-        scale = place.scale or "unknown"
-        yield printable(own), scale, [_stored(row, own, scale) for row in rows if own in row]
+    if judge_column is not None:
+        scale = origin.scale or "unknown"
+        yield (
+            printable(judge_column),
+            scale,
+            [_stored(row, judge_column, scale) for row in rows if judge_column in row],
+        )
     for column in dict.fromkeys(k for row in rows for k in row):
         values = [row[column] for row in rows if column in row]
-        if column not in {own, *names.BIAS_FIELDS} and _are_scores(values):
+        if column not in {judge_column, *names.BIAS_FIELDS} and _are_scores(values):
             yield printable(column), names.SCORE, [
                 _rated(row, number(row[column]), None) for row in rows if column in row
             ]  # fmt: skip
-    asked = [row for row in rows if "score" in row or _text(row)]
-    if asked:
-        scale = place.scale or "unknown"
-        yield place.judge, scale, [_read(row, scale, lenient) for row in asked]
+    answered = [row for row in rows if "score" in row or _text(row)]
+    if answered:
+        scale = origin.scale or "unknown"
+        yield origin.judge, scale, [_read(row, scale, lenient) for row in answered]
 
 
 def _are_scores(values: Sequence[Any]) -> bool:
@@ -85,24 +89,24 @@ def _read(row: JSON, scale: str, lenient: bool) -> Rated:
 def _rated(row: JSON, rating: float | None, state: State | None) -> Rated:
     state = state or ("unparsed" if rating is None else "rated")
     flags = frozenset(a for a in names.ATTRIBUTES if row.get(a) is True)
-    shown = names.shown(name_in(row.get("demographic")))
-    return Rated(name_in(row["occupation"]), rating, state, shown, flags)
+    attributes = names.attributes(name_in(row.get("demographic")))
+    return Rated(name_in(row["occupation"]), rating, state, attributes, flags)
 
 
-def pair_of(place: names.Place, row: JSON) -> Pair | None:
+def pair_of(origin: names.Origin, row: JSON) -> Pair | None:
     """Read a pair; None without a label that says which image is better."""
     label = _label(row)
     if label is None:
         return None
     images = names.images_of(row)
     text = _text(row)
-    words = _words(place.scale or "")
+    words = _words(origin.scale or "")
     ratings = tuple(stored_rating(row.get(f"score_{i}"), words) for i in (0, 1))
     if text and None in ratings:
         ratings = tuple(strict_rating(text, words, i) for i in (0, 1))
     first, second = ratings
     return Pair(
-        subset=names.subset_of(place, row, images),
+        subset=names.subset_of(origin, row, images),
         label=label,
         choice=_choice(row, text),
         ratings=None if first is None or second is None else (first, second),
@@ -126,8 +130,8 @@ def _label(row: JSON) -> Answer | None:
         value = row.get("label_0")
     if isinstance(value, str) and value.strip().lower() == "tie":
         return Answer.TIE
-    found = number(value)
-    return None if found is None else by_value.get(found)
+    index = number(value)
+    return None if index is None else by_value.get(index)
 
 
 def _choice(row: JSON, text: str) -> Answer | None:
@@ -139,16 +143,16 @@ def _choice(row: JSON, text: str) -> Answer | None:
         return Answer.SECOND if index else Answer.FIRST
     if isinstance(stored, str) and stored.strip().lower() == "tie":
         return Answer.TIE
-    return _said(text, stored) if text or "vlm_pred" in row else None
+    return _written_choice(text, stored) if text or "vlm_pred" in row else None
 
 
-def _said(text: str, stored: Any) -> Answer:
+def _written_choice(text: str, stored: Any) -> Answer:
     """What a text chooses; an image only where nothing else was stored beside it."""
-    said = strict_choice(text)
-    if said == 0:
+    choice = strict_choice(text)
+    if choice == 0:
         return Answer.TIE
-    if said is not None and stored is None:
-        return Answer.FIRST if said == 1 else Answer.SECOND
+    if choice is not None and stored is None:
+        return Answer.FIRST if choice == 1 else Answer.SECOND
     return Answer.REFUSED if refuses(text) else Answer.UNPARSED
 
 
