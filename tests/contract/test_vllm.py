@@ -49,7 +49,7 @@ def sketch(open_vllm: Callable[[str], Engine]) -> Iterator[Engine]:
 @pytest.fixture
 def inside(sketch: Engine) -> VLLMEngine:
     """The engine behind the door that refuses what is no drawn scene."""
-    return sketch._engine  # type: ignore[attr-defined, no-any-return]
+    return sketch.engine  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.vllm
