@@ -100,12 +100,10 @@ class _Reader:
         if not self.left or not self.left[0].isdecimal():
             instead = f"`{self.left[0]}` stands" if self.left else "it ends"
             raise CombineError(f"{instead} where the number of a statement is expected")
-        instead = self.left.pop(0)
-        number = int(instead) if len(instead) < 10 else 0  # Python refuses to read endless ones
+        token = self.left.pop(0)
+        number = int(token) if len(token) < 10 else 0  # Python refuses to read endless ones
         if not 1 <= number <= len(self._statements):
-            raise CombineError(
-                f"there is no statement {instead[:20]}, only {len(self._statements)}"
-            )
+            raise CombineError(f"there is no statement {token[:20]}, only {len(self._statements)}")
         self.used.add(number)
         return self._statements[number - 1]
 

@@ -234,8 +234,8 @@ def _as_error(file: str, errors: list[Finding]) -> ConstitutionError:
     error = ConstitutionError(file, first.line, first.problem, first.instead)
     listed = [f"  line {finding.line}: {finding.problem}" for finding in further[:5]]
     if further:
-        count = f"  and {len(further)} more problem{'s' * (len(further) > 1)}:"
-        error.args = ("\n".join([str(error), count, *listed]),)
+        heading = f"  and {len(further)} more problem{'s' * (len(further) > 1)}:"
+        error.args = ("\n".join([str(error), heading, *listed]),)
     return error
 
 

@@ -7,10 +7,7 @@ between their statements.
 
 English only, and no grammar: it does not know what words mean, so a condition in other words than
 its text is reported, and one that binds the same words differently is not: who does it to whom,
-"A and B or C", what an exception in the middle speaks of. `and`, `or`, `unless` and their like
-part clauses, and so does every comma, semicolon and full stop; `while`, `with`, `not`, brackets and
-quotes do not. An exception comes after what it is an exception of, or before all of the text and
-up to its first comma; an exception of an exception is not understood.
+"A and B or C", what an exception in the middle speaks of. What parts clauses: `clauses`.
 """
 
 from __future__ import annotations
@@ -19,12 +16,12 @@ from dataclasses import dataclass
 from itertools import groupby, islice, product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from safejudge.constitution.lint.clauses import Clause, clauses_of, pieces_of
 from safejudge.constitution.lint.stems import (
     ALLOWING,
     EXCEPTION,
     FREE,
     SIGNS,
-    STRONG,
     WHOLES,
     is_count,
     is_relation,
@@ -65,7 +62,7 @@ class Difference(NamedTuple):
 
 def differences(text: str, condition: Condition) -> list[Difference]:
     """Compare a text with a condition; empty if nothing was found that differs."""
-    clauses, statements = _clauses(text), _leaves(condition)
+    clauses, statements = clauses_of(text), _leaves(condition)
     match = _matched(clauses, statements)
     return [
         *_unsaid(clauses, statements, match),
@@ -80,7 +77,7 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
     Alternatives that are required, requirements of which one is enough, and exceptions that are
     none: what can be told where people wrote a condition in words of their own.
     """
-    clauses, statements = _clauses(text), _leaves(condition)
+    clauses, statements = clauses_of(text), _leaves(condition)
     wrong = _misplaced(clauses, _matched(clauses, statements))
     if any(clause.excepted for clause in clauses) and not any(
         _nones(leaf.path) for leaf in statements
@@ -93,7 +90,7 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
 
 def covers(text: str, condition: Condition) -> list[str]:
     """For each statement of a condition, in listed order, the words of the text that it covers."""
-    clauses, statements = _clauses(text), _leaves(condition)
+    clauses, statements = clauses_of(text), _leaves(condition)
     match = _matched(clauses, statements)
     covered = []
     for leaf in statements:
@@ -127,87 +124,8 @@ def losses(text: str, rewritten: str) -> list[Difference]:
 def unmentioned(text: str, rewritten: str) -> list[str]:
     """Clauses of a text of which another wording has no word: left out, or in other words."""
     stems = said_words(rewritten)
-    clauses = [clause for clause in _clauses(text) if stems.isdisjoint(clause.stems)]
+    clauses = [clause for clause in clauses_of(text) if stems.isdisjoint(clause.stems)]
     return [" ".join(clause.words) for clause in clauses]
-
-
-# --- clauses ------------------------------------------------------------------------------------
-
-Joint = Literal["", "and", "or", "unless"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Clause:
-    """A stretch of text between two connectives."""
-
-    index: int
-    words: tuple[str, ...]
-    stems: frozenset[str]
-    joint: Joint
-    """How it is joined to the clause at `anchor`; empty for the first one, and where a comma or
-    full stop alone parts them."""
-    anchor: int
-    excepted: bool
-    """Whether it is said in an exception."""
-
-
-def _pieces(text: str) -> list[tuple[set[str], list[str]]]:
-    """Cut a text at its connectives: what stands before each piece, and its words."""
-    pieces: list[tuple[set[str], list[str]]] = [(set(), [])]
-    for token in tokens(text):
-        if token not in SIGNS:
-            pieces[-1][1].append(token)
-        elif any(word not in FREE for word in pieces[-1][1]):
-            pieces.append(({token}, []))
-        else:
-            pieces[-1][0].add(token)
-            pieces[-1][1].clear()
-    return [(signs, words) for signs, words in pieces if any(w not in FREE for w in words)]
-
-
-def _clauses(text: str) -> list[_Clause]:
-    pieces = _pieces(text)
-    joints = _joints([signs for signs, _ in pieces])
-    clauses: list[_Clause] = []
-    main, excepted = 0, False
-    for index, (signs, words) in enumerate(pieces):
-        before = excepted
-        if "unless" in signs:
-            excepted = True
-        elif not signs.isdisjoint(STRONG) or ("," in signs and clauses and clauses[0].excepted):
-            excepted = False
-        # An exception speaks of the last thing that is none, and so does what follows it.
-        anchor = main if "unless" in signs or before != excepted else index - 1
-        if before and not excepted and all(clause.excepted for clause in clauses):
-            joints[index] = "unless"  # the exception came first
-        main = main if excepted else index
-        stems = frozenset(stem(word) for word in words if word not in FREE)
-        clauses.append(_Clause(index, tuple(words), stems, joints[index], max(anchor, 0), excepted))
-    return clauses
-
-
-def _joints(signs: Sequence[set[str]]) -> list[Joint]:
-    """Read how each piece is joined to the one before.
-
-    In "A, B or C" the comma says "or" too, and so does the semicolon in "A; B; or C".
-    """
-    joints: list[Joint] = []
-    following: dict[str, Joint] = {}
-    for between in reversed(signs):
-        joint: Joint = ""
-        if "unless" in between:
-            joint = "unless"
-        elif "or" in between or "and" in between:
-            joint = "or" if "or" in between else "and"
-        elif len(between) == 1 and following.get(min(between)) != "unless":
-            joint = following.get(min(between), "")
-        joints.append(joint)
-        if between.isdisjoint(STRONG):
-            following[","] = joint
-        else:
-            following = {";": joint} if ";" in between else {}
-    joints.reverse()
-    return ["" if index == 0 else joint for index, joint in enumerate(joints)]
 
 
 # --- statements ---------------------------------------------------------------------------------
@@ -258,9 +176,9 @@ Match = dict[int, tuple[_Leaf, ...]]
 """By the place of a clause, the statements that say it; a clause that none says is left out."""
 
 
-def _matched(clauses: Sequence[_Clause], statements: Sequence[_Leaf]) -> Match:
+def _matched(clauses: Sequence[Clause], statements: Sequence[_Leaf]) -> Match:
     """Give each clause a statement that has all its words, or several that share them."""
-    owners: dict[_Leaf, _Clause] = {}
+    owners: dict[_Leaf, Clause] = {}
     for clause in clauses:
         _settle(clause, statements, owners, set())
     match: Match = {clause.index: (leaf,) for leaf, clause in owners.items()}
@@ -310,7 +228,7 @@ def _nested(match: Match) -> bool:
 
 
 def _settle(
-    clause: _Clause, statements: Sequence[_Leaf], owners: dict[_Leaf, _Clause], tried: set[_Leaf]
+    clause: Clause, statements: Sequence[_Leaf], owners: dict[_Leaf, Clause], tried: set[_Leaf]
 ) -> bool:
     """Give a clause the nearest statement that holds it; its owner may have to take another."""
     fitting = [leaf for leaf in statements if clause.stems <= leaf.stems and leaf not in tried]
@@ -323,7 +241,7 @@ def _settle(
     return False
 
 
-def _group(clause: _Clause, spare: Sequence[_Leaf]) -> tuple[_Leaf, ...]:
+def _group(clause: Clause, spare: Sequence[_Leaf]) -> tuple[_Leaf, ...]:
     """Several statements that all must hold and say a clause together; none if there are not."""
     left = set(clause.stems)
     group: list[_Leaf] = []
@@ -336,7 +254,7 @@ def _group(clause: _Clause, spare: Sequence[_Leaf]) -> tuple[_Leaf, ...]:
 
 
 def _has_joint(leaf: _Leaf) -> bool:
-    return len(_pieces(leaf.statement)) > 1
+    return len(pieces_of(leaf.statement)) > 1
 
 
 def _statements(leaves: Sequence[_Leaf]) -> set[str]:
@@ -347,7 +265,7 @@ def _statements(leaves: Sequence[_Leaf]) -> set[str]:
 
 
 def _unsaid(
-    clauses: Sequence[_Clause], statements: Sequence[_Leaf], match: Match
+    clauses: Sequence[Clause], statements: Sequence[_Leaf], match: Match
 ) -> Iterator[Difference]:
     matched = {leaf for leaves in match.values() for leaf in leaves}
     for clause in clauses:
@@ -374,18 +292,18 @@ def _unsaid(
         )
 
 
-def _nearest(clause: _Clause, spare: Sequence[_Leaf]) -> _Leaf | None:
+def _nearest(clause: Clause, spare: Sequence[_Leaf]) -> _Leaf | None:
     """The spare statement that says at least half of a clause, and most of it."""
     best = max(spare, key=lambda leaf: len(leaf.stems & clause.stems), default=None)
     near = best is not None and 2 * len(best.stems & clause.stems) >= len(clause.stems)
     return best if near else None
 
 
-def _misplaced(clauses: Sequence[_Clause], match: Match) -> list[Difference]:
+def _misplaced(clauses: Sequence[Clause], match: Match) -> list[Difference]:
     return [*_wrong_side(clauses, match), *_wrong_operator(clauses, match)]
 
 
-def _wrong_side(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference]:
+def _wrong_side(clauses: Sequence[Clause], match: Match) -> Iterator[Difference]:
     for clause in clauses:
         for leaf in match.get(clause.index, ()):
             if leaf.excepted != clause.excepted:
@@ -397,7 +315,7 @@ def _wrong_side(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference
                 )
 
 
-def _wrong_operator(clauses: Sequence[_Clause], match: Match) -> Iterator[Difference]:
+def _wrong_operator(clauses: Sequence[Clause], match: Match) -> Iterator[Difference]:
     for clause in clauses:
         pair = match.get(clause.index, ()), match.get(clause.anchor, ())
         if not clause.joint or not pair[0] or not pair[1]:
@@ -417,10 +335,8 @@ def _wrong_operator(clauses: Sequence[_Clause], match: Match) -> Iterator[Differ
                 )
         elif leaf.excepted == anchor.excepted and _operator(leaf.path, anchor.path) != clause.joint:
             meaning = "alternatives (`any`)" if clause.joint == "or" else "both wanted (`all`)"
-            statement = (
-                f"the text says {clause.joint}: {_two_statements(anchor, leaf)} are {meaning}"
-            )
-            yield Difference("alternative", statement)
+            problem = f"the text says {clause.joint}: {_two_statements(anchor, leaf)} are {meaning}"
+            yield Difference("alternative", problem)
 
 
 def _two_statements(first: _Leaf, second: _Leaf) -> str:
