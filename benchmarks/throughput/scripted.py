@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from safejudge.engines.wrapped import WrappedEngine
 from safejudge.types import AnswerProbs, Box, Probe
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from benchmarks.throughput.outcomes import Shares
     from safejudge.engines.base import Detector, Encoder, Engine
-    from safejudge.engines.meter import Tokens
     from safejudge.types import EngineCard, Locate, Reasoning, Similarity
 
 PRIOR, REJECTED, OPEN, ACCEPTED, WITHOUT = 0.3, 0.02, 0.8, 0.98, 0.1
@@ -50,29 +50,20 @@ class Script:
         return int.from_bytes(drawn[:7]) / 2**56
 
 
-@dataclass(slots=True)
-class ScriptedEngine:
+class ScriptedEngine(WrappedEngine):
     """Asks an engine and answers by the script."""
 
-    engine: Engine
-    script: Script | None
-    """None leaves the engine its own answers."""
-    statement_first: bool = False
-    """Put the whole question before the picture, where no cache can hold the picture for others."""
+    def __init__(
+        self, engine: Engine, script: Script | None, *, statement_first: bool = False
+    ) -> None:
+        """Without a script the engine keeps its own answers.
 
-    @property
-    def card(self) -> EngineCard:
-        """The engine's own."""
-        return self.engine.card
-
-    @property
-    def tokens(self) -> Tokens | None:
-        """The engine's own."""
-        return self.engine.tokens
-
-    def check_statements(self, statements: Sequence[str]) -> None:
-        """Ask the engine."""
-        self.engine.check_statements(statements)
+        `statement_first` puts the whole question before the picture, where no cache can hold the
+        picture for others.
+        """
+        super().__init__(engine)
+        self.script = script
+        self.statement_first = statement_first
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Ask, and answer by the script."""
@@ -95,10 +86,6 @@ class ScriptedEngine:
             text or "nothing" if request.schema is None else _rating(request, script)
             for request, text in zip(requests, written, strict=True)
         ]
-
-    def close(self) -> None:
-        """Close the engine."""
-        self.engine.close()
 
     @staticmethod
     def _turned(probe: Probe) -> Probe:

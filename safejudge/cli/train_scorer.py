@@ -88,6 +88,15 @@ def add(commands: Any) -> None:
         help="train on pairs of this aspect; may be given several times (default: overall if "
         "there are such pairs, else all)",
     )
+    _add_recipe(parser)
+    OutputMode.add(
+        parser, resume="go on from the last epoch in --out", overwrite="begin --out anew"
+    )
+    runs(parser, Options, run)
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Add the numbers of the recipe, with its own defaults."""
     defaults = Recipe("")
     numbers = (
         ("epochs", positive, defaults.epochs, "how often every pair is seen"),
@@ -103,10 +112,6 @@ def add(commands: Any) -> None:
             metavar="N",
             help=f"{text} (default: %(default)s)",
         )
-    OutputMode.add(
-        parser, resume="go on from the last epoch in --out", overwrite="begin --out anew"
-    )
-    runs(parser, Options, run)
 
 
 def _count(text: str) -> int:

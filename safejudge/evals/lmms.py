@@ -13,6 +13,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from safejudge.evals.stats.intervals import Z
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -83,7 +85,7 @@ def _metrics(
 
 
 def _stderr(low: float | None, high: float | None) -> float | str:
-    return "N/A" if low is None or high is None else (high - low) / (2 * 1.959964)
+    return "N/A" if low is None or high is None else (high - low) / (2 * Z)
 
 
 def samples(rows: Sequence[JSON]) -> Iterator[str]:

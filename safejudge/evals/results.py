@@ -60,8 +60,8 @@ def write_results(
         "unread": list(result.unread),
     }
     samples = [
-        {"doc_id": number, "doc_hash": _digest(sample), **_plain(sample)}
-        for number, sample in enumerate(result.samples)
+        {"doc_id": number, "doc_hash": _digest(sample), **sample}
+        for number, sample in enumerate(map(_plain, result.samples))
     ]
     for_lmms = lmms.results(suite, numbers, len(samples), config, versions)
     moment = lmms.moment_of(out)
@@ -148,4 +148,4 @@ def _plain(value: Any) -> Any:
 
 
 def _digest(sample: JSON) -> str:
-    return hashlib.sha256(json.dumps(_plain(sample), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sample, sort_keys=True).encode()).hexdigest()

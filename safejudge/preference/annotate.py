@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError, OutputError
-from safejudge.files.atomic import replacing
+from safejudge.files.atomic import replacing, writing
 from safejudge.files.records import RecordFile, header, image_name, read_records, to_line
 from safejudge.images.load import SUFFIXES
 from safejudge.preference.pairs import MARGIN, Choice, Count, find_pairs, rows_of
@@ -102,12 +102,12 @@ def _write(
     annotated = [(row, records[image_name(row.key)]) for row in rows]
     count = Count()
     keeper = _Keeper(task.out / PICTURES)
-    try:
-        annotations = "".join(to_line(_annotation(*row_and_record)) for row_and_record in annotated)
+    with writing(task.out):
+        annotations = "".join(to_line(_annotation(row, record)) for row, record in annotated)
         (task.out / ANNOTATIONS).write_text(annotations, encoding="utf-8")
         with (task.out / PAIRS).open("w", encoding="utf-8") as stream:
             for row, record in annotated:
-                paths = {row_and_record.id: row_and_record.path for row_and_record in row.images}
+                paths = {candidate.id: candidate.path for candidate in row.images}
                 for choice in find_pairs(record["images"], aspects, task.margin, count):
                     stream.write(to_line(_pair(record, choice, keeper, paths)))
         images = [image for _, record in annotated for image in record["images"]]
@@ -118,8 +118,6 @@ def _write(
             "margin": task.margin, "aspects": summary.counts,
         }  # fmt: skip
         (task.out / SUMMARY).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{task.out}: cannot be written ({error.strerror})") from error
     return summary
 
 

@@ -93,7 +93,7 @@ def _scores(
         safety = _two_scores(SAFETY, first, second)
         if safety is None:
             return None, False
-        labels = [left["aspects"][SAFETY]["label"] for left in (first, second)]
+        labels = [image["aspects"][SAFETY]["label"] for image in (first, second)]
         if labels[0] != labels[1]:
             in_order = (safety[0] > safety[1]) == (labels[0] == "safe")
             # Scores that contradict the labels are no reason to prefer the unsafe one.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safejudge.engines.open import open_backbone
 from safejudge.engines.vision.scorer import HEAD, SETTINGS, head_scores, new_head
 from safejudge.errors import InputError, OutputError
-from safejudge.files.atomic import replacing
+from safejudge.files.atomic import replacing, writing
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.rubrics import OVERALL
 from safejudge.preference.vectors import Source, batches, last_layers
@@ -244,14 +244,12 @@ def _check(out: Path, identity: JSON, *, resume: bool, overwrite: bool) -> None:
 
 def _begin(out: Path, identity: JSON, *, resume: bool) -> None:
     """Make the folder, and forget what is replaced."""
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
             (out / CHECKPOINT).unlink(missing_ok=True)
             (out / SETTINGS).unlink(missing_ok=True)
         (out / _BEGUN).write_text(json.dumps(identity, sort_keys=True), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _measured(result: Trained) -> JSON:
@@ -269,10 +267,8 @@ def _measured(result: Trained) -> JSON:
 def _write(out: Path, encoder: HFEncoder, head: Any, card: JSON) -> None:
     from safetensors.torch import save_file
 
-    try:
+    with writing(out):
         encoder.save(out)
         save_file(head.state_dict(), out / HEAD)
         # Last: what has this file is whole.
         (out / SETTINGS).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error

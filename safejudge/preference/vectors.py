@@ -13,14 +13,11 @@ from safejudge.text import storable
 from safejudge.types import ImageInput
 
 if TYPE_CHECKING:
-    from torch import nn
-
-
-if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import torch
+    from torch import nn
 
     from safejudge.engines.vision.encoder import HFEncoder
     from safejudge.preference.pair_file import Pair

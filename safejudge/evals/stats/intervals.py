@@ -30,6 +30,8 @@ Statistic = Callable[..., float]
 """Columns of equal length -> one number."""
 
 NAN = float("nan")
+Z = 1.959964
+"""Standard deviations on either side of the middle 95 % of a normal distribution."""
 MIN_CLUSTERS = 10
 """With fewer clusters than this, resampling them says nothing about the spread."""
 
@@ -75,11 +77,10 @@ def wilson(hits: int, n: int) -> Interval:
     """95 % interval of a share of independent rows (Wilson 1927); (0, 1) without data."""
     if not n:
         return 0.0, 1.0
-    z = 1.959964
     share = hits / n
-    scale = 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / scale
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n**2)) / scale
+    scale = 1 + Z * Z / n
+    middle = (share + Z * Z / (2 * n)) / scale
+    half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n**2)) / scale
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
