@@ -150,8 +150,8 @@ class Judge:
     ) -> Iterator[Result]:
         """Judge images and yield each result in order; `window` images are judged at a time.
 
-        Images and prompts may be endless; half a window more is read ahead, and results wait for
-        earlier ones, at most those of `flow.AHEAD` windows. Images with equal pixels and captions
+        Images and prompts may be endless; half a window more is read ahead. A result that is known
+        before an earlier one waits for it, within the window. Images with equal pixels and captions
         that are judged at the same time are asked once. Raises as a call does, where the fault is
         met.
         """
