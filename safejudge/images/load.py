@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from safejudge.errors import ImageError, InputError
 from safejudge.images import arrays, frames
 from safejudge.images.kinds import Kind, kind_of
+from safejudge.images.sampling import Sample
 from safejudge.text import plain_name
 from safejudge.types import Failure, ImageInput, Picture
 
@@ -220,9 +221,11 @@ def _from_bytes(source: bytes | bytearray | memoryview, name: str, policy: Polic
         raise ImageError("unsupported", f"{name}: is {kind.what}; {kind.advice}")
     pictures: list[Picture] = []
     with _decoding("truncated", name, _SAVE_AGAIN), _open(data, name, kind) as image:
-        for frame in frames.sampled_frames(image, name, policy):
+        digest = hashlib.sha256(data)
+        chosen = Sample(image, name, policy, digest.digest())
+        for frame in chosen:
             pictures += _pictures(image, name, policy, frame)
-    return ImageInput(hashlib.sha256(data).hexdigest(), name, tuple(dict.fromkeys(pictures)))
+    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)), chosen.frames)
 
 
 def _open(data: bytes, name: str, kind: Kind) -> Image.Image:
@@ -236,7 +239,8 @@ def _open(data: bytes, name: str, kind: Kind) -> Image.Image:
             ) from error
         raise ImageError(
             "not_an_image",
-            f"{name}: is {kind.what}, in none of the formats read here ({', '.join(FORMATS)}); "
+            f"{name}: its bytes are {kind.what}, none of the formats read here "
+            f"({', '.join(FORMATS)}); "
             "a suffix does not make an image",
         ) from error
 
@@ -279,7 +283,8 @@ def _from_pil(image: Image.Image, name: str, policy: Policy) -> ImageInput:
     hint = "keep the image open while it is judged, or hand over the file or image.copy()"
     with _decoding("unreadable", name, hint):
         position = image.tell()
-        for frame in frames.sampled_frames(image, name, policy):
+        chosen = Sample(image, name, policy, seed=None)
+        for frame in chosen:
             palette = image.getpalette("RGBA") if image.mode in ("P", "PA") else None
             extra = (image.info.get(key) for key in ("transparency", "icc_profile", "exif"))
             digest.update(repr((frame, image.mode, image.size, palette, *extra)).encode())
@@ -287,7 +292,7 @@ def _from_pil(image: Image.Image, name: str, policy: Policy) -> ImageInput:
             pictures += _pictures(image, name, policy, frame)
         if image.tell() != position:
             image.seek(position)
-    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)))
+    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)), chosen.frames)
 
 
 def _from_array(source: npt.NDArray[Any] | torch.Tensor, name: str, policy: Policy) -> ImageInput:
