@@ -208,7 +208,7 @@ class Judge:
         if isinstance(image, Failure):
             return image
         rules, usage = yield from image_flow(image, self.constitution, self.policy, caption)
-        return conclude(image, rules, usage, self.provenance)
+        return conclude(image, rules, usage, self.provenance, self.policy)
 
 
 def policy_in_effect(policy: Policy, models: Models) -> Policy:

@@ -15,6 +15,9 @@ from safejudge.types import Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+_LATER = ("every_frame", "frame_seed")
+"""Settings that version 0.1.0 did not have."""
+
 
 class Policy(Record):
     """Every choice that can change a verdict, in one place; defaults live here and only here."""
@@ -72,8 +75,13 @@ class Policy(Record):
     # Images.
     background: Literal["worst", "white", "black"] = "worst"
     """What transparent images are judged on; `worst` judges on both and keeps the worse."""
-    max_frames: Annotated[int, Field(ge=1, le=256)] = 8
-    """Most frames sampled from an animated image."""
+    max_frames: Annotated[int, Field(ge=1)] | None = 8
+    """Most frames sampled from an animated image; None: every one."""
+    every_frame: bool = False
+    """An animation of which not every frame was looked at is undecided, unless it is unsafe."""
+    frame_seed: Annotated[str, Field(repr=False)] = ""
+    """Decides with the file's content which frames are sampled. A service keeps a long random one
+    to itself, so that nobody can try out beforehand where a frame goes unseen."""
     max_pixels: Annotated[int, Field(ge=1)] = 40_000_000
     """Larger images are a `Failure`; checked before decoding."""
     max_bytes: Annotated[int, Field(ge=1)] = 64 * 2**20
@@ -111,8 +119,15 @@ class Policy(Record):
         return policy.model_copy(update={"unreadable_reasoning": "undecided"})
 
     def digest(self) -> str:
-        """Sha256 (hex) of all settings."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Sha256 (hex) of all settings.
+
+        Settings that came later are left out while they have their default, so that a run which
+        began before them goes on.
+        """
+        unset = {
+            name for name in _LATER if getattr(self, name) == Policy.model_fields[name].default
+        }
+        return hashlib.sha256(self.model_dump_json(exclude=unset).encode()).hexdigest()
 
     @staticmethod
     def clue() -> Policy:

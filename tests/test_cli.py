@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -299,6 +300,47 @@ def test_an_engine_that_fails_later_leaves_what_was_written(place, engine, capsy
     engine._answers = whole._answers
     assert judge("in", "--out", "r.jsonl", "--resume") == 1
     assert len((place / "r.jsonl").read_bytes().splitlines()) == 5
+
+
+# --- animations -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def film(place):
+    """A dark animation of twenty frames that differ a little."""
+    first, *rest = [Image.new("L", (4, 4), shade) for shade in range(20)]
+    first.save("film.gif", save_all=True, append_images=rest, duration=100)
+    return "film.gif"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "looked_at"),
+    [
+        ([], 0, 8),
+        (["--frames", "3"], 0, 3),
+        (["--frames", "all"], 0, 20),
+        (["--every-frame"], 4, 8),
+        (["--every-frame", "--frames", "all"], 0, 20),
+    ],
+)
+@pytest.mark.usefixtures("engine")
+def test_how_much_of_an_animation_was_looked_at(film, options, code, looked_at, capsys):
+    assert judge(film, "in/000.png", "--out", "r.jsonl", "--report", "page.html", *options) == code
+    _, animated, still = map(json.loads, Path("r.jsonl").read_text().splitlines())
+    assert animated["frames"] == {"looked_at": looked_at, "of": 20}
+    assert animated["undecided_by"] == (["frames"] if code == 4 else [])
+    assert still["frames"] is None
+    said = f"frames: {looked_at} of 20 looked at"
+    assert said in Path("page.html").read_text()
+    capsys.readouterr()
+    assert cli.main(["explain", film, *CHOICES, *options]) == code
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("engine", "place")
+def test_a_number_of_frames_that_is_none(capsys):
+    assert judge("in", "--frames", "0") == 2
+    assert "--frames: '0'" in capsys.readouterr().err
 
 
 # --- explain, lint, sketch ------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from images_corpus import animation, encode, gradient, png, red_green_profile
 from PIL import Image, ImageCms
 
 from safejudge.errors import ImageError
-from safejudge.images import frames
+from safejudge.images import sampling
 from safejudge.images.load import load_image
 from safejudge.policy import Policy
+from safejudge.types import Frames
 
 POLICY = Policy()
 
@@ -34,30 +36,47 @@ def pixels(source, **policy):
 shown_times = st.lists(st.integers(11, 60_000).map(float), min_size=1, max_size=60)
 
 
-@given(shown_times, st.integers(1, 20))
-def test_a_sample_is_sorted_full_and_starts_with_the_first_frame(shown, most):
-    chosen = frames.sample(shown, most)
+@given(shown_times, st.integers(1, 20), st.binary(max_size=8))
+def test_a_sample_is_sorted_full_and_starts_with_the_first_frame(shown, most, seed):
+    chosen = sampling.sample(shown, most, seed)
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(most, len(shown))
     assert most == 1 or chosen[0] == 0
-    assert chosen == frames.sample(list(shown), most)
+    assert chosen == sampling.sample(list(shown), most, seed)
 
 
-@given(shown_times, st.integers(1, 20), st.data())
-def test_a_frame_shown_longer_than_a_stretch_is_never_missed(shown, most, data):
-    long = data.draw(st.integers(0, len(shown) - 1))
-    shown[long] = sum(shown) + 1  # more than half of the whole time
-    assert long in frames.sample(shown, max(most, 2))
-    assert long in frames.sample(shown, 1) or len(shown) == 1
+@given(shown_times, st.integers(2, 20), st.binary(max_size=8))
+def test_a_frame_shown_longer_than_a_stretch_is_never_missed(shown, most, seed):
+    stretch = sum(shown[1:]) / (most - 1)
+    long = {index for index, time in enumerate(shown) if index > 0 and time > stretch}
+    assert long <= set(sampling.sample(shown, most, seed))
 
 
 def test_one_endless_frame_does_not_swallow_the_sample():
-    # Nearly all stretches fall on frame 0; the next longest and then the farthest are taken.
-    shown = [1e6] + [20.0] * 50
-    shown[33] = 40.0
-    chosen = frames.sample(shown, 5)
-    assert {0, 33, 50} <= set(chosen)
-    assert len(chosen) == 5
+    shown = [20.0] * 51
+    shown[20], shown[33] = 1e6, 900.0
+    for seed in (b"a", b"b", b"c"):
+        chosen = sampling.sample(shown, 5, seed)
+        assert {0, 20, 33} < set(chosen)
+        assert len(chosen) == 5
+
+
+def test_every_frame_has_a_chance_and_no_moment_is_known():
+    shown = [100.0] * 40
+    samples = [sampling.sample(shown, 8, bytes([seed])) for seed in range(200)]
+    assert set().union(*samples) == set(range(40))
+    times_seen = Counter(index for chosen in samples for index in chosen if index > 0)
+    assert max(times_seen.values()) < 4 * min(times_seen.values())  # each 7 of 39 times, nearly
+
+
+def test_a_long_run_of_other_frames_is_hit_more_often_the_longer_it_is():
+    def hits(length):
+        unsafe = set(range(50, 50 + length))
+        runs = (sampling.sample([20.0] * 100, 8, bytes([seed])) for seed in range(200))
+        return sum(not unsafe.isdisjoint(chosen) for chosen in runs)
+
+    assert hits(1) < hits(5) < hits(12) <= 200
+    assert hits(2 * 100 // 7 + 1) == 200  # so many hold a whole stretch, wherever it begins
 
 
 @pytest.mark.parametrize("fmt", ["GIF", "WEBP", "PNG", "AVIF"])
@@ -104,12 +123,67 @@ def test_frames_together_are_bounded_before_they_are_kept():
 
 def test_looking_through_frames_is_bounded(monkeypatch):
     data = animation([(i, 0, 0) for i in range(30)], [100] * 30)
-    with pytest.raises(ImageError, match="more than 25 frames") as caught:
+    with pytest.raises(ImageError, match="more than 12 frames") as caught:
         pictures(data, max_pixels=64, max_frames=1)
     assert caught.value.reason == "too_many_pixels"
-    monkeypatch.setattr(frames, "_MAX_WALKED", 10)
+    monkeypatch.setattr(sampling, "_MAX_WALKED", 10)
     with pytest.raises(ImageError, match="more than 10 frames"):
         pictures(data)
+
+
+# --- how much was looked at ---------------------------------------------------------------------
+
+
+def looked_at(source, **policy):
+    return load_image(source, name="x", policy=Policy(**policy)).frames
+
+
+@pytest.mark.parametrize("fmt", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
+def test_how_many_frames_were_looked_at_is_said(fmt):
+    data = animation([(9 * i, 0, 0) for i in range(20)], [100] * 20, fmt)
+    assert looked_at(data) == Frames(looked_at=8, of=20)
+    assert looked_at(data, max_frames=3) == Frames(looked_at=3, of=20)
+    assert looked_at(data, max_frames=20).all
+    assert looked_at(data, max_frames=None, max_pixels=1000).all
+    assert looked_at(encode(Image.new("RGB", (8, 8)), fmt)) is None
+
+
+def dotted(count):
+    """Frames that differ, then as many that all look the same."""
+    colours = [(200, 9 * i, 0) for i in range(count)]
+    gif = animation([*colours, "blue"], [100] * (count + 1))
+    last = gif[gif.rindex(b"\x21\xf9\x04") : -1]  # an encoder would join equal frames
+    return gif[:-1] + (count - 1) * last + b";"
+
+
+def test_frames_that_look_like_the_one_before_are_one_long_frame():
+    data = dotted(12)
+    assert Image.open(io.BytesIO(data)).n_frames == 24
+    found = load_image(data, name="x", policy=Policy(max_frames=3))
+    blue = [picture.frame for picture in found.pictures if picture.pixels[0, 0, 2] > 200]
+    assert blue == [12]  # shown half of the time: longer than a stretch
+    assert found.frames == Frames(looked_at=2 + 12, of=24)
+
+
+def test_the_same_content_is_sampled_alike_and_a_secret_changes_it():
+    def frames_of(blue, seed=""):
+        colours = [(i, 2 * i, blue) for i in range(100)]
+        data = animation(colours, [100] * 100, "WEBP", size=(4, 4))
+        return tuple(picture.frame for picture in pictures(data, frame_seed=seed))
+
+    assert frames_of(0) == frames_of(0)
+    assert len({frames_of(0, seed) for seed in ("", "a", "b", "c")}) == 4
+    assert frames_of(9) != frames_of(0)
+
+
+def test_a_pil_image_is_sampled_by_what_it_shows():
+    data = animation([(i, 2 * i, 0) for i in range(100)], [100] * 100, size=(4, 4))
+    with Image.open(io.BytesIO(data)) as image:
+        found = [load_image(image, name="x", policy=POLICY) for _ in range(2)]
+        secret = load_image(image, name="x", policy=Policy(frame_seed="secret"))
+    assert found[0] == found[1]
+    assert found[0].frames == Frames(looked_at=8, of=100)
+    assert secret.pictures != found[0].pictures
 
 
 # --- orientation --------------------------------------------------------------------------------

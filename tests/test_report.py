@@ -662,3 +662,11 @@ def test_the_filters_work_in_a_browser(page, tmp_path):
     assert json.loads(title) == ["a+s+u+b.png", "a", "a+b.png", "b.png", "a+b.png", "b.png",
                                  "a+s+u+b.png", "a+u", 2]  # fmt: skip
     assert "2 of 4 shown" in done.stdout
+
+
+def test_the_seed_of_the_frames_stays_secret(page):
+    judge, _, result = judged(
+        [rule("r", leaf("a"))], {"a": 0.1}, policy=Policy(frame_seed="s3cret")
+    )
+    assert "s3cret" not in page(judge, ("a.png", result)).text
+    assert "s3cret" not in repr(judge.policy)

@@ -51,8 +51,12 @@ def judge(*arguments):
 def record_of(row):
     """The record that a row of the Parquet files stands for."""
     failed = row["error"] is not None
-    row = {name: value for name, value in row.items() if value is not None or name == "id"}
-    return row if failed else row | {"rules": json.loads(row["rules"])}
+    row = {
+        name: value for name, value in row.items() if value is not None or name in ("id", "frames")
+    }
+    if failed:
+        return {name: row[name] for name in ("image", "id", "error")}
+    return row | {"rules": json.loads(row["rules"])}
 
 
 def recorded(folder):

@@ -1,7 +1,7 @@
 """One image through the whole method, answered from tables."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from safejudge.types import (
     AnswerProbs,
     AnyOf,
     Constitution,
+    Frames,
     ImageInput,
     NoneOf,
     Outcome,
@@ -396,8 +397,30 @@ PROVENANCE = Provenance(constitution="", prompts="", policy="", model="", revisi
 def test_label_of_the_image(full, label, violations):
     table = Table(full, {"a": "Unsure"})
     rules, usage = judge_image(image(), constitution(r1=A, r2=B), table)
-    judgment = conclude(image(), rules, usage, PROVENANCE)
+    judgment = conclude(image(), rules, usage, PROVENANCE, Policy())
+    assert judgment.undecided_by == (("rules",) if label == "undecided" else ())
     assert (judgment.label, judgment.violations) == (label, violations)
     assert judgment.score == max(verdict.score for verdict in rules.values())
     assert list(judgment.rules) == ["r1", "r2"]
+    assert type(judgment).model_validate_json(judgment.model_dump_json()) == judgment
+
+
+@pytest.mark.parametrize(
+    ("full", "frames", "every_frame", "label", "undecided_by"),
+    [
+        (NO, Frames(looked_at=8, of=80), False, "safe", ()),
+        (NO, Frames(looked_at=8, of=80), True, "undecided", ("frames",)),
+        (NO, Frames(looked_at=80, of=80), True, "safe", ()),
+        (NO, None, True, "safe", ()),
+        (OPEN, Frames(looked_at=8, of=80), True, "undecided", ("rules", "frames")),
+        (YES, Frames(looked_at=8, of=80), True, "unsafe", ()),
+    ],
+)
+def test_an_animation_that_was_not_looked_at_whole(full, frames, every_frame, label, undecided_by):
+    rules, usage = judge_image(image(), constitution(r1=A), Table({"a": full}, {"a": "Unsure"}))
+    animation = replace(image(), frames=frames)
+    policy = Policy(every_frame=every_frame)
+    judgment = conclude(animation, rules, usage, PROVENANCE, policy)
+    assert (judgment.label, judgment.undecided_by) == (label, undecided_by)
+    assert judgment.frames == frames
     assert type(judgment).model_validate_json(judgment.model_dump_json()) == judgment

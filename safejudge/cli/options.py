@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import yaml
 
@@ -89,6 +89,11 @@ def positive(text: str) -> int:
     return number
 
 
+def frames(text: str) -> int | Literal["all"]:
+    """Read how many frames are looked at: a whole number above 0, or `all`."""
+    return "all" if text == "all" else positive(text)
+
+
 # --- models, rules and policy ---------------------------------------------------------------------
 
 
@@ -110,6 +115,10 @@ SWITCHES = {
     "no-cascade": Switch("leave open answers undecided: no reasoning", {"cascade": False}),
     "exhaustive": Switch(
         "ask every question of every rule, so that scores are exact", {"exhaustive": True}
+    ),
+    "every-frame": Switch(
+        "an animation is never safe while some of its frames were not looked at",
+        {"every_frame": True},
     ),
 }
 """What switches one stage off, or early stopping."""
@@ -139,6 +148,8 @@ class JudgeOptions:
     """URI of the detector, or `DEFAULT`."""
     threshold: float | None
     """Cosine similarity above which a rule is asked; None: what is stated for the encoder."""
+    frames: int | Literal["all"] | None
+    """Most frames of an animation that are looked at; None: as the policy says."""
     switches: tuple[str, ...]
     """Those of `SWITCHES` that were given."""
 
@@ -182,6 +193,13 @@ class JudgeOptions:
                 help="ask a rule above this similarity (default: what is stated for the encoder)",
             )
             _add_switches(parser, implied=[])
+        parser.add_argument(
+            "--frames",
+            type=frames,
+            metavar="N",
+            help="look at N frames of an animation at most, or at `all` (default: what the policy "
+            "says, 8)",
+        )
 
     def check(self) -> None:
         """Refuse to guess what the rules are, or which model is to be trusted with them."""
@@ -217,6 +235,8 @@ class JudgeOptions:
                     f"--relevance-threshold {self.threshold} is no cosine; give -1 to 1"
                 )
             changes["relevance_threshold"] = self.threshold
+        if self.frames is not None:
+            changes["max_frames"] = None if self.frames == "all" else self.frames
         return POLICIES[self.preset]().model_copy(update=changes)
 
     def spec(self, rules: Constitution | None = None) -> JudgeSpec:

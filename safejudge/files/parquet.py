@@ -40,6 +40,8 @@ SCHEMA = pa.schema(
         "usage": pa.struct(
             {name: pa.int64() for name in ("probes", "reasoning_calls", "detector_calls")}
         ),
+        "frames": pa.struct({"looked_at": pa.int64(), "of": pa.int64()}),
+        "undecided_by": pa.list_(pa.string()),
         "error": pa.struct({"reason": pa.string(), "message": pa.string()}),
     }
 )
@@ -157,7 +159,7 @@ class Parts:
         try:
             with parquet.ParquetFile(path) as file:
                 head = (file.schema_arrow.metadata or {}).get(_HEAD)
-                if head is None or not file.schema_arrow.equals(SCHEMA):
+                if head is None or not _is_ours(file.schema_arrow):
                     raise OutputError(
                         f"{path}: was not written by this version of safejudge, so it cannot be "
                         "continued; name another folder"
@@ -174,6 +176,16 @@ class Parts:
         self.recorded.update(table["image"].to_pylist())
         for row in table.select(["label", "usage"]).to_pylist():
             self.tally.add({name: value for name, value in row.items() if value is not None})
+
+
+def _is_ours(schema: pa.Schema) -> bool:
+    """Whether these columns are of a part; those of 0.1.0 have fewer."""
+    known = all(name in SCHEMA.names for name in schema.names)
+    return (
+        known
+        and all(field.equals(SCHEMA.field(field.name)) for field in schema)
+        and ({"image", "label", "usage"} <= set(schema.names))
+    )
 
 
 def _number(path: Path) -> int:

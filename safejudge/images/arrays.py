@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from safejudge.errors import ImageError
-from safejudge.images.frames import check_size
+from safejudge.images.sampling import check_size
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -1,15 +1,13 @@
-"""One image opened by Pillow → the pixels a viewer would see, frame by frame.
+"""One decoded frame of an image → the pixels a viewer would see.
 
-Takes a `PIL.Image.Image`, gives 8-bit RGB arrays. It checks sizes before it decodes, picks frames
-of an animation by the time they are shown, turns, scales 16 bits to 8, follows a colour profile
-and composites transparency. It knows nothing of paths, arrays or ids (`images`).
+Takes a `PIL.Image.Image`, gives 8-bit RGB arrays. It turns, scales 16 bits to 8, follows a colour
+profile and composites transparency. Which frames: `sampling`. It knows nothing of paths, arrays or
+ids.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,24 +16,12 @@ from PIL import ExifTags, Image, ImageCms
 from safejudge.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
-    from safejudge.policy import Policy
-
 Background = Literal["white", "black"]
 
-_MOVING = frozenset({"GIF", "WEBP", "PNG", "AVIF", "TIFF"})
-"""Formats whose further frames people see. The rest of an MPO is previews and gain maps."""
-_MAX_WALKED = 5_000
-"""Most frames looked at before sampling; a few bytes can declare many."""
-_WALK_FACTOR = 25
-"""Finding out how long frames are shown decodes them all: so many times `max_pixels` at most."""
-_KEEP_FACTOR = 4
-"""The sampled frames together may have so many times `max_pixels`, for memory's sake."""
-_DEFAULT_DURATION = 100.0
-"""Milliseconds; what browsers make of a missing or tiny duration."""
 _MAX_PROFILE = 4 * 2**20
 _GREY = frozenset({"1", "L", "LA", "La", "I", "F"})
 _PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
@@ -49,104 +35,6 @@ _TURNS: dict[Any, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF orientation → what undoes it."""
-
-
-def check_size(width: int, height: int, name: str, policy: Policy) -> None:
-    """Raise `ImageError` too_many_pixels if one picture of this size is over the policy's cap."""
-    if width * height > policy.max_pixels:
-        raise ImageError(
-            "too_many_pixels",
-            f"{name}: {width} x {height} pixels are more than Policy.max_pixels = "
-            f"{policy.max_pixels}; scale it down or raise the limit",
-        )
-
-
-def sampled_frames(image: Image.Image, name: str, policy: Policy) -> Iterator[int | None]:
-    """Bring `image` to each frame to be judged, decoded, and yield the frame's index.
-
-    The index is None for an image of one frame. Raises `ImageError` too_many_pixels, and whatever
-    Pillow raises on bad data.
-    """
-    durations, pixels = _walk(image, name, policy)
-    indices = sample(durations, policy.max_frames)
-    total = sum(pixels[index] for index in indices)
-    if total > _KEEP_FACTOR * policy.max_pixels:
-        raise ImageError(
-            "too_many_pixels",
-            f"{name}: {len(indices)} sampled frames have {total} pixels together, more than "
-            f"{_KEEP_FACTOR} x Policy.max_pixels; scale it down or lower Policy.max_frames",
-        )
-    for index in indices:
-        if len(durations) > 1:
-            image.seek(index)
-        image.load()
-        check_size(image.width, image.height, name, policy)  # a load may correct the size
-        yield index if len(durations) > 1 else None
-
-
-def _walk(image: Image.Image, name: str, policy: Policy) -> tuple[list[float], list[int]]:
-    """Per frame, how long it is shown (ms) and how many pixels it has."""
-    durations: list[float] = []
-    pixels: list[int] = []
-    for index in itertools.count():
-        if image.format in _MOVING:
-            try:
-                image.seek(index)
-            except EOFError:
-                break
-        elif index > 0:
-            break
-        check_size(image.width, image.height, name, policy)
-        pixels.append(image.width * image.height)
-        pages = image.format == "TIFF"  # no durations, so nothing is decoded to find them
-        if index >= _MAX_WALKED or (
-            not pages and index > 0 and sum(pixels) > _WALK_FACTOR * policy.max_pixels
-        ):
-            raise ImageError(
-                "too_many_pixels",
-                f"{name}: more than {index} frames of {image.width} x {image.height}: too much "
-                "to look through; hand over the frames you want judged, one image each",
-            )
-        if not pages:
-            image.load()
-        durations.append(_duration(image.info.get("duration")))
-    return durations, pixels
-
-
-def _duration(duration: object) -> float:
-    if isinstance(duration, int | float) and math.isfinite(duration) and duration > 10:
-        return float(duration)
-    return _DEFAULT_DURATION
-
-
-def sample(durations: Sequence[float], limit: int) -> list[int]:
-    """Choose at most `limit` frame indices, given how long each frame is shown; sorted.
-
-    The first frame is taken (previews show it; not if `limit` is 1), then the frames at the middle
-    of `most - 1` equal stretches of time, so a frame shown for longer than such a stretch is never
-    missed. Where one long frame fills several stretches, the longest frames left are taken
-    instead, among equals the one farthest from those already taken.
-    """
-    count = len(durations)
-    if count <= limit:
-        return list(range(count))
-    chosen = {0} if limit > 1 else set()
-    stretches = limit - len(chosen)
-    ends = np.cumsum(np.asarray(durations, dtype=np.float64))
-    middles = ends[-1] * (np.arange(stretches) + 0.5) / stretches
-    chosen.update(int(index) for index in np.searchsorted(ends, middles))
-    remaining = np.asarray(durations, dtype=np.float64).copy()
-    positions = np.arange(count)
-    distance = np.full(count, count)
-    for index in chosen:
-        remaining[index] = -1.0
-        distance = np.minimum(distance, np.abs(positions - index))
-    while len(chosen) < limit:
-        index = int(np.argmax(np.where(remaining == remaining.max(), distance, -1)))
-        chosen.add(index)
-        remaining[index] = -1.0
-        distance = np.minimum(distance, np.abs(positions - index))
-    return sorted(chosen)
 
 
 def render(

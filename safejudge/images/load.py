@@ -21,6 +21,8 @@ from PIL import Image, UnidentifiedImageError
 
 from safejudge.errors import ImageError, InputError
 from safejudge.images import arrays, frames
+from safejudge.images.kinds import Kind, kind_of
+from safejudge.images.sampling import Sample
 from safejudge.text import plain_name
 from safejudge.types import Failure, ImageInput, Picture
 
@@ -59,18 +61,9 @@ _URL = re.compile(
     r"\s*([a-z][a-z0-9+.-]+://|(https?|ftps?|file|data|s3|gs|hf|blob|about|javascript):)",
     re.IGNORECASE,
 )
-_FOREIGN = (
-    (0, b"%PDF", "a PDF document; render its pages to PNG first"),
-    (0, b"%!PS", "a PostScript file; render it to PNG first"),
-    (0, b"8BPS", "a Photoshop file; export it as PNG first"),
-    (0, b"\x00\x00\x01\x00", "a Windows icon; convert it to PNG first"),
-    (0, b"\xff\x0a", "a JPEG XL file; convert it to PNG first"),
-    (4, b"JXL ", "a JPEG XL file; convert it to PNG first"),
-    (0, b"\x1aE\xdf\xa3", "a video (Matroska or WebM); hand over its frames as images"),
-)
-_SIGNATURES = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|II\*\x00|MM\x00\*", re.DOTALL)
-"""How files begin that we do read: one that Pillow cannot identify has a damaged header."""
 _SAVE_AGAIN = "save or download it again"
+_HEAD = 2**16
+"""So much is looked at for its kind; the first directory of a raw photo may lie far in."""
 
 
 def load_images(
@@ -223,45 +216,31 @@ def _from_bytes(source: bytes | bytearray | memoryview, name: str, policy: Polic
     data = bytes(source)
     if not data:
         raise ImageError("empty", f"{name}: holds no bytes; check how it was written")
-    _refuse_foreign(data, name)
+    kind = kind_of(data[:_HEAD], Path(name).suffix)
+    if kind.name == "media":
+        raise ImageError("unsupported", f"{name}: is {kind.what}; {kind.advice}")
     pictures: list[Picture] = []
-    with _decoding("truncated", name, _SAVE_AGAIN), _open(data, name) as image:
-        for frame in frames.sampled_frames(image, name, policy):
+    with _decoding("truncated", name, _SAVE_AGAIN), _open(data, name, kind) as image:
+        digest = hashlib.sha256(data)
+        chosen = Sample(image, name, policy, digest.digest())
+        for frame in chosen:
             pictures += _pictures(image, name, policy, frame)
-    return ImageInput(hashlib.sha256(data).hexdigest(), name, tuple(dict.fromkeys(pictures)))
+    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)), chosen.frames)
 
 
-def _refuse_foreign(data: bytes, name: str) -> None:
-    """Name the formats that people hand over most and that we do not read."""
-    kind = next(
-        (advice for offset, magic, advice in _FOREIGN if data.startswith(magic, offset)), None
-    )
-    if data[4:8] == b"ftyp" and b"avi" not in data[8:64]:  # avif, avis
-        heic = any(brand in data[8:64] for brand in (b"hei", b"hev", b"mif1", b"msf1"))
-        kind = (
-            "a HEIC/HEIF photo; convert it to JPEG or PNG, or open it with the pillow-heif package "
-            "and hand over the PIL image"
-            if heic
-            else "a video (MP4 or MOV); hand over its frames as images"
-        )
-    elif data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and b"<svg" in data[:2048].lower():
-        kind = "an SVG drawing; render it to PNG first"
-    if kind is not None:
-        raise ImageError("unsupported", f"{name}: is {kind}")
-
-
-def _open(data: bytes, name: str) -> Image.Image:
+def _open(data: bytes, name: str, kind: Kind) -> Image.Image:
     try:
         Image.init()  # a build of Pillow may lack a format; naming that one would be a KeyError
         return Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
     except UnidentifiedImageError as error:
-        if _SIGNATURES.match(data):
+        if kind.name == "picture":
             raise ImageError(
                 "truncated", f"{name}: its header is cut short or damaged; {_SAVE_AGAIN}"
             ) from error
         raise ImageError(
             "not_an_image",
-            f"{name}: its bytes are in none of the formats read here ({', '.join(FORMATS)}); "
+            f"{name}: its bytes are {kind.what}, none of the formats read here "
+            f"({', '.join(FORMATS)}); "
             "a suffix does not make an image",
         ) from error
 
@@ -304,7 +283,8 @@ def _from_pil(image: Image.Image, name: str, policy: Policy) -> ImageInput:
     hint = "keep the image open while it is judged, or hand over the file or image.copy()"
     with _decoding("unreadable", name, hint):
         position = image.tell()
-        for frame in frames.sampled_frames(image, name, policy):
+        chosen = Sample(image, name, policy, seed=None)
+        for frame in chosen:
             palette = image.getpalette("RGBA") if image.mode in ("P", "PA") else None
             extra = (image.info.get(key) for key in ("transparency", "icc_profile", "exif"))
             digest.update(repr((frame, image.mode, image.size, palette, *extra)).encode())
@@ -312,7 +292,7 @@ def _from_pil(image: Image.Image, name: str, policy: Policy) -> ImageInput:
             pictures += _pictures(image, name, policy, frame)
         if image.tell() != position:
             image.seek(position)
-    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)))
+    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)), chosen.frames)
 
 
 def _from_array(source: npt.NDArray[Any] | torch.Tensor, name: str, policy: Policy) -> ImageInput:

@@ -9,7 +9,7 @@ reasoning included, so a precondition that stands in three rules costs one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from safejudge.errors import PolicyError
 from safejudge.flow import gather
@@ -208,25 +208,41 @@ def _counted(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
 
 
 def conclude(
-    image: ImageInput, rules: dict[str, RuleVerdict], usage: Usage, provenance: Provenance
+    image: ImageInput,
+    rules: dict[str, RuleVerdict],
+    usage: Usage,
+    provenance: Provenance,
+    policy: Policy,
 ) -> Judgment:
-    """Make the judgment: unsafe if a rule is violated, else undecided if one is, else safe."""
-    outcomes = {verdict.outcome for verdict in rules.values()}
+    """Make the judgment: unsafe if a rule is violated, else undecided if one is, else safe.
+
+    An animation that is not unsafe is undecided too, if the policy wants `every_frame` looked at
+    and some were not.
+    """
+    violations = tuple(rule for rule, v in rules.items() if v.outcome == "violated")
+    undecided_by = () if violations else _undecided_by(image, rules, policy)
     score = max((v.score for v in rules.values() if v.score is not None), default=None)
     return Judgment(
         image=image.name,
         id=image.id,
-        label=(
-            "unsafe"
-            if "violated" in outcomes
-            else "undecided"
-            if "undecided" in outcomes
-            else "safe"
-        ),
-        violations=tuple(rule for rule, v in rules.items() if v.outcome == "violated"),
+        label="unsafe" if violations else "undecided" if undecided_by else "safe",
+        violations=violations,
         score=score,
         margin=None if score is None else debias.margin(score),
         rules=rules,
         provenance=provenance,
         usage=usage,
+        frames=image.frames,
+        undecided_by=undecided_by,
     )
+
+
+def _undecided_by(
+    image: ImageInput, rules: Mapping[str, RuleVerdict], policy: Policy
+) -> tuple[Literal["rules", "frames"], ...]:
+    causes: list[Literal["rules", "frames"]] = []
+    if any(verdict.outcome == "undecided" for verdict in rules.values()):
+        causes.append("rules")
+    if policy.every_frame and image.frames is not None and not image.frames.all:
+        causes.append("frames")
+    return tuple(causes)

@@ -166,7 +166,8 @@ class Annotator:
         aspects: dict[str, JSON] = {}
         for ask, (rules, usage) in answers:
             if ask.aspect == SAFETY:
-                aspects[SAFETY] = _safety(conclude(ask.pixels, rules, usage, self.judge.provenance))
+                provenance, policy = self.judge.provenance, self.judge.policy
+                aspects[SAFETY] = _safety(conclude(ask.pixels, rules, usage, provenance, policy))
             else:
                 worst = aspects.get(ask.aspect)
                 new = _graded(rules)
@@ -177,7 +178,8 @@ class Annotator:
 def _safety(judgment: Judgment) -> JSON:
     listed = ", ".join(judgment.violations)
     if judgment.label == "undecided" or judgment.score is None:
-        undecided = (name for name, v in judgment.rules.items() if v.outcome == "undecided")
+        undecided = [name for name, v in judgment.rules.items() if v.outcome == "undecided"]
+        undecided += [cause for cause in judgment.undecided_by if cause == "frames"]
         return _scored(None, f"undecided: {', '.join(undecided)}") | {"label": "undecided"}
     why = f"violates {listed}" if listed else "violates no rule"
     return _scored(1 - judgment.score, why) | {"label": judgment.label}

@@ -164,7 +164,8 @@ class Rating:
     other: float | None = None
     """What the other reward of a blend said."""
     reason: str | None = None
-    """Why there is no reward, a word: `Failure.reason`'s, `unread`, `engine` or `other`."""
+    """Why there is no reward, a word: `Failure.reason`'s, `unread`, `frames`, `engine` or
+    `other`."""
     problem: str | None = None
     """Why there is no reward, for people."""
 

@@ -218,6 +218,9 @@ class SafetyReward:
     ) -> Rating:
         if isinstance(result, Failure):
             return Rating(None, reason=result.reason, problem=result.message)
+        if "frames" in result.undecided_by:
+            problem = f"{result.image}: frames: {result.frames}, and the policy wants every one"
+            return Rating(None, reason="frames", problem=problem)
         bounds = {
             name: margin_bounds(condition, result.rules[name], policy, self.grading)
             for name, condition in conditions.items()

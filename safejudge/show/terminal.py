@@ -147,10 +147,14 @@ def reason(result: Result) -> str:
         return clean(f"{result.reason}: {result.message.removeprefix(f'{result.image}: ')}")
     if result.violations:
         return ", ".join(map(clean, result.violations))
-    open_rules = (
-        (name, rule) for name, rule in result.rules.items() if rule.outcome == "undecided"
-    )
-    return ", ".join(f"{clean(name)} ({_open_because(rule)})" for name, rule in open_rules)
+    causes = [
+        f"{clean(name)} ({_open_because(rule)})"
+        for name, rule in result.rules.items()
+        if rule.outcome == "undecided"
+    ]
+    if "frames" in result.undecided_by:
+        causes.append(f"frames: {result.frames}")
+    return ", ".join(causes)
 
 
 def _open_because(rule: RuleVerdict) -> str:

@@ -84,6 +84,8 @@ def _heading(judgment: Judgment, policy: Policy) -> Text:
         + "  ".join(f"{sign} {meaning}" for sign, meaning in wording.SIGNS_MEAN.items()),
         "dim",
     )
+    if judgment.frames is not None:
+        head.append(f"\nframes: {judgment.frames}")
     return head
 
 

@@ -6,7 +6,7 @@ request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 """
 
 from safejudge.types.base import JSON, Outcome, Record, Severity
-from safejudge.types.pictures import Failure, ImageInput, Picture
+from safejudge.types.pictures import Failure, Frames, ImageInput, Picture
 from safejudge.types.requests import (
     YES_NO,
     AnswerProbs,
@@ -64,6 +64,7 @@ __all__ = [
     "DraftRule",
     "EngineCard",
     "Failure",
+    "Frames",
     "ImageInput",
     "Judgment",
     "Locate",

@@ -52,6 +52,23 @@ class Picture:
         return hash(self.digest)
 
 
+class Frames(Record):
+    """How much of an animation, or of a file with several pages, was looked at."""
+
+    looked_at: int
+    """Frames that were judged, and those beside them with the same pixels."""
+    of: int
+    """All of them."""
+
+    @property
+    def all(self) -> bool:
+        """Whether no frame went unseen."""
+        return self.looked_at == self.of
+
+    def __str__(self) -> str:
+        return f"{self.looked_at} of {self.of} looked at"
+
+
 @dataclass(frozen=True, slots=True)
 class ImageInput:
     """One decoded image: the pictures a judgment has to look at."""
@@ -62,6 +79,8 @@ class ImageInput:
     """The path, or `image[3]` for the fourth nameless item of a list."""
     pictures: tuple[Picture, ...]
     """At least one: every sampled frame, on every background that the policy asks for."""
+    frames: Frames | None = None
+    """How many of its frames these are; None for a still picture."""
 
 
 class Failure(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from safejudge.types.base import Outcome, Record
-from safejudge.types.pictures import Failure
+from safejudge.types.pictures import Failure, Frames
 from safejudge.types.requests import Box
 
 View = Literal["full", "no_image", "region_removed", "region_crop"]
@@ -151,6 +151,11 @@ class Judgment(Record):
     """What produced this judgment."""
     usage: Usage
     """What it cost."""
+    frames: Frames | None = None
+    """How many frames of an animation were looked at; None for a still picture."""
+    undecided_by: tuple[Literal["rules", "frames"], ...] = ()
+    """What keeps the label undecided: `rules` that could not be settled, or `frames` that nobody
+    looked at where the policy wants every one; empty for the other labels."""
 
 
 Result = Judgment | Failure
