@@ -42,6 +42,9 @@ class Policy(Record):
     """Look at small objects in a crop (needs a detector)."""
     region: bool = True
     """Compare with the picture without the central object (needs a detector)."""
+    region_under_none: bool = False
+    """Put exceptions to the region test too. It can only say yes, which under `none` can only hide
+    a violation; CLUE knows no exceptions, so its thresholds over the tree make no difference."""
     cascade: bool = True
     """Reason through what the probabilities leave undecided."""
 
@@ -52,7 +55,8 @@ class Policy(Record):
     reason_last: bool = True
     """Ask every cheap question of a rule before reasoning about any (False: in listed order)."""
     exhaustive: bool = False
-    """Ask every precondition of every rule, so that every score is exact."""
+    """Ask every precondition of every rule, so that every score is exact. Outcomes stay: a rule
+    that the relevance filter would have skipped is asked, and counts for nothing."""
 
     # The tests.
     reject_factor: Share = 0.3
@@ -140,6 +144,7 @@ class Policy(Record):
         return Policy(
             name="clue-tree",
             always_asked=0,
+            region_under_none=True,
             locate_first=True,
             reason_last=False,
             minimum_label_mass=0.0,

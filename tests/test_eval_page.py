@@ -146,20 +146,21 @@ def test_scores_are_the_same_in_both_files(tmp_path):
     files = write_results(tmp_path, "labelled", FLAT, {})
     assert tmp_path / "scores.parquet" in files
     table = parquet.read_table(tmp_path / "scores.parquet")
-    kinds = ["string", "string", "bool", "string", "double"]
+    kinds = ["string", "string", "bool", "string", "double", "string"]
     assert list(map(str, table.schema.types)) == kinds
     rows = [list(row.values()) for row in table.to_pylist()]
     assert rows == [
-        ["a,b.png", "x", True, "violated", 0.1], ["a,b.png", "y", False, "violated", None],
-        ['q".png', "x", None, "violated", None],
+        ["a,b.png", "x", True, "violated", 0.1, None],
+        ["a,b.png", "y", False, "violated", None, None],
+        ['q".png', "x", None, "violated", None, None],
     ]  # fmt: skip
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as stream:
         head, *lines = csv.reader(stream)
     assert head == table.column_names
     words = {None: "", True: "1", False: "0"}
     assert lines == [
-        [image, rule, words[true], outcome, "" if score is None else str(score)]
-        for image, rule, true, outcome, score in rows
+        [image, rule, words[true], outcome, "" if score is None else str(score), ""]
+        for image, rule, true, outcome, score, _ in rows
     ]
 
 

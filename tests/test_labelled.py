@@ -163,8 +163,8 @@ def test_undefined_is_null_in_files_and_never_zero(tmp_path):
     (sample,) = (tmp_path / "out" / "samples_labelled.jsonl").read_text().splitlines()
     assert json.loads(sample)["doc_id"] == 0
     head, first, *rest = (tmp_path / "out" / "scores.csv").read_text().splitlines()
-    assert head == "image,rule,violated,outcome,score"
-    assert first == "a,armed-child,,not_violated,0.1"  # labelled as a whole: of rules nothing
+    assert head == "image,rule,violated,outcome,score,unfiltered"
+    assert first == "a,armed-child,,not_violated,0.1,"  # labelled as a whole: of rules nothing
     assert len(rest) == len(IDS) - 1
 
 

@@ -249,7 +249,8 @@ def test_rules_that_nobody_asked_about_have_no_score(page):
     assert "safe no rule is relevant" in article.one("summary", class_="card").text
     assert "3 rules not violated or not relevant" in article.text
     row = article.one("tbody").all("tr")[0]
-    assert row.text == "bad not relevant \N{EN DASH} 0.125 skipped by the relevance filter"
+    reason = "not asked: the relevance filter skipped this rule"
+    assert row.text == f"bad not relevant \N{EN DASH} 0.125 {reason}"
 
 
 def test_reasoning_stands_in_full(page):

@@ -358,6 +358,41 @@ def test_undecided_is_worse_than_not_violated_whatever_the_score():
         assert verdicts["r"] == alone[0]
 
 
+def test_a_score_is_exact_only_if_no_other_picture_can_pass_it():
+    pictures = [picture(0, frame=0), picture(1, frame=1)]
+    rules = constitution(r=AnyOf(any=(A, B)))
+    table = Table({"a": {0: 0.05, 1: 0.95}, "b": {0: 0.96, 1: 0.9999}})
+    early = judge_image(image(*pictures), rules, table)[0]["r"]
+    assert (early.bound, early.frame) == ("lower", 0)
+    whole = judge_image(image(*pictures), rules, table, Policy(exhaustive=True))[0]["r"]
+    assert (whole.bound, whole.frame) == ("exact", 1)
+    assert whole.score > early.score
+    # What is open on the other picture cannot lift its score above this one.
+    rules = constitution(r=AllOf(all=(AnyOf(any=(A, B)), C)))
+    table.full |= {"c": {0: 0.95, 1: 0.91}}
+    early = judge_image(image(*pictures), rules, table)[0]["r"]
+    assert (early.bound, early.frame) == ("exact", 0)
+
+
+@given(trees, st.lists(fulls, min_size=1, max_size=3), ratings, policies)
+def test_over_several_pictures_bounds_hold_too(tree, by_picture, rating, policy):
+    full = {name: {n: f[name] for n, f in enumerate(by_picture)} for name in NAMES}
+    pictures = [picture(n, frame=n) for n in range(len(by_picture))]
+    rules, table = constitution(r=tree), Table(full, rating)
+    early = judge_image(image(*pictures), rules, table, policy)[0]["r"]
+    every = policy.model_copy(update={"exhaustive": True})
+    whole = judge_image(image(*pictures), rules, table, every)[0]["r"]
+    assert early.outcome == whole.outcome
+    assert whole.bound == "exact"
+    assert early.bound == "exact" or early.outcome != "undecided" or early.bound == "upper"
+    if early.bound == "exact":
+        assert early.score == whole.score
+    elif early.bound == "upper":
+        assert early.score >= whole.score
+    else:
+        assert early.score <= whole.score
+
+
 def test_the_flat_form_is_asked_where_the_policy_says_so():
     tree = AllOf(all=(A, AnyOf(any=(B, C)), NoneOf(none=(D,))))
     table = Table({"a": YES, "b or c": YES})

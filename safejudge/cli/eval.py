@@ -44,7 +44,8 @@ examples:
   safejudge eval preference --data pairs.jsonl --engine hf:ORG/MODEL --out run
 
 labels.csv has the columns image, label (safe or unsafe) and violations (ids of rules); one of the
-last two may be missing. Every question is asked, so that scores are exact.
+last two may be missing. Every question is asked, so that scores are exact; verdicts are those of
+safejudge judge, which skips what the relevance filter skips.
 
 exit codes:
   0    measured

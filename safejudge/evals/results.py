@@ -23,6 +23,7 @@ from safejudge.evals import lmms
 from safejudge.evals.page import page
 from safejudge.files.atomic import writing
 from safejudge.show import markdown
+from safejudge.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +96,10 @@ class _Row(NamedTuple):
     violated: bool | None
     """The target."""
     outcome: str
+    """By the policy: `not_relevant` for a rule that its filter skips."""
     score: float | None
+    unfiltered: str | None
+    """The outcome without the filter, where one ran."""
 
 
 def _rows(result: EvalResult) -> Iterator[_Row]:
@@ -103,7 +107,8 @@ def _rows(result: EvalResult) -> Iterator[_Row]:
         violations = sample["target"]["violations"]
         for name, rule in sample["rules"].items():
             violated = None if violations is None else name in violations
-            yield _Row(sample["image"], name, violated, rule["outcome"], _plain(rule["score"]))
+            score, unfiltered = _plain(rule["score"]), rule.get("unfiltered")
+            yield _Row(sample["image"], name, violated, rule["outcome"], score, unfiltered)
 
 
 def _scores(rows: Sequence[_Row]) -> dict[str, bytes]:
@@ -112,19 +117,38 @@ def _scores(rows: Sequence[_Row]) -> dict[str, bytes]:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_Row._fields)
     for row in rows:
-        violated = None if row.violated is None else int(row.violated)
-        table.writerow((row.image, row.rule, violated, row.outcome, row.score))
+        table.writerow(map(_cell, row))
     files = {"scores.csv": text.getvalue().encode()}
     try:
         import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError:
         return files
-    kinds = (pa.string(), pa.string(), pa.bool_(), pa.string(), pa.float64())
+    kinds = (pa.string(), pa.string(), pa.bool_(), pa.string(), pa.float64(), pa.string())
     columns = [pa.array([row[number] for row in rows], kind) for number, kind in enumerate(kinds)]
     data = io.BytesIO()
     parquet.write_table(pa.table(columns, names=_Row._fields), data)
     return files | {"scores.parquet": data.getvalue()}
+
+
+def _cell(value: bool | float | str | None) -> float | str | None:
+    """A value for people who open the file in a spreadsheet: text that can be no formula.
+
+    A name may begin a formula or hold what steers a terminal; `scores.parquet` has it as it is.
+    """
+    if isinstance(value, bool):
+        return int(value)
+    if not isinstance(value, str):
+        return value
+    return (
+        f"'{clean(value)}"
+        if value.lstrip()[:1] in _FORMULA or value[:1].isspace()
+        else clean(value)
+    )
+
+
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What begins a formula in a spreadsheet, in either width."""
 
 
 def _markdown(table: Table) -> str:

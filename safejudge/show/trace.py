@@ -110,8 +110,8 @@ def _rule(rule: Rule, verdict: RuleVerdict, policy: Policy) -> RenderableType:
             lines.append(f"\n{clean(loss)}", "yellow")
     parts: list[RenderableType] = [lines]
     if verdict.outcome == "not_relevant":
-        lines.append(f"\n{wording.NOT_RELEVANT}")
-    else:
+        lines.append(f"\n{wording.not_relevant(verdict)}")
+    if verdict.preconditions:
         verdicts = wording.by_precondition(verdict)
         parts.append(_tree(asked_condition(rule, policy), verdicts, policy))
     return Padding(Group(*parts), (0, 0, 0, 2))

@@ -39,9 +39,6 @@ SIGNS_MEAN = {"✓": "holds", "✗": "does not", "?": "undecided", "·": "not as
 NOT_ASKED = "not asked (already settled)"
 """Said of a precondition without a verdict."""
 
-NOT_RELEVANT = "not asked: the relevance filter skipped this rule"
-"""Said of a rule without one."""
-
 _BOUND_WORDS = {"exact": "", "upper": "at most ", "lower": "at least "}
 _VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop"}
 
@@ -52,6 +49,14 @@ _VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_
 def score_in_words(verdict: RuleVerdict) -> str | None:
     """Write a rule's score, and on which side of it the full one lies; None for a skipped rule."""
     return None if verdict.score is None else f"{_BOUND_WORDS[verdict.bound]}{verdict.score:.2f}"
+
+
+def not_relevant(verdict: RuleVerdict) -> str:
+    """Say what the relevance filter did to a rule."""
+    if verdict.unfiltered is None:
+        return "not asked: the relevance filter skipped this rule"
+    outcome = verdict.unfiltered.replace("_", " ")
+    return f"counts for nothing: the relevance filter skips this rule; without it: {outcome}"
 
 
 def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:

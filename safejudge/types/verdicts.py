@@ -69,15 +69,18 @@ class RuleVerdict(Record):
     """Whether one rule is violated."""
 
     outcome: Literal["violated", "not_violated", "undecided", "not_relevant"]
-    """`not_relevant`: skipped by the relevance filter."""
+    """`not_relevant`: skipped by the relevance filter, so it counts for nothing."""
     score: float | None
-    """How strongly the condition holds, in [0, 1]; None for a skipped rule."""
+    """How strongly the condition holds, in [0, 1]; None for a rule that was not asked."""
     margin: float | None
-    """log-odds of `score`; None for a skipped rule."""
+    """log-odds of `score`; None for a rule that was not asked."""
     bound: Literal["exact", "upper", "lower"] = "exact"
     """`upper` / `lower`: evaluation stopped early; the full score could only be lower / higher."""
     similarity: float | None = None
     """Cosine similarity of rule and picture, if the relevance filter ran; in [-1, 1]."""
+    unfiltered: Literal["violated", "not_violated", "undecided"] | None = None
+    """The outcome without the relevance filter; known only where every rule is asked all the same
+    (`Policy.exhaustive`), and None where no filter ran."""
     frame: int | None = None
     """The frame that decided, of an animated image."""
     background: Literal["white", "black"] | None = None
@@ -142,7 +145,7 @@ class Judgment(Record):
     violations: tuple[str, ...]
     """Ids of the violated rules, in the constitution's order."""
     score: float | None
-    """The highest rule score, in [0, 1]; None if the relevance filter skipped every rule."""
+    """The highest score of a rule that is relevant, in [0, 1]; None if the filter skipped all."""
     margin: float | None
     """log-odds of `score`."""
     rules: dict[str, RuleVerdict]

@@ -45,7 +45,12 @@ def judge(run: Run) -> JSON:
     provenance = harness.provenance(run, names, prompts)
     with harness.record_file(run, provenance, harness.digest(run.data, args.revision)) as file:
         mjbench_run.judge_samples(data.samples, protocols, run, file)
-    description = {"schema": data.generation, "left_out": list(data.left_out), "ways": names}
+    description = {
+        "schema": data.generation,
+        "left_out": list(data.left_out),
+        "ways": names,
+        "notes": mjbench_run.notes_of(run),
+    }
     run.write_json(harness.DATA, description)
     return description | {"prompts": prompts, "data": run.data}
 

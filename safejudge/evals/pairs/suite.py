@@ -56,7 +56,7 @@ def judge(run: Run) -> JSON:
     provenance = harness.provenance(run, names, prompts)
     with harness.record_file(run, provenance, harness.digest(run.data)) as file:
         mjbench_run.judge_samples(samples, protocols, run, file)
-    description: JSON = {"left_out": [], "ways": names}
+    description: JSON = {"left_out": [], "ways": names, "notes": mjbench_run.notes_of(run)}
     run.write_json(harness.DATA, description)
     return description | {"prompts": prompts, "data": run.data}
 
