@@ -77,19 +77,20 @@ def judge(*arguments):
         (["in/255.png", "broken.png"], 1, "2 images: 0 safe, 1 unsafe, 0 undecided, 1 failed"),
         (["in/0*.png", "in/128.png"], 4, "3 images: 2 safe, 0 unsafe, 1 undecided, 0 failed"),
         (["in/000.png", "broken.png"], 4, "2 images: 1 safe, 0 unsafe, 0 undecided, 1 failed"),
-        (["nothing.png"], 4, "1 image: 0 safe, 0 unsafe, 0 undecided, 1 failed"),
+        (["nothing.png"], 2, "1 image: 0 safe, 0 unsafe, 0 undecided, 1 failed"),
         (["in", "--limit", "2"], 0, "2 images: 2 safe, 0 unsafe, 0 undecided, 0 failed"),
-        (["in/000.png", "in/000.png"], 0, "2 images: 2 safe, 0 unsafe, 0 undecided, 0 failed"),
+        (["in/000.png", "./in/000.png"], 0, "1 image: 1 safe, 0 unsafe, 0 undecided, 0 failed"),
     ],
 )
 @pytest.mark.usefixtures("place", "engine")
 def test_exit_codes_of_verdicts(capsys, paths, code, counted):
     assert judge(*paths) == code
     out, err = capsys.readouterr()
-    summary, *spent = err.splitlines()
+    summary, spent, *left_out = err.splitlines()
     assert counted in summary
-    assert all(line.startswith("safejudge: ") and " s: " in line for line in spent)
-    assert len(spent) == 1
+    assert spent.startswith("safejudge: ")
+    assert " s: " in spent
+    assert len(left_out) == (counted.startswith("1 image: 1") or "--limit" in paths)
     assert len(out.splitlines()) == int(counted.split()[0])
     explained = cli.main(["explain", paths[0], *CHOICES])
     if len(paths) == 1 and paths[0].endswith(".png"):
@@ -188,14 +189,13 @@ def test_help_and_lint_load_no_model_library():
 
 
 def test_a_pipe_gets_one_record_per_image_with_its_provenance(place, engine, capsys):
-    assert judge(*ALL, "in/255.png", "broken.png") == 1
+    assert judge(*ALL, "./in/255.png", "broken.png") == 1
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [record["image"] for record in found] == [*ALL, "in/255.png", "broken.png"]
+    assert [record["image"] for record in found] == [*ALL, "broken.png"]
     assert [record.get("label") for record in found] == [
         "safe",
         "safe",
         "undecided",
-        "unsafe",
         "unsafe",
         None,
     ]
@@ -262,15 +262,19 @@ def test_out_then_resume_after_more_images_came(place, engine, capsys):
     assert judge("in/0*.png", "--out", "r.jsonl") == 2
     asked = len(engine.history)
     assert judge("in/0*.png", "--out", "r.jsonl", "--resume") == 1
-    assert (place / "r.jsonl").read_bytes().startswith(first)
+    assert (place / "r.jsonl").read_bytes().splitlines()[1:3] == first.splitlines()[1:]
     assert len((place / "r.jsonl").read_bytes().splitlines()) == 4
     assert len(engine.history) > asked
     assert "3 images (2 from earlier runs): 2 safe, 1 unsafe" in capsys.readouterr().err
     asked = len(engine.history)
-    assert judge("in/000.png", "--out", "r.jsonl", "--resume") == 1  # the file holds a violation
+    assert (
+        judge("in/000.png", "--out", "r.jsonl", "--resume") == 0
+    )  # others' violations are not this run's
     assert len(engine.history) == asked
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert out == ""
+    assert "2 records of other images in r.jsonl" in err
+    assert len((place / "r.jsonl").read_bytes().splitlines()) == 4
 
 
 def test_a_file_of_another_policy_or_prompts_is_refused(place, engine, capsys):
@@ -316,7 +320,7 @@ def film(place):
 @pytest.mark.parametrize(
     ("options", "code", "looked_at"),
     [
-        ([], 0, 8),
+        ([], 4, 8),
         (["--frames", "3"], 0, 3),
         (["--frames", "all"], 0, 20),
         (["--every-frame"], 4, 8),
@@ -328,7 +332,7 @@ def test_how_much_of_an_animation_was_looked_at(film, options, code, looked_at, 
     assert judge(film, "in/000.png", "--out", "r.jsonl", "--report", "page.html", *options) == code
     _, animated, still = map(json.loads, Path("r.jsonl").read_text().splitlines())
     assert animated["frames"] == {"looked_at": looked_at, "of": 20}
-    assert animated["undecided_by"] == (["frames"] if code == 4 else [])
+    assert animated["undecided_by"] == (["frames"] if options == ["--every-frame"] else [])
     assert still["frames"] is None
     said = f"frames: {looked_at} of 20 looked at"
     assert said in Path("page.html").read_text()

@@ -79,7 +79,7 @@ def test_a_run_that_was_stopped_then_goes_on_now(saved, capsys):
     (saved / "torn.jsonl").write_bytes(b"".join(lines[:3]) + lines[3][:100])
     assert judge_scenes("--out", "torn.jsonl", "--resume") in (0, 1, 4)
     again = (saved / "torn.jsonl").read_bytes().splitlines(keepends=True)
-    assert again[:3] == lines[:3]
+    assert again[1:3] == lines[1:3]
     names = ("label", "violations", "rules")
     for old, new in zip(map(json.loads, lines[1:]), map(json.loads, again[1:]), strict=True):
         assert old["image"] == new["image"]

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from safejudge.files.records import Tally
+    from safejudge.types import Coverage
 
 DONE = 0
 """The command did what it is for; of images: every one is safe."""
 UNSAFE = CHANGED = 1
 """At least one image is unsafe; of two constitutions: something changed."""
 INPUT = 2
-"""The command, the constitution or a file has to be changed first; argparse's own code."""
+"""The command, the constitution or a file has to be changed first, or no image could be judged;
+argparse's own code."""
 ENGINE = 3
 """A model failed, or the program has a bug."""
 OPEN = 4
-"""Something is left for a person: an undecided image, a rule to review."""
+"""Something is left for a person: an undecided image, a file that was passed over, a rule to
+review."""
 INTERRUPTED = 130
 """Ctrl-C."""
 BROKEN_PIPE = 141
@@ -30,12 +33,29 @@ OF_VERDICTS = """\
 exit codes:
   0    every image is safe
   1    at least one image is unsafe
-  2    the command, the constitution or a file has to be changed first
+  2    the command, the constitution or a file has to be changed first, or no
+       image could be judged at all
   3    the engine failed
-  4    none is unsafe, but at least one is undecided or could not be read
+  4    none is unsafe, but at least one is undecided or could not be read, or
+       something was not looked at: a file that is no picture, frames of an
+       animation; --ignore and --frames say what need not be
   130  stopped by Ctrl-C
 """
 """What the help of a command that judges says of them."""
+
+
+def of_run(tally: Tally, coverage: Coverage, *, frames_named: bool) -> int:
+    """Return how a run ends that judged what came in.
+
+    `UNSAFE` if an image is; `INPUT` if nothing was judged; `OPEN` if an image is undecided or
+    failed, or if anything was not looked at: files that were passed over, or frames, unless the
+    user named how many are enough (`frames_named`). Else `DONE`.
+    """
+    missed = coverage.missed or (tally.frames["cut"] and not frames_named)
+    code = of_tally(tally)
+    if code == OPEN and tally.labels.total() == tally.labels["failed"]:
+        return INPUT
+    return OPEN if code == DONE and missed else code
 
 
 def of_tally(tally: Tally) -> int:

@@ -285,6 +285,18 @@ def add_engine_args(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_ignore(parser: argparse.ArgumentParser) -> None:
+    """Add what need not be looked at."""
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="files of a folder that need not be looked at: '*.txt', 'drafts/'; may be given "
+        "several times",
+    )
+
+
 def add_models_beside(parser: argparse.ArgumentParser) -> None:
     """Add the models beside the engine: encoder and detector."""
     for name in _COMPANIONS:

@@ -7,20 +7,26 @@ error before any work; what cannot be read is the `Failure` of one image. Decode
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tarfile
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import InputError
 from safejudge.files.records import image_name
-from safejudge.images.load import SUFFIXES, find_images
+from safejudge.files.standing import Standing
+from safejudge.images.listing import digest_of, key_of, list_images
+from safejudge.images.load import SUFFIXES
 from safejudge.text import cut, one_line
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from safejudge.images.listing import Listing
 
 TAR, PARQUET = ".tar", ".parquet"
 IMAGE = "image"
@@ -56,9 +62,47 @@ def find_entries(paths: Sequence[str]) -> list[Entry]:
     A folder is searched for tar and Parquet files too. Raises `InputError` for a shard that cannot
     be listed, and for one without images.
     """
-    # One by one: a path that is named twice is judged twice.
-    files = [file for path in paths for file in find_images([path], shards=(TAR, PARQUET))]
-    return [entry for path in files for entry in _entries(path)]
+    return list_entries(paths)[0]
+
+
+def list_entries(
+    paths: Sequence[str],
+    *,
+    ignore: Sequence[str] = (),
+    known: Iterable[str | os.PathLike[str] | None] = (),
+) -> tuple[list[Entry], Listing]:
+    """Return the entries under some paths, and the listing of all files; see `list_images`.
+
+    Raises as `find_entries` does.
+    """
+    listing = list_images(paths, ignore=ignore, known=known, shards=(TAR, PARQUET))
+    entries = [entry for path in listing.images for entry in _entries(path)]
+    return list(_apart(entries)), listing
+
+
+def _apart(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Number the entries that share a name: a tar may hold two members of one."""
+    names: Counter[str] = Counter()
+    for entry in entries:
+        names[entry.name] += 1
+        count = names[entry.name]
+        yield entry if count == 1 else entry._replace(name=f"{entry.name} ({count})")
+
+
+def standing_of_entries(entries: Sequence[Entry], limit: int) -> Standing:
+    """Say how records of earlier runs stand to entries: by their name and by what they hold now.
+
+    An entry is read when its record is met; of more than `limit` bytes nothing stands.
+    """
+    wanted = {key_of(entry.name): entry for entry in entries}
+
+    def id_of(key: str) -> str | None:
+        content, _ = read(wanted[key], limit, captions=False)
+        if isinstance(content, str):
+            return digest_of(content)
+        return None if isinstance(content, Failure) else hashlib.sha256(content).hexdigest()
+
+    return Standing(wanted, key_of, id_of)
 
 
 def _entries(path: str) -> list[Entry]:

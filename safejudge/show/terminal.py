@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from safejudge.engines.meter import STAGES
-from safejudge.text import clean, clean_lines
+from safejudge.text import clean, clean_lines, counted
 from safejudge.types import (
     Failure,
     Outcome,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from safejudge.engines.meter import Meter, Tokens
     from safejudge.files.records import Tally
+    from safejudge.types import Coverage
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
 
@@ -198,6 +199,34 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
         averages.append(f"{tally.reasoning_calls / judged:.1f} reasoning calls")
         parts.append(f"{', '.join(averages[:-1])} and {averages[-1]} per image")
     return "; ".join(parts)
+
+
+def coverage(given: Coverage, tally: Tally) -> list[str]:
+    """Say what nobody looked at, a line each: files, what the user named, frames."""
+    lines = []
+    if given.missed:
+        kinds = ", ".join(f"{count} x {what}" for what, count in _often(given.passed_over))
+        lines.append(
+            f"passed over, not looked at: {counted(given.missed, 'file')} ({kinds}; the first: "
+            f"{given.examples[0].partition(': ')[0]}); --ignore PATTERN says which need not be"
+        )
+    named = [f"{count} by --ignore {pattern}" for pattern, count in _often(given.ignored)]
+    named += [f"{given.companions} of macOS or label files"] if given.companions else []
+    named += [f"{given.beyond_limit} images beyond --limit"] if given.beyond_limit else []
+    if named:
+        lines.append(f"left out: {', '.join(named)}")
+    if given.repeated:
+        lines.append(f"named more than once, judged once: {counted(given.repeated, 'path')}")
+    if tally.frames["cut"]:
+        lines.append(
+            f"frames: {tally.frames['looked_at']} of {tally.frames['of']} looked at in "
+            f"{counted(tally.frames['animations'], 'animation')}; --frames all looks at every one"
+        )
+    return lines
+
+
+def _often(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: -pair[1])
 
 
 def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) -> str:

@@ -6,6 +6,7 @@ request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 """
 
 from safejudge.types.base import JSON, Outcome, Record, Severity
+from safejudge.types.coverage import Coverage
 from safejudge.types.pictures import Failure, Frames, ImageInput, Picture
 from safejudge.types.requests import (
     YES_NO,
@@ -60,6 +61,7 @@ __all__ = [
     "Box",
     "Condition",
     "Constitution",
+    "Coverage",
     "Draft",
     "DraftRule",
     "EngineCard",
