@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safejudge.evals.suite import Coverage
     from safejudge.files.records import Tally
 
 DONE = 0
@@ -20,7 +21,8 @@ INPUT = 2
 ENGINE = 3
 """A model failed, or the program has a bug."""
 OPEN = 4
-"""Something is left for a person: an undecided image, a rule to review."""
+"""Something is left for a person: an undecided image, a picture that nobody judged, a rule to
+review."""
 INTERRUPTED = 130
 """Ctrl-C."""
 BROKEN_PIPE = 141
@@ -36,6 +38,26 @@ exit codes:
   130  stopped by Ctrl-C
 """
 """What the help of a command that judges says of them."""
+
+
+OF_MEASURES = """\
+exit codes:
+  0    measured
+  2    the command or a file has to be changed first, or nothing could be judged
+  3    the engine failed; --resume goes on
+  4    measured, but something could not be judged, or pictures have no label
+  130  stopped by Ctrl-C
+"""
+"""What the help of a command that measures a judge says of them."""
+
+
+def of_coverage(coverage: Coverage | None) -> int:
+    """Return `INPUT` if nothing was judged, `OPEN` if something was not, else `DONE`."""
+    if coverage is None:
+        return DONE
+    if not coverage.judged:
+        return INPUT
+    return OPEN if coverage.unjudged or coverage.passed_over else DONE
 
 
 def of_tally(tally: Tally) -> int:
