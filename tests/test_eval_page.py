@@ -164,6 +164,30 @@ def test_scores_are_the_same_in_both_files(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=HYPERLINK(1).png",
+        "+1.png",
+        "-1.png",
+        "@SUM(1).png",
+        "\t=1.png",
+        " =1.png",
+        "\r=1",
+        "\uff1d1",
+    ],
+)
+def test_no_name_begins_a_formula_or_steers_a_terminal(tmp_path, name):
+    sample = {"image": f"{name}\x1b[31m\n", "target": {"violations": None}, "rules": rules(x=-0.5)}
+    write_results(tmp_path, "labelled", EvalResult((), (), {}, (sample,)), {})
+    text = (tmp_path / "scores.csv").read_text(encoding="utf-8")
+    assert "\x1b" not in text
+    _, line = csv.reader(text.splitlines())
+    assert line[0].startswith("'")
+    assert line[0].endswith("\\x1b[31m\\n")
+    assert line[4] == "-0.5"  # a number is no formula
+
+
 def test_scores_need_no_pyarrow(tmp_path, monkeypatch):
     for name in ("pyarrow", "pyarrow.parquet"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -24,7 +24,7 @@ from safejudge.scale import actors
 from safejudge.scale import run as scale
 from safejudge.scale.cluster import check_reachable
 from safejudge.sketch.scenes import write_scenes
-from safejudge.types import Coverage, Failure, Judgment
+from safejudge.types import Failure, Intake, Judgment
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
 pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
@@ -189,7 +189,7 @@ def test_files_shards_and_captions(cluster, shards, capsys):
             alone.provenance,
             None,
             folder=str(shards),
-            coverage=Coverage(found=10),
+            intake=Intake(found=10),
         )
 
 

@@ -21,7 +21,7 @@ from safejudge.text import counted
 if TYPE_CHECKING:
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
-    from safejudge.types import Coverage, Result
+    from safejudge.types import Intake, Result
 
 
 class Batch:
@@ -51,10 +51,10 @@ class Batch:
         self._console = self._progress.bar.console if tty else terminal.console()
         self._rows = terminal.Rows(self._images, self._console.width)
 
-    def run(self, coverage: Coverage, *, frames_named: bool) -> int:
+    def run(self, intake: Intake, *, frames_named: bool) -> int:
         """Judge and print; return the exit code, which counts earlier runs on the file too.
 
-        `coverage` is what came in; `frames_named`: the user said how many frames are enough.
+        `intake` is what came in; `frames_named`: the user said how many frames are enough.
         """
         try:
             with self._progress:
@@ -69,14 +69,14 @@ class Batch:
                 self._report.write(expected=self._reported_before + len(self._images))
         models = self._judge.models
         self._progress.sum_up(models.meter, models.engine.tokens)
-        self._say_coverage(coverage)
-        return of_run(self._tally, coverage, frames_named=frames_named)
+        self._say_coverage(intake)
+        return of_run(self._tally, intake, frames_named=frames_named)
 
-    def _say_coverage(self, coverage: Coverage) -> None:
+    def _say_coverage(self, intake: Intake) -> None:
         if self._file is not None and self._file.others:
             others = counted(self._file.others, "record")
             terminal.say(f"{others} of other images in {self._file.path}: not counted here")
-        for line in terminal.coverage(coverage, self._tally):
+        for line in terminal.coverage(intake, self._tally):
             terminal.say(line)
 
     def _judge_all(self) -> None:

@@ -155,10 +155,10 @@ def run(options: Options) -> int:
     from safejudge.scale.run import judge
 
     spec = options.judge.spec()
-    tally, coverage = judge(spec, _ray_options(options))
+    tally, intake = judge(spec, _ray_options(options))
     if tally is None:
         return INTERRUPTED
-    return of_run(tally, coverage, frames_named=options.judge.frames is not None)
+    return of_run(tally, intake, frames_named=options.judge.frames is not None)
 
 
 # --- here -----------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def _judge_here(options: Options) -> int:
     out, page, mode = options.out, options.report, options.mode
     own_files = (options.prompts, out, page)
     listing = list_images(options.paths, ignore=options.ignore, known=own_files)
-    coverage = listing.coverage(options.batching.limit)
+    intake = listing.intake(options.batching.limit)
     prompts, captions, unmatched = captions_for(options.prompts, listing.images)
     for problem in unmatched:
         say(f"warning: {problem}")
@@ -189,7 +189,7 @@ def _judge_here(options: Options) -> int:
                 judge.provenance,
                 captions,
                 folder=str(Path.cwd()),
-                coverage=coverage,
+                intake=intake,
             )
             file = stack.enter_context(
                 records.RecordFile(
@@ -208,7 +208,7 @@ def _judge_here(options: Options) -> int:
             if mode.resume and out is not None:
                 report.add_recorded(out, pairs)
         batch = Batch(judge, pairs, options.batching.window, file, report)
-        return batch.run(coverage, frames_named=options.judge.frames is not None)
+        return batch.run(intake, frames_named=options.judge.frames is not None)
 
 
 def _check_outputs(options: Options) -> None:

@@ -105,6 +105,11 @@ def provenance(
 # --- record -------------------------------------------------------------------------------------
 
 
+def check_records(run: Run) -> None:
+    """Raise `OutputError` where the run's records cannot be written, before any work."""
+    records.check_output(run.out / RECORDS, resume=run.resume, overwrite=run.overwrite)
+
+
 def record_file(run: Run, provenance: Provenance, source: str) -> records.RecordFile:
     """Open the run's records: new ones, or those that it goes on with.
 
@@ -165,6 +170,17 @@ def recorded(out: Path) -> dict[str, JSON]:
     """Every record of a folder, by the name of its sample. Raises `InputError`."""
     need(out, RECORDS)
     return records.read_records(out / RECORDS)
+
+
+def provenance_of(out: Path) -> JSON:
+    """What the head of a folder's records says made them; nothing where there is none."""
+    try:
+        with (out / RECORDS).open(encoding="utf-8") as lines:
+            head = json.loads(next(lines, ""))
+    except (OSError, ValueError):
+        return {}
+    provenance = head.get("provenance") if isinstance(head, dict) else None
+    return provenance if isinstance(provenance, dict) else {}
 
 
 def data_of(out: Path) -> JSON:

@@ -14,12 +14,13 @@ import io
 import json
 import math
 import time
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import OutputError
-from safejudge.evals import lmms
+from safejudge.evals import harness, lmms
 from safejudge.evals.page import page
 from safejudge.files.atomic import writing
 from safejudge.show import markdown
@@ -33,12 +34,42 @@ if TYPE_CHECKING:
     from safejudge.types import JSON
 
 
+RESULTS, PAGE, CONFIG = "results.json", "report.html", "config.json"
+SHOWN = (RESULTS, PAGE)
+"""Files that are made anew where one is missing."""
+
+
 def check_folder(out: Path, *, overwrite: bool) -> None:
     """Raise `OutputError` where results cannot be written, before any work."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is no folder; name a new one")
-    if (out / "results.json").exists() and not overwrite:
+    if (out / RESULTS).exists() and not overwrite:
         raise OutputError(f"{out}: holds results already; name another folder, or --overwrite")
+
+
+def write_config(out: Path, config: JSON) -> None:
+    """Keep how a run was made, so that its results can be made anew from its records."""
+    with writing(out / CONFIG):
+        (out / CONFIG).write_text(_json(_plain(config)), encoding="utf-8")
+
+
+def read_config(out: Path, suite: str) -> JSON:
+    """How a run was made, as far as its folder tells: one of an earlier version has no such file.
+
+    That one says it in its results, or only in the head of its records.
+    """
+    config = _read_json(out / CONFIG)
+    if not config:
+        config = _read_json(out / RESULTS).get("configs", {}).get(suite, {})
+    return config or {"provenance": harness.provenance_of(out)}
+
+
+def _read_json(path: Path) -> JSON:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def write_results(
@@ -47,9 +78,11 @@ def write_results(
     """Write results, samples, tables and the page of one suite; return the files.
 
     `config` says how it was made; `pictures` is the folder that the images of mistakes lie in,
-    where the suite does not name one. NaN is written as null: JSON has no other word for
-    "undefined".
+    where the suite does not name one (default: the data). NaN is written as null: JSON has no other
+    word for "undefined".
     """
+    if pictures is None and config.get("data"):
+        pictures = Path(config["data"])
     config, numbers = _plain(config), _plain(result.numbers)
     versions = {suite: metadata.version("safejudge")}
     results = {
@@ -58,6 +91,7 @@ def write_results(
         "versions": versions,
         "date": time.time(),
         "findings": list(result.findings),
+        "coverage": None if result.coverage is None else asdict(result.coverage),
         "unread": list(result.unread),
     }
     samples = [
@@ -67,10 +101,10 @@ def write_results(
     for_lmms = lmms.results(suite, numbers, len(samples), config, versions)
     moment = lmms.moment_of(out)
     texts = {
-        "results.json": _json(results),
+        RESULTS: _json(results),
         f"samples_{suite}.jsonl": "".join(f"{json.dumps(sample)}\n" for sample in samples),
         "tables.md": "\n\n".join([*map(_markdown, result.tables), _listed(result)]) + "\n",
-        "report.html": page(suite, result, config, result.pictures or pictures),
+        PAGE: page(suite, result, config, result.pictures or pictures),
         f"{moment}_results.json": _json(for_lmms | {"date": moment}),
         f"{moment}_samples_{suite}.jsonl": "".join(lmms.samples(samples)),
     }

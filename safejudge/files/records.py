@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from io import FileIO
 
     from safejudge.files.standing import Standing
-    from safejudge.types import Coverage
+    from safejudge.types import Intake
 
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
@@ -72,11 +72,11 @@ def header(
     captions: str | None,
     *,
     folder: str | None = None,
-    coverage: Coverage | None = None,
+    intake: Intake | None = None,
 ) -> JSON:
     """Make the first record of a file; `captions` is the digest of the prompt file, if any.
 
-    `folder` is where the run was begun, from which names are meant; `coverage` what came in.
+    `folder` is where the run was begun, from which names are meant; `intake` what came in.
     """
     head: JSON = {
         "safejudge": version,
@@ -85,8 +85,8 @@ def header(
     }
     if folder is not None:
         head["folder"] = image_name(folder)
-    if coverage is not None:
-        head["coverage"] = coverage.model_dump(mode="json")
+    if intake is not None:
+        head["intake"] = intake.model_dump(mode="json")
     return head
 
 

@@ -23,7 +23,7 @@ from safejudge.files.standing import Standing
 from safejudge.images import kinds
 from safejudge.images.ignore import ignored, is_companion
 from safejudge.images.load import SUFFIXES, is_url
-from safejudge.types import Coverage
+from safejudge.types import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,10 +60,10 @@ class Listing:
         """Take a path for an image."""
         self.images.append(path)
 
-    def coverage(self, limit: int | None, count: int | None = None) -> Coverage:
+    def intake(self, limit: int | None, count: int | None = None) -> Intake:
         """What came in, as it is told and recorded; `count` images, where not each is a file."""
         count = len(self.images) if count is None else count
-        return Coverage(
+        return Intake(
             found=count,
             beyond_limit=0 if limit is None else max(0, count - limit),
             passed_over=Counter(entry.what for entry in self.passed_over),

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from safejudge.files.parquet import Parts
     from safejudge.opening import JudgeSpec
-    from safejudge.types import JSON, Coverage
+    from safejudge.types import JSON, Intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class RayOptions:
     """HOST:PORT of a cluster; None: of $RAY_ADDRESS, or this machine alone."""
 
 
-def judge(spec: JudgeSpec, options: RayOptions) -> tuple[records.Tally | None, Coverage]:
+def judge(spec: JudgeSpec, options: RayOptions) -> tuple[records.Tally | None, Intake]:
     """Judge with Ray and write records; return the tally of these images, and what came in.
 
     The tally counts earlier runs too; it is None if Ctrl-C stopped this one. Raises `InputError`
@@ -80,7 +80,7 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[records.Tally | None, C
     from safejudge.files.parquet import Parts
 
     entries, listing = list_entries(options.paths, ignore=options.ignore, known=[options.prompts])
-    coverage = listing.coverage(options.limit, len(entries))
+    intake = listing.intake(options.limit, len(entries))
     prompts, captions, unmatched = captions_for(options.prompts, [p.name for p in entries])
     for problem in unmatched:
         say(f"warning: {problem}")
@@ -98,10 +98,10 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[records.Tally | None, C
     with Parts(
         options.out, resume=options.resume, overwrite=options.overwrite, standing=standing
     ) as parts:
-        tally = _Run(entries, captions, coverage, parts).run(actor_options, options)
-    for line in terminal.coverage(coverage, parts.tally) if tally is not None else ():
+        tally = _Run(entries, captions, intake, parts).run(actor_options, options)
+    for line in terminal.coverage(intake, parts.tally) if tally is not None else ():
         say(line)
-    return tally, coverage
+    return tally, intake
 
 
 def _need_ray() -> None:
@@ -127,9 +127,9 @@ class _Run:
     """One run: what comes back from the actors is counted, kept and shown."""
 
     def __init__(
-        self, entries: Sequence[Entry], captions: str | None, coverage: Coverage, parts: Parts
+        self, entries: Sequence[Entry], captions: str | None, intake: Intake, parts: Parts
     ) -> None:
-        self._parts, self._captions, self._coverage = parts, captions, coverage
+        self._parts, self._captions, self._intake = parts, captions, intake
         self._entries = [e for e in entries if not parts.recorded[key_of(e.name)]]
         self._waiting = Counter(entry.name for entry in self._entries)
         self._head: JSON | None = None
@@ -196,7 +196,7 @@ class _Run:
             provenance,
             self._captions,
             folder=str(Path.cwd()),
-            coverage=self._coverage,
+            intake=self._intake,
         )
         if self._head is not None:
             records.compare(self._parts.folder, self._head, head)

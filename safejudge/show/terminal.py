@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from safejudge.engines.meter import Meter, Tokens
     from safejudge.files.records import Tally
-    from safejudge.types import Coverage
+    from safejudge.types import Intake
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
 
@@ -87,9 +87,17 @@ def say(text: str) -> None:
     print("\n".join(lines), file=sys.stderr)  # noqa: T201 - what this is for
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to the command line, which has an exit code for it."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise instead of ending the process with code 1, which would read as a verdict."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return the console that results are printed on: no markup, no guesses about text."""
-    return Console(markup=False, highlight=False, emoji=False)
+    return _Console(markup=False, highlight=False, emoji=False)
 
 
 def print_trimmed(drawing: RenderableType) -> None:
@@ -201,7 +209,7 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
     return "; ".join(parts)
 
 
-def coverage(given: Coverage, tally: Tally) -> list[str]:
+def coverage(given: Intake, tally: Tally) -> list[str]:
     """Say what nobody looked at, a line each: files, what the user named, frames."""
     lines = []
     if given.missed:

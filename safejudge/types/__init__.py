@@ -6,7 +6,7 @@ request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 """
 
 from safejudge.types.base import JSON, Outcome, Record, Severity
-from safejudge.types.coverage import Coverage
+from safejudge.types.intake import Intake
 from safejudge.types.pictures import Failure, Frames, ImageInput, Picture
 from safejudge.types.requests import (
     YES_NO,
@@ -61,13 +61,13 @@ __all__ = [
     "Box",
     "Condition",
     "Constitution",
-    "Coverage",
     "Draft",
     "DraftRule",
     "EngineCard",
     "Failure",
     "Frames",
     "ImageInput",
+    "Intake",
     "Judgment",
     "Locate",
     "Message",

@@ -6,7 +6,7 @@ Licence: yours
 Paper: none
 
 The folder of a run holds all that its tables are made from: constitution, labels, and one record
-per image. `report` makes the tables anew and asks no model.
+per image; `data.json` says what lies beside them. `report` makes the tables anew and asks no model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from safejudge.constitution.load import dump_constitution, load_constitution
 from safejudge.errors import InputError
 from safejudge.evals import harness
-from safejudge.evals.labelled.labels import find_labels, read_labels
+from safejudge.evals.labelled.labels import find_labels, label_rows, read_labels
+from safejudge.evals.labelled.places import placed, unlabelled
 from safejudge.evals.labelled.tables import score
 from safejudge.evals.pictures import load_pictures
 from safejudge.evals.suite import Suite, check_args
@@ -47,10 +48,12 @@ def judge(run: Run) -> JSON:
         raise InputError(f"--split {run.splits[0]}: labelled images have no parts")
     folder = Path(run.data)
     file = find_labels(folder) if run.labels is None else run.labels
-    labels = read_labels(file, [rule.id for rule in constitution.rules])
-    labels = [labels[row] for row in harness.sampled([""] * len(labels), run)]
+    labels = placed(label_rows(file, [rule.id for rule in constitution.rules]), folder)
+    beside = unlabelled(folder, labels, run.ignore, file).json()
+    chosen = [labels[row] for row in harness.sampled([""] * len(labels), run)]
     by_rules = Judge(constitution, run.models, run.policy)
-    _record(by_rules, folder, labels, run)
+    _record(by_rules, folder, chosen, run)
+    run.write_json(harness.DATA, beside | {"beyond_limit": len(labels) - len(chosen)})
     return {"data": run.data, "provenance": by_rules.provenance.model_dump(mode="json")}
 
 
@@ -81,7 +84,7 @@ def report(out: Path) -> EvalResult:
     harness.need(out, CONSTITUTION, LABELS, harness.RECORDS)
     constitution = load_constitution(out / CONSTITUTION)
     labels = read_labels(out / LABELS, [rule.id for rule in constitution.rules])
-    return score(constitution, labels, harness.recorded(out))
+    return score(constitution, labels, harness.recorded(out), harness.data_of(out))
 
 
 SUITE = Suite(

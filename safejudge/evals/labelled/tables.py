@@ -20,9 +20,10 @@ from safejudge.evals.labelled.rows import image_row, knows, lines_of, rule_row
 from safejudge.evals.stats import curves
 from safejudge.evals.stats.intervals import NAN, Estimate, bootstrap_sums, wilson
 from safejudge.evals.stats.rates import CALLED, Counts
-from safejudge.evals.suite import EvalResult, Prediction
+from safejudge.evals.suite import Coverage, EvalResult, Prediction
 from safejudge.show.figures import Table
 from safejudge.show.markdown import figure
+from safejudge.text import counted
 from safejudge.types import JSON, Outcome
 
 if TYPE_CHECKING:
@@ -34,9 +35,15 @@ if TYPE_CHECKING:
 
 
 def score(
-    constitution: Constitution, labels: Sequence[Label], records: Mapping[str, JSON]
+    constitution: Constitution,
+    labels: Sequence[Label],
+    records: Mapping[str, JSON],
+    beside: Mapping[str, Any] | None = None,
 ) -> EvalResult:
-    """Compare labels with records (by the image's path as labelled)."""
+    """Compare labels with records (by the image's path as recorded).
+
+    `beside` says what lies in the folder beside the labelled images, where a run kept it.
+    """
     recorded = [(label, records[label.image]) for label in labels if label.image in records]
     judged = [(label, record) for label, record in recorded if "label" in record]
     lines = {name: rows for name, rows in lines_of(constitution, judged).items() if rows}
@@ -54,15 +61,21 @@ def score(
         "failed": sum(failed.values()),
         "missing": len(labels) - len(recorded),
     }
+    beside = beside or {}
+    counts |= {name: beside[name] for name in _BESIDE if name in beside}
     return EvalResult(
         tuple(table for table in tables if table.rows),
-        (_finding(counts, failed), *filtering.finding(lines), *_older(judged)),
+        (_finding(counts, failed), *_beside(beside), *filtering.finding(lines), *_older(judged)),
         {"counts": counts} | {name: _numbers(rows) for name, rows in lines.items()},
         tuple(_sample(label, record) for label, record in recorded),
         charts=charts({name: _exact(rows) for name, rows in lines.items()}, rates),
         mistakes=mistakes(constitution, judged),
         predictions=_predictions(constitution, judged),
+        coverage=Coverage(len(judged), len(labels) - len(judged), int(counts.get("unlabelled", 0))),
     )
+
+
+_BESIDE = ("unlabelled", "ignored", "companions", "beyond_limit")
 
 
 def _right_table(
@@ -98,6 +111,22 @@ def _finding(counts: Mapping[str, int], failed: Mapping[str, int]) -> str:
 
 
 # --- rows ---------------------------------------------------------------------------------------
+
+
+def _beside(beside: Mapping[str, Any]) -> list[str]:
+    """Say what lies beside the images that were judged, and was not."""
+    unlabelled, first = beside.get("unlabelled", 0), beside.get("first_unlabelled")
+    ignored, companions = beside.get("ignored", 0), beside.get("companions", 0)
+    beyond = beside.get("beyond_limit", 0)
+    lines = {
+        f"Not judged, since no label names them: {counted(unlabelled, 'picture')} of the folder "
+        f"(the first: {first}). Label them, or name them with --ignore.": unlabelled,
+        f"Left out by --ignore: {counted(ignored, 'picture')} without a label.": ignored,
+        f"Passed over: {counted(companions, 'file')} that macOS keeps beside others "
+        "(._*, .DS_Store, __MACOSX).": companions,
+        f"Beyond --limit: {counted(beyond, 'labelled image')}.": beyond,
+    }
+    return [line for line, count in lines.items() if count]
 
 
 def _older(judged: Judged) -> list[str]:

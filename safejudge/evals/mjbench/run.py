@@ -25,7 +25,7 @@ from safejudge.evals.mjbench.score import score
 from safejudge.evals.mjbench.vlm import Mode  # noqa: TC001 - the same
 from safejudge.evals.prompts import Reading  # noqa: TC001 - the same
 from safejudge.evals.stats.fairness import Rated, State
-from safejudge.evals.suite import check_args, options_of
+from safejudge.evals.suite import Coverage, check_args, options_of
 from safejudge.files import records
 from safejudge.method.relevance import THRESHOLDS
 from safejudge.show.figures import Table
@@ -188,6 +188,7 @@ def report(out: Path) -> EvalResult:
         mistakes=mistakes(judged),
         predictions=predictions(judged),
         pictures=out / FOLDER,
+        coverage=Coverage(len(judged) - unread, unread),
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from safejudge.types.base import Record
 
 
-class Coverage(Record):
+class Intake(Record):
     """What came in before any of it was judged; what became of it is in the records."""
 
     found: int
