@@ -690,6 +690,26 @@ def test_a_model_for_text_alone_starts_and_judges_nothing(server: Loopback) -> N
         Judge.load("default", engine)
 
 
+@pytest.mark.parametrize("drops", ["", "[image]"])
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize("manners", [{}, TRUNCATED, TEXT_ONLY_LIST])
+def test_a_server_that_throws_pictures_away_opens_no_judge(
+    manners: dict[str, Any], counts: bool, drops: str
+) -> None:
+    with Loopback(**manners, drops=drops, counts=counts) as server:
+        with pytest.raises(EngineSetupError, match="does not see pictures"):
+            Judge.load("default", connect(server), cache=None)
+        server.behave(drops=None)
+        Judge.load("default", connect(server), cache=None)
+
+
+def test_a_server_that_begins_to_throw_pictures_away_ends_the_run(server: Loopback) -> None:
+    judge = Judge.load("default", connect(server), cache=None)
+    server.behave(drops="")
+    with pytest.raises(EngineCallError, match="does not see pictures: of the last"):
+        judge([picture(seed).pixels for seed in range(12)])
+
+
 def test_a_failed_reply_is_never_an_answer(server: Loopback) -> None:
     engine = connect(server, tries=2)
     server.behave(fault=loopback.refuse, sour="too long")
