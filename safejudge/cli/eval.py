@@ -21,7 +21,7 @@ from safejudge.cli.options import (
     setting,
 )
 from safejudge.errors import InputError, OutputError
-from safejudge.judge import WINDOW, missing
+from safejudge.judge import WINDOW, missing, unread_priors
 from safejudge.text import clean
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
         if options.mode.overwrite:
             _remove_variants(out)
         plain = _plain_run(options, out, models, bar)
-        for note in missing(plain.policy, models) if plain.constitution else ():
+        for note in _notes(plain):
             say(f"note: {note}")
         config = judge(plain)
         for name, changed in variants.runs(plain, changes, options.repeats).items():
@@ -247,6 +247,14 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
             suites.begin(changed.out, options.suite)
             judge(changed)
     return config
+
+
+def _notes(plain: Run) -> list[str]:
+    """Tell of stages without a model and of priors that are none, where rules are asked."""
+    if plain.constitution is None:
+        return []
+    priors = unread_priors(plain.constitution, plain.models, plain.policy)
+    return [*missing(plain.policy, plain.models), *priors]
 
 
 def _changes(names: tuple[str, ...]) -> list[str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from safejudge.engines.base import Detector, Encoder, Engine
+    from safejudge.types import AnswerProbs
 
 DEFAULT = "default"
 """Stands for the encoder or detector that an engine comes with."""
@@ -102,8 +103,7 @@ class Models:
         """
         answers: dict[Request, Answer] = {}
         with self._lock:
-            if self._closed:
-                raise InputError("this judge is closed; load another")
+            self._check_open()
             if probes := [r for r in requests if isinstance(r, Probe)]:
                 with self._timed(probes):
                     read = answer_probes(self.engine, self.cache, probes)
@@ -124,6 +124,19 @@ class Models:
                     boxes = detector.locate(searches)
                 answers.update(_matched(detector, searches, boxes))
         return [answers[request] for request in requests]
+
+    def priors(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Answer questions without an image before a run; its meter does not count them.
+
+        Raises as `answer` does.
+        """
+        with self._lock:
+            self._check_open()
+            return answer_probes(self.engine, self.cache, probes)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError("this judge is closed; load another")
 
     def _reasoned(self, requests: Sequence[Reasoning]) -> dict[Request, Answer]:
         """Reply to each request; about pictures that the engine does not see it is not asked."""

@@ -222,6 +222,20 @@ def test_a_masked_token_is_zero_where_the_number_is_exact(server: Loopback) -> N
     assert answer.score is None
 
 
+@pytest.mark.parametrize("manners", [{}, TRUNCATED, TEXT_ONLY_LIST])
+def test_a_prior_off_the_list_is_one_of_no_label_mass(manners: dict[str, Any]) -> None:
+    with Loopback(**manners, most=5) as server:
+        engine = connect(server)
+        server.behave(likeliest="I")
+        prior, shown = engine.answer_probs([ask(()), ask((RED,))])
+    assert prior.problem is None
+    assert prior.label_mass < 0.5
+    assert prior.top == "I"
+    if manners:
+        assert not prior.exact
+        assert "the likeliest is 'I'" in str(shown.problem)
+
+
 @pytest.mark.parametrize("labels", [("1", "10"), ("Extremely Poor", "Poor"), ("yes", "")])
 @pytest.mark.parametrize("manners", [{}, TEXT_ONLY_LIST])
 def test_labels_that_are_no_tokens_are_refused(
