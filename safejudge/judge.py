@@ -15,6 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from importlib import metadata
 from itertools import count, islice, zip_longest
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -31,11 +32,12 @@ from safejudge.flow import pool, room
 from safejudge.images.arrays import is_array
 from safejudge.images.load import load_images, split_batch
 from safejudge.method.logic import flatten
+from safejudge.method.questions import prior_probe, read_answer
 from safejudge.method.regions import words_of
 from safejudge.method.relevance import relevance_text, threshold_of
 from safejudge.method.verdict import asked_condition, conclude, image_flow
 from safejudge.policy import POLICIES, Policy
-from safejudge.text import one_line, storable
+from safejudge.text import counted, one_line, storable
 from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
 
 if TYPE_CHECKING:
@@ -127,10 +129,22 @@ class Judge:
             engine_args,
         )
         try:
-            return cls(rules, models, chosen)
+            judge = cls(rules, models, chosen)
+            if isinstance(engine, str):
+                _ = judge.notes  # a model that is opened here is asked for its priors at once
         except BaseException:
             models.close()
             raise
+        return judge
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know before the first image; see `unread_priors`.
+
+        Asks for the language prior of every statement, which the disk keeps, when it is looked at
+        for the first time: by `load` where that opens the engine. Raises `EngineCallError`.
+        """
+        return tuple(unread_priors(self.constitution, self.models, self.policy))
 
     def __call__(self, images: Images, prompts: Prompts | None = None) -> list[Result]:
         """Judge a list of sources, or a batch (array or tensor, N x H x W x C or N x C x H x W).
@@ -230,6 +244,34 @@ def missing(policy: Policy, models: Models) -> list[str]:
         notes.append("no encoder, so every rule is asked (--encoder URI would skip the irrelevant)")
     if policy.locates and models.detector is None:
         notes.append("no detector, so no regions are looked at (--detector URI)")
+    return notes
+
+
+def unread_priors(constitution: Constitution, models: Models, policy: Policy) -> list[str]:
+    """Read every language prior without a caption, and say how many are no yes or no.
+
+    Nothing where the policy wants no prior or takes any label mass for one. What the model cannot
+    be asked at all is told as well: it stays undecided for every image. Raises `EngineCallError`.
+    """
+    if not policy.prior or policy.minimum_label_mass == 0.0:
+        return []
+    conditions = [asked_condition(rule, policy) for rule in constitution.rules]
+    probes = dict.fromkeys(prior_probe(leaf) for tree in conditions for leaf in leaves(tree))
+    reads = [read_answer("no_image", answer) for answer in models.priors(list(probes))]
+    problems = [problem for _, problem in reads if problem is not None]
+    faint = [r for r, p in reads if p is None and r.label_mass < policy.minimum_label_mass]
+    notes = []
+    if faint:
+        have = "has" if len(faint) == 1 else "have"
+        notes.append(
+            f"{len(faint)} of {counted(len(reads), 'statement')} {have} no yes or no without a "
+            "picture; 1/2 stands for their prior"
+        )
+    if problems:
+        notes.append(
+            f"{len(problems)} of {counted(len(reads), 'statement')} cannot be asked without a "
+            f"picture, and stay undecided ({problems[0]}); --no-prior does not ask"
+        )
     return notes
 
 

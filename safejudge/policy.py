@@ -72,7 +72,7 @@ class Policy(Record):
     fill: Literal["surround", "grey"] = "surround"
     """What a removed region is filled with: the mean colour around it, or mid-grey."""
     minimum_label_mass: Share = 0.5
-    """Below this P(yes) + P(no) a read is no answer."""
+    """Below this P(yes) + P(no) a read is no answer; 1/2 stands for such a prior."""
     unreadable_reasoning: Literal["undecided", "no"] = "undecided"
     """What a reply means that is no Yes and no No: outside the schema, or Unsure."""
 

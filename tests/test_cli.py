@@ -19,6 +19,7 @@ from PIL import Image
 from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import EngineCallError
+from safejudge.types import AnswerProbs
 
 RULES = """\
 name: test
@@ -252,6 +253,17 @@ def test_warnings_of_a_policy_are_said_plainly(place, engine, capsys):
     assert "safejudge: warning: rule 'bright': the flat form has no" in capsys.readouterr().err
 
 
+def test_priors_that_are_no_yes_or_no_are_told_of(place, capsys, monkeypatch):
+    faint = FakeEngine(lambda p: brightness(p) if p.images else AnswerProbs((0.1, 0.1)))
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: faint)
+    assert judge("in/000.png", "in/255.png") == 1
+    said = capsys.readouterr().err.splitlines()[0]
+    assert said == (
+        "safejudge: note: 1 of 1 statement has no yes or no without a picture; 1/2 stands for "
+        "their prior"
+    )
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -269,7 +281,7 @@ def test_out_then_resume_after_more_images_came(place, engine, capsys):
     asked = len(engine.history)
     # The violation that the file holds is none of this run's.
     assert judge("in/000.png", "--out", "r.jsonl", "--resume") == 0
-    assert len(engine.history) == asked
+    assert not any(probe.images for wave in engine.history[asked:] for probe in wave)
     out, err = capsys.readouterr()
     assert out == ""
     assert "2 records of other images in r.jsonl" in err
@@ -355,9 +367,9 @@ def test_explain(place, engine, capsys):
     assert out.startswith("in/255.png: unsafe, score 1.00\n")
     assert "accept: M 1.00 > 0.80 + 0.20·p0 = 0.90" in out
     assert all(line == line.rstrip() for line in out.splitlines())
-    assert {probe.question.splitlines()[0] for probe in engine.history[0]} == {
-        "Caption of the picture: a lamp"
-    }
+    priors, wave, *_ = engine.history
+    assert not any(probe.images for probe in priors)
+    assert {probe.question.splitlines()[0] for probe in wave} == {"Caption of the picture: a lamp"}
     assert cli.main(["explain", "broken.png", *CHOICES]) == 2
     assert capsys.readouterr().out.startswith("broken.png: failed\nnot_an_image: ")
 

@@ -259,9 +259,12 @@ def test_files_of_macos_are_no_pictures(photos):
     label(photos, rows(*ALL))
     (photos / "._scene-0000.png").write_bytes(b"attributes")
     (photos / "__MACOSX").mkdir()
-    shutil.copy(photos / ALL[0], photos / "__MACOSX" / "x.png")
+    (photos / "__MACOSX" / "x.png").write_bytes(b"attributes")
     assert labelled() == 0
     assert counts()[0]["companions"] == 2
+    # What is a picture all the same would be a good place to hide one.
+    shutil.copy(photos / ALL[0], photos / "__MACOSX" / "y.png")
+    assert labelled("--overwrite") == 4
 
 
 def test_a_limit_is_the_users_own_choice(photos):

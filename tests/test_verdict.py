@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from safejudge.errors import PolicyError
 from safejudge.flow import drive, gather
+from safejudge.method.precondition import was_read
 from safejudge.method.verdict import Scene, conclude, image_flow, precondition_flow, rule_flow
 from safejudge.policy import Policy
 from safejudge.types import (
@@ -155,17 +156,42 @@ def test_without_cascade_the_open_stay_open():
     assert table.asked() == [("read", "a")]
 
 
-@pytest.mark.parametrize("where", ["full", "prior"])
-def test_low_label_mass_uses_no_number_and_goes_to_the_cascade(where):
-    weak = AnswerProbs((0.19, 0.01), top="Sorry")
-    table = Table({"a": YES}, {"a": "No"})
-    setattr(table, where, {"a": weak} if where == "full" else weak)
+WEAK = AnswerProbs((0.19, 0.01), top="Sorry")
+
+
+def test_low_label_mass_uses_no_number_and_goes_to_the_cascade():
+    table = Table({"a": WEAK}, {"a": "No"})
     verdict = judge_leaf(table, Policy())
     assert (verdict.outcome, verdict.test, verdict.score) == (Outcome.NO, "reasoning", 0.25)
     assert "Sorry" in verdict.note
     verdict = judge_leaf(table, Policy(cascade=False))
     assert (verdict.outcome, verdict.test) == (Outcome.UNDECIDED, "label_mass")
     assert verdict.score == 0.5
+
+
+@pytest.mark.parametrize("m", [YES, NO, OPEN])
+@pytest.mark.parametrize("weak", [WEAK, AnswerProbs((0.0, 0.0), top="Sorry")])
+def test_half_stands_for_a_prior_of_low_label_mass(m, weak):
+    table = Table({"a": m}, {"a": "Unsure"}, prior=weak)
+    verdict = judge_leaf(table, Policy(minimum_label_mass=0.3))
+    without = judge_leaf(table, Policy(minimum_label_mass=0.3, prior=False))
+    assert (verdict.outcome, verdict.test) == (without.outcome, without.test)
+    assert verdict.score == without.score
+    assert verdict.note.count("1/2 stands for the prior") == verdict.note.count("Sorry") == 1
+    assert without.note is None
+    assert was_read(verdict, Policy())
+
+
+def test_a_prior_of_low_label_mass_leaves_what_was_read_where_reasoning_fails():
+    verdict = judge_leaf(Table({"a": OPEN}, {"a": "{"}, prior=WEAK), Policy())
+    assert (verdict.outcome, verdict.test) == (Outcome.UNDECIDED, "unreadable")
+    assert was_read(verdict, Policy())
+    # A policy that takes any label mass has no number, and no 1/2, for none at all.
+    any_mass = Policy(minimum_label_mass=0.0)
+    none = AnswerProbs((0.0, 0.0))
+    verdict = judge_leaf(Table({"a": OPEN}, {"a": "{"}, prior=none), any_mass)
+    assert (verdict.outcome, verdict.score) == (Outcome.UNDECIDED, 0.5)
+    assert not was_read(verdict, any_mass)
 
 
 @pytest.mark.parametrize("where", ["full", "prior"])

@@ -21,7 +21,7 @@ from safejudge.cli.options import (
     setting,
 )
 from safejudge.errors import InputError, OutputError
-from safejudge.judge import WINDOW, missing
+from safejudge.judge import WINDOW, missing, unread_priors
 from safejudge.text import clean
 
 if TYPE_CHECKING:
@@ -262,12 +262,17 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
 
 
 def _opened(options: Options) -> Models:
-    """Open the models, and tell the user of stages that have none."""
+    """Open the models, and tell the user of stages without one and of priors that are none."""
     from safejudge.show.terminal import say
 
-    models = options.judge.models()
-    for note in missing(options.judge.policy(), models) if options.judge.constitution else ():
-        say(f"note: {note}")
+    models, policy = options.judge.models(), options.judge.policy()
+    if options.judge.constitution is not None:
+        notes = [
+            *missing(policy, models),
+            *unread_priors(options.judge.rules(), models, policy),
+        ]
+        for note in notes:
+            say(f"note: {note}")
     return models
 
 

@@ -252,11 +252,11 @@ class JudgeOptions:
         )
 
     def open(self, rules: Constitution | None = None) -> Judge:
-        """Open the judge, and tell the user of stages that have no model."""
+        """Open the judge, and tell of stages without a model and of priors that are none."""
         from safejudge.show.terminal import say
 
         judge = self.spec(rules).open()
-        for note in missing(self.policy(), judge.models):
+        for note in (*missing(self.policy(), judge.models), *judge.notes):
             say(f"note: {note}")
         return judge
 

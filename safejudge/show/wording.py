@@ -141,7 +141,7 @@ class Bounds(NamedTuple):
     """What the numbers of a picture are compared with (CLUE, arXiv 2501.00192, sec. 3.4)."""
 
     p0: float
-    """The language prior."""
+    """The language prior, or the 1/2 that stands for it."""
     low: float
     """Below it the statement is rejected."""
     high: float
@@ -150,10 +150,19 @@ class Bounds(NamedTuple):
 
 def bounds(verdict: PreconditionVerdict, policy: Policy) -> Bounds | None:
     """Return what the first two tests compare with; None where the prior could not be read."""
-    p0 = number(verdict, "no_image", policy) if policy.prior else NO_PRIOR
+    p0 = number(verdict, "no_image", policy)
     if p0 is None:
-        return None
+        if policy.prior and not _half_stood_in(verdict):
+            return None
+        p0 = NO_PRIOR
     return Bounds(p0, (1 - policy.reject_factor) * p0, p0 + policy.accept_factor * (1 - p0))
+
+
+def _half_stood_in(verdict: PreconditionVerdict) -> bool:
+    """Whether the first tests went on without a prior: one that could not be asked ends them."""
+    return verdict.test != "label_mass" and (
+        verdict.test != "unreadable" or verdict.reasoning is not None
+    )
 
 
 def number(verdict: PreconditionVerdict, view: View, policy: Policy) -> float | None:
@@ -192,7 +201,8 @@ def _first_tests(verdict: PreconditionVerdict, view: View, policy: Policy, *, de
     if limits is None or m is None:
         return f"no test{_view_note(view)}: {_why_no_number(verdict, (view, 'no_image'))}"
     name, low, high = _VIEWS[view], limits.low, limits.high
-    prior = "p0" if policy.prior else f"{limits.p0:g}"
+    read = number(verdict, "no_image", policy) is not None
+    prior = "p0" if read else f"{limits.p0:g}"
     low_formula = f"{1 - policy.reject_factor:.2f}·{prior} = "
     high_formula = f"{policy.accept_factor:.2f} + {1 - policy.accept_factor:.2f}·{prior} = "
     if decided and verdict.test == "reject":

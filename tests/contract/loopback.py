@@ -73,6 +73,10 @@ class Manners:
     regexes: bool = False
     """Whether it takes a regular expression for a reply's form, as vLLM does."""
     pictures: bool = True
+    drops: str | None = None
+    """What it puts in the place of every picture without a word; empty: nothing."""
+    counts: bool = False
+    """Whether it says how many tokens it read: one a word, and 64 a picture."""
     keeps: int = 0
     """How many pictures it keeps by their `uuid`, as vLLM does; the oldest goes first."""
     writer: Callable[[dict[str, Any]], str] | None = None
@@ -203,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
             turn = manners.every and shown(body) and count % manners.every == 0
             if manners.fault and (sour or turn) and manners.fault(self):
                 return
-            whole = self.filled(body)
+            whole = self.dropped(self.filled(body))
             if whole is None:
                 self.refuse("a picture is not in the cache, and its data is missing")
             else:
@@ -226,6 +230,21 @@ class Handler(BaseHTTPRequestHandler):
                 while len(kept) > most:
                     kept.pop(next(iter(kept)), None)
         return whole
+
+    def dropped(self, body: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The request as a model gets it whose server throws pictures away."""
+        drops = self.server.manners.drops
+        if body is None or drops is None:
+            return body
+        instead = [{"type": "text", "text": drops}] if drops else []
+        for message in body["messages"]:
+            if isinstance(message["content"], list):
+                message["content"] = [
+                    part
+                    for old in message["content"]
+                    for part in (instead if old["type"] == "image_url" else [old])
+                ]
+        return body
 
     def tokenize(self, body: dict[str, Any]) -> None:
         if "messages" in body:
@@ -258,6 +277,9 @@ class Handler(BaseHTTPRequestHandler):
         reply = self.read(body) if body.get("logprobs") else self.write(body)
         if manners.twist and urls_of(body):
             reply = manners.twist(reply)
+        if manners.counts:
+            words = sum(len(text.split()) for text in texts_of(body))
+            reply["usage"] = {"prompt_tokens": words + 64 * len(urls_of(body))}
         self.answer(reply)
 
     def read(self, body: dict[str, Any]) -> dict[str, Any]:

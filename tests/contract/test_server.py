@@ -222,6 +222,20 @@ def test_a_masked_token_is_zero_where_the_number_is_exact(server: Loopback) -> N
     assert answer.score is None
 
 
+@pytest.mark.parametrize("manners", [{}, TRUNCATED, TEXT_ONLY_LIST])
+def test_a_prior_off_the_list_is_one_of_no_label_mass(manners: dict[str, Any]) -> None:
+    with Loopback(**manners, most=5) as server:
+        engine = connect(server)
+        server.behave(likeliest="I")
+        prior, shown = engine.answer_probs([ask(()), ask((RED,))])
+    assert prior.problem is None
+    assert prior.label_mass < 0.5
+    assert prior.top == "I"
+    if manners:
+        assert not prior.exact
+        assert "the likeliest is 'I'" in str(shown.problem)
+
+
 @pytest.mark.parametrize("labels", [("1", "10"), ("Extremely Poor", "Poor"), ("yes", "")])
 @pytest.mark.parametrize("manners", [{}, TEXT_ONLY_LIST])
 def test_labels_that_are_no_tokens_are_refused(
@@ -688,6 +702,26 @@ def test_a_model_for_text_alone_starts_and_judges_nothing(server: Loopback) -> N
     assert engine.reason([think("What?", images=())])[0].startswith("thinking")
     with pytest.raises(EngineSetupError, match="takes text alone"):
         Judge.load("default", engine)
+
+
+@pytest.mark.parametrize("drops", ["", "[image]"])
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize("manners", [{}, TRUNCATED, TEXT_ONLY_LIST])
+def test_a_server_that_throws_pictures_away_opens_no_judge(
+    manners: dict[str, Any], counts: bool, drops: str
+) -> None:
+    with Loopback(**manners, drops=drops, counts=counts) as server:
+        with pytest.raises(EngineSetupError, match="does not see pictures"):
+            Judge.load("default", connect(server), cache=None)
+        server.behave(drops=None)
+        Judge.load("default", connect(server), cache=None)
+
+
+def test_a_server_that_begins_to_throw_pictures_away_ends_the_run(server: Loopback) -> None:
+    judge = Judge.load("default", connect(server), cache=None)
+    server.behave(drops="")
+    with pytest.raises(EngineCallError, match="does not see pictures: of the last"):
+        judge([picture(seed).pixels for seed in range(12)])
 
 
 def test_a_failed_reply_is_never_an_answer(server: Loopback) -> None:

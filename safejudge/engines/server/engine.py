@@ -223,7 +223,7 @@ class ServerEngine:
         except RefusedError as error:
             return no_answer(probe, f"the server refused this request: {error}")
         except topk.UnreadableError as error:
-            return no_answer(probe, str(error))
+            return _unread(probe, error)
         except FailedError as error:
             await self._check_alive(error)
             return no_answer(probe, f"the server failed on this request: {error}")
@@ -274,6 +274,17 @@ class ServerEngine:
                 f"{self._card.uri} no longer answers: {failed}. Start it again; what was not "
                 "answered can be asked once more."
             ) from error
+
+
+def _unread(probe: Probe, error: topk.UnreadableError) -> AnswerProbs:
+    """Turn a reply without the labels into no answer; to none of a picture it is one.
+
+    Asked to compare a picture that it does not have, a model may well say something else: that is
+    a language prior of no label mass, as a server with exact numbers gives it.
+    """
+    if isinstance(error, topk.UnlabelledError) and not probe.images:
+        return AnswerProbs((0.0,) * len(probe.labels), top=error.top, exact=False)
+    return no_answer(probe, str(error))
 
 
 def _parts(address: str) -> tuple[str, str, str | None]:

@@ -30,6 +30,14 @@ class UnreadableError(ValueError):
     """A reply without usable log-probabilities; the text says what is wrong with it."""
 
 
+class UnlabelledError(UnreadableError):
+    """None of the likeliest tokens is a label; `top` is the likeliest."""
+
+    def __init__(self, message: str, top: str) -> None:
+        self.top = top
+        super().__init__(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How the labels of a probe are read from a reply."""
@@ -159,9 +167,10 @@ def read_listed(reply: JSON, reading: Reading) -> AnswerProbs:
     remainder = max(1.0 - sum(token.p for token in entries), _ROUNDING**2)
     listed = {token.text for token in entries}
     if not listed & {text for texts in reading.spellings for text in texts}:
-        raise UnreadableError(
+        raise UnlabelledError(
             f"none of the server's {len(entries)} likeliest tokens is one of the labels; "
-            f"the likeliest is {sampled.text!r}"
+            f"the likeliest is {sampled.text!r}",
+            sampled.text,
         )
     p_labels, exact = [], True
     for texts in reading.spellings:
