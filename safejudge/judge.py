@@ -31,13 +31,14 @@ from safejudge.errors import EngineSetupError, InputError, PolicyError
 from safejudge.flow import pool, room
 from safejudge.images.arrays import is_array
 from safejudge.images.load import load_images, split_batch
+from safejudge.method.captions import Bytes, plain_caption, shown_caption
 from safejudge.method.logic import flatten
 from safejudge.method.questions import prior_probe, read_answer
 from safejudge.method.regions import words_of
 from safejudge.method.relevance import relevance_text, threshold_of
 from safejudge.method.verdict import asked_condition, conclude, image_flow
 from safejudge.policy import POLICIES, Policy
-from safejudge.text import counted, one_line, storable
+from safejudge.text import counted
 from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
 
 if TYPE_CHECKING:
@@ -221,8 +222,9 @@ class Judge:
     def _flow(self, image: ImageInput | Failure, caption: str | None) -> Flow[Result]:
         if isinstance(image, Failure):
             return image
-        rules, usage = yield from image_flow(image, self.constitution, self.policy, caption)
-        return conclude(image, rules, usage, self.provenance, self.policy)
+        shown, use = shown_caption(caption, Bytes(), self.policy)
+        rules, usage = yield from image_flow(image, self.constitution, self.policy, shown)
+        return conclude(image, rules, usage, self.provenance, self.policy, caption=use)
 
 
 def policy_in_effect(policy: Policy, models: Models) -> Policy:
@@ -331,12 +333,7 @@ def _zipped(images: Iterable[ImageSource], prompts: Prompts) -> Iterator[Pair]:
             raise InputError(
                 f"prompts[{index}] is a {type(prompt).__name__}; hand over text or None"
             )
-        yield image, None if prompt is None else _caption(prompt)
-
-
-def _caption(prompt: str) -> str | None:
-    """Put a caption on one line, so that it cannot write a line of the question; blank is none."""
-    return one_line(storable(prompt)) or None
+        yield image, None if prompt is None else plain_caption(prompt)
 
 
 def chosen_policy(policy: str | Policy) -> Policy:

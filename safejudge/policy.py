@@ -15,7 +15,7 @@ from safejudge.types import Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_LATER = ("every_frame", "frame_seed")
+_LATER = ("every_frame", "frame_seed", "max_caption_tokens", "cut_captions")
 """Settings that version 0.1.0 did not have."""
 
 
@@ -45,6 +45,9 @@ class Policy(Record):
     region_under_none: bool = False
     """Put exceptions to the region test too. It can only say yes, which under `none` can only hide
     a violation; CLUE knows no exceptions, so its thresholds over the tree make no difference."""
+    second_look: bool = True
+    """Look without its caption at a rule that an image does not violate with it; the worse counts,
+    so no caption buys a verdict. False: the caption is trusted."""
     cascade: bool = True
     """Reason through what the probabilities leave undecided."""
 
@@ -90,6 +93,11 @@ class Policy(Record):
     """Larger images are a `Failure`; checked before decoding."""
     max_bytes: Annotated[int, Field(ge=1)] = 64 * 2**20
     """Larger files are a `Failure`; checked before decoding."""
+    max_caption_tokens: Annotated[int, Field(ge=1)] = 512
+    """A longer caption is not shown: the image is judged without it, and undecided unless it is
+    unsafe."""
+    cut_captions: bool = False
+    """Show the beginning of a longer caption instead."""
     max_reasoning_tokens: Annotated[int, Field(ge=16, le=4096)] = 256
     """The free reasoning is cut there."""
 
@@ -145,6 +153,7 @@ class Policy(Record):
             name="clue-tree",
             always_asked=0,
             region_under_none=True,
+            second_look=False,
             locate_first=True,
             reason_last=False,
             minimum_label_mass=0.0,

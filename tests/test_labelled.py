@@ -193,10 +193,12 @@ def test_a_run_goes_on_where_it_was_and_its_tables_need_no_model(scenes, tmp_pat
         with pytest.raises(OutputError, match="or data"):
             judge(replace(told, resume=True, data=f"{scenes}/../{scenes.name}"))
     after = (out / "records.jsonl").read_text()
-    assert after.startswith(before)
-    assert ticks == [4, 2]
+    # What failed is asked again; all else stays where it is.
+    kept = [line for line in before.splitlines() if '"error"' not in line]
+    assert after.splitlines()[: len(kept)] == kept
+    assert ticks == [3, 2, 1]
     images = [json.loads(line)["image"] for line in after.splitlines()[1:]]
-    assert images == [label.image for label in read_labels(scenes / "facts.jsonl", IDS)]
+    assert sorted(images) == [label.image for label in read_labels(scenes / "facts.jsonl", IDS)]
     found = report(out)
     nothing = {"unlabelled": 0, "ignored": 0, "companions": 0, "beyond_limit": 0}
     counts = {"labelled": 6, "judged": 5, "failed": 1, "missing": 0}

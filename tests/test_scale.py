@@ -52,7 +52,9 @@ def record_of(row):
     """The record that a row of the Parquet files stands for."""
     failed = row["error"] is not None
     row = {
-        name: value for name, value in row.items() if value is not None or name in ("id", "frames")
+        name: value
+        for name, value in row.items()
+        if value is not None or name in ("id", "frames", "caption")
     }
     if failed:
         return {name: row[name] for name in ("image", "id", "error")}

@@ -116,6 +116,14 @@ SWITCHES = {
     "exhaustive": Switch(
         "ask every question of every rule, so that scores are exact", {"exhaustive": True}
     ),
+    "no-second-look": Switch(
+        "trust captions: do not look without its caption at what an image does not violate with it",
+        {"second_look": False},
+    ),
+    "cut-captions": Switch(
+        "show the beginning of a caption that is too long; else the image is undecided",
+        {"cut_captions": True},
+    ),
     "every-frame": Switch(
         "an animation is never safe while some of its frames were not looked at",
         {"every_frame": True},

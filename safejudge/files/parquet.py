@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from safejudge.files.standing import Standing
+    from safejudge.files.standing import Stands
     from safejudge.types import JSON
 
 SCHEMA = pa.schema(
@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
             {name: pa.int64() for name in ("probes", "reasoning_calls", "detector_calls")}
         ),
         "frames": pa.struct({"looked_at": pa.int64(), "of": pa.int64()}),
+        "caption": pa.struct({"tokens": pa.int64(), "shown": pa.int64()}),
         "undecided_by": pa.list_(pa.string()),
         "error": pa.struct({"reason": pa.string(), "message": pa.string()}),
     }
@@ -69,7 +70,7 @@ class Parts:
     """A folder of records that is being written; nobody else may write to it meanwhile."""
 
     def __init__(
-        self, folder: Path, *, resume: bool, overwrite: bool, standing: Standing | None = None
+        self, folder: Path, *, resume: bool, overwrite: bool, standing: Stands | None = None
     ) -> None:
         """Open a new or empty folder, or continue one (`resume`), or begin it again (`overwrite`).
 
@@ -198,7 +199,7 @@ class Parts:
             if place == "of":
                 self.others += 1
                 return True
-            if place == "old" or self.recorded[key]:
+            if place == "old" or (self._standing.unique and self.recorded[key]):
                 return False
         self.recorded[key] += 1
         self.tally.add(record)

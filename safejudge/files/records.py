@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from io import FileIO
 
-    from safejudge.files.standing import Standing
+    from safejudge.files.standing import Stands
     from safejudge.types import Intake
 
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
@@ -199,7 +199,7 @@ class RecordFile:
         *,
         resume: bool,
         overwrite: bool,
-        standing: Standing | None = None,
+        standing: Stands | None = None,
     ) -> None:
         """Open a new file, or continue one (`resume`), or begin it again (`overwrite`).
 
@@ -213,7 +213,8 @@ class RecordFile:
         self.others = 0
         """Records of images that are none of this run's."""
         self.tally = Tally()
-        self._standing = standing
+        self.standing = standing
+        """What says which records stand."""
         self._stream, self._lock = self._opened("ab" if resume or overwrite else "xb")
         try:
             kept = self._kept(head) if resume else _Kept()
@@ -287,15 +288,15 @@ class RecordFile:
     def _counts(self, line: JSON, head: JSON) -> bool:
         """Count a record; False for one that no longer stands, or stands there twice."""
         key, place = line["image"], "stands"
-        if self._standing is not None:
+        if self.standing is not None:
             try:
-                key, place = self._standing.place(line, head.get("folder"))
+                key, place = self.standing.place(line, head.get("folder"))
             except OutputError as error:
                 raise OutputError(f"{self.path}: {error}") from error
             if place == "of":
                 self.others += 1
                 return True
-            if place == "old" or self.recorded[key]:
+            if place == "old" or (self.standing.unique and self.recorded[key]):
                 return False
         self.recorded[key] += 1
         self.tally.add(line)

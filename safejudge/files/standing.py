@@ -9,8 +9,8 @@ again. Reads no image itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from safejudge.errors import OutputError
 
@@ -21,10 +21,25 @@ KeyOf: TypeAlias = Callable[[str, str | None], str]
 """Says which image a name means, for a run that was begun in a folder (None: not recorded)."""
 
 
+Place: TypeAlias = Literal["stands", "old", "of"]
+"""A record `stands`, is `old`, or is `of` something that this run is not about."""
+
+
+class Stands(Protocol):
+    """What says which records stand."""
+
+    unique: ClassVar[bool]
+    """Whether a second record with one key is one too many."""
+
+    def place(self, record: JSON, folder: str | None) -> tuple[str, Place]:
+        """Return a record's key and its place; it was written by a run begun in `folder`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The images of a run, and how their records are known."""
 
+    unique: ClassVar[bool] = True
     wanted: Collection[str]
     """Keys of the images of this run."""
     key_of: KeyOf
@@ -32,12 +47,8 @@ class Standing:
     id_of: Callable[[str], str | None]
     """Sha256 of what an image holds now, by its key; None where it cannot be read."""
 
-    def place(self, record: JSON, folder: str | None) -> tuple[str, Literal["stands", "old", "of"]]:
-        """Return a record's key, and whether it `stands`, is `old`, or is `of` another image.
-
-        `folder` is where the run was begun that wrote it. Raises `OutputError` where another
-        folder has another image of the name.
-        """
+    def place(self, record: JSON, folder: str | None) -> tuple[str, Place]:
+        """Place a record; raise `OutputError` where another folder has another image so named."""
         name = record["image"]
         key = self.key_of(name, folder)
         if key not in self.wanted:
@@ -54,9 +65,27 @@ class Standing:
         return key, "stands" if stands else "old"
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Samples of a suite, known by name: a record stands if all of it was answered."""
+
+    unique: ClassVar[bool] = False
+    pictures: dict[str, Any] = field(default_factory=dict)
+    """Digests of the pictures that a standing record is about, by name; where it has any."""
+
+    def place(self, record: JSON, folder: str | None) -> tuple[str, Place]:
+        """Place a record, and keep what it says of its pictures."""
+        del folder  # names are of the data, not of files
+        if not settled(record):
+            return record["image"], "old"
+        if "digests" in record:
+            self.pictures[record["image"]] = record["digests"]
+        return record["image"], "stands"
+
+
 def settled(record: JSON) -> bool:
     """Whether an image was judged, and an engine answered everything that it was asked."""
-    if "error" in record and record["error"] is not None:
+    if record.get("error") is not None or record.get("unread"):
         return False
     rules = record.get("rules") or {}
     return not any(

@@ -96,7 +96,7 @@ def standing_of(paths: Sequence[str]) -> Standing:
     return Standing(wanted, key_of, lambda key: digest_of(wanted[key]))
 
 
-def digest_of(path: str) -> str | None:
+def digest_of(path: str | Path) -> str | None:
     """Sha256 (hex) of a file, which is the id of its image; None for one that cannot be read."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):

@@ -28,6 +28,7 @@ from safejudge.method.precondition import (
 from safejudge.method.relevance import relevance_flow, relevant
 from safejudge.types import (
     AllOf,
+    CaptionUse,
     Condition,
     Constitution,
     ImageInput,
@@ -41,6 +42,7 @@ from safejudge.types import (
     Reasoning,
     Rule,
     RuleVerdict,
+    UndecidedBy,
     Usage,
     leaves,
 )
@@ -100,7 +102,31 @@ def looked_at(condition: Condition, scene: Scene) -> dict[Precondition, Scene]:
 
 
 def rule_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
-    """Judge one rule on one picture."""
+    """Judge one rule on one picture, and where its caption may have bought it off, without.
+
+    A caption is the uploader's own text. What is violated with it needs no second look; of two
+    looks the worse counts, and the other is kept beside it.
+    """
+    captioned = yield from look_flow(condition, scene)
+    policy = scene.policy
+    if scene.caption is None or not policy.second_look:
+        return captioned
+    if captioned.outcome == "violated" and not policy.exhaustive:
+        # Without the caption it could only score higher.
+        bound = _bound(captioned.outcome, *_interval(condition, captioned, scene))
+        return captioned.model_copy(update={"bound": bound})
+    bare = replace(scene, caption=None)
+    without = (yield from look_flow(condition, bare)).model_copy(update={"captioned": False})
+    looks = [captioned, without]
+    worst = max(looks, key=_badness)
+    other = without if worst is captioned else captioned
+    both = worst.model_copy(update={"set_aside": other})
+    bound = _bound(both.outcome, *_interval(condition, both, scene))
+    return both.model_copy(update={"bound": bound})
+
+
+def look_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
+    """Judge one rule on one picture, with the caption of the scene or without one."""
     scenes = looked_at(condition, scene)
     if scene.policy.exhaustive:
         answers = yield from gather(precondition_flow(*pair) for pair in scenes.items())
@@ -167,6 +193,7 @@ def rule_verdict(condition: Condition, verdicts: Verdicts, scene: Scene) -> Rule
         frame=scene.picture.frame,
         background=scene.picture.background,
         preconditions=tuple(verdicts.values()),
+        captioned=None if scene.caption is None else True,
     )
 
 
@@ -174,6 +201,15 @@ def _score_interval(condition: Condition, verdicts: Verdicts, scene: Scene) -> t
     """The bounds of a rule's score, whatever may still be asked or reasoned about."""
     final = _final(verdicts, looked_at(condition, scene))
     return logic.score_interval(condition, {leaf: verdicts[leaf].score for leaf in final})
+
+
+def _interval(condition: Condition, verdict: RuleVerdict, scene: Scene) -> tuple[float, float]:
+    """The bounds of a rule's score over both looks, with the caption and without."""
+    low, high = _score_interval(condition, _by_precondition(verdict), scene)
+    if verdict.set_aside is not None:
+        other = _score_interval(condition, _by_precondition(verdict.set_aside), scene)
+        return max(low, other[0]), max(high, other[1])
+    return (low, 1.0) if verdict.captioned and scene.policy.second_look else (low, high)
 
 
 def _bound(outcome: str, low: float, high: float) -> Literal["exact", "lower", "upper"]:
@@ -247,7 +283,7 @@ def _worst(
     if worst.score is None or len(verdicts) == 1:
         return worst
     intervals = [
-        _score_interval(condition, _by_precondition(verdict), scene)
+        _interval(condition, verdict, scene)
         for verdict, scene in zip(verdicts, scenes, strict=True)
         if verdict.outcome == worst.outcome
     ]
@@ -288,23 +324,30 @@ def _counted(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
         flow.close()
 
 
-def conclude(
+def conclude(  # noqa: PLR0913 - what a judgment is made of
     image: ImageInput,
     rules: dict[str, RuleVerdict],
     usage: Usage,
     provenance: Provenance,
     policy: Policy,
+    *,
+    caption: CaptionUse | None = None,
 ) -> Judgment:
     """Make the judgment: unsafe if a rule is violated, else undecided if one is, else safe.
 
-    Rules that are not relevant have no say, also where they were asked (`exhaustive`).
-    An animation that is not unsafe is undecided too, if the policy wants `every_frame` looked at
-    and some were not.
+    Rules that are not relevant have no say, also where they were asked (`exhaustive`). An image
+    that is not unsafe is undecided too if its caption was too long to be shown at all, or if the
+    policy wants `every_frame` looked at and some were not.
     """
     violations = tuple(rule for rule, v in rules.items() if v.outcome == "violated")
-    undecided_by = () if violations else _undecided_by(image, rules, policy)
     counting = (v.score for v in rules.values() if v.outcome != "not_relevant")
     score = max((score for score in counting if score is not None), default=None)
+    causes: dict[UndecidedBy, bool] = {
+        "rules": any(verdict.outcome == "undecided" for verdict in rules.values()),
+        "frames": policy.every_frame and image.frames is not None and not image.frames.all,
+        "caption": caption is not None and caption.tokens > 0 and caption.shown == 0,
+    }
+    undecided_by = () if violations else tuple(cause for cause, holds in causes.items() if holds)
     return Judgment(
         image=image.name,
         id=image.id,
@@ -316,16 +359,6 @@ def conclude(
         provenance=provenance,
         usage=usage,
         frames=image.frames,
+        caption=caption,
         undecided_by=undecided_by,
     )
-
-
-def _undecided_by(
-    image: ImageInput, rules: Mapping[str, RuleVerdict], policy: Policy
-) -> tuple[Literal["rules", "frames"], ...]:
-    causes: list[Literal["rules", "frames"]] = []
-    if any(verdict.outcome == "undecided" for verdict in rules.values()):
-        causes.append("rules")
-    if policy.every_frame and image.frames is not None and not image.frames.all:
-        causes.append("frames")
-    return tuple(causes)

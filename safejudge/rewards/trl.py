@@ -47,7 +47,8 @@ class _Columns:
         """Reward the images of a column; None looks for `image`, then `images`.
 
         `caption` says which text goes along with an image, to the judge (`with_prompts`) and to a
-        blend's other reward: the prompt, the completion, or none. `name` is what TRL's log calls
+        blend's other reward: the prompt, the completion, or none. A model whose completions the
+        judge reads may learn to talk it round: watch what it writes. `name` is what TRL's log calls
         it. A cell with several images is worth its worst.
         """
         if caption not in {None, "prompt", "completion"}:

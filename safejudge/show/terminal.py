@@ -21,6 +21,7 @@ from safejudge.engines.meter import STAGES
 from safejudge.text import clean, clean_lines, counted
 from safejudge.types import (
     Failure,
+    Judgment,
     Outcome,
     Precondition,
     PreconditionVerdict,
@@ -163,7 +164,19 @@ def reason(result: Result) -> str:
     ]
     if "frames" in result.undecided_by:
         causes.append(f"frames: {result.frames}")
+    if "caption" in result.undecided_by:
+        causes.append(caption_words(result))
     return ", ".join(causes)
+
+
+def caption_words(judgment: Judgment) -> str:
+    """Say how much of its caption an image was judged with; "" where that is all there is."""
+    use = judgment.caption
+    if use is None or use.shown == use.tokens:
+        return ""
+    if use.shown == 0:
+        return f"caption of {counted(use.tokens, 'token')}: too long to be shown"
+    return f"caption: the first {use.shown} of {counted(use.tokens, 'token')} shown"
 
 
 def _open_because(rule: RuleVerdict) -> str:

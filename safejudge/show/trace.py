@@ -16,7 +16,7 @@ from rich.tree import Tree
 from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import wording
-from safejudge.show.terminal import STYLES
+from safejudge.show.terminal import STYLES, caption_words
 from safejudge.text import clean, counted, one_line
 from safejudge.types import (
     AllOf,
@@ -86,6 +86,8 @@ def _heading(judgment: Judgment, policy: Policy) -> Text:
     )
     if judgment.frames is not None:
         head.append(f"\nframes: {judgment.frames}")
+    if words := caption_words(judgment):
+        head.append(f"\n{words}", "yellow")
     return head
 
 

@@ -68,6 +68,11 @@ def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:
         facts.append(f"frame {verdict.frame}")
     if verdict.background is not None:
         facts.append(f"on {verdict.background}")
+    if verdict.captioned is not None:
+        facts.append("with its caption" if verdict.captioned else "without its caption")
+    if (other := verdict.set_aside) is not None:
+        which = "with" if other.captioned else "without"
+        facts.append(f"({which}: {other.outcome.replace('_', ' ')}, {score_in_words(other)})")
     return facts
 
 

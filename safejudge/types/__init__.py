@@ -40,6 +40,7 @@ from safejudge.types.rules import (
     steps,
 )
 from safejudge.types.verdicts import (
+    CaptionUse,
     Judgment,
     ModelRef,
     PreconditionVerdict,
@@ -48,6 +49,7 @@ from safejudge.types.verdicts import (
     ReasoningTrace,
     Result,
     RuleVerdict,
+    UndecidedBy,
     Usage,
     View,
 )
@@ -59,6 +61,7 @@ __all__ = [
     "AnswerProbs",
     "AnyOf",
     "Box",
+    "CaptionUse",
     "Condition",
     "Constitution",
     "Draft",
@@ -91,6 +94,7 @@ __all__ = [
     "Severity",
     "Similarity",
     "Step",
+    "UndecidedBy",
     "Usage",
     "View",
     "are_probabilities",

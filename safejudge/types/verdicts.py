@@ -8,6 +8,9 @@ from safejudge.types.base import Outcome, Record
 from safejudge.types.pictures import Failure, Frames
 from safejudge.types.requests import Box
 
+UndecidedBy = Literal["rules", "frames", "caption"]
+"""What can keep a label undecided."""
+
 View = Literal["full", "no_image", "region_removed", "region_crop"]
 """What is shown with a question; see `views`."""
 
@@ -87,6 +90,19 @@ class RuleVerdict(Record):
     """The background that decided, of a transparent image."""
     preconditions: tuple[PreconditionVerdict, ...] = ()
     """Everything that was asked for this rule, in the order asked."""
+    captioned: bool | None = None
+    """Whether the look that decided showed the caption; None for an image without one."""
+    set_aside: RuleVerdict | None = None
+    """Of a captioned image that was looked at twice: the look that did not decide."""
+
+
+class CaptionUse(Record):
+    """How much of an image's caption was shown to the model."""
+
+    tokens: int
+    """How long it is; where the tokenizer is not known, at most so long."""
+    shown: int
+    """How much of it was shown: all, the beginning, or 0 where it was too long."""
 
 
 class Usage(Record):
@@ -156,9 +172,12 @@ class Judgment(Record):
     """What it cost."""
     frames: Frames | None = None
     """How many frames of an animation were looked at; None for a still picture."""
-    undecided_by: tuple[Literal["rules", "frames"], ...] = ()
-    """What keeps the label undecided: `rules` that could not be settled, or `frames` that nobody
-    looked at where the policy wants every one; empty for the other labels."""
+    caption: CaptionUse | None = None
+    """How much of its caption was shown; None for an image without one."""
+    undecided_by: tuple[UndecidedBy, ...] = ()
+    """What keeps the label undecided: `rules` that could not be settled, `frames` that nobody
+    looked at where the policy wants every one, or a `caption` that was too long; empty for the
+    other labels."""
 
 
 Result = Judgment | Failure

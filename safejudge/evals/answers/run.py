@@ -24,6 +24,7 @@ from safejudge.evals.pictures import load_pictures, tell_missing
 from safejudge.evals.prompts import Reading  # noqa: TC001 - pydantic reads it
 from safejudge.evals.suite import Coverage, check_args, options_of
 from safejudge.files import records
+from safejudge.files.standing import Answered
 from safejudge.show.figures import Table
 from safejudge.types import JSON, Failure, Picture
 
@@ -155,7 +156,14 @@ def judge_samples(run: Run, suite: str, data: Data, protocols: Protocols) -> JSO
 
     with harness.record_file(run, provenance, source) as file:
         run.write_json(harness.DATA, description)
-        harness.record(run, file, samples, lambda sample: sample.key, judged)
+        known = file.standing.pictures if isinstance(file.standing, Answered) else {}
+
+        def changed(sample: Sample) -> bool:
+            (picture,) = _load([sample], pictures, run)
+            now = picture.digest if isinstance(picture, Picture) else None
+            return known.get(records.image_name(sample.key)) not in (None, [now])
+
+        harness.record(run, file, samples, lambda sample: sample.key, judged, changed=changed)
     return description | {"data": run.data, "prompts": digest()}
 
 
@@ -188,7 +196,8 @@ def _judged(
             "truth": sample.target, "about": sample.facts,
         }  # fmt: skip
         if isinstance(picture, Picture):
-            rows.append(record | {"label": sample.target, "said": next(replies)})
+            said = {"digests": [picture.digest], "said": next(replies)}
+            rows.append(record | {"label": sample.target} | said)
         else:
             error = {"reason": picture.reason, "message": picture.message}
             rows.append(record | {"error": error})

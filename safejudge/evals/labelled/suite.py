@@ -25,6 +25,8 @@ from safejudge.evals.labelled.tables import score
 from safejudge.evals.pictures import load_pictures
 from safejudge.evals.suite import Suite, check_args
 from safejudge.files import records
+from safejudge.files.standing import Standing
+from safejudge.images.listing import digest_of
 from safejudge.judge import Judge
 from safejudge.types import Failure, Picture
 
@@ -64,7 +66,11 @@ def _record(judge: Judge, folder: Path, labels: Sequence[Label], run: Run) -> No
         results = _judged(judge, [os.fspath(folder / image) for image in images], run)
         return map(records.record, images, results)
 
-    with harness.record_file(run, judge.provenance, source) as file:
+    standing = None
+    if run.change is None:  # what was changed is known by its pixels, not by its file
+        wanted = {label.image: folder / label.image for label in labels}
+        standing = Standing(wanted, lambda name, _: name, lambda name: digest_of(wanted[name]))
+    with harness.record_file(run, judge.provenance, source, standing) as file:
         run.write(CONSTITUTION, dump_constitution(judge.constitution))
         run.write(LABELS, "".join(f"{label.model_dump_json()}\n" for label in labels))
         harness.record(run, file, [label.image for label in labels], str, judged)

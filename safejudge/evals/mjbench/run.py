@@ -27,6 +27,7 @@ from safejudge.evals.prompts import Reading  # noqa: TC001 - the same
 from safejudge.evals.stats.fairness import Rated, State
 from safejudge.evals.suite import Coverage, check_args, options_of
 from safejudge.files import records
+from safejudge.files.standing import Answered
 from safejudge.method.relevance import THRESHOLDS
 from safejudge.show.figures import Table
 
@@ -129,7 +130,13 @@ def judge_samples(
         keep(run.out, (picture for sample in mistaken for picture in sample.readable))
         return new
 
-    harness.record(run, file, samples, lambda sample: sample.key, judged)
+    known = file.standing.pictures if isinstance(file.standing, Answered) else {}
+
+    def changed(sample: Sample) -> bool:
+        (loaded,) = load([sample], run)
+        return known.get(sample.key) not in (None, _digests(loaded))
+
+    harness.record(run, file, samples, lambda sample: sample.key, judged, changed=changed)
 
 
 def _answers(
@@ -146,6 +153,10 @@ def _answers(
     return answers
 
 
+def _digests(loaded: LoadedSample) -> list[str | None]:
+    return [None if picture is None else picture.digest for picture in loaded.pictures]
+
+
 def _record(loaded: LoadedSample, answers: Mapping[str, JSON]) -> JSON:
     sample, pictures = loaded.sample, loaded.pictures
     return {
@@ -153,7 +164,7 @@ def _record(loaded: LoadedSample, answers: Mapping[str, JSON]) -> JSON:
         "label": "none" if sample.label is None else str(sample.label),
         "perspective": sample.perspective, "subset": sample.subset, "caption": sample.caption,
         "pictures": [source.name for source in sample.images],
-        "digests": [None if picture is None else picture.digest for picture in pictures],
+        "digests": _digests(loaded),
         "group": sample.group, "demographic": sample.demographic, "flags": sorted(sample.flags),
         "unread": sum(picture is None for picture in pictures),
         "said": answers,
