@@ -6,11 +6,11 @@ models: an engine, perhaps an encoder and a detector, and the disk's memory of l
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safejudge.engines.eyes import Eyes, looks_at_nothing, prove_sight
+from safejudge.engines.forks import ProcessLock
 from safejudge.engines.meter import STAGES, Meter
 from safejudge.engines.open import KITS, open_detector, open_encoder, open_engine
 from safejudge.engines.priors import PriorCache, answer_probes
@@ -50,7 +50,7 @@ class Models:
     """What answering cost so far."""
     eyes: Eyes | None = None
     """Watches whether the engine sees; None: nobody does."""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: ProcessLock = field(default_factory=ProcessLock, repr=False)
     _closed: bool = False
 
     @staticmethod

@@ -52,6 +52,9 @@ STYLES = {
 }
 """Colour of every label and outcome."""
 
+_COUNTABLE = 10**15
+"""Tokens; nobody has read more, whatever an engine says."""
+
 WHY_OPEN = {
     "open": "between the bounds",
     "label_mass": "neither yes nor no",
@@ -265,9 +268,11 @@ def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) 
     questions = meter.requests[STAGES[Probe]]
     if questions:
         parts.append(f"{rate(questions, seconds)} questions/s")
-    if tokens is not None and tokens.prompt:
-        cached = "" if tokens.cached is None else f", {tokens.cached / tokens.prompt:.0%} cached"
-        parts.append(f"{tokens.prompt:,} prompt tokens{cached}")
+    if tokens is not None and 0 < tokens.prompt < _COUNTABLE:
+        cached, share = tokens.cached, ""
+        if cached is not None and 0 <= cached <= tokens.prompt:
+            share = f", {cached / tokens.prompt:.0%} cached"
+        parts.append(f"{tokens.prompt:,} prompt tokens{share}")
     return "; ".join(parts)
 
 

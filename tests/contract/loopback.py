@@ -68,6 +68,8 @@ class Manners:
     """The longest list of likeliest tokens it gives."""
     unknown: tuple[str, ...] = ()
     """Fields that it answers with a 400."""
+    refusal: str = "Extra inputs are not permitted: {}"
+    """What it says then."""
     key: str = ""
     schemas: bool = True
     regexes: bool = False
@@ -260,7 +262,7 @@ class Handler(BaseHTTPRequestHandler):
         manners = self.server.manners
         for name in manners.unknown:
             if name in body:
-                self.refuse(f"Extra inputs are not permitted: {name}")
+                self.refuse(manners.refusal.format(name))
                 return
         if body.get("top_logprobs", 0) > manners.most:
             self.refuse(f"top_logprobs may be at most {manners.most}")
@@ -326,7 +328,8 @@ class Handler(BaseHTTPRequestHandler):
                 options = part.get("enum")
                 made[name] = options[int(seed[0], 16) % len(options)] if options else "it shows it"
             text = json.dumps(made, separators=(",", ":"))
-        return self.reply(text[: 4 * body["max_tokens"]], None)
+        most = body.get("max_tokens") or body["max_completion_tokens"]
+        return self.reply(text[: 4 * most], None)
 
     def reply(self, text: str, logprobs: Any) -> dict[str, Any]:
         message = {"role": "assistant", "content": text}

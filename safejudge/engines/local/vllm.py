@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from safejudge.engines import tokens
+from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.guide import served_regex
 from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.meter import Tokens
@@ -73,7 +73,8 @@ class VLLMEngine:
         checkpoint = Checkpoint(model, uri, options.get("revision"))
         self._chat, self._labels = checkpoint.chat()
         self._ends = checkpoint.turn_ends(self._chat.tokenizer)
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
+        self._home = Home()
         self._sent: RecentCache[str, None] = RecentCache(_CACHED_PICTURES)
         """Pictures that vLLM should know by their hash."""
         self._left_out: set[str] = set()
@@ -152,7 +153,7 @@ class VLLMEngine:
     def close(self) -> None:
         """End vLLM's processes; calls after this raise `EngineCallError`."""
         with self._lock:
-            if self._llm is not None:
+            if self._llm is not None and not self._home.left():
                 self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
 
@@ -180,6 +181,11 @@ class VLLMEngine:
         """One output per request, in order; a text says why vLLM refused a single one."""
         if self._llm is None:
             raise EngineCallError(f"{self._card.uri} is closed; open it again")
+        if self._home.left():
+            raise EngineCallError(
+                f"{self._card.uri} was opened before this process was forked, and vLLM does not go "
+                "with a fork: open the judge in this process, or start it by spawn"
+            )
         if not requests:
             return []
         try:
