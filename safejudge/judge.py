@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.flow import Flow
     from safejudge.images.load import ImageSource
+    from safejudge.types import JSON
 
     Images = Iterable[ImageSource] | npt.NDArray[Any] | torch.Tensor
     Prompts = Iterable[str | None]
@@ -183,6 +184,16 @@ class Judge:
         """
         (result,) = self([image], [prompt])
         return self.passes(result)
+
+    def described(self) -> JSON:
+        """Constitution and policy in full, for the head of a file of records.
+
+        The seed of the frames is left out: it is a secret.
+        """
+        return {
+            "constitution": self.constitution.model_dump(mode="json"),
+            "policy": self.policy.model_dump(mode="json", exclude={"frame_seed"}),
+        }
 
     def passes(self, result: Result) -> bool:
         """Whether an image that was judged may pass; see `allows`."""

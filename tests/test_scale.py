@@ -192,7 +192,8 @@ def test_files_shards_and_captions(cluster, shards, capsys):
             None,
             folder=str(shards),
             intake=Intake(found=10),
-        )
+            judged_by=alone.described(),
+        ) | {"date": head["date"]}
 
 
 def test_what_was_stopped_goes_on(cluster, shards, monkeypatch, capsys):

@@ -190,6 +190,7 @@ def _judge_here(options: Options) -> int:
                 captions,
                 folder=str(Path.cwd()),
                 intake=intake,
+                judged_by=judge.described(),
             )
             file = stack.enter_context(
                 records.RecordFile(

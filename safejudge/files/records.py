@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,10 +74,12 @@ def header(
     *,
     folder: str | None = None,
     intake: Intake | None = None,
+    judged_by: JSON | None = None,
 ) -> JSON:
     """Make the first record of a file; `captions` is the digest of the prompt file, if any.
 
-    `folder` is where the run was begun, from which names are meant; `intake` what came in.
+    `folder` is where the run was begun, from which names are meant; `intake` what came in;
+    `judged_by` is what a page of the records needs: `constitution` and `policy`, in full.
     """
     head: JSON = {
         "safejudge": version,
@@ -87,6 +90,8 @@ def header(
         head["folder"] = image_name(folder)
     if intake is not None:
         head["intake"] = intake.model_dump(mode="json")
+    if judged_by is not None:
+        head |= {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | judged_by
     return head
 
 
@@ -218,6 +223,8 @@ class RecordFile:
         self._stream, self._lock = self._opened("ab" if resume or overwrite else "xb")
         try:
             kept = self._kept(head) if resume else _Kept()
+            if "date" in kept.head:
+                head = head | {"date": kept.head["date"]}
             if kept.old or (kept.end and kept.head != head):
                 self._replace(head, kept)
             else:

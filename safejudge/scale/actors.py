@@ -187,7 +187,11 @@ class Worker:
         notes = [f"warning: {warning.message}" for warning in caught]
         lacking = missing(policy, self._judge.models)
         notes += [f"note: {note}" for note in (*lacking, *self._judge.notes)]
-        return {"provenance": self._judge.provenance.model_dump(mode="json"), "notes": notes}
+        return {
+            "provenance": self._judge.provenance.model_dump(mode="json"),
+            "judged_by": self._judge.described(),
+            "notes": notes,
+        }
 
     def _records(self, judge: Judge, entries: Sequence[Entry]) -> list[JSON]:
         limit, captions = judge.policy.max_bytes, self._options.captions

@@ -197,6 +197,7 @@ class _Run:
             self._captions,
             folder=str(Path.cwd()),
             intake=self._intake,
+            judged_by=message["judged_by"],
         )
         if self._head is not None:
             records.compare(self._parts.folder, self._head, head)
