@@ -67,7 +67,7 @@ def record(path: str, result: Result, provenance: Provenance | None = None) -> J
     return content
 
 
-def header(
+def header(  # noqa: PLR0913 - what a head holds
     version: str,
     provenance: Provenance,
     captions: str | None,
@@ -91,7 +91,7 @@ def header(
     if intake is not None:
         head["intake"] = intake.model_dump(mode="json")
     if judged_by is not None:
-        head |= {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | judged_by
+        head |= {"date": time.strftime("%Y-%m-%d", time.gmtime())} | judged_by
     return head
 
 
