@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.lengths import byte_tokens, cut_bytes
 from safejudge.errors import EngineCallError, StatementError
 from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
 
@@ -86,6 +87,14 @@ class FakeEngine:
                 raise reply
             replies.append(reply[: _CHARACTERS_PER_TOKEN * request.max_tokens])
         return replies
+
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count bytes: there is no tokenizer."""
+        return byte_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Cut by bytes."""
+        return cut_bytes(text, tokens)
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.base import Detector, Encoder, Engine
+from safejudge.engines.base import OPTIONAL, Detector, Encoder, Engine
 from safejudge.engines.registry import Provider, Registry
+from safejudge.engines.wrapped import whole
 
 if TYPE_CHECKING:
     from safejudge.engines.vision.encoder import HFEncoder
@@ -57,6 +58,7 @@ ENGINES = Registry(
     ),
     Engine,
     "safejudge.engines",
+    OPTIONAL,
 )
 
 ENCODERS = Registry(
@@ -143,8 +145,7 @@ def open_engine(uri: str, /, **options: Any) -> Engine:
     of another package takes. Raises `EngineSetupError`: no engine is assumed, and options that
     mean nothing are refused.
     """
-    engine: Engine = ENGINES.open(uri, options)
-    return engine
+    return whole(ENGINES.open(uri, options))
 
 
 def takes_option(uri: str, option: str) -> bool:

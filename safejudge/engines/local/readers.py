@@ -37,6 +37,9 @@ class Reader(Protocol):
         Raises `ValueError` when the model's own image processing refuses a picture.
         """
 
+    def lengths(self, prepared: Any) -> list[int]:
+        """Tokens of each prompt of a batch, those of its pictures included."""
+
     def next_logits(self, prepared: Any, continuation: Path) -> Tensor:
         """Raw logits after each prompt plus `continuation`; float32, B x vocabulary."""
 
@@ -85,6 +88,10 @@ class PlainReader:
         texts = [self._chat.probe_text(probe) for probe in probes]
         return self.inputs(texts, [probe.images for probe in probes])
 
+    def lengths(self, prepared: dict[str, Tensor]) -> list[int]:
+        """See `Reader`."""
+        return [int(length) for length in prepared["attention_mask"].sum(1)]
+
     def next_logits(self, prepared: dict[str, Tensor], continuation: Path) -> Tensor:
         """See `Reader`."""
         output = self._model.generate(
@@ -108,6 +115,7 @@ class PlainReader:
             padding_side="left",
             return_tensors="pt",
             add_special_tokens=self._chat.adds_special_tokens(texts[0]),
+            verbose=False,  # how long a text may be is looked to elsewhere
         )
         inputs = dict(encoded.to(self._model.device))
         for name, value in inputs.items():
@@ -155,6 +163,10 @@ class FeatureReader:
             )
             for probe in probes
         ]
+
+    def lengths(self, prepared: list[_Row]) -> list[int]:
+        """See `Reader`."""
+        return [len(row.ids) for row in prepared]
 
     def next_logits(self, prepared: list[_Row], continuation: Path) -> Tensor:
         """See `Reader`."""
