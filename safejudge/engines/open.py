@@ -24,7 +24,7 @@ ENGINES = Registry(
         Provider(
             "hf",
             "safejudge.engines.local.hf:HFEngine",
-            ("device", "dtype", "batch_size"),
+            ("device", "dtype", "batch_size", "max_pixels", "min_pixels"),
             "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
             "hf:/path/to/folder (the same from disk)",
         ),
@@ -140,10 +140,10 @@ KITS = {provider.name: provider.kit for provider in ENGINES.providers if provide
 def open_engine(uri: str, /, **options: Any) -> Engine:
     """Start the engine that a URI names.
 
-    `options` are those of its class: `device`, `dtype`, `batch_size` (`HFEngine`), `concurrency`,
-    `timeout` (`ServerEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), and whatever an engine
-    of another package takes. Raises `EngineSetupError`: no engine is assumed, and options that
-    mean nothing are refused.
+    `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`
+    (`HFEngine`), `concurrency`, `timeout` (`ServerEngine`), all arguments of `vllm.LLM`
+    (`VLLMEngine`), and whatever an engine of another package takes. Raises `EngineSetupError`: no
+    engine is assumed, and options that mean nothing are refused.
     """
     return whole(ENGINES.open(uri, options))
 

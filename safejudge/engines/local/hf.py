@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from safejudge.engines import tokens
 from safejudge.engines.guide import SchemaGuides
 from safejudge.engines.local.checkpoint import Checkpoint
+from safejudge.engines.local.pixels import PixelRange
 from safejudge.engines.local.readers import PlainReader, open_reader
 from safejudge.engines.local.running import (
     LocalModel,
@@ -36,13 +37,15 @@ class HFEngine(LocalModel):
 
     `model` is a folder or a hub id, `uri` what the card calls it. `device` None takes CUDA where
     there is one; `dtype` (`float32`, `bfloat16`, `float16`) None is float32 on a CPU and the
-    checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Raises
-    `EngineSetupError`. Calls may come from several threads; they run one after the other.
+    checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Pictures of more than
+    `max_pixels` are scaled down before the model's own processor sees them, those of fewer than
+    `min_pixels` up; None leaves both to the processor. Raises `EngineSetupError`. Calls may come
+    from several threads; they run one after the other.
     """
 
     tokens = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each option of a user's
         self,
         model: str,
         *,
@@ -50,8 +53,12 @@ class HFEngine(LocalModel):
         device: str | None = None,
         dtype: str | None = None,
         batch_size: int = 16,
+        max_pixels: int | None = None,
+        min_pixels: int | None = None,
     ) -> None:
         check_options(batch_size, dtype)
+        sizes = PixelRange(min_pixels, max_pixels)
+        sizes.check()
         checkpoint = Checkpoint(model, uri)
         checkpoint.config()
         self._chat, self._labels = checkpoint.chat()
@@ -59,10 +66,10 @@ class HFEngine(LocalModel):
         loaded = checkpoint.load(loader, device, dtype)
         self._ends = pin_generation(loaded, self._chat.tokenizer)
         self._positions = positions_of(loaded.config)
-        self._reader = open_reader(loaded, self._chat)
-        self._plain = PlainReader(loaded, self._chat)
+        self._reader = open_reader(loaded, self._chat, sizes)
+        self._plain = PlainReader(loaded, self._chat, sizes)
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends[0])
-        identity = {"dtype": str(loaded.dtype)}
+        identity = {"dtype": str(loaded.dtype), **sizes.identity()}
         card = checkpoint.chat_card(self._chat, self._labels, identity)
         super().__init__(loaded, card, batch_size)
 
