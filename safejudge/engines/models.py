@@ -14,6 +14,7 @@ from safejudge.engines.forks import ProcessLock
 from safejudge.engines.meter import STAGES, Meter
 from safejudge.engines.open import KITS, open_detector, open_encoder, open_engine
 from safejudge.engines.priors import PriorCache, answer_probes
+from safejudge.engines.wrapped import whole
 from safejudge.errors import EngineCallError, InputError
 from safejudge.flow import Answer, Request
 from safejudge.types import Locate, ModelRef, NoReply, Probe, Reasoning, Similarity
@@ -83,7 +84,7 @@ class Models:
                 engine = register(open_engine(engine, **(engine_args or {})))
             prove_sight(engine)
             return Models(
-                engine,
+                whole(engine),
                 register(open_encoder(encoder)) if isinstance(encoder, str) else encoder,
                 register(open_detector(detector)) if isinstance(detector, str) else detector,
                 cache,
