@@ -135,6 +135,16 @@ class Models:
             self._check_open()
             return answer_probes(self.engine, self.cache, probes)
 
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Ask the engine; see `Engine.text_tokens`."""
+        with self._lock:
+            return self.engine.text_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Ask the engine; see `Engine.cut_text`."""
+        with self._lock:
+            return self.engine.cut_text(text, tokens)
+
     def _check_open(self) -> None:
         if self._closed:
             raise InputError("this judge is closed; load another")
