@@ -81,7 +81,12 @@ def room(size: int) -> int:
     return max(1, size // 4)
 
 
-def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
+def pool(
+    flows: Iterable[Flow[T]],
+    answer: Answerer,
+    size: int,
+    has_room: Callable[[], bool] = lambda: True,
+) -> Iterator[T]:
     """Run flows from a supply, perhaps endless, `size` at once; yield results in order.
 
     As in `gather` requests are merged into waves, cheap ones first, but not for ever: once
@@ -91,7 +96,8 @@ def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
     no engine idle. Flows come in by `room(size)`. A flow may end before an earlier one: then its
     result waits, and the newest flow is at most `AHEAD * size` after the oldest. Equal requests of
     flows that are under way together, or begin within a room of one another, are asked once; older
-    answers are let go of, for their requests hold pictures.
+    answers are let go of, for their requests hold pictures. While memory `has_room` no more, none
+    is taken from the supply, unless no flow is under way.
 
     Raises what `answer` raises, and `EngineCallError` when it returns another number of answers.
     """
@@ -105,7 +111,10 @@ def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
                 yielded += 1
             late = started - yielded > size / LATE and live.waits_for_dear(yielded)
             free = min(size - len(live.pending), yielded + AHEAD * size - started)
-            new = list(islice(supply, room(size))) if free >= room(size) and not late else []
+            if not has_room():
+                live.forget()
+            count = room(size) if free >= room(size) and not late else 0
+            new = list(_taken(supply, live, has_room, count))
             if new:
                 live.forget()
                 started += len(new)
@@ -118,6 +127,16 @@ def pool(flows: Iterable[Flow[T]], answer: Answerer, size: int) -> Iterator[T]:
             live.take(wave, _answers(answer, wave))
     finally:
         live.close()
+
+
+def _taken(
+    supply: Iterator[tuple[int, Flow[T]]], live: _Live[T], has_room: Callable[[], bool], most: int
+) -> Iterator[tuple[int, Flow[T]]]:
+    """Take flows from the supply while there is room, but one where nothing else is to do."""
+    for count in range(most):
+        if not (has_room() or (count == 0 and not live.pending)):
+            return
+        yield from islice(supply, 1)
 
 
 class _Live(Generic[T]):

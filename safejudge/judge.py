@@ -12,12 +12,11 @@ import asyncio
 import os
 import platform
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
+from contextlib import closing
 from functools import cached_property
 from importlib import metadata
-from itertools import count, islice, zip_longest
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from PIL import Image
@@ -29,9 +28,10 @@ from safejudge.engines.models import DEFAULT, Models, reference
 from safejudge.engines.priors import PriorCache
 from safejudge.errors import EngineSetupError, InputError, PolicyError
 from safejudge.flow import pool, room
+from safejudge.images.ahead import Budget, ReadAhead
 from safejudge.images.arrays import is_array
 from safejudge.images.load import load_images, split_batch
-from safejudge.method.captions import Bytes, plain_caption, shown_caption
+from safejudge.method.captions import plain_caption, shown_caption
 from safejudge.method.logic import flatten
 from safejudge.method.questions import prior_probe, read_answer
 from safejudge.method.regions import words_of
@@ -42,8 +42,6 @@ from safejudge.text import counted
 from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     import numpy.typing as npt
     import torch
 
@@ -59,6 +57,10 @@ if TYPE_CHECKING:
 
 WINDOW = 32
 """Images judged together, unless the caller says otherwise."""
+
+HELD = 2**30
+"""Bytes of decoded pictures that a call holds at a time; one image more may be taken while some
+are left. What engines make of them comes on top."""
 
 
 _MISSING: Any = object()
@@ -167,14 +169,13 @@ class Judge:
         """Judge images and yield each result in order; `window` images are judged at a time.
 
         Images and prompts may be endless; half a window more is read ahead. A result that is known
-        before an earlier one waits for it, within the window. Images with equal pixels and captions
-        that are judged at the same time are asked once. Raises as a call does, where the fault is
-        met.
+        before an earlier one waits for it, within two windows. Fewer images are judged at a time
+        while their pictures fill `HELD` bytes. Images with equal pixels and captions that are
+        judged at the same time are asked once. Raises as a call does, where the fault is met.
         """
         if window < 1:
             raise InputError(f"window is {window}; it must be at least 1")
-        pairs = _paired(_sources(images), prompts)
-        return pool(self._flows(pairs, room(window)), self.models.answer, window)
+        return self._judged(_paired(_sources(images), prompts), window)
 
     def allows(self, image: ImageSource, prompt: str | None = None) -> bool:
         """Whether an image may pass: only if it is safe.
@@ -213,27 +214,29 @@ class Judge:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _flows(self, pairs: Iterator[Pair], size: int) -> Iterator[Flow[Result]]:
-        """Read images, `size` at a time, and those to come while models answer about others."""
-        with ThreadPoolExecutor(1, "safejudge-images") as reader:
-            begun: deque[Future[list[Flow[Result]]]] = deque()
-            for first in count(0, size):
-                if batch := list(islice(pairs, size)):
-                    begun.append(reader.submit(self._read, batch, first))
-                elif not begun:
-                    return
-                if len(begun) > 1 or not batch:
-                    yield from begun.popleft().result()
+    def _judged(self, pairs: Iterator[Pair], window: int) -> Iterator[Result]:
+        budget = Budget(HELD)
+        with closing(self._flows(pairs, room(window), budget)) as flows:  # so that reading ends
+            yield from pool(flows, self.models.answer, window, budget.has_room)
 
-    def _read(self, batch: Sequence[Pair], first: int) -> list[Flow[Result]]:
-        with self.models.meter.stage(IMAGES, len(batch)):
-            loaded = load_images([source for source, _ in batch], self.policy, first=first)
-        return [self._flow(image, text) for image, (_, text) in zip(loaded, batch, strict=True)]
+    def _flows(
+        self, pairs: Iterator[Pair], ahead: int, budget: Budget
+    ) -> Generator[Flow[Result], None, None]:
+        """Read images, and some of those to come while models answer about others."""
+        reading = ReadAhead(budget, ahead)
+
+        def read(place: int, pair: Pair) -> Flow[Result]:
+            source, caption = pair
+            with self.models.meter.stage(IMAGES, 1):
+                (image,) = load_images([source], self.policy, first=place, stop=reading.stopped)
+            return self._flow(budget.holding(image), caption)
+
+        return reading.read(pairs, read)
 
     def _flow(self, image: ImageInput | Failure, caption: str | None) -> Flow[Result]:
         if isinstance(image, Failure):
             return image
-        shown, use = shown_caption(caption, Bytes(), self.policy)
+        shown, use = shown_caption(caption, self.models, self.policy)
         rules, usage = yield from image_flow(image, self.constitution, self.policy, shown)
         return conclude(image, rules, usage, self.provenance, self.policy, caption=use)
 

@@ -14,7 +14,7 @@ from images_corpus import animation, encode, gradient, png, red_green_profile
 from PIL import Image, ImageCms
 
 from safejudge.errors import ImageError
-from safejudge.images import sampling
+from safejudge.images import decoders, sampling
 from safejudge.images.load import load_image
 from safejudge.policy import Policy
 from safejudge.types import Frames
@@ -118,10 +118,21 @@ def test_frames_together_are_bounded_before_they_are_kept():
     with pytest.raises(ImageError, match="5 sampled frames") as caught:
         pictures(data, max_pixels=64)
     assert caught.value.reason == "too_many_pixels"
-    assert len(pictures(data, max_pixels=64, max_frames=4)) == 4
+    assert len(pictures(data, max_pixels=64, max_frames=2)) == 2
+
+
+def test_backgrounds_count_among_what_is_kept():
+    frames = [Image.new("RGBA", (8, 8), (9 * i, 0, 0, 128)) for i in range(2)]
+    data = encode(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=100)
+    with pytest.raises(ImageError, match="on all backgrounds") as caught:
+        pictures(data, max_pixels=64)
+    assert caught.value.reason == "too_many_pixels"
+    assert len(pictures(data, max_pixels=64, background="white")) == 2
+    assert len(pictures(data, max_pixels=128)) == 4
 
 
 def test_looking_through_frames_is_bounded(monkeypatch):
+    monkeypatch.setattr(decoders, "is_ordinary", lambda _: True)  # decode here
     data = animation([(i, 0, 0) for i in range(30)], [100] * 30)
     with pytest.raises(ImageError, match="more than 12 frames") as caught:
         pictures(data, max_pixels=64, max_frames=1)

@@ -204,13 +204,7 @@ def no_decoding(monkeypatch):
 def test_bombs_are_refused_before_decoding():
     for side in (7000, 13_000, 20_000):  # over our cap; Pillow warns; Pillow raises
         rows = [bytes((side + 7) // 8)] * side
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            assert refusal(png(side, side, 1, 0, rows))[0] == "too_many_pixels"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        bomb = png(13_000, 13_000, 1, 0, [bytes(1625)] * 13_000)
-        assert refusal(bomb, max_pixels=10**9)[0] == "too_many_pixels"
+        assert refusal(png(side, side, 1, 0, rows))[0] == "too_many_pixels"
 
 
 @pytest.mark.usefixtures("no_decoding")

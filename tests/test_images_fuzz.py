@@ -8,6 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from images_corpus import REASONS, valid_files
 
+from safejudge.errors import ImageError
+from safejudge.images.decoding import decode
 from safejudge.images.load import load_images
 from safejudge.policy import Policy
 from safejudge.types import Failure
@@ -15,15 +17,28 @@ from safejudge.types import Failure
 FILES = valid_files()
 
 
+POLICY = Policy(max_pixels=100_000, max_frames=4)
+
+
+def decoded_here(data):
+    """The message or how many pictures, in this process, where nothing unforeseen is caught."""
+    try:
+        return len(decode(data, "image[0]", POLICY).pictures)
+    except ImageError as error:
+        return str(error)
+
+
 def loads_or_refuses(data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        (found,) = load_images([data], Policy(max_pixels=100_000, max_frames=4))
+        (found,) = load_images([data], POLICY)
+        here = decoded_here(data)
     if isinstance(found, Failure):
         assert found.reason in REASONS
         assert len(found.message) < 600
+        assert found.message == here or not data
     else:
-        assert found.pictures
+        assert len(found.pictures) == here
 
 
 @settings(max_examples=200, deadline=None)

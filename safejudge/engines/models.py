@@ -14,6 +14,7 @@ from safejudge.engines.forks import ProcessLock
 from safejudge.engines.meter import STAGES, Meter
 from safejudge.engines.open import KITS, open_detector, open_encoder, open_engine
 from safejudge.engines.priors import PriorCache, answer_probes
+from safejudge.engines.wrapped import whole
 from safejudge.errors import EngineCallError, InputError
 from safejudge.flow import Answer, Request
 from safejudge.types import Locate, ModelRef, NoReply, Probe, Reasoning, Similarity
@@ -83,7 +84,7 @@ class Models:
                 engine = register(open_engine(engine, **(engine_args or {})))
             prove_sight(engine)
             return Models(
-                engine,
+                whole(engine),
                 register(open_encoder(encoder)) if isinstance(encoder, str) else encoder,
                 register(open_detector(detector)) if isinstance(detector, str) else detector,
                 cache,
@@ -133,6 +134,16 @@ class Models:
         with self._lock:
             self._check_open()
             return answer_probes(self.engine, self.cache, probes)
+
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Ask the engine; see `Engine.text_tokens`."""
+        with self._lock:
+            return self.engine.text_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Ask the engine; see `Engine.cut_text`."""
+        with self._lock:
+            return self.engine.cut_text(text, tokens)
 
     def _check_open(self) -> None:
         if self._closed:

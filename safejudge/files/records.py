@@ -159,6 +159,11 @@ class Tally:
     """Of animations: `looked_at` and `of`, as in `types.Frames`, and `cut`, how many of them were
     not looked at whole."""
 
+    captions: Counter[str] = field(default_factory=Counter)
+    """Captions by how they were shown: `whole`, `cut`, `hidden` for those that were too long."""
+    rules: Counter[str] = field(default_factory=Counter)
+    """Rules by outcome, over all images, where the records that were counted hold them."""
+
     def add(self, record: JSON) -> None:
         """Count one record."""
         self.labels[record.get("label", "failed")] += 1
@@ -168,6 +173,11 @@ class Tally:
         self.detector_calls += usage.get("detector_calls", 0)
         if frames := record.get("frames"):
             self.frames.update(frames, animations=1, cut=frames["looked_at"] < frames["of"])
+        if use := record.get("caption"):
+            whole = use["shown"] == use["tokens"]
+            self.captions["whole" if whole else "cut" if use["shown"] else "hidden"] += 1
+        if isinstance(rules := record.get("rules"), dict):
+            self.rules.update(rule["outcome"] for rule in rules.values())
 
 
 def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:

@@ -1,32 +1,32 @@
 """Untrusted paths, bytes, PIL images, arrays and tensors → `ImageInput`.
 
-This is the only place that decodes. Every refusal is an `ImageError` with a reason from
-`types.Failure`; nothing is fetched, no setting of Pillow is changed, nothing handed in is written
-to. Byte and pixel caps are checked before decoding. What pixels a frame becomes: `frames`.
+Every refusal is an `ImageError` with a reason from `types.Failure`; nothing is fetched, nothing
+handed in is written to. Byte and pixel caps are checked before decoding. Files are decoded in
+bounded time and memory, most of them in a process of their own (`decoders`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import stat
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from safejudge.errors import ImageError
-from safejudge.images import arrays, frames
-from safejudge.images.kinds import Kind, kind_of
+from safejudge.images import arrays, decoders
+from safejudge.images.decoding import Pictures, check_scans, decoding
 from safejudge.images.sampling import Sample
 from safejudge.text import plain_name
-from safejudge.types import Failure, ImageInput, Picture
+from safejudge.types import Failure, ImageInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from threading import Event
 
     import numpy.typing as npt
     import torch
@@ -39,10 +39,6 @@ ImageSource: TypeAlias = (
 )
 """A path, an encoded file, a PIL image, or pixels: H x W, H x W x C or C x H x W, C in 1, 3, 4;
 uint8 or floats in [0, 1]."""
-
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "JPEG2000", "PPM", "QOI")
-"""What Pillow may try. Left out: formats that run outside programs, icons (whose real size shows
-only after decoding), layered files, and those that random bytes can pass for."""
 
 SUFFIXES = tuple(
     f".{suffix}"
@@ -59,19 +55,20 @@ _URL = re.compile(
     r"\s*([a-z][a-z0-9+.-]+://|(https?|ftps?|file|data|s3|gs|hf|blob|about|javascript):)",
     re.IGNORECASE,
 )
-_SAVE_AGAIN = "save or download it again"
-_HEAD = 2**16
-"""So much is looked at for its kind; the first directory of a raw photo may lie far in."""
 
 
 def load_images(
-    sources: Sequence[ImageSource], policy: Policy, *, first: int = 0
+    sources: Sequence[ImageSource],
+    policy: Policy,
+    *,
+    first: int = 0,
+    stop: Event | None = None,
 ) -> list[ImageInput | Failure]:
     """Load every source, in order; one that cannot be read becomes a `Failure` in its place.
 
     Paths are named by themselves, everything else `image[3]` by its place, counted from `first`
     where the sources are one window of a longer list. An array of a batch is not a sequence of
-    sources: use `split_batch`.
+    sources: use `split_batch`. `stop`: see `load_image`.
     """
     results: list[ImageInput | Failure] = []
     for index, source in enumerate(sources, start=first):
@@ -80,7 +77,7 @@ def load_images(
             if isinstance(source, str | os.PathLike):
                 name = os.fsdecode(source)
                 raw = _read_file(source, plain_name(name), policy)
-            results.append(load_image(raw, name=name, policy=policy))
+            results.append(load_image(raw, name=name, policy=policy, stop=stop))
         except ImageError as error:
             data = raw if isinstance(raw, bytes | bytearray | memoryview) else None
             results.append(
@@ -94,18 +91,21 @@ def load_images(
     return results
 
 
-def load_image(source: ImageSource, *, name: str, policy: Policy) -> ImageInput:
+def load_image(
+    source: ImageSource, *, name: str, policy: Policy, stop: Event | None = None
+) -> ImageInput:
     """Decode one source into the pictures that the policy asks for.
 
     An animated PIL image is judged whole, not only at its current frame (its position is put
-    back); hand over `image.copy()` for one frame. `name` is used in messages and results.
+    back); hand over `image.copy()` for one frame. `name` is used in messages and results. When
+    another thread sets `stop`, a file that takes long is given up.
     Raises `ImageError`, and nothing else, for anything that cannot be read.
     """
     name = plain_name(name)
     if isinstance(source, str | os.PathLike):
         source = _read_file(source, name, policy)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(source, name, policy)
+        return _from_bytes(source, name, policy, stop)
     if isinstance(source, Image.Image):
         return _from_pil(source, name, policy)
     if arrays.is_array(source):
@@ -176,64 +176,14 @@ def _check_bytes(size: int, name: str, policy: Policy) -> None:
         )
 
 
-def _from_bytes(source: bytes | bytearray | memoryview, name: str, policy: Policy) -> ImageInput:
+def _from_bytes(
+    source: bytes | bytearray | memoryview, name: str, policy: Policy, stop: Event | None
+) -> ImageInput:
     _check_bytes(memoryview(source).nbytes, name, policy)
     data = bytes(source)
     if not data:
         raise ImageError("empty", f"{name}: holds no bytes; check how it was written")
-    kind = kind_of(data[:_HEAD], Path(name).suffix)
-    if kind.name == "media":
-        raise ImageError("unsupported", f"{name}: is {kind.what}; {kind.advice}")
-    pictures: list[Picture] = []
-    with _decoding("truncated", name, _SAVE_AGAIN), _open(data, name, kind) as image:
-        digest = hashlib.sha256(data)
-        chosen = Sample(image, name, policy, digest.digest())
-        for frame in chosen:
-            pictures += _pictures(image, name, policy, frame)
-    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)), chosen.frames)
-
-
-def _open(data: bytes, name: str, kind: Kind) -> Image.Image:
-    try:
-        Image.init()  # a build of Pillow may lack a format; naming that one would be a KeyError
-        return Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f in Image.OPEN])
-    except UnidentifiedImageError as error:
-        if kind.name == "picture":
-            raise ImageError(
-                "truncated", f"{name}: its header is cut short or damaged; {_SAVE_AGAIN}"
-            ) from error
-        raise ImageError(
-            "not_an_image",
-            f"{name}: its bytes are {kind.what}, none of the formats read here "
-            f"({', '.join(FORMATS)}); "
-            "a suffix does not make an image",
-        ) from error
-
-
-@contextmanager
-def _decoding(reason: str, name: str, hint: str) -> Iterator[None]:
-    """Turn whatever Pillow raises into an `ImageError`; `reason` is for damaged data."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise ImageError(
-            "too_many_pixels", f"{name}: needs too much memory ({_described(error)}); scale it down"
-        ) from error
-    except Exception as error:  # untrusted bytes: Pillow lets nearly every type through
-        raise ImageError(
-            reason, f"{name}: cannot be decoded ({_described(error)}); {hint}"
-        ) from error
-
-
-def _described(error: Exception) -> str:
-    return plain_name(f"{type(error).__name__}: {error}")[:200]
-
-
-def _pictures(image: Image.Image, name: str, policy: Policy, frame: int | None) -> list[Picture]:
-    renderings = frames.render(image, name, policy.background)
-    return [Picture.of(pixels, frame, background) for pixels, background in renderings]
+    return decoders.decode(data, name, policy, stop)
 
 
 # --- PIL images, arrays, tensors ----------------------------------------------------------------
@@ -244,9 +194,10 @@ def _from_pil(image: Image.Image, name: str, policy: Policy) -> ImageInput:
     if 0 in image.size:
         raise ImageError("empty", f"{name}: has no pixels ({image.width} x {image.height})")
     digest = hashlib.sha256()
-    pictures: list[Picture] = []
+    pictures = Pictures(name, policy)
     hint = "keep the image open while it is judged, or hand over the file or image.copy()"
-    with _decoding("unreadable", name, hint):
+    with decoding("unreadable", name, hint):
+        _check_unread(image, name, policy)
         position = image.tell()
         chosen = Sample(image, name, policy, seed=None)
         for frame in chosen:
@@ -254,12 +205,27 @@ def _from_pil(image: Image.Image, name: str, policy: Policy) -> ImageInput:
             extra = (image.info.get(key) for key in ("transparency", "icc_profile", "exif"))
             digest.update(repr((frame, image.mode, image.size, palette, *extra)).encode())
             digest.update(image.tobytes())
-            pictures += _pictures(image, name, policy, frame)
+            pictures.add(image, frame)
         if image.tell() != position:
             image.seek(position)
-    return ImageInput(digest.hexdigest(), name, tuple(dict.fromkeys(pictures)), chosen.frames)
+    return ImageInput(digest.hexdigest(), name, pictures.all, chosen.frames)
+
+
+def _check_unread(image: Image.Image, name: str, policy: Policy) -> None:
+    """Refuse a file that would take for ever, if this image was opened and not decoded yet.
+
+    It is decoded in this process, with whatever its owner has done to it.
+    """
+    if isinstance(image, ImageFile) and image.tile and image.fp is not None:
+        position = image.fp.tell()
+        image.fp.seek(0)
+        check_scans(image.fp.read(policy.max_bytes), name)
+        image.fp.seek(position)
 
 
 def _from_array(source: npt.NDArray[Any] | torch.Tensor, name: str, policy: Policy) -> ImageInput:
-    digest, image = arrays.to_image(source, name, policy)
-    return ImageInput(digest, name, tuple(_pictures(image, name, policy, None)))
+    pictures = Pictures(name, policy)
+    with decoding("bad_array", name, "hand over another one"):
+        digest, image = arrays.to_image(source, name, policy)
+        pictures.add(image, None)
+    return ImageInput(digest, name, pictures.all)

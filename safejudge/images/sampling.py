@@ -35,8 +35,9 @@ _MAX_WALKED = 5_000
 """Most frames looked through before sampling; a few bytes can declare many."""
 _WALK_FACTOR = 12
 """Finding out how long frames are shown decodes them all: so many times `max_pixels` at most."""
-_KEEP_FACTOR = 4
-"""The sampled frames together may have so many times `max_pixels`, for memory's sake."""
+KEEP_FACTOR = 2
+"""The sampled frames on all their backgrounds may have so many times `max_pixels` together, for
+memory's sake: 240 MB by default."""
 _DEFAULT_DURATION = 100.0
 """Milliseconds; what browsers make of a missing or tiny duration."""
 
@@ -95,7 +96,9 @@ class Sample:
         `seed` stands for the content; None: it is what is seen on the way. Raises `ImageError`
         too_many_pixels, and whatever Pillow raises on bad data.
         """
-        self._image, self._name, self._policy = image, name, policy
+        self.image = image
+        """At the frame that was last yielded."""
+        self._name, self._policy = name, policy
         digest = hashlib.sha256() if seed is None else None
         self._walk = _walked(image, name, policy, digest)
         content = digest.digest() if digest is not None else seed or b""
@@ -110,11 +113,11 @@ class Sample:
 
     def _check_total(self) -> None:
         total = sum(self._walk.pixels[run] for run in self._chosen)
-        if total > _KEEP_FACTOR * self._policy.max_pixels:
+        if total > KEEP_FACTOR * self._policy.max_pixels:
             raise ImageError(
                 "too_many_pixels",
                 f"{self._name}: {len(self._chosen)} sampled frames have {total} pixels together, "
-                f"more than {_KEEP_FACTOR} x Policy.max_pixels; scale it down or lower "
+                f"more than {KEEP_FACTOR} x Policy.max_pixels; scale it down or lower "
                 "Policy.max_frames",
             )
 
@@ -126,10 +129,10 @@ class Sample:
         for run in self._chosen:
             index = self._walk.starts[run]
             if self._walk.count > 1:
-                self._image.seek(index)
-            self._image.load()
+                self.image.seek(index)
+            self.image.load()
             # A load may correct the size.
-            check_size(self._image.width, self._image.height, self._name, self._policy)
+            check_size(self.image.width, self.image.height, self._name, self._policy)
             yield index if self._walk.count > 1 else None
 
 

@@ -31,18 +31,6 @@ class Tokenizer(Protocol):
         """The longest beginning of a text that has at most so many tokens."""
 
 
-class Bytes:
-    """Counts bytes of UTF-8, of which a token has at least one."""
-
-    def text_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Bytes of each text."""
-        return [len(text.encode()) for text in texts]
-
-    def cut_text(self, text: str, tokens: int) -> str:
-        """Cut after whole signs."""
-        return text.encode()[:tokens].decode(errors="ignore")
-
-
 def plain_caption(caption: str) -> str | None:
     """Put a caption on one line, so that it cannot write a line of the question; blank is none."""
     return one_line(disarmed(storable(caption))) or None

@@ -203,6 +203,18 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
             f"frames: {tally.frames['looked_at']} of {tally.frames['of']} looked at in "
             f"{counted(tally.frames['animations'], 'animation')}; --frames all looks at every one"
         )
+    if hidden := tally.captions["hidden"]:
+        lines.append(
+            f"captions: {hidden} too long to be shown, so their images are safe to nobody; "
+            "--cut-captions shows the beginning"
+        )
+    if cut := tally.captions["cut"]:
+        lines.append(f"captions: only the beginning of {cut} was shown")
+    if skipped := tally.rules["not_relevant"]:
+        rules = tally.rules.total()
+        lines.append(
+            f"rules: {rules - skipped} of {rules} asked, {skipped} skipped by the relevance filter"
+        )
     return lines
 
 

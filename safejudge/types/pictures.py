@@ -41,9 +41,9 @@ class Picture:
         if frozen.ndim != 3 or frozen.shape[2] != 3:
             raise ValueError(f"a picture is height x width x 3, not {frozen.shape}")
         frozen.setflags(write=False)
-        header = f"{frozen.shape[0]}x{frozen.shape[1]}:".encode()
-        digest = hashlib.sha256(header + frozen.tobytes()).hexdigest()
-        return Picture(frozen, digest, frame, background)
+        digest = hashlib.sha256(f"{frozen.shape[0]}x{frozen.shape[1]}:".encode())
+        digest.update(frozen.reshape(-1).data)
+        return Picture(frozen, digest.hexdigest(), frame, background)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Picture) and other.digest == self.digest
@@ -91,7 +91,7 @@ class Failure(Record):
     id: str | None = None
     """Sha256 of the source bytes, where they could be read."""
     reason: str
-    """One word for machines: missing, empty, truncated, not_an_image, unsupported, too_large,
-    too_many_pixels, bad_array, url, unreadable, engine."""
+    """One word for machines: missing, outside, empty, truncated, not_an_image, unsupported,
+    too_large, too_many_pixels, too_slow, bad_array, url, unreadable, no_decoder, engine."""
     message: str
     """What happened and what to do, for people."""

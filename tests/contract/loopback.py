@@ -61,6 +61,8 @@ class Manners:
     """How the server behaves; the default is a recent vLLM."""
 
     models: tuple[str, ...] = (MODEL,)
+    context: Any = None
+    """How many tokens it says that its models take."""
     by_id: str = "honoured"
     """What it does with `logprob_token_ids`: honoured, ignored or refused."""
     tokenizer: bool = True
@@ -187,7 +189,8 @@ class Handler(BaseHTTPRequestHandler):
         if manners.key and self.headers.get("Authorization") != f"Bearer {manners.key}":
             self.refuse(f"bad key {self.headers.get('Authorization')}", 401)
         elif self.path == "/v1/models":
-            self.answer({"data": [{"id": name} for name in manners.models]})
+            more = {} if manners.context is None else {"max_model_len": manners.context}
+            self.answer({"data": [{"id": name, **more} for name in manners.models]})
         elif self.path == "/version" and manners.tokenizer:
             self.answer({"version": "0.33.0"})
         elif self.path == "/moved/models":

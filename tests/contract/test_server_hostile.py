@@ -26,7 +26,7 @@ from test_server import (  # the fixtures clear keys and close what was opened
     why_none,
 )
 
-from safejudge.errors import EngineSetupError
+from safejudge.errors import EngineCallError, EngineSetupError
 
 __all__ = ["closed_in_the_end", "no_keys", "server"]
 
@@ -160,6 +160,55 @@ def test_tokens_that_are_no_ids_are_no_tokenizer(
 ) -> None:
     monkeypatch.setattr(loopback.Handler, "answer", saying("tokens", ids))
     assert connect(server).answer_probs([ask((RED,))])[0].exact is False
+
+
+# --- what is too long -----------------------------------------------------------------------------
+
+
+def test_what_is_longer_than_the_model_takes_is_not_sent(server: Loopback) -> None:
+    server.behave(context=600)
+    engine = connect(server)
+    short, long, endless = (ask((RED,), text) for text in ("short", "w " * 400, "w " * 60_000))
+    server.seen.clear()
+    answers = engine.answer_probs([short, long, endless])
+    assert answers[0].problem is None
+    assert "its text alone is 977 tokens long" in str(answers[1].problem)
+    assert "the model takes 600" in str(answers[1].problem)
+    assert "longer than the 600 tokens" in str(answers[2].problem)
+    assert len(server.chats()) == 1
+    assert len([r for r in server.seen if r.path == "/tokenize"]) == 2
+    assert "600" in why_none(engine, "w " * 400)
+
+
+@pytest.mark.parametrize("context", [None, 0, -1, True, 1.5, "600", 10**400])
+def test_a_context_that_is_no_length_is_not_known(server: Loopback, context: Any) -> None:
+    server.behave(context=context)
+    assert connect(server).answer_probs([ask((RED,), "w " * 400)])[0].problem is None
+
+
+def test_texts_are_counted_by_the_servers_tokenizer(server: Loopback) -> None:
+    engine = connect(server)
+    assert engine.text_tokens(["Yes No", "", "abc"]) == [2, 0, 3]
+    assert engine.cut_text("Yes No Yes", 2) == "Yes No"
+    assert engine.cut_text("a" * 1000, 7) == "a" * 7
+    server.seen.clear()
+    assert engine.cut_text("ab", 5) == "ab"
+    assert engine.text_tokens(["Yes No"]) == [2]
+    assert server.seen == []  # short by its bytes; and what was counted is known
+    with Loopback(**TEXT_ONLY_LIST) as blind:
+        engine = connect(blind)
+        assert engine.text_tokens(["Yes No", "\u00e9"]) == [6, 2]
+        assert engine.cut_text("Yes No Yes", 2) == "Ye"
+
+
+def test_a_tokenizer_that_fails_leaves_the_bound(server: Loopback) -> None:
+    engine = connect(server)
+    server.behave(tokenizer=False)
+    assert engine.text_tokens(["Yes No"]) == [6]
+    assert engine.cut_text("Yes No Yes", 2) == "Ye"
+    engine.close()
+    with pytest.raises(EngineCallError, match="closed"):
+        engine.text_tokens(["a"])
 
 
 # --- the key --------------------------------------------------------------------------------------

@@ -99,6 +99,26 @@ def pin_generation(model: Any, tokenizer: Any) -> tuple[int, ...]:
     return ends
 
 
+def positions_of(config: Any) -> int | None:
+    """Tokens that a prompt and its reply may have together; None where the model does not say.
+
+    What stretches its positions (linear, dynamic, YaRN) is a factor beside the length that it was
+    trained on.
+    """
+    text = config.get_text_config()
+    positions = getattr(text, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions < 1:
+        return None
+    rope = getattr(text, "rope_parameters", None) or {}
+    if rope.get("rope_type") in _STRETCHING:
+        trained = rope.get("original_max_position_embeddings") or positions
+        return max(positions, int(trained * (rope.get("factor") or 1)))
+    return positions
+
+
+_STRETCHING = frozenset({"linear", "dynamic", "yarn"})
+
+
 @contextmanager
 def running(uri: str, batch_size: int) -> Iterator[None]:
     """Run a model without gradients; what the libraries raise becomes `EngineCallError`."""

@@ -150,6 +150,14 @@ class VLLMEngine:
             for request in requests
         ]
 
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count by the model's own tokenizer."""
+        return self._chat.text_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Cut by the model's own tokenizer."""
+        return self._chat.cut_text(text, tokens)
+
     def close(self) -> None:
         """End vLLM's processes; calls after this raise `EngineCallError`."""
         with self._lock:

@@ -31,6 +31,7 @@ from safejudge.engines.server.faults import (
     UnreadableError,
 )
 from safejudge.engines.server.http import BUSY, Retry, Transport
+from safejudge.engines.server.lengths import TextLengths
 from safejudge.engines.server.messages import Messages
 from safejudge.engines.server.uploads import Uploads
 from safejudge.errors import EngineCallError, EngineSetupError
@@ -52,6 +53,7 @@ _GREY = Probe(
 )
 """A question with a picture, to see whether the model takes any."""
 
+_TOO_LONG = "the model cannot take this request"
 _FEW_TRIES = 3
 """Attempts at the start, and to see whether a server is gone: neither should take minutes."""
 
@@ -138,7 +140,10 @@ class ServerEngine:
         distinct = sorted(set(probes), key=batch_order)
         for labels in dict.fromkeys(probe.labels for probe in distinct):
             self._resolve(labels)
-        answers = dict(zip(distinct, self._ask_all(self._read, distinct), strict=True))
+        long = {p: self._lengths.too_long((p.instruction, p.question)) for p in distinct}
+        answers = {p: no_answer(p, f"{_TOO_LONG}: {why}") for p, why in long.items() if why}
+        asked = [probe for probe in distinct if probe not in answers]
+        answers.update(zip(asked, self._ask_all(self._read, asked), strict=True))
         return [answers[probe] for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
@@ -147,11 +152,27 @@ class ServerEngine:
         A request that the server refuses or cannot answer, while it answers others, is a
         `NoReply`.
         """
+        self._check_open()
         distinct = sorted(set(requests), key=batch_order)
         for schema in {request.schema for request in distinct if request.schema is not None}:
             check_bounded(schema)
-        replies = dict(zip(distinct, self._ask_all(self._write, distinct), strict=True))
+        long = {r: self._lengths.too_long(_texts(r)) for r in distinct}
+        replies: dict[Reasoning, str] = {
+            r: NoReply(f"{_TOO_LONG}: {why}") for r, why in long.items() if why
+        }
+        asked = [request for request in distinct if request not in replies]
+        replies.update(zip(asked, self._ask_all(self._write, asked), strict=True))
         return [replies[request] for request in requests]
+
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count by the server's tokenizer, or bytes where it shows none."""
+        self._check_open()
+        return self._lengths.tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Cut by the server's tokenizer, or by bytes where it shows none."""
+        self._check_open()
+        return self._lengths.cut(text, tokens)
 
     def close(self) -> None:
         """Close every connection; calls under way and later ones raise `EngineCallError`."""
@@ -166,6 +187,7 @@ class ServerEngine:
         served = handshake.find_model(self._send, self._base, model)
         name = served.name
         self._vocabulary = handshake.find_vocabulary(self._send, self._root, name)
+        self._lengths = TextLengths(self._vocabulary, served.context)
         proof = handshake.find_abilities(self._send, self._base, name, self._vocabulary)
         self._abilities = proof.abilities
         self._readings[YES_NO] = self._yes_no = proof.reading
@@ -323,6 +345,10 @@ class ServerEngine:
                 f"{self._uri} no longer answers: {failed}. Start it again; what was not "
                 "answered can be asked once more."
             ) from error
+
+
+def _texts(request: Reasoning) -> list[str]:
+    return [request.instruction, *(message.text for message in request.messages)]
 
 
 def _unread(probe: Probe, error: UnreadableError) -> AnswerProbs:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from safejudge.engines import tokens
+from safejudge.engines.forks import ProcessLock
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.server import topk
 from safejudge.engines.server.abilities import question
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Send: TypeAlias = Callable[[str, JSON | None], JSON]
 """Sends a body to an address (GET without one); raises `RefusedError` and `FailedError`."""
 
-_CACHED_TEXTS = 4096
+_CACHED_TOKENS = 2**20
 _MOST_IDS = 2**31
 """No vocabulary is larger."""
 
@@ -34,13 +35,20 @@ class Vocabulary:
         self._send = send
         self._root = root
         self._model = model
-        self._encoded: RecentCache[str, tuple[int, ...]] = RecentCache(_CACHED_TEXTS)
+        self._encoded: RecentCache[str, tuple[int, ...]] = RecentCache(_CACHED_TOKENS, len)
+        self._lock = ProcessLock()
         self.prompt = self._rendered(fields)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text. Raises `RefusedError` and `FailedError`."""
-        body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-        return self._encoded.fetch(text, lambda: self._ids(body))
+        with self._lock:
+            ids = self._encoded.get(text)
+        if ids is None:
+            body = {"model": self._model, "prompt": text, "add_special_tokens": False}
+            ids = self._ids(body)
+            with self._lock:
+                self._encoded.put(text, ids)
+        return ids
 
     def reading(self, labels: tuple[str, ...]) -> Reading:
         """Find the single tokens of labels; raises `LabelsError` where there are none."""
