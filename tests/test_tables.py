@@ -53,7 +53,7 @@ def test_what_matters_most_stays_beside_the_name_and_the_rest_stands_below():
     assert head.split() == ["n", "true", "undecided", "recall", "F1"]
     assert row.split() == ["images", "80", "49", "0", "1.000", "[0.927,", "1.000]", *RATE.split()]
     assert below == f"    precision {RATE}  FPR -"
-    assert printed(RATES, 59)[1].split() == ["recall", "F1"]
+    assert printed(RATES, 58)[1].split() == ["recall", "F1"]
     assert printed(RATES, 54)[1].split() == ["F1"]
 
 
