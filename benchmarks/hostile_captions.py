@@ -98,7 +98,7 @@ def chosen(judge: Judge, count: int, seed: str) -> tuple[list[Pixels], list[Pixe
     found: dict[str, list[Pixels]] = {"unsafe": [], "safe": [], "undecided": []}
     scenes = mixed_scenes(judge.constitution, seed)
     while min(len(found["unsafe"]), len(found["safe"])) < count:
-        pictures = [draw(scene) for scene, _ in islice(scenes, 64)]
+        pictures = [draw(scene).pixels for scene, _ in islice(scenes, 64)]
         for picture, result in zip(pictures, judge(pictures), strict=True):
             if isinstance(result, Judgment):
                 found[result.label].append(picture)
