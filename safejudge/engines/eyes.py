@@ -79,8 +79,9 @@ class _Look:
     @property
     def problem(self) -> str | None:
         """Why the answer is none."""
-        if self.answer.problem is None and not are_probabilities(self.answer.p_labels):
-            return f"its probabilities are {self.answer.p_labels}"
+        numbers = self.answer.p_labels
+        if self.answer.problem is None and not (are_probabilities(numbers) and len(numbers) == 2):
+            return f"its probabilities of yes and no are {numbers}"
         return self.answer.problem
 
     def is_told_from(self, other: _Look) -> bool | None:
