@@ -21,7 +21,7 @@ from safejudge.engines.meter import together
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
 from safejudge.images.captions import captions_for
-from safejudge.images.shards import PARQUET, Entry, find_entries
+from safejudge.images.shards import PARQUET, find_entries
 from safejudge.scale.actors import MESSAGE, ActorOptions, judge_entries
 from safejudge.scale.cluster import Pool, cluster
 from safejudge.show.progress import ImageProgress
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from safejudge.files.parquet import Parts
+    from safejudge.images.entries import Entry
     from safejudge.opening import JudgeSpec
     from safejudge.types import JSON
 

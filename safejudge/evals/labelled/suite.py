@@ -24,7 +24,9 @@ from safejudge.evals.labelled.tables import score
 from safejudge.evals.pictures import load_pictures
 from safejudge.evals.suite import Suite, check_args
 from safejudge.files import records
+from safejudge.files.below import leads_out
 from safejudge.judge import Judge
+from safejudge.text import quoted
 from safejudge.types import Failure, Picture
 
 if TYPE_CHECKING:
@@ -48,10 +50,21 @@ def judge(run: Run) -> JSON:
     folder = Path(run.data)
     file = find_labels(folder) if run.labels is None else run.labels
     labels = read_labels(file, [rule.id for rule in constitution.rules])
+    _check_inside(file, folder, labels)
     labels = [labels[row] for row in harness.sampled([""] * len(labels), run)]
     by_rules = Judge(constitution, run.models, run.policy)
     _record(by_rules, folder, labels, run)
     return {"data": run.data, "provenance": by_rules.provenance.model_dump(mode="json")}
+
+
+def _check_inside(file: Path, folder: Path, labels: Sequence[Label]) -> None:
+    """Refuse labels of images that lie elsewhere: whoever wrote them could name anything."""
+    for label in labels:
+        if leads_out(folder, label.image):
+            raise InputError(
+                f"{file}: {quoted(label.image)} lies outside {folder}; put the image below the "
+                "folder, and name it from there"
+            )
 
 
 def _record(judge: Judge, folder: Path, labels: Sequence[Label], run: Run) -> None:
