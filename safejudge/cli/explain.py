@@ -51,7 +51,8 @@ def run(options: Options) -> int:
     """Judge the image and print the trace."""
     from safejudge.files import records
     from safejudge.show import trace
-    from safejudge.show.terminal import print_trimmed, reason
+    from safejudge.show.reasons import reason
+    from safejudge.show.terminal import print_trimmed
 
     options.judge.check()
     constitution = options.judge.rules()

@@ -91,8 +91,13 @@ def header(  # noqa: PLR0913 - what a head holds
     if intake is not None:
         head["intake"] = intake.model_dump(mode="json")
     if judged_by is not None:
-        head |= {"date": time.strftime("%Y-%m-%d", time.gmtime())} | judged_by
+        head |= {"date": today()} | judged_by
     return head
+
+
+def today() -> str:
+    """The day, in UTC: 2026-11-29."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def to_line(record: JSON) -> str:

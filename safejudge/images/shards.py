@@ -99,6 +99,8 @@ def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
         return [Entry(image_name(path), path)]
     if not shard.entries:
         others = [f" ({cut(one.name)}: {one.kind.what})" for one in shard.passed_over[:1]]
+        if shard.empty_rows:
+            others = [f" ({shard.empty_rows} rows without an image)"]
         raise InputError(f"{path}: holds no image; leave it out{''.join(others)}")
     listing.empty_rows += shard.empty_rows
     for member in shard.passed_over:

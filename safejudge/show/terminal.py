@@ -18,16 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from safejudge.engines.meter import STAGES
+from safejudge.show.reasons import reason
 from safejudge.text import clean, clean_lines, counted
 from safejudge.types import (
     Failure,
-    Judgment,
-    Outcome,
     Precondition,
     PreconditionVerdict,
     Probe,
     Result,
-    RuleVerdict,
 )
 
 if TYPE_CHECKING:
@@ -54,14 +52,6 @@ STYLES = {
 
 _COUNTABLE = 10**15
 """Tokens; nobody has read more, whatever an engine says."""
-
-WHY_OPEN = {
-    "open": "between the bounds",
-    "label_mass": "neither yes nor no",
-    "unreadable": "no readable answer",
-    "reasoning": "unsure",
-}
-"""Why a precondition is undecided, by the test that left it so."""
 
 
 # --- text that others wrote -----------------------------------------------------------------------
@@ -154,39 +144,6 @@ class Rows:
         return table
 
 
-def reason(result: Result) -> str:
-    """Say what an image violates, or why it is undecided or was not judged; "" if it is safe."""
-    if isinstance(result, Failure):
-        return clean(f"{result.reason}: {result.message.removeprefix(f'{result.image}: ')}")
-    if result.violations:
-        return ", ".join(map(clean, result.violations))
-    causes = [
-        f"{clean(name)} ({_open_because(rule)})"
-        for name, rule in result.rules.items()
-        if rule.outcome == "undecided"
-    ]
-    if "frames" in result.undecided_by:
-        causes.append(f"frames: {result.frames}")
-    if "caption" in result.undecided_by:
-        causes.append(caption_words(result))
-    return ", ".join(causes)
-
-
-def caption_words(judgment: Judgment) -> str:
-    """Say how much of its caption an image was judged with; "" where that is all there is."""
-    use = judgment.caption
-    if use is None or use.shown == use.tokens:
-        return ""
-    if use.shown == 0:
-        return f"caption of {counted(use.tokens, 'token')}: too long to be shown"
-    return f"caption: the first {use.shown} of {counted(use.tokens, 'token')} shown"
-
-
-def _open_because(rule: RuleVerdict) -> str:
-    open_ones = (v for v in rule.preconditions if v.outcome is Outcome.UNDECIDED)
-    return "; ".join(dict.fromkeys(WHY_OPEN.get(v.test, v.test) for v in open_ones))
-
-
 def kept_table(names: Sequence[str], columns: Sequence[Sequence[float]], threshold: float) -> Table:
     """Make the table of a calibration: per rule the mean similarity, and the share above."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
@@ -229,13 +186,13 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
     """Say what nobody looked at, a line each: files, what the user named, frames."""
     lines = []
     if given.missed:
-        kinds = ", ".join(f"{count} x {what}" for what, count in _often(given.passed_over))
+        kinds = ", ".join(f"{count} x {what}" for what, count in often(given.passed_over))
         first = f"; the first: {given.examples[0].partition(': ')[0]}" if given.examples else ""
         lines.append(
             f"passed over, not looked at: {counted(given.missed, 'file')} ({kinds}{first}); "
             "--ignore PATTERN says which need not be"
         )
-    named = [f"{count} by --ignore {pattern}" for pattern, count in _often(given.ignored)]
+    named = [f"{count} by --ignore {pattern}" for pattern, count in often(given.ignored)]
     named += [f"{given.companions} of macOS or label files"] if given.companions else []
     named += [f"{given.beyond_limit} images beyond --limit"] if given.beyond_limit else []
     if named:
@@ -262,7 +219,8 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
     return lines
 
 
-def _often(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def often(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Order counts, the largest first."""
     return sorted(counts.items(), key=lambda pair: -pair[1])
 
 

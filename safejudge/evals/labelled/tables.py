@@ -88,6 +88,7 @@ def _right_table(
         "Undecided is a miss where the truth is yes and a false alarm where it is no. "
         "Intervals are 95 %: Wilson's for shares of independent images, else over resampled "
         "images or groups.",
+        keys=("F1", "precision", "recall", "FPR"),
     )
 
 
@@ -98,6 +99,7 @@ def _score_table(lines: Mapping[str, Sequence[Row]]) -> Table:
         tuple((name, *_score_cells(rows)) for name, rows in lines.items()),
         "Rows without a score (a rule that was skipped) and with a bound for one (evaluation "
         "that stopped early) are left out.",
+        keys=("AUPRC", "ECE", "AUROC"),
     )
 
 
