@@ -21,10 +21,10 @@ from PIL import Image
 from safejudge import Judge
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import ImageError
-from safejudge.images import decoders, decoding
-from safejudge.images.decoders import Decoders
+from safejudge.images import decoders, decoding, process
 from safejudge.images.load import load_image, load_images
 from safejudge.images.ordinary import is_ordinary
+from safejudge.images.process import Processes
 from safejudge.policy import Policy
 
 POLICY = Policy()
@@ -41,12 +41,14 @@ sys.stdout.buffer.flush()
 
 def pool(code, patience=100.0):
     """A pool whose processes run some code in place of a decoder."""
-    return Decoders([sys.executable, "-c", HELLO + code], patience)
+    return Processes([sys.executable, "-c", HELLO + code], patience)
 
 
-def refusal(decoders_, stop=None):
-    with pytest.raises(ImageError) as caught:
-        decoders_.decode(GIF, "x.gif", POLICY, stop)
+def refusal(processes, stop=None):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(process, "POOL", processes)
+        with pytest.raises(ImageError) as caught:
+            decoders.decode(GIF, "x.gif", POLICY, stop)
     assert str(caught.value).startswith("x.gif: ")
     return caught.value.reason
 
@@ -81,7 +83,7 @@ def await_end(pid):
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_other_process_sees_what_this_one_sees(name):
-    there = decoders.POOL.decode(FILES[name], name, POLICY, None)
+    there = decoders.decode_apart(FILES[name], name, POLICY)
     here = decoding.decode(FILES[name], name, POLICY)
     assert there == here
     for ours, theirs in zip(here.pictures, there.pictures, strict=True):
@@ -95,14 +97,14 @@ def test_a_refusal_is_the_same_there():
         with pytest.raises(ImageError) as here:
             decoding.decode(data, "x", POLICY)
         with pytest.raises(ImageError) as there:
-            decoders.POOL.decode(data, "x", POLICY, None)
+            decoders.decode_apart(data, "x", POLICY)
         assert (there.value.reason, str(there.value)) == (here.value.reason, str(here.value))
 
 
 def test_many_threads_at_once():
     policies = [Policy(max_frames=most) for most in (1, 2, 3)] * 8
     with ThreadPoolExecutor(8) as threads:
-        found = threads.map(lambda p: decoders.POOL.decode(GIF, "x", p, None), policies)
+        found = threads.map(lambda p: decoders.decode(GIF, "x", p), policies)
         assert [len(image.pictures) for image in found] == [p.max_frames for p in policies]
 
 
@@ -146,25 +148,25 @@ def test_stop_ends_it_whatever_it_does():
 
 
 def test_where_no_process_can_be_started_that_is_said(monkeypatch):
-    assert refusal(Decoders(["/no/such/program"])) == "no_decoder"
-    other = Decoders([sys.executable, "-c", "print('hello, I am something else')"])
+    assert refusal(Processes(["/no/such/program"])) == "no_decoder"
+    other = Processes([sys.executable, "-c", "print('hello, I am something else')"])
     assert refusal(other) == "no_decoder"
-    monkeypatch.setattr(decoders, "Decoder", lambda _: pytest.fail("tried again"))
+    monkeypatch.setattr(process, "Process", lambda _: pytest.fail("tried again"))
     assert refusal(other) == "no_decoder"
     monkeypatch.undo()
     monkeypatch.setattr(sys, "executable", None)
-    assert refusal(Decoders()) == "no_decoder"
+    assert refusal(Processes()) == "no_decoder"
     assert load_image(FILES["rgb.png"], name="x", policy=POLICY).pictures  # needs none
 
 
-def test_one_that_died_meanwhile_is_replaced():
-    mine = Decoders()
-    mine.decode(GIF, "x", POLICY, None)
-    (idle,) = mine._idle
+def test_one_that_died_meanwhile_is_replaced(monkeypatch):
+    monkeypatch.setattr(process, "POOL", Processes())
+    decoders.decode(GIF, "x", POLICY)
+    (idle,) = process.POOL._idle
     idle._process.kill()
     idle._process.wait()
-    assert mine.decode(GIF, "x", POLICY, None).pictures
-    mine.close()
+    assert decoders.decode(GIF, "x", POLICY).pictures
+    process.POOL.close()
 
 
 def test_the_kernel_holds_it_to_time_and_memory():
@@ -186,7 +188,7 @@ def test_a_file_that_needs_too_much_memory_is_a_refusal(monkeypatch):
     monkeypatch.setattr(decoders, "BYTES_PER_PIXEL", 0)
     large = png(9000, 9000, 1, 0, [bytes(1125)] * 9000)
     with pytest.raises(ImageError) as caught:
-        Decoders().decode(large, "x", Policy(max_pixels=10**8), None)
+        decoders.decode(large, "x", Policy(max_pixels=10**8))
     assert caught.value.reason == "too_many_pixels"
 
 
@@ -200,11 +202,11 @@ def test_it_dies_with_its_parent(busy):
     )
     parent = python(f"""
         import sys, threading, time
-        from safejudge.images import decoders
-        command = [sys.executable, "-c", {HELLO + endless!r}] if {busy} else decoders._command()
-        decoder = decoders.Decoder(command)
-        decoder.await_start(1000, None)
-        print(decoder._process.pid, flush=True)
+        from safejudge.images import process
+        command = [sys.executable, "-c", {HELLO + endless!r}] if {busy} else process._command()
+        started = process.Process(command)
+        started.await_start(1000, None)
+        print(started._process.pid, flush=True)
         time.sleep(1000)
         """)
     worker = int(parent.stdout.readline())
@@ -216,10 +218,10 @@ def test_it_dies_with_its_parent(busy):
 
 def test_a_program_that_ends_leaves_none():
     parent = python(f"""
-        from safejudge.images import decoders
+        from safejudge.images import decoders, process
         from safejudge.policy import Policy
         assert decoders.decode({GIF!r}, "x", Policy()).pictures
-        print(decoders.POOL._idle[0]._process.pid)
+        print(process.POOL._idle[0]._process.pid)
         """)
     await_end(int(parent.communicate()[0]))
     assert parent.returncode == 0
@@ -229,18 +231,18 @@ def test_a_program_that_ends_leaves_none():
 def test_a_forked_child_has_its_own():
     parent = python(f"""
         import os
-        from safejudge.images import decoders
+        from safejudge.images import decoders, process
         from safejudge.policy import Policy
         def seen():
             return decoders.decode({GIF!r}, "x", Policy())
         ours = seen()
-        pid = decoders.POOL._idle[0]._process.pid
+        pid = process.POOL._idle[0]._process.pid
         if os.fork() == 0:
             assert seen() == ours
-            os._exit(0 if decoders.POOL._idle[0]._process.pid != pid else 1)
+            os._exit(0 if process.POOL._idle[0]._process.pid != pid else 1)
         assert os.wait()[1] == 0
         assert seen() == ours
-        assert decoders.POOL._idle[0]._process.pid == pid
+        assert process.POOL._idle[0]._process.pid == pid
         """)
     parent.communicate()
     assert parent.returncode == 0
@@ -267,12 +269,12 @@ def test_a_script_without_a_guard_works(tmp_path):
 
 def test_keys_and_passwords_stay_here(monkeypatch):
     monkeypatch.setenv("SAFEJUDGE_API_KEY", "secret")
-    assert "secret" not in str(decoders._environment())
+    assert "secret" not in str(process._environment())
 
 
 def test_ctrl_c_ends_a_judge_that_waits_for_a_picture(monkeypatch):
     silent = pool("time.sleep(1000)", patience=1e6)
-    monkeypatch.setattr(decoders, "POOL", silent)
+    monkeypatch.setattr(process, "POOL", silent)
     judge = Judge.load("sketch", FakeEngine(), cache=None)
     threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):

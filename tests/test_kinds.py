@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from images_corpus import encode, gradient, valid_files
 from PIL import Image, UnidentifiedImageError
 
+from safejudge.images.decoding import FORMATS
 from safejudge.images.kinds import HEAD, kind_of
-from safejudge.images.load import FORMATS
 
 FILES = valid_files()
 RGB = Image.fromarray(gradient())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from safejudge.errors import ImageError
+from safejudge.files.below import leads_out
 from safejudge.images.load import load_image
 from safejudge.policy import Policy
 from safejudge.show.page import charts
@@ -87,6 +88,8 @@ def _pictures(mistake: Mistake, folder: Path | None) -> list[_Picture]:
 
 
 def _picture(image: str, folder: Path) -> _Picture:
+    if leads_out(folder, image):
+        return _Picture(problem=f"{image}: lies outside the folder of the data")
     try:
         loaded = load_image(folder / image, name=image, policy=Policy())
     except ImageError as error:

@@ -49,7 +49,7 @@ SCHEMA = pa.schema(
 )
 """Those of a judgment are null where the image failed, and `error` where it did not."""
 
-RECORDS, SECONDS = 4096, 60.0
+RECORDS, SECONDS = 4096, 10.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
 _COUNTED = ("image", "id", "label", "usage", "frames", "error", "rules")

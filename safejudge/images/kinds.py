@@ -105,8 +105,11 @@ _ARCHIVES = (
     (rb"MSCF|LZIP|!<arch>|07070[127]|\x1f[\x9d\xa0]|.{2}-lh.-", "an archive"),
 )
 
+COMPANION = "what macOS keeps beside a file"
+"""A file whose name is that of another file with `._` before it."""
+
 _OTHERS = (
-    (rb"\x00\x05\x16[\x00\x07]", "what macOS keeps beside a file"),
+    (rb"\x00\x05\x16[\x00\x07]", COMPANION),
     (rb"\x00\x00\x00\x01Bud1", "what macOS keeps of a folder"),
     (rb"version https://git-lfs", "a Git LFS pointer"),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file"),

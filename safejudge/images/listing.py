@@ -51,6 +51,8 @@ class Listing:
     """What was not taken for an image."""
     ignored: Counter[str] = field(default_factory=Counter)
     """Files that the user's patterns name, by pattern."""
+    empty_rows: int = 0
+    """Rows of tables that hold no image."""
     companions: int = 0
     """Files that macOS keeps beside others, and label files of safejudge."""
     repeated: int = 0
@@ -63,10 +65,12 @@ class Listing:
     def intake(self, limit: int | None, count: int | None = None) -> Intake:
         """What came in, as it is told and recorded; `count` images, where not each is a file."""
         count = len(self.images) if count is None else count
+        passed_over = Counter(entry.what for entry in self.passed_over)
+        passed_over += Counter({"a row without an image": self.empty_rows})
         return Intake(
             found=count,
             beyond_limit=0 if limit is None else max(0, count - limit),
-            passed_over=Counter(entry.what for entry in self.passed_over),
+            passed_over=dict(passed_over),
             examples=tuple(f"{entry.name}: {entry.what}" for entry in self.passed_over[:EXAMPLES]),
             ignored=dict(self.ignored),
             companions=self.companions,

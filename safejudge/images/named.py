@@ -12,13 +12,16 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from safejudge.errors import InputError
 from safejudge.images.listing import key_of
 from safejudge.images.load import is_url
-from safejudge.images.shards import PARQUET, TAR, Entry, find_entries, read
+from safejudge.images.shards import PARQUET, TAR, find_entries, read
 from safejudge.types import Failure
+
+if TYPE_CHECKING:
+    from safejudge.images.entries import Entry
 
 _SHARD_ENDS = re.compile(rf"{re.escape(TAR)}(?=/.)|{re.escape(PARQUET)}(?=#\d)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\udc([89a-f][0-9a-f])")

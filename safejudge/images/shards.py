@@ -8,18 +8,22 @@ error before any work; what cannot be read is the `Failure` of one image. Decode
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
-import tarfile
 from collections import Counter
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from safejudge.errors import InputError
+from safejudge.errors import ImageError, InputError
+from safejudge.files.below import leads_out
 from safejudge.files.records import image_name
 from safejudge.files.standing import Standing
-from safejudge.images.listing import digest_of, key_of, list_images
+from safejudge.images import process
+from safejudge.images.entries import Entry, Shard
+from safejudge.images.ignore import ignored, is_companion
+from safejudge.images.listing import PassedOver, digest_of, key_of, list_images
 from safejudge.images.load import SUFFIXES
+from safejudge.images.tars import list_tar
 from safejudge.text import cut, one_line
 from safejudge.types import Failure
 
@@ -29,28 +33,11 @@ if TYPE_CHECKING:
     from safejudge.images.listing import Listing
 
 TAR, PARQUET = ".tar", ".parquet"
-IMAGE = "image"
-"""The column of a Parquet file that holds the images: bytes, a struct of bytes and path as
-Hugging Face writes it, or paths from the folder of the file."""
-CAPTIONS = ("prompt", "caption")
-"""The columns that may hold the captions; the first that is there and holds texts does."""
-CAPTION_BYTES = 2**16
-"""A `.txt` beside an image in a tar shard is its caption, unless it is larger."""
-
-
-class Entry(NamedTuple):
-    """One image: where it lies, and what it is called."""
-
-    name: str
-    """What its record is named: the path, `shard.tar/member` or `file.parquet#row` (from 0)."""
-    path: str
-    """The file that it is, or that it is in."""
-    position: tuple[int, int] | None = None
-    """In a tar: first byte and size. In Parquet: row group and row in it. None: the whole file."""
-    caption: str | None = None
-    """Its caption, where that is known already."""
-    caption_position: tuple[int, int] | None = None
-    """In a tar: first byte and size of its caption."""
+ROWS = 1_000_000
+"""Rows of one Parquet file that may hold images."""
+SECONDS, MEMORY = 20, 3 * 2**30
+"""Of a processor, and bytes of addresses, that listing or reading a row of Parquet may take. Common
+writers put 1,024 rows into a page, and a page is unpacked whole: one of a gigabyte fits."""
 
 
 # --- listing --------------------------------------------------------------------------------------
@@ -76,7 +63,7 @@ def list_entries(
     Raises as `find_entries` does.
     """
     listing = list_images(paths, ignore=ignore, known=known, shards=(TAR, PARQUET))
-    entries = [entry for path in listing.images for entry in _entries(path)]
+    entries = [entry for path in listing.images for entry in _entries(path, listing, ignore)]
     return list(_apart(entries)), listing
 
 
@@ -105,83 +92,85 @@ def standing_of_entries(entries: Sequence[Entry], limit: int) -> Standing:
     return Standing(wanted, key_of, id_of)
 
 
-def _entries(path: str) -> list[Entry]:
-    listed = {TAR: _in_tar, PARQUET: _in_parquet}.get(Path(path).suffix.lower())
-    if listed is None or not Path(path).is_file():
+def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
+    """List one file, and add what is passed over in it. Raises `InputError` without images."""
+    shard = list_shard(path)
+    if shard is None:
         return [Entry(image_name(path), path)]
-    return listed(path)
+    if not shard.entries:
+        others = [f" ({cut(one.name)}: {one.kind.what})" for one in shard.passed_over[:1]]
+        if shard.empty_rows:
+            others = [f" ({shard.empty_rows} rows without an image)"]
+        raise InputError(f"{path}: holds no image; leave it out{''.join(others)}")
+    listing.empty_rows += shard.empty_rows
+    for member in shard.passed_over:
+        below = PurePosixPath(member.name.removeprefix(f"{path}/"))
+        pattern = next((pattern for pattern in ignore if ignored(below, [pattern])), None)
+        if pattern is not None:
+            listing.ignored[pattern] += 1
+        elif is_companion(below):
+            listing.companions += 1
+        else:
+            listing.passed_over.append(PassedOver(member.name, member.kind.what))
+    return [entry for entry in shard.entries if not _is_ignored(entry, path, listing, ignore)]
 
 
-def _in_tar(path: str) -> list[Entry]:
+def _is_ignored(entry: Entry, path: str, listing: Listing, ignore: Sequence[str]) -> bool:
+    """Whether a member of a tar is one that the user named; it is counted."""
+    below = PurePosixPath(entry.name.removeprefix(f"{path}/"))
+    pattern = next((pattern for pattern in ignore if ignored(below, [pattern])), None)
+    if pattern is not None:
+        listing.ignored[pattern] += 1
+    return pattern is not None
+
+
+def list_shard(path: str) -> Shard | None:
+    """List what a tar or Parquet file holds; None for another file.
+
+    Raises `InputError` where it cannot be listed.
+    """
+    suffix = Path(path).suffix.lower()
+    if not Path(path).is_file() or suffix not in (TAR, PARQUET):
+        return None
+    return list_tar(path, SUFFIXES) if suffix == TAR else list_parquet(path)
+
+
+def list_parquet(path: str) -> Shard:
+    """List the rows of a Parquet file. Raises `InputError`."""
+    _need_pyarrow(path)
+    job = process.Job(
+        path, {"job": "describe", "path": str(Path(path).absolute())}, SECONDS, MEMORY
+    )
     try:
-        with tarfile.open(path, "r:") as tar:
-            files = [member for member in tar if member.isreg()]
-    except (OSError, tarfile.TarError) as error:
+        groups = process.POOL.run(job, lambda answer: answer.header["groups"])
+    except ImageError as error:
+        raise InputError(_as_parquet(str(error))) from error
+    empty = sum(without for _, without in groups)
+    rows = sum(count for count, _ in groups)
+    if rows - empty > ROWS:
         raise InputError(
-            f"{path}: cannot be read as a tar ({error}); save it again without compression, or "
-            "leave it out"
-        ) from error
-    texts = {
-        _key(member.name): (member.offset_data, member.size)
-        for member in files
-        if member.name.lower().endswith(".txt") and member.size <= CAPTION_BYTES
-    }
-    entries = [
-        Entry(
-            image_name(f"{path}/{member.name}"),
-            path,
-            (member.offset_data, member.size),
-            caption_position=texts.get(_key(member.name)),
+            f"{path}: has {rows - empty} rows that may hold images, more than {ROWS}; split it"
         )
-        for member in files
-        if PurePosixPath(member.name).suffix.lower() in SUFFIXES
-    ]
-    if not entries:
-        raise InputError(f"{path}: holds no image (looked for {' '.join(SUFFIXES)}); leave it out")
-    return entries
+    entries, row = [], 0
+    for group, (count, without) in enumerate(groups):
+        if not without:
+            entries += [
+                Entry(image_name(f"{path}#{row + index}"), path, (group, index))
+                for index in range(count)
+            ]
+        row += count
+    return Shard(entries, [], empty)
 
 
-def _key(member: str) -> str:
-    """What the files of one sample share in a WebDataset: the path up to the name's first dot."""
-    folder, slash, base = member.rpartition("/")
-    return folder + slash + base.partition(".")[0]
+def _as_parquet(problem: str) -> str:
+    """Say of a file that is none what it is not."""
+    told = problem.replace(": cannot be read (", ": cannot be read as Parquet (", 1)
+    return told if "; " in told else f"{told}; write it again, or leave it out"
 
 
-def _in_parquet(path: str) -> list[Entry]:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            footer, schema = file.metadata, file.schema_arrow
-            sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path}: cannot be read as Parquet ({_described(error)}); write it again, or leave "
-            "it out"
-        ) from error
-    if IMAGE not in schema.names or not _holds_images(schema.field(IMAGE).type):
-        columns = ", ".join(f"{field.name}: {field.type}" for field in schema)
-        raise InputError(
-            f"{path}: has no column `{IMAGE}` of bytes or paths ({cut(columns)}); name the column "
-            "of the images so"
-        )
-    positions = ((group, row) for group, size in enumerate(sizes) for row in range(size))
-    entries = [
-        Entry(image_name(f"{path}#{row}"), path, position) for row, position in enumerate(positions)
-    ]
-    if not entries:
-        raise InputError(f"{path}: has no rows; leave it out")
-    return entries
-
-
-def _holds_images(kind: Any) -> bool:
-    from pyarrow import types
-
-    if types.is_struct(kind):
-        return "bytes" in {field.name for field in kind}
-    tests = (types.is_binary, types.is_large_binary, types.is_string, types.is_large_string)
-    return any(test(kind) for test in tests)
+def _need_pyarrow(path: str) -> None:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InputError(f"{path}: Parquet needs pyarrow: pip install 'safejudge[ray]'")
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -193,16 +182,19 @@ def read(entry: Entry, limit: int, *, captions: bool) -> tuple[str | bytes | Fai
     Of images larger than `limit` bytes one byte more is read, which the loader refuses. `captions`:
     those that lie beside the images count.
     """
-    import pyarrow as pa
-
     if entry.position is None:
         return entry.path, entry.caption
-    inside = _read_tar if Path(entry.path).suffix.lower() == TAR else _read_parquet
+    data: str | bytes
     try:
-        data, caption = inside(entry, entry.position, limit)
+        if Path(entry.path).suffix.lower() == TAR:
+            data, caption = _read_tar(entry, entry.position, limit)
+        else:
+            data, caption = _read_parquet(entry, entry.position, limit)
+    except ImageError as error:
+        return Failure(image=entry.name, reason=error.reason, message=str(error)), None
     except FileNotFoundError as error:
         return _failure(entry, "missing", error), None
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except OSError as error:
         return _failure(entry, "unreadable", error), None
     return data, caption if captions else entry.caption
 
@@ -225,32 +217,33 @@ def _read_tar(entry: Entry, position: tuple[int, int], limit: int) -> tuple[byte
 
 
 def _read_parquet(
-    entry: Entry, position: tuple[int, int], _limit: int
+    entry: Entry, position: tuple[int, int], limit: int
 ) -> tuple[str | bytes, str | None]:
     group, row = position
-    cells = _row_group(entry.path, group).slice(row, 1).to_pylist()[0]
-    cell = cells.pop(IMAGE)
-    if isinstance(cell, dict):
-        content, linked = cell.get("bytes"), cell.get("path")
-        cell = linked if content is None else content
-    if isinstance(cell, str):
-        cell = os.path.join(os.path.dirname(entry.path), cell)  # noqa: PTH118, PTH120 - as written
-    return b"" if cell is None else cell, next(iter(cells.values()), None)
+    path = str(Path(entry.path).absolute())
+    place = {"job": "cell", "path": path, "group": group, "row": row, "limit": limit}
+    job = process.Job(entry.name, place, SECONDS, MEMORY)
+    data, linked, caption = process.POOL.run(job, lambda answer: _cell(answer, limit))
+    if linked is None:
+        return data, caption
+    folder = os.path.dirname(entry.path)  # noqa: PTH120 - as written
+    if leads_out(Path(folder), linked):
+        raise ImageError(
+            "outside",
+            f"{entry.name}: names an image outside the folder of the file; put it beside the file, "
+            "or below, and name it from there",
+        )
+    return os.path.join(folder, linked), caption  # noqa: PTH118 - the same
 
 
-@lru_cache(maxsize=1)
-def _row_group(path: str, group: int) -> Any:
-    """Images and captions of one row group, which the next images asked for are mostly in too."""
-    from pyarrow import parquet
-
-    with parquet.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        texts = [name for name in CAPTIONS if name in schema.names]
-        texts = [name for name in texts if str(schema.field(name).type) in _TEXTS]
-        return file.read_row_group(group, columns=[IMAGE, *texts[:1]])
-
-
-_TEXTS = ("string", "large_string")
+def _cell(answer: process.Answer, limit: int) -> tuple[bytes, str | None, str | None]:
+    header = answer.header
+    size, linked = header["bytes"] or 0, header["path"]
+    if not 0 <= size <= limit:
+        raise ValueError("too much")
+    data = bytearray(size)
+    answer.fill(memoryview(data))
+    return bytes(data), linked, header["caption"]
 
 
 def _described(error: Exception) -> str:

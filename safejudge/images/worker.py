@@ -1,8 +1,9 @@
-"""The process that `decoders` starts: it decodes one file after the other.
+"""The process that `process` starts: it does one job after the other.
 
-Takes requests on its standard input, each a header and the bytes of a file; answers with a header
-and pixels on what was its standard output. It may take so much time and memory as the request says,
-and the kernel holds it to that. It ends with the process that started it.
+Takes requests on its standard input, each a header and perhaps the bytes of a file; answers on what
+was its standard output with a header, and perhaps pixels or bytes. It may take so much time and
+memory as the request says, and the kernel holds it to that. It ends with the process that started
+it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ import select
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from safejudge.errors import ImageError
 from safejudge.images.decoding import decode
+from safejudge.images.tables import Tables
 from safejudge.policy import Policy
 
 if TYPE_CHECKING:
-    from safejudge.types import JSON, ImageInput
+    from collections.abc import Callable, Mapping, Sequence
+
+    from _typeshed import ReadableBuffer
+
+    from safejudge.types import JSON
 
 READY = {"ready": True}
 """What it says first."""
@@ -47,20 +53,31 @@ def main(lifeline: int) -> None:
             _answer(answers, header, body)
 
 
-def _answer(answers: BinaryIO, header: JSON, body: bytes) -> None:
+def _answer(answers: BinaryIO, request: JSON, body: bytes) -> None:
     try:
-        image = decode(body, header["name"], Policy.model_validate(header["policy"]))
+        header, parts = _JOBS[request["job"]](request, body)
     except ImageError as error:
-        _write(answers, {"reason": error.reason, "message": str(error)}, [])
+        spent = isinstance(error.__cause__, MemoryError)
+        header, parts = {"reason": error.reason, "message": str(error), "spent": spent}, []
     except MemoryError:
-        message = f"{header['name']}: needs too much memory; scale it down"
-        _write(answers, {"reason": "too_many_pixels", "message": message}, [])
-    else:
-        _write(answers, _described(image), [picture.pixels for picture in image.pictures])
+        message = f"{request['name']}: needs too much memory; make it smaller"
+        header, parts = {"reason": "too_many_pixels", "message": message, "spent": True}, []
+    _write(answers, header, parts)
 
 
-def _described(image: ImageInput) -> JSON:
-    return {
+def _write(answers: BinaryIO, header: JSON, parts: Sequence[ReadableBuffer]) -> None:
+    text = json.dumps(header).encode()
+    answers.write(len(text).to_bytes(8, "big") + text)
+    answers.writelines(parts)
+    answers.flush()
+
+
+# --- jobs -----------------------------------------------------------------------------------------
+
+
+def _decode(request: JSON, body: bytes) -> tuple[JSON, list[ReadableBuffer]]:
+    image = decode(body, request["name"], Policy.model_validate(request["policy"]))
+    header: JSON = {
         "id": image.id,
         "frames": None if image.frames is None else image.frames.model_dump(),
         "pictures": [
@@ -73,13 +90,31 @@ def _described(image: ImageInput) -> JSON:
             for picture in image.pictures
         ],
     }
+    return header, [picture.pixels.data for picture in image.pictures]
 
 
-def _write(answers: BinaryIO, header: JSON, arrays: list[Any]) -> None:
-    text = json.dumps(header).encode()
-    answers.write(len(text).to_bytes(8, "big") + text)
-    answers.writelines(array.data for array in arrays)
-    answers.flush()
+_TABLES = Tables()
+
+
+def _describe(request: JSON, _: bytes) -> tuple[JSON, list[ReadableBuffer]]:
+    return _TABLES.describe(request["path"], request["name"]), []
+
+
+def _cell(request: JSON, _: bytes) -> tuple[JSON, list[ReadableBuffer]]:
+    cell = _TABLES.cell(
+        request["path"], request["name"], request["group"], request["row"], request["limit"]
+    )
+    data = cell.content if isinstance(cell.content, bytes) else None
+    path = cell.content if isinstance(cell.content, str) else None
+    header = {"bytes": None if data is None else len(data), "path": path, "caption": cell.caption}
+    return header, [] if data is None else [data]
+
+
+_JOBS: Mapping[str, Callable[[JSON, bytes], tuple[JSON, Sequence[ReadableBuffer]]]] = {
+    "decode": _decode,
+    "describe": _describe,
+    "cell": _cell,
+}
 
 
 # --- limits ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import InputError
+from safejudge.files.below import leads_out
 from safejudge.files.rows import read_rows
 from safejudge.text import cut
 
@@ -102,20 +103,12 @@ def picture_path(file: Path, name: str, where: str) -> Path:
 
     A link that leads out counts as such: whoever made the file could name anything by it.
     """
-    path = Path(name)
-    outside = path.is_absolute() or path.drive or ".." in path.parts or "\0" in name
-    if not outside:
-        folder = file.parent.resolve()
-        try:
-            outside = not (folder / path).resolve().is_relative_to(folder)
-        except (OSError, RuntimeError, ValueError):  # a loop of links, a name no file can have
-            outside = True
-    if outside:
+    if leads_out(file.parent, name):
         raise InputError(
             f"{where}: the picture {_short(name)} lies outside the folder of the file; put it "
             "beside the file, or below, and name it from there"
         )
-    return file.parent / path
+    return file.parent / name
 
 
 def _id(row: JSON, where: str) -> str:

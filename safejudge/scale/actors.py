@@ -17,6 +17,7 @@ import uuid
 import warnings
 from collections import Counter
 from dataclasses import dataclass
+from itertools import tee
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.meter import account
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
-    from safejudge.images.shards import Entry
+    from safejudge.images.entries import Entry
     from safejudge.judge import Judge
     from safejudge.opening import JudgeSpec
     from safejudge.scale.cluster import Pool
@@ -194,21 +195,27 @@ class Worker:
         }
 
     def _records(self, judge: Judge, entries: Sequence[Entry]) -> list[JSON]:
-        limit, captions = judge.policy.max_bytes, self._options.captions
-        images = [read(entry, limit, captions=captions) for entry in entries]
-        readable = [(data, text) for data, text in images if not isinstance(data, Failure)]
-        results = judge.stream(
-            [data for data, _ in readable],
-            [text for _, text in readable],
-            window=self._options.window,
-        )
-        return [
-            records.record(
-                entry.name,
-                data if isinstance(data, Failure) else _renamed(next(results), entry),
+        found: dict[Entry, Result] = {}
+        readable: list[Entry] = []
+
+        def sources() -> Iterator[tuple[str | bytes, str | None]]:
+            # Read when they are judged, not before: a window of files may not fit into memory.
+            for entry in dict.fromkeys(entries):
+                data, text = read(entry, judge.policy.max_bytes, captions=self._options.captions)
+                if isinstance(data, Failure):
+                    found[entry] = data
+                else:
+                    readable.append(entry)
+                    yield data, text
+
+        data, texts = tee(sources())
+        results = list(
+            judge.stream(
+                (source for source, _ in data), (text for _, text in texts), self._options.window
             )
-            for entry, (data, _) in zip(entries, images, strict=True)
-        ]
+        )
+        found |= {e: _renamed(r, e) for e, r in zip(readable, results, strict=True)}
+        return [records.record(entry.name, found[entry]) for entry in entries]
 
 
 def _renamed(result: Result, entry: Entry) -> Result:

@@ -22,7 +22,7 @@ from safejudge.errors import EngineCallError, EngineError, InputError, Safejudge
 from safejudge.files import records
 from safejudge.images.captions import captions_for
 from safejudge.images.listing import key_of
-from safejudge.images.shards import PARQUET, Entry, list_entries, standing_of_entries
+from safejudge.images.shards import PARQUET, list_entries, standing_of_entries
 from safejudge.judge import chosen_policy
 from safejudge.scale.actors import MESSAGE, ActorOptions, judge_entries
 from safejudge.scale.cluster import Pool, cluster
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from safejudge.files.parquet import Parts
+    from safejudge.images.entries import Entry
     from safejudge.opening import JudgeSpec
     from safejudge.types import JSON, Intake
 

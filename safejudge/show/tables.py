@@ -48,8 +48,8 @@ def print_tables(
         if texts:
             console.print(Text(heading, style="bold underline"))
         for text in texts:
-            paragraph = Padding(Text(clean(text)), (0, 0, 0, 2), expand=False)
-            console.print(paragraph, width=min(console.width, _PROSE))
+            finding = Padding(Text(clean(text)), (0, 0, 0, 2), expand=False)
+            console.print(finding, width=min(console.width, _PROSE))
 
 
 def _lines(table: Table, width: int | None) -> Iterator[Text]:

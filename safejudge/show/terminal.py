@@ -205,9 +205,10 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
     lines = []
     if given.missed:
         kinds = ", ".join(f"{count} x {what}" for what, count in often(given.passed_over))
+        first = f"; the first: {given.examples[0].partition(': ')[0]}" if given.examples else ""
         lines.append(
-            f"passed over, not looked at: {counted(given.missed, 'file')} ({kinds}; the first: "
-            f"{given.examples[0].partition(': ')[0]}); --ignore PATTERN says which need not be"
+            f"passed over, not looked at: {counted(given.missed, 'file')} ({kinds}{first}); "
+            "--ignore PATTERN says which need not be"
         )
     named = [f"{count} by --ignore {pattern}" for pattern, count in often(given.ignored)]
     named += [f"{given.companions} of macOS or label files"] if given.companions else []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from safejudge.errors import ImageError
+from safejudge.files.below import leads_out
 from safejudge.images.load import SUFFIXES
 
 _FOLDERS = ("image", "images")
@@ -28,15 +29,19 @@ class Pictures:
         path = PurePosixPath(name)
         if not name:
             raise ImageError("missing", "the record names no picture")
-        if path.is_absolute() or ".." in path.parts or "\x00" in name:
+        if leads_out(self._root, name):
             raise ImageError("missing", f"{name!r}: the path leads out of the folder of the data")
         spellings = [*_spellings(path)]
         for spelling in spellings:
             file = self._root / spelling
-            if self._inside(file):
+            if _is_file(file) and not leads_out(self._root, str(spelling)):
                 return file
         for spelling in spellings:
-            files = [file for file in self._ending(spelling) if self._inside(file)]
+            files = [
+                file
+                for file in self._ending(spelling)
+                if not leads_out(self._root, str(file.relative_to(self._root)))
+            ]
             if len(files) > 1:
                 raise ImageError(
                     "missing",
@@ -45,13 +50,6 @@ class Pictures:
             if files:
                 return files[0]
         raise ImageError("missing", f"{name}: no such picture below the folder of the data")
-
-    def _inside(self, path: Path) -> bool:
-        # A link may lie in the folder and lead out of it.
-        try:
-            return path.is_file() and path.resolve().is_relative_to(self._root)
-        except OSError:  # a name that is too long for a file
-            return False
 
     def _ending(self, end: PurePosixPath) -> list[Path]:
         """Files at any depth whose path ends so."""
@@ -62,6 +60,13 @@ class Pictures:
                     self._files.setdefault(file.name, []).append(file)
         files = self._files.get(end.name, ())
         return [file for file in files if file.parts[-len(end.parts) :] == end.parts]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for a file
+        return False
 
 
 def _spellings(path: PurePosixPath) -> Iterator[PurePosixPath]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.evals.pictures import tell_missing
+from safejudge.files.below import leads_out
 from safejudge.files.names import Names
 from safejudge.images.listing import Listing, list_images
 
@@ -84,15 +85,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _refuse_outside(folder: Path, name: str, where: str) -> None:
-    path = Path(name)
-    outside = path.is_absolute() or path.drive or ".." in path.parts or "\0" in name
-    if not outside:
-        root = folder.resolve()
-        try:
-            outside = not (root / path).resolve().is_relative_to(root)
-        except (OSError, RuntimeError):  # a loop of links, a name that no file can have
-            outside = True
-    if outside:
+    if leads_out(folder, name):
         raise InputError(
             f"{where}: the picture {name!r:.200} lies outside {folder}; name it by its path below "
             "that folder, or name another folder with --data"

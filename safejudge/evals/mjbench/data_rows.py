@@ -17,6 +17,7 @@ from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.recorded.rows import name_in, pair_of
 from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample, Source
 from safejudge.evals.stats.preference import Answer
+from safejudge.files.below import leads_out
 from safejudge.files.rows import Doubled
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def _picture(value: Any, folders: Sequence[Path]) -> Source:
     name = _path(value)
     if not name:
         raise LeftOutError("no picture")
-    path = Path(name)
-    if path.is_absolute() or path.drive or ".." in path.parts:
+    path, root = Path(name), folders[-1]
+    if leads_out(root, name):
         raise LeftOutError("a picture outside the folder", name)
     try:
         file = next((f / path for f in folders if (f / path).is_file()), None)
@@ -147,7 +148,10 @@ def _picture(value: Any, folders: Sequence[Path]) -> Source:
         file = None
     if file is None:
         raise LeftOutError("no such picture", name)
-    return Source(file.relative_to(folders[-1]).as_posix(), file)
+    inside = file.relative_to(root)
+    if leads_out(root, str(inside)):
+        raise LeftOutError("a picture outside the folder", name)
+    return Source(inside.as_posix(), file)
 
 
 def generation_of(columns: Collection[str]) -> str:
