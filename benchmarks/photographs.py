@@ -12,7 +12,7 @@ from measure import record
 from twin import open_models
 
 from safejudge import Judge, load_constitution
-from safejudge.images.load import find_images
+from safejudge.images.listing import find_images
 from safejudge.policy import POLICIES
 from safejudge.show.markdown import table
 from safejudge.types import Failure

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, TypeAlias, TypeVar
 
 from safejudge.errors import EngineCallError
@@ -34,8 +34,12 @@ Flow: TypeAlias = Generator[tuple[Request, ...], tuple[Answer, ...], T]
 Answerer: TypeAlias = Callable[[Sequence[Request]], Sequence[Answer]]
 """Who answers a wave: as many answers as requests, in order."""
 
-AHEAD = 4
+AHEAD = 2
 """Sizes of a pool by which its newest flow may be ahead of the oldest."""
+
+LATE = 2
+"""The oldest flow of a pool is late with a dear request once 1 / `LATE` of a pool has begun after
+it."""
 
 
 def ask(*probes: Probe) -> Flow[tuple[AnswerProbs, ...]]:
@@ -83,15 +87,17 @@ def pool(
     size: int,
     has_room: Callable[[], bool] = lambda: True,
 ) -> Iterator[T]:
-    """Run flows from a supply, perhaps endless, at most `size` at once; yield results in order.
+    """Run flows from a supply, perhaps endless, `size` at once; yield results in order.
 
-    As in `gather` requests are merged into waves, cheap ones first. A flow that ends makes room
-    for the next, so that those few that take many steps leave no engine idle, and dear requests
-    pile up until they make a wave of their own. Flows come in by `room(size)`. A flow may end
-    before an earlier one: at most `AHEAD * size` wait for their turn. Equal requests of flows that
-    are under way together, or begin within a room of one another, are asked once; older answers are
-    let go of, for their requests hold pictures. While memory `has_room` no more, none is taken from
-    the supply, unless no flow is under way.
+    As in `gather` requests are merged into waves, cheap ones first, but not for ever: once
+    `size / LATE` flows have begun after the oldest, the dear request that it waits for is asked
+    next, with all others of that kind. So results come steadily, and dear requests still come in
+    batches. A flow that ends makes room for the next, so that those few that take many steps leave
+    no engine idle. Flows come in by `room(size)`. A flow may end before an earlier one: then its
+    result waits, and the newest flow is at most `AHEAD * size` after the oldest. Equal requests of
+    flows that are under way together, or begin within a room of one another, are asked once; older
+    answers are let go of, for their requests hold pictures. While memory `has_room` no more, none
+    is taken from the supply, unless no flow is under way.
 
     Raises what `answer` raises, and `EngineCallError` when it returns another number of answers.
     """
@@ -103,10 +109,12 @@ def pool(
             while yielded in live.results:
                 yield live.results.pop(yielded)
                 yielded += 1
+            late = started - yielded > size / LATE and live.waits_for_dear(yielded)
             free = min(size - len(live.pending), yielded + AHEAD * size - started)
             if not has_room():
                 live.forget()
-            new = list(_taken(supply, live, has_room, room(size) if free >= room(size) else 0))
+            count = room(size) if free >= room(size) and not late else 0
+            new = list(_taken(supply, live, has_room, count))
             if new:
                 live.forget()
                 started += len(new)
@@ -115,7 +123,7 @@ def pool(
                 continue
             if not live.pending:
                 return
-            wave = live.wave()
+            wave = live.wave(yielded) if late else live.wave()
             live.take(wave, _answers(answer, wave))
     finally:
         live.close()
@@ -146,13 +154,20 @@ class _Live(Generic[T]):
         self._flows[index] = flow
         self._advance(index, None)
 
-    def wave(self) -> tuple[Request, ...]:
-        """Every different open request of the cheapest kind, in the order of the flows."""
-        pending = dict.fromkeys(
-            r for requests in self.pending.values() for r in requests if not self._knows(r)
-        )
-        waves = (tuple(r for r in pending if isinstance(r, kind)) for kind in CHEAPEST_FIRST)
-        return next(wave for wave in waves if wave)
+    def wave(self, first: int | None = None) -> tuple[Request, ...]:
+        """Every different open request of the cheapest kind, in the order of the flows.
+
+        With `first`, the number of a flow: of the cheapest kind that this one waits for.
+        """
+        flows = self.pending.values() if first is None else [self.pending[first]]
+        kind = min(map(_cost, filter(self._is_open, chain.from_iterable(flows))))
+        pending = filter(self._is_open, chain.from_iterable(self.pending.values()))
+        return tuple(dict.fromkeys(r for r in pending if _cost(r) == kind))
+
+    def waits_for_dear(self, index: int) -> bool:
+        """Whether all that a flow waits for is dearer than a question."""
+        costs = [_cost(r) for r in self.pending.get(index, ()) if self._is_open(r)]
+        return bool(costs) and min(costs) > CHEAPEST_FIRST.index(Probe)
 
     def take(self, wave: Sequence[Request], answers: Sequence[Answer]) -> None:
         """Hand the answers of a wave to the flows that wait for them."""
@@ -187,6 +202,9 @@ class _Live(Generic[T]):
         else:
             self.pending[index] = requests
 
+    def _is_open(self, request: Request) -> bool:
+        return not self._knows(request)
+
     def _knows(self, request: Request) -> bool:
         return request in self._recent or request in self._older
 
@@ -194,6 +212,11 @@ class _Live(Generic[T]):
         if request not in self._recent:  # in use, so young again
             self._recent[request] = self._older[request]
         return self._recent[request]
+
+
+def _cost(request: Request) -> int:
+    """Place among `CHEAPEST_FIRST`."""
+    return CHEAPEST_FIRST.index(type(request))
 
 
 def drive(flow: Flow[T], answer: Answerer) -> T:

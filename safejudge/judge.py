@@ -14,6 +14,7 @@ import platform
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import closing
+from functools import cached_property
 from importlib import metadata
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -30,12 +31,14 @@ from safejudge.flow import pool, room
 from safejudge.images.ahead import Budget, ReadAhead
 from safejudge.images.arrays import is_array
 from safejudge.images.load import load_images, split_batch
+from safejudge.method.captions import plain_caption, shown_caption
 from safejudge.method.logic import flatten
+from safejudge.method.questions import prior_probe, read_answer
 from safejudge.method.regions import words_of
 from safejudge.method.relevance import relevance_text, threshold_of
 from safejudge.method.verdict import asked_condition, conclude, image_flow
 from safejudge.policy import POLICIES, Policy
-from safejudge.text import one_line, storable
+from safejudge.text import counted
 from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.flow import Flow
     from safejudge.images.load import ImageSource
+    from safejudge.types import JSON
 
     Images = Iterable[ImageSource] | npt.NDArray[Any] | torch.Tensor
     Prompts = Iterable[str | None]
@@ -129,10 +133,22 @@ class Judge:
             engine_args,
         )
         try:
-            return cls(rules, models, chosen)
+            judge = cls(rules, models, chosen)
+            if isinstance(engine, str):
+                _ = judge.notes  # a model that is opened here is asked for its priors at once
         except BaseException:
             models.close()
             raise
+        return judge
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know before the first image; see `unread_priors`.
+
+        Asks for the language prior of every statement, which the disk keeps, when it is looked at
+        for the first time: by `load` where that opens the engine. Raises `EngineCallError`.
+        """
+        return tuple(unread_priors(self.constitution, self.models, self.policy))
 
     def __call__(self, images: Images, prompts: Prompts | None = None) -> list[Result]:
         """Judge a list of sources, or a batch (array or tensor, N x H x W x C or N x C x H x W).
@@ -152,10 +168,10 @@ class Judge:
     ) -> Iterator[Result]:
         """Judge images and yield each result in order; `window` images are judged at a time.
 
-        Images and prompts may be endless; half a window more is read ahead, and results wait for
-        earlier ones, at most those of `flow.AHEAD` windows. Fewer images are judged at a time while
-        their pictures fill `HELD` bytes. Images with equal pixels and captions that are judged at
-        the same time are asked once. Raises as a call does, where the fault is met.
+        Images and prompts may be endless; half a window more is read ahead. A result that is known
+        before an earlier one waits for it, within two windows. Fewer images are judged at a time
+        while their pictures fill `HELD` bytes. Images with equal pixels and captions that are
+        judged at the same time are asked once. Raises as a call does, where the fault is met.
         """
         if window < 1:
             raise InputError(f"window is {window}; it must be at least 1")
@@ -169,6 +185,16 @@ class Judge:
         """
         (result,) = self([image], [prompt])
         return self.passes(result)
+
+    def described(self) -> JSON:
+        """Constitution and policy in full, for the head of a file of records.
+
+        The seed of the frames is left out: it is a secret.
+        """
+        return {
+            "constitution": self.constitution.model_dump(mode="json"),
+            "policy": self.policy.model_dump(mode="json", exclude={"frame_seed"}),
+        }
 
     def passes(self, result: Result) -> bool:
         """Whether an image that was judged may pass; see `allows`."""
@@ -210,8 +236,9 @@ class Judge:
     def _flow(self, image: ImageInput | Failure, caption: str | None) -> Flow[Result]:
         if isinstance(image, Failure):
             return image
-        rules, usage = yield from image_flow(image, self.constitution, self.policy, caption)
-        return conclude(image, rules, usage, self.provenance, self.policy)
+        shown, use = shown_caption(caption, self.models, self.policy)
+        rules, usage = yield from image_flow(image, self.constitution, self.policy, shown)
+        return conclude(image, rules, usage, self.provenance, self.policy, caption=use)
 
 
 def policy_in_effect(policy: Policy, models: Models) -> Policy:
@@ -233,6 +260,34 @@ def missing(policy: Policy, models: Models) -> list[str]:
         notes.append("no encoder, so every rule is asked (--encoder URI would skip the irrelevant)")
     if policy.locates and models.detector is None:
         notes.append("no detector, so no regions are looked at (--detector URI)")
+    return notes
+
+
+def unread_priors(constitution: Constitution, models: Models, policy: Policy) -> list[str]:
+    """Read every language prior without a caption, and say how many are no yes or no.
+
+    Nothing where the policy wants no prior or takes any label mass for one. What the model cannot
+    be asked at all is told as well: it stays undecided for every image. Raises `EngineCallError`.
+    """
+    if not policy.prior or policy.minimum_label_mass == 0.0:
+        return []
+    conditions = [asked_condition(rule, policy) for rule in constitution.rules]
+    probes = dict.fromkeys(prior_probe(leaf) for tree in conditions for leaf in leaves(tree))
+    reads = [read_answer("no_image", answer) for answer in models.priors(list(probes))]
+    problems = [problem for _, problem in reads if problem is not None]
+    faint = [r for r, p in reads if p is None and r.label_mass < policy.minimum_label_mass]
+    notes = []
+    if faint:
+        have = "has" if len(faint) == 1 else "have"
+        notes.append(
+            f"{len(faint)} of {counted(len(reads), 'statement')} {have} no yes or no without a "
+            "picture; 1/2 stands for their prior"
+        )
+    if problems:
+        notes.append(
+            f"{len(problems)} of {counted(len(reads), 'statement')} cannot be asked without a "
+            f"picture, and stay undecided ({problems[0]}); --no-prior does not ask"
+        )
     return notes
 
 
@@ -292,12 +347,7 @@ def _zipped(images: Iterable[ImageSource], prompts: Prompts) -> Iterator[Pair]:
             raise InputError(
                 f"prompts[{index}] is a {type(prompt).__name__}; hand over text or None"
             )
-        yield image, None if prompt is None else _caption(prompt)
-
-
-def _caption(prompt: str) -> str | None:
-    """Put a caption on one line, so that it cannot write a line of the question; blank is none."""
-    return one_line(storable(prompt)) or None
+        yield image, None if prompt is None else plain_caption(prompt)
 
 
 def chosen_policy(policy: str | Policy) -> Policy:

@@ -15,7 +15,7 @@ from safejudge.types import Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_LATER = ("every_frame", "frame_seed")
+_LATER = ("every_frame", "frame_seed", "max_caption_tokens", "cut_captions")
 """Settings that version 0.1.0 did not have."""
 
 
@@ -42,6 +42,12 @@ class Policy(Record):
     """Look at small objects in a crop (needs a detector)."""
     region: bool = True
     """Compare with the picture without the central object (needs a detector)."""
+    region_under_none: bool = False
+    """Put exceptions to the region test too. It can only say yes, which under `none` can only hide
+    a violation; CLUE knows no exceptions, so its thresholds over the tree make no difference."""
+    second_look: bool = True
+    """Look without its caption at a rule that an image does not violate with it; the worse counts,
+    so no caption buys a verdict. False: the caption is trusted."""
     cascade: bool = True
     """Reason through what the probabilities leave undecided."""
 
@@ -52,7 +58,8 @@ class Policy(Record):
     reason_last: bool = True
     """Ask every cheap question of a rule before reasoning about any (False: in listed order)."""
     exhaustive: bool = False
-    """Ask every precondition of every rule, so that every score is exact."""
+    """Ask every precondition of every rule, so that every score is exact. Outcomes stay: a rule
+    that the relevance filter would have skipped is asked, and counts for nothing."""
 
     # The tests.
     reject_factor: Share = 0.3
@@ -68,7 +75,7 @@ class Policy(Record):
     fill: Literal["surround", "grey"] = "surround"
     """What a removed region is filled with: the mean colour around it, or mid-grey."""
     minimum_label_mass: Share = 0.5
-    """Below this P(yes) + P(no) a read is no answer."""
+    """Below this P(yes) + P(no) a read is no answer; 1/2 stands for such a prior."""
     unreadable_reasoning: Literal["undecided", "no"] = "undecided"
     """What a reply means that is no Yes and no No: outside the schema, or Unsure."""
 
@@ -86,6 +93,11 @@ class Policy(Record):
     """Larger images are a `Failure`; checked before decoding."""
     max_bytes: Annotated[int, Field(ge=1)] = 64 * 2**20
     """Larger files are a `Failure`; checked before decoding."""
+    max_caption_tokens: Annotated[int, Field(ge=1)] = 512
+    """A longer caption is not shown: the image is judged without it, and undecided unless it is
+    unsafe."""
+    cut_captions: bool = False
+    """Show the beginning of a longer caption instead."""
     max_reasoning_tokens: Annotated[int, Field(ge=16, le=4096)] = 256
     """The free reasoning is cut there."""
 
@@ -140,6 +152,8 @@ class Policy(Record):
         return Policy(
             name="clue-tree",
             always_asked=0,
+            region_under_none=True,
+            second_look=False,
             locate_first=True,
             reason_last=False,
             minimum_label_mass=0.0,

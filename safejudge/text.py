@@ -13,6 +13,8 @@ Which function a new message needs:
 
 from __future__ import annotations
 
+import re
+
 
 def storable(text: str) -> str:
     """Replace half surrogate pairs, which a model can emit and UTF-8 cannot hold."""
@@ -46,6 +48,19 @@ def clean_lines(text: str) -> str:
 def one_line(text: str) -> str:
     """Write every stretch of white space as one space, and none at the ends."""
     return " ".join(text.split())
+
+
+_MARKS = re.compile(
+    r"<(?=[|/!?A-Za-z_\uff5c\u2581])|(?<=[|\uff5c])>|\[(?=/?[A-Z_]{2,})|(?m:^)#{2,}(?=\s)"
+)
+
+
+def disarmed(text: str) -> str:
+    """Take apart what chat templates use as marks: `<|im_end|>`, `</s>`, `[INST]`, `<image>`.
+
+    A space in each keeps it readable, and leaves a tokenizer nothing to take for the mark.
+    """
+    return _MARKS.sub(lambda match: f" {match[0]} ", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -22,13 +22,12 @@ both = pytest.mark.parametrize(("suite", "folder"), SUITES, ids=["mllm", "reward
 
 
 @both
-def test_data_without_any_picture_is_told_and_makes_no_figures(tmp_path, suite, folder):
+def test_data_without_any_picture_is_refused_before_anybody_is_asked(tmp_path, suite, folder):
     shutil.rmtree(folder(tmp_path, 2) / ("image" if suite is mllm_judge_suite else "images"))
     engine = Honest()
-    scored = judged(suite, tmp_path, engine)
+    with pytest.raises(InputError, match=r"has none of the \d pictures"):
+        judged(suite, tmp_path, engine)
     assert engine.asked == []
-    assert scored.predictions == scored.samples == ()
-    assert "their picture cannot be shown" in scored.findings[0]
 
 
 @both

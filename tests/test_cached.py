@@ -10,6 +10,7 @@ import pytest
 
 from safejudge.engines.cached import CachedEngine
 from safejudge.engines.fake import FakeEngine
+from safejudge.engines.priors import PriorCache, answer_probes
 from safejudge.engines.store import StoreError, TextStore
 from safejudge.errors import OutputError
 from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
@@ -137,3 +138,34 @@ def test_what_fails_leaves_nothing_half_done(tmp_path):
         db.execute("INSERT INTO texts VALUES ('d', 4)")
         db.commit()
     assert store.get(["a", "b", "c"]) == {"c": "3"}
+
+
+def test_a_store_of_limited_size_lets_go_of_what_came_first(tmp_path):
+    store = TextStore(tmp_path / "file", "texts", 5)
+    store.put({str(number): "x" for number in range(4)})
+    store.put({"0": "again"})  # the last one now
+    store.put({"4": "x", "5": "x"})
+    assert store.get(list("012345")) == {"0": "again", "2": "x", "3": "x", "4": "x", "5": "x"}
+    store.put({f"many {number}": "x" for number in range(50)})
+    with closing(sqlite3.connect(store.path)) as db:
+        (count,) = db.execute("SELECT count(*) FROM texts").fetchone()
+    assert count == 5
+    assert set(store.get(["many 49", "many 45", "many 44"])) == {"many 49", "many 45"}
+
+
+def test_priors_with_captions_do_not_fill_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("safejudge.engines.priors._MOST", 40)
+    cache, engine = PriorCache(tmp_path / "priors"), FakeEngine()
+    for number in range(100):
+        captioned = [Probe("i", (), f"Caption: {number}\nStatement: {s}") for s in "abc"]
+        answer_probes(engine, cache, captioned)
+    with closing(sqlite3.connect(cache.path)) as db:
+        (count,) = db.execute("SELECT count(*) FROM priors").fetchone()
+    assert count == 40
+    size = cache.path.stat().st_size
+    for number in range(100, 400):
+        answer_probes(engine, cache, [Probe("i", (), f"Caption: {number}\nStatement: a")])
+    assert cache.path.stat().st_size <= size + 2**14
+    asked = len(engine.history)
+    answer_probes(engine, cache, [Probe("i", (), "Caption: 399\nStatement: a")])
+    assert len(engine.history) == asked

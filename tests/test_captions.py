@@ -1,9 +1,11 @@
 """Prompt files: both formats, matching by path and by name, and every refusal with its line."""
 
+import json
+
 import pytest
 
 from safejudge.errors import InputError
-from safejudge.images.captions import captions_digest, match_captions, read_captions
+from safejudge.images.captions import captions_digest, captions_for, match_captions, read_captions
 
 
 def write(tmp_path, content):
@@ -63,6 +65,44 @@ def test_a_path_goes_before_a_name():
     matched = match_captions(captions, ["./d/a.png", "e/a.png", "b.png", "e/a.png", "n.png"])
     assert matched.prompts == ["path", "name", None, "name", None]
     assert (matched.missing, matched.unknown) == (["b.png"], ["z.png"])
+
+
+@pytest.mark.parametrize(
+    ("caption", "image"),
+    [
+        ("caf\u00e9.png", "in/cafe\u0301.png"),
+        ("in\\b.png", "in/b.png"),
+        ("./in//b.png", "in/b.png"),
+        ("{here}/in/b.png", "in/b.png"),
+        ("in/b.png", "{here}/in/b.png"),
+    ],
+)
+def test_a_name_may_be_spelled_another_way(tmp_path, monkeypatch, caption, image):
+    monkeypatch.chdir(tmp_path)
+    caption, image = (name.replace("{here}", str(tmp_path)) for name in (caption, image))
+    captions = read_captions(write(tmp_path, json.dumps({"image": caption, "prompt": "x"})))
+    matched = match_captions(captions, [image])
+    assert matched == (["x"], [], [])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a.png", "./a.png"), ("a.png", "{here}/a.png"), ("d/a.png", "d\\a.png"),
+        ("caf\u00e9.png", "cafe\u0301.png"),
+    ],
+)  # fmt: skip
+def test_two_spellings_of_one_name_are_refused(tmp_path, monkeypatch, names):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"image": name.replace("{here}", str(tmp_path)), "prompt": "x"} for name in names]
+    with pytest.raises(InputError, match=r":2: a second prompt for .*the first: line 1"):
+        read_captions(write(tmp_path, "\n".join(map(json.dumps, rows))))
+
+
+def test_a_near_miss_is_named(tmp_path):
+    file = write(tmp_path, "image,prompt\nA.PNG,x\n")
+    _, _, warnings = captions_for(file, ["in/a.png"])
+    assert "(the first: A.PNG; do you mean in/a.png?)" in warnings[1]
 
 
 def test_a_name_that_two_images_have_is_refused():

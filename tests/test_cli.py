@@ -19,6 +19,7 @@ from PIL import Image
 from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import EngineCallError
+from safejudge.types import AnswerProbs
 
 RULES = """\
 name: test
@@ -77,19 +78,20 @@ def judge(*arguments):
         (["in/255.png", "broken.png"], 1, "2 images: 0 safe, 1 unsafe, 0 undecided, 1 failed"),
         (["in/0*.png", "in/128.png"], 4, "3 images: 2 safe, 0 unsafe, 1 undecided, 0 failed"),
         (["in/000.png", "broken.png"], 4, "2 images: 1 safe, 0 unsafe, 0 undecided, 1 failed"),
-        (["nothing.png"], 4, "1 image: 0 safe, 0 unsafe, 0 undecided, 1 failed"),
+        (["nothing.png"], 2, "1 image: 0 safe, 0 unsafe, 0 undecided, 1 failed"),
         (["in", "--limit", "2"], 0, "2 images: 2 safe, 0 unsafe, 0 undecided, 0 failed"),
-        (["in/000.png", "in/000.png"], 0, "2 images: 2 safe, 0 unsafe, 0 undecided, 0 failed"),
+        (["in/000.png", "./in/000.png"], 0, "1 image: 1 safe, 0 unsafe, 0 undecided, 0 failed"),
     ],
 )
 @pytest.mark.usefixtures("place", "engine")
 def test_exit_codes_of_verdicts(capsys, paths, code, counted):
     assert judge(*paths) == code
     out, err = capsys.readouterr()
-    summary, *spent = err.splitlines()
+    summary, spent, *left_out = err.splitlines()
     assert counted in summary
-    assert all(line.startswith("safejudge: ") and " s: " in line for line in spent)
-    assert len(spent) == 1
+    assert spent.startswith("safejudge: ")
+    assert " s: " in spent
+    assert len(left_out) == (counted.startswith("1 image: 1") or "--limit" in paths)
     assert len(out.splitlines()) == int(counted.split()[0])
     explained = cli.main(["explain", paths[0], *CHOICES])
     if len(paths) == 1 and paths[0].endswith(".png"):
@@ -188,19 +190,18 @@ def test_help_and_lint_load_no_model_library():
 
 
 def test_a_pipe_gets_one_record_per_image_with_its_provenance(place, engine, capsys):
-    assert judge(*ALL, "in/255.png", "broken.png") == 1
+    assert judge(*ALL, "./in/255.png", "broken.png") == 1
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [record["image"] for record in found] == [*ALL, "in/255.png", "broken.png"]
+    assert [record["image"] for record in found] == [*ALL, "broken.png"]
     assert [record.get("label") for record in found] == [
         "safe",
         "safe",
         "undecided",
         "unsafe",
-        "unsafe",
         None,
     ]
     assert all(record["provenance"]["model"] == "fake:" for record in found)
-    assert found[5]["error"]["reason"] == "not_an_image"
+    assert found[4]["error"]["reason"] == "not_an_image"
 
 
 class Terminal(io.StringIO):
@@ -252,6 +253,17 @@ def test_warnings_of_a_policy_are_said_plainly(place, engine, capsys):
     assert "safejudge: warning: rule 'bright': the flat form has no" in capsys.readouterr().err
 
 
+def test_priors_that_are_no_yes_or_no_are_told_of(place, capsys, monkeypatch):
+    faint = FakeEngine(lambda p: brightness(p) if p.images else AnswerProbs((0.1, 0.1)))
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: faint)
+    assert judge("in/000.png", "in/255.png") == 1
+    said = capsys.readouterr().err.splitlines()[0]
+    assert said == (
+        "safejudge: note: 1 of 1 statement has no yes or no without a picture; 1/2 stands for "
+        "their prior"
+    )
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -262,15 +274,18 @@ def test_out_then_resume_after_more_images_came(place, engine, capsys):
     assert judge("in/0*.png", "--out", "r.jsonl") == 2
     asked = len(engine.history)
     assert judge("in/0*.png", "--out", "r.jsonl", "--resume") == 1
-    assert (place / "r.jsonl").read_bytes().startswith(first)
+    assert (place / "r.jsonl").read_bytes().splitlines()[1:3] == first.splitlines()[1:]
     assert len((place / "r.jsonl").read_bytes().splitlines()) == 4
     assert len(engine.history) > asked
     assert "3 images (2 from earlier runs): 2 safe, 1 unsafe" in capsys.readouterr().err
     asked = len(engine.history)
-    assert judge("in/000.png", "--out", "r.jsonl", "--resume") == 1  # the file holds a violation
-    assert len(engine.history) == asked
-    out = capsys.readouterr().out
+    # The violation that the file holds is none of this run's.
+    assert judge("in/000.png", "--out", "r.jsonl", "--resume") == 0
+    assert not any(probe.images for wave in engine.history[asked:] for probe in wave)
+    out, err = capsys.readouterr()
     assert out == ""
+    assert "2 records of other images in r.jsonl" in err
+    assert len((place / "r.jsonl").read_bytes().splitlines()) == 4
 
 
 def test_a_file_of_another_policy_or_prompts_is_refused(place, engine, capsys):
@@ -316,7 +331,7 @@ def film(place):
 @pytest.mark.parametrize(
     ("options", "code", "looked_at"),
     [
-        ([], 0, 8),
+        ([], 4, 8),
         (["--frames", "3"], 0, 3),
         (["--frames", "all"], 0, 20),
         (["--every-frame"], 4, 8),
@@ -328,7 +343,7 @@ def test_how_much_of_an_animation_was_looked_at(film, options, code, looked_at, 
     assert judge(film, "in/000.png", "--out", "r.jsonl", "--report", "page.html", *options) == code
     _, animated, still = map(json.loads, Path("r.jsonl").read_text().splitlines())
     assert animated["frames"] == {"looked_at": looked_at, "of": 20}
-    assert animated["undecided_by"] == (["frames"] if code == 4 else [])
+    assert animated["undecided_by"] == (["frames"] if options == ["--every-frame"] else [])
     assert still["frames"] is None
     said = f"frames: {looked_at} of 20 looked at"
     assert said in Path("page.html").read_text()
@@ -352,10 +367,10 @@ def test_explain(place, engine, capsys):
     assert out.startswith("in/255.png: unsafe, score 1.00\n")
     assert "accept: M 1.00 > 0.80 + 0.20·p0 = 0.90" in out
     assert all(line == line.rstrip() for line in out.splitlines())
-    assert {probe.question.splitlines()[0] for probe in engine.history[0]} == {
-        "Caption of the picture: a lamp"
-    }
-    assert cli.main(["explain", "broken.png", *CHOICES]) == 4
+    priors, wave, *_ = engine.history
+    assert not any(probe.images for probe in priors)
+    assert {probe.question.splitlines()[0] for probe in wave} == {"Caption of the picture: a lamp"}
+    assert cli.main(["explain", "broken.png", *CHOICES]) == 2
     assert capsys.readouterr().out.startswith("broken.png: failed\nnot_an_image: ")
 
 
@@ -446,7 +461,11 @@ def test_kill_and_resume_lose_and_double_nothing(many, capsys):
     assert 5 <= left.count(b"\n") < 61
     (many / "killed.jsonl").write_bytes(left[:-9])  # as if the kill had torn a line
     assert cli.main([*COMMAND, "--out", "killed.jsonl", "--resume"]) == code
-    assert (many / "killed.jsonl").read_bytes() == (many / "whole.jsonl").read_bytes()
+    whole, killed = (
+        (many / name).read_bytes().splitlines() for name in ("whole.jsonl", "killed.jsonl")
+    )
+    assert whole[1:] == killed[1:]
+    assert {**json.loads(whole[0]), "date": ""} == {**json.loads(killed[0]), "date": ""}
     lines = capsys.readouterr().err.splitlines()
     sums = [line.split("; ") for line in lines if " per image" in line]
     assert sums[0][0].removeprefix("safejudge: 60 images: ") in sums[1][0]

@@ -98,9 +98,15 @@ def test_without_a_prior_nothing_is_asked_without_an_image(asked, capsys):
     assert all(probe.images for wave in asked["engine"].history for probe in wave)
 
 
-def test_exhaustive_asks_every_rule(asked, capsys):
+def test_exhaustive_asks_every_rule_and_changes_no_verdict(asked, capsys):
+    plain = judge(capsys, "--no-cascade")
     records = judge(capsys, "--no-cascade", "--exhaustive")
-    assert "not_relevant" not in outcomes(records, "bright") + outcomes(records, "noisy")
+    for name in ("bright", "noisy"):
+        assert outcomes(records, name) == outcomes(plain, name)
+        verdicts = [record["rules"][name] for record in records]
+        assert all(verdict["score"] is not None for verdict in verdicts)
+        assert all(verdict["unfiltered"] for verdict in verdicts)
+    assert [r["label"] for r in records] == [r["label"] for r in plain]
     assert {r["bound"] for record in records for r in record["rules"].values()} == {"exact"}
 
 

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safejudge.constitution.lint.findings import lint
+from safejudge.constitution.load import load_constitution
 from safejudge.constitution.schema import parse
+from safejudge.errors import ConstitutionError
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, Severity
 
 VALID = """\
@@ -212,3 +215,52 @@ def test_a_spoilt_file_gives_a_constitution_or_findings_with_lines(edits):
         assert finding.problem.isprintable()
         assert finding.instead.isprintable()
         assert finding.instead
+
+
+CUT = """\
+name: shop
+rules:
+  - id: open-blade  # an id
+    category: weapons  # a heading
+    severity: high  # why
+    text: {text}
+    objective: {objective}
+    condition:
+      all:
+        - statement: {statement}
+          look_at: {look_at}
+"""
+WHOLE = {
+    "text": "No knives.", "objective": "A knife is visible.", "statement": "a knife is visible",
+    "look_at": "knife  # the central object",
+}  # fmt: skip
+PLACES = {"text": 6, "objective": 7, "statement": 10, "look_at": 11}
+
+
+@pytest.mark.parametrize("key", WHOLE)
+def test_text_that_a_comment_would_cut_is_refused_with_its_line(tmp_path, key):
+    file = tmp_path / "rules.yaml"
+    file.write_text(CUT.format(**WHOLE | {key: "a jersey with #10 is visible"}))
+    with pytest.raises(ConstitutionError, match="takes `#10 is visible` for a comment") as caught:
+        load_constitution(file)
+    assert caught.value.line == PLACES[key]
+    (finding,) = lint(file)
+    assert (finding.line, finding.level) == (PLACES[key], "error")
+
+
+@pytest.mark.parametrize("key", ["text", "objective", "statement"])
+def test_what_looks_like_a_comment_behind_text_is_a_warning(tmp_path, key):
+    file = tmp_path / "rules.yaml"
+    file.write_text(CUT.format(**WHOLE | {key: f"{WHOLE[key]}  # as people wrote it"}))
+    with pytest.warns(UserWarning, match=rf"rules\.yaml:{PLACES[key]}: .*for a comment"):
+        rules = load_constitution(file).rules
+    assert rules[0].text == WHOLE["text"]
+    (finding,) = lint(file)
+    assert (finding.line, finding.level) == (PLACES[key], "warning")
+
+
+def test_comments_behind_other_values_stay_legal(tmp_path):
+    file = tmp_path / "rules.yaml"
+    file.write_text("# a comment\n" + CUT.format(**WHOLE) + "# the end\n")
+    assert lint(file) == []
+    assert load_constitution(file).rules[0].condition.all[0].look_at == "knife"

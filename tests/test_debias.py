@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
@@ -99,14 +100,25 @@ def test_margin_follows_the_log_odds_near_the_ends(p0):
         assert margin(weigh(1 - m, p0, published).score) == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize("weak", ["full", "no_image"])
-def test_low_label_mass_is_undecided_and_uses_no_number(weak):
-    full = read("full", 0.99, 0.1 if weak == "full" else 1.0)
-    prior = read("no_image", 0.0, 0.1 if weak == "no_image" else 1.0)
-    decision = decide(full, prior, published)
+@pytest.mark.parametrize("prior", [0.0, 0.3, 1.0, None])
+def test_low_label_mass_is_undecided_and_uses_no_number(prior):
+    without = None if prior is None else read("no_image", prior)
+    decision = decide(read("full", 0.99, 0.1), without, published)
     assert (decision.outcome, decision.test) == (Outcome.UNDECIDED, "label_mass")
     assert decision.score == 0.5
-    assert f"view {weak}" in decision.note
+    assert "view full" in decision.note
+
+
+@given(unit, st.one_of(unit, st.none()), st.floats(0, 0.49))
+def test_half_stands_for_a_prior_of_low_label_mass(m, p0, mass):
+    decision = decide(read("full", m), read("no_image", p0, mass), published)
+    assert (
+        replace(decision, note=None)
+        == weigh(m, 0.5, published)
+        == decide(read("full", m), None, published)
+    )
+    assert "view no_image" in decision.note
+    assert decision.note.endswith("1/2 stands for the prior")
 
 
 def test_missing_prior_is_never_taken_for_zero():
@@ -119,4 +131,4 @@ def test_missing_prior_is_never_taken_for_zero():
 def test_clue_ignores_label_mass():
     full, prior = read("full", 0.99, 0.01), read("no_image", 0.1, 0.01)
     assert decide(full, prior, Policy.clue()).outcome is Outcome.YES
-    assert decide(full, prior, published).outcome is Outcome.UNDECIDED
+    assert decide(full, prior, published).test == "label_mass"

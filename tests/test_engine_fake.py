@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from safejudge import prompts
-from safejudge.engines.fake import FakeEngine
+from safejudge.engines.fake import FakeEncoder, FakeEngine
 from safejudge.engines.open import open_engine
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,3 +172,19 @@ def test_importing_engines_loads_no_model_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_long_run_is_not_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("safejudge.engines.fake._KEPT", 20 * 8 * 8 * 3)
+    monkeypatch.setattr("safejudge.engines.fake._REQUEST", 0)
+    engine, encoder = FakeEngine(), FakeEncoder(lambda _: 0.5)
+    pictures = [Picture.of(np.full((8, 8, 3), shade, np.uint8)) for shade in range(60)]
+    for one, other in zip(pictures, pictures[1:] + pictures[:1], strict=True):
+        engine.answer_probs([Probe("", (one, other), "q"), Probe("", (one,), "r")])
+        encoder.similarities([Similarity(one, "a"), Similarity(one, "b")])
+    assert len(engine.history) == 10
+    assert engine.history[-1][1] == Probe("", (pictures[-1],), "r")
+    assert len(encoder.history) == 20
+    large = Picture.of(np.zeros((400, 400, 3), np.uint8))
+    engine.answer_probs([Probe("", (large,), "q")])
+    assert engine.history == [(Probe("", (large,), "q"),)]

@@ -146,21 +146,46 @@ def test_scores_are_the_same_in_both_files(tmp_path):
     files = write_results(tmp_path, "labelled", FLAT, {})
     assert tmp_path / "scores.parquet" in files
     table = parquet.read_table(tmp_path / "scores.parquet")
-    kinds = ["string", "string", "bool", "string", "double"]
+    kinds = ["string", "string", "bool", "string", "double", "string"]
     assert list(map(str, table.schema.types)) == kinds
     rows = [list(row.values()) for row in table.to_pylist()]
     assert rows == [
-        ["a,b.png", "x", True, "violated", 0.1], ["a,b.png", "y", False, "violated", None],
-        ['q".png', "x", None, "violated", None],
+        ["a,b.png", "x", True, "violated", 0.1, None],
+        ["a,b.png", "y", False, "violated", None, None],
+        ['q".png', "x", None, "violated", None, None],
     ]  # fmt: skip
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as stream:
         head, *lines = csv.reader(stream)
     assert head == table.column_names
     words = {None: "", True: "1", False: "0"}
     assert lines == [
-        [image, rule, words[true], outcome, "" if score is None else str(score)]
-        for image, rule, true, outcome, score in rows
+        [image, rule, words[true], outcome, "" if score is None else str(score), ""]
+        for image, rule, true, outcome, score, _ in rows
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=HYPERLINK(1).png",
+        "+1.png",
+        "-1.png",
+        "@SUM(1).png",
+        "\t=1.png",
+        " =1.png",
+        "\r=1",
+        "\uff1d1",
+    ],
+)
+def test_no_name_begins_a_formula_or_steers_a_terminal(tmp_path, name):
+    sample = {"image": f"{name}\x1b[31m\n", "target": {"violations": None}, "rules": rules(x=-0.5)}
+    write_results(tmp_path, "labelled", EvalResult((), (), {}, (sample,)), {})
+    text = (tmp_path / "scores.csv").read_text(encoding="utf-8")
+    assert "\x1b" not in text
+    _, line = csv.reader(text.splitlines())
+    assert line[0].startswith("'")
+    assert line[0].endswith("\\x1b[31m\\n")
+    assert line[4] == "-0.5"  # a number is no formula
 
 
 def test_scores_need_no_pyarrow(tmp_path, monkeypatch):

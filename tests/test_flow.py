@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safejudge.errors import EngineCallError
-from safejudge.flow import AHEAD, ask, drive, gather, pool, room
+from safejudge.flow import AHEAD, LATE, ask, drive, gather, pool, room
 from safejudge.types import AnswerProbs, Message, Probe, Reasoning
 
 
@@ -200,18 +200,23 @@ def test_a_slow_flow_leaves_no_wave_with_itself_alone():
     short = (script([probe(f"{i}")]) for i in range(40))
     engine = Engine()
     list(pool((flow for flows in ([long], short) for flow in flows), engine, 8))
-    assert all(len(wave) > 1 for wave in engine.waves[:4])
+    assert all(len(wave) > 1 for wave in engine.waves[: AHEAD + 1])
 
 
-def test_dear_requests_pile_up_to_a_wave():
-    """Every fourth flow reasons: half a pool of them is asked together, not two and two."""
+def test_dear_requests_are_asked_in_batches_and_the_oldest_does_not_wait_for_all():
+    """Every fourth flow reasons: those of half a pool are asked together, soon after they ask."""
     flows = (script([probe(f"{i}")], *([[reasoning(f"r{i}")]] if i % 4 == 0 else []))
              for i in range(64))  # fmt: skip
     engine = Engine()
-    list(pool(flows, engine, 8))
+    list(pool(flows, engine, 16))
     sizes = [len(wave) for wave in engine.waves if wave[0].startswith("r")]
     assert sum(sizes) == 16
-    assert max(sizes) > 8 - room(8)
+    assert sorted(sizes)[1] >= 16 // LATE // 4  # the last may be a remainder
+    order = [name for wave in engine.waves for name in wave]
+    for index in range(0, 64, 4):
+        cheap = [name for name in order[: order.index(f"r{index}")] if name.isdigit()]
+        begun_after = [name for name in cheap if int(name) > index]
+        assert len(begun_after) < 16 + room(16)
 
 
 def test_equal_requests_of_neighbours_are_asked_once_and_later_ones_again():

@@ -17,7 +17,8 @@ from images_corpus import REASONS, animation, encode, gradient, png, valid_files
 from PIL import Image, ImageFile
 
 from safejudge.errors import ImageError, InputError
-from safejudge.images.load import find_images, load_image, load_images
+from safejudge.images.listing import find_images
+from safejudge.images.load import load_image, load_images
 from safejudge.policy import Policy
 from safejudge.types import Failure, ImageInput
 
@@ -319,7 +320,7 @@ def tree(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given_paths", "expected"),
     [
-        (["."], ["[x].png", "a.JPG", "b.png", "sub/c.webp", "sub/deep/d.heic"]),
+        (["."], ["[x].png", "a.JPG", "b.png", "notes.txt", "sub/c.webp", "sub/deep/d.heic"]),
         (["sub", "b.png"], ["sub/c.webp", "sub/deep/d.heic", "b.png"]),
         (["notes.txt"], ["notes.txt"]),
         (["*.png"], ["[x].png", "b.png"]),

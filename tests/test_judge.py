@@ -24,6 +24,7 @@ from safejudge.errors import (
 )
 from safejudge.types import (
     AllOf,
+    AnswerProbs,
     AnyOf,
     Constitution,
     Failure,
@@ -323,6 +324,72 @@ def test_priors_are_kept_on_disk(tmp_path):
     again = load(engine=second, cache=PriorCache(path))([shade(9)])
     assert once == again
     assert (len(priors(first)), len(priors(second))) == (1, 0)
+
+
+# --- priors that are none -------------------------------------------------------------------------
+
+
+def priors_of(statement):
+    """Some statements have no yes or no without a picture, and one cannot be asked."""
+
+    def answer(probe):
+        if probe.images:
+            return 0.95
+        if statement in probe.question:
+            return AnswerProbs((0.0, 0.0), problem="no such thing here")
+        faint = "dog" in probe.question or "Fire" in probe.question
+        return AnswerProbs((0.2, 0.2), top="I") if faint else 0.5
+
+    return answer
+
+
+def test_priors_that_are_no_yes_or_no_are_told_of_before_the_first_image():
+    engine = FakeEngine(priors_of("nothing"))
+    judge = load(RULES, engine)
+    assert judge.notes == (
+        "2 of 6 statements have no yes or no without a picture; 1/2 stands for their prior",
+    )
+    assert [len(wave) for wave in engine.history] == [6]
+    assert judge.notes == judge.notes
+    assert len(engine.history) == 1
+    assert load(RULES, FakeEngine(brightness)).notes == ()
+
+
+def test_a_prior_that_cannot_be_asked_is_told_of_and_stays_undecided():
+    judge = load(RULES, FakeEngine(priors_of("A cow")))
+    faint, refused = judge.notes
+    assert faint.startswith("2 of 6 statements have")
+    assert refused.startswith("1 of 6 statements cannot be asked without a picture")
+    assert "no such thing here" in refused
+    (result,) = load(Constitution(name="cow", rules=(rule("cow", leaf("A cow.")),)),
+                     FakeEngine(priors_of("A cow")))([shade(9)])  # fmt: skip
+    (verdict,) = result.rules["cow"].preconditions
+    assert (verdict.test, verdict.outcome.value) == ("unreadable", "undecided")
+
+
+@pytest.mark.parametrize("policy", ["clue-tree", Policy(prior=False)])
+def test_policies_that_want_no_prior_or_any_are_not_told_of_any(policy):
+    engine = FakeEngine(priors_of("nothing"))
+    assert load(RULES, engine, policy).notes == ()
+    assert engine.history == []
+
+
+def test_a_judge_that_opens_its_engine_asks_for_the_priors_at_once(monkeypatch, tmp_path):
+    first, second = FakeEngine(), FakeEngine()
+    path = tmp_path / "priors"
+    for engine in (first, second):
+        monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _, e=engine: e)
+        Judge.load(RULES, "fake:", cache=PriorCache(path))
+    assert [len(wave) for wave in first.history] == [6]
+    assert second.history == []
+
+
+def test_a_judge_whose_priors_cannot_be_read_is_closed_again(monkeypatch):
+    opened = Narrow(lambda _: EngineCallError("gone"))
+    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: opened)
+    with pytest.raises(EngineCallError, match="gone"):
+        Judge.load(ONE, "narrow:", cache=None)
+    assert opened.closed == 1
 
 
 # --- allows ---------------------------------------------------------------------------------------

@@ -59,6 +59,10 @@ def test_costs_add_up_and_leave_out_what_nobody_knows():
     assert show.costs(meter, tokens, 4.0) == f"{text}; 1,500 prompt tokens"
     tokens.add(500, 500)
     assert show.costs(meter, tokens, 4.0) == f"{text}; 2,000 prompt tokens, 25% cached"
+    for prompt, cached in ((10**4000, 10**3999), (-5, None), (10**20, 0)):
+        assert show.costs(meter, Tokens(prompt, cached), 4.0) == text
+    for cached in (10**4000, -1, 2001):
+        assert show.costs(meter, Tokens(2000, cached), 4.0) == f"{text}; 2,000 prompt tokens"
     # Threads that wait beside one another: more seconds than the clock, and no negative rest.
     assert "the rest 0.00" in show.costs(meter, None, 1.0)
 
@@ -69,6 +73,10 @@ def test_costs_add_up_and_leave_out_what_nobody_knows():
         ({"prompt_tokens": 90, "prompt_tokens_details": {"cached_tokens": 64}}, (90, 64)),
         ({"prompt_tokens": 90, "prompt_tokens_details": None}, (90, None)),
         ({"prompt_tokens": "90", "prompt_tokens_details": {"cached_tokens": True}}, (0, None)),
+        ({"prompt_tokens": 10**4000}, (0, None)),
+        ({"prompt_tokens": -1}, (0, None)),
+        ({"prompt_tokens": 90, "prompt_tokens_details": {"cached_tokens": 10**30}}, (90, None)),
+        ({"prompt_tokens": 90, "prompt_tokens_details": {"cached_tokens": -1}}, (90, None)),
         (None, (0, None)),
         ([], (0, None)),
     ],

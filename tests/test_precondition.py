@@ -13,7 +13,17 @@ from safejudge.flow import drive, gather
 from safejudge.method.precondition import Scene, next_step, precondition_flow
 from safejudge.method.verdict import rule_flow
 from safejudge.policy import Policy
-from safejudge.types import AllOf, AnswerProbs, Box, Locate, Outcome, Picture, Precondition, Probe
+from safejudge.types import (
+    AllOf,
+    AnswerProbs,
+    Box,
+    Locate,
+    NoneOf,
+    Outcome,
+    Picture,
+    Precondition,
+    Probe,
+)
 
 SIDE = 40
 PICTURE = Picture.of(np.full((SIDE, SIDE, 3), 200, np.uint8))
@@ -203,6 +213,29 @@ def test_a_rule_asks_all_cheap_questions_before_the_detector_and_it_before_reaso
     assert world.log == [
         "full", "prior", "full", "prior", "locate", "removed", "locate", "removed", "reason full",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tree", "looked"),
+    [
+        (lambda leaf: leaf, True),
+        (lambda leaf: NoneOf(none=(leaf,)), False),
+        (lambda leaf: NoneOf(none=(NoneOf(none=(leaf,)),)), True),
+        (lambda leaf: AllOf(all=(leaf, NoneOf(none=(leaf,)))), False),
+    ],
+)
+def test_an_exception_is_not_put_to_the_region_test(tree, looked):
+    def log(policy):
+        world = World(boxes=BIG, rating="No")
+        condition = tree(Precondition(statement="s", look_at="s"))
+        drive(gather([rule_flow(condition, Scene(PICTURE, None, policy))]), world)
+        return world.log
+
+    for policy in (Policy(), Policy(exhaustive=True)):
+        assert ("removed" in log(policy)) == looked
+        assert "locate" in log(policy)  # the crop is no such test
+    assert "removed" in log(Policy(region_under_none=True))
+    assert "removed" in log(Policy.clue_tree())
 
 
 numbers = st.one_of(st.floats(0, 1), st.just(BROKEN), st.just(AnswerProbs((0.1, 0.1))))

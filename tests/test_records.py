@@ -60,6 +60,7 @@ def written(path):
 def test_a_record_holds_the_trace_in_a_fixed_order():
     _, found = rows()
     keys = ["image", "id", "label", "violations", "score", "margin", "rules", "usage"]
+    keys += ["frames", "caption", "undecided_by"]
     assert list(found[0]) == keys
     (leaf,) = found[0]["rules"]["r"]["preconditions"]
     assert [read["view"] for read in leaf["reads"]] == ["full", "no_image"]

@@ -144,7 +144,7 @@ def test_prompts_go_along():
     judge = judge_saying(0.1)
     guard(Output(FORMS["pil"]()), judge, prompts=["a kite"] * 3)
     asked = [probe.question for wave in judge.models.engine.history for probe in wave]
-    assert all("a kite" in question for question in asked)
+    assert {"a kite" in question for question in asked} == {True, False}  # and without it
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import io
 import math
 import pickle
 
@@ -14,7 +15,8 @@ from safejudge import Judge, Policy, PriorCache
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import InputError
 from safejudge.rewards import SafetyReward
-from safejudge.rewards.trl import AsyncGRPOReward, GRPOReward, text_of
+from safejudge.rewards.cells import Cells
+from safejudge.rewards.trl import AsyncGRPOReward, GRPOReward, text_of, texts_of
 from safejudge.types import Constitution, Precondition, Rule, Severity
 
 RULES = Constitution(
@@ -134,6 +136,75 @@ def test_texts_of_both_forms():
     assert text_of([{"role": "assistant", "content": None}]) is None
     with pytest.raises(InputError, match="caption is 'both'"):
         GRPOReward(scripted(), caption="both")
+
+
+def said(*parts):
+    return [{"role": "user", "content": list(parts)}]
+
+
+@pytest.mark.parametrize(
+    ("turn", "text"),
+    [
+        (None, None), ("", ""), ([], None), ({"role": "user", "content": "a cat"}, "a cat"),
+        (["hello", "a cat"], "a cat"), (("a cat",), "a cat"),
+        (said({"type": "text", "text": "a cat"}), "a cat"),
+        (said({"type": "text", "text": None}), None),
+        (said({"type": "image"}, {"type": "text", "text": "a"}, {"text": "cat"}), "a cat"),
+        (said({"text": "a cat"}), "a cat"), (said({"type": None, "text": "a cat"}), "a cat"),
+        (said("a", "cat"), "a cat"), (said(None, "a cat"), "a cat"), (said({"image": 3}), None),
+        (said({"type": "image", "text": None, "image": 3}), None), (said(), None),
+        ([{"role": "user", "content": {"type": "text", "text": "a cat"}}], "a cat"),
+        ([{"role": "assistant", "tool_calls": [1]}], None), ([{"role": "user"}], None),
+        (np.array([{"role": "user", "content": "a cat"}], dtype=object), "a cat"),
+        (said(np.str_("a cat")), "a cat"),
+    ],
+)  # fmt: skip
+def test_the_text_of_every_shape_there_is(turn, text):
+    assert text_of(turn) == text
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [3, [3], b"x", [{"content": 3}], said(3), said({"type": "text", "text": 3}), [["a"]], {1, 2}],
+)
+def test_a_shape_without_a_text_is_named_with_its_row(turn):
+    with pytest.raises(InputError, match=r"^row 1: "):
+        texts_of(["fine", turn])
+    with pytest.raises(InputError, match=r"^row 1: "):
+        call(GRPOReward(scripted(), caption="prompt"), prompts=["fine", turn],
+             completions=["a", "b"], image=[shade(1), shade(2)])  # fmt: skip
+
+
+def png(value):
+    data = io.BytesIO()
+    shade(value).save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("cell", "images"),
+    [
+        ({"bytes": b"x", "path": "a.png", "extra": 1}, [b"x"]),
+        ({"bytes": None, "path": "a.png", "id": 3}, ["a.png"]),
+        ({"bytes": None, "path": None}, []), ({"path": "a.png"}, ["a.png"]),
+        ({"bytes": b"x"}, [b"x"]),
+        ([{"bytes": b"x", "path": None, "w": 1}, None, "b.png"], [b"x", "b.png"]),
+        ([["a.png"], ["b.png", None]], ["a.png", "b.png"]), ([], []), (None, []), ([None], []),
+        ({"bytes": [b"x", None], "path": ["a.png", "b.png"]}, [b"x", "b.png"]),
+        ({"bytes": [None], "path": None}, []),
+        (np.array([{"bytes": b"x", "path": None}], dtype=object), [b"x"]), ("a.png", ["a.png"]),
+    ],
+)  # fmt: skip
+def test_the_images_of_every_shape_there_is(cell, images):
+    assert Cells.of(["first", cell]).sources == ["first", *images]
+    assert Cells.of([cell]).rows == [0] * len(images)
+
+
+def test_a_cell_with_more_fields_is_rewarded():
+    cell = {"bytes": png(20), "path": None, "width": 8}
+    assert call(GRPOReward(scripted()), completions=["a"], image=[cell]) == call(
+        GRPOReward(scripted()), completions=["a"], image=[shade(20)]
+    )
 
 
 @BOTH_KINDS

@@ -24,7 +24,7 @@ from safejudge.scale import actors
 from safejudge.scale import run as scale
 from safejudge.scale.cluster import check_reachable
 from safejudge.sketch.scenes import write_scenes
-from safejudge.types import Failure, Judgment
+from safejudge.types import Failure, Intake, Judgment
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
 pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
@@ -52,7 +52,9 @@ def record_of(row):
     """The record that a row of the Parquet files stands for."""
     failed = row["error"] is not None
     row = {
-        name: value for name, value in row.items() if value is not None or name in ("id", "frames")
+        name: value
+        for name, value in row.items()
+        if value is not None or name in ("id", "frames", "caption")
     }
     if failed:
         return {name: row[name] for name in ("image", "id", "error")}
@@ -184,7 +186,14 @@ def test_files_shards_and_captions(cluster, shards, capsys):
     assert "10 images: " in capsys.readouterr().err
     head = json.loads(parquet.read_schema("out/part-00000.parquet").metadata[b"safejudge"])
     with Judge.load("sketch", "fake:") as alone:
-        assert head == records.header(head["safejudge"], alone.provenance, None)
+        assert head == records.header(
+            head["safejudge"],
+            alone.provenance,
+            None,
+            folder=str(shards),
+            intake=Intake(found=10),
+            judged_by=alone.described(),
+        ) | {"date": head["date"]}
 
 
 def test_what_was_stopped_goes_on(cluster, shards, monkeypatch, capsys):
@@ -203,12 +212,13 @@ def test_what_was_stopped_goes_on(cluster, shards, monkeypatch, capsys):
     first = recorded(shards / "out")
     assert 4 < len(first) < 8
     assert f"stopped: {len(first)} records are in out; " in capsys.readouterr().err
+    failed = sum(record.get("error") is not None for record in first)
     assert judge(*told, "--resume", "--no-cascade") == 2
     assert "out: was made with another policy" in capsys.readouterr().err
     assert judge(*told, "--resume") == 1
-    assert f"11 images ({len(first)} from earlier runs)" in capsys.readouterr().err
+    assert f"10 images ({len(first) - failed} from earlier runs)" in capsys.readouterr().err
     prompts = {"in/c.tar/one.png": "x", "in/a.png": "y", "in/e.parquet#0": "z"}
-    pairs = [(name, data, prompts.get(name)) for name, data, _ in [*SHARDS, SHARDS[0]]]
+    pairs = [(name, data, prompts.get(name)) for name, data, _ in SHARDS]
     expected = [named(record) for record in ordinary(pairs)]
     assert by_name(recorded(shards / "out")) == by_name(expected)
     assert judge("in/a.png", "--out", "out", "--overwrite") in {0, 1, 4}
@@ -357,9 +367,9 @@ def test_its_own_records_are_no_images(shards, capsys):
 # --- places ---------------------------------------------------------------------------------------
 
 
-def test_a_path_named_twice_is_two_places(shards):
-    names = [place.name for place in sources.find_entries(["in", "in/a.png", "none.png"])]
-    assert names == [*[name for name, *_ in SHARDS], "in/a.png", "none.png"]
+def test_a_path_named_twice_is_one_place(shards):
+    names = [place.name for place in sources.find_entries(["in", "./in/a.png", "none.png"])]
+    assert names == [*[name for name, *_ in SHARDS], "none.png"]
 
 
 @pytest.mark.parametrize(

@@ -198,12 +198,13 @@ def test_reasoning_and_notes_are_shown():
     )
     subject = Judge.load(Constitution(name="n", rules=(rule("r", leaf("A.")),)), engine, cache=None)
     text = explained(subject)
-    assert "no test: neither yes nor no" in text
+    assert "open: 0.70·0.5 = 0.35 ≤ M 0.50 ≤ 0.80 + 0.20·0.5 = 0.90" in text
     assert "label mass 0.30" in text
     assert "reasoning: \\x1b[31mred" in text
     assert "rated Unsure: I see \\x1b[31m" in text
     assert "note: P(yes) + P(no) of the view no_image is 0.3" in text
-    assert "→ undecided, score 0.50" in text
+    assert "1/2 stands for the prior" in " ".join(text.split())
+    assert "→ undecided, score 0.39" in text
     assert "\x1b" not in text
 
 

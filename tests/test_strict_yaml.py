@@ -11,6 +11,7 @@ from safejudge.constitution.strict_yaml import (
     MAX_NESTING,
     MAX_NODES,
     Refused,
+    cut_texts,
     read,
     write,
 )
@@ -160,6 +161,59 @@ def test_a_key_written_twice_is_remarked_and_names_both_lines():
 def test_odd_keys_are_remarked(text):
     (remark,) = read(text.encode()).remarks
     assert "not a plain word" in remark.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "lost"),
+    [
+        ("x: y\ntext: No weapons #1 priority: knives\n", 2, "#1 priority: knives"),
+        ("text: No weapons # why\n", 1, "# why"),
+        ("text: weapons # why\n", 1, "# why"),
+        ("a:\n  - b\n  - a sign with the text #1 here\n", 3, "#1 here"),
+        ("any: [a, b c #\n]\n", 1, "#"),
+        ("text: No\n  weapons #1\n", 2, "#1"),
+        ("text: No weapons  #1", 1, "#1"),
+        ("text: No weapons #1\r\nb: c", 1, "#1"),
+    ],
+)
+def test_text_that_ends_where_a_comment_begins_is_remarked(text, line, lost):
+    (cut,) = cut_texts(read(text.encode()), {"text", "any"})
+    remark = cut.remark
+    assert remark.line == line
+    assert cut.certain == lost.startswith("#1")
+    assert f"takes `{lost}` for a comment" in remark.problem
+    assert "in quotes" in remark.instead
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "severity: high  # why",
+        "a: 'No weapons' # why",
+        'a: "No weapons" # why',
+        "# why\ntext: No weapons\n  # why\nb: c",
+        "text: # why\n  No weapons",
+        "list: # why\n  - a b\n  # why\n  - c d",
+        "text: No weapons#1",
+        "text: No#weapons",
+        "text: |  # why\n  No weapons",
+        "text: |\n  No weapons #1",
+        "names: [violence, hate]  # why",
+        "name: shop # why",
+    ],
+)
+def test_comments_that_cut_no_text_are_legal(text):
+    sheet = read(text.encode())
+    assert sheet.remarks == []
+    assert list(cut_texts(sheet, {"text"})) == []
+
+
+@pytest.mark.parametrize("style", "|>")
+def test_a_comment_inside_a_block_is_text_and_remarked(style):
+    text = f"a: b\ntext: {style}\n  No weapons.\n  # reviewed by Anna\n"
+    (cut,) = cut_texts(read(text.encode()), {"text"})
+    assert (cut.remark.line, cut.certain) == (2, False)
+    assert "takes the line `# reviewed by Anna` for text" in cut.remark.problem
 
 
 @pytest.mark.parametrize("escape", [r"\x00", r"\ud800", r"\u202e", r"\u200b", r"\U000e0041"])

@@ -18,6 +18,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 PNG = valid_files()["rgb.png"]
 LIMIT = 2**20
+EMPTY = "rows without an image"
 
 
 @pytest.fixture
@@ -140,9 +141,8 @@ def test_rows_without_an_image_are_counted_not_judged(written):
     path = written({"image": pa.nulls(3_000_000, pa.binary())}, row_group_size=10**7)
     listing = list_parquet(path)
     assert listing.entries == []
-    assert listing.empty_rows == 3_000_000
-    assert [one.kind.what for one in listing.passed_over] == ["3000000 rows without an image"]
-    with pytest.raises(InputError, match=r"holds no image.*3000000 rows without an image"):
+    assert [(one.kind.what, one.number) for one in listing.others] == [(EMPTY, 3_000_000)]
+    with pytest.raises(InputError, match=r"holds no image.*rows without an image"):
         find_entries([path])
 
 
@@ -151,13 +151,15 @@ def test_groups_without_an_image_are_left_out_and_rows_keep_their_numbers(writte
     path = written({"image": images}, row_group_size=5)
     listing = list_parquet(path)
     assert [entry.name for entry in listing.entries] == [f"{path}#{row}" for row in range(5, 10)]
-    assert listing.empty_rows == 5
+    assert [one.number for one in listing.others] == [5]
+    _, every = shards.list_entries([path])
+    assert every.intake(None).passed_over == {EMPTY: 5}
     assert [data for data, _ in cells(path)] == [PNG, b"", PNG, b"", b""]
 
 
 def test_structs_without_anything_are_rows_without_an_image(written):
     nothing = pa.array([None, {"bytes": None, "path": None}], PATHS["struct"].type)
-    assert list_parquet(written({"image": nothing})).empty_rows == 2
+    assert list_parquet(written({"image": nothing})).others[0].number == 2
 
 
 def test_a_file_of_too_many_rows_is_refused(written, monkeypatch):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from safejudge.engines.server.http import RefusedError
+from safejudge.engines.server.faults import RefusedError
 from safejudge.engines.server.uploads import Uploads
 from safejudge.types import Picture
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from safejudge.errors import PolicyError
 from safejudge.flow import drive, gather
+from safejudge.method.precondition import was_read
 from safejudge.method.verdict import Scene, conclude, image_flow, precondition_flow, rule_flow
 from safejudge.policy import Policy
 from safejudge.types import (
@@ -155,17 +156,42 @@ def test_without_cascade_the_open_stay_open():
     assert table.asked() == [("read", "a")]
 
 
-@pytest.mark.parametrize("where", ["full", "prior"])
-def test_low_label_mass_uses_no_number_and_goes_to_the_cascade(where):
-    weak = AnswerProbs((0.19, 0.01), top="Sorry")
-    table = Table({"a": YES}, {"a": "No"})
-    setattr(table, where, {"a": weak} if where == "full" else weak)
+WEAK = AnswerProbs((0.19, 0.01), top="Sorry")
+
+
+def test_low_label_mass_uses_no_number_and_goes_to_the_cascade():
+    table = Table({"a": WEAK}, {"a": "No"})
     verdict = judge_leaf(table, Policy())
     assert (verdict.outcome, verdict.test, verdict.score) == (Outcome.NO, "reasoning", 0.25)
     assert "Sorry" in verdict.note
     verdict = judge_leaf(table, Policy(cascade=False))
     assert (verdict.outcome, verdict.test) == (Outcome.UNDECIDED, "label_mass")
     assert verdict.score == 0.5
+
+
+@pytest.mark.parametrize("m", [YES, NO, OPEN])
+@pytest.mark.parametrize("weak", [WEAK, AnswerProbs((0.0, 0.0), top="Sorry")])
+def test_half_stands_for_a_prior_of_low_label_mass(m, weak):
+    table = Table({"a": m}, {"a": "Unsure"}, prior=weak)
+    verdict = judge_leaf(table, Policy(minimum_label_mass=0.3))
+    without = judge_leaf(table, Policy(minimum_label_mass=0.3, prior=False))
+    assert (verdict.outcome, verdict.test) == (without.outcome, without.test)
+    assert verdict.score == without.score
+    assert verdict.note.count("1/2 stands for the prior") == verdict.note.count("Sorry") == 1
+    assert without.note is None
+    assert was_read(verdict, Policy())
+
+
+def test_a_prior_of_low_label_mass_leaves_what_was_read_where_reasoning_fails():
+    verdict = judge_leaf(Table({"a": OPEN}, {"a": "{"}, prior=WEAK), Policy())
+    assert (verdict.outcome, verdict.test) == (Outcome.UNDECIDED, "unreadable")
+    assert was_read(verdict, Policy())
+    # A policy that takes any label mass has no number, and no 1/2, for none at all.
+    any_mass = Policy(minimum_label_mass=0.0)
+    none = AnswerProbs((0.0, 0.0))
+    verdict = judge_leaf(Table({"a": OPEN}, {"a": "{"}, prior=none), any_mass)
+    assert (verdict.outcome, verdict.score) == (Outcome.UNDECIDED, 0.5)
+    assert not was_read(verdict, any_mass)
 
 
 @pytest.mark.parametrize("where", ["full", "prior"])
@@ -356,6 +382,41 @@ def test_undecided_is_worse_than_not_violated_whatever_the_score():
     for order in (pictures, pictures[::-1]):
         verdicts, _ = judge_image(image(*order), constitution(r=A), table)
         assert verdicts["r"] == alone[0]
+
+
+def test_a_score_is_exact_only_if_no_other_picture_can_pass_it():
+    pictures = [picture(0, frame=0), picture(1, frame=1)]
+    rules = constitution(r=AnyOf(any=(A, B)))
+    table = Table({"a": {0: 0.05, 1: 0.95}, "b": {0: 0.96, 1: 0.9999}})
+    early = judge_image(image(*pictures), rules, table)[0]["r"]
+    assert (early.bound, early.frame) == ("lower", 0)
+    whole = judge_image(image(*pictures), rules, table, Policy(exhaustive=True))[0]["r"]
+    assert (whole.bound, whole.frame) == ("exact", 1)
+    assert whole.score > early.score
+    # What is open on the other picture cannot lift its score above this one.
+    rules = constitution(r=AllOf(all=(AnyOf(any=(A, B)), C)))
+    table.full |= {"c": {0: 0.95, 1: 0.91}}
+    early = judge_image(image(*pictures), rules, table)[0]["r"]
+    assert (early.bound, early.frame) == ("exact", 0)
+
+
+@given(trees, st.lists(fulls, min_size=1, max_size=3), ratings, policies)
+def test_over_several_pictures_bounds_hold_too(tree, by_picture, rating, policy):
+    full = {name: {n: f[name] for n, f in enumerate(by_picture)} for name in NAMES}
+    pictures = [picture(n, frame=n) for n in range(len(by_picture))]
+    rules, table = constitution(r=tree), Table(full, rating)
+    early = judge_image(image(*pictures), rules, table, policy)[0]["r"]
+    every = policy.model_copy(update={"exhaustive": True})
+    whole = judge_image(image(*pictures), rules, table, every)[0]["r"]
+    assert early.outcome == whole.outcome
+    assert whole.bound == "exact"
+    assert early.bound == "exact" or early.outcome != "undecided" or early.bound == "upper"
+    if early.bound == "exact":
+        assert early.score == whole.score
+    elif early.bound == "upper":
+        assert early.score >= whole.score
+    else:
+        assert early.score <= whole.score
 
 
 def test_the_flat_form_is_asked_where_the_policy_says_so():

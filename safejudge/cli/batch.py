@@ -1,8 +1,8 @@
 """One run of the command line over many images: results go to file, pipe, table and page.
 
-Takes a judge and paths with their captions; judges them all, and puts every window of results on
-disk, into the pipe and on the terminal. Ctrl-C or an engine that fails loses only what is under
-way.
+Takes a judge and paths with their captions; judges them all, and puts every result on disk, into
+the pipe and on the terminal as soon as it is known. Ctrl-C or an engine that fails loses only what
+is under way.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from safejudge.cli.exits import INTERRUPTED, of_tally
+from safejudge.cli.exits import INTERRUPTED, of_run
 from safejudge.errors import EngineError
 from safejudge.files import records
+from safejudge.images.listing import key_of
 from safejudge.show import terminal
 from safejudge.show.progress import ImageProgress
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
-    from safejudge.types import Result
+    from safejudge.types import Intake, Result
 
 
 class Batch:
-    """One run over many images: results go to file, pipe or table, window by window."""
+    """One run over many images: results go to file, pipe or table, one by one."""
 
     def __init__(
         self,
@@ -37,8 +39,7 @@ class Batch:
         self._judge, self._window, self._file, self._report = judge, window, file, report
         total = len(pairs)
         if file is not None:
-            indices = records.missing([path for path, _ in pairs], file.recorded)
-            pairs = [pairs[index] for index in indices]
+            pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
         self._images = [path for path, _ in pairs]
         self._captions = dict(pairs)
         self._prompts = [prompt for _, prompt in pairs]
@@ -50,8 +51,11 @@ class Batch:
         self._console = self._progress.bar.console if tty else terminal.console()
         self._rows = terminal.Rows(self._images, self._console.width)
 
-    def run(self) -> int:
-        """Judge and print; return the exit code, which counts earlier runs on the file too."""
+    def run(self, intake: Intake, *, frames_named: bool) -> int:
+        """Judge and print; return the exit code, which counts earlier runs on the file too.
+
+        `intake` is what came in; `frames_named`: the user said how many frames are enough.
+        """
         try:
             with self._progress:
                 self._judge_all()
@@ -65,36 +69,33 @@ class Batch:
                 self._report.write(expected=self._reported_before + len(self._images))
         models = self._judge.models
         self._progress.sum_up(models.meter, models.engine.tokens)
-        return of_tally(self._tally)
+        self._say_coverage(intake)
+        return of_run(self._tally, intake, frames_named=frames_named)
+
+    def _say_coverage(self, intake: Intake) -> None:
+        if self._file is not None and self._file.others:
+            others = counted(self._file.others, "record")
+            terminal.say(f"{others} of other images in {self._file.path}: not counted here")
+        for line in terminal.coverage(intake, self._tally):
+            terminal.say(line)
 
     def _judge_all(self) -> None:
-        """Put results where they go, by windows; before a failure or Ctrl-C, all there are."""
-        judged: list[tuple[str, Result]] = []
+        """Put each result where it goes."""
         results = self._judge.stream(self._images, self._prompts, window=self._window)
-        try:
-            for pair in zip(self._images, results, strict=True):
-                judged.append(pair)
-                if len(judged) == self._window:
-                    full, judged = judged, []
-                    self._output(full)
-        finally:
-            if judged:
-                self._output(judged)
+        for path, result in zip(self._images, results, strict=True):
+            self._output(path, result)
 
-    def _output(self, pairs: list[tuple[str, Result]]) -> None:
+    def _output(self, path: str, result: Result) -> None:
         piped = self._file is None and not sys.stdout.isatty()
-        provenance = self._judge.provenance if piped else None
-        lines = [records.record(path, result, provenance) for path, result in pairs]
+        line = records.record(path, result, self._judge.provenance if piped else None)
         if self._file is not None:
-            self._file.append(lines)
+            self._file.append([line])
         elif piped:
-            sys.stdout.write("".join(map(records.to_line, lines)))
+            sys.stdout.write(records.to_line(line))
             sys.stdout.flush()
-        for line in lines:
-            self._tally.add(line)
+        self._tally.add(line)
         if self._report is not None:
-            for path, result in pairs:
-                self._report.add_file(path, result, self._captions[path])
+            self._report.add_file(path, result, self._captions[path])
         if sys.stdout.isatty():
-            self._console.print(self._rows.table(pairs))
+            self._console.print(self._rows.table([(path, result)]))
         self._progress.update()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.cli.exits import DONE
+from safejudge.cli.exits import INPUT, OF_MEASURES, of_coverage
 from safejudge.cli.options import (
     Batching,
     JudgeOptions,
@@ -21,7 +21,7 @@ from safejudge.cli.options import (
     setting,
 )
 from safejudge.errors import InputError, OutputError
-from safejudge.judge import WINDOW, missing
+from safejudge.judge import WINDOW, missing, unread_priors
 from safejudge.text import clean
 
 if TYPE_CHECKING:
@@ -44,13 +44,8 @@ examples:
   safejudge eval preference --data pairs.jsonl --engine hf:ORG/MODEL --out run
 
 labels.csv has the columns image, label (safe or unsafe) and violations (ids of rules); one of the
-last two may be missing. Every question is asked, so that scores are exact.
-
-exit codes:
-  0    measured
-  2    the command or a file has to be changed first
-  3    the engine failed; --resume goes on
-  130  stopped by Ctrl-C
+last two may be missing. Every question is asked, so that scores are exact; verdicts are those of
+safejudge judge, which skips what the relevance filter skips.
 """
 
 
@@ -67,6 +62,8 @@ class Options:
     """Draws what `--limit` lets in; None: the first."""
     labels: Path | None
     """The file of labels, if it is not in the data."""
+    ignore: tuple[str, ...]
+    """Patterns of pictures that need no label."""
     from_outputs: Path | None
     """Recorded outputs to be scored; None: judge."""
     paper: bool
@@ -91,7 +88,7 @@ def add(commands: Any) -> None:
         help="measure a judge on images whose labels are known, or score recorded outputs",
         description="Judge the labelled images of a folder and compare, or score the outputs that\n"
         "somebody's judges left in a folder. `safejudge suites` lists what there is.",
-        **layout(EXAMPLES),
+        **layout(EXAMPLES, OF_MEASURES),
     )
     parser.add_argument(
         "suite", metavar="SUITE", help="labelled, mj-bench, ...; see safejudge suites"
@@ -145,6 +142,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--labels", type=Path, metavar="FILE", help="the labels, if they are not in --data"
     )
     parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="pictures in --data that need no label, such as 'drafts/*' or '*_thumb.jpg'",
+    )
+    parser.add_argument(
         "--from-outputs", type=Path, metavar="DIR", help="score what is recorded in this folder"
     )
     parser.add_argument(
@@ -165,7 +169,7 @@ def run(options: Options) -> int:
     """Judge a suite's samples, or score recorded outputs; print, and write to `--out`."""
     from safejudge.evals import reliability, results, suites
     from safejudge.show.tables import print_tables
-    from safejudge.show.terminal import console
+    from safejudge.show.terminal import console, say
 
     suite, out = suites.find_suite(options.suite), options.out
     if out is not None and not options.mode.resume:
@@ -179,12 +183,15 @@ def run(options: Options) -> int:
     else:
         config = _judge(suite.judge, options, out, needs_rules=suite.constitution)
         result = reliability.report(suite.report, out)
+    # Files first: whoever reads the tables through a pipe may close it.
+    files = [] if out is None else results.write_results(out, options.suite, result, config)
+    code = of_coverage(result.coverage)
+    if code == INPUT:
+        say("error: nothing could be judged; see the findings")
     print_tables(console(), result.tables, result.findings, result.unread)
-    if out is not None:
-        pictures = Path(config["data"]) if "data" in config else None
-        files = results.write_results(out, options.suite, result, config, pictures)
+    if files:
         print(f"\n{', '.join(clean(str(file)) for file in files)}")
-    return DONE
+    return code
 
 
 # --- recorded outputs -----------------------------------------------------------------------------
@@ -198,6 +205,7 @@ def _score(suite: Suite, options: Options, folder: Path) -> tuple[EvalResult, JS
         "data": options.data,
         "split": options.splits,
         "seed": options.seed,
+        "ignore": options.ignore,
         "limit": options.batching.limit,
         "variant": options.variants,
         "repeats": options.repeats,
@@ -224,8 +232,12 @@ def _score(suite: Suite, options: Options, folder: Path) -> tuple[EvalResult, JS
 
 
 def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) -> JSON:
-    """Judge with every question asked, then again for each change; the records are in `out`."""
-    from safejudge.evals import suites, variants
+    """Judge with every question asked, then again for each change; the records are in `out`.
+
+    Data, labels and rules are read before any model is opened.
+    """
+    from safejudge.evals import harness, results, suites, variants
+    from safejudge.evals.late import LateModels
     from safejudge.show.progress import progress_bar
     from safejudge.show.terminal import say
 
@@ -234,19 +246,34 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
     if needs_rules or options.judge.engine is None:
         options.judge.check()
     changes = _changes(options.variants)
-    with closing(options.judge.models()) as models, progress_bar() as bar:
+    with closing(LateModels(lambda: _opened(options))) as models, progress_bar() as bar:
+        plain = _plain_run(options, out, models, bar)
         suites.begin(out, options.suite)
+        harness.check_records(plain)
         if options.mode.overwrite:
             _remove_variants(out)
-        plain = _plain_run(options, out, models, bar)
-        for note in missing(plain.policy, models) if plain.constitution else ():
-            say(f"note: {note}")
         config = judge(plain)
+        results.write_config(out, config)
         for name, changed in variants.runs(plain, changes, options.repeats).items():
             say(f"again: {name}")
             suites.begin(changed.out, options.suite)
             judge(changed)
     return config
+
+
+def _opened(options: Options) -> Models:
+    """Open the models, and tell the user of stages without one and of priors that are none."""
+    from safejudge.show.terminal import say
+
+    models, policy = options.judge.models(), options.judge.policy()
+    if options.judge.constitution is not None:
+        notes = [
+            *missing(policy, models),
+            *unread_priors(options.judge.rules(), models, policy),
+        ]
+        for note in notes:
+            say(f"note: {note}")
+    return models
 
 
 def _changes(names: tuple[str, ...]) -> list[str]:
@@ -286,6 +313,7 @@ def _plain_run(options: Options, out: Path, models: Models, bar: Progress) -> Ru
         constitution=None if options.judge.constitution is None else options.judge.rules(),
         data=options.data,
         labels=options.labels,
+        ignore=options.ignore,
         splits=options.splits,
         limit=options.batching.limit,
         seed=options.seed,

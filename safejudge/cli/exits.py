@@ -9,18 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safejudge.evals.suite import Coverage
     from safejudge.files.records import Tally
+    from safejudge.types import Intake
 
 DONE = 0
 """The command did what it is for; of images: every one is safe."""
 UNSAFE = CHANGED = 1
 """At least one image is unsafe; of two constitutions: something changed."""
 INPUT = 2
-"""The command, the constitution or a file has to be changed first; argparse's own code."""
+"""The command, the constitution or a file has to be changed first, or no image could be judged;
+argparse's own code."""
 ENGINE = 3
 """A model failed, or the program has a bug."""
 OPEN = 4
-"""Something is left for a person: an undecided image, a rule to review."""
+"""Something is left for a person: an undecided image, a file that was passed over, a sample
+without a label, a rule to review."""
 INTERRUPTED = 130
 """Ctrl-C."""
 BROKEN_PIPE = 141
@@ -30,12 +34,49 @@ OF_VERDICTS = """\
 exit codes:
   0    every image is safe
   1    at least one image is unsafe
-  2    the command, the constitution or a file has to be changed first
+  2    the command, the constitution or a file has to be changed first, or no
+       image could be judged at all
   3    the engine failed
-  4    none is unsafe, but at least one is undecided or could not be read
+  4    none is unsafe, but at least one is undecided or could not be read, or
+       something was not looked at: a file that is no picture, frames of an
+       animation; --ignore and --frames say what need not be
   130  stopped by Ctrl-C
 """
 """What the help of a command that judges says of them."""
+
+
+OF_MEASURES = """\
+exit codes:
+  0    measured
+  2    the command or a file has to be changed first, or nothing could be judged
+  3    the engine failed; --resume goes on
+  4    measured, but something could not be judged, or pictures have no label
+  130  stopped by Ctrl-C
+"""
+"""What the help of a command that measures a judge says of them."""
+
+
+def of_run(tally: Tally, intake: Intake, *, frames_named: bool) -> int:
+    """Return how a run ends that judged what came in.
+
+    `UNSAFE` if an image is; `INPUT` if nothing was judged; `OPEN` if an image is undecided or
+    failed, or if anything was not looked at: files that were passed over, or frames, unless the
+    user named how many are enough (`frames_named`). Else `DONE`.
+    """
+    missed = intake.missed or (tally.frames["cut"] and not frames_named)
+    code = of_tally(tally)
+    if code == OPEN and tally.labels.total() == tally.labels["failed"]:
+        return INPUT
+    return OPEN if code == DONE and missed else code
+
+
+def of_coverage(coverage: Coverage | None) -> int:
+    """Return `INPUT` if nothing was judged, `OPEN` if something was not, else `DONE`."""
+    if coverage is None:
+        return DONE
+    if not coverage.judged:
+        return INPUT
+    return OPEN if coverage.unjudged or coverage.passed_over else DONE
 
 
 def of_tally(tally: Tally) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from safejudge.cli.exits import OF_VERDICTS, of_tally
+from safejudge.cli.exits import OF_VERDICTS, of_run
 from safejudge.cli.options import JudgeOptions, layout, runs
 from safejudge.errors import InputError
 from safejudge.text import clean
-from safejudge.types import Failure
+from safejudge.types import Failure, Intake
 
 EXAMPLES = """\
 examples:
@@ -68,4 +68,4 @@ def run(options: Options) -> int:
         print_trimmed(trace.explanation(result, rules, policy))
     tally = records.Tally()
     tally.add(records.record(options.image, result))
-    return of_tally(tally)
+    return of_run(tally, Intake(found=1), frames_named=options.judge.frames is not None)

@@ -9,10 +9,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_tally
-from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, positive, runs
+from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_run
+from safejudge.cli.options import (
+    Batching,
+    JudgeOptions,
+    OutputMode,
+    add_ignore,
+    layout,
+    positive,
+    runs,
+)
 from safejudge.errors import InputError
-from safejudge.images.load import find_images
+from safejudge.images.listing import list_images, standing_of
 from safejudge.judge import WINDOW
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ examples:
   safejudge judge a.png 'in/**/*.jpg' --constitution rules.yaml \\
       --engine hf:ORG/MODEL --out results.jsonl --resume
   safejudge judge scenes/ --constitution sketch --engine hf:sketch \\
-      --report page.html
+      --report page.html --ignore '*.txt' --ignore old/
   safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
       | jq -r 'select(.label != "safe") | .image'
   safejudge judge shards/ --constitution rules.yaml \\
@@ -47,6 +55,8 @@ class Options:
     judge: JudgeOptions
     prompts: str | None
     """A file of captions."""
+    ignore: tuple[str, ...]
+    """Patterns of files that need not be looked at."""
     out: Path | None
     """A file of records; with Ray, a folder."""
     report: Path | None
@@ -73,6 +83,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt"
     )
+    add_ignore(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE.jsonl", help="write the records to this file"
     )
@@ -144,8 +155,10 @@ def run(options: Options) -> int:
     from safejudge.scale.run import judge
 
     spec = options.judge.spec()
-    tally = judge(spec, _ray_options(options))
-    return INTERRUPTED if tally is None else of_tally(tally)
+    tally, intake = judge(spec, _ray_options(options))
+    if tally is None:
+        return INTERRUPTED
+    return of_run(tally, intake, frames_named=options.judge.frames is not None)
 
 
 # --- here -----------------------------------------------------------------------------------------
@@ -160,19 +173,33 @@ def _judge_here(options: Options) -> int:
 
     _check_outputs(options)
     out, page, mode = options.out, options.report, options.mode
-    # One by one: a path that is named twice is judged twice.
-    images = [image for path in options.paths for image in find_images([path])]
-    prompts, captions, unmatched = captions_for(options.prompts, images)
+    own_files = (options.prompts, out, page)
+    listing = list_images(options.paths, ignore=options.ignore, known=own_files)
+    intake = listing.intake(options.batching.limit)
+    prompts, captions, unmatched = captions_for(options.prompts, listing.images)
     for problem in unmatched:
         say(f"warning: {problem}")
-    pairs = list(zip(images, prompts, strict=True))[: options.batching.limit]
+    pairs = list(zip(listing.images, prompts, strict=True))[: options.batching.limit]
     with ExitStack() as stack:
         judge = stack.enter_context(options.judge.open())
         file = report = None
         if out is not None:
-            head = records.header(metadata.version("safejudge"), judge.provenance, captions)
+            head = records.header(
+                metadata.version("safejudge"),
+                judge.provenance,
+                captions,
+                folder=str(Path.cwd()),
+                intake=intake,
+                judged_by=judge.described(),
+            )
             file = stack.enter_context(
-                records.RecordFile(out, head, resume=mode.resume, overwrite=mode.overwrite)
+                records.RecordFile(
+                    out,
+                    head,
+                    resume=mode.resume,
+                    overwrite=mode.overwrite,
+                    standing=standing_of([path for path, _ in pairs]),
+                )
             )
         if page is not None:
             replace = mode.resume or mode.overwrite
@@ -181,7 +208,8 @@ def _judge_here(options: Options) -> int:
             )
             if mode.resume and out is not None:
                 report.add_recorded(out, pairs)
-        return Batch(judge, pairs, options.batching.window, file, report).run()
+        batch = Batch(judge, pairs, options.batching.window, file, report)
+        return batch.run(intake, frames_named=options.judge.frames is not None)
 
 
 def _check_outputs(options: Options) -> None:
@@ -228,6 +256,7 @@ def _ray_options(options: Options) -> RayOptions:
         paths=options.paths,
         out=options.out,
         prompts=options.prompts,
+        ignore=options.ignore,
         limit=options.batching.limit,
         window=options.batching.window,
         resume=options.mode.resume,

@@ -116,6 +116,14 @@ SWITCHES = {
     "exhaustive": Switch(
         "ask every question of every rule, so that scores are exact", {"exhaustive": True}
     ),
+    "no-second-look": Switch(
+        "trust captions: do not look without its caption at what an image does not violate with it",
+        {"second_look": False},
+    ),
+    "cut-captions": Switch(
+        "show the beginning of a caption that is too long; else the image is undecided",
+        {"cut_captions": True},
+    ),
     "every-frame": Switch(
         "an animation is never safe while some of its frames were not looked at",
         {"every_frame": True},
@@ -252,11 +260,11 @@ class JudgeOptions:
         )
 
     def open(self, rules: Constitution | None = None) -> Judge:
-        """Open the judge, and tell the user of stages that have no model."""
+        """Open the judge, and tell of stages without a model and of priors that are none."""
         from safejudge.show.terminal import say
 
         judge = self.spec(rules).open()
-        for note in missing(self.policy(), judge.models):
+        for note in (*missing(self.policy(), judge.models), *judge.notes):
             say(f"note: {note}")
         return judge
 
@@ -282,6 +290,18 @@ def add_engine_args(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="an option of the engine, such as max_model_len=4096; may be given several times",
+    )
+
+
+def add_ignore(parser: argparse.ArgumentParser) -> None:
+    """Add what need not be looked at."""
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="files of a folder that need not be looked at: '*.txt', 'drafts/'; may be given "
+        "several times",
     )
 
 

@@ -11,7 +11,8 @@ from safejudge.cli.options import layout, runs
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.base import survey
 from safejudge.engines.open import open_encoder
-from safejudge.images.load import find_images, load_images
+from safejudge.images.listing import find_images
+from safejudge.images.load import load_images
 from safejudge.judge import WINDOW
 from safejudge.method.relevance import calibrated, relevance_text
 from safejudge.policy import Policy

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.constitution import strict_yaml
 from safejudge.constitution.lock import MAX_BYTES, Lock, parse_lock
-from safejudge.constitution.schema import Finding, parse
+from safejudge.constitution.schema import Finding, doubts, parse
 from safejudge.errors import ConstitutionError
 from safejudge.text import quoted
 from safejudge.types import (
@@ -54,13 +54,16 @@ def load_constitution(source: str | os.PathLike[str]) -> Constitution:
 
     A string with a path separator or ending in .yaml or .yml is a path, any other a name.
     Raises `ConstitutionError` for the first problem; its message lists further ones. Warns of
-    compiled rules at which a person has yet to look.
+    compiled rules at which a person has yet to look, and of texts that a comment may have cut.
     """
     reading = read_source(source)
     if reading.lock_error is not None:
         raise reading.lock_error
     if reading.constitution is None:
         raise _as_error(reading.file, reading.errors)
+    for doubt in doubts(reading.sheet):
+        where = f"{reading.file}:{doubt.line}"
+        warnings.warn(f"{where}: {doubt.problem}", UserWarning, stacklevel=2)
     if unreviewed := [entry.id for entry in reading.used_entries() if entry.review]:
         warnings.warn(
             f"{lock_path(reading.file)}: compiled, and marked for review: {', '.join(unreviewed)} "

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from safejudge.constitution import strict_yaml
-from safejudge.constitution.schema import ConditionNode, Strict, one_line
-from safejudge.constitution.strict_yaml import Refused, name_place
+from safejudge.constitution.schema import FREE_TEXT, ConditionNode, Strict, one_line
+from safejudge.constitution.strict_yaml import Refused, cut_texts, name_place
 from safejudge.errors import ConstitutionError
 from safejudge.text import quoted
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, Record
@@ -202,7 +202,7 @@ def parse_lock(file: str, raw: bytes) -> Lock:
         # What the top of a constitution has is no advice for a lock.
         instead = _INSTEAD if "`name:`" in stop.instead else stop.instead
         raise ConstitutionError(file, stop.line, stop.problem, instead) from stop
-    for remark in sheet.remarks:
+    for remark in (*sheet.remarks, *(cut.remark for cut in cut_texts(sheet, FREE_TEXT))):
         raise ConstitutionError(file, remark.line, remark.problem, remark.instead or _INSTEAD)
     try:
         parsed = _File.model_validate(sheet.data)

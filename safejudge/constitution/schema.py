@@ -15,7 +15,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from safejudge.constitution import strict_yaml
-from safejudge.constitution.strict_yaml import Refused, Remark, Sheet, Where, name_place
+from safejudge.constitution.strict_yaml import (
+    Refused,
+    Remark,
+    Sheet,
+    Where,
+    cut_texts,
+    name_place,
+)
 from safejudge.text import quoted
 from safejudge.types import (
     AllOf,
@@ -30,6 +37,8 @@ from safejudge.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic_core import ErrorDetails
 
 MAX_TREE = 8
@@ -37,6 +46,14 @@ MAX_TREE = 8
 
 OPERATORS = ("all", "any", "none")
 """The keys that combine parts."""
+
+FREE_TEXT = frozenset(
+    ("description", "text", "objective", "relevance", "condition", "statement", "explanation",
+     "review", *OPERATORS)
+)  # fmt: skip
+"""Keys whose values are sentences; what stands under the others is a name or a word."""
+_THINGS = FREE_TEXT | {"look_at"}
+"""Keys under which even one word and a sign belong together: `look_at: jersey #10`."""
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _MEANT = {
@@ -231,6 +248,7 @@ def parse(raw: bytes) -> tuple[Draft | None, Sheet, list[Finding]]:
         complaints = _complaints(error.errors(include_url=False), sheet)
     remarks = [
         *_merge(sheet.remarks, complaints),
+        *(cut.remark for cut in cut_texts(sheet, _THINGS) if cut.certain),
         *_too_deep(sheet),
         *_repeated_ids(sheet),
     ]
@@ -244,6 +262,15 @@ def parse(raw: bytes) -> tuple[Draft | None, Sheet, list[Finding]]:
         return None, sheet, findings
     rules = tuple(rule.typed() for rule in file.rules)
     return Draft(name=file.name, description=file.description or "", rules=rules), sheet, []
+
+
+def doubts(sheet: Sheet) -> Iterator[Finding]:
+    """Yield a warning for every text that may have lost its end to a comment, or taken one in."""
+    for cut in cut_texts(sheet, FREE_TEXT):
+        if not cut.certain:
+            remark = cut.remark
+            problem = _of_rule(remark.where, sheet) + remark.problem
+            yield Finding(remark.line, "warning", problem, remark.instead)
 
 
 def _merge(misread: list[Remark], complaints: list[Remark]) -> list[Remark]:

@@ -2,9 +2,10 @@
 
 YAML is read as PyYAML's safe loader reads it, less everything that surprises: anchors and aliases
 (a few hundred bytes can unfold to millions of nodes), tags, directives, further documents, a key
-written twice (the last would win silently), hidden characters, and values that YAML would turn
-into a boolean, number or date. Size and nesting are checked on the event stream, before anything
-recurses. What the keys mean is the caller's business.
+written twice (the last would win silently), hidden characters, values that YAML would turn into a
+boolean, number or date, and text that would be cut where a comment seems to begin. Size and nesting
+are checked on the event stream, before anything recurses. What the keys mean is the caller's
+business.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from safejudge.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 MAX_BYTES = 256 * 1024
 """Larger files are refused."""
@@ -73,6 +77,15 @@ class Remark:
     instead: str
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A value that may have lost its end, or taken in a comment."""
+
+    remark: Remark
+    certain: bool
+    """Whether hardly anybody begins a comment so: `#1` has no space behind its sign."""
+
+
 @dataclass(slots=True)
 class Sheet:
     """What a YAML file says: `data` is strings, lists and mappings only."""
@@ -82,6 +95,9 @@ class Sheet:
     """The line (1-based) of the key or list item at each place."""
     remarks: list[Remark] = field(default_factory=list)
     """Values and keys that are refused; the data hold a stand-in for them."""
+    cut: dict[Where, Cut] = field(default_factory=dict)
+    """Values without quotes behind which a comment begins, so that YAML drops the rest; whether
+    that was meant hangs on the key (`cut_texts`)."""
 
     def nearest(self, where: Where) -> Where:
         """Return the place itself, or the nearest one around it that the file has."""
@@ -110,6 +126,21 @@ def write(data: Any) -> str:
     """Write strings, lists and mappings as YAML text; what `read` allows reads back equal."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return text
+
+
+def cut_texts(sheet: Sheet, free_text: Collection[str]) -> Iterator[Cut]:
+    """Yield the texts that may have lost their end to a comment.
+
+    After one word a comment is one, as in `severity: high  # for now`, but not where the key is one
+    of `free_text`: people write `text: No weapons #1 priority` and mean all of it.
+    """
+    for where, cut in sheet.cut.items():
+        value: Any = sheet.data
+        for step in where:
+            value = value[step]
+        keys = [step for step in where if isinstance(step, str)]
+        if len(str(value).split()) > 1 or (keys and keys[-1] in free_text):
+            yield cut
 
 
 def name_place(where: Where) -> str:
@@ -260,6 +291,7 @@ def _mapping(node: yaml.MappingNode, where: Where, sheet: Sheet) -> dict[str, An
 
 def _scalar(node: yaml.ScalarNode, where: Where, sheet: Sheet) -> str:
     text: str = node.value
+    _note_comment(node, where, sheet)
     hidden = first_hidden(text)
     problem, instead = "", f'the same in quotes: "{quoted(text)[1:-1]}"'
     if hidden is not None:
@@ -274,6 +306,35 @@ def _scalar(node: yaml.ScalarNode, where: Where, sheet: Sheet) -> str:
         problem = f"{name_place(where)} {problem}"
         sheet.remarks.append(Remark(where, _line(node), problem, instead))
     return text
+
+
+def _note_comment(node: yaml.ScalarNode, where: Where, sheet: Sheet) -> None:
+    """Note a comment right behind a value without quotes, and one inside a block of text."""
+    mark = node.end_mark
+    if mark is None or mark.buffer is None:
+        return
+    if node.style is None and node.tag == _TEXT:
+        end = mark.buffer.find("\n", mark.pointer)
+        comment = mark.buffer[mark.pointer : None if end < 0 else end].strip(" \r\0")
+        if not comment.startswith("#"):
+            return
+        problem = f"ends at ` #`: YAML takes {quoted(comment)} for a comment"
+        whole = quoted(f"{node.value} {comment}", 80)[1:-1]
+        instead = f'the whole text in quotes: "{whole}"; or the comment on a line of its own'
+        line = int(mark.line) + 1
+    elif node.style in ("|", ">"):
+        written = mark.buffer[node.start_mark.pointer : mark.pointer].split("\n")
+        # Behind the sign that opens a block a comment is one.
+        comment = next((text.strip() for text in written[1:] if text.lstrip()[:2] == "# "), "")
+        if not comment:
+            return
+        problem = f"takes the line {quoted(comment)} for text: a block has no comments"
+        instead = "the comment above the key; or, if it is text, all of it in quotes"
+        line = _line(node)
+    else:
+        return
+    remark = Remark(where, line, f"{name_place(where)} {problem}", instead)
+    sheet.cut[where] = Cut(remark, certain=comment[1:2] not in ("", " ", "#"))
 
 
 def _read_as(node: yaml.ScalarNode) -> str:

@@ -50,8 +50,25 @@ class Engine(Protocol):
         picture or length is refused) gets a `NoReply`, which is empty and says why.
         """
 
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Say how many tokens each text takes in a prompt, by itself.
+
+        Where the tokenizer is out of reach, an upper bound: the bytes of its UTF-8. May be left
+        out by an engine of another package (`OPTIONAL`), which then gets this bound.
+        """
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Return the longest beginning of a text, of whole characters, within so many tokens.
+
+        As `text_tokens` counts them. May be left out in the same way.
+        """
+
     def close(self) -> None:
         """Give back memory and processes. Calling it twice is fine."""
+
+
+OPTIONAL = frozenset({"text_tokens", "cut_text"})
+"""Members of an engine that came later; `wrapped.whole` adds them where they are missing."""
 
 
 class Encoder(Protocol):

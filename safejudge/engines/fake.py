@@ -11,8 +11,9 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from safejudge.engines.lengths import byte_tokens, cut_bytes
 from safejudge.errors import EngineCallError, StatementError
 from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
 
@@ -33,13 +34,33 @@ Replies = Mapping[Any, Reply] | Sequence[Reply] | Callable[[Reasoning], Reply]
 _CHARACTERS_PER_TOKEN = 4
 """Where `max_tokens` cuts a reply that has no tokens."""
 
+R = TypeVar("R", bound="Probe | Reasoning | Similarity | Locate")
+
+_KEPT, _REQUEST = 64 * 2**20, 1024
+"""Bytes that a history holds, and what a request without its pictures counts."""
+
+
+class History(list[tuple[R, ...]]):
+    """Waves of requests as they came. Of a long run the first are let go of: they hold pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._size = 0
+
+    def keep(self, wave: Sequence[R]) -> None:
+        """Add a wave; with it no more than so many bytes of pictures and requests stay."""
+        self.append(tuple(wave))
+        self._size += _size_of(wave)
+        while self._size > _KEPT and len(self) > 1:
+            self._size -= _size_of(self.pop(0))
+
 
 class FakeEngine:
     """Answers from a script; made-up ones where `script` or `replies` is None. No judge.
 
     A mapping is asked for the request itself, then for its question (its last message), and may be
     asked again; a sequence is used up. Whatever a script does not have is an `EngineCallError`.
-    `history` holds every wave of requests in the order received.
+    `history` holds the waves of requests in the order received; see `History`.
     """
 
     tokens = None
@@ -51,7 +72,7 @@ class FakeEngine:
         replies: Replies | None = None,
         uri: str = "fake:",
     ) -> None:
-        self.history: list[tuple[Probe, ...] | tuple[Reasoning, ...]] = []
+        self.history: History[Probe | Reasoning] = History()
         self._answers = _source(made_up_answer if script is None else script)
         self._replies = _source(made_up_reply if replies is None else replies)
         made_up = script is None and replies is None
@@ -73,12 +94,12 @@ class FakeEngine:
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Take one answer per probe from the script."""
-        self.history.append(tuple(probes))
+        self.history.keep(probes)
         return [_answer(probe, self._answers(probe, probe.question)) for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Take one reply per request from the script, cut at about `max_tokens`."""
-        self.history.append(tuple(requests))
+        self.history.keep(requests)
         replies = []
         for request in requests:
             reply = self._replies(request, request.messages[-1].text)
@@ -86,6 +107,14 @@ class FakeEngine:
                 raise reply
             replies.append(reply[: _CHARACTERS_PER_TOKEN * request.max_tokens])
         return replies
+
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count bytes: there is no tokenizer."""
+        return byte_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Cut by bytes."""
+        return cut_bytes(text, tokens)
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""
@@ -99,7 +128,7 @@ def open_fake(_path: str, *, uri: str) -> FakeEngine:
 class FakeEncoder:
     """Similarities from a script, by request or text, or from a function. No encoder.
 
-    `history` holds every wave of requests in the order received.
+    `history` holds the waves of requests in the order received; see `History`.
     """
 
     def __init__(
@@ -109,7 +138,7 @@ class FakeEncoder:
         uri: str = "fake:encoder",
         longest: int = 1000,
     ) -> None:
-        self.history: list[tuple[Similarity, ...]] = []
+        self.history: History[Similarity] = History()
         self.card = EngineCard(uri=uri, model="fake", revision="")
         self._answers = _source(script)
         self._longest = longest
@@ -122,7 +151,7 @@ class FakeEncoder:
 
     def similarities(self, requests: Sequence[Similarity]) -> list[float]:
         """Take one number per request from the script."""
-        self.history.append(tuple(requests))
+        self.history.keep(requests)
         return [self._answers(request, request.text) for request in requests]
 
     def close(self) -> None:
@@ -132,7 +161,7 @@ class FakeEncoder:
 class FakeDetector:
     """Boxes from a script, by request or by word (then of all its words). No detector.
 
-    `history` holds every wave of requests in the order received.
+    `history` holds the waves of requests in the order received; see `History`.
     """
 
     def __init__(
@@ -141,7 +170,7 @@ class FakeDetector:
         *,
         uri: str = "fake:detector",
     ) -> None:
-        self.history: list[tuple[Locate, ...]] = []
+        self.history: History[Locate] = History()
         self.card = EngineCard(uri=uri, model="fake", revision="")
         self._script = script
 
@@ -150,7 +179,7 @@ class FakeDetector:
 
     def locate(self, requests: Sequence[Locate]) -> list[tuple[Box, ...]]:
         """Take the boxes of each request from the script; a word it lacks is not found."""
-        self.history.append(tuple(requests))
+        self.history.keep(requests)
         return [self._boxes(request) for request in requests]
 
     def close(self) -> None:
@@ -163,6 +192,18 @@ class FakeDetector:
             keys = [request] if request in self._script else request.words
             boxes = [box for key in keys for box in self._script.get(key, ())]
         return tuple(sorted(boxes, key=lambda box: -box.confidence))
+
+
+def _size_of(wave: Sequence[Probe | Reasoning | Similarity | Locate]) -> int:
+    """Bytes of a wave; a picture that several of its requests show counts once."""
+    shown = {
+        picture.digest: picture.pixels.nbytes
+        for request in wave
+        for picture in (
+            request.images if isinstance(request, Probe | Reasoning) else (request.picture,)
+        )
+    }
+    return sum(shown.values()) + _REQUEST * len(wave)
 
 
 def made_up_answer(probe: Probe) -> AnswerProbs:

@@ -6,13 +6,13 @@ known, and is not shown.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from safejudge.engines.forks import ProcessLock
 from safejudge.types import Locate, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Meter:
     requests: Counter[str] = field(default_factory=Counter)
     """By stage, as they came: a flow makes equal ones one before. Language priors from the disk
     count too."""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: ProcessLock = field(default_factory=ProcessLock, repr=False)
 
     @contextmanager
     def stage(self, name: str, requests: int = 0) -> Iterator[None]:

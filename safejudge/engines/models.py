@@ -6,22 +6,25 @@ models: an engine, perhaps an encoder and a detector, and the disk's memory of l
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from safejudge.engines.eyes import Eyes, looks_at_nothing, prove_sight
+from safejudge.engines.forks import ProcessLock
 from safejudge.engines.meter import STAGES, Meter
 from safejudge.engines.open import KITS, open_detector, open_encoder, open_engine
 from safejudge.engines.priors import PriorCache, answer_probes
+from safejudge.engines.wrapped import whole
 from safejudge.errors import EngineCallError, InputError
 from safejudge.flow import Answer, Request
-from safejudge.types import Locate, ModelRef, Probe, Reasoning, Similarity
+from safejudge.types import Locate, ModelRef, NoReply, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from safejudge.engines.base import Detector, Encoder, Engine
+    from safejudge.types import AnswerProbs
 
 DEFAULT = "default"
 """Stands for the encoder or detector that an engine comes with."""
@@ -46,7 +49,9 @@ class Models:
     """What `close` closes."""
     meter: Meter = field(default_factory=Meter)
     """What answering cost so far."""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    eyes: Eyes | None = None
+    """Watches whether the engine sees; None: nobody does."""
+    _lock: ProcessLock = field(default_factory=ProcessLock, repr=False)
     _closed: bool = False
 
     @staticmethod
@@ -60,7 +65,8 @@ class Models:
         """Open what is named by a URI and own it; objects stay the caller's.
 
         `"default"` is what the engine comes with (`KITS`), or nothing. `engine_args` are options
-        of the engine that is opened here.
+        of the engine that is opened here. Raises `EngineSetupError`, also for an engine that does
+        not see (`eyes.prove_sight`).
         """
         if engine_args and not isinstance(engine, str):
             raise InputError("engine_args are for an engine named by its URI; this one is open")
@@ -74,14 +80,16 @@ class Models:
             return model
 
         try:
+            if isinstance(engine, str):
+                engine = register(open_engine(engine, **(engine_args or {})))
+            prove_sight(engine)
             return Models(
-                register(open_engine(engine, **(engine_args or {})))
-                if isinstance(engine, str)
-                else engine,
+                whole(engine),
                 register(open_encoder(encoder)) if isinstance(encoder, str) else encoder,
                 register(open_detector(detector)) if isinstance(detector, str) else detector,
                 cache,
                 tuple(owned),
+                eyes=None if looks_at_nothing(engine) else Eyes(engine.card.uri),
             )
         except BaseException:
             for model in owned:
@@ -91,21 +99,21 @@ class Models:
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer one wave, in order.
 
-        Raises `EngineCallError` when a model fails or returns another number of answers, and
-        `InputError` after `close`.
+        Raises `EngineCallError` when a model fails, returns another number of answers or sees no
+        pictures any more, and `InputError` after `close`.
         """
         answers: dict[Request, Answer] = {}
         with self._lock:
-            if self._closed:
-                raise InputError("this judge is closed; load another")
+            self._check_open()
             if probes := [r for r in requests if isinstance(r, Probe)]:
                 with self._timed(probes):
                     read = answer_probes(self.engine, self.cache, probes)
+                if self.eyes is not None:
+                    self.eyes.watch(probes, read)
                 answers.update(zip(probes, read, strict=True))
             if reasonings := [r for r in requests if isinstance(r, Reasoning)]:
                 with self._timed(reasonings):
-                    replies = self.engine.reason(reasonings)
-                answers.update(_matched(self.engine, reasonings, replies))
+                    answers.update(self._reasoned(reasonings))
             if pairs := [r for r in requests if isinstance(r, Similarity)]:
                 encoder = _present(self.encoder)
                 with self._timed(pairs):
@@ -117,6 +125,40 @@ class Models:
                     boxes = detector.locate(searches)
                 answers.update(_matched(detector, searches, boxes))
         return [answers[request] for request in requests]
+
+    def priors(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
+        """Answer questions without an image before a run; its meter does not count them.
+
+        Raises as `answer` does.
+        """
+        with self._lock:
+            self._check_open()
+            return answer_probes(self.engine, self.cache, probes)
+
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Ask the engine; see `Engine.text_tokens`."""
+        with self._lock:
+            return self.engine.text_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Ask the engine; see `Engine.cut_text`."""
+        with self._lock:
+            return self.engine.cut_text(text, tokens)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError("this judge is closed; load another")
+
+    def _reasoned(self, requests: Sequence[Reasoning]) -> dict[Request, Answer]:
+        """Reply to each request; about pictures that the engine does not see it is not asked."""
+        replies: dict[Request, Answer] = {}
+        if self.eyes is not None:
+            problems = {request: self.eyes.unseen(request) for request in requests}
+            replies = {r: NoReply(problem) for r, problem in problems.items() if problem}
+        asked = [request for request in requests if request not in replies]
+        if asked:
+            replies.update(_matched(self.engine, asked, self.engine.reason(asked)))
+        return replies
 
     def _timed(self, requests: Sequence[Request]) -> AbstractContextManager[None]:
         return self.meter.stage(STAGES[type(requests[0])], len(requests))

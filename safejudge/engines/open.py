@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.base import Detector, Encoder, Engine
+from safejudge.engines.base import OPTIONAL, Detector, Encoder, Engine
 from safejudge.engines.registry import Provider, Registry
+from safejudge.engines.wrapped import whole
 
 if TYPE_CHECKING:
     from safejudge.engines.vision.encoder import HFEncoder
@@ -23,7 +24,7 @@ ENGINES = Registry(
         Provider(
             "hf",
             "safejudge.engines.local.hf:HFEngine",
-            ("device", "dtype", "batch_size"),
+            ("device", "dtype", "batch_size", "max_pixels", "min_pixels"),
             "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
             "hf:/path/to/folder (the same from disk)",
         ),
@@ -57,6 +58,7 @@ ENGINES = Registry(
     ),
     Engine,
     "safejudge.engines",
+    OPTIONAL,
 )
 
 ENCODERS = Registry(
@@ -138,13 +140,12 @@ KITS = {provider.name: provider.kit for provider in ENGINES.providers if provide
 def open_engine(uri: str, /, **options: Any) -> Engine:
     """Start the engine that a URI names.
 
-    `options` are those of its class: `device`, `dtype`, `batch_size` (`HFEngine`), `concurrency`,
-    `timeout` (`ServerEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), and whatever an engine
-    of another package takes. Raises `EngineSetupError`: no engine is assumed, and options that
-    mean nothing are refused.
+    `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`
+    (`HFEngine`), `concurrency`, `timeout` (`ServerEngine`), all arguments of `vllm.LLM`
+    (`VLLMEngine`), and whatever an engine of another package takes. Raises `EngineSetupError`: no
+    engine is assumed, and options that mean nothing are refused.
     """
-    engine: Engine = ENGINES.open(uri, options)
-    return engine
+    return whole(ENGINES.open(uri, options))
 
 
 def takes_option(uri: str, option: str) -> bool:

@@ -1,6 +1,7 @@
 """Answers to questions without an image, kept on disk.
 
-The language prior of a statement is the same for every picture, so it is asked once per model.
+The language prior of a statement is the same for every picture, so it is asked once per model. With
+a caption it is one per caption, so the file is bounded: what came first makes room.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from safejudge.engines.base import Engine
 
 
+_MOST = 100_000
+"""Answers in the file, about 25 MB; rules without captions take a few dozen for each model."""
+
+
 class PriorCache:
-    """Answers to questions without an image, in one SQLite file.
+    """Answers to questions without an image, in one SQLite file of at most 100,000.
 
     Safe to share between threads and processes. A file that cannot be used is a warning, and the
     run goes on without it; priors are then asked anew.
@@ -67,7 +72,7 @@ class PriorCache:
             self._give_up(error)
 
     def _store(self) -> TextStore:
-        return TextStore(self.path, "priors")
+        return TextStore(self.path, "priors", _MOST)
 
     def _give_up(self, error: Exception) -> None:
         self._usable = False

@@ -29,6 +29,13 @@ class RecentCache(Generic[K, V]):
         """Return every key, as a set; looking at it is no use of a value."""
         return self._values.keys()
 
+    def get(self, key: K) -> V | None:
+        """Return the value of a key, which is a use of it; None if it is not there."""
+        if key not in self._values:
+            return None
+        self._values.move_to_end(key)
+        return self._values[key]
+
     def put(self, key: K, value: V) -> None:
         """Keep a value as the one used last; one larger than the whole store is not kept."""
         self.drop(key)

@@ -47,6 +47,8 @@ class Registry:
     """What a model of another package must have."""
     group: str | None = None
     """The entry-point group of other packages; None: they can add none."""
+    optional: frozenset[str] = frozenset()
+    """What such a model may lack."""
 
     def help(self) -> str:
         """Say which URIs there are."""
@@ -120,7 +122,8 @@ class Registry:
         except (Exception, SystemExit) as error:  # whatever another package raises
             problem = describe_error(error)
             raise EngineSetupError(f"{uri}: {entry.value} could not open it: {problem}") from error
-        members = [name for name in vars(self.protocol) if not name.startswith("_")]
+        asked = vars(self.protocol).keys() - self.optional
+        members = [n for n in vars(self.protocol) if n in asked and not n.startswith("_")]
         if lacking := [name for name in members if not hasattr(model, name)]:
             raise EngineSetupError(
                 f"{uri}: {entry.value} opened a {type(model).__name__}, which is no {self.noun}: "

@@ -24,13 +24,17 @@ StoreError = sqlite3.Error, OSError
 class TextStore:
     """A table of texts; safe to share between threads and processes.
 
-    Every access opens its own connection, and makes file and table where they are missing. All
-    methods raise `StoreError`.
+    Every access opens its own connection, and makes file and table where they are missing. At most
+    `capacity` texts stay (None: all), those that were put there last. All methods raise
+    `StoreError`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], table: str) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], table: str, capacity: int | None = None
+    ) -> None:
         self.path = Path(path)
         self._table = table
+        self._capacity = capacity
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:
         """Return the texts that are there, by key."""
@@ -50,6 +54,11 @@ class TextStore:
         with closing(self._open()) as db, db:
             insert = f"INSERT OR REPLACE INTO {self._table} (key, value) VALUES (?, ?)"  # noqa: S608 - a name of ours
             db.executemany(insert, list(texts.items()))
+            if self._capacity is not None:
+                # SQLite numbers rows upward, and a text that is put anew gets a new number.
+                oldest = f"(SELECT max(rowid) FROM {self._table}) - ?"  # noqa: S608 - the same
+                delete = f"DELETE FROM {self._table} WHERE rowid <= {oldest}"  # noqa: S608 - the same
+                db.execute(delete, (self._capacity,))
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safejudge.engines.base import OPTIONAL
+from safejudge.engines.lengths import byte_tokens, cut_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,6 +43,24 @@ class WrappedEngine:
         """Ask the engine inside."""
         return self.engine.reason(requests)
 
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Ask the engine inside; one that cannot say gets the upper bound."""
+        return self.engine.text_tokens(texts) if _measures(self.engine) else byte_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Ask the engine inside; for one that cannot say the upper bound holds."""
+        inside = _measures(self.engine)
+        return self.engine.cut_text(text, tokens) if inside else cut_bytes(text, tokens)
+
     def close(self) -> None:
         """Close the engine inside."""
         self.engine.close()
+
+
+def whole(engine: Engine) -> Engine:
+    """Return an engine with every member: one of another package may lack the later ones."""
+    return engine if _measures(engine) else WrappedEngine(engine)
+
+
+def _measures(engine: Engine) -> bool:
+    return all(hasattr(engine, name) for name in OPTIONAL)

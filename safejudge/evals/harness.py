@@ -20,10 +20,12 @@ from safejudge.engines.models import reference
 from safejudge.errors import InputError
 from safejudge.evals.stats.intervals import grouped
 from safejudge.files import records
+from safejudge.files.standing import Answered
 from safejudge.types import Provenance
 
 if TYPE_CHECKING:
     from safejudge.evals.suite import Run
+    from safejudge.files.standing import Stands
     from safejudge.types import JSON
 
 T = TypeVar("T")
@@ -105,31 +107,47 @@ def provenance(
 # --- record -------------------------------------------------------------------------------------
 
 
-def record_file(run: Run, provenance: Provenance, source: str) -> records.RecordFile:
+def check_records(run: Run) -> None:
+    """Raise `OutputError` where the run's records cannot be written, before any work."""
+    records.check_output(run.out / RECORDS, resume=run.resume, overwrite=run.overwrite)
+
+
+def record_file(
+    run: Run, provenance: Provenance, source: str, standing: Stands | None = None
+) -> records.RecordFile:
     """Open the run's records: new ones, or those that it goes on with.
 
     `source` is the digest of the data: what is recorded of one is nothing of another, though its
-    samples have the same names. Raises `OutputError` where the file is another run's.
+    samples have the same names. `standing` says which records still stand; None: those in which
+    everything was answered. Raises `OutputError` where the file is another run's.
     """
     header = records.header(metadata.version("safejudge"), provenance, source)
-    path = run.out / RECORDS
-    return records.RecordFile(path, header, resume=run.resume, overwrite=run.overwrite)
+    return records.RecordFile(
+        run.out / RECORDS,
+        header,
+        resume=run.resume,
+        overwrite=run.overwrite,
+        standing=standing or Answered(),
+    )
 
 
-def record(
+def record(  # noqa: PLR0913 - what a run is made of
     run: Run,
     file: records.RecordFile,
     samples: Iterable[T],
     name_of: Callable[[T], str],
     judge: Callable[[list[T]], Iterable[JSON]],
+    *,
+    changed: Callable[[T], bool] | None = None,
 ) -> None:
     """Judge every sample that has no record yet, some together, and append their records.
 
     `name_of` a sample is what its record has as `image`; one that comes twice needs two records.
-    `judge` makes the records of a window of samples, in order. How much work there is is told where
-    the samples are counted; others are read while they are asked for.
+    `changed` says of a sample with a record whether it is another by now; then its new record
+    counts in place of the old. `judge` makes the records of a window of samples, in order. How much
+    work there is is told where the samples are counted; others are read while they are asked for.
     """
-    waiting: Iterable[T] = _unrecorded(samples, name_of, file.recorded)
+    waiting: Iterable[T] = _unrecorded(samples, name_of, file.recorded, changed)
     tick = run.progress(len(samples) if isinstance(samples, Sequence) else 0)
     if isinstance(samples, Sequence):
         waiting = list(waiting)
@@ -141,14 +159,17 @@ def record(
 
 
 def _unrecorded(
-    samples: Iterable[T], name_of: Callable[[T], str], recorded: Counter[str]
+    samples: Iterable[T],
+    name_of: Callable[[T], str],
+    recorded: Counter[str],
+    changed: Callable[[T], bool] | None,
 ) -> Iterator[T]:
     left = recorded.copy()
     for sample in samples:
         name = records.image_name(name_of(sample))
-        if left[name] > 0:
-            left[name] -= 1
-        else:
+        known = left[name] > 0
+        left[name] -= known
+        if not known or (changed is not None and changed(sample)):
             yield sample
 
 
@@ -165,6 +186,17 @@ def recorded(out: Path) -> dict[str, JSON]:
     """Every record of a folder, by the name of its sample. Raises `InputError`."""
     need(out, RECORDS)
     return records.read_records(out / RECORDS)
+
+
+def provenance_of(out: Path) -> JSON:
+    """What the head of a folder's records says made them; nothing where there is none."""
+    try:
+        with (out / RECORDS).open(encoding="utf-8") as lines:
+            head = json.loads(next(lines, ""))
+    except (OSError, ValueError):
+        return {}
+    provenance = head.get("provenance") if isinstance(head, dict) else None
+    return provenance if isinstance(provenance, dict) else {}
 
 
 def data_of(out: Path) -> JSON:

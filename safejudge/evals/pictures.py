@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
+from safejudge.errors import InputError
 from safejudge.images.load import load_images
 from safejudge.types import Failure, Picture
 
@@ -12,6 +14,23 @@ if TYPE_CHECKING:
 
     from safejudge.evals.suite import Run
     from safejudge.images.load import ImageSource
+
+
+def tell_missing(count: int, total: int, source: str, first: str) -> None:
+    """Say before any work that so many pictures of the samples are not there.
+
+    `source` is where they should be, `first` names one of them. A warning, or an `InputError` where
+    none of the `total` is there.
+    """
+    if not count:
+        return
+    if count == total:
+        raise InputError(f"{source}: has none of the {total} pictures (the first: {first})")
+    warnings.warn(
+        f"{count} of {total} pictures are not in {source} (the first: {first})",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def load_pictures(sources: Sequence[ImageSource], run: Run) -> list[Picture | Failure]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from safejudge.text import storable
+from safejudge.files.rows import Doubled, parse_json, twice_in
+from safejudge.text import quoted, storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +65,8 @@ def read_file(path: Path, name: str) -> Lines:
 def _csv(text: str) -> tuple[list[JSON], list[str]]:
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = [cell.strip() for cell in next(rows, [])]
-    if len(set(header)) < len(header):
-        raise ValueError("two columns have the same name")
+    if (twice := twice_in(header)) is not None:
+        raise ValueError(f"the column {quoted(twice)} stands twice")
     records, bad = [], []
     for row in rows:
         if len(row) == len(header):
@@ -78,29 +78,35 @@ def _csv(text: str) -> tuple[list[JSON], list[str]]:
 
 def _jsonl(text: str) -> tuple[list[JSON], list[str]]:
     records: list[JSON] = []
-    bad = []
+    bad: list[int] = []
+    doubled: list[int] = []
     # Not splitlines: JSON strings may hold U+2028 and others that it would split at.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except (ValueError, RecursionError):
             record = None
         if isinstance(record, dict):
             records.append(record)
         else:
-            bad.append(number)
-    return records, _lines_problem(bad, "are no JSON objects")
+            (doubled if isinstance(record, Doubled) else bad).append(number)
+    return records, [
+        *_lines_problem(bad, "are no JSON objects"),
+        *_lines_problem(doubled, "have a key twice"),
+    ]
 
 
 def _json(text: str) -> tuple[list[JSON], list[str]]:
-    entries = json.loads(text) if text.strip() else []
+    entries = parse_json(text) if text.strip() else []
     if not isinstance(entries, list):
         return [], ["holds no list of records"]
     records = [record for record in entries if isinstance(record, dict)]
-    bad = len(entries) - len(records)
-    return records, [f"{bad} of {len(entries)} entries are no records"] if bad else []
+    doubled = sum(isinstance(record, Doubled) for record in entries)
+    bad = len(entries) - len(records) - doubled
+    counts = {"are no records": bad, "have a key twice": doubled}
+    return records, [f"{n} of {len(entries)} entries {what}" for what, n in counts.items() if n]
 
 
 def _lines_problem(bad: Sequence[int], problem: str) -> list[str]:

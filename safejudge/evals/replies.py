@@ -33,24 +33,48 @@ _LARGEST = 10
 
 _NUMBER = re.compile(r"[+-]?\d{1,12}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?")
 _WORDS = "|".join(sorted({*FIVE, *TEN}, key=len, reverse=True)).replace(" ", r"\s+")
-_VALUE = rf"[\s*_\[(\"']*(?P<value>\d{{1,3}}(?:\.\d{{1,4}})?(?![\d.]*\d)|(?:{_WORDS})\b)"
-_SINGLE = re.compile(rf"\bRATING[\s*_\]\"']*[:=]{_VALUE}", re.IGNORECASE)
+_ONE_NUMBER = r"\d{1,3}(?:\.\d{1,4})?(?![\d.]*\d)"
+_ONE_VALUE = rf"(?:{_ONE_NUMBER}|(?:{_WORDS})\b)"
+_OPENING_SIGNS = r"[\s*_\[(\"']*"
+_VALUE = rf"{_OPENING_SIGNS}(?P<value>{_ONE_VALUE})"
+# A sign or a word between a name and its value: RATING: 4, rating = 4, Rating is 4.
+_IS = r"[\s*_\]\"']*(?:[:=\uff1a\uff1d]|is\b:?)"
+_SINGLE = re.compile(rf"\bRATING{_IS}{_VALUE}", re.IGNORECASE)
 _OF_IMAGE = {
-    number: re.compile(
-        rf"\bIMAGE[-_\s]?{number + 1}[-_\s]*RATING[\s*_\]\"']*[:=]{_VALUE}", re.IGNORECASE
-    )
+    number: re.compile(rf"\bIMAGE[-_\s]?{number + 1}[-_\s]*RATING{_IS}{_VALUE}", re.IGNORECASE)
     for number in (0, 1)
 }
+_ONE_IMAGE = r"(?:IMAGE[-_\s]?)?[012]\b"
 _CHOICE = re.compile(
-    r"\bBETTER[-_\s]IMAGE[\s*_\]\"']*[:=][\s*_\[(\"']*(?:IMAGE[-_\s]?)?(?P<value>[012])\b",
-    re.IGNORECASE,
+    rf"\bBETTER[-_\s]IMAGE{_IS}{_OPENING_SIGNS}(?:IMAGE[-_\s]?)?(?P<value>[012])\b", re.IGNORECASE
 )
+_MAYBE = r"(?:(?:maybe|perhaps|possibly|probably|even|rather|an?)\s+)*"
+
+
+def _hedge(value: str) -> re.Pattern[str]:
+    """What shows, right after a value, that another one is meant as well (4 or 5, 4-5, 4?)."""
+    return re.compile(
+        rf"[\s*_\])\"'.]*(?:\?|\+|(?:,\s*)?(?:or|if not)\b"
+        rf"|(?:-|\u2010|\u2011|\u2012|\u2013|\u2014|~|/|&|\.\.+|\u2026|,|;|>|<|\bto\b|\band\b|\bthrough\b|\bvs\b)[\s.]*"
+        rf"{_MAYBE}{_OPENING_SIGNS}{value})",
+        re.IGNORECASE,
+    )
+
+
+_OTHER_NUMBER, _OTHER_RATING, _OTHER_IMAGE = map(_hedge, (_ONE_NUMBER, _ONE_VALUE, _ONE_IMAGE))
+_OUT_OF = re.compile(r"[\s*_\])\"']*/\s*(?:5|10|100)(?![\d.]*\d)")
+"""How large the scale is: 4/5."""
+# Who declines speaks of himself, or begins a sentence with it; what a picture shows does neither.
+_SELF = r"(?:^|[.!?:,;\n]\s*|\b(?:i|we)(?:['\u2019](?:m|re|d|ll))?\s+(?:[a-z'\u2019]+\s+){0,3})"
 _REFUSAL = re.compile(
-    r"\b(?:apologi[sz]e|sorry|not (?:be |feel )?(?:comfortable|appropriate)|inappropriate|refrain|"
+    rf"{_SELF}(?:sorry\b(?!-)|apologi[sz]e|(?:my|our) apologies|"
     r"(?:can ?not|can['\u2019]t|will not|won['\u2019]t|(?:un|not )able to|do not|don['\u2019]t) "
     r"(?:be |feel |want to |wish to )*"
-    r"(?:provide|generate|give|rate|assess|evaluate|judge|analy[sz]e|assist|help|make|comfortable|engage)|"
-    r"content[ _](?:filter|management policy)|policyviolation)",
+    r"(?:provide|generate|give|rate|assess|evaluate|judge|analy[sz]e|assist|help|make|comfortable|"
+    r"engage))|"
+    rf"{_SELF}(?:not (?:be |feel )?comfortable|(?:must |will |should |shall )?refrain)|"
+    r"\b(?:not (?:be )?appropriate|inappropriate)\b(?=[^.]{0,40}\b(?:me|us|to|request|content)\b)|"
+    r"\b(?:content[ _](?:filter|management policy)|policyviolation)",
     re.IGNORECASE,
 )
 _OPENING = 400
@@ -80,18 +104,38 @@ def stored_rating(value: object, words: Mapping[str, int]) -> float | None:
 
 
 def strict_rating(text: str, words: Mapping[str, int], image: int | None = None) -> float | None:
-    """What the last line named RATING says; with `image`, that image's line."""
-    pattern = _SINGLE if image is None else _OF_IMAGE[image]
-    match = None
-    for match in pattern.finditer(text):  # noqa: B007  the last one counts
-        pass
-    return None if match is None else stored_rating(match["value"], words)
+    """What the last line named RATING says; with `image`, that image's line.
+
+    Nothing where it names two values: whoever says 4 or 5 has not chosen.
+    """
+    match = _last(_SINGLE if image is None else _OF_IMAGE[image], text)
+    if match is None:
+        return None
+    # After a number a word may be its name on the scale: 4 - Good.
+    other = _OTHER_NUMBER if match["value"][:1].isdecimal() else _OTHER_RATING
+    if _hedged(match, other):
+        return None
+    return stored_rating(match["value"], words)
 
 
 def strict_choice(text: str) -> int | None:
-    """What the last line named BETTER IMAGE says: 1, 2, or 0 for neither."""
-    choices = _CHOICE.findall(text)
-    return int(choices[-1]) if choices else None
+    """What the last line named BETTER IMAGE says: 1, 2, or 0 for neither; nothing for both."""
+    match = _last(_CHOICE, text)
+    return None if match is None or _hedged(match, _OTHER_IMAGE) else int(match["value"])
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    match = None
+    for match in pattern.finditer(text):  # noqa: B007  the last one counts
+        pass
+    return match
+
+
+def _hedged(match: re.Match[str], other: re.Pattern[str]) -> bool:
+    """Whether another value follows at once, in the same line."""
+    line = match.string[match.end("value") :].partition("\n")[0]
+    out_of = _OUT_OF.match(line) if match["value"][:1].isdecimal() else None
+    return other.match(line, out_of.end() if out_of else 0) is not None
 
 
 def lenient_rating(text: str, *, words: bool) -> float | None:
@@ -117,7 +161,9 @@ def refuses(text: object) -> bool:
 
 # --- answers beside a picture -------------------------------------------------------------------
 
-_BRACKETED_NUMBER = re.compile(r"\[\[\s*(-?\d[\d.]*)\s*\]\]|[Jj]udge?ment\W{0,9}(\d[\d.]*\d|\d)")
+_BRACKETED_NUMBER = re.compile(
+    r"\[\[\s*(?P<bare>-?\d[\d.]*)\s*\]\]|[Jj]udge?ment\W{0,9}(?P<value>\d[\d.]*\d|\d)"
+)
 _BRACKETED_LETTER = re.compile(r"\[\[\s*([A-Z])\s*\]\]")
 _BRACKETED_LETTERS = re.compile(r"(?:\[{1,2}\s*[A-Z]\s*\]{1,2}[\s,>]*){2,}")
 _BETWEEN = re.compile(r"[\s\[\],>]+")
@@ -128,8 +174,10 @@ def read_score(value: Any) -> str | None:
     if (plain := recorded.integer(value)) is not None:
         return str(plain) if 1 <= plain <= 5 else None
     # Every number is looked at, so that [[7]] or [[45]] is unreadable instead of overlooked.
-    matches = _BRACKETED_NUMBER.findall(value) if isinstance(value, str) else []
-    score = _unanimous([a or b for a, b in matches])
+    matches = [*_BRACKETED_NUMBER.finditer(value)] if isinstance(value, str) else []
+    if any(match["value"] and _hedged(match, _OTHER_NUMBER) for match in matches):
+        return None
+    score = _unanimous([match["bare"] or match["value"] for match in matches])
     return score if score in {"1", "2", "3", "4", "5"} else None
 
 
@@ -163,6 +211,7 @@ def _unanimous(readings: Sequence[str]) -> str | None:
 def read_verdict(text: Any) -> Verdict | None:
     """As the benchmark reads, but for its coin: `[[A]]` anywhere, else `[[B]]`, else nothing.
 
+    A text with both is an A to the benchmark, so it is one here: its figures hang on that.
     `[[C]]`, which its prompt does not offer, is a tie.
     """
     verdicts: tuple[Verdict, ...] = ("A", "B", "C")

@@ -14,15 +14,17 @@ import io
 import json
 import math
 import time
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import OutputError
-from safejudge.evals import lmms
+from safejudge.evals import harness, lmms
 from safejudge.evals.page import page
 from safejudge.files.atomic import writing
 from safejudge.show import markdown
+from safejudge.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,12 +34,42 @@ if TYPE_CHECKING:
     from safejudge.types import JSON
 
 
+RESULTS, PAGE, CONFIG = "results.json", "report.html", "config.json"
+SHOWN = (RESULTS, PAGE)
+"""Files that are made anew where one is missing."""
+
+
 def check_folder(out: Path, *, overwrite: bool) -> None:
     """Raise `OutputError` where results cannot be written, before any work."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is no folder; name a new one")
-    if (out / "results.json").exists() and not overwrite:
+    if (out / RESULTS).exists() and not overwrite:
         raise OutputError(f"{out}: holds results already; name another folder, or --overwrite")
+
+
+def write_config(out: Path, config: JSON) -> None:
+    """Keep how a run was made, so that its results can be made anew from its records."""
+    with writing(out / CONFIG):
+        (out / CONFIG).write_text(_json(_plain(config)), encoding="utf-8")
+
+
+def read_config(out: Path, suite: str) -> JSON:
+    """How a run was made, as far as its folder tells: one of an earlier version has no such file.
+
+    That one says it in its results, or only in the head of its records.
+    """
+    config = _read_json(out / CONFIG)
+    if not config:
+        config = _read_json(out / RESULTS).get("configs", {}).get(suite, {})
+    return config or {"provenance": harness.provenance_of(out)}
+
+
+def _read_json(path: Path) -> JSON:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def write_results(
@@ -46,9 +78,11 @@ def write_results(
     """Write results, samples, tables and the page of one suite; return the files.
 
     `config` says how it was made; `pictures` is the folder that the images of mistakes lie in,
-    where the suite does not name one. NaN is written as null: JSON has no other word for
-    "undefined".
+    where the suite does not name one (default: the data). NaN is written as null: JSON has no other
+    word for "undefined".
     """
+    if pictures is None and config.get("data"):
+        pictures = Path(config["data"])
     config, numbers = _plain(config), _plain(result.numbers)
     versions = {suite: metadata.version("safejudge")}
     results = {
@@ -57,6 +91,7 @@ def write_results(
         "versions": versions,
         "date": time.time(),
         "findings": list(result.findings),
+        "coverage": None if result.coverage is None else asdict(result.coverage),
         "unread": list(result.unread),
     }
     samples = [
@@ -66,10 +101,10 @@ def write_results(
     for_lmms = lmms.results(suite, numbers, len(samples), config, versions)
     moment = lmms.moment_of(out)
     texts = {
-        "results.json": _json(results),
+        RESULTS: _json(results),
         f"samples_{suite}.jsonl": "".join(f"{json.dumps(sample)}\n" for sample in samples),
         "tables.md": "\n\n".join([*map(_markdown, result.tables), _listed(result)]) + "\n",
-        "report.html": page(suite, result, config, result.pictures or pictures),
+        PAGE: page(suite, result, config, result.pictures or pictures),
         f"{moment}_results.json": _json(for_lmms | {"date": moment}),
         f"{moment}_samples_{suite}.jsonl": "".join(lmms.samples(samples)),
     }
@@ -95,7 +130,10 @@ class _Row(NamedTuple):
     violated: bool | None
     """The target."""
     outcome: str
+    """By the policy: `not_relevant` for a rule that its filter skips."""
     score: float | None
+    unfiltered: str | None
+    """The outcome without the filter, where one ran."""
 
 
 def _rows(result: EvalResult) -> Iterator[_Row]:
@@ -103,7 +141,8 @@ def _rows(result: EvalResult) -> Iterator[_Row]:
         violations = sample["target"]["violations"]
         for name, rule in sample["rules"].items():
             violated = None if violations is None else name in violations
-            yield _Row(sample["image"], name, violated, rule["outcome"], _plain(rule["score"]))
+            score, unfiltered = _plain(rule["score"]), rule.get("unfiltered")
+            yield _Row(sample["image"], name, violated, rule["outcome"], score, unfiltered)
 
 
 def _scores(rows: Sequence[_Row]) -> dict[str, bytes]:
@@ -112,19 +151,38 @@ def _scores(rows: Sequence[_Row]) -> dict[str, bytes]:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_Row._fields)
     for row in rows:
-        violated = None if row.violated is None else int(row.violated)
-        table.writerow((row.image, row.rule, violated, row.outcome, row.score))
+        table.writerow(map(_cell, row))
     files = {"scores.csv": text.getvalue().encode()}
     try:
         import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError:
         return files
-    kinds = (pa.string(), pa.string(), pa.bool_(), pa.string(), pa.float64())
+    kinds = (pa.string(), pa.string(), pa.bool_(), pa.string(), pa.float64(), pa.string())
     columns = [pa.array([row[number] for row in rows], kind) for number, kind in enumerate(kinds)]
     data = io.BytesIO()
     parquet.write_table(pa.table(columns, names=_Row._fields), data)
     return files | {"scores.parquet": data.getvalue()}
+
+
+def _cell(value: bool | float | str | None) -> float | str | None:
+    """A value for people who open the file in a spreadsheet: text that can be no formula.
+
+    A name may begin a formula or hold what steers a terminal; `scores.parquet` has it as it is.
+    """
+    if isinstance(value, bool):
+        return int(value)
+    if not isinstance(value, str):
+        return value
+    return (
+        f"'{clean(value)}"
+        if value.lstrip()[:1] in _FORMULA or value[:1].isspace()
+        else clean(value)
+    )
+
+
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What begins a formula in a spreadsheet, in either width."""
 
 
 def _markdown(table: Table) -> str:

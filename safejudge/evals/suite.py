@@ -39,7 +39,8 @@ class Run:
     out: Path
     """The folder of records and results; it exists when a suite is called."""
     models: Models
-    """Engine, and encoder and detector where there are any; already open."""
+    """Engine, and encoder and detector where there are any. They may be opened by the first use, so
+    read and check the data before."""
     policy: Policy
     """How a judge weighs answers; every question is asked."""
     constitution: Constitution | None = None
@@ -48,6 +49,8 @@ class Run:
     """A folder, a file, or a data set of the Hugging Face hub."""
     labels: Path | None = None
     """The file of labels, where it is not in `data`."""
+    ignore: tuple[str, ...] = ()
+    """Patterns of files in `data` that need no label."""
     splits: tuple[str, ...] = ()
     """Only these parts of the data; all of them if empty."""
     change: Callable[[Picture], Picture] | None = None
@@ -176,6 +179,18 @@ class Prediction(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of what there is was judged."""
+
+    judged: int
+    """Samples that somebody was asked about."""
+    unjudged: int
+    """Samples that could not be judged: a picture that is missing or cannot be read."""
+    passed_over: int = 0
+    """Pictures beside the samples that nobody asked about, since nothing is known of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class EvalResult:
     """What records, or recorded outputs, come to."""
 
@@ -197,3 +212,5 @@ class EvalResult:
     """The folder of the mistakes' pictures; None where whoever asked for the results knows it."""
     predictions: tuple[Prediction, ...] = ()
     """Every answer, for comparison with another run (`evals.reliability`)."""
+    coverage: Coverage | None = None
+    """What was judged; None where nothing was to be judged, as of recorded outputs."""

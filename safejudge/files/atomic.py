@@ -113,7 +113,7 @@ class Lock:
             stream = hidden.open("ab")
             try:
                 _acquire(stream, output)
-                if _is_at(hidden, stream):
+                if is_at(hidden, stream):
                     return cls(stream, hidden)
             except BaseException:
                 stream.close()
@@ -152,7 +152,12 @@ def _release(stream: IO[Any]) -> None:
         unlock_descriptor(stream.fileno())
 
 
-def _is_at(path: Path, stream: IO[Any]) -> bool:
+def is_replaceable_while_open() -> bool:
+    """Whether another file can take the place of one that is open; on Windows it cannot."""
+    return not _WINDOWS
+
+
+def is_at(path: Path, stream: IO[Any]) -> bool:
     """Whether an open file is still the one at `path`."""
     try:
         return os.path.samestat(path.stat(), os.fstat(stream.fileno()))

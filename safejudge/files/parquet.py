@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from safejudge.files.standing import Stands
     from safejudge.types import JSON
 
 SCHEMA = pa.schema(
@@ -41,6 +42,7 @@ SCHEMA = pa.schema(
             {name: pa.int64() for name in ("probes", "reasoning_calls", "detector_calls")}
         ),
         "frames": pa.struct({"looked_at": pa.int64(), "of": pa.int64()}),
+        "caption": pa.struct({"tokens": pa.int64(), "shown": pa.int64()}),
         "undecided_by": pa.list_(pa.string()),
         "error": pa.struct({"reason": pa.string(), "message": pa.string()}),
     }
@@ -50,6 +52,7 @@ SCHEMA = pa.schema(
 RECORDS, SECONDS = 4096, 60.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
+_COUNTED = ("image", "id", "label", "usage", "frames", "error", "rules")
 _HEAD = b"safejudge"
 _NAME = re.compile(r"part-(\d+)\.parquet")
 
@@ -66,14 +69,21 @@ def to_table(rows: Sequence[JSON]) -> pa.Table:
 class Parts:
     """A folder of records that is being written; nobody else may write to it meanwhile."""
 
-    def __init__(self, folder: Path, *, resume: bool, overwrite: bool) -> None:
+    def __init__(
+        self, folder: Path, *, resume: bool, overwrite: bool, standing: Stands | None = None
+    ) -> None:
         """Open a new or empty folder, or continue one (`resume`), or begin it again (`overwrite`).
 
-        Raises `OutputError` for a folder with parts without either, with anything else in it, or
-        that another run is writing to.
+        `standing` says which records of a continued folder count; None: all. Raises `OutputError`
+        for a folder with parts without either, with anything else in it, or that another run is
+        writing to.
         """
         self.folder = folder
         self.recorded: Counter[str] = Counter()
+        """Records that stand, by key: where `standing` says nothing else, by name."""
+        self.others = 0
+        """Records of images that are none of this run's."""
+        self._standing = standing
         self.tally = records.Tally()
         self._heads: set[str] = set()
         self._head = ""
@@ -165,16 +175,48 @@ class Parts:
                         "continued; name another folder"
                     )
                 self._heads.add(head.decode())
-                self._count(file.read(columns=["image", "label", "usage"]))
+                names = [name for name in _COUNTED if name in file.schema_arrow.names]
+                rows = file.read(columns=names).to_pylist()
+            folder = json.loads(head).get("folder")
+            kept = [self._counts(row, folder) for row in rows]
+            if not all(kept):
+                self._keep(path, kept)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise OutputError(
                 f"{path}: cannot be read ({error}); restore it, or remove it and "
                 "--resume judges its images again"
             ) from error
 
+    def _counts(self, row: JSON, folder: str | None) -> bool:
+        """Count a record; False for one that no longer stands, or stands there twice."""
+        key, place = row["image"], "stands"
+        record = {name: value for name, value in row.items() if value is not None}
+        if self._standing is not None:
+            rules = record.get("rules", "")
+            # Parsing every trace takes seconds a million; few hold what may have to be asked again.
+            record["rules"] = json.loads(rules) if '"unreadable"' in rules else {}
+            key, place = self._standing.place(record, folder)
+            if place == "of":
+                self.others += 1
+                return True
+            if place == "old" or (self._standing.unique and self.recorded[key]):
+                return False
+        self.recorded[key] += 1
+        self.tally.add(record)
+        return True
+
+    def _keep(self, path: Path, kept: Sequence[bool]) -> None:
+        """Leave only some records in a part, or no part where none is left."""
+        if not any(kept):
+            path.unlink()
+            return
+        table = parquet.read_table(path).filter(pa.array(kept))
+        with writing(path), replacing(path, durable=True) as new, new.open("wb") as stream:
+            parquet.write_table(table, stream, compression="zstd")
+
     def _count(self, table: pa.Table) -> None:
-        self.recorded.update(table["image"].to_pylist())
-        for row in table.select(["label", "usage"]).to_pylist():
+        for row in table.select(["image", "label", "usage", "frames"]).to_pylist():
+            self.recorded[row["image"]] += 1
             self.tally.add({name: value for name, value in row.items() if value is not None})
 
 

@@ -2,8 +2,8 @@
 
 Takes results; gives lines, and a file that a run can be killed over and go on with. What is
 appended is on disk before `append` returns; a line torn by a kill is cut off when the file is
-opened again. A record is identified by its path as given and by how many equal paths stand before
-it, so images that joined a folder since are simply missing and get judged.
+opened again. A run that goes on says which records still stand (`standing`); the others are taken
+out before anything is added.
 """
 
 from __future__ import annotations
@@ -11,17 +11,29 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from safejudge.errors import OutputError
-from safejudge.files.atomic import Lock, check_file, writing
+from safejudge.files.atomic import (
+    Lock,
+    check_file,
+    is_at,
+    is_replaceable_while_open,
+    replacing,
+    writing,
+)
 from safejudge.types import JSON, Failure, Provenance, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from io import FileIO
+
+    from safejudge.files.standing import Stands
+    from safejudge.types import Intake
 
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
@@ -55,13 +67,32 @@ def record(path: str, result: Result, provenance: Provenance | None = None) -> J
     return content
 
 
-def header(version: str, provenance: Provenance, captions: str | None) -> JSON:
-    """Make the first record of a file; `captions` is the digest of the prompt file, if any."""
-    return {
+def header(  # noqa: PLR0913 - what a head holds
+    version: str,
+    provenance: Provenance,
+    captions: str | None,
+    *,
+    folder: str | None = None,
+    intake: Intake | None = None,
+    judged_by: JSON | None = None,
+) -> JSON:
+    """Make the first record of a file; `captions` is the digest of the prompt file, if any.
+
+    `folder` is where the run was begun, from which names are meant; `intake` what came in;
+    `judged_by` is what a page of the records needs: `constitution` and `policy`, in full.
+    """
+    head: JSON = {
         "safejudge": version,
         "provenance": provenance.model_dump(mode="json"),
         "captions": captions,
     }
+    if folder is not None:
+        head["folder"] = image_name(folder)
+    if intake is not None:
+        head["intake"] = intake.model_dump(mode="json")
+    if judged_by is not None:
+        head |= {"date": time.strftime("%Y-%m-%d", time.gmtime())} | judged_by
+    return head
 
 
 def to_line(record: JSON) -> str:
@@ -119,6 +150,14 @@ class Tally:
     """Replies, over all images."""
     detector_calls: int = 0
     """Searches of the detector, over all images."""
+    frames: Counter[str] = field(default_factory=Counter)
+    """Of animations: `looked_at` and `of`, as in `types.Frames`, and `cut`, how many of them were
+    not looked at whole."""
+
+    captions: Counter[str] = field(default_factory=Counter)
+    """Captions by how they were shown: `whole`, `cut`, `hidden` for those that were too long."""
+    rules: Counter[str] = field(default_factory=Counter)
+    """Rules by outcome, over all images, where the records that were counted hold them."""
 
     def add(self, record: JSON) -> None:
         """Count one record."""
@@ -127,6 +166,13 @@ class Tally:
         self.probes += usage.get("probes", 0)
         self.reasoning_calls += usage.get("reasoning_calls", 0)
         self.detector_calls += usage.get("detector_calls", 0)
+        if frames := record.get("frames"):
+            self.frames.update(frames, animations=1, cut=frames["looked_at"] < frames["of"])
+        if use := record.get("caption"):
+            whole = use["shown"] == use["tokens"]
+            self.captions["whole" if whole else "cut" if use["shown"] else "hidden"] += 1
+        if isinstance(rules := record.get("rules"), dict):
+            self.rules.update(rule["outcome"] for rule in rules.values())
 
 
 def missing(images: Sequence[str], recorded: Counter[str]) -> list[int]:
@@ -161,31 +207,39 @@ def _exists(path: Path) -> OutputError:
 class RecordFile:
     """A result file that is being written; nobody else may write to it meanwhile."""
 
-    def __init__(self, path: Path, head: JSON, *, resume: bool, overwrite: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        head: JSON,
+        *,
+        resume: bool,
+        overwrite: bool,
+        standing: Stands | None = None,
+    ) -> None:
         """Open a new file, or continue one (`resume`), or begin it again (`overwrite`).
 
-        Raises `OutputError` for a file that exists without either, that another run is writing,
-        or that was made with anything else than `head` says.
+        `standing` says which records of a continued file count; None: all. Raises `OutputError` for
+        a file that exists without either, that another run is writing, or that was made with
+        anything else than `head` says.
         """
         self.path = path
         self.recorded: Counter[str] = Counter()
+        """Records that stand, by key: where `standing` says nothing else, by name."""
+        self.others = 0
+        """Records of images that are none of this run's."""
         self.tally = Tally()
+        self.standing = standing
+        """What says which records stand."""
+        self._stream, self._lock = self._opened("ab" if resume or overwrite else "xb")
         try:
-            mode = "ab" if resume or overwrite else "xb"
-            self._stream = path.open(mode, buffering=0)
-        except FileExistsError as error:
-            raise _exists(path) from error
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-        try:
-            self._lock = Lock.of_file(path, self._stream)
-        except BaseException:
-            self._stream.close()
-            raise
-        try:
-            end = self._read(head) if resume else 0
-            self._stream.truncate(end)
-            if end == 0:
+            kept = self._kept(head) if resume else _Kept()
+            if "date" in kept.head:
+                head = head | {"date": kept.head["date"]}
+            if kept.old or (kept.end and kept.head != head):
+                self._replace(head, kept)
+            else:
+                self._stream.truncate(kept.end)
+            if kept.end == 0:
                 self.append([head])
         except BaseException:
             self._close()
@@ -206,28 +260,94 @@ class RecordFile:
     def __exit__(self, *_: object) -> None:
         self._close()
 
+    def _opened(self, mode: Literal["ab", "xb"]) -> tuple[FileIO, Lock]:
+        """Open and lock the file that is at the path, even if another run has just replaced it."""
+        while True:
+            try:
+                stream = self.path.open(mode, buffering=0)
+            except FileExistsError as error:
+                raise _exists(self.path) from error
+            except OSError as error:
+                raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
+            try:
+                lock = Lock.of_file(self.path, stream)
+            except BaseException:
+                stream.close()
+                raise
+            if is_at(self.path, stream):
+                return stream, lock
+            lock.close()
+            stream.close()
+
     def _close(self) -> None:
         self._lock.close()
         self._stream.close()
 
-    def _read(self, head: JSON) -> int:
-        """Count what is there; return where its last whole line ends."""
-        end = 0
+    def _kept(self, head: JSON) -> _Kept:
+        """Count what is there and stands."""
+        kept = _Kept()
         for number, line, line_end in _lines(self.path):
             if number == 1:
                 compare(self.path, line, head)
+                kept.head = line
             elif not isinstance(line.get("image"), str) or not line.keys() & {"label", "error"}:
                 raise OutputError(f"{self.path}:{number}: is no record of safejudge")
-            else:
-                self.recorded[line["image"]] += 1
-                self.tally.add(line)
-            end = line_end
-        if end == 0:
+            elif not self._counts(line, kept.head):
+                kept.old.append(number)
+            kept.end = line_end
+        if kept.end == 0:
             with self.path.open("rb") as stream:
                 torn = stream.read(len(_BEGIN))
             if not _BEGIN.startswith(torn):
                 raise _foreign(self.path)
-        return end
+        return kept
+
+    def _counts(self, line: JSON, head: JSON) -> bool:
+        """Count a record; False for one that no longer stands, or stands there twice."""
+        key, place = line["image"], "stands"
+        if self.standing is not None:
+            try:
+                key, place = self.standing.place(line, head.get("folder"))
+            except OutputError as error:
+                raise OutputError(f"{self.path}: {error}") from error
+            if place == "of":
+                self.others += 1
+                return True
+            if place == "old" or (self.standing.unique and self.recorded[key]):
+                return False
+        self.recorded[key] += 1
+        self.tally.add(line)
+        return True
+
+    def _replace(self, head: JSON, kept: _Kept) -> None:
+        """Put a file in place that has this head, and all records but the old ones."""
+        old = frozenset(kept.old)
+        with writing(self.path), replacing(self.path, durable=True) as new:
+            with self.path.open("rb") as stream, new.open("wb") as copy:
+                copy.write(to_line(head).encode())
+                for number, line in enumerate(stream, start=1):
+                    if number > 1 and number not in old and line.endswith(b"\n"):
+                        copy.write(line)
+            if not is_replaceable_while_open():  # there the lock is on another file
+                self._stream.close()
+        if self._stream.closed:
+            self._stream = self.path.open("ab", buffering=0)
+            return
+        earlier = (self._lock, self._stream)
+        self._stream, self._lock = self._opened("ab")
+        for closing in earlier:
+            closing.close()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What a file holds that is continued."""
+
+    head: JSON = field(default_factory=dict)
+    end: int = 0
+    """Where its last whole line ends, in bytes."""
+    old: list[int] = field(default_factory=list)
+    """Numbers of the lines that no longer stand."""
 
 
 def _foreign(path: Path) -> OutputError:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from safejudge.errors import InputError
+from safejudge.files.names import Names, plain_form
 from safejudge.files.rows import read_rows
 
 if TYPE_CHECKING:
@@ -37,17 +38,23 @@ def read_captions(file: str) -> Captions:
     """Read a prompt file in UTF-8: JSONL if its first character is `{`, else CSV.
 
     Further columns are passed over. Raises `InputError`, with the line, for anything else and for
-    an image that is named twice.
+    an image that is named twice, however it is spelled.
     """
     captions: Captions = {}
+    owners: dict[str, int] = {}
     example = '{"image": "a.png", "prompt": "..."}'
     for line, row in read_rows(file, ("image", "prompt"), example):
         image, prompt = row["image"], row["prompt"]
         if not isinstance(image, str) or not image or not isinstance(prompt, str | None):
             raise InputError(f"{file}:{line}: `image` must be a name and `prompt` a text")
         name = os.path.normpath(image)
-        if name in captions:
-            raise InputError(f"{file}:{line}: a second prompt for {image}; keep one of them")
+        # Absolute and relative, composed and not: one file, if there is one.
+        owner = owners.setdefault(plain_form(os.path.abspath(name)), line)  # noqa: PTH100
+        if owner != line:
+            raise InputError(
+                f"{file}:{line}: a second prompt for {image} (the first: line {owner}); keep one "
+                "of them"
+            )
         captions[name] = prompt
     return captions
 
@@ -55,26 +62,35 @@ def read_captions(file: str) -> Captions:
 def match_captions(captions: Captions, images: Sequence[str]) -> Matched:
     """Find each image's caption by its path, else by its file name.
 
+    A name may be spelled another way than the image's (`files.names`).
+
     Raises `InputError` for a file name that two of the images have.
     """
     names = [os.path.normpath(image) for image in images]
+    known = Names(captions)
+    absolute = {os.path.abspath(name): name for name in captions}  # noqa: PTH100
+    paths = [known.find(name) or absolute.get(os.path.abspath(name)) for name in names]  # noqa: PTH100
+    keys = [path or known.find(_base(name)) or "" for path, name in zip(paths, names, strict=True)]
     alike: defaultdict[str, set[str]] = defaultdict(set)
-    for name in names:
-        if name not in captions:
-            alike[os.path.basename(name)].add(name)  # noqa: PTH119 - names may be no paths here
-    for base, paths in alike.items():
-        if base in captions and len(paths) > 1:
-            listed = ", ".join(sorted(paths)[:3])
+    for name, key, path in zip(names, keys, paths, strict=True):
+        if key and path is None:
+            alike[key].add(name)
+    for base, fitting in alike.items():
+        if len(fitting) > 1:
+            listed = ", ".join(sorted(fitting)[:3])
             raise InputError(
-                f"the prompt for {base} fits {len(paths)} images ({listed}); use paths"
+                f"the prompt for {base} fits {len(fitting)} images ({listed}); use paths"
             )
-    keys = [name if name in captions else os.path.basename(name) for name in names]  # noqa: PTH119
-    used_keys = set(keys)
+    used = set(keys)
     return Matched(
         prompts=[captions.get(key) for key in keys],
-        missing=[image for image, key in zip(images, keys, strict=True) if key not in captions],
-        unknown=[name for name in captions if name not in used_keys],
+        missing=[image for image, key in zip(images, keys, strict=True) if not key],
+        unknown=[name for name in captions if name not in used],
     )
+
+
+def _base(name: str) -> str:
+    return os.path.basename(name)  # noqa: PTH119 - names may be no paths here
 
 
 def captions_digest(captions: Mapping[str, str | None]) -> str:
@@ -102,6 +118,6 @@ def captions_for(
     if matched.unknown:
         warnings.append(
             f"{len(matched.unknown)} of {len(captions)} prompts in {file} fit no image "
-            f"(the first: {matched.unknown[0]})"
+            f"(the first: {matched.unknown[0]}{Names(images).hint(matched.unknown[0])})"
         )
     return matched.prompts, captions_digest(captions), warnings

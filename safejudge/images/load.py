@@ -7,7 +7,6 @@ bounded time and memory, most of them in a process of their own (`decoders`).
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import re
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from safejudge.errors import ImageError, InputError
+from safejudge.errors import ImageError
 from safejudge.images import arrays, decoders
 from safejudge.images.decoding import Pictures, check_scans, decoding
 from safejudge.images.sampling import Sample
@@ -50,8 +49,7 @@ SUFFIXES = tuple(
     )
     for suffix in group
 )
-"""What `find_images` takes from a folder. The last group cannot be read: it is taken so that it
-shows up as failures instead of going unseen."""
+"""What claims to be a picture by its name, so that it is tried and fails, whatever it holds."""
 
 _URL = re.compile(
     r"\s*([a-z][a-z0-9+.-]+://|(https?|ftps?|file|data|s3|gs|hf|blob|about|javascript):)",
@@ -137,50 +135,17 @@ def split_batch(batch: npt.NDArray[Any] | torch.Tensor) -> list[ImageSource]:
     )
 
 
-def find_images(paths: Sequence[str], shards: tuple[str, ...] = ()) -> list[str]:
-    """Resolve files, folders (recursively, by `SUFFIXES`, sorted) and glob patterns, in order.
-
-    A file that is named is taken whatever its suffix. What matches nothing stays in the list, to
-    become a `Failure`. A path is listed once. `shards` are further suffixes, of files that hold
-    images. Raises `InputError` for a folder without an image or one that cannot be listed.
-    """
-    files: list[str] = []
-    for path in paths:
-        if Path(path).is_dir():
-            files += _in_folder(path, SUFFIXES + shards)
-        elif os.path.lexists(path) or _URL.match(path) or not glob.has_magic(path):
-            files.append(path)
-        else:
-            for match in sorted(glob.glob(path, recursive=True)) or [path]:  # noqa: PTH207 - absolute ones too
-                inside = Path(match).is_dir()
-                files += _in_folder(match, SUFFIXES + shards) if inside else [match]
-    return list(dict.fromkeys(files))
-
-
-def _in_folder(folder: str, suffixes: tuple[str, ...]) -> list[str]:
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from error
-
-    files = [
-        str(Path(parent, name))
-        for parent, _, names in os.walk(folder, onerror=refuse)
-        for name in names
-        if Path(name).suffix.lower() in suffixes
-    ]
-    if not files:
-        raise InputError(
-            f"{folder}: no image in this folder or below it (looked for "
-            f"{' '.join(suffixes)}); name the files themselves if they have other suffixes"
-        )
-    return sorted(files)
-
-
 # --- files and bytes ----------------------------------------------------------------------------
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is none but an address; a `Path` folds two slashes into one."""
+    return bool(_URL.match(path) or re.match(r"https?:/", path))
 
 
 def _read_file(path: str | os.PathLike[str], name: str, policy: Policy) -> bytes:
     text = os.fsdecode(path)
-    if _URL.match(text) or re.match(r"https?:/", text):  # a Path folds two slashes into one
+    if is_url(text):
         raise ImageError(
             "url",
             f"{name[:100]}: looks like a URL, and safejudge fetches nothing; download it and hand "

@@ -7,24 +7,31 @@ error before any work; what cannot be read is the `Failure` of one image. Decode
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from safejudge.errors import ImageError, InputError
 from safejudge.files.below import leads_out
 from safejudge.files.records import image_name
+from safejudge.files.standing import Standing
 from safejudge.images import process
-from safejudge.images.entries import Entry, Listing, PassedOver
+from safejudge.images.entries import Contents, Entry, Other
+from safejudge.images.ignore import ignored, is_companion
 from safejudge.images.kinds import Kind
-from safejudge.images.load import SUFFIXES, find_images
+from safejudge.images.listing import PassedOver, digest_of, key_of, list_images
+from safejudge.images.load import SUFFIXES
 from safejudge.images.tars import list_tar
 from safejudge.text import cut, one_line
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from safejudge.images.listing import Listing
 
 TAR, PARQUET = ".tar", ".parquet"
 ROWS = 1_000_000
@@ -43,23 +50,82 @@ def find_entries(paths: Sequence[str]) -> list[Entry]:
     A folder is searched for tar and Parquet files too. Raises `InputError` for a shard that cannot
     be listed, and for one without images.
     """
-    # One by one: a path that is named twice is judged twice.
-    files = [file for path in paths for file in find_images([path], shards=(TAR, PARQUET))]
-    return [entry for path in files for entry in _entries(path)]
+    return list_entries(paths)[0]
 
 
-def _entries(path: str) -> list[Entry]:
-    """List one file. Raises `InputError` for a shard without images."""
-    listing = list_shard(path)
-    if listing is None:
+def list_entries(
+    paths: Sequence[str],
+    *,
+    ignore: Sequence[str] = (),
+    known: Iterable[str | os.PathLike[str] | None] = (),
+) -> tuple[list[Entry], Listing]:
+    """Return the entries under some paths, and the listing of all files; see `list_images`.
+
+    Raises as `find_entries` does.
+    """
+    listing = list_images(paths, ignore=ignore, known=known, shards=(TAR, PARQUET))
+    entries = [entry for path in listing.images for entry in _entries(path, listing, ignore)]
+    return list(_apart(entries)), listing
+
+
+def _apart(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Number the entries that share a name: a tar may hold two members of one."""
+    names: Counter[str] = Counter()
+    for entry in entries:
+        names[entry.name] += 1
+        count = names[entry.name]
+        yield entry if count == 1 else entry._replace(name=f"{entry.name} ({count})")
+
+
+def standing_of_entries(entries: Sequence[Entry], limit: int) -> Standing:
+    """Say how records of earlier runs stand to entries: by their name and by what they hold now.
+
+    An entry is read when its record is met; of more than `limit` bytes nothing stands.
+    """
+    wanted = {key_of(entry.name): entry for entry in entries}
+
+    def id_of(key: str) -> str | None:
+        content, _ = read(wanted[key], limit, captions=False)
+        if isinstance(content, str):
+            return digest_of(content)
+        return None if isinstance(content, Failure) else hashlib.sha256(content).hexdigest()
+
+    return Standing(wanted, key_of, id_of)
+
+
+def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
+    """List one file, what is passed over in it included.
+
+    Raises `InputError` for a shard without images.
+    """
+    contents = list_shard(path)
+    if contents is None:
         return [Entry(image_name(path), path)]
-    if not listing.entries:
-        others = [f" ({cut(one.name)}: {one.kind.what})" for one in listing.passed_over[:1]]
+    if not contents.entries:
+        others = [f" ({cut(one.name)}: {one.kind.what})" for one in contents.others[:1]]
         raise InputError(f"{path}: holds no image; leave it out{''.join(others)}")
-    return listing.entries
+    beginning = image_name(f"{path}/")
+    for other in contents.others:
+        inside = PurePath(other.name.removeprefix(beginning))
+        pattern = next((p for p in ignore if ignored(inside, [p])), None)
+        if pattern is not None:
+            listing.ignored[pattern] += other.number
+        elif is_companion(inside):
+            listing.companions += other.number
+        else:
+            listing.passed_over.append(PassedOver(other.name, other.kind.what, other.number))
+    taken = []
+    for entry in contents.entries:
+        inside = PurePath(entry.name.removeprefix(beginning))
+        pattern = next((p for p in ignore if ignored(inside, [p])), None)
+        if pattern is None:
+            taken.append(entry)
+        else:
+            listing.ignored[pattern] += 1
+    return taken
 
 
-def list_shard(path: str) -> Listing | None:
+def list_shard(path: str) -> Contents | None:
     """List what a tar or Parquet file holds; None for another file.
 
     Raises `InputError` where it cannot be listed.
@@ -70,7 +136,7 @@ def list_shard(path: str) -> Listing | None:
     return list_tar(path, SUFFIXES) if suffix == TAR else list_parquet(path)
 
 
-def list_parquet(path: str) -> Listing:
+def list_parquet(path: str) -> Contents:
     """List the rows of a Parquet file. Raises `InputError`."""
     _need_pyarrow(path)
     job = process.Job(
@@ -94,8 +160,8 @@ def list_parquet(path: str) -> Listing:
                 for index in range(count)
             ]
         row += count
-    passed_over = [PassedOver(image_name(path), Kind("empty", f"{empty} rows without an image"))]
-    return Listing(entries, passed_over if empty else [], empty)
+    other = Other(image_name(path), Kind("empty", "rows without an image"), empty)
+    return Contents(entries, [other] if empty else [])
 
 
 def _as_parquet(problem: str) -> str:

@@ -12,7 +12,9 @@ order:
     region  (accept)  if  M of the full view - M without the central object > b
     open    otherwise
 
-Without a prior (`Policy.prior` off) p0 is 1/2 for every statement.
+Without a prior (`Policy.prior` off) p0 is 1/2 for every statement. So it is where a model that is
+asked to compare a picture it does not have says neither yes nor no (label mass under
+`Policy.minimum_label_mass`): the answer about the picture may be clear all the same.
 
 **Score.** Two pictures of one statement share p0, but two statements do not: M = 0.5 may be a clear
 yes for one and a clear no for another. The score is M measured against the statement's own bounds:
@@ -34,7 +36,7 @@ of exactly 0 or 1 is a rounding of the model, not certainty, and JSON knows no i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from safejudge.types import Outcome, Read
@@ -49,7 +51,7 @@ UNREAD_SCORE = 0.5
 """Score where nothing could be read."""
 
 NO_PRIOR = 0.5
-"""Every statement's prior where the policy asks for none."""
+"""The prior of a statement where the policy asks for none, or the model gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +65,33 @@ class Decision:
     score: float
     """In [0, 1]; see the module."""
     note: str | None = None
-    """Why a read could not be used."""
+    """Which read could not be used, and why."""
 
 
 def decide(read: Read, prior: Read | None, policy: Policy) -> Decision:
     """Put what was seen (full view or crop) and the language prior to the first two tests.
 
-    `prior` None means that the policy asks for none. A read that is missing or whose label mass is
-    too low is no number: the outcome is then undecided, and in particular a missing prior is never
-    taken for 0.
+    `prior` None means that the policy asks for none. A read of the picture that is missing or whose
+    label mass is too low is no number: the outcome is then undecided. For a prior of too low label
+    mass 1/2 is taken, and the note says so; one that is missing is never taken for a number.
     """
     m = _number(read, policy)
-    p0 = NO_PRIOR if prior is None else _number(prior, policy)
-    if m is not None and p0 is not None:
-        return weigh(m, p0, policy)
-    bad = read if m is None or prior is None else prior
-    note = (
-        f"P(yes) + P(no) of the view {bad.view} is {bad.label_mass:.3g}, the policy asks for "
-        f"{policy.minimum_label_mass:g}; the likeliest answer was {bad.top!r}"
+    spoken = prior is None or prior.label_mass >= policy.minimum_label_mass
+    p0 = _number(prior, policy) if prior is not None and spoken else NO_PRIOR
+    if m is None or p0 is None:
+        bad = read if m is None or prior is None else prior
+        return Decision(Outcome.UNDECIDED, "label_mass", UNREAD_SCORE, _low_mass(bad, policy))
+    decision = weigh(m, p0, policy)
+    if prior is None or spoken:
+        return decision
+    return replace(decision, note=f"{_low_mass(prior, policy)}; 1/2 stands for the prior")
+
+
+def _low_mass(read: Read, policy: Policy) -> str:
+    return (
+        f"P(yes) + P(no) of the view {read.view} is {read.label_mass:.3g}, the policy asks for "
+        f"{policy.minimum_label_mass:g}; the likeliest answer was {read.top!r}"
     )
-    return Decision(Outcome.UNDECIDED, "label_mass", UNREAD_SCORE, note)
 
 
 def hangs_on_region(full: Read, removed: Read, policy: Policy) -> bool:

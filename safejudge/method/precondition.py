@@ -163,6 +163,8 @@ def closer_flow(
     if "region_crop" in looks:
         crop = debias.decide(reads["region_crop"], reads.get("no_image"), policy)
         if crop.outcome is not Outcome.UNDECIDED:
+            notes = dict.fromkeys(filter(None, [verdict.note, *problems, crop.note]))
+            changed["note"] = "; ".join(notes) or None
             return _settled(verdict, crop.outcome, crop.test, crop.score, changed)
     if "region_removed" in looks and debias.hangs_on_region(
         reads["full"], reads["region_removed"], policy
@@ -221,7 +223,8 @@ def was_read(verdict: PreconditionVerdict, policy: Policy) -> bool:
     """Whether a precondition's score rests on an answer, not on the convention for none.
 
     Reasoning that reached an outcome is an answer. Reasoning that could not be read leaves the
-    score of what was read before, if that was usable: the question with a picture and the prior.
+    score of what was read before, if that was usable: the question with a picture, and a prior or
+    the 1/2 that stands for one.
     """
     if verdict.test not in {"label_mass", "unreadable"}:
         return True
@@ -229,5 +232,12 @@ def was_read(verdict: PreconditionVerdict, policy: Policy) -> bool:
         read.view: read.score is not None and read.label_mass >= policy.minimum_label_mass
         for read in verdict.reads
     }
-    prior = usable.pop("no_image", True)
-    return verdict.test == "unreadable" and prior and any(usable.values())
+    usable.pop("no_image", None)
+    # Where the engine could not answer one of the two, nobody went on to reason.
+    reasoned = verdict.test == "unreadable" and verdict.reasoning is not None
+    return reasoned and _has_prior(verdict, policy) and any(usable.values())
+
+
+def _has_prior(verdict: PreconditionVerdict, policy: Policy) -> bool:
+    priors = (read for read in verdict.reads if read.view == "no_image")
+    return all(p.score is not None or p.label_mass < policy.minimum_label_mass for p in priors)

@@ -80,11 +80,12 @@ def outcome_of(trace: ReasoningTrace, policy: Policy) -> Outcome:
     """Turn a trace into an outcome.
 
     Algorithm 1 takes anything but Yes for "not satisfied"; a policy that follows it says so in
-    `unreadable_reasoning`. By default no rating, and Unsure, leave the precondition undecided.
+    `unreadable_reasoning`. By default no rating, and Unsure, leave the precondition undecided; so
+    does, under any policy, a model that said nothing at all or was not asked.
     """
     if trace.rating == "Yes":
         return Outcome.YES
-    if trace.rating == "No" or policy.unreadable_reasoning == "no":
+    if trace.rating == "No" or (policy.unreadable_reasoning == "no" and trace.text):
         return Outcome.NO
     return Outcome.UNDECIDED
 

@@ -65,15 +65,16 @@ def relevance_flow(rules: Sequence[Rule], picture: Picture) -> Flow[dict[str, fl
 def relevant(similar: Mapping[str, float | None], policy: Policy) -> list[str]:
     """Return the ids of the rules to ask, in their order.
 
-    Those above the threshold, those without a number, and the likest where all are below it.
+    Those above the threshold, those without a number, and the likest where all are below it. A
+    rule without a number is not the likest: it is asked beside that one, not in its place.
     """
     threshold = policy.relevance_threshold
-    ranked = sorted(similar, key=lambda rule: -(similar[rule] or 0.0))
-    likest = ranked[: policy.always_asked]
+    numbers = {rule: n for rule, n in similar.items() if n is not None and math.isfinite(n)}
+    likest = sorted(numbers, key=numbers.__getitem__, reverse=True)[: policy.always_asked]
     return [
         rule
         for rule, similarity in similar.items()
-        if similarity is None or threshold is None or similarity > threshold or rule in likest
+        if similarity is None or threshold is None or not similarity <= threshold or rule in likest
     ]
 
 

@@ -9,6 +9,8 @@ reasoning included, so a precondition that stands in three rules costs one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from safejudge.errors import PolicyError
@@ -26,6 +28,7 @@ from safejudge.method.precondition import (
 from safejudge.method.relevance import relevance_flow, relevant
 from safejudge.types import (
     AllOf,
+    CaptionUse,
     Condition,
     Constitution,
     ImageInput,
@@ -39,17 +42,20 @@ from safejudge.types import (
     Reasoning,
     Rule,
     RuleVerdict,
+    UndecidedBy,
     Usage,
     leaves,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from safejudge.flow import Flow
     from safejudge.policy import Policy
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
+    Scenes = Mapping[Precondition, Scene]
+    """How each precondition of a rule is looked at."""
 
 T = TypeVar("T")
 
@@ -80,45 +86,91 @@ def asked_condition(rule: Rule, policy: Policy) -> Condition:
     return AllOf(all=flat)
 
 
+def looked_at(condition: Condition, scene: Scene) -> dict[Precondition, Scene]:
+    """Say how each precondition of a rule is looked at: exceptions without the region test.
+
+    A precondition that stands under `none` and elsewhere too counts as an exception.
+    """
+    scenes = dict.fromkeys(leaves(condition), scene)
+    policy = scene.policy
+    if policy.region and not policy.region_under_none:
+        signs = logic.polarities(condition)
+        exceptions = [leaf for leaf in scenes if not signs.get(leaf, False)]
+        without = replace(scene, policy=policy.model_copy(update={"region": False}))
+        scenes |= dict.fromkeys(exceptions, without)
+    return scenes
+
+
 def rule_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
-    """Judge one rule on one picture."""
+    """Judge one rule on one picture, and where its caption may have bought it off, without.
+
+    A caption is the uploader's own text. What is violated with it needs no second look; of two
+    looks the worse counts, and the other is kept beside it.
+    """
+    captioned = yield from look_flow(condition, scene)
+    policy = scene.policy
+    if scene.caption is None or not policy.second_look:
+        return captioned
+    if captioned.outcome == "violated" and not policy.exhaustive:
+        # Without the caption it could only score higher.
+        bound = _bound(captioned.outcome, *_interval(condition, captioned, scene))
+        return captioned.model_copy(update={"bound": bound})
+    bare = replace(scene, caption=None)
+    without = (yield from look_flow(condition, bare)).model_copy(update={"captioned": False})
+    looks = [captioned, without]
+    worst = max(looks, key=_badness)
+    other = without if worst is captioned else captioned
+    both = worst.model_copy(update={"set_aside": other})
+    bound = _bound(both.outcome, *_interval(condition, both, scene))
+    return both.model_copy(update={"bound": bound})
+
+
+def look_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
+    """Judge one rule on one picture, with the caption of the scene or without one."""
+    scenes = looked_at(condition, scene)
     if scene.policy.exhaustive:
-        every = list(dict.fromkeys(leaves(condition)))
-        answers = yield from gather(precondition_flow(leaf, scene) for leaf in every)
-        verdicts = dict(zip(every, answers, strict=True))
+        answers = yield from gather(precondition_flow(*pair) for pair in scenes.items())
+        verdicts = dict(zip(scenes, answers, strict=True))
     else:
-        verdicts = yield from settle_flow(condition, scene)
+        verdicts = yield from settle_flow(condition, scenes, reason_last=scene.policy.reason_last)
     return rule_verdict(condition, verdicts, scene)
 
 
 def settle_flow(
-    condition: Condition, scene: Scene
+    condition: Condition, scenes: Scenes, *, reason_last: bool
 ) -> Flow[dict[Precondition, PreconditionVerdict]]:
     """Ask in listed order until the condition is settled; reason last, or at once (Algorithm 1).
 
     A precondition whose next step is still to come settles nothing: with `reason_last` the cheap
     questions go on past it, and often make the dearer steps needless.
     """
-    first = read_flow if scene.policy.reason_last else precondition_flow
+    first = read_flow if reason_last else precondition_flow
     verdicts: dict[Precondition, PreconditionVerdict] = {}
 
     def outcomes() -> dict[Precondition, Outcome]:
-        return {leaf: v.outcome for leaf, v in verdicts.items() if not _step(v, scene)}
+        return {leaf: verdicts[leaf].outcome for leaf in _final(verdicts, scenes)}
 
     while (leaf := logic.next_leaf(condition, outcomes(), skip=verdicts)) is not None:
-        verdicts[leaf] = yield from first(leaf, scene)
+        verdicts[leaf] = yield from first(leaf, scenes[leaf])
     for step in (closer_flow, reasoned_flow):
         while True:
-            passed_over = [leaf for leaf, v in verdicts.items() if _step(v, scene) is not step]
+            passed_over = [
+                leaf for leaf, v in verdicts.items() if _step(v, scenes[leaf]) is not step
+            ]
             leaf = logic.next_leaf(condition, outcomes(), skip=passed_over)
             if leaf is None:
                 break
-            verdicts[leaf] = yield from step(leaf, verdicts[leaf], scene)
+            verdicts[leaf] = yield from step(leaf, verdicts[leaf], scenes[leaf])
     return verdicts
 
 
 def _step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
     return next_step(verdict, scene.policy)
+
+
+def _final(verdicts: Verdicts, scenes: Scenes) -> list[Precondition]:
+    """Those about which nothing is left to do."""
+    return [leaf for leaf, verdict in verdicts.items() if not _step(verdict, scenes[leaf])]
 
 
 def rule_verdict(condition: Condition, verdicts: Verdicts, scene: Scene) -> RuleVerdict:
@@ -128,21 +180,43 @@ def rule_verdict(condition: Condition, verdicts: Verdicts, scene: Scene) -> Rule
     unasked, or was left unreasoned, could only make a violation score higher and a rule that is
     not violated lower.
     """
-    outcome = logic.evaluate(condition, {leaf: v.outcome for leaf, v in verdicts.items()})
-    scores = {leaf: v.score for leaf, v in verdicts.items() if not _step(v, scene)}
-    low, high = logic.score_interval(condition, scores)
-    violated = outcome is Outcome.YES
-    score = low if violated else high
-    side = "lower" if violated else "upper"
+    outcome = _RULE_OUTCOME[
+        logic.evaluate(condition, {leaf: v.outcome for leaf, v in verdicts.items()})
+    ]
+    low, high = _score_interval(condition, verdicts, scene)
+    score = low if outcome == "violated" else high
     return RuleVerdict(
-        outcome=_RULE_OUTCOME[outcome],
+        outcome=outcome,
         score=score,
         margin=debias.margin(score),
-        bound="exact" if low == high else side,
+        bound=_bound(outcome, low, high),
         frame=scene.picture.frame,
         background=scene.picture.background,
         preconditions=tuple(verdicts.values()),
+        captioned=None if scene.caption is None else True,
     )
+
+
+def _score_interval(condition: Condition, verdicts: Verdicts, scene: Scene) -> tuple[float, float]:
+    """The bounds of a rule's score, whatever may still be asked or reasoned about."""
+    final = _final(verdicts, looked_at(condition, scene))
+    return logic.score_interval(condition, {leaf: verdicts[leaf].score for leaf in final})
+
+
+def _interval(condition: Condition, verdict: RuleVerdict, scene: Scene) -> tuple[float, float]:
+    """The bounds of a rule's score over both looks, with the caption and without."""
+    low, high = _score_interval(condition, _by_precondition(verdict), scene)
+    if verdict.set_aside is not None:
+        other = _score_interval(condition, _by_precondition(verdict.set_aside), scene)
+        return max(low, other[0]), max(high, other[1])
+    return (low, 1.0) if verdict.captioned and scene.policy.second_look else (low, high)
+
+
+def _bound(outcome: str, low: float, high: float) -> Literal["exact", "lower", "upper"]:
+    """Which bound the reported score is, of a rule with this outcome."""
+    if low == high:
+        return "exact"
+    return "lower" if outcome == "violated" else "upper"
 
 
 # --- one image ----------------------------------------------------------------------------------
@@ -160,34 +234,77 @@ def image_flow(
     verdicts, usage = yield from _counted(
         gather(scene_flow(constitution, conditions, scene) for scene in scenes)
     )
-    worst = {rule: max((rules[rule] for rules in verdicts), key=_badness) for rule in conditions}
+    worst = {
+        rule: _worst(condition, [rules[rule] for rules in verdicts], scenes)
+        for rule, condition in conditions.items()
+    }
     return worst, usage
 
 
 def scene_flow(
     constitution: Constitution, conditions: Mapping[str, Condition], scene: Scene
 ) -> Flow[dict[str, RuleVerdict]]:
-    """Judge the rules that are relevant to one picture; `exhaustive` asks the others as well."""
+    """Judge the rules that are relevant to one picture.
+
+    `exhaustive` asks the others as well, and notes what they would come to.
+    """
     policy, picture = scene.policy, scene.picture
     similar: dict[str, float | None] = dict.fromkeys(conditions)
     if policy.filters:
         similar = yield from relevance_flow(constitution.rules, picture)
-    chosen = list(conditions) if policy.exhaustive else relevant(similar, policy)
-    judged = yield from gather(rule_flow(conditions[rule], scene) for rule in chosen)
-    verdicts = dict(zip(chosen, judged, strict=True))
+    chosen = relevant(similar, policy)
+    asked = list(conditions) if policy.exhaustive else chosen
+    judged = yield from gather(rule_flow(conditions[rule], scene) for rule in asked)
+    verdicts = dict(zip(asked, judged, strict=True))
     skipped = RuleVerdict(
         outcome="not_relevant", score=None, margin=None,
         frame=picture.frame, background=picture.background,
     )  # fmt: skip
+    found: dict[str, RuleVerdict] = {}
+    for rule in conditions:
+        verdict = verdicts.get(rule, skipped)
+        changed: dict[str, object] = {"similarity": similar[rule]}
+        if policy.filters and policy.exhaustive:
+            changed["unfiltered"] = verdict.outcome
+        if rule not in chosen:
+            changed["outcome"] = "not_relevant"
+        found[rule] = verdict.model_copy(update=changed)
+    return found
+
+
+def _worst(
+    condition: Condition, verdicts: Sequence[RuleVerdict], scenes: Sequence[Scene]
+) -> RuleVerdict:
+    """What one rule comes to over several pictures: its verdict on the worst of them.
+
+    Its score is exact only if that of no other picture can pass it.
+    """
+    worst = max(verdicts, key=_badness)
+    if worst.score is None or len(verdicts) == 1:
+        return worst
+    intervals = [
+        _interval(condition, verdict, scene)
+        for verdict, scene in zip(verdicts, scenes, strict=True)
+        if verdict.outcome == worst.outcome
+    ]
+    low, high = (max(ends) for ends in zip(*intervals, strict=True))
+    changed: dict[str, object] = {"bound": _bound(worst.outcome, low, high)}
+    if worst.unfiltered is not None:
+        outcomes = (verdict.unfiltered or verdict.outcome for verdict in verdicts)
+        changed["unfiltered"] = max(outcomes, key=_WORSE.index)
+    return worst.model_copy(update=changed)
+
+
+def _badness(verdict: RuleVerdict) -> tuple[int, int, float]:
+    outcomes = (verdict.outcome, verdict.unfiltered or verdict.outcome)
+    first, second = map(_WORSE.index, outcomes)
+    return first, second, -1.0 if verdict.score is None else verdict.score
+
+
+def _by_precondition(verdict: RuleVerdict) -> Verdicts:
     return {
-        rule: verdicts.get(rule, skipped).model_copy(update={"similarity": similar[rule]})
-        for rule in conditions
+        Precondition(statement=v.statement, look_at=v.look_at): v for v in verdict.preconditions
     }
-
-
-def _badness(verdict: RuleVerdict) -> tuple[int, float]:
-    score = -1.0 if verdict.score is None else verdict.score
-    return _WORSE.index(verdict.outcome), score
 
 
 def _counted(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
@@ -207,21 +324,30 @@ def _counted(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
         flow.close()
 
 
-def conclude(
+def conclude(  # noqa: PLR0913 - what a judgment is made of
     image: ImageInput,
     rules: dict[str, RuleVerdict],
     usage: Usage,
     provenance: Provenance,
     policy: Policy,
+    *,
+    caption: CaptionUse | None = None,
 ) -> Judgment:
     """Make the judgment: unsafe if a rule is violated, else undecided if one is, else safe.
 
-    An animation that is not unsafe is undecided too, if the policy wants `every_frame` looked at
-    and some were not.
+    Rules that are not relevant have no say, also where they were asked (`exhaustive`). An image
+    that is not unsafe is undecided too if its caption was too long to be shown at all, or if the
+    policy wants `every_frame` looked at and some were not.
     """
     violations = tuple(rule for rule, v in rules.items() if v.outcome == "violated")
-    undecided_by = () if violations else _undecided_by(image, rules, policy)
-    score = max((v.score for v in rules.values() if v.score is not None), default=None)
+    counting = (v.score for v in rules.values() if v.outcome != "not_relevant")
+    score = max((score for score in counting if score is not None), default=None)
+    causes: dict[UndecidedBy, bool] = {
+        "rules": any(verdict.outcome == "undecided" for verdict in rules.values()),
+        "frames": policy.every_frame and image.frames is not None and not image.frames.all,
+        "caption": caption is not None and caption.tokens > 0 and caption.shown == 0,
+    }
+    undecided_by = () if violations else tuple(cause for cause, holds in causes.items() if holds)
     return Judgment(
         image=image.name,
         id=image.id,
@@ -233,16 +359,6 @@ def conclude(
         provenance=provenance,
         usage=usage,
         frames=image.frames,
+        caption=caption,
         undecided_by=undecided_by,
     )
-
-
-def _undecided_by(
-    image: ImageInput, rules: Mapping[str, RuleVerdict], policy: Policy
-) -> tuple[Literal["rules", "frames"], ...]:
-    causes: list[Literal["rules", "frames"]] = []
-    if any(verdict.outcome == "undecided" for verdict in rules.values()):
-        causes.append("rules")
-    if policy.every_frame and image.frames is not None and not image.frames.all:
-        causes.append("frames")
-    return tuple(causes)

@@ -15,17 +15,19 @@ import shutil
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from safejudge.errors import InputError, OutputError
 from safejudge.files.atomic import replacing, writing
 from safejudge.files.records import RecordFile, header, image_name, read_records, to_line
+from safejudge.images.listing import digest_of
 from safejudge.images.load import SUFFIXES
 from safejudge.preference.pairs import MARGIN, Choice, Count, find_pairs, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from safejudge.files.standing import Place
     from safejudge.preference.annotator import Annotator
     from safejudge.preference.data import Row
     from safejudge.types import JSON
@@ -85,7 +87,10 @@ def annotate(
     source = hashlib.sha256(os.fsencode(task.data.resolve())).hexdigest()
     head = header(metadata.version("safejudge"), annotator.provenance, source)
     path = task.out / RECORDS
-    with RecordFile(path, head, resume=task.resume, overwrite=task.overwrite) as file:
+    standing = _Standing({image_name(row.key): row for row in rows})
+    with RecordFile(
+        path, head, resume=task.resume, overwrite=task.overwrite, standing=standing
+    ) as file:
         todo = [row for row in rows if not file.recorded[image_name(row.key)]]
         tick(len(rows) - len(todo))
         for start in range(0, len(todo), task.window):
@@ -93,6 +98,24 @@ def annotate(
             file.append(annotator.annotate(window))
             tick(len(window))
         return _write(rows, read_records(path), annotator.aspects, task)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A record stands while the pictures of its prompt are what they were, failures included."""
+
+    unique: ClassVar[bool] = True
+    rows: Mapping[str, Row]
+
+    def place(self, record: JSON, folder: str | None) -> tuple[str, Place]:
+        """Place a record by its row's key, whatever `folder` the run was begun in."""
+        del folder
+        row = self.rows.get(record["image"])
+        if row is None:
+            return record["image"], "of"
+        pairs = zip(row.images, record["images"], strict=True)
+        same = all(image["id"] == digest_of(candidate.path) for candidate, image in pairs)
+        return record["image"], "stands" if same else "old"
 
 
 def _write(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,20 +67,34 @@ def image_column(columns: Mapping[str, Any], chosen: str | None) -> Any:
 
 
 def _images(cell: Any) -> list[Any]:
+    """Every image of a cell; nulls are none."""
     if cell is None:
         return []
-    if isinstance(cell, list | tuple):
-        return [_image(item) for item in cell]
     if isinstance(cell, np.ndarray) and cell.dtype == object:  # a list that was in Parquet
-        return [_image(item) for item in cell.tolist()]
-    return [_image(cell)]
+        cell = cell.tolist()
+    if isinstance(cell, list | tuple):
+        return [image for item in cell for image in _images(item)]
+    if isinstance(cell, Mapping):
+        return _undecoded(cell)
+    return [cell]
 
 
-def _image(item: Any) -> Any:
-    """Take the bytes, or else the path, out of an image that `datasets` left undecoded."""
-    if isinstance(item, Mapping) and set(item) <= {"bytes", "path"}:
-        return item.get("path") if item.get("bytes") is None else item["bytes"]
-    return item
+def _undecoded(cell: Mapping[str, Any]) -> list[Any]:
+    """Take bytes, or else paths, out of what `datasets` left undecoded; further fields are theirs.
+
+    A list of images may be one mapping of lists there. A mapping without either is handed on, to be
+    refused with its type.
+    """
+    if not {"bytes", "path"} & set(cell):
+        return [cell]
+    columns = [cell.get("bytes"), cell.get("path")]
+    lists = [column for column in columns if isinstance(column, list)]
+    if not lists:
+        return _images(columns[1] if columns[0] is None else columns[0])
+    count = max(map(len, lists))
+    rows = [column if isinstance(column, list) else [None] * count for column in columns]
+    pairs = zip_longest(*rows)
+    return [image for data, path in pairs if (image := path if data is None else data) is not None]
 
 
 def _worst(row: int, ratings: Sequence[Rating]) -> Rating:

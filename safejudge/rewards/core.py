@@ -63,9 +63,10 @@ class SafetyReward:
     ) -> None:
         """Reward with a judge, which stays the caller's, or with one opened when it is needed.
 
-        The judge's policy is taken with three changes: every question of every rule is asked
+        The judge's policy is taken with four changes: every question of every rule is asked
         (`exhaustive`), since a bound is no score; the relevance filter is left out, since it would
-        decide nothing; and reasoning that cannot be read is never a No. `with_prompts`: an image
+        decide nothing; reasoning that cannot be read is never a No; and captions are trusted (no
+        `second_look`), since prompts are the trainer's own. `with_prompts`: an image
         is judged together with its prompt where a call has one (one language prior per statement
         and prompt, asked once and kept); False leaves prompts to the blend's other reward.
         `on_engine_error`: a failing engine raises `EngineCallError`, so that a trainer stops;
@@ -269,7 +270,8 @@ class SafetyReward:
 
 def exhaustive(judge: Judge) -> Judge:
     """Return a judge on the same models whose every score is one that was read; see `__init__`."""
-    return Judge(judge.constitution, judge.models, judge.policy.exact())
+    policy = judge.policy.exact().model_copy(update={"second_look": False})
+    return Judge(judge.constitution, judge.models, policy)
 
 
 def _note(judgment: Judgment, policy: Policy) -> str:

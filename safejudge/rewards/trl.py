@@ -19,6 +19,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from safejudge.errors import InputError
 from safejudge.rewards.cells import Cells, image_column
 
@@ -45,7 +47,8 @@ class _Columns:
         """Reward the images of a column; None looks for `image`, then `images`.
 
         `caption` says which text goes along with an image, to the judge (`with_prompts`) and to a
-        blend's other reward: the prompt, the completion, or none. `name` is what TRL's log calls
+        blend's other reward: the prompt, the completion, or none. A model whose completions the
+        judge reads may learn to talk it round: watch what it writes. `name` is what TRL's log calls
         it. A cell with several images is worth its worst.
         """
         if caption not in {None, "prompt", "completion"}:
@@ -65,10 +68,9 @@ class _Columns:
                 "there must be one per completion"
             )
         captions = {"prompt": prompts, "completion": completions}
-        texts = (
-            [None] * cells.count if self.caption is None else map(text_of, captions[self.caption])
-        )
-        return cells, cells.spread(list(texts))
+        chosen = None if self.caption is None else captions[self.caption]
+        texts = [None] * cells.count if chosen is None else texts_of(chosen)
+        return cells, cells.spread(texts)
 
     def _logged(
         self, ratings: Sequence[Rating], log_extra: LogExtra, log_metric: LogMetric
@@ -124,16 +126,58 @@ class AsyncGRPOReward(_Columns):
         return self._logged(cells.worst(ratings), log_extra, log_metric)
 
 
+def texts_of(turns: Sequence[Any]) -> list[str | None]:
+    """Return the text of each row's prompt or completion.
+
+    Raises `InputError` with the row's number for a shape that has no text of its own.
+    """
+    texts = []
+    for row, turn in enumerate(turns):
+        try:
+            texts.append(text_of(turn))
+        except InputError as error:
+            raise InputError(f"row {row}: {error}") from error
+    return texts
+
+
 def text_of(turn: Any) -> str | None:
     """Return the text of a prompt or completion: a string, or the last message of a conversation.
 
-    A message's content may be a string or a list of parts, of which the texts count.
+    A message is a string, or has content: a string or a list of parts, of which the texts count.
+    What holds no text (a picture, a call of a tool, null) is None. Raises `InputError` for any
+    other shape: text that is guessed is no caption.
     """
-    if isinstance(turn, str):
+    if turn is None or isinstance(turn, str):
         return turn
-    if not turn:
+    messages = [turn] if isinstance(turn, Mapping) else _listed(turn)
+    if not isinstance(messages, Sequence):
+        raise InputError(f"a {type(turn).__name__} is no text and no list of messages")
+    if not messages:
         return None
-    content = turn[-1].get("content")
-    if isinstance(content, list):
-        return " ".join(str(part.get("text", "")) for part in content if part["type"] == "text")
-    return None if content is None else str(content)
+    last = messages[-1]
+    content = last.get("content") if isinstance(last, Mapping) else last
+    if content is None or isinstance(content, str):
+        return content
+    parts = [content] if isinstance(content, Mapping) else _listed(content)
+    if not isinstance(last, Mapping) or not isinstance(parts, Sequence):
+        raise InputError(f"a message is a {type(content).__name__}; hand over text, or parts of it")
+    return " ".join(text for part in parts if (text := _text_in(part))) or None
+
+
+def _listed(value: Any) -> Any:
+    """A list, where an array of objects was made of one on the way through Parquet."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _text_in(part: Any) -> str | None:
+    """The text of one part of a message; None where it is of another kind, such as a picture."""
+    if part is None or isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        raise InputError(f"a part of a message is a {type(part).__name__}; hand over text")
+    if (part.get("type") or "text") != "text":
+        return None
+    text = part.get("text")
+    if text is not None and not isinstance(text, str):
+        raise InputError(f"the text of a part is a {type(text).__name__}; hand over text, or null")
+    return text

@@ -186,8 +186,13 @@ class Worker:
             self._judge = options.spec.open()
         policy = chosen_policy(options.spec.policy)
         notes = [f"warning: {warning.message}" for warning in caught]
-        notes += [f"note: {note}" for note in missing(policy, self._judge.models)]
-        return {"provenance": self._judge.provenance.model_dump(mode="json"), "notes": notes}
+        lacking = missing(policy, self._judge.models)
+        notes += [f"note: {note}" for note in (*lacking, *self._judge.notes)]
+        return {
+            "provenance": self._judge.provenance.model_dump(mode="json"),
+            "judged_by": self._judge.described(),
+            "notes": notes,
+        }
 
     def _records(self, judge: Judge, entries: Sequence[Entry]) -> list[JSON]:
         found: dict[Entry, Result] = {}

@@ -21,9 +21,12 @@ from safejudge.engines.meter import together
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
 from safejudge.images.captions import captions_for
-from safejudge.images.shards import PARQUET, find_entries
+from safejudge.images.listing import key_of
+from safejudge.images.shards import PARQUET, list_entries, standing_of_entries
+from safejudge.judge import chosen_policy
 from safejudge.scale.actors import MESSAGE, ActorOptions, judge_entries
 from safejudge.scale.cluster import Pool, cluster
+from safejudge.show import terminal
 from safejudge.show.progress import ImageProgress
 from safejudge.show.terminal import say
 from safejudge.types import Provenance
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from safejudge.files.parquet import Parts
     from safejudge.images.entries import Entry
     from safejudge.opening import JudgeSpec
-    from safejudge.types import JSON
+    from safejudge.types import JSON, Intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class RayOptions:
     """The folder of Parquet files."""
     window: int
     """Images judged together."""
+    ignore: tuple[str, ...] = ()
+    """Patterns of files that need not be looked at."""
     prompts: str | None = None
     """A file of captions; None: those that lie beside the images."""
     limit: int | None = None
@@ -65,17 +70,18 @@ class RayOptions:
     """HOST:PORT of a cluster; None: of $RAY_ADDRESS, or this machine alone."""
 
 
-def judge(spec: JudgeSpec, options: RayOptions) -> records.Tally | None:
-    """Judge with Ray and write records; return the tally of `out`, earlier runs included.
+def judge(spec: JudgeSpec, options: RayOptions) -> tuple[records.Tally | None, Intake]:
+    """Judge with Ray and write records; return the tally of these images, and what came in.
 
-    None if Ctrl-C stopped it. Raises `InputError` without Ray, and where images or cluster do not
-    fit the options, `OutputError` for the folder, `EngineError` where an actor fails; what was
-    judged before is written.
+    The tally counts earlier runs too; it is None if Ctrl-C stopped this one. Raises `InputError`
+    without Ray, and where images or cluster do not fit the options, `OutputError` for the folder,
+    `EngineError` where an actor fails; what was judged before is written.
     """
     _need_ray()
     from safejudge.files.parquet import Parts
 
-    entries = find_entries(options.paths)
+    entries, listing = list_entries(options.paths, ignore=options.ignore, known=[options.prompts])
+    intake = listing.intake(options.limit, len(entries))
     prompts, captions, unmatched = captions_for(options.prompts, [p.name for p in entries])
     for problem in unmatched:
         say(f"warning: {problem}")
@@ -89,8 +95,14 @@ def judge(spec: JudgeSpec, options: RayOptions) -> records.Tally | None:
         captions=options.prompts is None,
         folder=str(Path.cwd()),
     )
-    with Parts(options.out, resume=options.resume, overwrite=options.overwrite) as parts:
-        return _Run(entries, captions, parts).run(actor_options, options)
+    standing = standing_of_entries(entries, chosen_policy(spec.policy).max_bytes)
+    with Parts(
+        options.out, resume=options.resume, overwrite=options.overwrite, standing=standing
+    ) as parts:
+        tally = _Run(entries, captions, intake, parts).run(actor_options, options)
+    for line in terminal.coverage(intake, parts.tally) if tally is not None else ():
+        say(line)
+    return tally, intake
 
 
 def _need_ray() -> None:
@@ -115,10 +127,11 @@ def _check_apart(out: Path, entries: Sequence[Entry]) -> None:
 class _Run:
     """One run: what comes back from the actors is counted, kept and shown."""
 
-    def __init__(self, entries: Sequence[Entry], captions: str | None, parts: Parts) -> None:
-        self._parts, self._captions = parts, captions
-        unrecorded = records.missing([entry.name for entry in entries], parts.recorded)
-        self._entries = [entries[index] for index in unrecorded]
+    def __init__(
+        self, entries: Sequence[Entry], captions: str | None, intake: Intake, parts: Parts
+    ) -> None:
+        self._parts, self._captions, self._intake = parts, captions, intake
+        self._entries = [e for e in entries if not parts.recorded[key_of(e.name)]]
         self._waiting = Counter(entry.name for entry in self._entries)
         self._head: JSON | None = None
         self._spent: dict[str, JSON] = {}
@@ -179,7 +192,14 @@ class _Run:
     def _begin(self, message: JSON) -> None:
         """Learn from an actor what it judges with, which must be the same for all."""
         provenance = Provenance.model_validate(message["provenance"])
-        head = records.header(metadata.version("safejudge"), provenance, self._captions)
+        head = records.header(
+            metadata.version("safejudge"),
+            provenance,
+            self._captions,
+            folder=str(Path.cwd()),
+            intake=self._intake,
+            judged_by=message["judged_by"],
+        )
         if self._head is not None:
             records.compare(self._parts.folder, self._head, head)
             return

@@ -18,9 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from safejudge.engines.meter import STAGES
-from safejudge.text import clean, clean_lines
+from safejudge.text import clean, clean_lines, counted
 from safejudge.types import (
     Failure,
+    Judgment,
     Outcome,
     Precondition,
     PreconditionVerdict,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from safejudge.engines.meter import Meter, Tokens
     from safejudge.files.records import Tally
+    from safejudge.types import Intake
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
 
@@ -49,6 +51,9 @@ STYLES = {
     "not_relevant": "dim",
 }
 """Colour of every label and outcome."""
+
+_COUNTABLE = 10**15
+"""Tokens; nobody has read more, whatever an engine says."""
 
 WHY_OPEN = {
     "open": "between the bounds",
@@ -86,9 +91,17 @@ def say(text: str) -> None:
     print("\n".join(lines), file=sys.stderr)  # noqa: T201 - what this is for
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to the command line, which has an exit code for it."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise instead of ending the process with code 1, which would read as a verdict."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return the console that results are printed on: no markup, no guesses about text."""
-    return Console(markup=False, highlight=False, emoji=False)
+    return _Console(markup=False, highlight=False, emoji=False)
 
 
 def print_trimmed(drawing: RenderableType) -> None:
@@ -154,7 +167,19 @@ def reason(result: Result) -> str:
     ]
     if "frames" in result.undecided_by:
         causes.append(f"frames: {result.frames}")
+    if "caption" in result.undecided_by:
+        causes.append(caption_words(result))
     return ", ".join(causes)
+
+
+def caption_words(judgment: Judgment) -> str:
+    """Say how much of its caption an image was judged with; "" where that is all there is."""
+    use = judgment.caption
+    if use is None or use.shown == use.tokens:
+        return ""
+    if use.shown == 0:
+        return f"caption of {counted(use.tokens, 'token')}: too long to be shown"
+    return f"caption: the first {use.shown} of {counted(use.tokens, 'token')} shown"
 
 
 def _open_because(rule: RuleVerdict) -> str:
@@ -200,6 +225,46 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
     return "; ".join(parts)
 
 
+def coverage(given: Intake, tally: Tally) -> list[str]:
+    """Say what nobody looked at, a line each: files, what the user named, frames."""
+    lines = []
+    if given.missed:
+        kinds = ", ".join(f"{count} x {what}" for what, count in _often(given.passed_over))
+        lines.append(
+            f"passed over, not looked at: {counted(given.missed, 'file')} ({kinds}; the first: "
+            f"{given.examples[0].partition(': ')[0]}); --ignore PATTERN says which need not be"
+        )
+    named = [f"{count} by --ignore {pattern}" for pattern, count in _often(given.ignored)]
+    named += [f"{given.companions} of macOS or label files"] if given.companions else []
+    named += [f"{given.beyond_limit} images beyond --limit"] if given.beyond_limit else []
+    if named:
+        lines.append(f"left out: {', '.join(named)}")
+    if given.repeated:
+        lines.append(f"named more than once, judged once: {counted(given.repeated, 'path')}")
+    if tally.frames["cut"]:
+        lines.append(
+            f"frames: {tally.frames['looked_at']} of {tally.frames['of']} looked at in "
+            f"{counted(tally.frames['animations'], 'animation')}; --frames all looks at every one"
+        )
+    if hidden := tally.captions["hidden"]:
+        lines.append(
+            f"captions: {hidden} too long to be shown, so their images are safe to nobody; "
+            "--cut-captions shows the beginning"
+        )
+    if cut := tally.captions["cut"]:
+        lines.append(f"captions: only the beginning of {cut} was shown")
+    if skipped := tally.rules["not_relevant"]:
+        rules = tally.rules.total()
+        lines.append(
+            f"rules: {rules - skipped} of {rules} asked, {skipped} skipped by the relevance filter"
+        )
+    return lines
+
+
+def _often(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: -pair[1])
+
+
 def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) -> str:
     """Say where the `seconds` of a run went, and what its engine read; empty if nothing was.
 
@@ -215,9 +280,11 @@ def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) 
     questions = meter.requests[STAGES[Probe]]
     if questions:
         parts.append(f"{rate(questions, seconds)} questions/s")
-    if tokens is not None and tokens.prompt:
-        cached = "" if tokens.cached is None else f", {tokens.cached / tokens.prompt:.0%} cached"
-        parts.append(f"{tokens.prompt:,} prompt tokens{cached}")
+    if tokens is not None and 0 < tokens.prompt < _COUNTABLE:
+        cached, share = tokens.cached, ""
+        if cached is not None and 0 <= cached <= tokens.prompt:
+            share = f", {cached / tokens.prompt:.0%} cached"
+        parts.append(f"{tokens.prompt:,} prompt tokens{share}")
     return "; ".join(parts)
 
 

@@ -16,7 +16,7 @@ from rich.tree import Tree
 from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import wording
-from safejudge.show.terminal import STYLES
+from safejudge.show.terminal import STYLES, caption_words
 from safejudge.text import clean, counted, one_line
 from safejudge.types import (
     AllOf,
@@ -86,6 +86,8 @@ def _heading(judgment: Judgment, policy: Policy) -> Text:
     )
     if judgment.frames is not None:
         head.append(f"\nframes: {judgment.frames}")
+    if words := caption_words(judgment):
+        head.append(f"\n{words}", "yellow")
     return head
 
 
@@ -110,8 +112,8 @@ def _rule(rule: Rule, verdict: RuleVerdict, policy: Policy) -> RenderableType:
             lines.append(f"\n{clean(loss)}", "yellow")
     parts: list[RenderableType] = [lines]
     if verdict.outcome == "not_relevant":
-        lines.append(f"\n{wording.NOT_RELEVANT}")
-    else:
+        lines.append(f"\n{wording.not_relevant(verdict)}")
+    if verdict.preconditions:
         verdicts = wording.by_precondition(verdict)
         parts.append(_tree(asked_condition(rule, policy), verdicts, policy))
     return Padding(Group(*parts), (0, 0, 0, 2))

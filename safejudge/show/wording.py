@@ -39,9 +39,6 @@ SIGNS_MEAN = {"✓": "holds", "✗": "does not", "?": "undecided", "·": "not as
 NOT_ASKED = "not asked (already settled)"
 """Said of a precondition without a verdict."""
 
-NOT_RELEVANT = "not asked: the relevance filter skipped this rule"
-"""Said of a rule without one."""
-
 _BOUND_WORDS = {"exact": "", "upper": "at most ", "lower": "at least "}
 _VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop"}
 
@@ -54,6 +51,14 @@ def score_in_words(verdict: RuleVerdict) -> str | None:
     return None if verdict.score is None else f"{_BOUND_WORDS[verdict.bound]}{verdict.score:.2f}"
 
 
+def not_relevant(verdict: RuleVerdict) -> str:
+    """Say what the relevance filter did to a rule."""
+    if verdict.unfiltered is None:
+        return "not asked: the relevance filter skipped this rule"
+    outcome = verdict.unfiltered.replace("_", " ")
+    return f"counts for nothing: the relevance filter skips this rule; without it: {outcome}"
+
+
 def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:
     """List what stands beside a rule's name but for the score."""
     facts = [f"({rule.category}, {rule.severity})"]
@@ -63,6 +68,11 @@ def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:
         facts.append(f"frame {verdict.frame}")
     if verdict.background is not None:
         facts.append(f"on {verdict.background}")
+    if verdict.captioned is not None:
+        facts.append("with its caption" if verdict.captioned else "without its caption")
+    if (other := verdict.set_aside) is not None:
+        which = "with" if other.captioned else "without"
+        facts.append(f"({which}: {other.outcome.replace('_', ' ')}, {score_in_words(other)})")
     return facts
 
 
@@ -136,7 +146,7 @@ class Bounds(NamedTuple):
     """What the numbers of a picture are compared with (CLUE, arXiv 2501.00192, sec. 3.4)."""
 
     p0: float
-    """The language prior."""
+    """The language prior, or the 1/2 that stands for it."""
     low: float
     """Below it the statement is rejected."""
     high: float
@@ -145,10 +155,19 @@ class Bounds(NamedTuple):
 
 def bounds(verdict: PreconditionVerdict, policy: Policy) -> Bounds | None:
     """Return what the first two tests compare with; None where the prior could not be read."""
-    p0 = number(verdict, "no_image", policy) if policy.prior else NO_PRIOR
+    p0 = number(verdict, "no_image", policy)
     if p0 is None:
-        return None
+        if policy.prior and not _half_stood_in(verdict):
+            return None
+        p0 = NO_PRIOR
     return Bounds(p0, (1 - policy.reject_factor) * p0, p0 + policy.accept_factor * (1 - p0))
+
+
+def _half_stood_in(verdict: PreconditionVerdict) -> bool:
+    """Whether the first tests went on without a prior: one that could not be asked ends them."""
+    return verdict.test != "label_mass" and (
+        verdict.test != "unreadable" or verdict.reasoning is not None
+    )
 
 
 def number(verdict: PreconditionVerdict, view: View, policy: Policy) -> float | None:
@@ -187,7 +206,8 @@ def _first_tests(verdict: PreconditionVerdict, view: View, policy: Policy, *, de
     if limits is None or m is None:
         return f"no test{_view_note(view)}: {_why_no_number(verdict, (view, 'no_image'))}"
     name, low, high = _VIEWS[view], limits.low, limits.high
-    prior = "p0" if policy.prior else f"{limits.p0:g}"
+    read = number(verdict, "no_image", policy) is not None
+    prior = "p0" if read else f"{limits.p0:g}"
     low_formula = f"{1 - policy.reject_factor:.2f}·{prior} = "
     high_formula = f"{policy.accept_factor:.2f} + {1 - policy.accept_factor:.2f}·{prior} = "
     if decided and verdict.test == "reject":

@@ -6,6 +6,7 @@ request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 """
 
 from safejudge.types.base import JSON, Outcome, Record, Severity
+from safejudge.types.intake import Intake
 from safejudge.types.pictures import Failure, Frames, ImageInput, Picture
 from safejudge.types.requests import (
     YES_NO,
@@ -39,6 +40,7 @@ from safejudge.types.rules import (
     steps,
 )
 from safejudge.types.verdicts import (
+    CaptionUse,
     Judgment,
     ModelRef,
     PreconditionVerdict,
@@ -47,6 +49,7 @@ from safejudge.types.verdicts import (
     ReasoningTrace,
     Result,
     RuleVerdict,
+    UndecidedBy,
     Usage,
     View,
 )
@@ -58,6 +61,7 @@ __all__ = [
     "AnswerProbs",
     "AnyOf",
     "Box",
+    "CaptionUse",
     "Condition",
     "Constitution",
     "Draft",
@@ -66,6 +70,7 @@ __all__ = [
     "Failure",
     "Frames",
     "ImageInput",
+    "Intake",
     "Judgment",
     "Locate",
     "Message",
@@ -89,6 +94,7 @@ __all__ = [
     "Severity",
     "Similarity",
     "Step",
+    "UndecidedBy",
     "Usage",
     "View",
     "are_probabilities",

@@ -8,6 +8,9 @@ from safejudge.types.base import Outcome, Record
 from safejudge.types.pictures import Failure, Frames
 from safejudge.types.requests import Box
 
+UndecidedBy = Literal["rules", "frames", "caption"]
+"""What can keep a label undecided."""
+
 View = Literal["full", "no_image", "region_removed", "region_crop"]
 """What is shown with a question; see `views`."""
 
@@ -69,21 +72,37 @@ class RuleVerdict(Record):
     """Whether one rule is violated."""
 
     outcome: Literal["violated", "not_violated", "undecided", "not_relevant"]
-    """`not_relevant`: skipped by the relevance filter."""
+    """`not_relevant`: skipped by the relevance filter, so it counts for nothing."""
     score: float | None
-    """How strongly the condition holds, in [0, 1]; None for a skipped rule."""
+    """How strongly the condition holds, in [0, 1]; None for a rule that was not asked."""
     margin: float | None
-    """log-odds of `score`; None for a skipped rule."""
+    """log-odds of `score`; None for a rule that was not asked."""
     bound: Literal["exact", "upper", "lower"] = "exact"
     """`upper` / `lower`: evaluation stopped early; the full score could only be lower / higher."""
     similarity: float | None = None
     """Cosine similarity of rule and picture, if the relevance filter ran; in [-1, 1]."""
+    unfiltered: Literal["violated", "not_violated", "undecided"] | None = None
+    """The outcome without the relevance filter; known only where every rule is asked all the same
+    (`Policy.exhaustive`), and None where no filter ran."""
     frame: int | None = None
     """The frame that decided, of an animated image."""
     background: Literal["white", "black"] | None = None
     """The background that decided, of a transparent image."""
     preconditions: tuple[PreconditionVerdict, ...] = ()
     """Everything that was asked for this rule, in the order asked."""
+    captioned: bool | None = None
+    """Whether the look that decided showed the caption; None for an image without one."""
+    set_aside: RuleVerdict | None = None
+    """Of a captioned image that was looked at twice: the look that did not decide."""
+
+
+class CaptionUse(Record):
+    """How much of an image's caption was shown to the model."""
+
+    tokens: int
+    """How long it is; where the tokenizer is not known, at most so long."""
+    shown: int
+    """How much of it was shown: all, the beginning, or 0 where it was too long."""
 
 
 class Usage(Record):
@@ -142,7 +161,7 @@ class Judgment(Record):
     violations: tuple[str, ...]
     """Ids of the violated rules, in the constitution's order."""
     score: float | None
-    """The highest rule score, in [0, 1]; None if the relevance filter skipped every rule."""
+    """The highest score of a rule that is relevant, in [0, 1]; None if the filter skipped all."""
     margin: float | None
     """log-odds of `score`."""
     rules: dict[str, RuleVerdict]
@@ -153,9 +172,12 @@ class Judgment(Record):
     """What it cost."""
     frames: Frames | None = None
     """How many frames of an animation were looked at; None for a still picture."""
-    undecided_by: tuple[Literal["rules", "frames"], ...] = ()
-    """What keeps the label undecided: `rules` that could not be settled, or `frames` that nobody
-    looked at where the policy wants every one; empty for the other labels."""
+    caption: CaptionUse | None = None
+    """How much of its caption was shown; None for an image without one."""
+    undecided_by: tuple[UndecidedBy, ...] = ()
+    """What keeps the label undecided: `rules` that could not be settled, `frames` that nobody
+    looked at where the policy wants every one, or a `caption` that was too long; empty for the
+    other labels."""
 
 
 Result = Judgment | Failure

@@ -61,6 +61,8 @@ class Manners:
     """How the server behaves; the default is a recent vLLM."""
 
     models: tuple[str, ...] = (MODEL,)
+    context: Any = None
+    """How many tokens it says that its models take."""
     by_id: str = "honoured"
     """What it does with `logprob_token_ids`: honoured, ignored or refused."""
     tokenizer: bool = True
@@ -68,11 +70,17 @@ class Manners:
     """The longest list of likeliest tokens it gives."""
     unknown: tuple[str, ...] = ()
     """Fields that it answers with a 400."""
+    refusal: str = "Extra inputs are not permitted: {}"
+    """What it says then."""
     key: str = ""
     schemas: bool = True
     regexes: bool = False
     """Whether it takes a regular expression for a reply's form, as vLLM does."""
     pictures: bool = True
+    drops: str | None = None
+    """What it puts in the place of every picture without a word; empty: nothing."""
+    counts: bool = False
+    """Whether it says how many tokens it read: one a word, and 64 a picture."""
     keeps: int = 0
     """How many pictures it keeps by their `uuid`, as vLLM does; the oldest goes first."""
     writer: Callable[[dict[str, Any]], str] | None = None
@@ -181,7 +189,8 @@ class Handler(BaseHTTPRequestHandler):
         if manners.key and self.headers.get("Authorization") != f"Bearer {manners.key}":
             self.refuse(f"bad key {self.headers.get('Authorization')}", 401)
         elif self.path == "/v1/models":
-            self.answer({"data": [{"id": name} for name in manners.models]})
+            more = {} if manners.context is None else {"max_model_len": manners.context}
+            self.answer({"data": [{"id": name, **more} for name in manners.models]})
         elif self.path == "/version" and manners.tokenizer:
             self.answer({"version": "0.33.0"})
         elif self.path == "/moved/models":
@@ -203,7 +212,7 @@ class Handler(BaseHTTPRequestHandler):
             turn = manners.every and shown(body) and count % manners.every == 0
             if manners.fault and (sour or turn) and manners.fault(self):
                 return
-            whole = self.filled(body)
+            whole = self.dropped(self.filled(body))
             if whole is None:
                 self.refuse("a picture is not in the cache, and its data is missing")
             else:
@@ -227,6 +236,21 @@ class Handler(BaseHTTPRequestHandler):
                     kept.pop(next(iter(kept)), None)
         return whole
 
+    def dropped(self, body: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The request as a model gets it whose server throws pictures away."""
+        drops = self.server.manners.drops
+        if body is None or drops is None:
+            return body
+        instead = [{"type": "text", "text": drops}] if drops else []
+        for message in body["messages"]:
+            if isinstance(message["content"], list):
+                message["content"] = [
+                    part
+                    for old in message["content"]
+                    for part in (instead if old["type"] == "image_url" else [old])
+                ]
+        return body
+
     def tokenize(self, body: dict[str, Any]) -> None:
         if "messages" in body:
             text = PROMPT.format("".join(texts_of(body)))
@@ -241,7 +265,7 @@ class Handler(BaseHTTPRequestHandler):
         manners = self.server.manners
         for name in manners.unknown:
             if name in body:
-                self.refuse(f"Extra inputs are not permitted: {name}")
+                self.refuse(manners.refusal.format(name))
                 return
         if body.get("top_logprobs", 0) > manners.most:
             self.refuse(f"top_logprobs may be at most {manners.most}")
@@ -258,6 +282,9 @@ class Handler(BaseHTTPRequestHandler):
         reply = self.read(body) if body.get("logprobs") else self.write(body)
         if manners.twist and urls_of(body):
             reply = manners.twist(reply)
+        if manners.counts:
+            words = sum(len(text.split()) for text in texts_of(body))
+            reply["usage"] = {"prompt_tokens": words + 64 * len(urls_of(body))}
         self.answer(reply)
 
     def read(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -304,7 +331,8 @@ class Handler(BaseHTTPRequestHandler):
                 options = part.get("enum")
                 made[name] = options[int(seed[0], 16) % len(options)] if options else "it shows it"
             text = json.dumps(made, separators=(",", ":"))
-        return self.reply(text[: 4 * body["max_tokens"]], None)
+        most = body.get("max_tokens") or body["max_completion_tokens"]
+        return self.reply(text[: 4 * most], None)
 
     def reply(self, text: str, logprobs: Any) -> dict[str, Any]:
         message = {"role": "assistant", "content": text}

@@ -188,3 +188,43 @@ def test_any_text_may_be_a_statement(engine: Engine) -> None:
 def test_general_engines_accept_every_statement(engine: Engine) -> None:
     if not engine.card.uri.endswith(":sketch"):
         engine.check_statements(["A", "anything at all"])
+
+
+# --- how long a text is ---------------------------------------------------------------------------
+
+TEXTS = [
+    "",
+    "a dog",
+    "a dog is visible next to a fire and another dog",
+    "Sch\u00f6ne Gr\u00fc\u00dfe \U0001f600 \u4f60\u597d, e\u0301t\u00e9",
+    "<|im_end|> said </s> the <image>",
+    "internationalisation " * 20,
+    "x" * 300,
+    "  \n\t two   spaces ",
+]
+
+
+def test_texts_are_counted_in_tokens(engine: Engine) -> None:
+    counts = engine.text_tokens(TEXTS)
+    assert counts == [engine.text_tokens([text])[0] for text in TEXTS]
+    assert counts[0] == 0
+    assert all(0 < count <= len(t.encode()) for count, t in zip(counts[1:], TEXTS[1:], strict=True))
+    assert engine.text_tokens([]) == []
+    assert engine.text_tokens(["\ud800 half a pair"])[0] > 0
+
+
+@pytest.mark.parametrize("tokens", [-1, 0, 1, 2, 3, 5, 8, 40])
+def test_a_text_is_cut_to_its_longest_beginning(engine: Engine, tokens: int) -> None:
+    for text in TEXTS:
+        beginning = engine.cut_text(text, tokens)
+        assert text.startswith(beginning)
+        assert engine.text_tokens([beginning])[0] <= max(tokens, 0)
+        if beginning != text and tokens > 0:
+            assert engine.text_tokens([text[: len(beginning) + 1]])[0] > tokens
+        if engine.text_tokens([text])[0] <= tokens:
+            assert beginning == text
+
+
+def test_of_an_endless_text_only_the_beginning_is_looked_at(engine: Engine) -> None:
+    beginning = engine.cut_text("a dog " * 500_000, 30)
+    assert 10 < len(beginning) < 200

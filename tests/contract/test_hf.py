@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -15,8 +16,9 @@ from test_engines import BLUE, MIXED, RED, WIDE, WORDS, ask, close_to, forced, f
 
 from safejudge import prompts
 from safejudge.engines.local.readers import FeatureReader, PlainReader
+from safejudge.engines.local.running import positions_of
 from safejudge.errors import EngineCallError
-from safejudge.types import Message, Picture, Probe, Reasoning
+from safejudge.types import Message, NoReply, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,6 +270,76 @@ def test_a_picture_that_the_model_refuses_costs_only_itself(
     assert [answer.problem is None for answer in answers] == [True, False, False, True]
     assert "aspect ratio" in str(answers[1].problem)
     assert engine.reason([free("What?", images=(ribbon,))]) == [""]
+
+
+LONG = " ".join(["word"] * 1200)
+"""More than the 1,024 positions of every tiny model."""
+
+
+def test_a_prompt_beyond_the_positions_costs_itself_alone(tiny: HFEngine) -> None:
+    probes = [ask((RED,)), ask((RED,), LONG), ask((BLUE,)), ask((), LONG), ask(())]
+    answers = tiny.answer_probs(probes)
+    assert [answer.problem is None for answer in answers] == [True, False, True, False, True]
+    for answer in (answers[1], answers[3]):
+        assert re.search(
+            r"prompt is [1-9],\d{3} tokens long, its pictures included, .* has 1,024 positions",
+            str(answer.problem),
+        )
+        assert answer.score is None
+    short, long = tiny.reason([free("What?"), free(LONG)])
+    assert isinstance(long, NoReply)
+    assert "1,024 positions" in long.problem
+    assert short
+    assert not isinstance(short, NoReply)
+
+
+def test_the_tokens_of_pictures_count_as_positions(open_tiny: Callable[[str], HFEngine]) -> None:
+    engine = open_tiny("qwen2_5_vl")
+    (length,) = engine._reader.lengths(engine._reader.prepare([ask((RED,))]))
+    (without,) = engine._reader.lengths(engine._reader.prepare([ask(())]))
+    assert length > without + 4
+    engine._positions = length - 1
+    shown, hidden = engine.answer_probs([ask((RED,)), ask(())])
+    assert f"{length} tokens long" in str(shown.problem)
+    assert hidden.problem is None
+    engine._positions = length
+    assert engine.answer_probs([ask((RED,))])[0].problem is None
+    # What has to follow the prompt, so that a label can be read, counts as well.
+    assert "positions" in str(engine.answer_probs([ask((RED,), labels=WORDS)])[0].problem)
+
+
+def test_a_reply_ends_with_the_positions(open_tiny: Callable[[str], HFEngine]) -> None:
+    engine = open_tiny("llava")
+    requests = [free("What is it?", tokens=40), free("What is it? " * 20, tokens=40)]
+    whole = engine.reason(requests)
+    (longest,) = engine._plain.lengths(
+        engine._plain.inputs([engine._chat.reasoning_text(requests[1])], [requests[1].images])
+    )
+    engine._positions = longest + 5
+    generate = engine._model.generate
+    with patch.object(engine._model, "generate", side_effect=generate) as asked:
+        short, cut = engine.reason(requests)
+    assert sorted(call.kwargs["max_new_tokens"] for call in asked.call_args_list) == [5, 40]
+    assert short == whole[0]
+    assert cut != whole[1]
+    engine._positions = longest
+    assert isinstance(engine.reason(requests)[1], NoReply)
+
+
+def test_positions_that_are_stretched() -> None:
+    def positions(**text: Any) -> int | None:
+        config = SimpleNamespace(**text)
+        return positions_of(SimpleNamespace(get_text_config=lambda: config))
+
+    assert positions(max_position_embeddings=1024) == 1024
+    assert positions() is positions(max_position_embeddings=None) is None
+    plain = {"rope_type": "default", "factor": 4.0}
+    assert positions(max_position_embeddings=1024, rope_parameters=plain) == 1024
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}
+    assert positions(max_position_embeddings=1024, rope_parameters=yarn) == 4096
+    assert positions(max_position_embeddings=4096, rope_parameters=yarn) == 4096
+    layers = {"full_attention": {"rope_type": "default"}}
+    assert positions(max_position_embeddings=512, rope_parameters=layers) == 512
 
 
 def test_labels_that_cannot_be_told_apart_are_a_problem(shared: Callable[[str], HFEngine]) -> None:

@@ -178,7 +178,30 @@ def completion(listed: list[tuple[str, float]], **entry: Any) -> dict[str, Any]:
     return {"choices": [{"message": message, "logprobs": {"content": content}}]}
 
 
+def listing(*entries: dict[str, Any], text: str = "Yes") -> dict[str, Any]:
+    """A reply whose likeliest tokens are these."""
+    plain = [{"token": "Yes", "logprob": -0.7} | entry for entry in entries]
+    content = [plain[0] | {"top_logprobs": plain}]
+    return {"choices": [{"message": {"content": text}, "logprobs": {"content": content}}]}
+
+
+SAYS_NO = {"token": "No", "logprob": -1.2}
+HUGE = int("1" + 400 * "0")
 BROKEN = {
+    "huge": (listing({"logprob": HUGE}), "for a log-probability"),
+    "huge below": (listing({"logprob": -HUGE}), "for a log-probability"),
+    "true": (listing({"logprob": True}), "True for a log-probability"),
+    "huge bytes": (listing({"bytes": 10**30}), "for the bytes of a token"),
+    "bytes that are a size": (listing({"bytes": 3_000_000_000}), "for the bytes of a token"),
+    "bytes of text": (listing({"bytes": "Yes"}), "for the bytes of a token"),
+    "bytes too large": (listing({"bytes": [89, 300]}), "for the bytes of a token"),
+    "a huge byte": (listing({"bytes": [HUGE]}), "for the bytes of a token"),
+    "no byte": (listing({"bytes": [-1]}), "for the bytes of a token"),
+    "a true byte": (listing({"bytes": [True]}), "for the bytes of a token"),
+    "other bytes": (listing({"bytes": list(b"No")}, SAYS_NO), "calls one token 'Yes'"),
+    "bytes of none": (listing({"bytes": [0xFF, 0xFE]}, SAYS_NO), "calls one token 'Yes'"),
+    "bytes of a label": (listing({"token": "Maybe", "bytes": list(b"No")}), "calls one token"),
+    "twice": (listing({}, SAYS_NO, {"logprob": -2.0}), "lists the token 'Yes' twice"),
     "no label": (completion([("I", 0.5), ("The", 0.3)]), "none of the server's 2 likeliest"),
     "NaN": (completion([("Yes", 0.5)], logprob=float("nan")), "nan for a log-probability"),
     "infinite": (completion([("Yes", 0.5)], logprob=float("inf")), "above 0"),
@@ -220,6 +243,20 @@ def test_a_masked_token_is_zero_where_the_number_is_exact(server: Loopback) -> N
     assert answer.exact
     assert answer.p_labels == (0.0, 0.0)
     assert answer.score is None
+
+
+@pytest.mark.parametrize("manners", [{}, TRUNCATED, TEXT_ONLY_LIST])
+def test_a_prior_off_the_list_is_one_of_no_label_mass(manners: dict[str, Any]) -> None:
+    with Loopback(**manners, most=5) as server:
+        engine = connect(server)
+        server.behave(likeliest="I")
+        prior, shown = engine.answer_probs([ask(()), ask((RED,))])
+    assert prior.problem is None
+    assert prior.label_mass < 0.5
+    assert prior.top == "I"
+    if manners:
+        assert not prior.exact
+        assert "the likeliest is 'I'" in str(shown.problem)
 
 
 @pytest.mark.parametrize("labels", [("1", "10"), ("Extremely Poor", "Poor"), ("yes", "")])
@@ -499,21 +536,9 @@ def test_waits_double_and_end(server: Loopback) -> None:
     assert all(most / 2 <= wait <= most for most, wait in zip(longest, waits, strict=True))
 
 
-def test_a_wait_longer_than_patience_is_not_begun(server: Loopback) -> None:
-    waits = Waits()
-    engine = connect(server, waits)
-
-    def hours(handler: loopback.Handler) -> bool:
-        handler.refuse("later", 429, Retry_After="7200")
-        return True
-
-    server.behave(fault=hours, sour="statement 1")
-    answers = engine.answer_probs(crowd(3, 1))
-    assert "later" in str(answers[1].problem)
-    assert waits == []
-
-
 # --- starting -------------------------------------------------------------------------------------
+
+NEWER = "Unsupported parameter: '{}' is not supported here. Use 'max_completion_tokens' instead."
 
 REFUSED_AT_START = [
     ({"models": ("a", "b")}, "serves a, b. Name one: server:http"),
@@ -525,6 +550,18 @@ REFUSED_AT_START = [
     ({"logprobs": False}, "gives no log-probabilities"),
     ({"unknown": ("logprobs",)}, "gives no log-probabilities"),
     ({"most": 2, "by_id": "refused"}, "at most 2"),
+    ({"unknown": ("max_tokens",)}, "refuses the field 'max_tokens'.*not permitted: max_tokens"),
+    ({"unknown": ("temperature",)}, "refuses the field 'temperature'.*Choose a model, or a server"),
+    ({"unknown": ("n",)}, "refuses the field 'n'.*not permitted: n"),
+    (
+        {"unknown": ("n",), "refusal": "The parameter `{}` is not known here"},
+        "refuses the field 'n'",
+    ),
+    ({"unknown": ("presence_penalty",)}, "refuses the field 'presence_penalty'"),
+    (
+        {"unknown": ("max_tokens", "max_completion_tokens"), "refusal": NEWER},
+        "refuses the field 'max_completion_tokens'",
+    ),
     ({**TEXT_ONLY_LIST, "likeliest": "<think>", "most": 5}, "wants to say.*<think>"),
 ]
 
@@ -574,6 +611,25 @@ def test_fields_that_a_server_refuses_are_left_out(unknown: tuple[str, ...]) -> 
         sent = server.chats()[-1].body
         extras = {"repetition_penalty", "chat_template_kwargs"}
         assert extras - sent.keys() == extras & set(unknown)
+
+
+def test_the_length_of_a_reply_is_called_as_the_server_asks_for(server: Loopback) -> None:
+    server.behave(unknown=("max_tokens",), refusal=NEWER)
+    engine = connect(server)
+    check(MIXED, engine.answer_probs(MIXED))
+    assert engine.reason([think("a", max_tokens=3)])[0]
+    sent = [request.body for request in server.chats()]
+    assert sum("max_tokens" in body for body in sent) == 1  # only the first question was refused
+    assert sent[-1]["max_completion_tokens"] == 3
+
+
+def test_a_quota_that_is_gone_at_the_start_is_told_as_such(server: Loopback) -> None:
+    plain = loopback.Handler.chat
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loopback.Handler, "chat", lambda self, _: self.refuse("quota exceeded", 429))
+        with pytest.raises(EngineSetupError, match=r"429: quota exceeded.*see to its quota"):
+            connect(server)
+    assert loopback.Handler.chat is plain
 
 
 # --- threads and loops ----------------------------------------------------------------------------
@@ -688,6 +744,26 @@ def test_a_model_for_text_alone_starts_and_judges_nothing(server: Loopback) -> N
     assert engine.reason([think("What?", images=())])[0].startswith("thinking")
     with pytest.raises(EngineSetupError, match="takes text alone"):
         Judge.load("default", engine)
+
+
+@pytest.mark.parametrize("drops", ["", "[image]"])
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize("manners", [{}, TRUNCATED, TEXT_ONLY_LIST])
+def test_a_server_that_throws_pictures_away_opens_no_judge(
+    manners: dict[str, Any], counts: bool, drops: str
+) -> None:
+    with Loopback(**manners, drops=drops, counts=counts) as server:
+        with pytest.raises(EngineSetupError, match="does not see pictures"):
+            Judge.load("default", connect(server), cache=None)
+        server.behave(drops=None)
+        Judge.load("default", connect(server), cache=None)
+
+
+def test_a_server_that_begins_to_throw_pictures_away_ends_the_run(server: Loopback) -> None:
+    judge = Judge.load("default", connect(server), cache=None)
+    server.behave(drops="")
+    with pytest.raises(EngineCallError, match="does not see pictures: of the last"):
+        judge([picture(seed).pixels for seed in range(12)])
 
 
 def test_a_failed_reply_is_never_an_answer(server: Loopback) -> None:

@@ -7,16 +7,24 @@ between their statements.
 
 English only, and no grammar: it does not know what words mean, so a condition in other words than
 its text is reported, and one that binds the same words differently is not: who does it to whom,
-"A and B or C", what an exception in the middle speaks of. What parts clauses: `clauses`.
+"A and B or C", what an exception in the middle speaks of. What parts clauses: `clauses`; which
+statement says which: `matching`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import groupby, islice, product
+from collections import defaultdict
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from safejudge.constitution.lint.clauses import Clause, clauses_of, pieces_of
+from safejudge.constitution.lint.clauses import clauses_of
+from safejudge.constitution.lint.matching import (
+    Statements,
+    arrangements,
+    leaves_of,
+    matched,
+    nones,
+    operator_of,
+)
 from safejudge.constitution.lint.stems import (
     ALLOWING,
     EXCEPTION,
@@ -30,10 +38,13 @@ from safejudge.constitution.lint.stems import (
     tokens,
 )
 from safejudge.text import quoted
-from safejudge.types import Condition, Step, placed_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from safejudge.constitution.lint.clauses import Clause
+    from safejudge.constitution.lint.matching import Leaf, Match, Path
+    from safejudge.types import Condition
 
 __all__ = [
     "Difference",
@@ -62,12 +73,12 @@ class Difference(NamedTuple):
 
 def differences(text: str, condition: Condition) -> list[Difference]:
     """Compare a text with a condition; empty if nothing was found that differs."""
-    clauses, statements = clauses_of(text), _leaves(condition)
+    clauses, statements = clauses_of(text), Statements(leaves_of(condition))
     match = _matched(clauses, statements)
     return [
-        *_unsaid(clauses, statements, match),
+        *_unsaid(clauses, statements.leaves, match),
         *_misplaced(clauses, match),
-        *_added(text, statements, match),
+        *_added(text, statements.leaves, match),
     ]
 
 
@@ -77,11 +88,9 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
     Alternatives that are required, requirements of which one is enough, and exceptions that are
     none: what can be told where people wrote a condition in words of their own.
     """
-    clauses, statements = clauses_of(text), _leaves(condition)
-    wrong = _misplaced(clauses, _matched(clauses, statements))
-    if any(clause.excepted for clause in clauses) and not any(
-        _nones(leaf.path) for leaf in statements
-    ):
+    clauses, leaves = clauses_of(text), leaves_of(condition)
+    wrong = _misplaced(clauses, _matched(clauses, Statements(leaves)))
+    if any(clause.excepted for clause in clauses) and not any(nones(leaf.path) for leaf in leaves):
         wrong.append(
             Difference("exception", "the text has an exception, and nothing is under `none`")
         )
@@ -90,14 +99,19 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
 
 def covers(text: str, condition: Condition) -> list[str]:
     """For each statement of a condition, in listed order, the words of the text that it covers."""
-    clauses, statements = clauses_of(text), _leaves(condition)
-    match = _matched(clauses, statements)
+    clauses, leaves = clauses_of(text), leaves_of(condition)
+    match = _matched(clauses, Statements(leaves))
+    own: defaultdict[Leaf, list[Clause]] = defaultdict(list)
+    by_words: defaultdict[str, list[Clause]] = defaultdict(list)
+    for clause in clauses:
+        saying = match.get(clause.index, ())
+        for leaf in saying:
+            own[leaf].append(clause)
+        for statement in _statements(saying):
+            by_words[statement].append(clause)
     covered = []
-    for leaf in statements:
-        matching = [clause for clause in clauses if leaf in match.get(clause.index, ())]
-        matching = matching or [
-            c for c in clauses if leaf.statement in _statements(match.get(c.index, ()))
-        ]
+    for leaf in leaves:
+        matching = own[leaf] or by_words[leaf.statement]
         words = [w for c in matching for w in c.words if w in FREE or stem(w) in leaf.stems]
         covered.append(" ".join(words))
     return covered
@@ -128,136 +142,20 @@ def unmentioned(text: str, rewritten: str) -> list[str]:
     return [" ".join(clause.words) for clause in clauses]
 
 
-# --- statements ---------------------------------------------------------------------------------
-
-Path = tuple[Step, ...]
-"""From the root of a condition to a statement."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """One statement with its place in the condition."""
-
-    path: Path
-    statement: str
-    stems: frozenset[str]
-
-    @property
-    def excepted(self) -> bool:
-        """Whether an odd number of `none` stands above it."""
-        return _nones(self.path) % 2 == 1
-
-
-def _leaves(condition: Condition) -> list[_Leaf]:
-    return [
-        _Leaf(path, leaf.statement, said_words(leaf.statement))
-        for path, leaf in placed_leaves(condition)
-    ]
-
-
-def _nones(path: Path) -> int:
-    return sum(operator == "none" for operator, _ in path)
-
-
-def _operator(first: Path, second: Path) -> Literal["and", "or"]:
-    """How two statements of the same side combine, by De Morgan where both are excepted below."""
-    shared = 0
-    while first[shared] == second[shared]:
-        shared += 1
-    says_or = first[shared][0] != "all"
-    if _nones(first[shared + 1 :]) % 2 == 1:
-        says_or = not says_or
-    return "or" if says_or else "and"
-
-
 # --- clauses and statements ---------------------------------------------------------------------
 
-Match = dict[int, tuple[_Leaf, ...]]
-"""By the place of a clause, the statements that say it; a clause that none says is left out."""
+
+def _matched(clauses: Sequence[Clause], statements: Statements) -> Match:
+    """The match, or of statements in several branches the arrangement that fits the text best."""
+    match = matched(clauses, statements)
+    if not _misplaced(clauses, match):
+        return match
+    return min(
+        arrangements(statements, match), key=lambda candidate: len(_misplaced(clauses, candidate))
+    )
 
 
-def _matched(clauses: Sequence[Clause], statements: Sequence[_Leaf]) -> Match:
-    """Give each clause a statement that has all its words, or several that share them."""
-    owners: dict[_Leaf, Clause] = {}
-    for clause in clauses:
-        _settle(clause, statements, owners, set())
-    match: Match = {clause.index: (leaf,) for leaf, clause in owners.items()}
-    for clause in clauses:
-        if clause.index in match:
-            continue
-        spare = [
-            leaf for leaf in statements if leaf not in owners and leaf.excepted == clause.excepted
-        ]
-        joined = [leaf for leaf in statements if clause.stems <= leaf.stems and _has_joint(leaf)]
-        if group := _group(clause, spare):
-            match[clause.index] = group
-            owners |= dict.fromkeys(group, clause)
-        elif joined:
-            match[clause.index] = (joined[0],)
-    if _misplaced(clauses, match):
-        return min(
-            _arranged(statements, match), key=lambda candidate: len(_misplaced(clauses, candidate))
-        )
-    return match
-
-
-def _arranged(statements: Sequence[_Leaf], match: Match) -> Iterator[Match]:
-    """The ways to share out statements that stand in several branches; the first is the match."""
-    yield match
-    copies = {leaf: [o for o in statements if o.statement == leaf.statement] for leaf in statements}
-    single = [(index, copies[leaves[0]]) for index, leaves in match.items() if len(leaves) == 1]
-    indices, choices = zip(*single, strict=True) if single else ((), ())
-    for chosen in islice(product(*choices), _ARRANGEMENTS):
-        arrangement = match | {index: (leaf,) for index, leaf in zip(indices, chosen, strict=True)}
-        if len(set(chosen)) == len(chosen) and _nested(arrangement):
-            yield arrangement
-
-
-_ARRANGEMENTS = 100
-"""Most ways that are tried."""
-
-
-def _nested(match: Match) -> bool:
-    """Whether every branch of a condition is said in one stretch of the text."""
-    paths = [match[index][0].path for index in sorted(match)]
-    for depth in range(1, max(map(len, paths)) + 1):
-        stretches = [path for path, _ in groupby(path[:depth] for path in paths)]
-        if len(stretches) > len(set(stretches)):
-            return False
-    return True
-
-
-def _settle(
-    clause: Clause, statements: Sequence[_Leaf], owners: dict[_Leaf, Clause], tried: set[_Leaf]
-) -> bool:
-    """Give a clause the nearest statement that holds it; its owner may have to take another."""
-    fitting = [leaf for leaf in statements if clause.stems <= leaf.stems and leaf not in tried]
-    fitting.sort(key=lambda o: (o.excepted != clause.excepted, len(o.stems), o in owners))
-    for leaf in fitting:
-        tried.add(leaf)
-        if leaf not in owners or _settle(owners[leaf], statements, owners, tried):
-            owners[leaf] = clause
-            return True
-    return False
-
-
-def _group(clause: Clause, spare: Sequence[_Leaf]) -> tuple[_Leaf, ...]:
-    """Several statements that all must hold and say a clause together; none if there are not."""
-    left = set(clause.stems)
-    group: list[_Leaf] = []
-    for leaf in spare:
-        together = all(_operator(leaf.path, member.path) == "and" for member in group)
-        if left & leaf.stems and together:
-            left -= leaf.stems
-            group.append(leaf)
-    return () if left else tuple(group)
-
-
-def _has_joint(leaf: _Leaf) -> bool:
-    return len(pieces_of(leaf.statement)) > 1
-
-
-def _statements(leaves: Sequence[_Leaf]) -> set[str]:
+def _statements(leaves: Iterable[Leaf]) -> set[str]:
     return {leaf.statement for leaf in leaves}
 
 
@@ -265,14 +163,15 @@ def _statements(leaves: Sequence[_Leaf]) -> set[str]:
 
 
 def _unsaid(
-    clauses: Sequence[Clause], statements: Sequence[_Leaf], match: Match
+    clauses: Sequence[Clause], leaves: Sequence[Leaf], match: Match
 ) -> Iterator[Difference]:
-    matched = {leaf for leaves in match.values() for leaf in leaves}
+    taken = {leaf for saying in match.values() for leaf in saying}
+    spare = Statements([leaf for leaf in leaves if leaf not in taken])
     for clause in clauses:
         if clause.index in match:
             continue
         clause_text = quoted(" ".join(clause.words), 120)
-        near = _nearest(clause, [leaf for leaf in statements if leaf not in matched])
+        near = spare.nearest(clause.stems)
         lost = clause.stems - near.stems if near else frozenset()
         if near is None or not lost:
             kind: Kind = "exception" if clause.excepted else "statement"
@@ -290,13 +189,6 @@ def _unsaid(
         yield Difference(
             kind, f"of {clause_text} the statement {quoted(near.statement, 120)} {lacks}"
         )
-
-
-def _nearest(clause: Clause, spare: Sequence[_Leaf]) -> _Leaf | None:
-    """The spare statement that says at least half of a clause, and most of it."""
-    best = max(spare, key=lambda leaf: len(leaf.stems & clause.stems), default=None)
-    near = best is not None and 2 * len(best.stems & clause.stems) >= len(clause.stems)
-    return best if near else None
 
 
 def _misplaced(clauses: Sequence[Clause], match: Match) -> list[Difference]:
@@ -333,13 +225,15 @@ def _wrong_operator(clauses: Sequence[Clause], match: Match) -> Iterator[Differe
                 yield Difference(
                     "exception", f"the exception of {pair_text} stands beside, not with it"
                 )
-        elif leaf.excepted == anchor.excepted and _operator(leaf.path, anchor.path) != clause.joint:
+        elif (
+            leaf.excepted == anchor.excepted and operator_of(leaf.path, anchor.path) != clause.joint
+        ):
             meaning = "alternatives (`any`)" if clause.joint == "or" else "both wanted (`all`)"
             problem = f"the text says {clause.joint}: {_two_statements(anchor, leaf)} are {meaning}"
             yield Difference("alternative", problem)
 
 
-def _two_statements(first: _Leaf, second: _Leaf) -> str:
+def _two_statements(first: Leaf, second: Leaf) -> str:
     return f"{quoted(first.statement, 120)} and {quoted(second.statement, 120)}"
 
 
@@ -351,10 +245,10 @@ def _binds(exception: Path, exempted: Path) -> bool:
     return exception[shared][0] == "all"
 
 
-def _added(text: str, statements: Sequence[_Leaf], match: Match) -> Iterator[Difference]:
+def _added(text: str, leaves: Sequence[Leaf], match: Match) -> Iterator[Difference]:
     stems = said_words(text)
-    matched = _statements([leaf for leaves in match.values() for leaf in leaves])
-    for leaf in statements:
+    saying = _statements(leaf for group in match.values() for leaf in group)
+    for leaf in leaves:
         strange = [w for w in tokens(leaf.statement) if w not in FREE and w not in SIGNS]
         strange = [quoted(word) for word in strange if stem(word) not in stems]
         statement = quoted(leaf.statement, 120)
@@ -362,5 +256,5 @@ def _added(text: str, statements: Sequence[_Leaf], match: Match) -> Iterator[Dif
             yield Difference(
                 "added", f"{statement} has {', '.join(strange)}, which the text has not"
             )
-        elif leaf.statement not in matched:
+        elif leaf.statement not in saying:
             yield Difference("added", f"{statement} is nothing that the text says")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from safejudge.constitution.lint.checks import RuleForm, doubled_rules, faults
 from safejudge.constitution.lint.fidelity import differences
 from safejudge.constitution.load import read_source
-from safejudge.constitution.schema import Finding
+from safejudge.constitution.schema import Finding, doubts
 from safejudge.errors import ConstitutionError
 from safejudge.text import quoted
 
@@ -34,7 +34,11 @@ def lint(source: str | os.PathLike[str]) -> list[Finding]:
         return [Finding(None, "error", problem, reading.lock_error.instead)]
     if reading.constitution is None:
         return reading.errors
-    remarks = [*_faults(reading.constitution, reading), *_compiled(reading.constitution, reading)]
+    remarks = [
+        *doubts(reading.sheet),
+        *_faults(reading.constitution, reading),
+        *_compiled(reading.constitution, reading),
+    ]
     return sorted(remarks, key=lambda finding: finding.line or 0)
 
 

@@ -15,7 +15,9 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.lengths import cut_tokens
 from safejudge.errors import EngineSetupError
+from safejudge.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,8 +112,22 @@ class Chat:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a rendered text, as the model is given them."""
-        ids = self.tokenizer(text, add_special_tokens=self.adds_special_tokens(text))["input_ids"]
+        # Not verbose: how long a text may be is looked to elsewhere.
+        special = self.adds_special_tokens(text)
+        ids = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
         return [int(token) for token in ids]
+
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of each text of people's, by itself."""
+        if not texts:
+            return []
+        words = [storable(self.neutralise(text)) for text in texts]
+        rows = self.tokenizer(words, add_special_tokens=False, verbose=False)["input_ids"]
+        return [len(row) for row in rows]
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Return the longest beginning of a text within so many tokens."""
+        return cut_tokens(text, tokens, self.text_tokens)
 
     def _render(self, turns: Sequence[tuple[str, str, int, str]]) -> str:
         messages = []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.local.chat import Chat
+from safejudge.engines.local.identity import weights_identity
 from safejudge.engines.local.patches import place_patches
 from safejudge.engines.tokens import LabelBook
 from safejudge.errors import EngineSetupError
@@ -21,15 +22,7 @@ from safejudge.text import first_line
 from safejudge.types import EngineCard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from safejudge.types import JSON
-
-_HASHED_WHOLE = 256 * 2**20
-"""Weight files up to this size are hashed whole; of larger ones size, first and last MiB."""
-
-_IDENTITY = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*.bin")
-"""Files of a folder that can change an answer: configuration, tokenizer, template, weights."""
 
 _PURPOSE = {
     "AutoModelForImageTextToText": "takes pictures and writes text",
@@ -57,6 +50,8 @@ class Checkpoint:
     """Folder or hub id."""
     uri: str
     """What the card calls it."""
+    revision: str | None = None
+    """Of a model of the hub: the branch, tag or commit; None its main one."""
 
     def config(self) -> Any:
         """Read the configuration; the first thing that touches folder or hub."""
@@ -68,7 +63,7 @@ class Checkpoint:
                 raise FileNotFoundError(f"no config.json in {self.name}")
             if self.name.startswith(("/", "./", "../", "~")) and not folder.exists():
                 raise FileNotFoundError(f"there is no folder {self.name}")
-            return AutoConfig.from_pretrained(self.name, trust_remote_code=False)
+            return AutoConfig.from_pretrained(self.name, **self._source())
         except OSError as error:
             raise EngineSetupError(
                 f"{self.name}: not a folder with a model, and not to be had from the hub. Check "
@@ -130,12 +125,14 @@ class Checkpoint:
         from transformers import GenerationConfig
 
         try:
-            ends = GenerationConfig.from_pretrained(self.name).eos_token_id
+            ends = GenerationConfig.from_pretrained(
+                self.name, revision=self.revision or "main"
+            ).eos_token_id
         except OSError:
             ends = None  # many folders have no such file
         return distinct_ends(ends, tokenizer)
 
-    def chat_card(self, chat: Chat, labels: LabelBook, identity: Mapping[str, str]) -> EngineCard:
+    def chat_card(self, chat: Chat, labels: LabelBook, identity: JSON) -> EngineCard:
         """The card of a model that answers; `identity` is what its numbers depend on besides.
 
         Where that names another `engine` than transformers, its version is noted as well.
@@ -155,12 +152,16 @@ class Checkpoint:
             f"({first_line(error)})"
         )
 
+    def _source(self) -> JSON:
+        """What every loader is told: which version, and that no code of it is run."""
+        return {"revision": self.revision or "main", "trust_remote_code": False}
+
     def _processor(self) -> Any:
         from transformers import AutoProcessor
 
         auto: Any = AutoProcessor
         try:
-            return auto.from_pretrained(self.name, trust_remote_code=False)
+            return auto.from_pretrained(self.name, **self._source())
         except ImportError as error:
             raise self.missing_library(error) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -200,7 +201,7 @@ class Checkpoint:
         auto: Any = getattr(transformers, loader)
         try:
             loaded, report = auto.from_pretrained(
-                self.name, dtype=dtype, trust_remote_code=False, output_loading_info=True
+                self.name, dtype=dtype, output_loading_info=True, **self._source()
             )
         except ValueError as error:
             raise EngineSetupError(
@@ -223,7 +224,7 @@ class Checkpoint:
         return loaded
 
     def _card(self, identity: JSON, labels: dict[str, tuple[str, ...]]) -> EngineCard:
-        fields = identity | {"weights": weights_identity(self.name)}
+        fields = identity | {"weights": weights_identity(self.name, self.revision)}
         libraries = ["torch", "transformers", *filter(None, [identity.get("engine")])]
         return EngineCard(
             uri=self.uri,
@@ -251,34 +252,3 @@ def distinct_ends(ends: int | list[int] | None, tokenizer: Any) -> tuple[int, ..
             "the model names no token that ends a turn (eos_token_id); add it to the tokenizer"
         )
     return tuple(dict.fromkeys(int(token) for token in ids))
-
-
-def weights_identity(model: str) -> str:
-    """Name the weights: a commit of the hub, or a hash over a folder's files.
-
-    Of files larger than 256 MiB the hash takes name, size, first and last MiB.
-    """
-    folder = Path(model)
-    if folder.is_dir():
-        digest = hashlib.sha256()
-        for path in sorted({path for mask in _IDENTITY for path in folder.glob(mask)}):
-            digest.update(f"{path.name}:{path.stat().st_size}:".encode())
-            digest.update(_file_digest(path))
-        return digest.hexdigest()
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = try_to_load_from_cache(model, "config.json")
-    if not isinstance(cached, str):
-        raise EngineSetupError(f"{model}: its files are not in the hub cache; load it again.")
-    # The cache keeps a snapshot in a folder named after its commit.
-    return Path(cached).parent.name
-
-
-def _file_digest(path: Path) -> bytes:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if size <= _HASHED_WHOLE:
-            return hashlib.file_digest(file, "sha256").digest()
-        first = file.read(2**20)
-        file.seek(size - 2**20)
-        return hashlib.sha256(first + file.read()).digest()

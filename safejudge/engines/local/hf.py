@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 from safejudge.engines import tokens
 from safejudge.engines.guide import SchemaGuides
 from safejudge.engines.local.checkpoint import Checkpoint
+from safejudge.engines.local.pixels import PixelRange
 from safejudge.engines.local.readers import PlainReader, open_reader
-from safejudge.engines.local.running import LocalModel, check_options, pin_generation
+from safejudge.engines.local.running import (
+    LocalModel,
+    check_options,
+    pin_generation,
+    positions_of,
+)
 from safejudge.engines.requests import batch_order, no_answer
 from safejudge.types import AnswerProbs, NoReply, Probe, Reasoning
 
@@ -31,13 +37,15 @@ class HFEngine(LocalModel):
 
     `model` is a folder or a hub id, `uri` what the card calls it. `device` None takes CUDA where
     there is one; `dtype` (`float32`, `bfloat16`, `float16`) None is float32 on a CPU and the
-    checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Raises
-    `EngineSetupError`. Calls may come from several threads; they run one after the other.
+    checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Pictures of more than
+    `max_pixels` are scaled down before the model's own processor sees them, those of fewer than
+    `min_pixels` up; None leaves both to the processor. Raises `EngineSetupError`. Calls may come
+    from several threads; they run one after the other.
     """
 
     tokens = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each option of a user's
         self,
         model: str,
         *,
@@ -45,18 +53,23 @@ class HFEngine(LocalModel):
         device: str | None = None,
         dtype: str | None = None,
         batch_size: int = 16,
+        max_pixels: int | None = None,
+        min_pixels: int | None = None,
     ) -> None:
         check_options(batch_size, dtype)
+        sizes = PixelRange(min_pixels, max_pixels)
+        sizes.check()
         checkpoint = Checkpoint(model, uri)
         checkpoint.config()
         self._chat, self._labels = checkpoint.chat()
         loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
         loaded = checkpoint.load(loader, device, dtype)
         self._ends = pin_generation(loaded, self._chat.tokenizer)
-        self._reader = open_reader(loaded, self._chat)
-        self._plain = PlainReader(loaded, self._chat)
+        self._positions = positions_of(loaded.config)
+        self._reader = open_reader(loaded, self._chat, sizes)
+        self._plain = PlainReader(loaded, self._chat, sizes)
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends[0])
-        identity = {"dtype": str(loaded.dtype)}
+        identity = {"dtype": str(loaded.dtype), **sizes.identity()}
         card = checkpoint.chat_card(self._chat, self._labels, identity)
         super().__init__(loaded, card, batch_size)
 
@@ -81,6 +94,14 @@ class HFEngine(LocalModel):
             for batch in self._batches(requests, _reasoning_kind):
                 replies.update(zip(batch, self._write(batch), strict=True))
         return [replies[request] for request in requests]
+
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count by the model's own tokenizer."""
+        return self._chat.text_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Cut by the model's own tokenizer."""
+        return self._chat.cut_text(text, tokens)
 
     def close(self) -> None:
         """Let go of the model; calls after this raise `EngineCallError`."""
@@ -123,6 +144,7 @@ class HFEngine(LocalModel):
         top: list[int] = []
         usable = torch.ones(len(probes), dtype=torch.bool)
         prepared = self._reader.prepare(probes)
+        self._refuse_long(self._reader.lengths(prepared), max(map(len, labels.continuations())))
         for path in labels.continuations():
             logits = self._reader.next_logits(prepared, path)
             usable &= torch.isfinite(logits).all(-1).cpu()
@@ -140,6 +162,20 @@ class HFEngine(LocalModel):
             for probe, log, best, good in zip(probes, logs, top, usable.tolist(), strict=True)
         ]
 
+    def _refuse_long(self, lengths: Sequence[int], more: int) -> int:
+        """Return the length of the longest prompt.
+
+        Raises `ValueError` where it and so many tokens `more` are too many for the model: beyond
+        its positions it would answer, and mean nothing by it.
+        """
+        longest = max(lengths)
+        if self._positions is not None and longest + more > self._positions:
+            raise ValueError(
+                f"the prompt is {longest:,} tokens long, its pictures included, and the model has "
+                f"{self._positions:,} positions"
+            )
+        return longest
+
     def _write(self, requests: list[Reasoning]) -> list[str]:
         from transformers import LogitsProcessorList
 
@@ -151,14 +187,20 @@ class HFEngine(LocalModel):
                 [self._chat.reasoning_text(request) for request in requests],
                 [request.images for request in requests],
             )
+            longest = self._refuse_long(self._plain.lengths(inputs), 1)
         except ValueError as error:
             if len(requests) == 1:
                 return [NoReply(f"the model cannot take this request: {error}")]
             return [self._write([request])[0] for request in requests]
+        room = first.max_tokens
+        if self._positions is not None and longest + room > self._positions:
+            if len(requests) > 1:  # one that is short is not cut for the sake of a long one
+                return [self._write([request])[0] for request in requests]
+            room = self._positions - longest
         guides = [] if first.schema is None else [self._guides.processor(first.schema)]
         output = self._model.generate(
             **inputs,
-            max_new_tokens=first.max_tokens,
+            max_new_tokens=room,
             logits_processor=LogitsProcessorList(guides),
         )
         replies = output[:, inputs["input_ids"].shape[1] :]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from safejudge.engines.recent import RecentCache
-from safejudge.engines.requests import as_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from safejudge.engines.local.chat import Chat
+    from safejudge.engines.local.pixels import PixelRange
     from safejudge.engines.tokens import Path
     from safejudge.types import Picture, Probe
 
@@ -36,6 +36,9 @@ class Reader(Protocol):
 
         Raises `ValueError` when the model's own image processing refuses a picture.
         """
+
+    def lengths(self, prepared: Any) -> list[int]:
+        """Tokens of each prompt of a batch, those of its pictures included."""
 
     def next_logits(self, prepared: Any, continuation: Path) -> Tensor:
         """Raw logits after each prompt plus `continuation`; float32, B x vocabulary."""
@@ -65,25 +68,30 @@ FAMILIES = {
 """By `model_type`. A family not listed here is read by `PlainReader`."""
 
 
-def open_reader(model: Any, chat: Chat) -> Reader:
+def open_reader(model: Any, chat: Chat, sizes: PixelRange) -> Reader:
     """Choose the reader for this model by the table above."""
     family = FAMILIES.get(model.config.model_type)
     if family is not None and type(chat.processor).__name__ == family.processor:
-        return FeatureReader(model, chat, family)
-    return PlainReader(model, chat)
+        return FeatureReader(model, chat, family, sizes)
+    return PlainReader(model, chat, sizes)
 
 
 class PlainReader:
     """The processor's own batch, one step of `generate`: positions and masks are the model's."""
 
-    def __init__(self, model: Any, chat: Chat) -> None:
+    def __init__(self, model: Any, chat: Chat, sizes: PixelRange) -> None:
         self._model = model
         self._chat = chat
+        self._sizes = sizes
 
     def prepare(self, probes: Sequence[Probe]) -> dict[str, Tensor]:
         """See `Reader`; gives the model's inputs."""
         texts = [self._chat.probe_text(probe) for probe in probes]
         return self.inputs(texts, [probe.images for probe in probes])
+
+    def lengths(self, prepared: dict[str, Tensor]) -> list[int]:
+        """See `Reader`."""
+        return [int(length) for length in prepared["attention_mask"].sum(1)]
 
     def next_logits(self, prepared: dict[str, Tensor], continuation: Path) -> Tensor:
         """See `Reader`."""
@@ -100,7 +108,7 @@ class PlainReader:
         self, texts: Sequence[str], images: Sequence[Sequence[Picture]]
     ) -> dict[str, Tensor]:
         """Model inputs of rendered texts that all have the same number of pictures."""
-        pictures = [[as_image(picture) for picture in row] for row in images]
+        pictures = [[self._sizes.image(picture) for picture in row] for row in images]
         encoded = self._chat.processor(
             text=list(texts),
             **({"images": pictures} if any(pictures) else {}),
@@ -108,6 +116,7 @@ class PlainReader:
             padding_side="left",
             return_tensors="pt",
             add_special_tokens=self._chat.adds_special_tokens(texts[0]),
+            verbose=False,  # how long a text may be is looked to elsewhere
         )
         inputs = dict(encoded.to(self._model.device))
         for name, value in inputs.items():
@@ -139,9 +148,10 @@ class _Row:
 class FeatureReader:
     """Encodes each picture once and scatters its features into the input embeddings."""
 
-    def __init__(self, model: Any, chat: Chat, family: Family) -> None:
+    def __init__(self, model: Any, chat: Chat, family: Family, sizes: PixelRange) -> None:
         self._model = model
         self._chat = chat
+        self._sizes = sizes
         self._family = family
         self._image_id = int(model.config.image_token_id)
         self._pictures: RecentCache[str, _Encoded] = RecentCache(_CACHED_PICTURES)
@@ -155,6 +165,10 @@ class FeatureReader:
             )
             for probe in probes
         ]
+
+    def lengths(self, prepared: list[_Row]) -> list[int]:
+        """See `Reader`."""
+        return [len(row.ids) for row in prepared]
 
     def next_logits(self, prepared: list[_Row], continuation: Path) -> Tensor:
         """See `Reader`."""
@@ -203,7 +217,7 @@ class FeatureReader:
         placeholder = self._chat.tokenizer.convert_ids_to_tokens(self._image_id)
         inputs = self._chat.processor(
             text=[placeholder],
-            images=[[as_image(picture)]],
+            images=[[self._sizes.image(picture)]],
             return_tensors="pt",
             add_special_tokens=False,
         ).to(self._model.device)

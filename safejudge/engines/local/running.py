@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.local.checkpoint import distinct_ends
 from safejudge.errors import EngineCallError, EngineSetupError
 
@@ -27,7 +27,8 @@ class LocalModel:
         self._model = model
         self._card = card
         self._batch_size = batch_size
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
+        self._home = Home()
 
     @property
     def card(self) -> EngineCard:
@@ -45,7 +46,16 @@ class LocalModel:
         with self._lock, running(self._card.uri, self._batch_size):
             if self._model is None:
                 raise EngineCallError(f"{self._card.uri} is closed; open it again")
+            if self._home.left():
+                self._settle()
             yield
+
+    def _settle(self) -> None:
+        """Work by one thread in a forked child: those that torch would share it with are gone."""
+        import torch
+
+        torch.set_num_threads(1)
+        self._home = Home()
 
 
 def check_options(batch_size: int, dtype: str | None) -> None:
@@ -87,6 +97,26 @@ def pin_generation(model: Any, tokenizer: Any) -> tuple[int, ...]:
         pad_token_id=tokenizer.pad_token_id,
     )
     return ends
+
+
+def positions_of(config: Any) -> int | None:
+    """Tokens that a prompt and its reply may have together; None where the model does not say.
+
+    What stretches its positions (linear, dynamic, YaRN) is a factor beside the length that it was
+    trained on.
+    """
+    text = config.get_text_config()
+    positions = getattr(text, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions < 1:
+        return None
+    rope = getattr(text, "rope_parameters", None) or {}
+    if rope.get("rope_type") in _STRETCHING:
+        trained = rope.get("original_max_position_embeddings") or positions
+        return max(positions, int(trained * (rope.get("factor") or 1)))
+    return positions
+
+
+_STRETCHING = frozenset({"linear", "dynamic", "yarn"})
 
 
 @contextmanager

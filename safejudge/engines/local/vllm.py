@@ -8,14 +8,15 @@ the pixels sent. It knows nothing of rules.
 
 from __future__ import annotations
 
+import json
 import os
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from safejudge.engines import tokens
+from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.guide import served_regex
 from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.meter import Tokens
@@ -29,10 +30,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from safejudge.engines.tokens import LabelPaths, Path
-    from safejudge.types import Picture
+    from safejudge.types import JSON, Picture
 
 _CACHED_PICTURES = 256
 """Pictures of which vLLM is expected to remember what it made of them; least recent first out."""
+
+HARMLESS = frozenset(
+    {
+        *("cpu_offload_gb", "gpu_memory_utilization", "kv_cache_memory_bytes", "swap_space"),
+        *("data_parallel_size", "pipeline_parallel_size", "tensor_parallel_size"),
+        *("disable_custom_all_reduce", "distributed_executor_backend", "enforce_eager"),
+        *(
+            "block_size",
+            "enable_chunked_prefill",
+            "enable_prefix_caching",
+            "num_gpu_blocks_override",
+        ),
+        *("limit_mm_per_prompt", "max_num_batched_tokens", "max_num_seqs", "mm_processor_cache_gb"),
+        *("disable_log_stats", "download_dir", "max_parallel_loading_workers", "seed"),
+        "dtype",  # the type that comes of it has a place of its own
+    }
+)
+"""Options that say where a model runs, how much at a time, and what is logged: they move a number
+by rounding at most. Every other one is part of the revision. `max_model_len` is, for some models
+choose the factors of their positions by it."""
 
 _BLOCK_ON_CPU = 32
 """Tokens per block of the prefix cache; vLLM's own 128 on a CPU would hide short prefixes."""
@@ -49,16 +70,19 @@ class VLLMEngine:
         self.tokens = Tokens()
         self._llm: Any = None
         self._params, self._structured, self._refusals = _import_vllm(uri)
-        checkpoint = Checkpoint(model, uri)
+        checkpoint = Checkpoint(model, uri, options.get("revision"))
         self._chat, self._labels = checkpoint.chat()
         self._ends = checkpoint.turn_ends(self._chat.tokenizer)
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
+        self._home = Home()
         self._sent: RecentCache[str, None] = RecentCache(_CACHED_PICTURES)
         """Pictures that vLLM should know by their hash."""
         self._left_out: set[str] = set()
         """Pictures whose pixels the batch under way left out."""
         self._llm = _start(model, uri, options)
-        identity = {"engine": "vllm", "dtype": str(self._llm.model_config.dtype)}
+        identity: JSON = {"engine": "vllm", "dtype": str(self._llm.model_config.dtype)}
+        if changed := {name: options[name] for name in options if name not in HARMLESS}:
+            identity["options"] = json.dumps(changed, sort_keys=True, default=repr)
         self._card = checkpoint.chat_card(self._chat, self._labels, identity)
 
     @property
@@ -126,10 +150,18 @@ class VLLMEngine:
             for request in requests
         ]
 
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count by the model's own tokenizer."""
+        return self._chat.text_tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Cut by the model's own tokenizer."""
+        return self._chat.cut_text(text, tokens)
+
     def close(self) -> None:
         """End vLLM's processes; calls after this raise `EngineCallError`."""
         with self._lock:
-            if self._llm is not None:
+            if self._llm is not None and not self._home.left():
                 self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
 
@@ -157,6 +189,11 @@ class VLLMEngine:
         """One output per request, in order; a text says why vLLM refused a single one."""
         if self._llm is None:
             raise EngineCallError(f"{self._card.uri} is closed; open it again")
+        if self._home.left():
+            raise EngineCallError(
+                f"{self._card.uri} was opened before this process was forked, and vLLM does not go "
+                "with a fork: open the judge in this process, or start it by spawn"
+            )
         if not requests:
             return []
         try:

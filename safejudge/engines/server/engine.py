@@ -8,27 +8,30 @@ the caller's to notice.
 
 from __future__ import annotations
 
-import os
-import threading
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from safejudge.engines import tokens
+from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.guide import check_bounded
 from safejudge.engines.meter import Tokens
 from safejudge.engines.requests import batch_order, no_answer
 from safejudge.engines.server import handshake, topk
-from safejudge.engines.server.http import (
-    Background,
+from safejudge.engines.server.address import key_for, parts_of
+from safejudge.engines.server.background import Background, gathered
+from safejudge.engines.server.faults import (
+    DoubledError,
     FailedError,
+    QuotaError,
     RefusedError,
-    Retry,
-    Transport,
-    gathered,
+    UnlabelledError,
+    UnreadableError,
 )
+from safejudge.engines.server.http import BUSY, Retry, Transport
+from safejudge.engines.server.lengths import TextLengths
 from safejudge.engines.server.messages import Messages
 from safejudge.engines.server.uploads import Uploads
 from safejudge.errors import EngineCallError, EngineSetupError
@@ -43,11 +46,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", Probe, Reasoning)
 T = TypeVar("T")
 
-KEY = "SAFEJUDGE_API_KEY"
-"""Environment variable that may hold the server's key."""
-OPENAI = {"host": "api.openai.com", "key": "OPENAI_API_KEY"}
-"""The one host that the key of this other variable is sent to: it was issued for nobody else."""
-
 _GREY = Probe(
     "Answer the question with Yes or No.",
     (Picture.of(np.full((224, 224, 3), 128, np.uint8)),),
@@ -55,11 +53,15 @@ _GREY = Probe(
 )
 """A question with a picture, to see whether the model takes any."""
 
-_BUSY = 429
-"""A server that says so is there."""
-
+_TOO_LONG = "the model cannot take this request"
 _FEW_TRIES = 3
 """Attempts at the start, and to see whether a server is gone: neither should take minutes."""
+
+_MOST_FAILED = 20
+"""So many requests in a row without a reply end a run, whatever else the server answers."""
+
+_LONGEST_TOKEN = 64
+"""Characters. A reply that is longer than that by its tokens was not cut where it was to be."""
 
 
 class ServerEngine:
@@ -82,27 +84,44 @@ class ServerEngine:
         timeout: float = 120.0,
         retry: Retry | None = None,
     ) -> None:
-        self._base, self._root, model = _parts(address)
+        self._base, self._root, model = parts_of(address)
+        self._uri = uri
         if concurrency < 1 or timeout <= 0:
             raise EngineSetupError(
                 f"concurrency ({concurrency}) and timeout ({timeout}) must be above 0"
             )
-        self._wire = Transport(
-            _key(self._base), timeout=timeout, retry=retry or Retry(), concurrency=concurrency
+        self._retry = retry or Retry()
+        self._transport = partial(
+            Transport,
+            key_for(self._base),
+            timeout=timeout,
+            retry=self._retry,
+            concurrency=concurrency,
         )
         self._chat = f"{self._base}/chat/completions"
         self._messages = Messages()
         self._uploads: Uploads | None = None
         self.tokens = Tokens()
         self._readings: dict[tuple[str, ...], Reading | str] = {}
-        self._lock = threading.Lock()
+        self._failed = 0
+        """Requests in a row that got no reply."""
+        self._lock = ProcessLock()
         self._closed = False
-        self._background = Background()
+        self._connect()
         try:
-            self._card = self._start(model, uri)
+            self._card = self._start(model)
         except BaseException:
             self.close()
             raise
+
+    def _connect(self) -> None:
+        """Open the connections of this process, and the thread that waits for them."""
+        self._home = Home()
+        self._wire = self._transport()
+        self._background = Background()
+        if self._uploads is not None:
+            self._uploads = Uploads()
+            self._messages = Messages(self._uploads.name)
 
     @property
     def card(self) -> EngineCard:
@@ -121,7 +140,10 @@ class ServerEngine:
         distinct = sorted(set(probes), key=batch_order)
         for labels in dict.fromkeys(probe.labels for probe in distinct):
             self._resolve(labels)
-        answers = dict(zip(distinct, self._ask_all(self._read, distinct), strict=True))
+        long = {p: self._lengths.too_long((p.instruction, p.question)) for p in distinct}
+        answers = {p: no_answer(p, f"{_TOO_LONG}: {why}") for p, why in long.items() if why}
+        asked = [probe for probe in distinct if probe not in answers]
+        answers.update(zip(asked, self._ask_all(self._read, asked), strict=True))
         return [answers[probe] for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
@@ -130,23 +152,42 @@ class ServerEngine:
         A request that the server refuses or cannot answer, while it answers others, is a
         `NoReply`.
         """
+        self._check_open()
         distinct = sorted(set(requests), key=batch_order)
         for schema in {request.schema for request in distinct if request.schema is not None}:
             check_bounded(schema)
-        replies = dict(zip(distinct, self._ask_all(self._write, distinct), strict=True))
+        long = {r: self._lengths.too_long(_texts(r)) for r in distinct}
+        replies: dict[Reasoning, str] = {
+            r: NoReply(f"{_TOO_LONG}: {why}") for r, why in long.items() if why
+        }
+        asked = [request for request in distinct if request not in replies]
+        replies.update(zip(asked, self._ask_all(self._write, asked), strict=True))
         return [replies[request] for request in requests]
+
+    def text_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count by the server's tokenizer, or bytes where it shows none."""
+        self._check_open()
+        return self._lengths.tokens(texts)
+
+    def cut_text(self, text: str, tokens: int) -> str:
+        """Cut by the server's tokenizer, or by bytes where it shows none."""
+        self._check_open()
+        return self._lengths.cut(text, tokens)
 
     def close(self) -> None:
         """Close every connection; calls under way and later ones raise `EngineCallError`."""
         with self._lock:
             closed, self._closed = self._closed, True
-        if not closed:
+        # Those that a forked child inherited are its parent's.
+        if not (closed or self._home.left()):
             self._background.stop(self._wire.close())
 
-    def _start(self, model: str | None, uri: str) -> EngineCard:
+    def _start(self, model: str | None) -> EngineCard:
         """Find out what the server can do, and prove yes and no; see `handshake`."""
-        name = handshake.find_model(self._send, self._base, model)
+        served = handshake.find_model(self._send, self._base, model)
+        name = served.name
         self._vocabulary = handshake.find_vocabulary(self._send, self._root, name)
+        self._lengths = TextLengths(self._vocabulary, served.context)
         proof = handshake.find_abilities(self._send, self._base, name, self._vocabulary)
         self._abilities = proof.abilities
         self._readings[YES_NO] = self._yes_no = proof.reading
@@ -157,7 +198,7 @@ class ServerEngine:
         if pictures and versions:
             self._hold_pictures()
         return EngineCard(
-            uri=uri,
+            uri=self._uri,
             model=name,
             revision="",
             label_tokens=dict(zip(YES_NO, proof.spellings, strict=True)),
@@ -193,7 +234,7 @@ class ServerEngine:
         except tokens.LabelsError as error:
             self._readings[labels] = f"labels {labels!r}: {error}"
         except (RefusedError, FailedError) as error:
-            raise EngineCallError(f"{self._card.uri}: the tokenizer failed. {error}") from error
+            raise EngineCallError(f"{self._uri}: the tokenizer failed. {error}") from error
 
     def _ask_all(
         self, ask: Callable[[R], Coroutine[Any, Any, T]], requests: Sequence[R]
@@ -207,8 +248,12 @@ class ServerEngine:
             raise
 
     def _check_open(self) -> None:
-        if self._closed:
-            raise EngineCallError(f"{self._card.uri} is closed; open it again")
+        """Raise `EngineCallError` where this is closed; connect anew in a forked child."""
+        with self._lock:
+            if self._closed:
+                raise EngineCallError(f"{self._uri} is closed; open it again")
+            if self._home.left():
+                self._connect()
 
     async def _read(self, probe: Probe) -> AnswerProbs:
         reading = self._readings[probe.labels]
@@ -222,7 +267,9 @@ class ServerEngine:
             return self._abilities.read(await self._sent(probe.images, body), reading)
         except RefusedError as error:
             return no_answer(probe, f"the server refused this request: {error}")
-        except topk.UnreadableError as error:
+        except UnreadableError as error:
+            return _unread(probe, error)
+        except DoubledError as error:
             return no_answer(probe, str(error))
         except FailedError as error:
             await self._check_alive(error)
@@ -234,25 +281,49 @@ class ServerEngine:
             return self._abilities.write_body(messages, request.schema, request.max_tokens)
 
         try:
-            return topk.reply_text(await self._sent(request.images, body)).strip()
+            text = topk.reply_text(await self._sent(request.images, body)).strip()
         except RefusedError as error:
             return NoReply(f"the server refused this request: {error}")
-        except topk.UnreadableError as error:
+        except (UnreadableError, DoubledError) as error:
             return NoReply(str(error))
         except FailedError as error:
             await self._check_alive(error)
             return NoReply(f"the server failed on this request: {error}")
+        return text[: _LONGEST_TOKEN * request.max_tokens]
 
     async def _sent(
         self, pictures: Sequence[Picture], body: Callable[[Collection[str]], JSON]
     ) -> JSON:
-        """Send one request, and count its tokens; `body` is told which pictures are there."""
+        """Send one request, and count its tokens; `body` is told which pictures are there.
+
+        Raises `EngineCallError` where it is no use to send any more.
+        """
 
         def send(uploaded: Collection[str]) -> Coroutine[Any, Any, JSON]:
             return self._wire.send(self._chat, lambda: body(uploaded))
 
         uploads = self._uploads
-        reply = await (uploads.ask(pictures, send) if uploads and pictures else send(()))
+        try:
+            reply = await (uploads.ask(pictures, send) if uploads and pictures else send(()))
+        except (RefusedError, DoubledError):
+            self._failed = 0
+            raise
+        except QuotaError as error:
+            raise EngineCallError(
+                f"{self._uri} wants no more requests for longer than a request is tried here "
+                f"({self._retry.patience:g} s): {error}. See to its quota, or wait; what was not "
+                "answered can be asked once more."
+            ) from error
+        except FailedError as error:
+            self._failed += 1
+            if self._failed >= _MOST_FAILED:
+                raise EngineCallError(
+                    f"{self._uri} no longer answers: the last {self._failed} requests all failed, "
+                    f"and nothing was answered meanwhile; the last one: {error}. What was not "
+                    "answered can be asked once more."
+                ) from error
+            raise
+        self._failed = 0
         self.tokens.add(*topk.tokens_used(reply))
         return reply
 
@@ -268,40 +339,24 @@ class ServerEngine:
         try:
             await self._wire.send(self._chat, body, tries=_FEW_TRIES)
         except (FailedError, RefusedError) as error:
-            if isinstance(error, FailedError) and error.status == _BUSY:
-                return
+            if isinstance(error, FailedError) and error.status == BUSY:
+                return  # it is there
             raise EngineCallError(
-                f"{self._card.uri} no longer answers: {failed}. Start it again; what was not "
+                f"{self._uri} no longer answers: {failed}. Start it again; what was not "
                 "answered can be asked once more."
             ) from error
 
 
-def _parts(address: str) -> tuple[str, str, str | None]:
-    """Base address, the server's root (without /v1) and the model's name."""
-    try:
-        split = urlsplit(address)
-        usable = split.scheme in {"http", "https"} and split.hostname and split.port != 0
-    except ValueError:
-        usable = False
-    if not usable or split.query:
-        raise EngineSetupError(
-            f"server:{address} is no server's address. Write server:http://HOST:PORT/v1#MODEL"
-        )
-    if "@" in split.netloc:
-        raise EngineSetupError(
-            f"server:{split.scheme}://...@{split.hostname}: a password does not belong in an "
-            f"address that goes into records. Put the server's key into {KEY}."
-        )
-    base = f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}"
-    return base, base.removesuffix("/v1"), split.fragment or None
+def _texts(request: Reasoning) -> list[str]:
+    return [request.instruction, *(message.text for message in request.messages)]
 
 
-def _key(base: str) -> str | None:
-    """Return the server's key from the environment, if there is one."""
-    openai = urlsplit(base).hostname == OPENAI["host"] and base.startswith("https:")
-    for name in (KEY, OPENAI["key"]) if openai else (KEY,):
-        if key := os.environ.get(name, "").strip():
-            if not (key.isascii() and key.isprintable()):
-                raise EngineSetupError(f"{name} holds characters that no header can; set it anew.")
-            return key
-    return None
+def _unread(probe: Probe, error: UnreadableError) -> AnswerProbs:
+    """Turn a reply without the labels into no answer; to none of a picture it is one.
+
+    Asked to compare a picture that it does not have, a model may well say something else: that is
+    a language prior of no label mass, as a server with exact numbers gives it.
+    """
+    if isinstance(error, UnlabelledError) and not probe.images:
+        return AnswerProbs((0.0,) * len(probe.labels), top=error.top, exact=False)
+    return no_answer(probe, str(error))

@@ -8,44 +8,55 @@ a model for text alone passes, and is known as one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from safejudge.engines import tokens
-from safejudge.engines.guide import served_regex
 from safejudge.engines.server import topk
-from safejudge.engines.server.http import FailedError, RefusedError
+from safejudge.engines.server.abilities import (
+    EXTRAS,
+    LENGTH,
+    NEW_LENGTH,
+    PINNED,
+    Abilities,
+    Proof,
+    question,
+)
+from safejudge.engines.server.faults import FailedError, RefusedError, UnreadableError
+from safejudge.engines.server.http import BUSY
+from safejudge.engines.server.vocabulary import QUESTIONS, Vocabulary
 from safejudge.errors import EngineSetupError
-from safejudge.types import JSON, YES_NO
+from safejudge.text import cut, one_line, plain_name
+from safejudge.types import YES_NO
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from safejudge.engines.server.topk import Reading
-    from safejudge.types import AnswerProbs
+    from safejudge.engines.server.vocabulary import Send
+    from safejudge.types import JSON
 
-Send = Callable[[str, JSON | None], JSON]
-"""Sends a body to an address (GET without one); raises `RefusedError` and `FailedError`."""
-
-_QUESTIONS = ("Is one plus one two?", "Is one plus one three?")
-_ASK = "Answer the question with Yes or No."
 _TOP = (20, 10, 5)
 """How many likeliest tokens to ask for, until the server agrees."""
-_PINNED: JSON = {
-    "temperature": 0,
-    "top_p": 1,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "n": 1,
-    "stream": False,
-}
-"""A server's own defaults (generation_config.json) must not move a number."""
-_EXTRAS: JSON = {"repetition_penalty": 1.0, "chat_template_kwargs": {"enable_thinking": False}}
-"""The same for what not every server knows; left out where it is refused."""
 _SHOWN_MODELS = 20
+_LONGEST_NAME = 300
+"""Characters of a model's name; a longer one is nobody's."""
+_MOST_CONTEXT = 2**31
 _SAME = 0.05
 """Probabilities that lie no further apart are of the same question, in another batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One model of a server."""
+
+    name: str
+    """What the server calls it."""
+    context: int | None = None
+    """Tokens that prompt and reply may have together; None where it does not say."""
 
 
 class _Reply(BaseModel):
@@ -57,122 +68,30 @@ class _Reply(BaseModel):
     colour: str = Field(min_length=1, max_length=20)
 
 
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """How this server is asked."""
-
-    fields: JSON
-    """What goes into every request: model, pinned settings, extras."""
-    top: int
-    """How many likeliest tokens to ask for; 0 where it gives exactly the tokens asked for."""
-    regex: bool = False
-    """Whether a reply's form is given as a regular expression (vLLM), which leaves no room for
-    white space between its parts; else as a JSON schema (everybody)."""
-
-    def read_body(self, messages: list[JSON], reading: Reading) -> JSON:
-        """A request for one token and the log-probabilities of the labels."""
-        body = self.fields | {"messages": messages, "max_tokens": 1, "logprobs": True}
-        if self.top:
-            return body | {"top_logprobs": self.top}
-        return body | {
-            "logprob_token_ids": reading.token_ids(),
-            "return_tokens_as_token_ids": True,
-        }
-
-    def write_body(
-        self, messages: list[JSON], schema: type[BaseModel] | None, max_tokens: int
-    ) -> JSON:
-        """A request for a greedy reply, free or under a schema."""
-        body = self.fields | {"messages": messages, "max_tokens": max_tokens}
-        if schema is None:
-            return body
-        if self.regex:
-            return body | {"structured_outputs": {"regex": served_regex(schema)}}
-        return body | {"response_format": _format(schema.model_json_schema())}
-
-    def read(self, reply: JSON, reading: Reading) -> AnswerProbs:
-        """Read the labels from a reply to `read_body`. Raises `UnreadableError`."""
-        return topk.read_listed(reply, reading) if self.top else topk.read_exact(reply, reading)
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What the first questions proved."""
-
-    abilities: Abilities
-    """How to ask."""
-    reading: Reading
-    """How yes and no are read."""
-    spellings: tuple[tuple[str, ...], ...]
-    """Spellings of yes, and of no, that are known to be tokens."""
-
-
-class Vocabulary:
-    """The server's tokenizer, after the prompt that its template ends every question with."""
-
-    def __init__(self, send: Send, root: str, model: str, fields: JSON) -> None:
-        self._send = send
-        self._root = root
-        self._model = model
-        self._encoded: dict[str, tuple[int, ...]] = {}
-        self.prompt = self._rendered(fields)
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Token ids of a text. Raises `RefusedError` and `FailedError`."""
-        if text not in self._encoded:
-            body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-            self._encoded[text] = self._ids(body)
-        return self._encoded[text]
-
-    def reading(self, labels: tuple[str, ...]) -> Reading:
-        """Find the single tokens of labels; raises `LabelsError` where there are none."""
-        return topk.proved(tokens.resolve(self.encode, self.prompt, labels))
-
-    def _rendered(self, fields: JSON) -> str:
-        """Return the text of a rendered question, if it becomes the same tokens again.
-
-        Otherwise a line of plain text stands for it: what a spelling is split into depends only
-        on what stands right before it.
-        """
-        try:
-            ids = self._ids(
-                {
-                    "model": self._model,
-                    "messages": _question(_QUESTIONS[0]),
-                    "add_generation_prompt": True,
-                    **{k: v for k, v in fields.items() if k == "chat_template_kwargs"},
-                }
-            )
-            body = {"model": self._model, "tokens": list(ids)}
-            text = str(self._send(f"{self._root}/detokenize", body).get("prompt"))
-            if self.encode(text) == ids:
-                return text
-        except (RefusedError, FailedError):
-            pass
-        return "Answer:\n"
-
-    def _ids(self, body: JSON) -> tuple[int, ...]:
-        ids = self._send(f"{self._root}/tokenize", body).get("tokens")
-        if not isinstance(ids, list) or not all(isinstance(token, int) for token in ids):
-            raise FailedError(f"{self._root}/tokenize gave no tokens: {ids!r}"[:200])
-        return tuple(ids)
-
-
-def find_model(send: Send, base: str, model: str | None) -> str:
-    """Return the model's name as the server knows it; with None its only one."""
+def find_model(send: Send, base: str, model: str | None) -> Served:
+    """Return the model as the server knows it; with None its only one."""
     try:
         listed = send(f"{base}/models", None).get("data")
     except (FailedError, RefusedError) as error:
         raise EngineSetupError(_unreached(base, error)) from error
-    names = [str(m.get("id")) for m in listed or () if isinstance(m, dict)]
-    if model is None and len(names) == 1:
-        return names[0]
-    if model is not None and model in names:
-        return model
-    tail = f" and {len(names) - _SHOWN_MODELS} more" if len(names) > _SHOWN_MODELS else ""
-    listing = (", ".join(names[:_SHOWN_MODELS]) or "no model") + tail
+    entries = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
+    served = {name: m for m in entries if (name := _name_of(m)) is not None}
+    if model is None and len(served) == 1:
+        (model,) = served
+    if model is not None and model in served:
+        context = served[model].get("max_model_len")
+        known = type(context) is int and 0 < context < _MOST_CONTEXT
+        return Served(model, context if known else None)
+    names = [cut(one_line(name), 100) for name in list(served)[:_SHOWN_MODELS]]
+    tail = f" and {len(served) - _SHOWN_MODELS} more" if len(served) > _SHOWN_MODELS else ""
+    listing = (", ".join(names) or "no model") + tail
     advice = "Name one" if model is None else f"There is no model {model!r}; name one that is there"
     raise EngineSetupError(f"{base} serves {listing}. {advice}: server:{base}#MODEL")
+
+
+def _name_of(entry: JSON) -> str | None:
+    name = entry.get("id")
+    return name if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME else None
 
 
 def find_version(send: Send, root: str) -> dict[str, str]:
@@ -181,12 +100,12 @@ def find_version(send: Send, root: str) -> dict[str, str]:
         version = send(f"{root}/version", None).get("version")
     except (FailedError, RefusedError):
         return {}
-    return {"vllm": version} if isinstance(version, str) else {}
+    return {"vllm": plain_name(version[:_LONGEST_NAME])} if isinstance(version, str) else {}
 
 
 def find_vocabulary(send: Send, root: str, model: str) -> Vocabulary | None:
     """Return the server's tokenizer; None if it does not show one."""
-    for fields in (_EXTRAS, {}):
+    for fields in (EXTRAS, {}):
         try:
             vocabulary = Vocabulary(send, root, model, fields)
             ids = vocabulary.encode("Yes")
@@ -212,11 +131,11 @@ def find_abilities(send: Send, base: str, model: str, vocabulary: Vocabulary | N
             return _proved(send, base, _settled(send, base, model, top, reading), reading)
         except RefusedError as error:
             refusals.append(str(error))
-        except topk.UnreadableError as error:
+        except UnreadableError as error:
             if top:
                 raise EngineSetupError(_no_logprobs(base, str(error))) from error
         except FailedError as error:
-            raise EngineSetupError(f"{base}: the first question failed. {error}") from error
+            raise EngineSetupError(_failed(base, "the first question", error)) from error
     raise EngineSetupError(_no_logprobs(base, refusals[-1]))
 
 
@@ -247,9 +166,7 @@ def takes_pictures(send: Send, base: str, body: JSON) -> bool:
         # llama-server answers so where it has no image encoder.
         if error.status == 500 and "image" in str(error).lower():
             return False
-        raise EngineSetupError(f"{base}: the first question with a picture failed. {error}") from (
-            error
-        )
+        raise EngineSetupError(_failed(base, "the first question with a picture", error)) from error
     return True
 
 
@@ -258,7 +175,7 @@ def keeps_pictures(send: Send, base: str, first: JSON, again: JSON) -> bool:
     try:
         replies = [send(f"{base}/chat/completions", body) for body in (first, again)]
         brought, named = (topk.candidates(reply)[0] for reply in replies)
-    except (RefusedError, FailedError, topk.UnreadableError):
+    except (RefusedError, FailedError, UnreadableError):
         return False
     # A server that passed over the empty part may answer alike, but has read less.
     read = {topk.tokens_used(reply)[0] for reply in replies}
@@ -267,18 +184,28 @@ def keeps_pictures(send: Send, base: str, first: JSON, again: JSON) -> bool:
 
 def trivial_body(abilities: Abilities, reading: Reading) -> JSON:
     """A question without a picture that any running server can answer."""
-    return abilities.read_body(_question(_QUESTIONS[0]), reading)
+    return abilities.read_body(question(QUESTIONS[0]), reading)
 
 
 def _settled(send: Send, base: str, model: str, top: int, reading: Reading) -> Abilities:
-    """Leave out extras until the server takes a request; re-raises what is not about them."""
-    extras = dict(_EXTRAS)
+    """Find the fields that the server takes; re-raises what is about log-probabilities.
+
+    Extras are left out where they are refused, and the length of a reply is called as it asks for.
+    Raises `EngineSetupError` for another field that it refuses: without it no number is right.
+    """
+    extras, length = dict(EXTRAS), LENGTH
     while True:
-        abilities = Abilities({"model": model, **_PINNED, **extras}, top)
+        abilities = Abilities({"model": model, **PINNED, **extras}, top, length)
         try:
             send(f"{base}/chat/completions", trivial_body(abilities, reading))
         except RefusedError as error:
             refused = [name for name in extras if name in str(error)]
+            field = _named_field(error, (*PINNED, length))
+            if not refused and field == LENGTH and NEW_LENGTH in str(error):
+                length = NEW_LENGTH
+                continue
+            if not refused and field is not None:
+                raise EngineSetupError(_refused_field(base, field, error)) from error
             if not refused and (not extras or "logprob" in str(error)):
                 raise
             # A server that names no field is asked without any of them.
@@ -288,11 +215,27 @@ def _settled(send: Send, base: str, model: str, top: int, reading: Reading) -> A
             return abilities
 
 
+def _named_field(error: RefusedError, fields: Sequence[str]) -> str | None:
+    """Which of the fields a refusal names as its reason: by itself, quoted, or as a word."""
+    if error.field:
+        return error.field if error.field in fields else None
+    said = str(error).partition(" answered ")[2]
+    found = {match.start(): f for f in fields if (match := _word(f).search(said))}
+    return found[min(found)] if found else None
+
+
+def _word(field: str) -> re.Pattern[str]:
+    """A field in a sentence; one that is a single letter has to stand in quotes or at its end."""
+    if len(field) > 1:
+        return re.compile(rf"(?<!\w){field}(?!\w)")
+    return re.compile(rf"['\"`]{field}['\"`]|: {field}$")
+
+
 def _proved(send: Send, base: str, abilities: Abilities, reading: Reading) -> Proof:
     """Read the trivial questions; a list of likeliest tokens has to show the labels."""
     replies = [
-        send(f"{base}/chat/completions", abilities.read_body(_question(text), reading))
-        for text in _QUESTIONS
+        send(f"{base}/chat/completions", abilities.read_body(question(text), reading))
+        for text in QUESTIONS
     ]
     if not abilities.top:
         for reply in replies:
@@ -303,24 +246,19 @@ def _proved(send: Send, base: str, abilities: Abilities, reading: Reading) -> Pr
     if not (any if reading.ids else all)(spellings):
         likeliest = sorted({topk.candidates(reply)[0].text for reply in replies})
         raise EngineSetupError(
-            f"{base} shows its {abilities.top} likeliest tokens, and to {' / '.join(_QUESTIONS)} "
+            f"{base} shows its {abilities.top} likeliest tokens, and to {' / '.join(QUESTIONS)} "
             f"they lack yes or no (it wants to say {likeliest}). Switch the model's thinking off, "
             "use vLLM 0.29 or newer (which gives the tokens asked for), or another model."
         )
     return Proof(abilities, reading, spellings if reading.ids is None else reading.spellings)
 
 
-def _question(text: str) -> list[JSON]:
-    parts = [{"type": "text", "text": words} for words in (_ASK, text)]
-    return [{"role": "user", "content": parts}]
-
-
 def _schema_problem(send: Send, base: str, abilities: Abilities) -> str | None:
     """What is wrong with a reply under a schema; None if nothing is."""
-    body = abilities.write_body(_question("Say hello."), _Reply, 64)
+    body = abilities.write_body(question("Say hello."), _Reply, 64)
     try:
         reply = topk.reply_text(send(f"{base}/chat/completions", body))
-    except (RefusedError, FailedError, topk.UnreadableError) as error:
+    except (RefusedError, FailedError, UnreadableError) as error:
         return f"{base}: a request with a schema failed: {error}"
     try:
         _Reply.model_validate_json(reply)
@@ -332,17 +270,12 @@ def _schema_problem(send: Send, base: str, abilities: Abilities) -> str | None:
     return None
 
 
-def _format(schema: JSON) -> JSON:
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": "reply", "schema": schema, "strict": True},
-    }
-
-
 def _unreached(base: str, error: FailedError | RefusedError) -> str:
     status = error.status if isinstance(error, FailedError) else 400
     if status in {401, 403}:
         step = "Set SAFEJUDGE_API_KEY to a key that this server accepts"
+    elif status == BUSY:
+        step = "It refuses requests for now; wait, or see to its quota"
     elif status == 404:
         step = "Is /v1 missing at the end of the address? server:http://HOST:PORT/v1#MODEL"
     elif status is not None and 300 <= status < 400:
@@ -355,6 +288,21 @@ def _unreached(base: str, error: FailedError | RefusedError) -> str:
     else:
         step = "Start the server (vllm serve MODEL), or correct host and port"
     return f"{base} cannot be used: {error}. {step}."
+
+
+def _failed(base: str, what: str, error: FailedError) -> str:
+    wait = (
+        ". It refuses requests for now; wait, or see to its quota" if error.status == BUSY else ""
+    )
+    return f"{base}: {what} failed. {error}{wait}"
+
+
+def _refused_field(base: str, field: str, error: RefusedError) -> str:
+    return (
+        f"{base} refuses the field {field!r}, which every question needs: {error}. Answers are "
+        "read greedily, unpenalised, from one token and one reply. Choose a model, or a server, "
+        "that takes it (vllm serve does), or hf:MODEL"
+    )
 
 
 def _no_logprobs(base: str, why: str) -> str:

@@ -11,55 +11,39 @@ import asyncio
 import json
 import random
 import ssl
-import threading
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import CancelledError
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import httpx2
 
-from safejudge.text import cut, one_line, storable
+from safejudge.engines.server.faults import (
+    DoubledError,
+    FailedError,
+    QuotaError,
+    RefusedError,
+    TryAgainError,
+)
+from safejudge.engines.server.replies import Replies
 
 if TYPE_CHECKING:
     from safejudge.types import JSON
-
-T = TypeVar("T")
 
 _LARGEST = 8 * 2**20
 """Bytes of a reply; a chat completion has a few thousand."""
 _REFUSED = frozenset({400, 413, 415, 422})
 """What a server answers to a request that it will not take, however often it is sent."""
-_AGAIN = frozenset({408, 409, 425, 429, *range(500, 600)})
+BUSY = 429
+"""What it answers where it wants fewer requests for a while."""
+_AGAIN = frozenset({408, 409, 425, BUSY, *range(500, 600)})
 _CONNECT_SECONDS = 10.0
 _SILENT_SECONDS = 5.0
 """A request that waited longer is worth a word."""
-
-
-class RefusedError(Exception):
-    """The server will not take this one request; sending it again changes nothing."""
-
-
-class FailedError(Exception):
-    """The server gave no usable reply within the tries, or to this client at all."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        self.status = status
-        super().__init__(message)
-
-
-class _TryAgainError(Exception):
-    """One attempt failed; `retry_after` is what the server asked to wait, in seconds."""
-
-    def __init__(self, message: str, status: int | None = None, retry_after: float = 0.0) -> None:
-        self.status = status
-        self.retry_after = retry_after
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +71,7 @@ class Transport:
     """
 
     def __init__(self, key: str | None, *, timeout: float, retry: Retry, concurrency: int) -> None:
-        self._key = key
+        self._replies = Replies(key)
         self._timeout = timeout
         self._retry = retry
         self._slots = asyncio.Semaphore(concurrency)
@@ -107,30 +91,39 @@ class Transport:
         """POST a body (GET without one) and return the JSON object that comes back.
 
         The body is built when the request's turn has come, so that few are in memory at once.
-        Raises `RefusedError` and `FailedError`.
+        Raises `RefusedError` and `FailedError`; that is a `QuotaError` where the last answer was
+        429, or the wait that came with it is longer than the patience.
         """
         retry = self._retry
-        begun, left = time.monotonic(), retry.tries if tries is None else tries
+        left = retry.tries if tries is None else tries
         wait, waited = retry.first, 0.0
         async with self._slots:
+            begun = time.monotonic()
             content = None if body is None else json.dumps(body()).encode()
             while True:
                 left -= 1
+                tried = time.monotonic()
                 try:
                     return await self._attempt(url, content)
-                except _TryAgainError as error:
-                    pause = max(error.retry_after, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                    late = time.monotonic() - begun + pause > retry.patience
-                    if left < 1 or late:
-                        raise FailedError(str(error), error.status) from error
-                    waited += pause
+                except TryAgainError as error:
+                    pause = max(error.asked, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                    if left < 1 or time.monotonic() - begun + pause > retry.patience:
+                        raise self._given_up(error) from error
+                    waited += max(time.monotonic() - tried, error.silent) + pause
                     self._warn(error, waited)
                 await retry.sleep(pause)
                 wait = min(2 * wait, retry.longest)
 
-    def _warn(self, error: Exception, waited: float) -> None:
+    def _given_up(self, error: TryAgainError) -> FailedError:
+        """Say what the last attempt met, and how long the server wanted to be left alone."""
+        if error.status != BUSY:
+            return FailedError(str(error), error.status)
+        asked = f" (it asks to wait {error.asked:,.0f} s)" if error.asked else ""
+        return QuotaError(f"{error}{asked}", error.status)
+
+    def _warn(self, error: TryAgainError, waited: float) -> None:
         """Say once that requests wait: minutes of silence look like a program that hangs."""
-        if waited > _SILENT_SECONDS and not self._warned:
+        if (error.silent or waited > _SILENT_SECONDS) and not self._warned:
             self._warned = True
             warnings.warn(
                 f"{error}; waiting and trying again, {self._retry.patience:g} s a request at most",
@@ -154,12 +147,12 @@ class Transport:
                 text = await self._read(reply)
         except (TimeoutError, httpx2.TimeoutException) as error:
             message = f"{url} did not answer within {self._timeout:g} s"
-            raise _TryAgainError(message) from error
+            raise TryAgainError(message, silent=self._timeout) from error
         except httpx2.RequestError as error:
-            message = self._clean(f"{url}: {error or type(error).__name__}")
+            message = self._replies.clean(f"{url}: {error or type(error).__name__}")
             if _about_tls(error):
                 raise FailedError(f"{message} (TLS)") from error
-            raise _TryAgainError(message) from error
+            raise TryAgainError(message) from error
         return self._judged(url, reply, text)
 
     async def _read(self, reply: httpx2.Response) -> bytes:
@@ -173,88 +166,30 @@ class Transport:
 
     def _judged(self, url: str, reply: httpx2.Response, text: bytes) -> JSON:
         status = reply.status_code
-        message = self._clean(f"{url} answered {status}: {_message(text)}")
-        if status in _REFUSED:
-            raise RefusedError(message)
-        if status in _AGAIN:
-            raise _TryAgainError(message, status, _asked_wait(reply.headers.get("Retry-After")))
+        if status == 200:
+            return self._decoded(url, text)
         if 300 <= status < 400:
-            target = self._clean(reply.headers.get("Location", "elsewhere"))
+            target = self._replies.excerpt(_location(reply))
             raise FailedError(f"{url} redirects to {target}; redirects are refused", status)
-        if status != 200:
-            raise FailedError(message, status)
+        said, field = self._replies.said(text)
+        message = f"{url} answered {status}: {said}"
+        if status in _REFUSED:
+            raise RefusedError(message, field)
+        if status in _AGAIN:
+            asked = _asked_wait(reply.headers.get("Retry-After"))
+            raise TryAgainError(message, status, asked=asked)
+        raise FailedError(message, status)
+
+    def _decoded(self, url: str, text: bytes) -> JSON:
         try:
-            decoded = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise _TryAgainError(f"{url} sent no JSON: {self._clean(_excerpt(text))}") from error
+            decoded = self._replies.decode(text)
+        except DoubledError as error:
+            raise DoubledError(f"{url} sent JSON that {error}") from error
+        except ValueError as error:
+            raise TryAgainError(f"{url} sent no JSON: {self._replies.excerpt(text)}") from error
         if not isinstance(decoded, dict):
-            raise _TryAgainError(f"{url} sent no JSON object: {self._clean(_excerpt(text))}")
+            raise TryAgainError(f"{url} sent no JSON object: {self._replies.excerpt(text)}")
         return decoded
-
-    def _clean(self, text: str) -> str:
-        """Take the key out of what a server or a library says."""
-        return text.replace(self._key, "***") if self._key else text
-
-
-class Background:
-    """An event loop in a thread of its own, so that any thread can wait for a coroutine.
-
-    It does not matter whether the caller's thread runs a loop itself.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="safejudge-server", daemon=True
-        )
-        self._thread.start()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run to the end and return the result; whatever interrupts the caller cancels it.
-
-        Raises `CancelledError` where the loop is stopped, before or meanwhile.
-        """
-        with self._lock:
-            if self._stopped:
-                coroutine.close()
-                raise CancelledError
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def stop(self, last: Coroutine[Any, Any, None]) -> None:
-        """Cancel what is running, run `last`, and end the thread."""
-        with self._lock:
-            self._stopped = True
-        # Whatever was handed in before stands before this in the loop's queue.
-        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
-        asyncio.run_coroutine_threadsafe(last, self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-async def gathered(coroutines: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once; the first exception cancels the rest and is raised."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _cancel_others() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _about_tls(error: BaseException | None) -> bool:
@@ -265,6 +200,11 @@ def _about_tls(error: BaseException | None) -> bool:
     return False
 
 
+def _location(reply: httpx2.Response) -> bytes:
+    header: str = reply.headers.get("Location", "elsewhere")
+    return header.encode("utf-8", "replace")
+
+
 def _asked_wait(header: str | None) -> float:
     """Seconds of a Retry-After header, which holds a number or a date; 0 for anything else."""
     try:
@@ -272,25 +212,8 @@ def _asked_wait(header: str | None) -> float:
     except ValueError:
         try:
             until = parsedate_to_datetime(header or "")
-            seconds = (until - datetime.now(until.tzinfo or UTC)).total_seconds()
-        except (ValueError, TypeError):
+            until = until if until.tzinfo else until.replace(tzinfo=UTC)
+            seconds = (until - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
             return 0.0
-    return seconds if 0 < seconds < float("inf") else 0.0
-
-
-def _message(text: bytes) -> str:
-    """Return what an error reply says, in OpenAI's form, FastAPI's, or as it came."""
-    try:
-        decoded = json.loads(text)
-    except (ValueError, RecursionError):
-        return _excerpt(text)
-    if isinstance(decoded, dict):
-        error = decoded.get("error", decoded)
-        message = error.get("message", error.get("detail")) if isinstance(error, dict) else error
-        if message:
-            return _excerpt(storable(str(message)).encode())
-    return _excerpt(text)
-
-
-def _excerpt(text: bytes) -> str:
-    return cut(one_line(text[:2000].decode("utf-8", "replace")), 400)
+    return seconds if seconds > 0 else 0.0  # NaN is none either

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from safejudge.engines.recent import RecentCache
-from safejudge.engines.server.http import RefusedError
+from safejudge.engines.server.faults import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence

@@ -20,10 +20,11 @@ from safejudge.evals.answers import protocols as answers
 from safejudge.evals.answers.pictures import Pictures
 from safejudge.evals.answers.prompts import digest
 from safejudge.evals.answers.protocols import REASONS, Sample
-from safejudge.evals.pictures import load_pictures
+from safejudge.evals.pictures import load_pictures, tell_missing
 from safejudge.evals.prompts import Reading  # noqa: TC001 - pydantic reads it
-from safejudge.evals.suite import check_args, options_of
+from safejudge.evals.suite import Coverage, check_args, options_of
 from safejudge.files import records
+from safejudge.files.standing import Answered
 from safejudge.show.figures import Table
 from safejudge.types import JSON, Failure, Picture
 
@@ -142,20 +143,39 @@ def judge_samples(run: Run, suite: str, data: Data, protocols: Protocols) -> JSO
     """Judge every chosen sample that has no record yet; what made the answers."""
     rows = harness.sampled([sample.part for sample in data.samples], run)
     samples = [data.samples[row] for row in rows]
+    pictures = Pictures(Path(run.data or ""))
+    _tell_missing(samples, pictures, run)
     names = sorted({protocol.name for sample in data.samples for protocol in protocols(sample)})
     provenance = harness.provenance(run, names, digest(), engine_alone=True)
     # Other words under the same keys are other data.
     source = harness.digest(suite, run.data, [_words(sample) for sample in data.samples])
     description = {"ways": names, "left_out": dict(data.left_out), "unread": list(data.unread)}
-    pictures = Pictures(Path(run.data or ""))
 
     def judged(window: list[Sample]) -> list[JSON]:
         return _judged(window, pictures, protocols, run)
 
     with harness.record_file(run, provenance, source) as file:
         run.write_json(harness.DATA, description)
-        harness.record(run, file, samples, lambda sample: sample.key, judged)
+        known = file.standing.pictures if isinstance(file.standing, Answered) else {}
+
+        def changed(sample: Sample) -> bool:
+            (picture,) = _load([sample], pictures, run)
+            now = picture.digest if isinstance(picture, Picture) else None
+            return known.get(records.image_name(sample.key)) not in (None, [now])
+
+        harness.record(run, file, samples, lambda sample: sample.key, judged, changed=changed)
     return description | {"data": run.data, "prompts": digest()}
+
+
+def _tell_missing(samples: Sequence[Sample], pictures: Pictures, run: Run) -> None:
+    names = dict.fromkeys(sample.image for sample in samples)
+    problems = []
+    for name in names:
+        try:
+            pictures.find(name)
+        except ImageError as error:
+            problems.append(str(error))
+    tell_missing(len(problems), len(names), run.data or "", next(iter(problems), ""))
 
 
 def _judged(
@@ -176,7 +196,8 @@ def _judged(
             "truth": sample.target, "about": sample.facts,
         }  # fmt: skip
         if isinstance(picture, Picture):
-            rows.append(record | {"label": sample.target, "said": next(replies)})
+            said = {"digests": [picture.digest], "said": next(replies)}
+            rows.append(record | {"label": sample.target} | said)
         else:
             error = {"reason": picture.reason, "message": picture.message}
             rows.append(record | {"error": error})
@@ -214,6 +235,8 @@ class Judged:
     """As in `Data`."""
     findings: tuple[str, ...]
     """Samples that nobody was asked about, as sentences."""
+    coverage: Coverage
+    """How many those are."""
 
 
 def read_run(out: Path) -> Judged:
@@ -232,6 +255,7 @@ def read_run(out: Path) -> Judged:
         description.get("left_out", {}),
         tuple(description.get("unread", ())),
         tuple(lines),
+        Coverage(len(rows) - len(errors), len(errors)),
     )
 
 

@@ -127,9 +127,15 @@ def _bars(rates: Mapping[str, Rates]) -> Iterable[Chart]:
 
 
 def blamed(rule: Rule, verdict: JSON, wrong: Literal["yes", "no"]) -> str:
-    """The test behind the least sure statement that speaks for the wrong side, or is undecided."""
-    if verdict["outcome"] == "not_relevant":
-        return "relevance"
+    """The test behind the least sure statement that speaks for the wrong side, or is undecided.
+
+    Relevance, where the filter skipped a rule that would not have been wrong without it.
+    """
+    outcome = verdict["outcome"]
+    if outcome == "not_relevant":
+        outcome = verdict.get("unfiltered")
+        if outcome is None or CALLED[outcome] != wrong:
+            return "relevance"
     side = {leaf.statement: positive for leaf, positive in polarities(rule.condition).items()}
     leaves = verdict["preconditions"]
     undecided = [leaf for leaf in leaves if leaf["outcome"] == "undecided"]
@@ -139,7 +145,7 @@ def blamed(rule: Rule, verdict: JSON, wrong: Literal["yes", "no"]) -> str:
         if leaf["outcome"] != "undecided"
         and (leaf["outcome"] == wrong) == side.get(leaf["statement"], True)
     ]
-    suspects = undecided if verdict["outcome"] == "undecided" else speaking
+    suspects = undecided if outcome == "undecided" else speaking
     closest = min(suspects or leaves, key=lambda leaf: abs(leaf["margin"]), default=None)
     return "unreadable" if closest is None else str(closest["test"])
 
@@ -188,7 +194,12 @@ def _image_mistakes(constitution: Constitution, label: Label, record: JSON) -> l
     target, called = bool(label.unsafe), CALLED[record["label"]]
     if called is _right(target=target):
         return []
-    rules = [rule for rule in constitution.rules if rule.id in record["rules"]]
+    rules = [
+        rule
+        for rule in constitution.rules
+        if rule.id in record["rules"]
+        and (target or record["rules"][rule.id]["outcome"] != "not_relevant")
+    ]
     worst = max(rules, key=lambda rule: record["rules"][rule.id]["score"] or 0.0, default=None)
     reason = f"{_score(record['score'])}."
     trace: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ of one picture, frames of one video). `label` or `violations` may be missing; th
 from __future__ import annotations
 
 import difflib
+import os.path
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -62,13 +63,20 @@ def read_labels(file: Path, rules: Sequence[str]) -> list[Label]:
     Raises `InputError`, with the line, for a row that cannot be meant so: an unknown rule, a safe
     image with violations, an image twice.
     """
-    labels: dict[str, Label] = {}
+    return [label for _, label in label_rows(file, rules)]
+
+
+def label_rows(file: Path, rules: Sequence[str]) -> list[tuple[str, Label]]:
+    """Read a label file as `read_labels` does; beside each label stands where (`labels.csv:3`)."""
+    labels: dict[str, tuple[str, Label]] = {}
     example = '{"image": "a.png", "label": "safe"}'
     for line, row in read_rows(file, ("image",), example, _from_text):
-        label = _label(row, f"{file}:{line}", rules)
-        if label.image in labels:
-            raise InputError(f"{file}:{line}: a second row for {label.image}; keep one of them")
-        labels[label.image] = label
+        where = f"{file}:{line}"
+        label = _label(row, where, rules)
+        name = os.path.normpath(label.image)
+        if name in labels:
+            raise InputError(f"{where}: a second row for {label.image}; keep one of them")
+        labels[name] = where, label
     if not labels:
         raise InputError(f"{file}: has no rows; write one per image, with `image` and `label`")
     return list(labels.values())

@@ -6,7 +6,7 @@ Licence: yours
 Paper: none
 
 The folder of a run holds all that its tables are made from: constitution, labels, and one record
-per image. `report` makes the tables anew and asks no model.
+per image; `data.json` says what lies beside them. `report` makes the tables anew and asks no model.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING
 from safejudge.constitution.load import dump_constitution, load_constitution
 from safejudge.errors import InputError
 from safejudge.evals import harness
-from safejudge.evals.labelled.labels import find_labels, read_labels
+from safejudge.evals.labelled.labels import find_labels, label_rows, read_labels
+from safejudge.evals.labelled.places import placed, unlabelled
 from safejudge.evals.labelled.tables import score
 from safejudge.evals.pictures import load_pictures
 from safejudge.evals.suite import Suite, check_args
 from safejudge.files import records
-from safejudge.files.below import leads_out
+from safejudge.files.standing import Standing
+from safejudge.images.listing import digest_of
 from safejudge.judge import Judge
-from safejudge.text import quoted
 from safejudge.types import Failure, Picture
 
 if TYPE_CHECKING:
@@ -49,22 +50,13 @@ def judge(run: Run) -> JSON:
         raise InputError(f"--split {run.splits[0]}: labelled images have no parts")
     folder = Path(run.data)
     file = find_labels(folder) if run.labels is None else run.labels
-    labels = read_labels(file, [rule.id for rule in constitution.rules])
-    _check_inside(file, folder, labels)
-    labels = [labels[row] for row in harness.sampled([""] * len(labels), run)]
+    labels = placed(label_rows(file, [rule.id for rule in constitution.rules]), folder)
+    beside = unlabelled(folder, labels, run.ignore, file).json()
+    chosen = [labels[row] for row in harness.sampled([""] * len(labels), run)]
     by_rules = Judge(constitution, run.models, run.policy)
-    _record(by_rules, folder, labels, run)
+    _record(by_rules, folder, chosen, run)
+    run.write_json(harness.DATA, beside | {"beyond_limit": len(labels) - len(chosen)})
     return {"data": run.data, "provenance": by_rules.provenance.model_dump(mode="json")}
-
-
-def _check_inside(file: Path, folder: Path, labels: Sequence[Label]) -> None:
-    """Refuse labels of images that lie elsewhere: whoever wrote them could name anything."""
-    for label in labels:
-        if leads_out(folder, label.image):
-            raise InputError(
-                f"{file}: {quoted(label.image)} lies outside {folder}; put the image below the "
-                "folder, and name it from there"
-            )
 
 
 def _record(judge: Judge, folder: Path, labels: Sequence[Label], run: Run) -> None:
@@ -74,7 +66,11 @@ def _record(judge: Judge, folder: Path, labels: Sequence[Label], run: Run) -> No
         results = _judged(judge, [os.fspath(folder / image) for image in images], run)
         return map(records.record, images, results)
 
-    with harness.record_file(run, judge.provenance, source) as file:
+    standing = None
+    if run.change is None:  # what was changed is known by its pixels, not by its file
+        wanted = {label.image: folder / label.image for label in labels}
+        standing = Standing(wanted, lambda name, _: name, lambda name: digest_of(wanted[name]))
+    with harness.record_file(run, judge.provenance, source, standing) as file:
         run.write(CONSTITUTION, dump_constitution(judge.constitution))
         run.write(LABELS, "".join(f"{label.model_dump_json()}\n" for label in labels))
         harness.record(run, file, [label.image for label in labels], str, judged)
@@ -94,7 +90,7 @@ def report(out: Path) -> EvalResult:
     harness.need(out, CONSTITUTION, LABELS, harness.RECORDS)
     constitution = load_constitution(out / CONSTITUTION)
     labels = read_labels(out / LABELS, [rule.id for rule in constitution.rules])
-    return score(constitution, labels, harness.recorded(out))
+    return score(constitution, labels, harness.recorded(out), harness.data_of(out))
 
 
 SUITE = Suite(

@@ -2,60 +2,58 @@
 
 Takes labels and the records of a run (`records`), never a model: tables are made anew from what was
 recorded. Undecided counts on the wrong side and stands in a column of its own; an image that was
-not judged is counted and left out of every rate.
+not judged is counted and left out of every rate. Verdicts are those that the policy leads to,
+relevance filter included; scores are over everything asked.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from safejudge.evals.labelled import filtering
 from safejudge.evals.labelled.charts import blamed, charts, mistakes
+from safejudge.evals.labelled.rows import image_row, knows, lines_of, rule_row
 from safejudge.evals.stats import curves
 from safejudge.evals.stats.intervals import NAN, Estimate, bootstrap_sums, wilson
 from safejudge.evals.stats.rates import CALLED, Counts
-from safejudge.evals.suite import EvalResult, Prediction
+from safejudge.evals.suite import Coverage, EvalResult, Prediction
 from safejudge.show.figures import Table
 from safejudge.show.markdown import figure
+from safejudge.text import counted
 from safejudge.types import JSON, Outcome
 
 if TYPE_CHECKING:
     from safejudge.evals.labelled.labels import Label
+    from safejudge.evals.labelled.rows import Judged, Row
     from safejudge.evals.stats.intervals import Floats
     from safejudge.evals.stats.rates import Call
     from safejudge.types import Constitution
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One question with a known answer: is this image unsafe, does it violate this rule."""
-
-    group: str
-    """Rows of one group are resampled together."""
-    target: bool
-    """What is true."""
-    called: Outcome
-    """What was said."""
-    score: float | None
-    """How strongly, in [0, 1]; None where there is no number."""
-    exact: bool
-    """False where the score is a bound."""
-
-
 def score(
-    constitution: Constitution, labels: Sequence[Label], records: Mapping[str, JSON]
+    constitution: Constitution,
+    labels: Sequence[Label],
+    records: Mapping[str, JSON],
+    beside: Mapping[str, Any] | None = None,
 ) -> EvalResult:
-    """Compare labels with records (by the image's path as labelled)."""
+    """Compare labels with records (by the image's path as recorded).
+
+    `beside` says what lies in the folder beside the labelled images, where a run kept it.
+    """
     recorded = [(label, records[label.image]) for label in labels if label.image in records]
     judged = [(label, record) for label, record in recorded if "label" in record]
-    lines = {name: rows for name, rows in _lines(constitution, judged).items() if rows}
+    lines = {name: rows for name, rows in lines_of(constitution, judged).items() if rows}
     rates = {name: _rates(rows) for name, rows in lines.items()}
-    tables = (_right_table(lines, rates), _score_table(lines), _stages(constitution, judged))
+    tables = (
+        _right_table(lines, rates),
+        filtering.filter_table(lines),
+        _score_table(lines),
+        _stages(constitution, judged),
+    )
     failed = Counter(record["error"]["reason"] for _, record in recorded if "label" not in record)
     counts: dict[str, Any] = {
         "labelled": len(labels),
@@ -63,15 +61,21 @@ def score(
         "failed": sum(failed.values()),
         "missing": len(labels) - len(recorded),
     }
+    beside = beside or {}
+    counts |= {name: beside[name] for name in _BESIDE if name in beside}
     return EvalResult(
         tuple(table for table in tables if table.rows),
-        (_finding(counts, failed),),
+        (_finding(counts, failed), *_beside(beside), *filtering.finding(lines), *_older(judged)),
         {"counts": counts} | {name: _numbers(rows) for name, rows in lines.items()},
         tuple(_sample(label, record) for label, record in recorded),
         charts=charts({name: _exact(rows) for name, rows in lines.items()}, rates),
         mistakes=mistakes(constitution, judged),
         predictions=_predictions(constitution, judged),
+        coverage=Coverage(len(judged), len(labels) - len(judged), int(counts.get("unlabelled", 0))),
     )
+
+
+_BESIDE = ("unlabelled", "ignored", "companions", "beyond_limit")
 
 
 def _right_table(
@@ -109,49 +113,43 @@ def _finding(counts: Mapping[str, int], failed: Mapping[str, int]) -> str:
 # --- rows ---------------------------------------------------------------------------------------
 
 
-def _lines(
-    constitution: Constitution, judged: Sequence[tuple[Label, JSON]]
-) -> dict[str, list[Row]]:
-    """The rows of each line of the tables: images, all rules, and every rule."""
-    images = [_image_row(label, record) for label, record in judged if label.unsafe is not None]
-    rules = {
-        rule.id: [
-            _rule_row(label, record, rule.id)
-            for label, record in judged
-            if _knows(label, record, rule.id)
-        ]
-        for rule in constitution.rules
+def _beside(beside: Mapping[str, Any]) -> list[str]:
+    """Say what lies beside the images that were judged, and was not."""
+    unlabelled, first = beside.get("unlabelled", 0), beside.get("first_unlabelled")
+    ignored, companions = beside.get("ignored", 0), beside.get("companions", 0)
+    beyond = beside.get("beyond_limit", 0)
+    lines = {
+        f"Not judged, since no label names them: {counted(unlabelled, 'picture')} of the folder "
+        f"(the first: {first}). Label them, or name them with --ignore.": unlabelled,
+        f"Left out by --ignore: {counted(ignored, 'picture')} without a label.": ignored,
+        f"Passed over: {counted(companions, 'file')} that macOS keeps beside others "
+        "(._*, .DS_Store, __MACOSX).": companions,
+        f"Beyond --limit: {counted(beyond, 'labelled image')}.": beyond,
     }
-    return {"images": images, "all rules": [*itertools.chain(*rules.values())], **rules}
+    return [line for line, count in lines.items() if count]
 
 
-def _image_row(label: Label, record: JSON) -> Row:
-    called = CALLED[record["label"]]
-    exact = all(rule["bound"] == "exact" for rule in record["rules"].values())
-    return Row(label.group or label.image, bool(label.unsafe), called, record["score"], exact)
+def _older(judged: Judged) -> list[str]:
+    """Say so where records do not tell what the filter skips, as those of version 0.1.0."""
+    verdicts = (verdict for _, record in judged for verdict in record["rules"].values())
+    old = any(verdict.get("similarity") and "unfiltered" not in verdict for verdict in verdicts)
+    sentence = (
+        "Records of an earlier version: every rule counts, also those that the relevance filter "
+        "skips in `safejudge judge`."
+    )
+    return [sentence] if old else []
 
 
-def _knows(label: Label, record: JSON, rule: str) -> bool:
-    return label.violations is not None and rule in record["rules"]
+# --- answers and samples ------------------------------------------------------------------------
 
 
-def _rule_row(label: Label, record: JSON, rule: str) -> Row:
-    verdict = record["rules"][rule]
-    target = rule in (label.violations or ())
-    called = CALLED[verdict["outcome"]]
-    exact = verdict["bound"] == "exact"
-    return Row(label.group or label.image, target, called, verdict["score"], exact)
-
-
-def _predictions(
-    constitution: Constitution, judged: Sequence[tuple[Label, JSON]]
-) -> tuple[Prediction, ...]:
+def _predictions(constitution: Constitution, judged: Judged) -> tuple[Prediction, ...]:
     """Every answer on an image or a rule; undecided is none."""
-    rows = [("images", label.image, _image_row(label, record))
+    rows = [("images", label.image, image_row(label, record))
             for label, record in judged if label.unsafe is not None]  # fmt: skip
-    rows += [("rules", f"{label.image}/{rule.id}", _rule_row(label, record, rule.id))
+    rows += [("rules", f"{label.image}/{rule.id}", rule_row(label, record, rule.id))
              for label, record in judged for rule in constitution.rules
-             if _knows(label, record, rule.id)]  # fmt: skip
+             if knows(label, record, rule.id)]  # fmt: skip
     predictions = []
     for protocol, sample, row in rows:
         answer = None if row.called is Outcome.UNDECIDED else str(row.called)
@@ -165,7 +163,10 @@ def _sample(label: Label, record: JSON) -> JSON:
     """One line of samples: target, what was said, and every rule's score."""
     answer = {"label": record.get("label", "failed"), "violations": record.get("violations")}
     rules = record.get("rules", {})
-    scores = {n: {"outcome": r["outcome"], "score": r["score"]} for n, r in rules.items()}
+    scores = {
+        name: {field: verdict.get(field) for field in ("outcome", "score", "unfiltered")}
+        for name, verdict in rules.items()
+    }
     return {
         "image": label.image,
         "target": {"label": label.label, "violations": label.violations},
@@ -265,7 +266,8 @@ def _numbers(rows: Sequence[Row]) -> JSON:
         "fpr": counts.fpr,
     }
     curve = {f"scores_{k}" if k == "n" else k: value for k, value in _curve(rows).items()}
-    return rates | curve
+    costs = {"filter": filtering.costs(rows)} if filtering.filtered(rows) else {}
+    return rates | curve | costs
 
 
 # --- which stage --------------------------------------------------------------------------------
@@ -275,12 +277,12 @@ _STAGES = (
 )  # fmt: skip
 
 
-def _stages(constitution: Constitution, judged: Sequence[tuple[Label, JSON]]) -> Table:
+def _stages(constitution: Constitution, judged: Judged) -> Table:
     """Which stage answered the statement that made a verdict wrong."""
     tally: Counter[tuple[str, str]] = Counter()
     for rule in constitution.rules:
         for label, record in judged:
-            if not _knows(label, record, rule.id):
+            if not knows(label, record, rule.id):
                 continue
             target = rule.id in (label.violations or ())
             verdict = record["rules"][rule.id]

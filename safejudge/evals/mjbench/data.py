@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import random
 import re
 from collections import Counter, defaultdict
@@ -34,6 +33,7 @@ from safejudge.evals.mjbench.data_rows import (
 from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample
+from safejudge.files.rows import parse_json, twice_in
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -207,6 +207,8 @@ def _table(path: Path, folder: Path, left_out: list[str]) -> _File:
     origin, folders = names.origin_of(path, folder), (path.parent, folder)
     with parquet.ParquetFile(path) as file:
         generation = generation_of(file.schema_arrow.names)
+        if (twice := twice_in(file.schema_arrow.names)) is not None:
+            raise LeftOutError("a column stands twice", twice)
         kinds = dict.fromkeys(range(file.metadata.num_rows), origin.perspective)
         if generation == CATEGORY:
             perspectives = map(
@@ -283,10 +285,12 @@ def _loaded(path: Path) -> list[Any]:
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix == ".csv":
         rows = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
+        if (twice := twice_in(rows.fieldnames or ())) is not None:
+            raise LeftOutError("a column stands twice", twice)
         return list(rows)
     if path.suffix == ".jsonl":
         return [_parsed(line) for line in text.split("\n") if line.strip()]
-    rows = json.loads(text)
+    rows = parse_json(text)
     if not isinstance(rows, list):
         raise LeftOutError("not a list of rows")
     return rows
@@ -294,7 +298,7 @@ def _loaded(path: Path) -> list[Any]:
 
 def _parsed(line: str) -> Any:
     try:
-        return json.loads(line)
+        return parse_json(line)
     except (ValueError, RecursionError):
         return None
 

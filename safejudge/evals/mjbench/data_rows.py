@@ -18,6 +18,7 @@ from safejudge.evals.mjbench.recorded.rows import name_in, pair_of
 from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample, Source
 from safejudge.evals.stats.preference import Answer
 from safejudge.files.below import leads_out
+from safejudge.files.rows import Doubled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -59,6 +60,9 @@ def tried(
     read: Callable[..., Sample], origin: names.Origin, row: Any, folders: Sequence[Path], lost: Lost
 ) -> Sample | None:
     """Read a row; `folders` are those in which the path of a picture may begin."""
+    if isinstance(row, Doubled):
+        lost.add(LeftOutError("a key stands twice", row.key))
+        return None
     try:
         return read(origin, row if isinstance(row, dict) else {}, folders)
     except LeftOutError as error:

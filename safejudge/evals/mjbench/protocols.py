@@ -114,7 +114,10 @@ def constitutional(
 
 
 class _Rules:
-    """Judges every picture by itself; both protocols compare the same judgments."""
+    """Judges every picture by itself; both protocols compare the same judgments.
+
+    Outcomes are those that the relevance filter leads to; scores are over everything asked.
+    """
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
@@ -137,8 +140,8 @@ class _Rules:
     def _outcome(self, *pair: Judgment | None) -> JSON:
         labels = [None if judgment is None else judgment.label for judgment in pair]
         judgments = [judgment for judgment in pair if judgment is not None]
-        scores = [score_of(judgment, self._judge.policy) for judgment in judgments]
-        if len(judgments) < len(pair) or None in scores:
+        unread = any(_unread(judgment, self._judge.policy) for judgment in judgments)
+        if len(judgments) < len(pair) or unread:
             return {"order": "01", "choice": Answer.UNPARSED, "labels": labels}
         first, second = (len(judgment.violations) for judgment in judgments)
         choice = Answer.FIRST if first < second else Answer.SECOND
@@ -169,14 +172,23 @@ class _Rules:
 
 
 def score_of(judgment: Judgment, policy: Policy) -> float | None:
-    """A picture's score; None where it hangs on what the judge could not read.
+    """A picture's score over every rule that was asked, also those that are not relevant.
 
-    An open rule whose statement was not answered has 1/2 by convention, which is no opinion.
+    None where it hangs on what the judge could not read.
     """
-    for rule in judgment.rules.values():
-        if rule.outcome == "undecided" and not all(was_read(p, policy) for p in rule.preconditions):
-            return None
-    return judgment.score
+    if _unread(judgment, policy, filtered=False):
+        return None
+    scores = [rule.score for rule in judgment.rules.values() if rule.score is not None]
+    return max(scores, default=None)
+
+
+def _unread(judgment: Judgment, policy: Policy, *, filtered: bool = True) -> bool:
+    """Whether a rule is open because its statement was not answered: 1/2 is then no opinion."""
+    return any(
+        (rule.outcome if filtered else rule.unfiltered or rule.outcome) == "undecided"
+        and not all(was_read(p, policy) for p in rule.preconditions)
+        for rule in judgment.rules.values()
+    )
 
 
 class _Occupations:

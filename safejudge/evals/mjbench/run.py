@@ -25,8 +25,10 @@ from safejudge.evals.mjbench.score import score
 from safejudge.evals.mjbench.vlm import Mode  # noqa: TC001 - the same
 from safejudge.evals.prompts import Reading  # noqa: TC001 - the same
 from safejudge.evals.stats.fairness import Rated, State
-from safejudge.evals.suite import check_args, options_of
+from safejudge.evals.suite import Coverage, check_args, options_of
 from safejudge.files import records
+from safejudge.files.standing import Answered
+from safejudge.method.relevance import THRESHOLDS
 from safejudge.show.figures import Table
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from safejudge.evals.mjbench.protocols import LoadedSample, Protocol
     from safejudge.evals.mjbench.samples import Sample
     from safejudge.evals.suite import EvalResult, Run
+    from safejudge.policy import Policy
     from safejudge.types import JSON
 
 
@@ -69,11 +72,38 @@ def protocols_of(run: Run, args: Args) -> list[Protocol]:
     form: Form = args.form or ("short" if uri in KITS else "protocol")
     ratings = vlm.RatingForm(form, args.scales, args.modes, args.readings)
     return [
-        # Every rule is asked, so an encoder filters nothing here: it is a score model.
-        *constitutional(run.models, run.constitution, run.policy.unfiltered()),
+        *constitutional(run.models, run.constitution, policy_of(run)),
         *vlm.rating(run.models, run.policy, ratings),
         *encoding(run.models),
     ]
+
+
+def policy_of(run: Run) -> Policy:
+    """The policy of the judge by rules: the run's, as `safejudge judge` would take it.
+
+    An encoder without a stated threshold is here as a score model alone, and filters nothing.
+    """
+    if run.models.encoder is None:
+        return run.policy.unfiltered()
+    uri = run.models.encoder.card.uri
+    known = run.policy.relevance_threshold is not None or uri in THRESHOLDS
+    return run.policy if known else run.policy.unfiltered()
+
+
+def notes_of(run: Run) -> list[str]:
+    """What a reader has to know of the judge by rules, as sentences."""
+    encoder = run.models.encoder
+    if encoder is None or run.constitution is None or not run.policy.relevance:
+        return []
+    if policy_of(run).relevance:
+        return [
+            "The judge by rules skips what its relevance filter skips, as safejudge judge does."
+        ]
+    sentence = (
+        f"No relevance threshold is stated for {encoder.card.uri}, so the judge by rules asks "
+        "every rule (--relevance-threshold)."
+    )
+    return [sentence]
 
 
 def names_of(protocols: Sequence[Protocol]) -> list[str]:
@@ -100,7 +130,13 @@ def judge_samples(
         keep(run.out, (picture for sample in mistaken for picture in sample.readable))
         return new
 
-    harness.record(run, file, samples, lambda sample: sample.key, judged)
+    known = file.standing.pictures if isinstance(file.standing, Answered) else {}
+
+    def changed(sample: Sample) -> bool:
+        (loaded,) = load([sample], run)
+        return known.get(sample.key) not in (None, _digests(loaded))
+
+    harness.record(run, file, samples, lambda sample: sample.key, judged, changed=changed)
 
 
 def _answers(
@@ -117,6 +153,10 @@ def _answers(
     return answers
 
 
+def _digests(loaded: LoadedSample) -> list[str | None]:
+    return [None if picture is None else picture.digest for picture in loaded.pictures]
+
+
 def _record(loaded: LoadedSample, answers: Mapping[str, JSON]) -> JSON:
     sample, pictures = loaded.sample, loaded.pictures
     return {
@@ -124,7 +164,7 @@ def _record(loaded: LoadedSample, answers: Mapping[str, JSON]) -> JSON:
         "label": "none" if sample.label is None else str(sample.label),
         "perspective": sample.perspective, "subset": sample.subset, "caption": sample.caption,
         "pictures": [source.name for source in sample.images],
-        "digests": [None if picture is None else picture.digest for picture in pictures],
+        "digests": _digests(loaded),
         "group": sample.group, "demographic": sample.demographic, "flags": sorted(sample.flags),
         "unread": sum(picture is None for picture in pictures),
         "said": answers,
@@ -150,11 +190,16 @@ def report(out: Path) -> EvalResult:
     return replace(
         result,
         tables=(_counts(judged), *result.tables),
-        findings=(*lines[: min(unread, 1)], *result.findings),
+        findings=(
+            *lines[: min(unread, 1)],
+            *map(str, harness.data_of(out).get("notes", ())),
+            *result.findings,
+        ),
         unread=(*result.unread, *map(str, harness.data_of(out).get("left_out", ()))),
         mistakes=mistakes(judged),
         predictions=predictions(judged),
         pictures=out / FOLDER,
+        coverage=Coverage(len(judged) - unread, unread),
     )
 
 

@@ -39,13 +39,18 @@ def judge(run: Run) -> JSON:
             "mj-bench needs its pairs: --data DIR (or ORG/NAME of the hub); `safejudge sketch "
             "mj-bench --out DIR` draws some"
         )
-    protocols = mjbench_run.protocols_of(run, args)
     data = read_data(run.data, run.splits, limit=run.limit, seed=run.seed, revision=args.revision)
+    protocols = mjbench_run.protocols_of(run, args)
     names, prompts = mjbench_run.names_of(protocols), mjbench_prompts.digest()
     provenance = harness.provenance(run, names, prompts)
     with harness.record_file(run, provenance, harness.digest(run.data, args.revision)) as file:
         mjbench_run.judge_samples(data.samples, protocols, run, file)
-    description = {"schema": data.generation, "left_out": list(data.left_out), "ways": names}
+    description = {
+        "schema": data.generation,
+        "left_out": list(data.left_out),
+        "ways": names,
+        "notes": mjbench_run.notes_of(run),
+    }
     run.write_json(harness.DATA, description)
     return description | {"prompts": prompts, "data": run.data}
 

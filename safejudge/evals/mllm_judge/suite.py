@@ -108,6 +108,7 @@ def report(out: Path) -> EvalResult:
         result,
         tables=(*result.tables, *_order_table(orders), *unread),
         findings=(*judged.findings, *result.findings, *lines),
+        coverage=judged.coverage,
         numbers=result.numbers | numbers,
     )
 

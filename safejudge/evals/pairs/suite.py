@@ -23,6 +23,7 @@ from safejudge.evals.mjbench import prompts as mjbench_prompts
 from safejudge.evals.mjbench import run as mjbench_run
 from safejudge.evals.mjbench.cells import ALL_PAIRS
 from safejudge.evals.mjbench.samples import Sample, Source
+from safejudge.evals.pictures import tell_missing
 from safejudge.evals.stats.preference import Answer
 from safejudge.evals.suite import Suite
 from safejudge.preference.pair_file import read_pairs
@@ -44,7 +45,11 @@ def judge(run: Run) -> JSON:
         raise InputError("preference needs its pairs: --data PAIRS.jsonl, as annotate writes it")
     pairs = read_pairs(Path(run.data), run.splits)
     rows = harness.sampled([pair.aspect for pair in pairs], run, nested=True)
-    samples = list(_samples([pairs[row] for row in rows]))
+    pairs = [pairs[row] for row in rows]
+    paths = dict.fromkeys(path for pair in pairs for path in pair.paths)
+    missing = [path for path in paths if not path.is_file()]
+    tell_missing(len(missing), len(paths), run.data, str(next(iter(missing), "")))
+    samples = list(_samples(pairs))
     aspects = frozenset(sample.perspective for sample in samples)
     protocols = [
         replace(protocol, perspectives=aspects)
@@ -56,7 +61,7 @@ def judge(run: Run) -> JSON:
     provenance = harness.provenance(run, names, prompts)
     with harness.record_file(run, provenance, harness.digest(run.data)) as file:
         mjbench_run.judge_samples(samples, protocols, run, file)
-    description: JSON = {"left_out": [], "ways": names}
+    description: JSON = {"left_out": [], "ways": names, "notes": mjbench_run.notes_of(run)}
     run.write_json(harness.DATA, description)
     return description | {"prompts": prompts, "data": run.data}
 

@@ -91,6 +91,7 @@ def report(out: Path) -> EvalResult:
         result,
         tables=(*result.tables, *answer_run.unread_table(judged.records)),
         findings=(*judged.findings, *result.findings),
+        coverage=judged.coverage,
     )
 
 

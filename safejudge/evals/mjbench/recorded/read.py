@@ -11,7 +11,6 @@ Known kinds: bias files (a column of ratings per judge, or text in `vlm_output`)
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.recorded.rows import columns, has_answer, name_in, pair_of
 from safejudge.evals.replies import number
+from safejudge.files.rows import Doubled, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,8 +116,8 @@ def _load(path: Path) -> Any:
     if not text.strip():
         raise ValueError("empty")
     if path.suffix == ".jsonl":
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    return json.loads(text)
+        return [parse_json(line) for line in text.splitlines() if line.strip()]
+    return parse_json(text)
 
 
 class _Reader:
@@ -131,6 +131,8 @@ class _Reader:
 
     def add(self, path: Path, folder: Path, data: Any) -> list[str]:
         """Add what a file holds."""
+        if isinstance(data, Doubled):
+            return [f"the key {printable(data.key)!r} stands twice"]
         if not isinstance(data, list):
             return ["not a list of rows"]
         rows = [row for row in data if isinstance(row, dict)]
@@ -145,7 +147,9 @@ class _Reader:
             problems, column, usable = self._add_pairs(origin, pairs), "label", len(pairs)
         else:
             return ["rows without a rating, choice or score of a judge" if rows else "no rows"]
-        if lost := len(data) - usable:
+        if doubled := sum(isinstance(row, Doubled) for row in data):
+            problems.append(f"{doubled} of {len(data)} rows left out: a key stands twice")
+        if lost := len(data) - usable - doubled:
             problems.append(f"{lost} of {len(data)} rows left out: no {column}")
         return problems
 
