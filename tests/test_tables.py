@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+from pathlib import Path
 
 import pytest
 from images_corpus import valid_files
@@ -18,6 +20,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 PNG = valid_files()["rgb.png"]
 LIMIT = 2**20
+PAGE = os.sysconf("SC_PAGE_SIZE")
 EMPTY = "rows without an image"
 
 
@@ -232,10 +235,12 @@ def test_a_cell_that_is_too_large_among_others_is_one_failure(written):
 
 
 def test_a_page_that_does_not_fit_fails_its_row_group_and_no_other(written, monkeypatch):
-    images = [PNG] * 5 + [bytes(300 * 2**20)] + [PNG] * 600 + [PNG]
+    images = [PNG] * 5 + [bytes(100 * 2**20)] + [PNG] * 600 + [PNG]
     path = written({"image": images}, compression="zstd", use_dictionary=False, row_group_size=606)
-    monkeypatch.setattr(shards, "MEMORY", 600 * 2**20)
     entries = find_entries([path])
+    # A page of 100 MB, and the cell of it, beside what the process has already.
+    statm = Path(f"/proc/{process.POOL._idle[-1]._process.pid}/statm").read_text()
+    monkeypatch.setattr(shards, "MEMORY", int(statm.split()[0]) * PAGE + 150 * 2**20)
     asked = [entries[index] for index in (0, 1, 605, 606)]
     found = [read(entry, LIMIT, captions=True)[0] for entry in asked]
     assert [getattr(data, "reason", None) for data in found] == ["too_large"] * 3 + [None]

@@ -104,8 +104,11 @@ def standing_of(paths: Sequence[str]) -> Standing:
 def digest_of(path: str | Path) -> str | None:
     """Sha256 (hex) of a file, which is the id of its image; None for one that cannot be read."""
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
             return None
+        if not status.st_size:  # or something like /proc/kmsg, which never ends
+            return hashlib.sha256().hexdigest()
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
@@ -250,8 +253,11 @@ def _files_below(folder: str, passed_over: list[PassedOver]) -> Iterator[str]:
 def _kind_at(path: str, suffix: str) -> kinds.Kind | None:
     """Tell what a file is; None for what cannot be read, or could block whoever reads it."""
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
             return None
+        if not status.st_size:  # the same
+            return kinds.kind_of(b"")
         with Path(path).open("rb") as file:
             return kinds.kind_of(file.read(kinds.HEAD), suffix)
     except OSError:

@@ -218,9 +218,10 @@ def _fits_checksum(block: bytes) -> bool:
     written = re.fullmatch(rb"[ \x00]*([0-7]{1,8})[ \x00]*", block[148:156])
     if written is None:
         return False
-    others = block[:148] + b" " * 8 + block[156:_BLOCK]
-    signed = sum(others) - 256 * sum(byte > 127 for byte in others)
-    return int(written[1], 8) in (sum(others), signed)
+    counted = sum(block[:_BLOCK]) - sum(block[148:156]) + 8 * ord(" ")
+    total = int(written[1], 8)
+    # Some old programs took bytes above 127 for negative numbers.
+    return total == counted or total == counted - 256 * sum(byte > 127 for byte in block[:_BLOCK])
 
 
 def _number(text: bytes, at: int) -> int:
