@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from measure import record
 
 from safejudge import Judge, PriorCache
-from safejudge.evals.stats.intervals import bootstrap
+from safejudge.evals.stats.intervals import jackknifed
 from safejudge.rewards import SafetyReward
 from safejudge.rewards.trl import GRPOReward
 from safejudge.show.markdown import figure, table
@@ -127,7 +127,9 @@ def main() -> None:
     rows, numbers = [], {}
     for name, (numerator, denominator) in ratios.items():
         value = ratio(rounds, numerator, denominator)
-        interval = bootstrap(rounds, lambda sample, a=numerator, b=denominator: ratio(sample, a, b))
+        interval = jackknifed(
+            rounds, lambda sample, a=numerator, b=denominator: ratio(sample, a, b)
+        )
         rows.append([name, figure(value, interval)])
         numbers[name] = {"median": value, "interval": interval}
     for call in calls:
