@@ -257,7 +257,7 @@ def test_sketchbench_is_a_folder_of_labelled_images(tmp_path, capsys):
             "--suite-arg decision=luck: Input should be 'choice' or 'ratings'",
         ),
         (["eval", "mllm-as-a-judge", "--from-outputs", "tests", "--paper"], "--paper"),
-        (["report", "nowhere"], "has no suite.json"),
+        (["report", "nowhere"], "nowhere: cannot be read"),
     ],
 )
 def test_a_wrong_command_says_what_to_do(capsys, words, says):

@@ -206,7 +206,7 @@ def test_what_stands_out_is_said_with_numbers(outputs):
 def test_constant_judges_stand_beside_the_real_ones(outputs):
     table = score(outputs, QUICK).tables[0]
     rows = [row for row in table.rows if row[0] == "(always the first image)"]
-    assert rows[0][1:4] == ("alignment", "729", "88.2")
+    assert ("alignment", "729", "88.2") in [row[1:4] for row in rows]
     assert all(len(row) == len(t.columns) for t in score(outputs, QUICK).tables for row in t.rows)
 
 

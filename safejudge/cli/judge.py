@@ -166,6 +166,7 @@ def run(options: Options) -> int:
 
 def _judge_here(options: Options) -> int:
     from safejudge.cli.batch import Batch
+    from safejudge.evals.labelled.beside import Truths
     from safejudge.files import records
     from safejudge.files.stored import open_stored
     from safejudge.images.captions import captions_for
@@ -185,6 +186,7 @@ def _judge_here(options: Options) -> int:
     with ExitStack() as stack:
         judge = stack.enter_context(options.judge.open())
         file = report = None
+        truths = Truths(rule.id for rule in judge.constitution.rules)
         if out is not None:
             head = records.header(
                 metadata.version("safejudge"),
@@ -212,10 +214,10 @@ def _judge_here(options: Options) -> int:
                 intake=intake,
             )
             replace = mode.resume or mode.overwrite
-            report = Report(page, about, replace=replace, expected=len(pairs))
+            report = Report(page, about, replace=replace, expected=len(pairs), truth_of=truths.of)
             if mode.resume and out is not None:
                 add_all(report, open_stored(out), dict(zip(listing.images, prompts, strict=True)))
-        batch = Batch(judge, pairs, options.batching.window, file, report)
+        batch = Batch(judge, pairs, options.batching.window, file, report, truth_of=truths.of)
         return batch.run(intake, frames_named=options.judge.frames is not None)
 
 

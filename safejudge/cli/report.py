@@ -112,6 +112,7 @@ def _refuse(options: Options, names: tuple[str, ...], why: str) -> None:
 
 
 def _report_records(options: Options) -> int:
+    from safejudge.evals.labelled.beside import Truths
     from safejudge.evals.suites import MARK
     from safejudge.files.stored import open_stored
     from safejudge.show.page import made_by, recorded, sheets
@@ -134,7 +135,8 @@ def _report_records(options: Options) -> int:
         raise InputError(f"{page}: lies among the parts of judge --ray; name a page elsewhere")
     sheets.check_own(page)
     most = options.limit or MOST
-    report = Report(page, about, replace=True, most=most)
+    truths = Truths(rule.id for rule in about.constitution.rules)
+    report = Report(page, about, replace=True, most=most, truth_of=truths.of)
     recorded.add_worst(report, stored, most)
     if not report.count:
         raise InputError(f"{path}: holds no record yet; judge something first")

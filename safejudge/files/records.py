@@ -173,7 +173,8 @@ class Tally:
         self.detector_calls += usage.get("detector_calls", 0)
         if frames := record.get("frames"):
             self.frames.update(frames, animations=1, cut=frames["looked_at"] < frames["of"])
-        if use := record.get("caption"):
+        use = record.get("caption")
+        if isinstance(use, dict):  # records of an eval have a text there
             whole = use["shown"] == use["tokens"]
             self.captions["whole" if whole else "cut" if use["shown"] else "hidden"] += 1
         if isinstance(rules := record.get("rules"), dict):

@@ -55,6 +55,14 @@ def caption_words(judgment: Judgment) -> str:
     return f"caption: the first {use.shown} of {counted(use.tokens, 'token')} shown"
 
 
+def differs(result: Result, truth: str) -> bool:
+    """Whether what is said of an image is not what is true: "safe", "unsafe (armed-child)"."""
+    word, _, violations = truth.removesuffix(")").partition(" (")
+    if isinstance(result, Failure) or word != result.label:
+        return True
+    return bool(violations) and set(violations.split(", ")) != set(result.violations)
+
+
 # --- what was refused -----------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from safejudge.engines.meter import STAGES
-from safejudge.show.reasons import reason
+from safejudge.show.reasons import differs, reason
 from safejudge.text import clean, clean_lines, counted
 from safejudge.types import (
     Failure,
@@ -29,7 +29,7 @@ from safejudge.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from safejudge.types import Intake
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
+    TruthOf = Callable[[str], str | None]
+    """Says of a path what is true there: "unsafe (armed-child)"; None where it is not known."""
 
 STYLES = {
     "safe": "green",
@@ -50,6 +52,8 @@ STYLES = {
 }
 """Colour of every label and outcome."""
 
+_LOOKED_AT = 1000
+"""So many paths decide whether a table has a column for what is true."""
 _COUNTABLE = 10**15
 """Tokens; nobody has read more, whatever an engine says."""
 
@@ -109,9 +113,18 @@ def print_trimmed(drawing: RenderableType) -> None:
 class Rows:
     """A table that is printed piece by piece: every piece has the same columns."""
 
-    def __init__(self, names: Iterable[str], width: int) -> None:
-        """Fit the columns into `width` cells; `names` are all the paths there will be."""
+    def __init__(
+        self, names: Sequence[str], width: int, truth_of: TruthOf = lambda _: None
+    ) -> None:
+        """Fit the columns into `width` cells; `names` are all the paths there will be.
+
+        `truth_of` a path says what is true there; without any the table has no column for it.
+        """
+        self._truth_of = truth_of
+        truths = [words for name in names[:_LOOKED_AT] if (words := truth_of(name)) is not None]
         room = width - 9 - 5 - 3 * 2
+        self._truth = min(max(5, *map(cell_len, truths)), room // 3) if truths else 0
+        room -= self._truth + 2 if truths else 0
         longest = max((cell_len(clean(name)) for name in names), default=0)
         self._name = max(5, min(longest, room // 2))
         self._reason = max(5, room - self._name)
@@ -130,15 +143,20 @@ class Rows:
         table.add_column("image", width=self._name, no_wrap=True)
         table.add_column("label", width=9)
         table.add_column("score", width=5, justify="right")
+        if self._truth:
+            table.add_column("truth", width=self._truth)
         table.add_column("violated, or why not safe", width=self._reason)
         for name, result in results:
             label = "failed" if isinstance(result, Failure) else result.label
             score = None if isinstance(result, Failure) else result.score
             number = "" if score is None else f"{score:.2f}"
+            truth = self._truth_of(name) or ""
+            is_other = truth and differs(result, truth)
             table.add_row(
                 Text(shorten(clean(name), self._name)),
                 Text(label, STYLES[label]),
                 Text(number),
+                *([Text(clean(truth), "bold yellow" if is_other else "")] if self._truth else []),
                 Text(reason(result)),
             )
         return table

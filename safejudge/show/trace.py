@@ -16,7 +16,7 @@ from rich.tree import Tree
 from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import wording
-from safejudge.show.reasons import caption_words, refused_rules
+from safejudge.show.reasons import caption_words, differs, refused_rules
 from safejudge.show.terminal import STYLES
 from safejudge.text import clean, counted, one_line
 from safejudge.types import (
@@ -50,15 +50,17 @@ _SIGN_STYLES = {
 }
 
 
-def explanation(judgment: Judgment, rules: Iterable[Rule], policy: Policy) -> RenderableType:
+def explanation(
+    judgment: Judgment, rules: Iterable[Rule], policy: Policy, truth: str | None = None
+) -> RenderableType:
     """Show a judgment as a person reads it: these rules, the violated ones first, with the trace.
 
     Each rule's tree is drawn with ✓ (holds), ✗ (does not), ? (undecided) or · (not asked, because
-    the rule was settled without it).
+    the rule was settled without it). `truth` is what somebody labelled the image.
     """
     verdicts = judgment.rules
     rules = list(rules)
-    parts: list[RenderableType] = [_heading(judgment, policy), Text()]
+    parts: list[RenderableType] = [_heading(judgment, policy, truth), Text()]
     shown = Notes()
     refused = _refused(judgment, rules)
     for note, group in refused.items():
@@ -105,7 +107,7 @@ def _refusal(note: str, rules: Sequence[Rule]) -> Text:
     )
 
 
-def _heading(judgment: Judgment, policy: Policy) -> Text:
+def _heading(judgment: Judgment, policy: Policy, truth: str | None) -> Text:
     provenance, usage = judgment.provenance, judgment.usage
     head = Text.assemble(
         (clean(judgment.image), "bold"),
@@ -121,6 +123,9 @@ def _heading(judgment: Judgment, policy: Policy) -> Text:
         + "  ".join(f"{sign} {meaning}" for sign, meaning in wording.SIGNS_MEAN.items()),
         "dim",
     )
+    if truth is not None:
+        style = "bold yellow" if differs(judgment, truth) else ""
+        head.append(f"\nlabelled: {clean(truth)}", style)
     if judgment.frames is not None:
         head.append(f"\nframes: {judgment.frames}")
     if words := caption_words(judgment):

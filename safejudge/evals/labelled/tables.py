@@ -70,10 +70,23 @@ def score(
         mistakes=mistakes(constitution, judged),
         predictions=_predictions(constitution, judged),
         coverage=Coverage(len(judged), len(labels) - len(judged), int(counts.get("unlabelled", 0))),
+        headline=_headline(lines, rates),
     )
 
 
 _BESIDE = ("unlabelled", "ignored", "companions", "beyond_limit")
+
+
+def _headline(
+    lines: Mapping[str, Sequence[Row]], rates: Mapping[str, Mapping[str, Estimate]]
+) -> str:
+    """F1 over images, or over rules where no label says of an image whether it is unsafe."""
+    for name, noun in (("images", "image"), ("all rules", "rule check")):
+        if name in lines:
+            rate = rates[name]["F1"]
+            f1 = figure(rate.value, rate.interval)
+            return f"F1 {f1} over {counted(len(lines[name]), noun)}"
+    return ""
 
 
 def _right_table(

@@ -81,6 +81,7 @@ def score(outputs: Outputs, options: Options) -> EvalResult:
         samples=(*_pair_samples(outputs.pairs, options), *_bias_samples(outputs.bias)),
         unread=tuple(outputs.unread),
         charts=mjbench_charts.charts(pairs, bias, options),
+        headline=mjbench_tables.headline(pairs, bias),
     )
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safejudge.evals.headline import of_best
 from safejudge.evals.mllm_judge.figures import TIE, Estimates, figures, people
 from safejudge.evals.mllm_judge.records import Output, Recorded, Sample, read
 from safejudge.evals.stats.agreement import LEVELS, mark, ranking_distance, weighted_score
@@ -50,7 +51,15 @@ def score(recorded: Recorded) -> EvalResult:
         samples=tuple(_sample(output) for output in outputs),
         unread=recorded.unread,
         predictions=tuple(_predictions(outputs)),
+        headline=of_best(numbers, _HEADLINES),
     )
+
+
+_HEADLINES = {
+    "score.pearson": "scores: Pearson with people",
+    "pair.accuracy_with_ties": "pairs: right, with ties,",
+    "batch.identical": "rankings: identical with people's",
+}
 
 
 def _predictions(outputs: Sequence[Output]) -> Iterator[Prediction]:

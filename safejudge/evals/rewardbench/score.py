@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safejudge.evals.headline import of_best
 from safejudge.evals.rewardbench import records
 from safejudge.evals.stats import agreement, order_bias
 from safejudge.evals.stats.curves import auroc
@@ -62,6 +63,7 @@ def score(recorded: Recorded, swapped: Mapping[str, tuple[str, str]]) -> EvalRes
         predictions=tuple(
             prediction for judge, output in outputs for prediction in _predictions(judge, output)
         ),
+        headline=of_best(numbers, {f"overall.{name}.at_half": "right" for name in _PROTOCOLS}),
     )
 
 

@@ -27,9 +27,10 @@ from safejudge.text import counted
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from safejudge.show.terminal import TruthOf
     from safejudge.types import Constitution, Intake, Provenance, Result
 
 __all__ = ["About", "Report", "check"]
@@ -74,18 +75,18 @@ class Report:
         replace: bool = False,
         expected: int = 0,
         most: int = MOST,
-        truths: Mapping[str, str] | None = None,
+        truth_of: TruthOf = lambda _: None,
     ) -> None:
         """Begin pages about results of this constitution, policy and provenance, at `path`.
 
         A file that exists by the time they are written stays as it is without `replace`. `expected`
-        images are to come; `most` of all are shown; `truths` say of some paths what is true there.
+        images are to come; `most` of all are shown; `truth_of` a path says what is true there.
         Raises `OutputError` where somebody else's file has the name of a further page.
         """
         self.path, self.about = path, about
         self.counts = Counts()
         self._replace, self._most = replace, most
-        self._truths = truths or {}
+        self.truth_of = truth_of
         self._cards = Cards(about.constitution, about.policy)
         self._waiting: list[_Waiting] = []
         self._markup = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the report
@@ -110,11 +111,7 @@ class Report:
                 absent = "changed"
             else:
                 image = loaded
-        self.add(path, result, Beside(image, absent, caption, self.truth(path)))
-
-    def truth(self, path: str) -> str | None:
-        """Say what is true of an image, where somebody labelled it."""
-        return self._truths.get(path)
+        self.add(path, result, Beside(image, absent, caption, self.truth_of(path)))
 
     def add(self, name: str, result: Result, beside: Beside | None = None) -> None:
         """Add one result, with what is known beside it."""

@@ -7,6 +7,7 @@ picture is shown only if its bytes are those that were judged.
 from __future__ import annotations
 
 import heapq
+import os
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -82,7 +83,7 @@ def add(report: Report, record: StoredRecord, result: Result, caption: str | Non
     if isinstance(result, Judgment):
         found = _image(record, result, report.about.policy or Policy())
         image, absent = (None, found) if isinstance(found, str) else (found, "")
-    truth = report.truth(result.image)
+    truth = report.truth_of(os.path.join(record.folder or "", result.image))  # noqa: PTH118 - text
     report.add(result.image, result, Beside(image, absent, caption, truth))
 
 
