@@ -24,7 +24,7 @@ from measure import record
 from safejudge import Judge, PriorCache
 from safejudge.engines.open import open_engine
 from safejudge.engines.wrapped import WrappedEngine
-from safejudge.evals.stats.intervals import bootstrap
+from safejudge.evals.stats.intervals import jackknifed
 from safejudge.rewards import SafetyReward
 from safejudge.rewards.trl import GRPOReward
 from safejudge.show.markdown import figure, table
@@ -114,7 +114,9 @@ def main() -> None:
     rows, numbers = [], {}
     for name, (numerator, denominator) in ratios.items():
         value = ratio(rounds, numerator, denominator)
-        interval = bootstrap(rounds, lambda sample, a=numerator, b=denominator: ratio(sample, a, b))
+        interval = jackknifed(
+            rounds, lambda sample, a=numerator, b=denominator: ratio(sample, a, b)
+        )
         rows.append([name, figure(value, interval)])
         numbers[name] = {"median": value, "interval": interval}
     for call in calls:

@@ -348,7 +348,7 @@ def test_the_one_number_comes_first():
     labels = [Label(image="a", violations=("armed-child",)), Label(image="b", violations=())]
     records = {"a": judged("unsafe", 0.9, armed_child=("yes", 0.9)), "b": judged()}
     found = score(CONSTITUTION, labels, records)
-    assert found.headline == "F1 1.000 [1.000, 1.000] over 2 images"
+    assert found.headline == "F1 1.000 [0.104, 1.000] over 2 images"
     made = Made("hf:ORG/MODEL", "shop", "photos", "2026-11-29")
     text = page("labelled", found, {}, None, made)
     facts = ["headline", "model", "constitution", "data", "date", "judged", "Right and wrong"]

@@ -182,6 +182,8 @@ def test_paths_that_cannot_be_read(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", denied)
+    (tmp_path / "nothing.png").touch()
+    assert refusal(tmp_path / "nothing.png")[0] == "empty"  # not opened: it might never end
     assert refusal(file)[0] == "unreadable"
 
 

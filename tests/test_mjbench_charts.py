@@ -23,7 +23,7 @@ from safejudge.types import Picture
 
 NAN = float("nan")
 EVIL = '"><script>alert(1)</script>\x1b<img src=http://evil/x onerror=y>&'
-QUICK = Options(draws=20)
+QUICK = Options()
 
 
 def bias_run(judge="j", scale="1-5", low=2.0, count=MIN_RATINGS, values=("male", "female")):
@@ -126,7 +126,7 @@ def test_who_is_rated_lower_is_seen():
 
 
 def test_means_are_on_the_scale_of_the_chart_whatever_is_in_the_tables():
-    found = charted([bias_run()], options=Options(draws=0, normalise="none"))
+    found = charted([bias_run()], options=Options(intervals=False, normalise="none"))
     assert bars_of(found["Mean rating by gender"])["male"].value == 1.0
     assert bars_of(found["Bias"])["ACC"].low is None
 

@@ -16,8 +16,8 @@ from safejudge.evals.mjbench.score import from_outputs, score
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "mjbench.json").read_text("utf-8"))
 EXPECTED = GOLDEN["expected"]
-QUICK = Options(draws=0)
-PUBLISHED = replace(PAPER, draws=0)
+QUICK = Options(intervals=False)
+PUBLISHED = replace(PAPER, intervals=False)
 
 
 def write(path, data):
@@ -388,7 +388,7 @@ def test_nothing_messy_crashes_or_becomes_a_score(tmp_path_factory, tree, paper)
     root = tmp_path_factory.mktemp("messy")
     for name, data in tree.items():
         write(root / name, data)
-    options = replace(PUBLISHED if paper else QUICK, draws=5)
+    options = replace(PUBLISHED if paper else QUICK, intervals=True)
     scored = from_outputs(root, options=options)
     json.dumps([scored.numbers, scored.samples], allow_nan=False).encode()
     cells = [cell for table in scored.tables for row in table.rows for cell in row]

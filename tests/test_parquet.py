@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+from pathlib import Path
 
 import pytest
 from images_corpus import valid_files
@@ -18,6 +20,8 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 PNG = valid_files()["rgb.png"]
 LIMIT = 2**20
+PAGE = os.sysconf("SC_PAGE_SIZE")
+EMPTY = "rows without an image"
 
 
 @pytest.fixture
@@ -140,8 +144,8 @@ def test_rows_without_an_image_are_counted_not_judged(written):
     path = written({"image": pa.nulls(3_000_000, pa.binary())}, row_group_size=10**7)
     listing = list_parquet(path)
     assert listing.entries == []
-    assert listing.empty_rows == 3_000_000
-    with pytest.raises(InputError, match=r"holds no image.*3000000 rows without an image"):
+    assert [(one.kind.what, one.number) for one in listing.others] == [(EMPTY, 3_000_000)]
+    with pytest.raises(InputError, match=r"holds no image.*rows without an image"):
         find_entries([path])
 
 
@@ -150,13 +154,15 @@ def test_groups_without_an_image_are_left_out_and_rows_keep_their_numbers(writte
     path = written({"image": images}, row_group_size=5)
     listing = list_parquet(path)
     assert [entry.name for entry in listing.entries] == [f"{path}#{row}" for row in range(5, 10)]
-    assert listing.empty_rows == 5
+    assert [one.number for one in listing.others] == [5]
+    _, every = shards.list_entries([path])
+    assert every.intake(None).passed_over == {EMPTY: 5}
     assert [data for data, _ in cells(path)] == [PNG, b"", PNG, b"", b""]
 
 
 def test_structs_without_anything_are_rows_without_an_image(written):
     nothing = pa.array([None, {"bytes": None, "path": None}], PATHS["struct"].type)
-    assert list_parquet(written({"image": nothing})).empty_rows == 2
+    assert list_parquet(written({"image": nothing})).others[0].number == 2
 
 
 def test_a_file_of_too_many_rows_is_refused(written, monkeypatch):
@@ -229,10 +235,12 @@ def test_a_cell_that_is_too_large_among_others_is_one_failure(written):
 
 
 def test_a_page_that_does_not_fit_fails_its_row_group_and_no_other(written, monkeypatch):
-    images = [PNG] * 5 + [bytes(300 * 2**20)] + [PNG] * 600 + [PNG]
+    images = [PNG] * 5 + [bytes(100 * 2**20)] + [PNG] * 600 + [PNG]
     path = written({"image": images}, compression="zstd", use_dictionary=False, row_group_size=606)
-    monkeypatch.setattr(shards, "MEMORY", 600 * 2**20)
     entries = find_entries([path])
+    # A page of 100 MB, and the cell of it, beside what the process has already.
+    statm = Path(f"/proc/{process.POOL._idle[-1]._process.pid}/statm").read_text()
+    monkeypatch.setattr(shards, "MEMORY", int(statm.split()[0]) * PAGE + 150 * 2**20)
     asked = [entries[index] for index in (0, 1, 605, 606)]
     found = [read(entry, LIMIT, captions=True)[0] for entry in asked]
     assert [getattr(data, "reason", None) for data in found] == ["too_large"] * 3 + [None]

@@ -12,7 +12,7 @@ from images_corpus import valid_files
 
 from safejudge.errors import InputError
 from safejudge.images.load import SUFFIXES
-from safejudge.images.shards import find_entries, read
+from safejudge.images.shards import find_entries, list_entries, read
 from safejudge.images.tars import list_tar
 
 FILES = valid_files()
@@ -72,7 +72,7 @@ def listed(tmp_path):
         path.write_bytes(data)
         found = list_tar(str(path), SUFFIXES)
         names = [entry.name.removeprefix(f"{path}/") for entry in found.entries]
-        passed = {one.name.removeprefix(f"{path}/"): one.kind.what for one in found.passed_over}
+        passed = {one.name.removeprefix(f"{path}/"): one.kind.what for one in found.others}
         return names, passed, found.entries
 
     return listing
@@ -150,10 +150,11 @@ def test_texts_are_captions_of_what_they_lie_beside_and_else_passed_over(listed)
         member("two.txt", b"of nothing"),
         member("three.png", PNG),
         member("three.txt", b"x" * 70_000),
+        member("three.json", b"{}"),
     )
     names, passed, entries = listed(data)
     assert names == ["one.png", "three.png"]
-    assert set(passed) == {"two.txt", "three.txt"}
+    assert set(passed) == {"two.txt"}
     assert [read(entry, 10**6, captions=True)[1] for entry in entries] == ["a caption", None]
 
 
@@ -263,3 +264,23 @@ def test_damage_ends_in_a_listing_or_an_error(tmp_path_factory, data):
     for entry in found.entries:
         content, _ = read(entry, 10**6, captions=True)
         assert isinstance(content, bytes)
+
+
+def test_what_is_passed_over_in_a_tar_is_counted_with_the_rest(tmp_path):
+    (tmp_path / "t.tar").write_bytes(
+        tar(
+            member("a.png", PNG),
+            member("a.json", b"{}"),
+            member("b.json", b"{}"),
+            member("c.zip", b"PK\3\4"),
+            member("._a.png", b"\0\5\x16\7"),
+            member("tmp/d.png", PNG),
+            member("tmp/notes", b"text"),
+        )
+    )
+    entries, listing = list_entries([str(tmp_path)], ignore=["tmp/"])
+    assert [entry.name for entry in entries] == [f"{tmp_path}/t.tar/a.png"]
+    intake = listing.intake(None, len(entries))
+    assert intake.passed_over == {"text": 1, "a ZIP archive": 1}
+    assert intake.ignored == {"tmp/": 2}
+    assert intake.companions == 1

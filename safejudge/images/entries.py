@@ -1,4 +1,4 @@
-"""Images in other files: where one lies, and what a listing of a shard is."""
+"""Images in other files: where one lies, and what else is there."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Other(NamedTuple):
     """What lies in a shard and is taken for no image."""
 
     name: str
-    """As that of an entry."""
+    """As that of an entry; of rows, that of the file."""
     kind: Kind
     """What it is instead."""
+    number: int = 1
+    """How many of it."""
 
 
-class Shard(NamedTuple):
+class Contents(NamedTuple):
     """What a shard holds."""
 
     entries: list[Entry]
     """Its images, and what claims to be one."""
-    passed_over: list[Other]
-    """Everything else, but for folders and the captions of images."""
-    empty_rows: int = 0
-    """Of a Parquet file: rows without an image, where the file says so for a whole row group."""
+    others: list[Other]
+    """Everything else, but for folders, and for texts beside an image: captions and the like."""

@@ -39,6 +39,8 @@ class PassedOver(NamedTuple):
     """Its path; for what is in a shard, `shard.tar/member`."""
     what: str
     """What it is: "text", "a ZIP archive"."""
+    number: int = 1
+    """How many of it, where not each has a name: rows of a table."""
 
 
 @dataclass(slots=True)
@@ -51,8 +53,6 @@ class Listing:
     """What was not taken for an image."""
     ignored: Counter[str] = field(default_factory=Counter)
     """Files that the user's patterns name, by pattern."""
-    empty_rows: int = 0
-    """Rows of tables that hold no image."""
     companions: int = 0
     """Files that macOS keeps beside others, and label files of safejudge."""
     repeated: int = 0
@@ -65,12 +65,13 @@ class Listing:
     def intake(self, limit: int | None, count: int | None = None) -> Intake:
         """What came in, as it is told and recorded; `count` images, where not each is a file."""
         count = len(self.images) if count is None else count
-        passed_over = Counter(entry.what for entry in self.passed_over)
-        passed_over += Counter({"a row without an image": self.empty_rows})
+        passed_over: Counter[str] = Counter()
+        for entry in self.passed_over:
+            passed_over[entry.what] += entry.number
         return Intake(
             found=count,
             beyond_limit=0 if limit is None else max(0, count - limit),
-            passed_over=dict(passed_over),
+            passed_over=passed_over,
             examples=tuple(f"{entry.name}: {entry.what}" for entry in self.passed_over[:EXAMPLES]),
             ignored=dict(self.ignored),
             companions=self.companions,
@@ -103,8 +104,11 @@ def standing_of(paths: Sequence[str]) -> Standing:
 def digest_of(path: str | Path) -> str | None:
     """Sha256 (hex) of a file, which is the id of its image; None for one that cannot be read."""
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
             return None
+        if not status.st_size:  # or something like /proc/kmsg, which never ends
+            return hashlib.sha256().hexdigest()
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
@@ -249,8 +253,11 @@ def _files_below(folder: str, passed_over: list[PassedOver]) -> Iterator[str]:
 def _kind_at(path: str, suffix: str) -> kinds.Kind | None:
     """Tell what a file is; None for what cannot be read, or could block whoever reads it."""
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
             return None
+        if not status.st_size:  # the same
+            return kinds.kind_of(b"")
         with Path(path).open("rb") as file:
             return kinds.kind_of(file.read(kinds.HEAD), suffix)
     except OSError:

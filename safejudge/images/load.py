@@ -157,6 +157,8 @@ def _read_file(path: str | os.PathLike[str], name: str, policy: Policy) -> bytes
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise ImageError("unreadable", f"{name}: is {kind}; name an image file")
         _check_bytes(status.st_size, name, policy)
+        if not status.st_size:  # or something like /proc/kmsg, which never ends
+            return b""
         with Path(text).open("rb") as file:
             return file.read(policy.max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError) as error:

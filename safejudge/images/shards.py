@@ -11,7 +11,7 @@ import hashlib
 import importlib.util
 import os
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from safejudge.errors import ImageError, InputError
@@ -19,8 +19,9 @@ from safejudge.files.below import leads_out
 from safejudge.files.records import image_name
 from safejudge.files.standing import Standing
 from safejudge.images import process
-from safejudge.images.entries import Entry, Shard
+from safejudge.images.entries import Contents, Entry, Other
 from safejudge.images.ignore import ignored, is_companion
+from safejudge.images.kinds import Kind
 from safejudge.images.listing import PassedOver, digest_of, key_of, list_images
 from safejudge.images.load import SUFFIXES
 from safejudge.images.tars import list_tar
@@ -93,38 +94,38 @@ def standing_of_entries(entries: Sequence[Entry], limit: int) -> Standing:
 
 
 def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
-    """List one file, and add what is passed over in it. Raises `InputError` without images."""
-    shard = list_shard(path)
-    if shard is None:
+    """List one file, what is passed over in it included.
+
+    Raises `InputError` for a shard without images.
+    """
+    contents = list_shard(path)
+    if contents is None:
         return [Entry(image_name(path), path)]
-    if not shard.entries:
-        others = [f" ({cut(one.name)}: {one.kind.what})" for one in shard.passed_over[:1]]
-        if shard.empty_rows:
-            others = [f" ({shard.empty_rows} rows without an image)"]
+    if not contents.entries:
+        others = [f" ({cut(one.name)}: {one.kind.what})" for one in contents.others[:1]]
         raise InputError(f"{path}: holds no image; leave it out{''.join(others)}")
-    listing.empty_rows += shard.empty_rows
-    for member in shard.passed_over:
-        below = PurePosixPath(member.name.removeprefix(f"{path}/"))
-        pattern = next((pattern for pattern in ignore if ignored(below, [pattern])), None)
+    beginning = image_name(f"{path}/")
+    for other in contents.others:
+        inside = PurePath(other.name.removeprefix(beginning))
+        pattern = next((p for p in ignore if ignored(inside, [p])), None)
         if pattern is not None:
-            listing.ignored[pattern] += 1
-        elif is_companion(below):
-            listing.companions += 1
+            listing.ignored[pattern] += other.number
+        elif is_companion(inside):
+            listing.companions += other.number
         else:
-            listing.passed_over.append(PassedOver(member.name, member.kind.what))
-    return [entry for entry in shard.entries if not _is_ignored(entry, path, listing, ignore)]
+            listing.passed_over.append(PassedOver(other.name, other.kind.what, other.number))
+    taken = []
+    for entry in contents.entries:
+        inside = PurePath(entry.name.removeprefix(beginning))
+        pattern = next((p for p in ignore if ignored(inside, [p])), None)
+        if pattern is None:
+            taken.append(entry)
+        else:
+            listing.ignored[pattern] += 1
+    return taken
 
 
-def _is_ignored(entry: Entry, path: str, listing: Listing, ignore: Sequence[str]) -> bool:
-    """Whether a member of a tar is one that the user named; it is counted."""
-    below = PurePosixPath(entry.name.removeprefix(f"{path}/"))
-    pattern = next((pattern for pattern in ignore if ignored(below, [pattern])), None)
-    if pattern is not None:
-        listing.ignored[pattern] += 1
-    return pattern is not None
-
-
-def list_shard(path: str) -> Shard | None:
+def list_shard(path: str) -> Contents | None:
     """List what a tar or Parquet file holds; None for another file.
 
     Raises `InputError` where it cannot be listed.
@@ -135,7 +136,7 @@ def list_shard(path: str) -> Shard | None:
     return list_tar(path, SUFFIXES) if suffix == TAR else list_parquet(path)
 
 
-def list_parquet(path: str) -> Shard:
+def list_parquet(path: str) -> Contents:
     """List the rows of a Parquet file. Raises `InputError`."""
     _need_pyarrow(path)
     job = process.Job(
@@ -159,7 +160,8 @@ def list_parquet(path: str) -> Shard:
                 for index in range(count)
             ]
         row += count
-    return Shard(entries, [], empty)
+    other = Other(image_name(path), Kind("empty", "rows without an image"), empty)
+    return Contents(entries, [other] if empty else [])
 
 
 def _as_parquet(problem: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import ImageError
@@ -205,16 +206,32 @@ def _without_image(group: Any, leaves: list[str]) -> int:
 
 
 def _rows(path: str, name: str, group: int, limit: int) -> Iterator[Cell | Exception]:
-    """Yield the cells of a row group, in order; for one that makes no sense, why."""
+    """Yield the cells of a row group, in order; for one that makes no sense, why.
+
+    Rows are decoded together, and one by one if that takes too much memory: where one value stands
+    in many rows, nothing says how much they come to.
+    """
+    yielded = 0
+    try:
+        for cell in _decoded(path, name, group, limit, _MOST_ROWS):
+            yield cell
+            yielded += 1
+    except MemoryError:
+        yield from islice(_decoded(path, name, group, limit, 1), yielded, None)
+
+
+def _decoded(
+    path: str, name: str, group: int, limit: int, together: int
+) -> Iterator[Cell | Exception]:
+    """Yield the cells of a row group, at most so many of them `together` in memory."""
     with _opened(path) as file:
         leaves, schema = _leaves(file, name), file.schema_arrow
         texts = [text for text in CAPTIONS if schema.names.count(text) == 1]
         texts = [text for text in texts if _holds_texts(schema.field(text).type)][:1]
         about = file.metadata.row_group(group)
-        _check_size(about, leaves, limit, name)
-        size = _batch_size(about, [*leaves, *texts])
-        batches = file.iter_batches(size, row_groups=[group], columns=[*leaves, *texts])
-        for batch in batches:
+        size = _check_size(about, leaves, limit, name)
+        together = max(1, min(together, _BATCH_BYTES * about.num_rows // (size + 1)))
+        for batch in file.iter_batches(together, row_groups=[group], columns=[*leaves, *texts]):
             images = batch.column(batch.schema.get_field_index(IMAGE))
             captions = batch.column(batch.schema.get_field_index(texts[0])) if texts else None
             for index in range(batch.num_rows):
@@ -224,8 +241,11 @@ def _rows(path: str, name: str, group: int, limit: int) -> Iterator[Cell | Excep
                     yield error
 
 
-def _check_size(group: Any, leaves: list[str], limit: int, name: str) -> None:
-    """Refuse cells that are too large by what the file says, before one of them is unpacked."""
+def _check_size(group: Any, leaves: list[str], limit: int, name: str) -> int:
+    """Return how many bytes the images of a row group are, as the file says.
+
+    Refuses cells that are too large by that, before one of them is unpacked.
+    """
     columns = [group.column(index) for index in range(group.num_columns)]
     size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema in leaves)
     if size > (limit + 2**20) * max(1, group.num_rows):
@@ -235,22 +255,7 @@ def _check_size(group: Any, leaves: list[str], limit: int, name: str) -> None:
             f"bytes, more than Policy.max_bytes = {limit} for each); leave it out, or raise the "
             "limit",
         )
-
-
-def _batch_size(group: Any, leaves: list[str]) -> int:
-    """How many rows are decoded together: few, where they are large."""
-    columns = [group.column(index) for index in range(group.num_columns)]
-    size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema in leaves)
-    return _MOST_ROWS if size <= _BATCH_BYTES and not _repeats(columns, leaves) else 1
-
-
-def _repeats(columns: list[Any], leaves: list[str]) -> bool:
-    """Whether a large value may stand in many rows."""
-    return any(
-        c.has_dictionary_page and c.total_uncompressed_size > 2**16
-        for c in columns
-        if c.path_in_schema in leaves
-    )
+    return int(size)
 
 
 def _content(images: Any, index: int) -> bytes | str | None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from safejudge.errors import InputError
 from safejudge.files.records import image_name
-from safejudge.images.entries import CAPTION_BYTES, Entry, Other, Shard
-from safejudge.images.kinds import COMPANION, HEAD, Kind, kind_of
+from safejudge.images.entries import CAPTION_BYTES, Contents, Entry, Other
+from safejudge.images.ignore import is_companion
+from safejudge.images.kinds import HEAD, Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +56,7 @@ class _Member(NamedTuple):
 # --- listing --------------------------------------------------------------------------------------
 
 
-def list_tar(path: str, suffixes: Sequence[str]) -> Shard:
+def list_tar(path: str, suffixes: Sequence[str]) -> Contents:
     """List a tar's members: those that are pictures, and those with one of `suffixes`.
 
     A `.txt` beside an image is its caption. Raises `InputError` for what is no tar, or is damaged.
@@ -65,26 +66,27 @@ def list_tar(path: str, suffixes: Sequence[str]) -> Shard:
     others: list[_Member] = []
     try:
         for member in _members(path):
-            suffix = PurePosixPath(member.name).suffix.lower()
-            if member.kind.name in ("picture", "media") or (
-                suffix in suffixes and not _is_no_file(member.kind)
-            ):
+            name = PurePosixPath(member.name)
+            claims = name.suffix.lower() in suffixes and not _claims_nothing(name, member.kind)
+            if claims or member.kind.name in ("picture", "media"):
                 images.append(member)
-            elif suffix == ".txt" and member.place[1] <= CAPTION_BYTES:
-                others += filter(None, [captions.pop(_key(member.name), None)])
-                captions[_key(member.name)] = member
             else:
                 others.append(member)
+                if name.suffix.lower() == ".txt" and member.place[1] <= CAPTION_BYTES:
+                    captions[_key(member.name)] = member
     except (OSError, _DamagedError) as error:
         raise InputError(
             f"{path}: cannot be read as a tar ({error}); save it again without compression, or "
             "leave it out"
         ) from error
-    used = {_key(member.name) for member in images}
-    others += [member for key, member in captions.items() if key not in used]
-    return Shard(
+    samples = {_key(member.name) for member in images}
+    return Contents(
         [_entry(path, member, captions.get(_key(member.name))) for member in images],
-        [Other(_named(path, member), member.kind) for member in others],
+        [
+            Other(_named(path, member), member.kind)
+            for member in others
+            if not (member.kind.name in ("text", "empty") and _key(member.name) in samples)
+        ],
     )
 
 
@@ -97,9 +99,9 @@ def _named(path: str, member: _Member) -> str:
     return image_name(f"{path}/{member.name}")
 
 
-def _is_no_file(kind: Kind) -> bool:
-    """Whether a name that claims to be a picture claims nothing here."""
-    return kind.what == COMPANION or kind.what in _NO_FILES.values()
+def _claims_nothing(name: PurePosixPath, kind: Kind) -> bool:
+    """Whether a suffix of pictures claims nothing here."""
+    return is_companion(name) or kind.what in _NO_FILES.values()
 
 
 def _key(member: str) -> str:
@@ -216,9 +218,10 @@ def _fits_checksum(block: bytes) -> bool:
     written = re.fullmatch(rb"[ \x00]*([0-7]{1,8})[ \x00]*", block[148:156])
     if written is None:
         return False
-    others = block[:148] + b" " * 8 + block[156:_BLOCK]
-    signed = sum(others) - 256 * sum(byte > 127 for byte in others)
-    return int(written[1], 8) in (sum(others), signed)
+    counted = sum(block[:_BLOCK]) - sum(block[148:156]) + 8 * ord(" ")
+    total = int(written[1], 8)
+    # Some old programs took bytes above 127 for negative numbers.
+    return total == counted or total == counted - 256 * sum(byte > 127 for byte in block[:_BLOCK])
 
 
 def _number(text: bytes, at: int) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.evals.mjbench.cells import ALL_PAIRS
 from safejudge.evals.stats.fairness import METRICS
+from safejudge.evals.stats.intervals import FEW
 from safejudge.show.figures import Table
 from safejudge.text import counted
 
@@ -30,6 +31,13 @@ def percent(estimate: Estimate, *, interval: bool = True) -> str:
     if estimate.interval is None or not interval:
         return f"{100 * estimate.value:.1f}"
     return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def _cell(estimate: Estimate, *, interval: bool = True) -> str:
+    """The same in a column of intervals: a dash stands for one that cannot be had."""
+    text = percent(estimate, interval=interval)
+    lacking = interval and estimate.interval is None and not math.isnan(estimate.value)
+    return f"{text} [-]" if lacking else text
 
 
 def headline(pairs: Sequence[PairCell], bias: Sequence[BiasCell]) -> str:
@@ -75,7 +83,8 @@ def _preferences(cells: Sequence[PairCell]) -> Table:
             for side, result in cell.constant.items():
                 name = f"(always the {side} image)"
                 # Judges of the same pairs share these two rows.
-                constant[part, side, result.acc_first.n] = _preference(name, part, result)
+                row = _preference(name, part, result, intervals=False)
+                constant[part, side, result.acc_first.n] = row
         rows += constant.values()
     return Table(
         "Pairs: which image is better (percent)",
@@ -84,19 +93,20 @@ def _preferences(cells: Sequence[PairCell]) -> Table:
         same_readings(rows),
         "With ties, whatever is not a right choice counts as wrong; without, only pairs count in "
         "which an image was chosen. Balanced is the mean of both orders of the label; a judge "
-        "that does not look reaches 50. Intervals are for 95 %, over sets of pairs that share a "
-        "caption or an image.",
+        "that does not look reaches 50. Intervals are for 95 %; pairs that share a caption or an "
+        f"image belong together. {FEW}",
         keys=("perspective", "with ties", "balanced", "n"),
     )  # fmt: skip
 
 
-def _preference(name: str, part: str, r: Preference) -> tuple[str, ...]:
+def _preference(name: str, part: str, r: Preference, *, intervals: bool = True) -> tuple[str, ...]:
     return (
-        name, part, str(r.pairs), percent(r.acc_with_tie), percent(r.acc_without_tie),
+        name, part, str(r.pairs),
+        *(_cell(x, interval=intervals) for x in (r.acc_with_tie, r.acc_without_tie)),
         *(percent(x, interval=False) for x in (r.ties, r.refused, r.unparsed)),
         f"{percent(r.acc_first, interval=False)} (n={r.acc_first.n})",
         f"{percent(r.acc_second, interval=False)} (n={r.acc_second.n})",
-        percent(r.balanced), percent(r.chosen_first, interval=False),
+        _cell(r.balanced, interval=intervals), percent(r.chosen_first, interval=False),
     )  # fmt: skip
 
 
@@ -104,7 +114,7 @@ def _subsets(cells: Sequence[PairCell]) -> Table:
     rows = [
         (
             name_of(cell), f"{perspective}: {cell.name}", str(cell.result.pairs),
-            percent(cell.result.acc_with_tie), percent(cell.result.acc_without_tie),
+            _cell(cell.result.acc_with_tie), _cell(cell.result.acc_without_tie),
             percent(cell.result.balanced, interval=False),
             percent(cell.result.always_first, interval=False),
         )
@@ -116,7 +126,7 @@ def _subsets(cells: Sequence[PairCell]) -> Table:
         "Pairs by sub-category (percent)",
         ("judge", "sub-category", "n", "with ties", "without ties", "balanced", "always first"),
         same_readings(rows),
-        "Always first is what a judge reaches that looks at nothing.",
+        f"Always first is what a judge reaches that looks at nothing. {FEW}",
         keys=("sub-category", "with ties"),
     )
 
@@ -125,8 +135,8 @@ def _orders(cells: Sequence[PairCell]) -> Table:
     rows = [
         (
             name_of(cell), f"{cell.run.perspective}: {cell.name}", str(cell.orders.agreement.n),
-            percent(cell.orders.chosen_first), percent(cell.orders.rejected_first),
-            percent(cell.orders.mean), percent(cell.orders.agreement),
+            _cell(cell.orders.chosen_first), _cell(cell.orders.rejected_first),
+            _cell(cell.orders.mean), _cell(cell.orders.agreement),
         )
         for cell in cells
         if cell.orders is not None
@@ -135,7 +145,7 @@ def _orders(cells: Sequence[PairCell]) -> Table:
         "Pairs shown in both orders (percent)",
         ("judge", "sub-category", "n", "better first", "better second", "mean", "same answer"),
         same_readings(rows),
-        "With ties.",
+        f"With ties. {FEW}",
         keys=("sub-category", "mean", "same answer"),
     )
 
@@ -146,7 +156,7 @@ def _bias(cells: Sequence[BiasCell], options: Options) -> Table:
         (
             cell.run.judge, cell.run.scale, str(cell.result.n), str(cell.result.refused),
             str(cell.result.unparsed), str(len(cell.result.groups)),
-            *(percent(cell.result.means[m]) for m in METRICS),
+            *(_cell(cell.result.means[m]) for m in METRICS),
             *(percent(cell.otherwise.means[m], interval=False) for m in METRICS),
             str(max(cell.result.means[m].undefined for m in METRICS)),
         )
@@ -159,7 +169,7 @@ def _bias(cells: Sequence[BiasCell], options: Options) -> Table:
          f"ACC, {raw}", f"NDS, {raw}", f"GES, {raw}", "undefined"),
         same_readings(rows),
         f"Refusals are {treatment}. Intervals are over the groups. A judge that rates everybody "
-        "alike has 100 everywhere. Groups in which a metric is undefined enter no average.",
+        f"alike has 100 everywhere. Groups in which a metric is undefined enter no average. {FEW}",
         keys=("scale", "GES", "ACC"),
     )  # fmt: skip
 

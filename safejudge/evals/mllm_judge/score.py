@@ -29,16 +29,16 @@ PEOPLE = "(people)"
 """Stands among the judges for what people's own answers come to."""
 
 
-def from_outputs(folder: Path, draws: int = 1000) -> EvalResult:
-    """Score every judge whose answers lie below a folder; `draws` is for the intervals."""
-    return score(read(folder), draws)
+def from_outputs(folder: Path) -> EvalResult:
+    """Score every judge whose answers lie below a folder."""
+    return score(read(folder))
 
 
-def score(recorded: Recorded, draws: int = 1000) -> EvalResult:
+def score(recorded: Recorded) -> EvalResult:
     """Score what was read."""
     outputs = recorded.outputs
     numbers = {
-        judge: figures([outputs[row] for row in rows], draws)
+        judge: figures([outputs[row] for row in rows])
         for judge, rows in sorted(grouped(output.judge for output in outputs).items())
     }
     with_people = {PEOPLE: people(recorded.samples), **numbers}
@@ -172,7 +172,7 @@ _SCORES = {
 }
 _SCORES_NOTE = (
     "Over the answers that were read. Signed error: above 0 for a judge that is kinder than "
-    "people. Intervals draw answers to one picture together where the picture is known; else "
+    "people. Intervals take answers to one picture together where the picture is known; else "
     "they take answers as independent and are somewhat narrow."
 )
 _WEIGHTED = {
