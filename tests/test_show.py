@@ -13,9 +13,8 @@ from rich.console import Console
 from safejudge import Judge, Policy
 from safejudge.engines.fake import FakeEngine
 from safejudge.files import records
-from safejudge.show import compiled
+from safejudge.show import compiled, trace
 from safejudge.show import terminal as show
-from safejudge.show import trace
 from safejudge.text import clean, clean_lines
 from safejudge.types import (
     AllOf,
