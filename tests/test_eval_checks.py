@@ -65,7 +65,7 @@ TWO = '{"prompt": "x", "chosen": "a.png", "rejected": "b.png"}'
     ("suite", "data", "says"),
     [
         ("labelled", ("labels.csv", "image,label\na.png,save\n"), "labels.csv:2: `label`"),
-        ("labelled", ("labels.csv", "image,label\nnone.png,safe\n"), "has none of the 1 pictures"),
+        ("labelled", ("labels.csv", "image,label\nnone.png,safe\n"), "its one picture is missing"),
         ("labelled", ("labels.csv", "image,label\n../a.png,safe\n"), "lies outside"),
         ("mj-bench", ("alignment.json", "[{}]"), "nothing to judge in it"),
         ("preference", ("pairs.jsonl", '{"prompt": "x"}'), "pairs.jsonl:1"),
@@ -180,7 +180,7 @@ def test_a_near_miss_is_named(photos, capsys, name, hint):
     label(photos, rows(name))
     assert labelled() == 2
     err = capsys.readouterr().err
-    assert "has none of the 1 pictures" in err
+    assert "its one picture is missing" in err
     assert hint in err
 
 

@@ -113,7 +113,7 @@ def test_the_column_can_be_named():
         reward(prompts=["a"], completions=["a"], image=[shade(0)], other=[1])
     with pytest.raises(InputError, match=r"no column image or images .* only none"):
         GRPOReward(scripted())(prompts=["a"], completions=["a"])
-    with pytest.raises(InputError, match="1 cells of images for 2 completions"):
+    with pytest.raises(InputError, match="1 cell of images for 2 completions"):
         reward(prompts=["a", "b"], completions=["a", "b"], picture=[shade(0)])
 
 

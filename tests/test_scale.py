@@ -250,7 +250,7 @@ def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
     for begun in range(1, actors.DEATHS + 2):
         assert cluster.get(attempts.begin.remote(7)) == begun
     (about,) = worker(window)["message"].to_pylist()
-    assert "4 actors died over the same 1 images, the first of them in/a.png" in about
+    assert "4 actors died over the same 1 image, the first of them in/a.png" in about
 
 
 def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
@@ -277,7 +277,7 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
 def test_an_image_without_a_record_is_an_error(cluster, shards, monkeypatch, capsys):
     monkeypatch.setattr(scale, "judge_entries", lambda *_: iter([]))
     assert judge("in/a.png", "--out", "out") == 3
-    said = "1 images (the first: in/a.png) came back without a record"
+    said = "1 image (the first: in/a.png) came back without a record"
     assert said in capsys.readouterr().err
 
 

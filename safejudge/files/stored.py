@@ -223,7 +223,7 @@ def _record(row: JSON) -> JSON:
     if row.get("error") is not None:
         return {name: row.get(name) for name in ("image", "id", "error")}
     kept: JSON = {name: value for name, value in row.items() if value is not None}
-    return {"score": None, "margin": None} | kept | {"rules": json.loads(row["rules"])}
+    return {"score": None, "margin": None} | kept | {"rules": json.loads(kept.get("rules", "{}"))}
 
 
 # --- what made them -------------------------------------------------------------------------------

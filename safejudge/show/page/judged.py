@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
+from safejudge.files.atomic import writing
 from safejudge.images.load import load_images
 from safejudge.policy import Policy
 from safejudge.show import wording
@@ -119,7 +120,8 @@ class Report:
         number = len(self._waiting) + 1
         markup = self._cards.card(number, name, result, beside).encode()
         start = self._markup.tell()
-        self._markup.write(markup)
+        with writing(self.path):
+            self._markup.write(markup)
         verdicts = {} if isinstance(result, Failure) else result.rules
         self._waiting.append(
             _Waiting(
@@ -140,7 +142,7 @@ class Report:
         self.counts.add(result)
 
     def write(self, expected: int = 0) -> None:
-        """Write all pages or none; the first says so if less than `expected` images came.
+        """Write all pages or none, once; the first says if less than `expected` images came.
 
         Raises `OutputError` if they cannot be written, or exist and are not to be replaced.
         """
@@ -167,7 +169,8 @@ class Report:
             page.generate(common, **self._of_page(number, group))
             for number, group in enumerate(groups, start=1)
         ]
-        sheets.write(self.path, pages, replace=self._replace)
+        with self._markup:
+            sheets.write(self.path, pages, replace=self._replace)
 
     def _of_page(self, number: int, group: Sequence[_Waiting]) -> dict[str, object]:
         """What one page has of its own."""
