@@ -183,6 +183,18 @@ def test_the_kernel_holds_it_to_time_and_memory():
     assert memory.communicate()[0] == "refused\n"
 
 
+def test_memory_that_runs_out_here_is_a_refusal_too(monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(decoders, "_picture", exhausted)
+    with pytest.raises(ImageError) as caught:
+        decoders.decode(GIF, "x", POLICY)
+    assert caught.value.reason == "too_many_pixels"
+    monkeypatch.undo()
+    assert decoders.decode(GIF, "x", POLICY).pictures  # nothing of the first answer is left
+
+
 def test_a_file_that_needs_too_much_memory_is_a_refusal(monkeypatch):
     monkeypatch.setattr(decoders, "MEMORY", 2**28)
     monkeypatch.setattr(decoders, "BYTES_PER_PIXEL", 0)
