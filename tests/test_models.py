@@ -123,8 +123,11 @@ def test_a_similarity_that_is_no_number_skips_nothing():
 def test_exhaustive_asks_what_is_not_relevant_too():
     policy = Policy(relevance_threshold=0.2, exhaustive=True)
     (result,) = load(policy=policy, encoder=FakeEncoder(SIMILAR))([shade(0)])
-    assert result.rules["dark"].outcome == "violated"
-    assert result.rules["dark"].similarity == 0.1
+    dark = result.rules["dark"]
+    assert (dark.outcome, dark.unfiltered) == ("not_relevant", "violated")
+    assert dark.score is not None
+    assert dark.similarity == 0.1
+    assert "dark" not in result.violations
 
 
 @pytest.mark.parametrize("policy", [Policy(relevance=False), None])
