@@ -337,7 +337,8 @@ def _paired(images: Iterable[ImageSource], prompts: Prompts | None) -> Iterator[
         )
     if isinstance(images, Sized) and isinstance(prompts, Sized) and len(images) != len(prompts):
         raise InputError(
-            f"{len(images)} images but {len(prompts)} prompts; hand over one text, or None, "
+            f"{counted(len(images), 'image')} but {counted(len(prompts), 'prompt')}; hand over one "
+            "text, or None, "
             "per image"
         )
     return _zipped(images, prompts)

@@ -161,9 +161,9 @@ def test_records_that_cannot_be_judged_are_counted_with_the_reason(tmp_path):
     lines(data / "other/score.jsonl", [again])
     scored = judged(mllm_judge_suite, tmp_path, Honest(), splits=("score",))
     told_of = " ".join(scored.findings)
-    assert "1 answers were left out: the question or an answer is missing" in told_of
-    assert "1 answers were left out: people's answer is missing" in told_of
-    assert "1 answers were left out: stands twice" in told_of
+    assert "1 answer left out: the question or an answer is missing" in told_of
+    assert "1 answer left out: people's answer is missing" in told_of
+    assert "1 answer left out: stands twice" in told_of
     assert scored.unread == ("more.jsonl: 1 of 4 records are no scores, pairs or rankings",)
     # One number, two questions: both are judged, each under a key of its own.
     assert {one["image"] for one in recorded(tmp_path)} == {"score/0", "score/1", "score/0 (2)"}

@@ -311,7 +311,7 @@ def test_an_engine_that_fails_later_leaves_what_was_written(place, engine, capsy
     assert judge("in", "--out", "r.jsonl", "--window", "1") == 3
     err = capsys.readouterr().err
     assert "error: out of memory" in err
-    assert "3 records are in r.jsonl; the same command with --resume" in err
+    assert "3 records in r.jsonl; the same command with --resume" in err
     engine._answers = whole._answers
     assert judge("in", "--out", "r.jsonl", "--resume") == 1
     assert len((place / "r.jsonl").read_bytes().splitlines()) == 5
@@ -480,7 +480,7 @@ def test_ctrl_c_keeps_what_was_written_and_says_how_to_go_on(many):
     _, err = process.communicate()
     assert process.returncode == 130
     assert b"Traceback" not in err
-    assert b"records are in r.jsonl; the same command with --resume judges the rest" in err
+    assert b" in r.jsonl; the same command with --resume judges the rest" in err
     lines = (many / "r.jsonl").read_bytes().splitlines()
     assert len([json.loads(line) for line in lines]) >= 3
     assert len(lines) % 2 == 1  # whole windows, after the header

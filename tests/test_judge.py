@@ -214,7 +214,7 @@ def test_images_that_are_no_list(nothing):
 @pytest.mark.parametrize(
     ("prompts", "message"),
     [
-        (["a"], "2 images but 1 prompts"),
+        (["a"], "2 images but 1 prompt"),
         (["a", "b", "c"], "2 images but 3 prompts"),
         ("ab", "prompts is one str"),
         (7, "prompts is one int"),

@@ -103,7 +103,7 @@ def test_rewritten_files_are_known_by_category(tmp_path):
         ("quality/1", "quality", "quality"),
         ("quality/2", "quality", "chart"),
     ]
-    assert "1 rows left out: an unknown category" in data.left_out[0]
+    assert "1 row left out: an unknown category" in data.left_out[0]
     assert keys(read_data(str(tmp_path), ["alignment"])) == ["alignment/0"]
 
 
@@ -126,7 +126,7 @@ def test_rows_without_label_or_picture_are_counted(tmp_path):
     assert (items[2].caption, items[2].subset) == ("", "")
     said = "\n".join(data.left_out)
     assert "safety.parquet: 2 rows left out: no label" in said
-    assert "1 rows left out: no picture" in said
+    assert "1 row left out: no picture" in said
     assert "a picture outside the folder (such as ../x.png)" in said
 
 
@@ -174,7 +174,7 @@ def test_lists_name_their_pictures(tmp_path):
     assert {item.subset for item in items} == {"count"}
     assert [source.name for source in items[1].images] == ["alignment/a.png", "img/c.png"]
     assert data.left_out == [
-        "alignment/counts.json: 1 rows left out: the same as an earlier one",
+        "alignment/counts.json: 1 row left out: the same as an earlier one",
     ]
 
 
@@ -205,7 +205,7 @@ def test_csv_and_bias_rows(tmp_path):
     assert one.flags == {"age"}
     assert one.label is None
     assert [source.name for source in two.images] == ["eval/nurse/old_male.jpg"]
-    assert data.left_out == ["rows.csv: 1 rows left out: no occupation"]
+    assert data.left_out == ["rows.csv: 1 row left out: no occupation"]
 
 
 def test_pairs_say_what_was_chosen(tmp_path):
@@ -225,7 +225,7 @@ def test_pairs_say_what_was_chosen(tmp_path):
     assert (second.key, second.subset) == ("p3", "object")
     assert first.label is Answer.FIRST
     assert [source.name for source in first.images] == ["i/a.jpg", "i/b.jpg"]
-    assert "pairs.jsonl: 1 rows left out: no such picture (such as i/none.jpg)" in data.left_out
+    assert "pairs.jsonl: 1 row left out: no such picture (such as i/none.jpg)" in data.left_out
     assert len(data.left_out) == 2
 
 

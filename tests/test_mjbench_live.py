@@ -255,7 +255,7 @@ def test_rows_that_were_left_out_are_told_and_other_data_is_another_run(tmp_path
     (data / "alignment.json").write_text(json.dumps([*rows, {"caption": "x", "image0": "no.png"}]))
     mjbench.judge(told(tmp_path, Bright()))
     (line,) = mjbench_run.report(tmp_path / "out").unread
-    assert line.startswith("alignment.json: 1 rows left out")
+    assert line.startswith("alignment.json: 1 row left out")
     other = replace(told(tmp_path, Bright(), resume=True), data=str(data / "alignment.json"))
     with pytest.raises(OutputError, match="another"):
         mjbench.judge(other)

@@ -115,7 +115,7 @@ def test_the_split_is_by_prompt_and_by_nothing_else(pairs):
     assert {pair.prompt for pair in again[1]} == {pair.prompt for pair in kept}
     other = split(some, replace(DRAWN, seed=1))
     assert {pair.prompt for pair in other[1]} != {pair.prompt for pair in kept}
-    with pytest.raises(InputError, match="pairs of 1 prompts"):
+    with pytest.raises(InputError, match="pairs of 1 prompt;"):
         split(some[:1], DRAWN)
 
 
@@ -257,7 +257,7 @@ def test_there_is_no_number_for_what_cannot_be_scored(pairs, trained):
         assert scorer(np.stack([noise, noise]), ["x", "y"]) == [None, None]
         assert scorer([good]) == [None]
         assert scorer([], []) == []
-        with pytest.raises(InputError, match="2 images but 1 prompts"):
+        with pytest.raises(InputError, match="2 images but 1 prompt"):
             scorer([good, good], ["x"])
 
 

@@ -314,7 +314,7 @@ def test_flow_factory_makes_and_calls_its_own_kind_of_class(flow_factory):
     assert set(output.extra_info) == {"unjudged", "bright", "red"}
     broken = model(prompt=["a"], image=[Image.new("RGB", (0, 4))])
     assert (broken.rewards, broken.extra_info["unjudged"]) == ([-2.0], [1.0])
-    with pytest.raises(InputError, match="4 images but 1 prompts"):
+    with pytest.raises(InputError, match="4 images but 1 prompt"):
         model(prompt=["a"], image=images)
     with pytest.raises(InputError, match="no `image` to judge"):
         model(prompt=["a"], video=[images])

@@ -350,7 +350,7 @@ def test_no_image_is_no_reward():
 @pytest.mark.parametrize(
     ("images", "prompts", "said"),
     [
-        ([shade(0)], ["a", "b"], "1 images but 2 prompts"),
+        ([shade(0)], ["a", "b"], "1 image but 2 prompts"),
         ("a.png", None, "put it in a list"),
         (5, None, "images is a int"),
         (np.zeros((2, 2, 2, 2, 3)), None, "4 dimensions"),
@@ -416,7 +416,7 @@ def test_where_the_other_reward_has_nothing_the_blend_has_nothing():
 
 def test_another_number_of_values_is_an_error():
     reward = SafetyReward(judge_of(), blend=Blend(lambda _images, _prompts: ([0.1, 0.2], {})))
-    with pytest.raises(InputError, match="returned 2 values for 1 images"):
+    with pytest.raises(InputError, match="returned 2 values for 1 image;"):
         reward([shade(0)])
 
 

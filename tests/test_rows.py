@@ -74,7 +74,7 @@ def test_recorded_rows_with_a_key_twice_are_counted_and_left_out(tmp_path):
     (tmp_path / "c.csv").write_text("id,score,score\n1,4,5\n")
     lines = {found.file: found for found in recorded.read_folder(tmp_path)}
     assert lines["a.jsonl"].records == lines["b.json"].records == ({"id": 1, "score": 4},)
-    assert "1 line(s) have a key twice (the first is line 2)" in lines["a.jsonl"].problems
+    assert "a key twice: 1 line (the first is line 2)" in lines["a.jsonl"].problems
     assert "1 of 2 entries have a key twice" in lines["b.json"].problems
     assert lines["c.csv"].records == ()
     assert "the column `score` stands twice" in lines["c.csv"].problems[0]

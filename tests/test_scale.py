@@ -211,7 +211,7 @@ def test_what_was_stopped_goes_on(cluster, shards, monkeypatch, capsys):
         assert judge(*told) == 130
     first = recorded(shards / "out")
     assert 4 < len(first) < 8
-    assert f"stopped: {len(first)} records are in out; " in capsys.readouterr().err
+    assert f"stopped: {len(first)} records in out; " in capsys.readouterr().err
     failed = sum(record.get("error") is not None for record in first)
     assert judge(*told, "--resume", "--no-cascade") == 2
     assert "out: was made with another policy" in capsys.readouterr().err
@@ -269,7 +269,7 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
     assert judge("in/a.png", "in/e.parquet", "--out", "out") == 3
     assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
     said = capsys.readouterr().err
-    assert "stopped: 1 records are in out" in said
+    assert "stopped: 1 record in out" in said
     assert "an actor failed: ZeroDivisionError" in said
     assert "in _records" in said
 

@@ -1,6 +1,7 @@
 """What people see: nothing that others wrote steers the terminal, tables fit, traces are right."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from rich.console import Console
 from safejudge import Judge, Policy
 from safejudge.engines.fake import FakeEngine
 from safejudge.files import records
+from safejudge.show import compiled, trace
 from safejudge.show import terminal as show
-from safejudge.show import trace
 from safejudge.text import clean, clean_lines
 from safejudge.types import (
     AllOf,
@@ -21,6 +22,7 @@ from safejudge.types import (
     AnyOf,
     Constitution,
     Failure,
+    Intake,
     NoneOf,
     Precondition,
     Rule,
@@ -232,3 +234,18 @@ def test_traces_fit_and_text_of_rules_is_no_markup(width):
     assert "[bold]x[/bold]" in text.replace("\n", "").replace(" ", "") or width < 80
     for code in ("\x1b[31mred", "\x1b]0;", "\u202e", "\x07"):
         assert code not in text
+
+
+def test_one_of_something_is_not_plural(tmp_path):
+    one = SimpleNamespace(state="failed", clean=False)
+    (tmp_path / "rules.lock.yaml").touch()
+    said = compiled.summary([one], tmp_path / "rules.lock.yaml")
+    assert said.startswith("1 rule without a condition of its own: 0 ready, 0 review, 1 failed")
+    said = compiled.summary([one, one], tmp_path / "rules.lock.yaml")
+    assert said.startswith("2 rules without a condition of their own: ")
+    tally = records.Tally()
+    tally.add({"label": "safe"})
+    intake = Intake(found=2, beyond_limit=1, companions=1)
+    assert show.coverage(intake, tally) == [
+        "left out: 1 label or macOS file, 1 image beyond --limit"
+    ]

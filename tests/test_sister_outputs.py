@@ -213,7 +213,7 @@ def test_another_text_under_the_same_number_is_another_item(tmp_path):
     put(tmp_path, "verbose.jsonl", [blown_up])
     found = scored(mllm_judge_outputs, tmp_path)
     assert found.samples == ()
-    assert any("1 answers were left out" in one for one in found.findings)
+    assert any("1 answer left out" in one for one in found.findings)
 
 
 def test_people_of_two_minds_are_no_truth(tmp_path):
@@ -331,9 +331,7 @@ def test_triplets_with_ties_and_unread_scores(tmp_path):
     assert ours["mean_of_domains.weighted.at_half"] == (pytest.approx((1 + 1.5 / 3) / 2), 2)
     assert [one["repeat"] for one in found.samples] == [0, 1, 0, 0]
     assert found.samples[3]["outcome"] == "unread"
-    assert any(
-        one.startswith("1 records were left out: rows without any") for one in found.findings
-    )
+    assert any(one.startswith("1 record left out: rows without any") for one in found.findings)
     assert any("id or the label" in one for one in found.findings)
 
 
@@ -458,7 +456,7 @@ def test_a_row_that_lacks_a_cell_is_left_out_alone(tmp_path):
     put(tmp_path, "score_x.csv", "sample_id,gt_score,parsed_score\n1,4\n2,3,3\n3,3,3,3\n")
     found = scored(mllm_judge_outputs, tmp_path)
     assert [one["item"] for one in found.samples] == ["2"]
-    assert "2 line(s) do not have as many cells" in found.unread[0]
+    assert "not as many cells as there are columns: 2 lines" in found.unread[0]
 
 
 def test_a_file_from_another_system(tmp_path):

@@ -13,7 +13,7 @@ from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, ru
 from safejudge.errors import EngineError, InputError
 from safejudge.preference.pairs import MARGIN
 from safejudge.preference.rubrics import NAME, OVERALL, SAFETY
-from safejudge.text import clean
+from safejudge.text import clean, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,5 +174,5 @@ def _print(summary: Summary) -> None:
         "Ties differ by no more than the margin. Without a score: a picture of the two was not "
         "judged, stayed undecided, or could not be asked about.",
     )
-    total = f"{summary.prompts} prompts, {summary.images} images"
+    total = f"{counted(summary.prompts, 'prompt')}, {counted(summary.images, 'image')}"
     print_tables(console(), (table,), (f"{total}, {summary.failures} of them not judged",))

@@ -16,7 +16,7 @@ from safejudge.images.load import load_images
 from safejudge.judge import WINDOW
 from safejudge.method.relevance import calibrated, relevance_text
 from safejudge.policy import Policy
-from safejudge.text import clean
+from safejudge.text import clean, counted
 from safejudge.types import Failure, ImageInput
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run(options: Options) -> int:
     console().print(kept_table([rule.id for rule in rules], columns, threshold))
     print(
         f"threshold {threshold:.4f}: above it lie {options.keep:.0%} of {len(pairs)} pairs of "
-        f"{len(columns[0])} images and {len(rules)} rules"
+        f"{counted(len(columns[0]), 'image')} and {counted(len(rules), 'rule')}"
     )
     return DONE
 

@@ -11,7 +11,7 @@ from typing import Any
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import add_models_beside, layout, positive, runs
 from safejudge.engines.models import Models
-from safejudge.text import clean
+from safejudge.text import clean, counted
 
 EXAMPLES = """\
 examples:
@@ -109,7 +109,7 @@ def bench(options: BenchOptions) -> int:
     with progress(report.work(models, len(scenes))) as advance, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what the flat form drops, rule by rule
         _, text = report.run(models, scenes, advance)
-    print(f"{len(scenes)} scenes, {models.engine.card.uri}\n\n{text}")
+    print(f"{counted(len(scenes), 'scene')}, {models.engine.card.uri}\n\n{text}")
     return DONE
 
 
@@ -169,7 +169,7 @@ def scenes(options: SceneOptions) -> int:
             count = write_bench(out, options.per_rule, options.plain, overwrite=overwrite)
         else:
             count = write_scenes(out, options.count, options.seed, overwrite=overwrite)
-    print(f"{count} scenes and facts.jsonl in {clean(str(out))}")
+    print(f"{counted(count, 'scene')} and facts.jsonl in {clean(str(out))}")
     return DONE
 
 

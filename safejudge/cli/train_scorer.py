@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import OutputMode, layout, positive, runs
 from safejudge.preference.recipe import Recipe
-from safejudge.text import clean
+from safejudge.text import clean, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +149,10 @@ def run(options: Options) -> int:
             tick=advance,
         )
     findings = [f"Learned from {trained.pairs} pairs of {trained.prompts} prompts."]
-    findings += [f"{count} pairs left out: {reason}." for reason, count in trained.left_out.items()]
+    findings += [
+        f"{counted(count, 'pair')} left out: {reason}."
+        for reason, count in trained.left_out.items()
+    ]
     print_tables(console(), (_accuracies(trained),), findings)
     print(clean(f"{out} (scorer:{out})"))
     return DONE

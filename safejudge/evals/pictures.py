@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.images.load import load_images
+from safejudge.text import counted
 from safejudge.types import Failure, Picture
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def tell_missing(count: int, total: int, source: str, first: str) -> None:
     if not count:
         return
     if count == total:
-        raise InputError(f"{source}: has none of the {total} pictures (the first: {first})")
+        raise InputError(f"{source}: has none of {counted(total, 'picture')} (the first: {first})")
     warnings.warn(
         f"{count} of {total} pictures are not in {source} (the first: {first})",
         UserWarning,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safejudge.files.rows import Doubled, parse_json, twice_in
-from safejudge.text import quoted, storable
+from safejudge.text import counted, quoted, storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def _csv(text: str) -> tuple[list[JSON], list[str]]:
             records.append(dict(zip(header, row, strict=True)))
         elif row:  # which column is missing cannot be known, so no cell of the row is
             bad.append(rows.line_num)
-    return records, _lines_problem(bad, "do not have as many cells as there are columns")
+    return records, _lines_problem(bad, "not as many cells as there are columns")
 
 
 def _jsonl(text: str) -> tuple[list[JSON], list[str]]:
@@ -93,8 +93,8 @@ def _jsonl(text: str) -> tuple[list[JSON], list[str]]:
         else:
             (doubled if isinstance(record, Doubled) else bad).append(number)
     return records, [
-        *_lines_problem(bad, "are no JSON objects"),
-        *_lines_problem(doubled, "have a key twice"),
+        *_lines_problem(bad, "no JSON object"),
+        *_lines_problem(doubled, "a key twice"),
     ]
 
 
@@ -110,7 +110,7 @@ def _json(text: str) -> tuple[list[JSON], list[str]]:
 
 
 def _lines_problem(bad: Sequence[int], problem: str) -> list[str]:
-    return [f"{len(bad)} line(s) {problem} (the first is line {bad[0]})"] if bad else []
+    return [f"{problem}: {counted(len(bad), 'line')} (the first is line {bad[0]})"] if bad else []
 
 
 def integer(value: Any) -> int | None:

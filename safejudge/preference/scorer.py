@@ -11,6 +11,7 @@ from safejudge.errors import InputError
 from safejudge.images.arrays import is_array
 from safejudge.images.load import load_images, split_batch
 from safejudge.policy import Policy
+from safejudge.text import counted
 from safejudge.types import ImageInput, Similarity
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ class PreferenceScorer:
         sources = split_batch(images) if is_array(images) else list(images)
         texts = [None] * len(sources) if prompts is None else [t and t.strip() for t in prompts]
         if len(texts) != len(sources):
-            raise InputError(f"{len(sources)} images but {len(texts)} prompts; give one each")
+            raise InputError(
+                f"{counted(len(sources), 'image')} but {counted(len(texts), 'prompt')}; give one "
+                "each"
+            )
         loaded = load_images(sources, self._policy)
         pictures = [
             image.pictures[0] if isinstance(image, ImageInput) else None for image in loaded

@@ -23,6 +23,7 @@ from safejudge.files.atomic import replacing, writing
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.rubrics import OVERALL
 from safejudge.preference.vectors import Source, batches, last_layers
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,8 +114,8 @@ def split(pairs: Sequence[Pair], recipe: Recipe) -> tuple[list[Pair], list[Pair]
     count = max(1, round(recipe.held_out * len(prompts)))
     if count >= len(prompts):
         raise InputError(
-            f"there are usable pairs of {len(prompts)} prompts; training on some and measuring on "
-            "others needs at least 2"
+            f"there are usable pairs of {counted(len(prompts), 'prompt')}; training on some and "
+            "measuring on others needs at least 2"
         )
     apart = set(prompts[:count])
     return (

@@ -15,6 +15,7 @@ import numpy as np
 
 from safejudge.errors import InputError
 from safejudge.rewards.arithmetic import Rating
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from safejudge.images.load import ImageSource
@@ -43,7 +44,10 @@ class Cells:
     def spread(self, texts: Sequence[str | None]) -> list[str | None]:
         """Put each row's text beside each of its images. Raises `InputError` for other counts."""
         if len(texts) != self.count:
-            raise InputError(f"{self.count} rows of images but {len(texts)} texts; they must match")
+            raise InputError(
+                f"{counted(self.count, 'row')} of images but {counted(len(texts), 'text')}; they "
+                "must match"
+            )
         return [texts[row] for row in self.rows]
 
     def worst(self, ratings: Sequence[Rating]) -> list[Rating]:

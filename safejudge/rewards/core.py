@@ -26,6 +26,7 @@ from safejudge.method.precondition import was_read
 from safejudge.method.verdict import asked_condition
 from safejudge.opening import JudgeSpec
 from safejudge.rewards.arithmetic import Grading, Rating, blended, margin_bounds, rated
+from safejudge.text import counted
 from safejudge.types import Constitution, Failure
 
 if TYPE_CHECKING:
@@ -208,7 +209,10 @@ class SafetyReward:
                 raise
             return [Rating(None, reason="engine", problem=str(error)) for _ in images]
         if isinstance(prompts, Sized) and len(prompts) != len(results):
-            raise InputError(f"{len(results)} images but {len(prompts)} prompts; give one each")
+            raise InputError(
+                f"{counted(len(results), 'image')} but {counted(len(prompts), 'prompt')}; give one "
+                "each"
+            )
         conditions = {
             rule.id: asked_condition(rule, judge.policy) for rule in judge.constitution.rules
         }
@@ -238,8 +242,9 @@ class SafetyReward:
         other_rewards = list(self.blend.other(images, prompts))
         if len(other_rewards) != len(ratings):
             raise InputError(
-                f"the other reward of the blend returned {len(other_rewards)} values for "
-                f"{len(ratings)} images; it must return one number, or None, per image"
+                "the other reward of the blend returned "
+                f"{counted(len(other_rewards), 'value')} for {counted(len(ratings), 'image')}; it "
+                "must return one number, or None, per image"
             )
         pairs = zip(ratings, other_rewards, strict=True)
         return [self._with_blend(rating, value) for rating, value in pairs]

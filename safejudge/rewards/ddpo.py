@@ -25,6 +25,7 @@ import numpy as np
 
 from safejudge.errors import InputError
 from safejudge.rewards.core import NEUTRAL, filled
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -115,7 +116,7 @@ def with_scores(
 def _added(total: Sequence[Any], weighted: Sequence[float], name: str) -> list[Any]:
     if len(total) != len(weighted):
         raise InputError(
-            f"{name} scored {len(weighted)} images, the other rewards {len(total)}; "
+            f"{name} scored {counted(len(weighted), 'image')}, the other rewards {len(total)}; "
             "all must score the same batch"
         )
     return [summed + added for summed, added in zip(total, weighted, strict=True)]

@@ -23,6 +23,7 @@ import numpy as np
 
 from safejudge.errors import InputError
 from safejudge.rewards.cells import Cells, image_column
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from safejudge.rewards.arithmetic import Rating
@@ -64,8 +65,8 @@ class _Columns:
         cells = Cells.of(image_column(columns, self.column))
         if cells.count != len(completions):
             raise InputError(
-                f"{cells.count} cells of images for {len(completions)} completions; "
-                "there must be one per completion"
+                f"{counted(cells.count, 'cell')} of images for "
+                f"{counted(len(completions), 'completion')}; there must be one per completion"
             )
         captions = {"prompt": prompts, "completion": completions}
         chosen = None if self.caption is None else captions[self.caption]

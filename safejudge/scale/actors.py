@@ -25,6 +25,7 @@ from safejudge.errors import EngineCallError, EngineError, InputError, Safejudge
 from safejudge.files import records
 from safejudge.images.shards import read
 from safejudge.judge import chosen_policy, missing
+from safejudge.text import counted
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
@@ -168,9 +169,9 @@ class Worker:
 
         if ray.get(self._attempts.begin.remote(window)) > DEATHS + 1:
             raise EngineCallError(
-                f"{DEATHS + 1} actors died over the same {len(entries)} images, the first of them "
-                f"{entries[0].name}; if it was for want of memory, give fewer --actors or a "
-                "smaller --window, else judge these without --ray to see why"
+                f"{DEATHS + 1} actors died over the same {counted(len(entries), 'image')}, the "
+                f"first of them {entries[0].name}; if it was for want of memory, give fewer "
+                "--actors or a smaller --window, else judge these without --ray to see why"
             )
 
     def _open(self) -> JSON:

@@ -29,6 +29,7 @@ from safejudge.scale.cluster import Pool, cluster
 from safejudge.show import terminal
 from safejudge.show.progress import ImageProgress
 from safejudge.show.terminal import say
+from safejudge.text import counted
 from safejudge.types import Provenance
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class _Run:
                     self._add(table)
                     self._progress.update()
             if waiting := +self._waiting:
-                images = f"{waiting.total()} images (the first: {next(iter(waiting))})"
+                images = f"{counted(waiting.total(), 'image')} (the first: {next(iter(waiting))})"
                 raise EngineCallError(f"{images} came back without a record")
         except (KeyboardInterrupt, SafejudgeError) as error:
             self._parts.flush()

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from safejudge.text import clean
+from safejudge.text import clean, counted
 from safejudge.types import leaves
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def summary(results: Sequence[Compiled], lock: Path) -> str:
     states = [_state(result) for result in results]
     counts = ", ".join(f"{states.count(name)} {name}" for name in _STYLES)
     output = clean(str(lock)) if lock.exists() else "no lock was written"
-    return f"{len(results)} rules without a condition of their own: {counts}; {output}"
+    whose = "its" if len(results) == 1 else "their"
+    rules = f"{counted(len(results), 'rule')} without a condition of {whose} own"
+    return f"{rules}: {counts}; {output}"
 
 
 def _state(result: Compiled) -> str:

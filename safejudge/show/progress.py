@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from safejudge.show import terminal
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,9 +91,9 @@ class ImageProgress:
         """Say how far a run came that stops, and how it goes on."""
         count = self._tally.labels.total()
         if output is None:
-            terminal.say(f"stopped after {count} of {self._total} images")
+            terminal.say(f"stopped after {count} of {counted(self._total, 'image')}")
         else:
             terminal.say(
-                f"stopped: {count} records are in {output}; "
+                f"stopped: {counted(count, 'record')} in {output}; "
                 "the same command with --resume judges the rest"
             )

@@ -186,7 +186,7 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
     """Sum up a run in one line; `earlier` images were recorded before its `seconds` began."""
     total = tally.labels.total()
     judged = total - tally.labels["failed"]
-    images = f"{total} image{'' if total == 1 else 's'}"
+    images = counted(total, "image")
     earlier_note = f" ({earlier} from earlier runs)" if earlier else ""
     parts = [f"{images}{earlier_note}: {counts(tally)}"]
     if total > earlier and seconds > 0:
@@ -211,8 +211,10 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
             "--ignore PATTERN says which need not be"
         )
     named = [f"{count} by --ignore {pattern}" for pattern, count in often(given.ignored)]
-    named += [f"{given.companions} of macOS or label files"] if given.companions else []
-    named += [f"{given.beyond_limit} images beyond --limit"] if given.beyond_limit else []
+    named += [counted(given.companions, "label or macOS file")] if given.companions else []
+    named += (
+        [f"{counted(given.beyond_limit, 'image')} beyond --limit"] if given.beyond_limit else []
+    )
     if named:
         lines.append(f"left out: {', '.join(named)}")
     if given.repeated:

@@ -34,6 +34,7 @@ from safejudge.evals.mjbench.recorded import names
 from safejudge.evals.mjbench.recorded.names import printable
 from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample
 from safejudge.files.rows import parse_json, twice_in
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -216,7 +217,9 @@ def _table(path: Path, folder: Path, left_out: list[str]) -> _File:
             )
             kinds = {i: perspective for i, perspective in enumerate(perspectives) if perspective}
             if unknown := file.metadata.num_rows - len(kinds):
-                left_out.append(f"{origin.file}: {unknown} rows left out: an unknown category")
+                left_out.append(
+                    f"{origin.file}: {counted(unknown, 'row')} left out: an unknown category"
+                )
         elif origin.perspective not in PERSPECTIVES:
             raise LeftOutError("its name is no perspective's")
 

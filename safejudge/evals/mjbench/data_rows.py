@@ -19,6 +19,7 @@ from safejudge.evals.mjbench.samples import PERSPECTIVES, Sample, Source
 from safejudge.evals.stats.preference import Answer
 from safejudge.files.below import leads_out
 from safejudge.files.rows import Doubled
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -53,7 +54,7 @@ class Lost:
         """Say for a file what was left out of it, a line per reason."""
         for reason, examples in self._examples.items():
             example = f" (such as {examples[0]})" if examples[0] else ""
-            yield f"{name}: {len(examples)} rows left out: {reason}{example}"
+            yield f"{name}: {counted(len(examples), 'row')} left out: {reason}{example}"
 
 
 def tried(

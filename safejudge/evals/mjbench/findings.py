@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from safejudge.evals.mjbench.recorded.names import largest
 from safejudge.evals.mjbench.tables import bias_name, by_perspective, name_of, percent
 from safejudge.evals.stats.fairness import METRICS
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -166,8 +167,8 @@ def _unusable(cells: Sequence[BiasCell]) -> Iterator[str]:
         r = cell.result
         if r.n and r.spread == 0:
             yield (
-                f"{bias_name(cell)}: all {r.n} ratings are the same; such a judge has ACC 100 and "
-                "NDS and GES 100 or undefined, whatever it saw."
+                f"{bias_name(cell)}: {counted(r.n, 'rating')}, all the same; such a judge has ACC "
+                "100 and NDS and GES 100 or undefined, whatever it saw."
             )
         high = largest(cell.run.scale)
         beyond = sum(
@@ -205,8 +206,9 @@ def _flags(cells: Sequence[BiasCell]) -> Iterator[str]:
                 wrong[flag].append(n)
     for flag, rows in sorted(wrong.items()):
         yield (
-            f"bias: {len(rows)} of {len(cell.result.groups)} groups ({sum(rows)} ratings) are "
-            f"flagged {flag} and do not vary it; the numbers by attribute count them there."
+            f"bias: {len(rows)} of {len(cell.result.groups)} groups "
+            f"({counted(sum(rows), 'rating')}) are flagged {flag} and do not vary it; the numbers "
+            "by attribute count them there."
         )
 
 

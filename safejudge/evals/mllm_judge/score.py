@@ -18,6 +18,7 @@ from safejudge.evals.stats.agreement import LEVELS, mark, ranking_distance, weig
 from safejudge.evals.stats.intervals import grouped
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -263,7 +264,9 @@ def _by_part(title: str, part: str, numbers: Mapping[str, Estimates]) -> Table:
 
 
 def _findings(numbers: Mapping[str, Estimates], recorded: Recorded) -> tuple[str, ...]:
-    lines = [f"{n} answers were left out: {reason}." for reason, n in recorded.left_out.items()]
+    lines = [
+        f"{counted(n, 'answer')} left out: {reason}." for reason, n in recorded.left_out.items()
+    ]
     for judge, estimates in numbers.items():
         lines += filter(None, (_leaning(judge, estimates), _degrees(judge, estimates)))
         for kind in ("score", "pair", "batch"):

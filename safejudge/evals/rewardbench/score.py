@@ -17,6 +17,7 @@ from safejudge.evals.stats.curves import auroc
 from safejudge.evals.stats.intervals import Estimate, ratio, share_of
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
+from safejudge.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -263,7 +264,9 @@ def _row(estimates: Estimates, group: str, protocol: str, names: Sequence[str]) 
 def _findings(
     numbers: Mapping[str, Estimates], orders: Mapping[str, Estimates], recorded: Recorded
 ) -> tuple[str, ...]:
-    lines = [f"{n} records were left out: {reason}." for reason, n in recorded.left_out.items()]
+    lines = [
+        f"{counted(n, 'record')} left out: {reason}." for reason, n in recorded.left_out.items()
+    ]
     for judge, outputs in recorded.files.items():
         lines += _notes(judge, outputs)
         for protocol, text in _PROTOCOLS_BY_EFFORT.items():
