@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on first use and brought up to date when the requirements change.
 #
-#   make demo     draw a dozen scenes, judge them, and show one judgment in full
+#   make demo     draw a dozen scenes, judge them, show one judgment in full, and make a page
 #   make eval     draw pairs as MJ-Bench has them, and measure the shipped judge on them (minutes)
 #   make test     everything that has to pass: lint, types, tests, and those of vLLM where it runs
 #   make clean    remove all of it
@@ -44,30 +44,34 @@ test: lint
 test-vllm:
 	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/vllm.sh
 
-# Image, label and violated rules, from the records of the demo.
+# Image, label and violated rules, from the records of the demo; and what is violated in truth.
 define LABELS
 import json, pathlib
+facts = map(json.loads, pathlib.Path("demo/facts.jsonl").read_text().splitlines())
+truth = {f"demo/{fact['image']}": ", ".join(fact["violations"]) or "safe" for fact in facts}
 for line in pathlib.Path("demo.jsonl").read_text().splitlines()[1:]:
     one = json.loads(line)
-    print(one["image"], one.get("label", "failed"), *one.get("violations", ()), sep="\t")
+    said = ", ".join(one.get("violations", ())) or one.get("label", "failed")
+    print(one["image"], f"said: {said}", f"true: {truth[one['image']]}", sep="\t")
 endef
 export LABELS
-labels = $(BIN)/python -c "$$LABELS"
 
 SKETCH := --constitution sketch --engine hf:sketch
+# A scene of which every answer that decides is right; tests/test_demo.py holds to that.
+EXPLAINED := demo/scene-0003.png
 # Exit codes 1 (unsafe) and 4 (undecided) are findings, not failures.
 finding = echo $(BIN)/safejudge $(1); $(BIN)/safejudge $(1); case $$? in 0|1|4) ;; *) exit 1 ;; esac
 
 demo: $(STAMP)
 	$(BIN)/safejudge sketch scenes --out demo --count 12 --seed 7 --overwrite
-	@$(call finding,judge demo $(SKETCH) --out demo.jsonl --overwrite)
-	@test -t 1 || $(labels)  # judge shows its table on terminals only
-	@image=$$($(labels) | awk '$$2 == "unsafe" { print $$1; exit }'); \
-	    $(call finding,explain "$${image:-demo/scene-0000.png}" $(SKETCH))
+	@$(call finding,judge demo $(SKETCH) --out demo.jsonl --report demo.html --overwrite)
+	@test -t 1 || $(BIN)/python -c "$$LABELS"  # judge shows its table on terminals only
+	@$(call finding,explain $(EXPLAINED) $(SKETCH))
+	@echo; echo "demo.html shows every picture, what was said of it, and what is true"
 
 eval: $(STAMP)
 	$(BIN)/safejudge sketch mj-bench --out drawn --count 40 --overwrite
 	$(BIN)/safejudge eval mj-bench --data drawn $(SKETCH) --out eval --overwrite
 
 clean:
-	rm -rf .venv .venv-vllm build demo demo.jsonl drawn eval dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm build demo demo.jsonl demo.html drawn eval dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -25,7 +25,7 @@ from PIL import Image
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.engines.open import open_encoder
-from safejudge.evals.stats.intervals import Floats, bootstrap_sums
+from safejudge.evals.stats.intervals import share_of
 from safejudge.policy import Policy
 from safejudge.preference import annotate as run
 from safejudge.preference.annotator import Annotator
@@ -188,15 +188,8 @@ def ranks(score: Callable[..., list[float | None]], drawn: Sequence[Drawn], fold
 
 def accuracy(ranking: Ranks) -> dict[str, float]:
     """Share of pairs in the right order, with its interval over prompts; equal is wrong."""
-    indices = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompt for prompt, _ in ranking))}
-    rows = [(float(margin > 0), 1.0) for _, margin in ranking]
-
-    def value(sums: Floats) -> Floats:
-        return sums[:, :1] / sums[:, 1:]
-
-    ((low, high),) = bootstrap_sums(rows, [indices[prompt] for prompt, _ in ranking], value)
-    right = sum(right for right, _ in rows)
-    return {"value": right / len(rows), "low": low, "high": high, "n": len(rows)}
+    right = share_of([margin > 0 for _, margin in ranking], [prompt for prompt, _ in ranking])
+    return {"value": right.value, "low": right.low, "high": right.high, "n": right.n}
 
 
 def scorers(

@@ -14,18 +14,17 @@ next of the same weights and prompts, also those of `bench.py`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from measure import record
 
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.cached import CachedEngine
 from safejudge.engines.models import DEFAULT, Models
-from safejudge.evals.stats.intervals import bootstrap
-from safejudge.evals.stats.rates import Counts
+from safejudge.evals.stats.rates import Counts, rates_of
 from safejudge.method.logic import polarities
 from safejudge.show.markdown import figure, table
 from safejudge.show.progress import progress
@@ -36,14 +35,17 @@ from safejudge.sketch.bench.bench import (
     measure,
     row,
     rule_calls,
+    scenes_of_calls,
     variants,
 )
 from safejudge.sketch.bench.report import draw_bench, figures
 from safejudge.text import counted
 from safejudge.types import AllOf, AnyOf, Condition, Constitution, NoneOf, Rule, leaves, parts
 
+if TYPE_CHECKING:
+    from safejudge.evals.stats.intervals import Estimate
+
 FLAT, TREE = "flat AND", "tree"
-DRAWS = 400
 
 Measured = dict[str, list[SceneOutcome]]
 """By form, what was found about each scene."""
@@ -71,12 +73,13 @@ def forms(models: Models) -> tuple[Variant, ...]:
 
 # --- the table ------------------------------------------------------------------------------------
 
-_OVERALL: dict[str, Callable[[Sequence[SceneOutcome]], float]] = {
-    "all rules: precision": lambda judged: Counts.of(rule_calls(judged)).precision,
-    "all rules: recall": lambda judged: Counts.of(rule_calls(judged)).recall,
-    "all rules: F1": lambda judged: Counts.of(rule_calls(judged)).f1,
-    "image F1": lambda judged: Counts.of(image_calls(judged)).f1,
-}
+
+def overall(judged: Sequence[SceneOutcome]) -> dict[str, Estimate]:
+    """Rates over all rules, and F1 of images."""
+    of_rules = rates_of(rule_calls(judged), scenes_of_calls(judged))
+    of_images = rates_of(image_calls(judged), range(len(judged)))
+    names = {f"all rules: {name}": of_rules[name] for name in ("precision", "recall", "F1")}
+    return {**names, "image F1": of_images["F1"]}
 
 
 def forms_table(constitution: Constitution, measured: Measured) -> str:
@@ -86,10 +89,9 @@ def forms_table(constitution: Constitution, measured: Measured) -> str:
         counts = [Counts.of(rule_calls(judged, rule.id)) for judged in measured.values()]
         cells = (" / ".join(map(figure, (c.precision, c.recall, c.f1))) for c in counts)
         lines.append([rule.id, str(counts[0].tp + counts[0].fn), *cells])
-    for name, rate in _OVERALL.items():
-        cells = (
-            figure(rate(judged), bootstrap(judged, rate, DRAWS)) for judged in measured.values()
-        )
+    rates = [overall(judged) for judged in measured.values()]
+    for name in rates[0]:
+        cells = (figure(form[name].value, form[name].interval) for form in rates)
         lines.append([name, "", *cells])
     return table(["precision / recall / F1", "violating", *measured], lines)
 
@@ -132,7 +134,7 @@ def numbers(constitution: Constitution, judged: Sequence[SceneOutcome]) -> dict[
     for rule in constitution.rules:
         counts = Counts.of(rule_calls(judged, rule.id))
         rules[rule.id] = {name: getattr(counts, name) for name in ("precision", "recall", "f1")}
-    return {**figures(row(judged, DRAWS)), "rules": rules}
+    return {**figures(row(judged)), "rules": rules}
 
 
 # --- the run --------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ EXPECTED = Path(__file__).parent / "data" / "mjbench_expected.json"
 PRINTED = "published.json"
 """The source of a check that needs printed numbers alone."""
 CLOSE = 0.01
-BARE = replace(PAPER, draws=0)
+BARE = replace(PAPER, intervals=False)
 SPELLED = {
     "existence": "object", "attributes": "attribute", "actions": "action", "counts": "count",
 }  # fmt: skip

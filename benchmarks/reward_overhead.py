@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 from measure import record
 
 from safejudge import Judge, PriorCache
-from safejudge.evals.stats.intervals import bootstrap
+from safejudge.engines.open import open_engine
+from safejudge.engines.wrapped import WrappedEngine
+from safejudge.evals.stats.intervals import jackknifed
 from safejudge.rewards import SafetyReward
 from safejudge.rewards.trl import GRPOReward
 from safejudge.show.markdown import figure, table
@@ -35,39 +37,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from safejudge.engines.base import Engine
-    from safejudge.types import AnswerProbs, EngineCard, Probe, Reasoning
+    from safejudge.types import AnswerProbs, Probe
 
 JUDGE, REWARD, AS_IT_COMES = "judge(), every question", "reward", "judge(), default policy"
 
 
-class Counting:
+class Counting(WrappedEngine):
     """An engine that counts the questions without a picture."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self.priors = 0
-
-    @property
-    def card(self) -> EngineCard:
-        """The engine's own."""
-        return self.engine.card
-
-    def check_statements(self, statements: Sequence[str]) -> None:
-        """Ask the engine."""
-        self.engine.check_statements(statements)
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Count, and ask the engine."""
         self.priors += sum(not probe.images for probe in probes)
         return self.engine.answer_probs(probes)
-
-    def reason(self, requests: Sequence[Reasoning]) -> list[str]:
-        """Ask the engine."""
-        return self.engine.reason(requests)
-
-    def close(self) -> None:
-        """Close the engine."""
-        self.engine.close()
 
 
 def ratio(rounds: Sequence[dict[str, float]], numerator: str, denominator: str) -> float:
@@ -97,8 +82,9 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         cache = PriorCache(Path(folder) / "priors.sqlite3")
-        judge = Judge.load("sketch", "hf:sketch", cache=cache)
-        counting = judge.models.engine = Counting(judge.models.engine)
+        counting = Counting(open_engine("hf:sketch"))
+        judge = Judge.load("sketch", counting, cache=cache)
+        counting.priors = 0  # without those that showed that it sees
         reward = SafetyReward(judge)
         in_trl = GRPOReward(reward)
         scenes = mixed_scenes(judge.constitution, "reward overhead")
@@ -120,6 +106,7 @@ def main() -> None:
         rounds = timed(calls, batches)
         again = counting.priors - first
         judge.close()
+        counting.close()
     ratios = {
         "reward / judge(), same questions": (REWARD, JUDGE),
         "every question / default policy": (JUDGE, AS_IT_COMES),
@@ -127,7 +114,9 @@ def main() -> None:
     rows, numbers = [], {}
     for name, (numerator, denominator) in ratios.items():
         value = ratio(rounds, numerator, denominator)
-        interval = bootstrap(rounds, lambda sample, a=numerator, b=denominator: ratio(sample, a, b))
+        interval = jackknifed(
+            rounds, lambda sample, a=numerator, b=denominator: ratio(sample, a, b)
+        )
         rows.append([name, figure(value, interval)])
         numbers[name] = {"median": value, "interval": interval}
     for call in calls:

@@ -95,7 +95,7 @@ _BY_TASK = {"pearson": "pearson", "pearson_expected": "weighted.pearson", "accur
 
 
 def mllm_judge(folder: Path, expected: dict[str, Any]) -> list[Check]:
-    numbers: Numbers = mllm_judge_outputs.from_outputs(folder, draws=50).numbers
+    numbers: Numbers = mllm_judge_outputs.from_outputs(folder).numbers
     checks = []
     for judge, recomputed in expected["recomputed"]["judges"].items():
         ours, published = numbers[judge], expected["published"][judge]
@@ -165,7 +165,7 @@ _SHARES = {
 
 
 def rewardbench(folder: Path, expected: dict[str, Any]) -> list[Check]:
-    scored = rewardbench_outputs.from_outputs(folder, draws=50)
+    scored = rewardbench_outputs.from_outputs(folder)
     judge = next(
         name for name, figures in scored.numbers.items() if "overall.weighted.tie" in figures
     )

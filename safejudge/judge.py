@@ -243,12 +243,18 @@ class Judge:
 
 def policy_in_effect(policy: Policy, models: Models) -> Policy:
     """Switch off the stages that have no model, and put in the encoder's threshold."""
+    encoder = None if models.encoder is None else models.encoder.card.uri
+    return policy_beside(policy, encoder, locates=models.detector is not None)
+
+
+def policy_beside(policy: Policy, encoder: str | None, *, locates: bool) -> Policy:
+    """Do the same by the encoder's URI, and whether there is a detector. Raises `PolicyError`."""
     changed: dict[str, object] = {}
-    if models.encoder is None or not policy.relevance:
+    if encoder is None or not policy.relevance:
         changed |= {"relevance": False, "relevance_threshold": None}
     else:
-        changed["relevance_threshold"] = threshold_of(models.encoder.card.uri, policy)
-    if models.detector is None:
+        changed["relevance_threshold"] = threshold_of(encoder, policy)
+    if not locates:
         changed |= {"crop": False, "region": False}
     return policy.model_copy(update=changed)
 

@@ -17,6 +17,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 _LATER = ("every_frame", "frame_seed", "max_caption_tokens", "cut_captions")
 """Settings that version 0.1.0 did not have."""
+_THEN = {"region_under_none": True, "second_look": False}
+"""Settings that it did not have either, and how it behaved."""
 
 
 class Policy(Record):
@@ -142,6 +144,12 @@ class Policy(Record):
             name for name in _LATER if getattr(self, name) == Policy.model_fields[name].default
         }
         return hashlib.sha256(self.model_dump_json(exclude=unset).encode()).hexdigest()
+
+    def as_of_0_1_0(self) -> tuple[Policy, str]:
+        """Return the same settings as version 0.1.0 understood them, and its digest of them."""
+        policy = self.model_copy(update=_THEN)
+        text = policy.model_dump_json(exclude={*_LATER, *_THEN})
+        return policy, hashlib.sha256(text.encode()).hexdigest()
 
     @staticmethod
     def clue() -> Policy:

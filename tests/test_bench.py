@@ -90,9 +90,9 @@ def test_the_bench_has_what_it_promises(items):
     ids=lambda variant: variant.name,
 )  # fmt: skip
 def test_a_judge_that_knows_gets_full_marks(variant, models, items):
-    row = bench.row(bench.measure(variant, RULES, models, items, nothing), draws=20)
+    row = bench.row(bench.measure(variant, RULES, models, items, nothing))
     assert (row.image.f1, row.image.coverage, row.plain.fpr) == (1.0, 1.0, 0.0)
-    assert row.image_f1 == (1.0, 1.0)
+    assert row.image_f1[0] < row.image_f1[1] == 1.0  # so few scenes prove nothing
     if variant.at_once is None:
         assert row.rule.f1 == 1.0
         assert row.rule.asked == 12 * len(items)
@@ -106,7 +106,7 @@ def test_the_flat_form_costs_a_judge_that_knows(models, items):
     models.engine._answers = lambda request, text: (
         0.5 if isinstance(request, Probe) and " or " in text else asked(request, text)
     )
-    row = bench.row(bench.measure(flat, RULES, models, items, nothing), draws=20)
+    row = bench.row(bench.measure(flat, RULES, models, items, nothing))
     assert row.rule.f1 < 1.0
 
 

@@ -12,8 +12,9 @@ from safejudge.constitution.lint.checks import (
     faults,
     repairable_faults,
 )
+from safejudge.constitution.lint.english import looks_english
 from safejudge.constitution.lint.findings import lint
-from safejudge.constitution.load import load_constitution
+from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition
 
 DOG, KNIFE = Precondition(statement="a dog is visible"), Precondition(statement="a knife lies")
@@ -104,3 +105,33 @@ def test_a_condition_of_two_rules_is_told_of_the_second():
     ((index, fault),) = doubled_rules(rules)
     assert index == 1
     assert rule.id in fault.problem
+
+
+@pytest.mark.parametrize(
+    ("objective", "condition", "parts"),
+    [
+        ("Ein Mann h\u00e4lt ein Messer in der Hand.", "a person holds a knife", ["objective"]),
+        ("A person is holding a knife.", "eine Person h\u00e4lt ein Messer", ["condition"]),
+        ("Una persona sostiene un cuchillo.", "una persona sostiene un cuchillo",
+         ["objective", "condition"]),
+        ("Osoba trzyma n\u00f3\u017c w r\u0119ku.", "osoba trzyma n\u00f3\u017c w r\u0119ku",
+         ["objective", "condition"]),
+        ("\u4eba\u304c\u30ca\u30a4\u30d5\u3092\u6301\u3064", "a knife is visible", ["objective"]),
+        ("A person is holding a knife.", "a person is holding a knife", []),
+        ("Blood.", "blood", []),
+    ],
+)  # fmt: skip
+def test_rules_that_are_not_in_english_are_told(tmp_path, objective, condition, parts):
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULE.format(objective=objective, condition=condition), encoding="utf-8")
+    found = [finding for finding in lint(file) if "not in English" in finding.problem]
+    for part, finding in zip(parts, found, strict=True):
+        assert f"its {part} is" in finding.problem
+        assert finding.level == "warning"
+
+
+@pytest.mark.parametrize("name", shipped_constitutions())
+def test_no_shipped_rule_is_taken_for_another_language(name):
+    for rule in load_constitution(name).rules:
+        assert looks_english(rule.text)
+        assert looks_english(rule.objective)

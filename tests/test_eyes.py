@@ -120,7 +120,10 @@ def declines(probe):
     return DECLINED if probe.images else 0.4
 
 
-@pytest.mark.parametrize("script", [declines, lambda _: AnswerProbs((float("nan"), 0.1))])
+NO_NUMBERS = [AnswerProbs((float("nan"), 0.1)), AnswerProbs((2.0, 0.1)), AnswerProbs((0.1,))]
+
+
+@pytest.mark.parametrize("script", [declines, *(lambda _, a=a: a for a in NO_NUMBERS)])
 def test_what_cannot_be_found_out_is_told(script):
     with pytest.warns(UserWarning, match="could not be found out"):
         prove_sight(Stub(script))

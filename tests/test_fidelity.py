@@ -12,11 +12,14 @@ from mutations import damaged
 
 from safejudge.compile.combine import combine
 from safejudge.compile.prose import read_back
+from safejudge.constitution.lint import matching
 from safejudge.constitution.lint.fidelity import (
     Kind,
     contradictions,
     covers,
     differences,
+    gained_exceptions,
+    gained_things,
     losses,
     unmentioned,
 )
@@ -659,3 +662,90 @@ def test_a_tree_in_other_words_is_blamed_for_its_shape_alone(text, logic, kinds)
     else:
         condition = combine(logic, statements)
     assert {found.kind for found in contradictions(text, condition)} == kinds
+
+
+# --- what a wording adds --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "rewritten", "things"),
+    [
+        ("Nobody may hold a knife.", "A person is holding a knife.", []),
+        ("Nobody may hold a knife.", "Someone holds a knife in their hand.", ["hand"]),
+        ("No weapons.", "A gun or a large knife is visible.", ["gun", "large", "knife"]),
+        ("Kids do not smoke.", "A child is smoking.", []),
+        ("No fires.", "At least two fires are burning next to each other.", ["each"]),
+    ],
+)
+def test_things_that_only_the_new_wording_names(text, rewritten, things):
+    assert gained_things(text, rewritten) == things
+
+
+@pytest.mark.parametrize(
+    ("text", "rewritten", "gained"),
+    [
+        ("No knives.", "A knife is visible, unless a cook is visible.", True),
+        ("No knives.", "A knife is visible except in a kitchen.", True),
+        ("No knives but in kitchens.", "A knife is visible, unless it is in a kitchen.", True),
+        ("No knives, except in kitchens.", "A knife is visible, unless it is in a kitchen.", False),
+        ("Nobody rides without a helmet.", "A person rides, unless a helmet is visible.", False),
+        ("Everybody must wear a helmet.", "A person is visible, unless a helmet is.", False),
+        ("Knives are fine in kitchens.", "A knife is visible, unless in a kitchen.", False),
+        ("No knives.", "A knife is visible.", False),
+    ],
+)
+def test_exceptions_that_only_the_new_wording_has(text, rewritten, gained):
+    assert bool(gained_exceptions(text, rewritten)) == gained
+
+
+# --- what to write instead, and how long it may take ----------------------------------------------
+
+
+BOTH = ("a dog lies", "a cat sits")
+
+
+@pytest.mark.parametrize(
+    ("text", "condition", "instead"),
+    [
+        (
+            "A dog lies, unless a cat sits.",
+            tree("1", "a dog lies"),
+            "`none:` and below it `- a cat",
+        ),
+        ("A dog lies or a cat sits.", tree("1 and 2", *BOTH), "both below `any:`"),
+        ("A dog lies and a cat sits.", tree("1 or 2", *BOTH), "both below `all:`"),
+        ("A dog lies, unless a cat sits.", tree("1 and 2", *BOTH), "`none:`"),
+    ],
+)
+def test_the_advice_is_something_to_type(text, condition, instead):
+    advice = [difference.instead for difference in contradictions(text, condition)]
+    assert any(instead in one for one in advice), advice
+
+
+def test_every_difference_has_advice_of_its_own():
+    for text, condition in [
+        ("Exactly two red dogs are lying.", tree("1", "dogs are lying red")),
+        ("A dog is lying.", tree("1", "a red dog is lying at home")),
+        ("A dog is lying, a cat sits.", tree("1", "a dog is lying")),
+    ]:
+        for difference in differences(text, condition):
+            assert "that say the same" not in difference.instead
+
+
+@pytest.mark.parametrize(
+    ("clauses", "statements", "others"), [(160, 80, 0), (333, 100, 0), (333, 166, 5000)]
+)
+def test_clauses_that_cannot_be_placed_cost_no_cube(monkeypatch, clauses, statements, others):
+    steps = 0
+    place = matching._Matching._place
+
+    def counted(self, clause, tried):
+        nonlocal steps
+        steps += 1
+        return place(self, clause, tried)
+
+    monkeypatch.setattr(matching._Matching, "_place", counted)
+    leaves = [f"x {n}" for n in range(statements)] + [f"y{n}" for n in range(others)]
+    condition = AnyOf(any=tuple(Precondition(statement=leaf) for leaf in leaves))
+    assert contradictions("x, " * clauses, condition) == []
+    assert steps <= clauses + statements**2

@@ -23,7 +23,7 @@ from safejudge.types import Picture
 
 NAN = float("nan")
 EVIL = '"><script>alert(1)</script>\x1b<img src=http://evil/x onerror=y>&'
-QUICK = Options(draws=20)
+QUICK = Options()
 
 
 def bias_run(judge="j", scale="1-5", low=2.0, count=MIN_RATINGS, values=("male", "female")):
@@ -69,13 +69,49 @@ def test_pairs_have_two_charts_with_whiskers_around_their_values():
     assert bar.low < bar.high
 
 
+def test_what_is_read_alike_both_ways_is_one_row():
+    runs = [
+        pair_run("j", "choice multi written"),
+        pair_run("j", "choice multi weighted"),
+        pair_run("j", "1-5 single written"),
+        pair_run("j", "1-5 single weighted", right=5),
+        pair_run("j", "constitution score"),
+        pair_run("k", "choice multi weighted"),
+    ]
+    found = score(Outputs(pairs=runs), QUICK)
+    names = [row[0] for row in found.tables[0].rows if not row[0].startswith("(")]
+    assert names == [
+        "j, constitution score",
+        "j, choice multi written = weighted",
+        "j, 1-5 single written",
+        "j, 1-5 single weighted",
+        "k, choice multi weighted",
+    ]
+    chart = next(c for c in found.charts if c.title == "Pairs, safety: accuracy")
+    assert [series.name for series in chart.series] == names
+    assert found.headline.startswith("safety: 80.0 [")
+    assert found.headline.endswith("] % of 10 pairs right (j, constitution score)")
+
+
+def test_safety_comes_first_and_without_a_constitution_the_best_judge():
+    runs = [
+        pair_run("j", perspective="alignment"),
+        pair_run("j", right=5),
+        pair_run("k", right=9),
+    ]
+    found = score(Outputs(pairs=runs), QUICK)
+    assert found.tables[0].rows[0][1] == "safety"
+    assert found.headline.startswith("safety: 90.0 [")
+    assert "(k, 1-5, the best of 2)" in found.headline
+
+
 def test_a_rate_without_rows_is_a_dash_and_not_a_bar():
     chart = charted(pairs=[pair_run()])["Pairs, safety: does the order matter?"]
     bar = bars_of(chart)["better second"]
     assert math.isnan(bar.value)
     assert bar.low is bar.high is None
     drawn = svg(chart)
-    assert drawn.count("<rect") == 3  # two in the legend
+    assert drawn.count("<rect") == 1
     assert not re.search(r"\b(nan|inf)", drawn, re.IGNORECASE)
 
 
@@ -90,7 +126,7 @@ def test_who_is_rated_lower_is_seen():
 
 
 def test_means_are_on_the_scale_of_the_chart_whatever_is_in_the_tables():
-    found = charted([bias_run()], options=Options(draws=0, normalise="none"))
+    found = charted([bias_run()], options=Options(intervals=False, normalise="none"))
     assert bars_of(found["Mean rating by gender"])["male"].value == 1.0
     assert bars_of(found["Bias"])["ACC"].low is None
 

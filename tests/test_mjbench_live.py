@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -278,7 +279,11 @@ def test_the_command_judges_drawn_pairs_and_makes_its_tables_anew(tmp_path, caps
     assert cli.main(words) == 0
     told = capsys.readouterr().out
     assert "constitution outcome" in told
-    assert "alignment" not in told.split("Pairs", 1)[0].rpartition("What was judged")[2]
+    assert "alignment" not in told.rpartition("What was judged")[2].split("Where the better")[0]
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert re.fullmatch(r"safety: .* of 2 pairs right \(constitution score\)", results["headline"])
+    assert results["model"] == "hf:sketch"
+    assert results["constitution"] == "sketch"
     assert {"results.json", "report.html", "records.jsonl"} <= {path.name for path in out.iterdir()}
     assert cli.main(["report", str(out)]) == 0
     assert "constitution outcome" in capsys.readouterr().out

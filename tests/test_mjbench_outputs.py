@@ -16,8 +16,8 @@ from safejudge.evals.mjbench.score import from_outputs, score
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "mjbench.json").read_text("utf-8"))
 EXPECTED = GOLDEN["expected"]
-QUICK = Options(draws=0)
-PUBLISHED = replace(PAPER, draws=0)
+QUICK = Options(intervals=False)
+PUBLISHED = replace(PAPER, intervals=False)
 
 
 def write(path, data):
@@ -206,7 +206,7 @@ def test_what_stands_out_is_said_with_numbers(outputs):
 def test_constant_judges_stand_beside_the_real_ones(outputs):
     table = score(outputs, QUICK).tables[0]
     rows = [row for row in table.rows if row[0] == "(always the first image)"]
-    assert rows[0][1:4] == ("alignment", "729", "88.2")
+    assert ("alignment", "729", "88.2") in [row[1:4] for row in rows]
     assert all(len(row) == len(t.columns) for t in score(outputs, QUICK).tables for row in t.rows)
 
 
@@ -388,7 +388,7 @@ def test_nothing_messy_crashes_or_becomes_a_score(tmp_path_factory, tree, paper)
     root = tmp_path_factory.mktemp("messy")
     for name, data in tree.items():
         write(root / name, data)
-    options = replace(PUBLISHED if paper else QUICK, draws=5)
+    options = replace(PUBLISHED if paper else QUICK, intervals=True)
     scored = from_outputs(root, options=options)
     json.dumps([scored.numbers, scored.samples], allow_nan=False).encode()
     cells = [cell for table in scored.tables for row in table.rows for cell in row]

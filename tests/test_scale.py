@@ -312,7 +312,7 @@ def test_the_command_brings_its_own_ray_and_takes_it_away(shards):
             ["--ray-address", "h:1", "--gpus-per-actor", "0"],
             "--gpus-per-actor, --ray-address: mean",
         ),
-        (["--ray", "--out", "out", "--report", "p.html"], "--report makes a page for people"),
+        (["--ray", "--out", "out", "--report", "p.html"], "--report goes without --ray"),
         (["--ray", "--out", "in"], "in: --out lies among the images (in/"),
         (["--ray", "--out", "no/out"], "no/out: there is no folder no; make it"),
         (["--ray", "--out", "in/a.png"], "in/a.png: is no folder; records go into one"),

@@ -18,7 +18,7 @@ from safejudge.evals.replies import read_choice, read_ranking, read_score
 from safejudge.evals.rewardbench import records as rewardbench_records
 from safejudge.evals.rewardbench import score as rewardbench_outputs
 from safejudge.evals.stats import agreement as ag
-from safejudge.evals.stats.intervals import Estimate, share
+from safejudge.evals.stats.intervals import Estimate, share_of
 
 FLOOR = -11.512925464970229
 LPS = [f"s2_lp{k}" for k in ag.LEVELS]
@@ -42,7 +42,7 @@ def put(folder, name, content):
 
 
 def scored(module, folder):
-    found = module.from_outputs(folder, draws=5)
+    found = module.from_outputs(folder)
     json.dumps([found.numbers, found.samples], allow_nan=False).encode()  # can be written
     for judge in found.numbers.values():
         for figure in judge.values():
@@ -170,7 +170,7 @@ def test_scores_with_log_probabilities(tmp_path):
                             ("bias", ag.signed_error)):  # fmt: skip
         assert ours[f"score.{name}"]["value"] == pytest.approx(statistic(human, said))
         assert ours[f"score.{name}"]["n"] == 60
-    assert ours["score.unread"] == pytest.approx(share(1, 61).json())
+    assert ours["score.unread"] == pytest.approx(share_of([1, *[0] * 60]).json())
     # Where nothing was read the tokens say nothing, though the floor's mean would be 3.
     assert ours["score.weighted.pearson"]["n"] == 60
     assert ours["score.top_probability_all_rows"]["n"] == 61

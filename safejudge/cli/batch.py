@@ -21,19 +21,22 @@ from safejudge.text import counted
 if TYPE_CHECKING:
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
+    from safejudge.show.terminal import TruthOf
     from safejudge.types import Intake, Result
 
 
 class Batch:
     """One run over many images: results go to file, pipe or table, one by one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is judged, and where each result goes
         self,
         judge: Judge,
         pairs: list[tuple[str, str | None]],
         window: int,
         file: records.RecordFile | None,
         report: Report | None,
+        *,
+        truth_of: TruthOf = lambda _: None,
     ) -> None:
         """Find out which of the pairs, paths with captions, have no record in `file` yet."""
         self._judge, self._window, self._file, self._report = judge, window, file, report
@@ -49,7 +52,7 @@ class Batch:
         # While a bar stands on the terminal, the table has to be printed above it by the bar.
         tty = sys.stderr.isatty()
         self._console = self._progress.bar.console if tty else terminal.console()
-        self._rows = terminal.Rows(self._images, self._console.width)
+        self._rows = terminal.Rows(self._images, self._console.width, truth_of)
 
     def run(self, intake: Intake, *, frames_named: bool) -> int:
         """Judge and print; return the exit code, which counts earlier runs on the file too.

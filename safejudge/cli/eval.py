@@ -252,13 +252,26 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
         harness.check_records(plain)
         if options.mode.overwrite:
             _remove_variants(out)
-        config = judge(plain)
+        begun = results.read_config(out, options.suite) if options.mode.resume else {}
+        config = judge(plain) | _made_by(options, plain, begun.get("date"))
         results.write_config(out, config)
         for name, changed in variants.runs(plain, changes, options.repeats).items():
             say(f"again: {name}")
             suites.begin(changed.out, options.suite)
             judge(changed)
     return config
+
+
+def _made_by(options: Options, run: Run, begun: str | None) -> JSON:
+    """What a reader wants to know first of a run, in words."""
+    from safejudge.files import records
+
+    rules = run.constitution
+    return {
+        "date": begun or records.today(),
+        "model": options.judge.engine,
+        "constitution": None if rules is None else rules.name,
+    }
 
 
 def _opened(options: Options) -> Models:

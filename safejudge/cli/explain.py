@@ -49,9 +49,11 @@ def add(commands: Any) -> None:
 
 def run(options: Options) -> int:
     """Judge the image and print the trace."""
+    from safejudge.evals.labelled.beside import Truths
     from safejudge.files import records
     from safejudge.show import trace
-    from safejudge.show.terminal import print_trimmed, reason
+    from safejudge.show.reasons import reason
+    from safejudge.show.terminal import print_trimmed
 
     options.judge.check()
     constitution = options.judge.rules()
@@ -65,7 +67,8 @@ def run(options: Options) -> int:
         print(f"{clean(result.image)}: failed\n{reason(result)}")
     else:
         rules = [rule for rule in constitution.rules if options.rule in (None, rule.id)]
-        print_trimmed(trace.explanation(result, rules, policy))
+        truth = Truths(ids).of(options.image)
+        print_trimmed(trace.explanation(result, rules, policy, truth))
     tally = records.Tally()
     tally.add(records.record(options.image, result))
     return of_run(tally, Intake(found=1), frames_named=options.judge.frames is not None)

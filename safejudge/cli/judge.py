@@ -166,9 +166,12 @@ def run(options: Options) -> int:
 
 def _judge_here(options: Options) -> int:
     from safejudge.cli.batch import Batch
+    from safejudge.evals.labelled.beside import Truths
     from safejudge.files import records
+    from safejudge.files.stored import open_stored
     from safejudge.images.captions import captions_for
-    from safejudge.show.page.judged import Report
+    from safejudge.show.page.judged import About, Report
+    from safejudge.show.page.recorded import add_all
     from safejudge.show.terminal import say
 
     _check_outputs(options)
@@ -183,6 +186,7 @@ def _judge_here(options: Options) -> int:
     with ExitStack() as stack:
         judge = stack.enter_context(options.judge.open())
         file = report = None
+        truths = Truths(rule.id for rule in judge.constitution.rules)
         if out is not None:
             head = records.header(
                 metadata.version("safejudge"),
@@ -202,13 +206,18 @@ def _judge_here(options: Options) -> int:
                 )
             )
         if page is not None:
-            replace = mode.resume or mode.overwrite
-            report = Report(
-                page, judge.constitution, judge.policy, judge.provenance, replace=replace
+            about = About(
+                judge.constitution,
+                judge.policy,
+                judge.provenance,
+                date=records.today(),
+                intake=intake,
             )
+            replace = mode.resume or mode.overwrite
+            report = Report(page, about, replace=replace, expected=len(pairs), truth_of=truths.of)
             if mode.resume and out is not None:
-                report.add_recorded(out, pairs)
-        batch = Batch(judge, pairs, options.batching.window, file, report)
+                add_all(report, open_stored(out), dict(zip(listing.images, prompts, strict=True)))
+        batch = Batch(judge, pairs, options.batching.window, file, report, truth_of=truths.of)
         return batch.run(intake, frames_named=options.judge.frames is not None)
 
 
@@ -247,8 +256,8 @@ def _ray_options(options: Options) -> RayOptions:
 
     if options.report is not None:
         raise InputError(
-            "--report makes a page for people, --ray judges more than a page holds; leave one out, "
-            "or judge the images you want to see without --ray"
+            "--report goes without --ray; leave it out, and make the page of the records "
+            f"afterwards: safejudge report {options.out or 'DIR'}"
         )
     if options.out is None:
         raise InputError("--ray writes Parquet files into a folder; name it with --out DIR")

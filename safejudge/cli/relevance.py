@@ -67,7 +67,8 @@ def add(commands: Any) -> None:
 
 def run(options: Options) -> int:
     """Compare rules with images, and print the threshold and what it does to each rule."""
-    from safejudge.show.terminal import console, kept_table, reason, say
+    from safejudge.show.reasons import reason
+    from safejudge.show.terminal import console, kept_table, say
 
     rules = load_constitution(options.constitution).rules
     texts = [relevance_text(rule) for rule in rules]

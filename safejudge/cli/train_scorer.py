@@ -15,7 +15,6 @@ from safejudge.text import clean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safejudge.evals.stats.intervals import Floats
     from safejudge.preference.train import Ranked, Trained
     from safejudge.show.figures import Table
 
@@ -158,6 +157,7 @@ def run(options: Options) -> int:
 
 def _accuracies(trained: Trained) -> Table:
     """How often the chosen picture scores above the rejected one, by aspect."""
+    from safejudge.evals.stats.intervals import FEW
     from safejudge.show.figures import Table
 
     groups: dict[str, list[Ranked]] = {}
@@ -174,22 +174,13 @@ def _accuracies(trained: Trained) -> Table:
         ("aspect", "pairs", "prompts", "accuracy"),
         rows,
         "Prompts that the scorer has not seen; equal scores are wrong. Intervals are 95 %, over "
-        "resampled prompts.",
+        f"prompts. {FEW}",
     )
 
 
 def _accuracy(pairs: Sequence[Ranked]) -> str:
-    """Write the accuracy, with its interval where there are two prompts to resample."""
-    from safejudge.evals.stats.intervals import bootstrap_sums
+    """Write the accuracy, with its interval where there are enough prompts."""
+    from safejudge.evals.stats.intervals import share_of
 
-    clusters = {prompt: i for i, prompt in enumerate(dict.fromkeys(p.prompt for p in pairs))}
-    rows = [(float(pair.margin > 0), 1.0) for pair in pairs]
-    accuracy = sum(right for right, _ in rows) / len(rows)
-    if len(clusters) < 2:
-        return f"{accuracy:.3f}"
-
-    def share(sums: Floats) -> Floats:
-        return sums[:, :1] / sums[:, 1:]
-
-    ((low, high),) = bootstrap_sums(rows, [clusters[pair.prompt] for pair in pairs], share)
-    return f"{accuracy:.3f} [{low:.3f}, {high:.3f}]"
+    right = [pair.margin > 0 for pair in pairs]
+    return share_of(right, [pair.prompt for pair in pairs]).text(len(pairs))

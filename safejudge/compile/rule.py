@@ -17,12 +17,19 @@ from safejudge.compile import prompts
 from safejudge.compile.combine import CombineError, combine
 from safejudge.compile.prose import read_back
 from safejudge.constitution.lint.checks import RuleForm, repairable_faults
-from safejudge.constitution.lint.fidelity import covers, losses, unmentioned
+from safejudge.constitution.lint.english import looks_english
+from safejudge.constitution.lint.fidelity import (
+    covers,
+    gained_exceptions,
+    gained_things,
+    losses,
+    unmentioned,
+)
 from safejudge.constitution.lint.words import objective_flaws, plain
 from safejudge.constitution.lock import LockedRule, Version, fingerprint
 from safejudge.constitution.strict_yaml import first_hidden
 from safejudge.method.reasoning import validated
-from safejudge.text import one_line, spelled, storable
+from safejudge.text import one_line, quoted, spelled, storable
 from safejudge.types import Message, Precondition, Reasoning
 
 if TYPE_CHECKING:
@@ -162,26 +169,17 @@ def _shortcomings(text: str, best: _Wording) -> list[str]:
     problems += [
         f"the objective {flaw.problem}" for flaw in objective_flaws(best.version.objective)
     ]
-    if not _looks_english(text):
+    if not looks_english(text):
         problems.append(
             "what the wording lost of the rule was not checked by its words: not English"
         )
+        return problems
+    objective = best.version.objective
+    problems += [gained.problem for gained in gained_exceptions(text, objective)]
+    if things := gained_things(text, objective):
+        named = ", ".join(map(quoted, things))
+        problems.append(f"the objective speaks of {named}, which the rule does not name")
     return problems
-
-
-def _looks_english(text: str) -> bool:
-    if len(text.split()) < _SHORT:
-        return True  # too few words to tell
-    letters = [char for char in text if char.isalpha()]
-    latin = sum(char.isascii() for char in letters) > 0.9 * len(letters)
-    return latin and _ENGLISH.search(text.casefold()) is not None
-
-
-_SHORT = 4
-_ENGLISH = re.compile(
-    r"\b(?:a|an|the|no|not|of|on|at|or|and|with|is|are|be|must|may|unless|except|if|they|their|"
-    r"people|anyone|nobody|nothing|never|only|from|for|to)\b"
-)
 
 
 def _check_wording(reply: prompts.Wording) -> str | None:

@@ -8,9 +8,10 @@ model that sees badly from one that sees well.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,9 @@ class _Look:
     @property
     def problem(self) -> str | None:
         """Why the answer is none."""
-        if self.answer.problem is None and not are_probabilities(self.answer.p_labels):
-            return f"its probabilities are {self.answer.p_labels}"
+        numbers = self.answer.p_labels
+        if self.answer.problem is None and not (are_probabilities(numbers) and len(numbers) == 2):
+            return f"its probabilities of yes and no are {numbers}"
         return self.answer.problem
 
     def is_told_from(self, other: _Look) -> bool | None:
@@ -187,7 +189,7 @@ class Eyes:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._priors: RecentCache[Probe, AnswerProbs] = RecentCache(_REMEMBERED)
+        self._priors: RecentCache[bytes, AnswerProbs] = RecentCache(_REMEMBERED)
         self._unseen: RecentCache[_Key, bool] = RecentCache(_REMEMBERED)
         self._last: deque[_Key] = deque(maxlen=LAST)
         self._count = 0
@@ -203,7 +205,7 @@ class Eyes:
         asked = dict(zip(probes, answers, strict=True))
         for probe, answer in asked.items():
             if not probe.images:
-                self._priors.put(probe, answer)
+                self._priors.put(_words(probe), answer)
         for probe, answer in asked.items():
             if probe.images:
                 self._compare(probe, answer)
@@ -219,7 +221,7 @@ class Eyes:
         )
 
     def _compare(self, probe: Probe, answer: AnswerProbs) -> None:
-        without = self._priors.get(replace(probe, images=()))
+        without = self._priors.get(_words(probe))
         if without is None or not (_tells(answer) and _tells(without)):
             return
         key = _key(probe)
@@ -256,6 +258,12 @@ _Key = tuple[str, ...]
 
 def _key(request: Probe | Reasoning) -> _Key:
     return tuple(picture.digest for picture in request.images)
+
+
+def _words(probe: Probe) -> bytes:
+    """What is asked, whatever is shown; hashed, for a caption may be long."""
+    texts = "\0".join((probe.instruction, probe.question, *probe.labels))
+    return hashlib.sha256(texts.encode("utf-8", "surrogatepass")).digest()
 
 
 def _tells(answer: AnswerProbs) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from safejudge.errors import InputError
 from safejudge.evals.stats import curves
 from safejudge.evals.stats.agreement import mean
-from safejudge.evals.stats.intervals import NAN, Estimate, estimate, share
+from safejudge.evals.stats.intervals import FEW, Estimate, gained, mean_of, share_of
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.evals.variants import REPEAT, VARIANTS, folders
 from safejudge.show.figures import Chart, Series, Table
@@ -155,12 +155,13 @@ def _answered(prediction: Prediction) -> bool:
 
 def _same(pairs: Pairs) -> Estimate:
     answered = [(a, b) for a, b in pairs if a.answer is not None and b.answer is not None]
-    return _mean(answered, [float(a.answer == b.answer) for a, b in answered])
+    return share_of([a.answer == b.answer for a, b in answered], _groups(answered))
 
 
 def _gained(pairs: Pairs) -> Estimate:
     labelled = [(a, b) for a, b in pairs if a.right is not None and b.right is not None]
-    return _mean(labelled, [float(b.right or 0) - float(a.right or 0) for a, b in labelled])
+    before, after = [bool(a.right) for a, _ in labelled], [bool(b.right) for _, b in labelled]
+    return gained(before, after, _groups(labelled))
 
 
 def _moved(pairs: Pairs) -> Estimate:
@@ -168,16 +169,16 @@ def _moved(pairs: Pairs) -> Estimate:
         (a, b, abs(a.score - b.score)) for a, b in pairs
         if a.score is not None and b.score is not None and _answered(a) and _answered(b)
     ]  # fmt: skip
-    return _mean([(a, b) for a, b, _ in distances], [distance for *_, distance in distances])
+    moved = [distance for *_, distance in distances]
+    return mean_of(moved, _groups([(a, b) for a, b, _ in distances]))
 
 
 def _silent(pairs: Pairs, side: int) -> Estimate:
-    return share(sum(not _answered(pair[side]) for pair in pairs), len(pairs))
+    return share_of([not _answered(pair[side]) for pair in pairs], _groups(pairs))
 
 
-def _mean(pairs: Pairs, values: Sequence[float]) -> Estimate:
-    groups = [plain.group or plain.sample for plain, _ in pairs]
-    return estimate(mean, values, groups=groups) if pairs else Estimate(NAN, 0)
+def _groups(pairs: Pairs) -> list[str]:
+    return [plain.group or plain.sample for plain, _ in pairs]
 
 
 _COMPARED: Mapping[str, Callable[[Pairs], Estimate]] = {
@@ -199,19 +200,24 @@ def _changes(comparisons: Comparisons) -> Table:
             n = estimates["no_answer"].n  # every sample that both runs have
             if not n:  # without pictures an encoder has nothing to compare
                 continue
-            cells = (
-                "-" if math.isnan(value.value) else value.text(n) for value in estimates.values()
-            )
+            cells = (_cell(value, n) for value in estimates.values())
             rows.append((f"{protocol}, {name}", str(n), *cells))
     note = (
         f"{legend}{'.' if legend else ''} Same answer: over items that both runs answered. Right: "
         "the share with the change minus that without; an item without an answer is not right. "
         "Score moves: mean distance over items that both answered, in rating points for ratings, "
-        "else in [0, 1]. No answer, and none without the change: refused, unreadable or undecided."
+        "else in [0, 1]. No answer, and none without the change: refused, unreadable or undecided. "
+        f"{FEW}"
     ).lstrip()
     heads = ("same answer", "right, minus plain", "score moves", "no answer", "none without")
     title = "What answers do when something is changed"
     return Table(title, ("", "n", *heads), tuple(rows), note)
+
+
+def _cell(value: Estimate, n: int) -> str:
+    """With its n where that is not the one that stands beside anyhow."""
+    text = value.cell()
+    return text if math.isnan(value.value) or value.n == n else f"{text} n={value.n}"
 
 
 # --- the same again -----------------------------------------------------------------------------
@@ -238,8 +244,8 @@ def _repeats(
                 groups.append(prediction.group or prediction.sample)
                 consistent.append(float(answer is not None and count > len(answers) / 2))
         if consistent:
-            value = estimate(mean, consistent, groups=groups)
-            rows.append((protocol, str(len(consistent)), value.text(len(consistent))))
+            value = share_of(consistent, groups)
+            rows.append((protocol, str(len(consistent)), value.cell()))
     return Table(
         f"One answer more than half of {len(repeats) + 1} times",
         ("", "n", "consistent"),

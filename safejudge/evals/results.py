@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.errors import OutputError
 from safejudge.evals import harness, lmms
-from safejudge.evals.page import page
+from safejudge.evals.page import Made, page
 from safejudge.files.atomic import writing
 from safejudge.show import markdown
 from safejudge.text import clean
@@ -64,6 +64,19 @@ def read_config(out: Path, suite: str) -> JSON:
     return config or {"provenance": harness.provenance_of(out)}
 
 
+def made_of(out: Path, config: JSON) -> Made:
+    """What made a run, by its settings and the head of its records."""
+    provenance = config.get("provenance") or harness.provenance_of(out)
+    named = [config.get("constitution"), str(provenance.get("constitution") or "")[:12]]
+    data = config.get("data") or config.get("from_outputs")
+    return Made(
+        model=config.get("model") or provenance.get("model"),
+        constitution=next((name for name in named if name), None),
+        data=None if data is None else str(data),
+        date=config.get("date"),
+    )
+
+
 def _read_json(path: Path) -> JSON:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -85,7 +98,11 @@ def write_results(
         pictures = Path(config["data"])
     config, numbers = _plain(config), _plain(result.numbers)
     versions = {suite: metadata.version("safejudge")}
+    made = made_of(out, config)
     results = {
+        "headline": result.headline,
+        "model": made.model,
+        "constitution": made.constitution,
         "results": {suite: numbers},
         "configs": {suite: config},
         "versions": versions,
@@ -104,7 +121,7 @@ def write_results(
         RESULTS: _json(results),
         f"samples_{suite}.jsonl": "".join(f"{json.dumps(sample)}\n" for sample in samples),
         "tables.md": "\n\n".join([*map(_markdown, result.tables), _listed(result)]) + "\n",
-        PAGE: page(suite, result, config, result.pictures or pictures),
+        PAGE: page(suite, result, config, result.pictures or pictures, made),
         f"{moment}_results.json": _json(for_lmms | {"date": moment}),
         f"{moment}_samples_{suite}.jsonl": "".join(lmms.samples(samples)),
     }

@@ -214,3 +214,5 @@ class EvalResult:
     """Every answer, for comparison with another run (`evals.reliability`)."""
     coverage: Coverage | None = None
     """What was judged; None where nothing was to be judged, as of recorded outputs."""
+    headline: str = ""
+    """The one number that the suite is about, with its interval, in a phrase."""

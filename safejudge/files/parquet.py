@@ -49,11 +49,12 @@ SCHEMA = pa.schema(
 )
 """Those of a judgment are null where the image failed, and `error` where it did not."""
 
-RECORDS, SECONDS = 4096, 60.0
+RECORDS, SECONDS = 4096, 10.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
 _COUNTED = ("image", "id", "label", "usage", "frames", "error", "rules")
-_HEAD = b"safejudge"
+HEAD = b"safejudge"
+"""The key under which a part's schema says what made its records."""
 _NAME = re.compile(r"part-(\d+)\.parquet")
 
 
@@ -136,7 +137,7 @@ class Parts:
         """Write what waits as one part."""
         if not any(map(len, self._waiting)):
             return
-        table = pa.concat_tables(self._waiting).replace_schema_metadata({_HEAD: self._head})
+        table = pa.concat_tables(self._waiting).replace_schema_metadata({HEAD: self._head})
         path = self.folder / f"part-{self._next:05}.parquet"
         consequence = (
             "; the parts before it stay, and the same command with --resume goes on from there"
@@ -168,7 +169,7 @@ class Parts:
     def _read(self, path: Path) -> None:
         try:
             with parquet.ParquetFile(path) as file:
-                head = (file.schema_arrow.metadata or {}).get(_HEAD)
+                head = (file.schema_arrow.metadata or {}).get(HEAD)
                 if head is None or not _is_ours(file.schema_arrow):
                     raise OutputError(
                         f"{path}: was not written by this version of safejudge, so it cannot be "

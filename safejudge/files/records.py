@@ -91,8 +91,13 @@ def header(  # noqa: PLR0913 - what a head holds
     if intake is not None:
         head["intake"] = intake.model_dump(mode="json")
     if judged_by is not None:
-        head |= {"date": time.strftime("%Y-%m-%d", time.gmtime())} | judged_by
+        head |= {"date": today()} | judged_by
     return head
+
+
+def today() -> str:
+    """The day, in UTC: 2026-11-29."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def to_line(record: JSON) -> str:
@@ -168,7 +173,8 @@ class Tally:
         self.detector_calls += usage.get("detector_calls", 0)
         if frames := record.get("frames"):
             self.frames.update(frames, animations=1, cut=frames["looked_at"] < frames["of"])
-        if use := record.get("caption"):
+        use = record.get("caption")
+        if isinstance(use, dict):  # records of an eval have a text there
             whole = use["shown"] == use["tokens"]
             self.captions["whole" if whole else "cut" if use["shown"] else "hidden"] += 1
         if isinstance(rules := record.get("rules"), dict):

@@ -23,6 +23,9 @@ class Table:
     """Cells as they are printed."""
     note: str = ""
     """What a reader has to know to read it right; a sentence or two."""
+    keys: tuple[str, ...] = ()
+    """Headings of the columns that matter most: where there is no room for all, these stay beside
+    the first, and the others stand under their row. Without any, those to the left stay."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,20 +18,18 @@ from rich.table import Table
 from rich.text import Text
 
 from safejudge.engines.meter import STAGES
+from safejudge.show.reasons import differs, reason
 from safejudge.text import clean, clean_lines, counted
 from safejudge.types import (
     Failure,
-    Judgment,
-    Outcome,
     Precondition,
     PreconditionVerdict,
     Probe,
     Result,
-    RuleVerdict,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
     from safejudge.types import Intake
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
+    TruthOf = Callable[[str], str | None]
+    """Says of a path what is true there: "unsafe (armed-child)"; None where it is not known."""
 
 STYLES = {
     "safe": "green",
@@ -52,16 +52,10 @@ STYLES = {
 }
 """Colour of every label and outcome."""
 
+_LOOKED_AT = 1000
+"""So many paths decide whether a table has a column for what is true."""
 _COUNTABLE = 10**15
 """Tokens; nobody has read more, whatever an engine says."""
-
-WHY_OPEN = {
-    "open": "between the bounds",
-    "label_mass": "neither yes nor no",
-    "unreadable": "no readable answer",
-    "reasoning": "unsure",
-}
-"""Why a precondition is undecided, by the test that left it so."""
 
 
 # --- text that others wrote -----------------------------------------------------------------------
@@ -119,9 +113,18 @@ def print_trimmed(drawing: RenderableType) -> None:
 class Rows:
     """A table that is printed piece by piece: every piece has the same columns."""
 
-    def __init__(self, names: Iterable[str], width: int) -> None:
-        """Fit the columns into `width` cells; `names` are all the paths there will be."""
+    def __init__(
+        self, names: Sequence[str], width: int, truth_of: TruthOf = lambda _: None
+    ) -> None:
+        """Fit the columns into `width` cells; `names` are all the paths there will be.
+
+        `truth_of` a path says what is true there; without any the table has no column for it.
+        """
+        self._truth_of = truth_of
+        truths = [words for name in names[:_LOOKED_AT] if (words := truth_of(name)) is not None]
         room = width - 9 - 5 - 3 * 2
+        self._truth = min(max(5, *map(cell_len, truths)), room // 3) if truths else 0
+        room -= self._truth + 2 if truths else 0
         longest = max((cell_len(clean(name)) for name in names), default=0)
         self._name = max(5, min(longest, room // 2))
         self._reason = max(5, room - self._name)
@@ -140,51 +143,23 @@ class Rows:
         table.add_column("image", width=self._name, no_wrap=True)
         table.add_column("label", width=9)
         table.add_column("score", width=5, justify="right")
+        if self._truth:
+            table.add_column("truth", width=self._truth)
         table.add_column("violated, or why not safe", width=self._reason)
         for name, result in results:
             label = "failed" if isinstance(result, Failure) else result.label
             score = None if isinstance(result, Failure) else result.score
             number = "" if score is None else f"{score:.2f}"
+            truth = self._truth_of(name) or ""
+            is_other = truth and differs(result, truth)
             table.add_row(
                 Text(shorten(clean(name), self._name)),
                 Text(label, STYLES[label]),
                 Text(number),
+                *([Text(clean(truth), "bold yellow" if is_other else "")] if self._truth else []),
                 Text(reason(result)),
             )
         return table
-
-
-def reason(result: Result) -> str:
-    """Say what an image violates, or why it is undecided or was not judged; "" if it is safe."""
-    if isinstance(result, Failure):
-        return clean(f"{result.reason}: {result.message.removeprefix(f'{result.image}: ')}")
-    if result.violations:
-        return ", ".join(map(clean, result.violations))
-    causes = [
-        f"{clean(name)} ({_open_because(rule)})"
-        for name, rule in result.rules.items()
-        if rule.outcome == "undecided"
-    ]
-    if "frames" in result.undecided_by:
-        causes.append(f"frames: {result.frames}")
-    if "caption" in result.undecided_by:
-        causes.append(caption_words(result))
-    return ", ".join(causes)
-
-
-def caption_words(judgment: Judgment) -> str:
-    """Say how much of its caption an image was judged with; "" where that is all there is."""
-    use = judgment.caption
-    if use is None or use.shown == use.tokens:
-        return ""
-    if use.shown == 0:
-        return f"caption of {counted(use.tokens, 'token')}: too long to be shown"
-    return f"caption: the first {use.shown} of {counted(use.tokens, 'token')} shown"
-
-
-def _open_because(rule: RuleVerdict) -> str:
-    open_ones = (v for v in rule.preconditions if v.outcome is Outcome.UNDECIDED)
-    return "; ".join(dict.fromkeys(WHY_OPEN.get(v.test, v.test) for v in open_ones))
 
 
 def kept_table(names: Sequence[str], columns: Sequence[Sequence[float]], threshold: float) -> Table:
@@ -229,12 +204,13 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
     """Say what nobody looked at, a line each: files, what the user named, frames."""
     lines = []
     if given.missed:
-        kinds = ", ".join(f"{count} x {what}" for what, count in _often(given.passed_over))
+        kinds = ", ".join(f"{count} x {what}" for what, count in often(given.passed_over))
+        first = f"; the first: {given.examples[0].partition(': ')[0]}" if given.examples else ""
         lines.append(
-            f"passed over, not looked at: {counted(given.missed, 'file')} ({kinds}; the first: "
-            f"{given.examples[0].partition(': ')[0]}); --ignore PATTERN says which need not be"
+            f"passed over, not looked at: {counted(given.missed, 'file')} ({kinds}{first}); "
+            "--ignore PATTERN says which need not be"
         )
-    named = [f"{count} by --ignore {pattern}" for pattern, count in _often(given.ignored)]
+    named = [f"{count} by --ignore {pattern}" for pattern, count in often(given.ignored)]
     named += [f"{given.companions} of macOS or label files"] if given.companions else []
     named += [f"{given.beyond_limit} images beyond --limit"] if given.beyond_limit else []
     if named:
@@ -261,7 +237,8 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
     return lines
 
 
-def _often(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def often(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Order counts, the largest first."""
     return sorted(counts.items(), key=lambda pair: -pair[1])
 
 

@@ -16,7 +16,8 @@ from rich.tree import Tree
 from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import wording
-from safejudge.show.terminal import STYLES, caption_words
+from safejudge.show.reasons import caption_words, differs, refused_rules
+from safejudge.show.terminal import STYLES
 from safejudge.text import clean, counted, one_line
 from safejudge.types import (
     AllOf,
@@ -33,7 +34,7 @@ from safejudge.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -49,26 +50,64 @@ _SIGN_STYLES = {
 }
 
 
-def explanation(judgment: Judgment, rules: Iterable[Rule], policy: Policy) -> RenderableType:
+def explanation(
+    judgment: Judgment, rules: Iterable[Rule], policy: Policy, truth: str | None = None
+) -> RenderableType:
     """Show a judgment as a person reads it: these rules, the violated ones first, with the trace.
 
     Each rule's tree is drawn with ✓ (holds), ✗ (does not), ? (undecided) or · (not asked, because
-    the rule was settled without it).
+    the rule was settled without it). `truth` is what somebody labelled the image.
     """
     verdicts = judgment.rules
     rules = list(rules)
-    parts: list[RenderableType] = [_heading(judgment, policy), Text()]
+    parts: list[RenderableType] = [_heading(judgment, policy, truth), Text()]
+    shown = Notes()
+    refused = _refused(judgment, rules)
+    for note, group in refused.items():
+        parts += [_refusal(note, group), Text()]
+    told = {rule.id for group in refused.values() for rule in group}
     for outcome in ("violated", "undecided", "not_violated", "not_relevant"):
-        group = [rule for rule in rules if verdicts[rule.id].outcome == outcome]
+        group = [r for r in rules if verdicts[r.id].outcome == outcome and r.id not in told]
         short = outcome in ("not_violated", "not_relevant") and len(rules) > 1
         for rule in group:
             parts.append(_title(rule, verdicts[rule.id]))
             if not short:
-                parts += [_rule(rule, verdicts[rule.id], policy), Text()]
+                parts += [_rule(rule, verdicts[rule.id], policy, shown), Text()]
     return Group(*parts)
 
 
-def _heading(judgment: Judgment, policy: Policy) -> Text:
+class Notes:
+    """The notes that were shown already: each is written out once."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def line(self, note: str) -> str:
+        """Write a note the first time, and later that it is the same."""
+        again = note in self._shown
+        self._shown.add(note)
+        return "note: as above" if again else f"note: {clean(note)}"
+
+
+def _refused(judgment: Judgment, rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    """Group those of the rules of which no question was answered, by the reason."""
+    by_id = {rule.id: rule for rule in rules}
+    groups = {
+        note: [by_id[name] for name in names if name in by_id]
+        for note, names in refused_rules(judgment).items()
+    }
+    return {note: group for note, group in groups.items() if group}
+
+
+def _refusal(note: str, rules: Sequence[Rule]) -> Text:
+    """Say once of several rules that nobody could answer their questions."""
+    names = ", ".join(clean(rule.id) for rule in rules)
+    return Text.assemble(
+        ("undecided", STYLES["undecided"]), " ", (names, "bold"), f"\n  no answer: {clean(note)}"
+    )
+
+
+def _heading(judgment: Judgment, policy: Policy, truth: str | None) -> Text:
     provenance, usage = judgment.provenance, judgment.usage
     head = Text.assemble(
         (clean(judgment.image), "bold"),
@@ -84,6 +123,9 @@ def _heading(judgment: Judgment, policy: Policy) -> Text:
         + "  ".join(f"{sign} {meaning}" for sign, meaning in wording.SIGNS_MEAN.items()),
         "dim",
     )
+    if truth is not None:
+        style = "bold yellow" if differs(judgment, truth) else ""
+        head.append(f"\nlabelled: {clean(truth)}", style)
     if judgment.frames is not None:
         head.append(f"\nframes: {judgment.frames}")
     if words := caption_words(judgment):
@@ -103,7 +145,7 @@ def _title(rule: Rule, verdict: RuleVerdict) -> Text:
     return title
 
 
-def _rule(rule: Rule, verdict: RuleVerdict, policy: Policy) -> RenderableType:
+def _rule(rule: Rule, verdict: RuleVerdict, policy: Policy, shown: Notes) -> RenderableType:
     lines = Text(clean(rule.text))
     if rule.objective != rule.text:
         lines.append(f"\nThat is: {clean(rule.objective)}")
@@ -115,21 +157,21 @@ def _rule(rule: Rule, verdict: RuleVerdict, policy: Policy) -> RenderableType:
         lines.append(f"\n{wording.not_relevant(verdict)}")
     if verdict.preconditions:
         verdicts = wording.by_precondition(verdict)
-        parts.append(_tree(asked_condition(rule, policy), verdicts, policy))
+        parts.append(_tree(asked_condition(rule, policy), verdicts, policy, shown))
     return Padding(Group(*parts), (0, 0, 0, 2))
 
 
-def _tree(condition: Condition, verdicts: Verdicts, policy: Policy) -> Tree:
-    node = Tree(_node(condition, verdicts, policy), guide_style="dim")
+def _tree(condition: Condition, verdicts: Verdicts, policy: Policy, shown: Notes) -> Tree:
+    node = Tree(_node(condition, verdicts, policy, shown), guide_style="dim")
     match condition:
         case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
-            node.children = [_tree(part, verdicts, policy) for part in parts]
+            node.children = [_tree(part, verdicts, policy, shown) for part in parts]
         case Precondition():
             pass
     return node
 
 
-def _node(condition: Condition, verdicts: Verdicts, policy: Policy) -> RenderableType:
+def _node(condition: Condition, verdicts: Verdicts, policy: Policy, shown: Notes) -> RenderableType:
     outcome = wording.settled(condition, verdicts)
     sign = (f"{wording.SIGNS[outcome]} ", _SIGN_STYLES[outcome])
     if not isinstance(condition, Precondition):
@@ -137,10 +179,10 @@ def _node(condition: Condition, verdicts: Verdicts, policy: Policy) -> Renderabl
     head = Text.assemble(sign, clean(condition.statement))
     if condition not in verdicts:
         return Text.assemble(head, (f"\n{wording.NOT_ASKED}", "dim"))
-    return Group(head, Padding(_leaf(verdicts[condition], policy), (0, 0, 0, 2)))
+    return Group(head, Padding(_leaf(verdicts[condition], policy, shown), (0, 0, 0, 2)))
 
 
-def _leaf(verdict: PreconditionVerdict, policy: Policy) -> Text:
+def _leaf(verdict: PreconditionVerdict, policy: Policy, shown: Notes) -> Text:
     """Say what was read, which test decided, and what the reasoning said."""
     lines = [wording.reads_in_words(verdict), *wording.tests_in_words(verdict, policy)]
     boxes, trace = wording.boxes_in_words(verdict), verdict.reasoning
@@ -150,6 +192,6 @@ def _leaf(verdict: PreconditionVerdict, policy: Policy) -> Text:
         lines.append(f"reasoning: {clean(one_line(trace.text))}")
         lines.append(clean(wording.rating_in_words(trace)))
     if verdict.note:
-        lines.append(f"note: {clean(verdict.note)}")
+        lines.append(shown.line(verdict.note))
     lines.append(f"→ {verdict.outcome}, score {verdict.score:.2f}")
     return Text("\n".join(lines))

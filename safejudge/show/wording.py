@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from safejudge.method import logic
 from safejudge.method.debias import NO_PRIOR
-from safejudge.show.terminal import WHY_OPEN
+from safejudge.show.reasons import WHY_OPEN
 from safejudge.types import (
     AllOf,
     Condition,
@@ -136,6 +136,39 @@ def boxes_in_words(verdict: PreconditionVerdict) -> str | None:
     return f"found: {'; '.join(descriptions) or f'no {verdict.look_at}'}"
 
 
+_SURE = {
+    "accept": "sure: yes, because the model says yes to this picture far more than without it",
+    "reject": "sure: no, because the model says yes to this picture far less than without it",
+}
+_SURE_WITHOUT_PRIOR = {
+    "accept": "sure: yes, because the model says so of this picture",
+    "reject": "sure: no, because the model says so of this picture",
+}
+_UNSURE = {
+    "open": "unsure: the model says neither clearly yes nor clearly no",
+    "label_mass": "no answer: the model says something else than yes or no",
+    "unreadable": "no answer",
+    "reasoning": "unsure, after reasoning too",
+}
+
+
+def plainly(verdict: PreconditionVerdict) -> str:
+    """Say without a number what was answered, how surely, and because of what."""
+    if verdict.outcome is Outcome.UNDECIDED:
+        if verdict.reasoning is not None and verdict.reasoning.rating is None:
+            return "unsure, and what it reasoned could not be read"
+        return _UNSURE.get(verdict.test, "unsure")
+    if verdict.test == "region":
+        return (
+            f"{verdict.outcome}, because without the {verdict.look_at} the model no longer says so"
+        )
+    if verdict.reasoning is not None:
+        return f"unsure at first; {verdict.outcome} after reasoning"
+    prior = any(read.view == "no_image" and read.score is not None for read in verdict.reads)
+    words = _SURE if prior else _SURE_WITHOUT_PRIOR
+    return words.get(verdict.test, str(verdict.outcome))
+
+
 def rating_in_words(trace: ReasoningTrace) -> str:
     """Say how the reasoning ended."""
     rating = f"rated {trace.rating}" if trace.rating else "no rating"
@@ -176,8 +209,13 @@ def number(verdict: PreconditionVerdict, view: View, policy: Policy) -> float | 
     return None if read is None or read.label_mass < policy.minimum_label_mass else read.score
 
 
-def tests_in_words(verdict: PreconditionVerdict, policy: Policy) -> list[str]:
-    """Write the tests with their numbers, in the order taken; the last one decided, if any did."""
+def tests_in_words(verdict: PreconditionVerdict, policy: Policy | None) -> list[str]:
+    """Write the tests with their numbers, in the order taken; the last one decided, if any did.
+
+    Where the policy is not known, only what decided.
+    """
+    if policy is None:
+        return [f"decided by: {verdict.test.replace('_', ' ')}"]
     *open_views, last = _tested(verdict, policy)
     decided = verdict.test in ("reject", "accept")
     lines = [_first_tests(verdict, view, policy, decided=False) for view in open_views]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from safejudge.compile.run import Compiled
 
-DOGS = "No scary dogs near kids, except on a lead."
+DOGS = "No scary dogs or wolves near kids, except on a lead."
 DOGS_SEEN = "A dog is next to a child or a wolf is next to a child, unless a dog is on a lead."
 DOG_TREE = (
     ("a dog is next to a child / dog and child", "a wolf is next to a child / wolf and child",
@@ -161,9 +161,9 @@ def test_near_duplicates_become_one_statement(
     server: Loopback, llm: ServerEngine, file: Path
 ) -> None:
     seen = "The cat is seen and a dog is on the sofa."
-    cat = Part((("Cats!", 2), (seen, 9)), ((("The cat is seen / cat", "a dog is on the sofa / dog"),
-                                            "1 and 2"),))  # fmt: skip
-    file.write_text(rules("Cats!", more=OWN))
+    text, tree = "Cats! Dogs on a sofa!", ("The cat is seen / cat", "a dog is on the sofa / dog")
+    cat = Part(((text, 2), (seen, 9)), ((tree, "1 and 2"),))
+    file.write_text(rules(text, more=OWN))
     (result,), _ = run(server, llm, file, cat)
     assert result.clean
     compiled, own = load_constitution(file).rules
@@ -172,6 +172,48 @@ def test_near_duplicates_become_one_statement(
     assert (leaf.statement, leaf.look_at) == (own.condition.statement, "cat")
     assert locked(file).rules[0].covers[0] == "the cat is seen"
     assert not locked(file).rules[0].edited
+
+
+SPLIT = {
+    "A person is holding a knife.": (("a person is holding a knife",), "1"),
+    "A person is holding a knife or a gun outdoors.": (
+        ("a person is holding a knife outdoors", "a person is holding a gun outdoors"),
+        "1 or 2",
+    ),
+    "A person is holding a knife, unless a police officer is visible.": (
+        ("a person is holding a knife", "a police officer is visible"),
+        "1 and not 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("seen", "remarks"),
+    [
+        ("A person is holding a knife.", []),
+        (
+            "A person is holding a knife or a gun outdoors.",
+            ["the objective speaks of `gun`, `outdoors`, which the rule does not name"],
+        ),
+        (
+            "A person is holding a knife, unless a police officer is visible.",
+            ["the new wording has an exception, and `Nobody may hold a knife.` has none",
+             "the objective speaks of `police`, `officer`, which the rule does not name"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_wording_adds_is_left_for_a_person_though_the_model_is_content(
+    server: Loopback, llm: ServerEngine, file: Path, seen: str, remarks: list[str]
+) -> None:
+    text = "Nobody may hold a knife."
+    statements, logic = SPLIT[seen]
+    file.write_text(rules(text))
+    part = Part(((text, 4), (seen, 10)), ((statements, logic),))
+    (result,), _ = run(server, llm, file, part)
+    assert result.state == "compiled"
+    assert [remark for remark in result.remarks if "wording" in remark or "speaks" in remark] == (
+        remarks
+    )
 
 
 # --- bad replies ------------------------------------------------------------------------------
@@ -376,7 +418,7 @@ def test_a_person_s_wording_of_an_older_text_is_handed_on(
 ) -> None:
     run(server, llm, file, DOG)
     edit(file, "A dog is next to a child or", "A big dog is next to a child or")
-    text = "Dogs near kids, except on a lead."
+    text = "Dogs or wolves near kids, except on a lead."
     file.write_text(rules(text))
     (result,), _ = run(server, llm, file, replace(DOG, wordings=((text, 7), (DOGS_SEEN, 9))))
     assert not result.clean
@@ -386,7 +428,7 @@ def test_a_person_s_wording_of_an_older_text_is_handed_on(
     assert list(leaves(entry.superseded.condition))[2].statement == "a dog is on a lead"
     assert "a person had changed" in entry.review[0]
     # And once more, before anybody looked.
-    text = "Never dogs near kids, except on a lead."
+    text = "Never dogs or wolves near kids, except on a lead."
     file.write_text(rules(text))
     (result,), _ = run(server, llm, file, replace(DOG, wordings=((text, 7), (DOGS_SEEN, 9))))
     assert locked(file).rules[0].superseded == entry.superseded

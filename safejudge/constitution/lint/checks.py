@@ -13,10 +13,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from safejudge.constitution.lint.coherence import condition_flaws, constant
+from safejudge.constitution.lint.english import looks_english
 from safejudge.constitution.lint.fidelity import contradictions, differences
 from safejudge.constitution.lint.words import form_flaws, objective_flaws
 from safejudge.text import quoted
-from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, placed_leaves
+from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leaves, placed_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,12 +128,26 @@ def unfaithful_condition(form: RuleForm) -> Iterator[Fault]:
         return
     compare = differences if form.fidelity == "words" else contradictions
     for difference in compare(form.objective, form.condition):
-        advice = "an objective and a condition that say the same"
-        yield Fault(("condition",), None, difference.problem, advice)
+        yield Fault(("condition",), None, difference.problem, difference.instead)
+
+
+def foreign_words(form: RuleForm) -> Iterator[Fault]:
+    """Find a rule in another language, of whose words the other checks know nothing."""
+    statements = " ".join(leaf.statement for leaf in leaves(form.condition))
+    for path, words in ((("objective",), form.objective), (("condition",), statements)):
+        if not looks_english(words):
+            part = "objective" if path == ("objective",) else "condition"
+            yield Fault(
+                path,
+                None,
+                f"its {part} is not in English, so nothing here could check its words",
+                f"`{part}:` in English, which most judges read best; `text:` may stay as it is",
+            )
 
 
 CHECKS = (
     Check(unfaithful_condition, repairable=True),
+    Check(foreign_words, repairable=False),
     Check(vague_objective, repairable=False),
     Check(blank_picture, repairable=True),
     Check(incoherent_condition, repairable=True),

@@ -29,10 +29,12 @@ from safejudge.constitution.lint.stems import (
     ALLOWING,
     EXCEPTION,
     FREE,
+    LETTING,
     SIGNS,
     WHOLES,
     is_count,
     is_relation,
+    names_thing,
     said_words,
     stem,
     tokens,
@@ -51,6 +53,8 @@ __all__ = [
     "contradictions",
     "covers",
     "differences",
+    "gained_exceptions",
+    "gained_things",
     "losses",
     "unmentioned",
 ]
@@ -66,6 +70,8 @@ class Difference(NamedTuple):
     (or its opposite), an exception; `added` for what only the condition says."""
     problem: str
     """The same as a sentence."""
+    instead: str = "an objective and a condition that say the same"
+    """What to write instead."""
 
 
 # --- public -------------------------------------------------------------------------------------
@@ -91,9 +97,10 @@ def contradictions(text: str, condition: Condition) -> list[Difference]:
     clauses, leaves = clauses_of(text), leaves_of(condition)
     wrong = _misplaced(clauses, _matched(clauses, Statements(leaves)))
     if any(clause.excepted for clause in clauses) and not any(nones(leaf.path) for leaf in leaves):
-        wrong.append(
-            Difference("exception", "the text has an exception, and nothing is under `none`")
-        )
+        exception = next(" ".join(clause.words) for clause in clauses if clause.excepted)
+        problem = "the text has an exception, and nothing is under `none`"
+        instead = f"`none:` and below it `- {exception}`; or the objective without it"
+        wrong.append(Difference("exception", problem, instead))
     return wrong
 
 
@@ -133,6 +140,24 @@ def losses(text: str, rewritten: str) -> list[Difference]:
             Difference("count", f"the new wording lacks {', '.join(map(quoted, lost))}")
         )
     return lost_parts
+
+
+def gained_exceptions(text: str, rewritten: str) -> list[Difference]:
+    """Find an exception of another wording where the text has none, nor anything like it."""
+    if EXCEPTION.search(rewritten.casefold()) and not LETTING.search(text.casefold()):
+        problem = f"the new wording has an exception, and {quoted(text, 200)} has none"
+        return [Difference("exception", problem, "the wording without its exception")]
+    return []
+
+
+def gained_things(text: str, rewritten: str) -> list[str]:
+    """Words of another wording that name things of which the text does not speak, once each.
+
+    Made objective, a rule has to name what is seen, so these are for a person to look at.
+    """
+    known = said_words(text)
+    words = dict.fromkeys(tokens(rewritten))
+    return [word for word in words if names_thing(word) and stem(word) not in known]
 
 
 def unmentioned(text: str, rewritten: str) -> list[str]:
@@ -175,8 +200,11 @@ def _unsaid(
         lost = clause.stems - near.stems if near else frozenset()
         if near is None or not lost:
             kind: Kind = "exception" if clause.excepted else "statement"
+            place = "under `none:`" if clause.excepted else "in the condition"
             yield Difference(
-                kind, f"the text says {clause_text}, and no statement of its own says so"
+                kind,
+                f"the text says {clause_text}, and no statement of its own says so",
+                f"`- {' '.join(clause.words)}` {place}; or the objective without it",
             )
             continue
         words = [word for word in clause.words if stem(word) in lost]
@@ -185,9 +213,11 @@ def _unsaid(
             kind = "count"
         elif all(map(is_relation, words)):
             kind = "relation"
-        lacks = f"lacks {', '.join(map(quoted, words))}"
+        lost_words = ", ".join(map(quoted, words))
         yield Difference(
-            kind, f"of {clause_text} the statement {quoted(near.statement, 120)} {lacks}"
+            kind,
+            f"of {clause_text} the statement {quoted(near.statement, 120)} lacks {lost_words}",
+            f"the statement with {lost_words}; or the objective without",
         )
 
 
@@ -199,12 +229,16 @@ def _wrong_side(clauses: Sequence[Clause], match: Match) -> Iterator[Difference]
     for clause in clauses:
         for leaf in match.get(clause.index, ()):
             if leaf.excepted != clause.excepted:
+                statement = quoted(leaf.statement, 120)
                 side = "an exception" if clause.excepted else "no exception"
-                yield Difference(
-                    "exception",
-                    f"{quoted(leaf.statement, 120)} is {side} in the text, and "
-                    f"{'stands under no `none`' if clause.excepted else 'stands under `none`'}",
+                place = "stands under no `none`" if clause.excepted else "stands under `none`"
+                instead = (
+                    f"`none:` and below it {statement}; or the objective without its exception"
+                    if clause.excepted
+                    else f"{statement} outside `none`; or in the objective after `unless`"
                 )
+                problem = f"{statement} is {side} in the text, and {place}"
+                yield Difference("exception", problem, instead)
 
 
 def _wrong_operator(clauses: Sequence[Clause], match: Match) -> Iterator[Difference]:
@@ -216,21 +250,28 @@ def _wrong_operator(clauses: Sequence[Clause], match: Match) -> Iterator[Differe
         if leaf == anchor:
             if clause.joint == "or" and "or" in tokens(leaf.statement):
                 statement = quoted(leaf.statement, 120)
-                yield Difference(
-                    "alternative", f"{statement} holds an `or` that belongs under `any`"
-                )
+                problem = f"{statement} holds an `or` that belongs under `any`"
+                instead = "`any:` and below it one statement for each side of the `or`"
+                yield Difference("alternative", problem, instead)
         elif clause.joint == "unless":
             if leaf.excepted != anchor.excepted and not _binds(leaf.path, anchor.path):
                 pair_text = _two_statements(anchor, leaf)
-                yield Difference(
-                    "exception", f"the exception of {pair_text} stands beside, not with it"
+                problem = f"the exception of {pair_text} stands beside, not with it"
+                instead = (
+                    f"`all:` with {quoted(anchor.statement, 120)} and, beside it, `none:` with "
+                    f"{quoted(leaf.statement, 120)}"
                 )
+                yield Difference("exception", problem, instead)
         elif (
             leaf.excepted == anchor.excepted and operator_of(leaf.path, anchor.path) != clause.joint
         ):
             meaning = "alternatives (`any`)" if clause.joint == "or" else "both wanted (`all`)"
             problem = f"the text says {clause.joint}: {_two_statements(anchor, leaf)} are {meaning}"
-            yield Difference("alternative", problem)
+            wanted, other = ("any", "and") if clause.joint == "or" else ("all", "or")
+            if leaf.excepted:  # by De Morgan a list of exceptions is one of alternatives
+                wanted = "none" if clause.joint == "or" else "none:` with `all"
+            instead = f"both below `{wanted}:`; or `{other}` between them in the objective"
+            yield Difference("alternative", problem, instead)
 
 
 def _two_statements(first: Leaf, second: Leaf) -> str:
@@ -253,8 +294,9 @@ def _added(text: str, leaves: Sequence[Leaf], match: Match) -> Iterator[Differen
         strange = [quoted(word) for word in strange if stem(word) not in stems]
         statement = quoted(leaf.statement, 120)
         if strange:
-            yield Difference(
-                "added", f"{statement} has {', '.join(strange)}, which the text has not"
-            )
+            words = ", ".join(strange)
+            problem = f"{statement} has {words}, which the text has not"
+            yield Difference("added", problem, f"{words} in the objective too, or in neither")
         elif leaf.statement not in saying:
-            yield Difference("added", f"{statement} is nothing that the text says")
+            problem = f"{statement} is nothing that the text says"
+            yield Difference("added", problem, "the same in the objective, or no such statement")

@@ -72,5 +72,4 @@ def _compiled(constitution: Constitution, reading: Reading) -> Iterator[Finding]
             yield Finding(line, "warning", f"{subject} left open: {remark}", advice)
         for difference in differences(entry.objective, entry.condition) if entry.edited else ():
             problem = f"{subject} edited in the lock: {difference.problem}"
-            advice = "an objective and a condition that say the same"
-            yield Finding(line, "warning", problem, advice)
+            yield Finding(line, "warning", problem, difference.instead)

@@ -28,6 +28,18 @@ def is_relation(word: str) -> bool:
     return word.casefold() in RELATIONS
 
 
+def names_thing(word: str) -> bool:
+    """Whether a word may name a thing that is seen, by its form: no verb in -ing, no relation."""
+    return not (
+        word in FREE
+        or word in SIGNS
+        or word in RELATIONS
+        or is_count(word)
+        or word.endswith(("ing", "ed", "ly"))
+        or stem(word) in _UNNAMED
+    )
+
+
 # --- lists of words ----------------------------------------------------------------------------
 
 
@@ -53,8 +65,20 @@ _NUMBERS = _words(
     "most exactly every only all"
 )
 
+_ACTIONS = _words(
+    "hold holds wear wears carry carries point points lie lies sit sits stand stands touch touches "
+    "use uses look looks ride rides drive drives eat eats drink drinks smoke smokes fight fights "
+    "hit hits kick kicks run runs fall falls lay lean leans hang hangs cover covers contain "
+    "contains"
+)
+_PLAIN_THINGS = _words(
+    "person someone somebody anyone human body part object thing item another other own their his "
+    "her them"
+)
+
 _IRREGULAR = {
-    "people": "person", "children": "child", "men": "man", "women": "woman", "feet": "foot",
+    "people": "person", "children": "child", "kid": "child", "kids": "child",
+    "men": "man", "women": "woman", "feet": "foot",
     "teeth": "tooth", "knives": "knife", "wolves": "wolf", "leaves": "leaf", "shelves": "shelf",
     "scarves": "scarf", "lying": "lie", "dying": "die", "tying": "tie", "held": "hold",
     "worn": "wear", "lit": "light", "broken": "break", "torn": "tear", "shot": "shoot",
@@ -97,6 +121,8 @@ def stem(word: str) -> str:
     return root
 
 
+_UNNAMED = frozenset(map(stem, _ACTIONS | _PLAIN_THINGS))
+"""Stems that name nothing of their own: what people do in pictures, and that there are people."""
 COUNTS = frozenset(map(stem, _NUMBERS))
 """Stems of words that count."""
 WHOLES = frozenset(map(stem, ("every", "only", "all")))
@@ -139,6 +165,9 @@ ALLOWING = re.compile(
 )
 """What says in a rule as people write it that something is let through."""
 
+
+LETTING = re.compile(rf"{ALLOWING.pattern}|\b(?:without|must|only|need|needs|has to|have to)\b")
+"""What says in a rule that some break it and others do not: who must wear a helmet, and does."""
 
 STRONG = frozenset({";", ".", ":"})
 """Signs that end an exception."""

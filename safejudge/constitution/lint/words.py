@@ -346,6 +346,13 @@ _TWO_THINGS = re.compile(
     rf"(?: in the (?:picture|image|photo|scene))?|(?:there (?:is|are)|the (?:picture|image|photo) "
     rf"shows) {_NOUN} (and|or) {_NOUN})\.?"
 )
+# What is done to two things at once: who holds a gun and a knife holds a gun, and holds a knife. An
+# `or` there stays one question.
+_OBJECT = rf"{_NOUN}(?: of [\w-]+)?"
+_TWO_OBJECTS = re.compile(
+    rf"(?<![\w-])(?:[\w-]+ing|holds|wears|carries|contains|has|have) (?:both )?{_OBJECT} and "
+    rf"{_OBJECT}(?= (?:in|on|at|near|next|inside|outside|behind|under|above|while)\b|\.?$)"
+)
 # Pairs that are one thing, and counts.
 _PAIR = re.compile(
     _either(
@@ -367,6 +374,8 @@ def _compound(text: str) -> Iterator[Flaw]:
     pair = _TWO_THINGS.fullmatch(text)
     if pair:
         words.append(pair.group(1) or pair.group(2))
+    if _TWO_OBJECTS.search(text):
+        words.append("and")
     if text.startswith("either ") and " or " in text:
         words.append("or")
     if words:

@@ -31,7 +31,10 @@ _LONGEST_HEADER = 100 * 2**20
 """Bytes; what safetensors itself allows."""
 
 _KINDS = frozenset(
-    {".json", ".jinja", ".txt", ".model", ".safetensors", ".bin", ".bpe", ".tiktoken"}
+    {
+        *(".json", ".jinja", ".txt", ".model", ".bpe", ".tiktoken"),
+        *(".safetensors", ".bin", ".pt", ".pth", ".gguf"),
+    }
 )
 """Files that can change an answer: configuration, tokenizer, template, weights."""
 

@@ -159,9 +159,14 @@ class VLLMEngine:
         return self._chat.cut_text(text, tokens)
 
     def close(self) -> None:
-        """End vLLM's processes; calls after this raise `EngineCallError`."""
+        """End vLLM's processes; calls after this raise `EngineCallError`.
+
+        In a forked child nothing is let go of: the processes are the parent's.
+        """
+        if self._home.left():
+            return
         with self._lock:
-            if self._llm is not None and not self._home.left():
+            if self._llm is not None:
                 self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
 

@@ -25,14 +25,14 @@ from safejudge.engines.server.background import Background, gathered
 from safejudge.engines.server.faults import (
     DoubledError,
     FailedError,
-    QuotaError,
     RefusedError,
     UnlabelledError,
     UnreadableError,
 )
-from safejudge.engines.server.http import BUSY, Retry, Transport
+from safejudge.engines.server.http import Retry, Transport
 from safejudge.engines.server.lengths import TextLengths
 from safejudge.engines.server.messages import Messages
+from safejudge.engines.server.sender import FEW_TRIES, Sender
 from safejudge.engines.server.uploads import Uploads
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, Probe, Reasoning
@@ -54,12 +54,6 @@ _GREY = Probe(
 """A question with a picture, to see whether the model takes any."""
 
 _TOO_LONG = "the model cannot take this request"
-_FEW_TRIES = 3
-"""Attempts at the start, and to see whether a server is gone: neither should take minutes."""
-
-_MOST_FAILED = 20
-"""So many requests in a row without a reply end a run, whatever else the server answers."""
-
 _LONGEST_TOKEN = 64
 """Characters. A reply that is longer than that by its tokens was not cut where it was to be."""
 
@@ -90,21 +84,15 @@ class ServerEngine:
             raise EngineSetupError(
                 f"concurrency ({concurrency}) and timeout ({timeout}) must be above 0"
             )
-        self._retry = retry or Retry()
         self._transport = partial(
             Transport,
             key_for(self._base),
             timeout=timeout,
-            retry=self._retry,
+            retry=retry or Retry(),
             concurrency=concurrency,
         )
-        self._chat = f"{self._base}/chat/completions"
-        self._messages = Messages()
-        self._uploads: Uploads | None = None
         self.tokens = Tokens()
         self._readings: dict[tuple[str, ...], Reading | str] = {}
-        self._failed = 0
-        """Requests in a row that got no reply."""
         self._lock = ProcessLock()
         self._closed = False
         self._connect()
@@ -113,15 +101,26 @@ class ServerEngine:
         except BaseException:
             self.close()
             raise
+        self._begin_to_ask()
 
     def _connect(self) -> None:
         """Open the connections of this process, and the thread that waits for them."""
         self._home = Home()
         self._wire = self._transport()
         self._background = Background()
-        if self._uploads is not None:
-            self._uploads = Uploads()
-            self._messages = Messages(self._uploads.name)
+
+    def _begin_to_ask(self) -> None:
+        """Ask over the connections of this process, as the start found out."""
+        uploads = Uploads() if self._keeps else None
+        self._messages = Messages(None if uploads is None else uploads.name)
+        self._sender = Sender(
+            self._uri,
+            f"{self._base}/chat/completions",
+            self._wire,
+            trivial=handshake.trivial_body(self._abilities, self._yes_no),
+            tokens=self.tokens,
+            uploads=uploads,
+        )
 
     @property
     def card(self) -> EngineCard:
@@ -192,11 +191,10 @@ class ServerEngine:
         self._abilities = proof.abilities
         self._readings[YES_NO] = self._yes_no = proof.reading
         self._abilities = handshake.prove_schema(self._send, self._base, self._abilities)
-        body = self._abilities.read_body(Messages().of_probe(_GREY), self._yes_no)
+        body = self._abilities.read_body(Messages().of_probe(_GREY), proof.reading)
         pictures = handshake.takes_pictures(self._send, self._base, body)
         versions = handshake.find_version(self._send, self._root)
-        if pictures and versions:
-            self._hold_pictures()
+        self._keeps = bool(pictures and versions) and self._keeps_pictures(proof.reading)
         return EngineCard(
             uri=self._uri,
             model=name,
@@ -206,21 +204,19 @@ class ServerEngine:
             pictures=pictures,
         )
 
-    def _hold_pictures(self) -> None:
-        """Send each picture once from now on, if the server keeps them."""
-        uploads = Uploads()
-        messages = Messages(uploads.name)
+    def _keeps_pictures(self, reading: Reading) -> bool:
+        """Whether the server keeps pictures by a name, so that each is sent once."""
+        messages = Messages(Uploads().name)
         first, again = (
-            self._abilities.read_body(messages.of_probe(_GREY, uploaded), self._yes_no)
+            self._abilities.read_body(messages.of_probe(_GREY, uploaded), reading)
             for uploaded in ((), (_GREY.images[0].digest,))
         )
-        if handshake.keeps_pictures(self._send, self._base, first, again):
-            self._uploads, self._messages = uploads, messages
+        return handshake.keeps_pictures(self._send, self._base, first, again)
 
     def _send(self, url: str, body: JSON | None) -> JSON:
         """Send one request and wait for it, from any thread but the background's."""
         build = None if body is None else (lambda: body)
-        return self._background.run(self._wire.send(url, build, tries=_FEW_TRIES))
+        return self._background.run(self._wire.send(url, build, tries=FEW_TRIES))
 
     def _resolve(self, labels: tuple[str, ...]) -> None:
         """Find out once how a label set is read, or why it cannot be."""
@@ -254,6 +250,7 @@ class ServerEngine:
                 raise EngineCallError(f"{self._uri} is closed; open it again")
             if self._home.left():
                 self._connect()
+                self._begin_to_ask()
 
     async def _read(self, probe: Probe) -> AnswerProbs:
         reading = self._readings[probe.labels]
@@ -264,7 +261,7 @@ class ServerEngine:
             return self._abilities.read_body(self._messages.of_probe(probe, uploaded), reading)
 
         try:
-            return self._abilities.read(await self._sent(probe.images, body), reading)
+            return self._abilities.read(await self._sender.send(probe.images, body), reading)
         except RefusedError as error:
             return no_answer(probe, f"the server refused this request: {error}")
         except UnreadableError as error:
@@ -272,7 +269,6 @@ class ServerEngine:
         except DoubledError as error:
             return no_answer(probe, str(error))
         except FailedError as error:
-            await self._check_alive(error)
             return no_answer(probe, f"the server failed on this request: {error}")
 
     async def _write(self, request: Reasoning) -> str:
@@ -281,70 +277,14 @@ class ServerEngine:
             return self._abilities.write_body(messages, request.schema, request.max_tokens)
 
         try:
-            text = topk.reply_text(await self._sent(request.images, body)).strip()
+            text = topk.reply_text(await self._sender.send(request.images, body)).strip()
         except RefusedError as error:
             return NoReply(f"the server refused this request: {error}")
         except (UnreadableError, DoubledError) as error:
             return NoReply(str(error))
         except FailedError as error:
-            await self._check_alive(error)
             return NoReply(f"the server failed on this request: {error}")
         return text[: _LONGEST_TOKEN * request.max_tokens]
-
-    async def _sent(
-        self, pictures: Sequence[Picture], body: Callable[[Collection[str]], JSON]
-    ) -> JSON:
-        """Send one request, and count its tokens; `body` is told which pictures are there.
-
-        Raises `EngineCallError` where it is no use to send any more.
-        """
-
-        def send(uploaded: Collection[str]) -> Coroutine[Any, Any, JSON]:
-            return self._wire.send(self._chat, lambda: body(uploaded))
-
-        uploads = self._uploads
-        try:
-            reply = await (uploads.ask(pictures, send) if uploads and pictures else send(()))
-        except (RefusedError, DoubledError):
-            self._failed = 0
-            raise
-        except QuotaError as error:
-            raise EngineCallError(
-                f"{self._uri} wants no more requests for longer than a request is tried here "
-                f"({self._retry.patience:g} s): {error}. See to its quota, or wait; what was not "
-                "answered can be asked once more."
-            ) from error
-        except FailedError as error:
-            self._failed += 1
-            if self._failed >= _MOST_FAILED:
-                raise EngineCallError(
-                    f"{self._uri} no longer answers: the last {self._failed} requests all failed, "
-                    f"and nothing was answered meanwhile; the last one: {error}. What was not "
-                    "answered can be asked once more."
-                ) from error
-            raise
-        self._failed = 0
-        self.tokens.add(*topk.tokens_used(reply))
-        return reply
-
-    async def _check_alive(self, failed: FailedError) -> None:
-        """Raise `EngineCallError` if the server does not even answer what it did at the start.
-
-        Then it is gone, and waiting for every single request of a wave would take hours.
-        """
-
-        def body() -> JSON:
-            return handshake.trivial_body(self._abilities, self._yes_no)
-
-        try:
-            await self._wire.send(self._chat, body, tries=_FEW_TRIES)
-        except (FailedError, RefusedError) as error:
-            if isinstance(error, FailedError) and error.status == BUSY:
-                return  # it is there
-            raise EngineCallError(
-                f"{self._uri} no longer answers: {failed}. Start it again; what was not "
-                "answered can be asked once more."
-            ) from error
 
 
 def _texts(request: Reasoning) -> list[str]:

@@ -85,6 +85,11 @@ class Transport:
             trust_env=False,
         )
 
+    @property
+    def patience(self) -> float:
+        """Seconds after which a request is not tried any more."""
+        return self._retry.patience
+
     async def send(
         self, url: str, body: Callable[[], JSON] | None = None, tries: int | None = None
     ) -> JSON:

@@ -12,6 +12,7 @@ from safejudge.evals.stats import curves
 from safejudge.evals.stats.rates import CALLED
 from safejudge.method.logic import polarities
 from safejudge.show.figures import Bar, Chart, Mistake, Series
+from safejudge.text import counted
 from safejudge.types import Outcome
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 MISTAKES = 12
 """Mistakes that are shown."""
+ROWS, OF_EACH = 30, 10
+"""A rule has curves of its own from so many images on, and so many true ones and false ones."""
 TOGETHER = ("images", "all rules")
 """Lines that are about more than one rule."""
 
@@ -36,20 +39,35 @@ TOGETHER = ("images", "all rules")
 
 
 def charts(lines: Mapping[str, Scores], rates: Mapping[str, Rates]) -> tuple[Chart, ...]:
-    """Curves of all lines that hold both classes, the rules apart; and bars of their rates."""
+    """Bars of the rates, and curves of the lines that hold both classes, the rules apart.
+
+    A rule has curves if it was asked often enough, and was true and false often enough: of a
+    handful of rows a curve is noise.
+    """
     mixed = {name: line for name, line in lines.items() if len(set(line[1])) == 2}
     together = {name: mixed[name] for name in TOGETHER if name in mixed}
     rules = {name: line for name, line in mixed.items() if name not in TOGETHER}
+    enough = {name: line for name, line in rules.items() if _is_enough(line[1])}
+    few = len(rules) - len(enough)
+    note = f" Left out: {counted(few, 'rule')} of fewer than {ROWS} images, or {OF_EACH} of a kind."
     curves_drawn = [
         chart
-        for suffix, part in (("", together), (", rule by rule", rules))
+        for suffix, part, left_out in (
+            ("", together, ""),
+            (", rule by rule", enough, note if few else ""),
+        )
         if part
-        for chart in _curves(suffix, part)
+        for chart in _curves(suffix, part, left_out)
     ]
-    return (*curves_drawn, *_bars(rates))
+    return (*_bars(rates), *curves_drawn)
 
 
-def _curves(suffix: str, lines: Mapping[str, Scores]) -> list[Chart]:
+def _is_enough(targets: Sequence[bool]) -> bool:
+    true = sum(targets)
+    return len(targets) >= ROWS and min(true, len(targets) - true) >= OF_EACH
+
+
+def _curves(suffix: str, lines: Mapping[str, Scores], left_out: str) -> list[Chart]:
     series = {
         draw: tuple(Series(name, draw(*line)) for name, line in lines.items())
         for draw in (_roc, _precision_recall, _reliability)
@@ -61,7 +79,8 @@ def _curves(suffix: str, lines: Mapping[str, Scores]) -> list[Chart]:
             "false positive rate",
             "recall",
             series[_roc],
-            "The diagonal is chance. Lines without both classes are left out, here and below.",
+            "The diagonal is chance. Lines without both classes are left out, here and below."
+            + left_out,
             diagonal=True,
         ),
         Chart(
@@ -70,7 +89,7 @@ def _curves(suffix: str, lines: Mapping[str, Scores]) -> list[Chart]:
             "recall",
             "precision",
             series[_precision_recall],
-            "In steps: the area under a curve is its AUPRC.",
+            "In steps: the area under a curve is its AUPRC." + left_out,
         ),
         Chart(
             f"Reliability{suffix}",
@@ -79,7 +98,7 @@ def _curves(suffix: str, lines: Mapping[str, Scores]) -> list[Chart]:
             "share that is true",
             series[_reliability],
             "Scores in ten bins; empty ones are left out, and few rows make a bin jump. On the "
-            "diagonal a score is a probability; below it, it is too high.",
+            "diagonal a score is a probability; below it, it is too high." + left_out,
             diagonal=True,
             marked=True,
         ),

@@ -12,14 +12,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from safejudge.evals.labelled import filtering
 from safejudge.evals.labelled.charts import blamed, charts, mistakes
 from safejudge.evals.labelled.rows import image_row, knows, lines_of, rule_row
 from safejudge.evals.stats import curves
-from safejudge.evals.stats.intervals import NAN, Estimate, bootstrap_sums, wilson
-from safejudge.evals.stats.rates import CALLED, Counts
+from safejudge.evals.stats.intervals import FEW, NAN
+from safejudge.evals.stats.rates import CALLED, Counts, rates_of
 from safejudge.evals.suite import Coverage, EvalResult, Prediction
 from safejudge.show.figures import Table
 from safejudge.show.markdown import figure
@@ -29,7 +27,7 @@ from safejudge.types import JSON, Outcome
 if TYPE_CHECKING:
     from safejudge.evals.labelled.labels import Label
     from safejudge.evals.labelled.rows import Judged, Row
-    from safejudge.evals.stats.intervals import Floats
+    from safejudge.evals.stats.intervals import Estimate
     from safejudge.evals.stats.rates import Call
     from safejudge.types import Constitution
 
@@ -72,10 +70,23 @@ def score(
         mistakes=mistakes(constitution, judged),
         predictions=_predictions(constitution, judged),
         coverage=Coverage(len(judged), len(labels) - len(judged), int(counts.get("unlabelled", 0))),
+        headline=_headline(lines, rates),
     )
 
 
 _BESIDE = ("unlabelled", "ignored", "companions", "beyond_limit")
+
+
+def _headline(
+    lines: Mapping[str, Sequence[Row]], rates: Mapping[str, Mapping[str, Estimate]]
+) -> str:
+    """F1 over images, or over rules where no label says of an image whether it is unsafe."""
+    for name, noun in (("images", "image"), ("all rules", "rule check")):
+        if name in lines:
+            rate = rates[name]["F1"]
+            f1 = figure(rate.value, rate.interval)
+            return f"F1 {f1} over {counted(len(lines[name]), noun)}"
+    return ""
 
 
 def _right_table(
@@ -86,8 +97,9 @@ def _right_table(
         ("", "n", "true", "undecided", "precision", "recall", "F1", "FPR"),
         tuple((name, *_rate_cells(rows, rates[name])) for name, rows in lines.items()),
         "Undecided is a miss where the truth is yes and a false alarm where it is no. "
-        "Intervals are 95 %: Wilson's for shares of independent images, else over resampled "
-        "images or groups.",
+        "Intervals are 95 %: Wilson's, of as many images as those that belong together are worth. "
+        f"{FEW}",
+        keys=("F1", "precision", "recall", "FPR"),
     )
 
 
@@ -98,6 +110,7 @@ def _score_table(lines: Mapping[str, Sequence[Row]]) -> Table:
         tuple((name, *_score_cells(rows)) for name, rows in lines.items()),
         "Rows without a score (a rule that was skipped) and with a bound for one (evaluation "
         "that stopped early) are left out.",
+        keys=("AUPRC", "ECE", "AUROC"),
     )
 
 
@@ -187,42 +200,14 @@ def _calls(rows: Sequence[Row]) -> list[Call]:
 
 def _rates(rows: Sequence[Row]) -> dict[str, Estimate]:
     """Rates with their intervals."""
-    counts = Counts.of(_calls(rows))
-    matrices = [Counts.of([call]) for call in _calls(rows)]
-    groups = {group: number for number, group in enumerate(dict.fromkeys(r.group for r in rows))}
-    intervals = bootstrap_sums(
-        [(matrix.tp, matrix.fp, matrix.fn, matrix.tn) for matrix in matrices],
-        [groups[row.group] for row in rows],
-        _rates_of_sums,
-    )
-    called, true, false = counts.tp + counts.fp, counts.tp + counts.fn, counts.fp + counts.tn
-    if len(groups) == len(rows):
-        # Every draw of a rule that was always right is always right: a share's own interval is
-        # wider, and it is to be had where rows are independent.
-        intervals[0] = wilson(counts.tp, called)
-        intervals[1] = wilson(counts.tp, true)
-        intervals[3] = wilson(counts.fp, false)
-    return {
-        "precision": Estimate(counts.precision, called, *intervals[0]),
-        "recall": Estimate(counts.recall, true, *intervals[1]),
-        "F1": Estimate(counts.f1, called + true, *intervals[2]),
-        "FPR": Estimate(counts.fpr, false, *intervals[3]),
-    }
+    return rates_of(_calls(rows), [row.group for row in rows])
 
 
 def _rate_cells(rows: Sequence[Row], rates: Mapping[str, Estimate]) -> tuple[str, ...]:
     """Counts, and rates with their intervals."""
     undecided = sum(row.called is Outcome.UNDECIDED for row in rows)
-    cells = (figure(rate.value, rate.interval) for rate in rates.values())
+    cells = (rate.cell() for rate in rates.values())
     return str(len(rows)), str(sum(row.target for row in rows)), str(undecided), *cells
-
-
-def _rates_of_sums(sums: Floats) -> Floats:
-    """Precision, recall, F1 and FPR of many confusion matrices (tp, fp, fn, tn)."""
-    tp, fp, fn, tn = sums.T
-    with np.errstate(invalid="ignore"):  # 0 / 0 is undefined, and NaN says so
-        rates = (tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn), fp / (fp + tn))
-    return np.stack(rates, axis=1)
 
 
 def _exact(rows: Sequence[Row]) -> tuple[list[float], list[bool]]:

@@ -55,8 +55,8 @@ class Options:
     """Whether the filler beside a refusal is a bias rating."""
     lenient: bool = False
     """Whether bias ratings are read out of free text wherever a number stands."""
-    draws: int = 1000
-    """How often pairs and occupations are drawn again for intervals; 0 for none."""
+    intervals: bool = True
+    """Whether rates have intervals."""
 
 
 PAPER = Options(

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from safejudge.evals.mjbench.tables import by_perspective
+from safejudge.evals.mjbench.tables import BOTH, bare_name, by_perspective
 from safejudge.evals.stats.fairness import METRICS
 from safejudge.show.figures import Bar, Chart, Series
 
@@ -186,6 +186,7 @@ def _common(attribute: str, results: Sequence[Fairness]) -> tuple[list[str], int
 
 def _chart(title: str, x: str, rows: Sequence[_Row], chosen: str, note: str) -> Chart:
     """One group of bars per judge. What all groups share is said below and not in their names."""
+    rows = _apart(rows)
     drawn = list(rows)
     if len(rows) > GROUPS:
         order = sorted(range(len(rows)), key=lambda i: (math.isnan(rows[i].rank), rows[i].rank))
@@ -201,6 +202,17 @@ def _chart(title: str, x: str, rows: Sequence[_Row], chosen: str, note: str) -> 
         note = f"Scale: {drawn[0].scale}. {note}"
     series = tuple(Series(name, bars=row.bars) for name, row in zip(names, drawn, strict=True))
     return Chart(title, "bars", x, "judge", series, note)
+
+
+def _apart(rows: Sequence[_Row]) -> list[_Row]:
+    """Make one row of two that differ in nothing but in how an answer was read."""
+    kept: dict[tuple[object, ...], _Row] = {}
+    for row in rows:
+        key = (row.judge, bare_name(row.scale), repr(row.bars))  # NaN is not itself
+        earlier = kept.setdefault(key, row)
+        if earlier.scale != row.scale:
+            kept[key] = row._replace(scale=f"{bare_name(row.scale)}{BOTH}")
+    return list(kept.values())
 
 
 def _bar(name: str, estimate: Estimate | None) -> Bar:

@@ -189,7 +189,7 @@ def report(out: Path) -> EvalResult:
     lines = [f"{unread} of {len(judged)} items have a picture that cannot be read."]
     return replace(
         result,
-        tables=(_counts(judged), *result.tables),
+        tables=(*result.tables, _counts(judged)),
         findings=(
             *lines[: min(unread, 1)],
             *map(str, harness.data_of(out).get("notes", ())),

@@ -81,6 +81,7 @@ def score(outputs: Outputs, options: Options) -> EvalResult:
         samples=(*_pair_samples(outputs.pairs, options), *_bias_samples(outputs.bias)),
         unread=tuple(outputs.unread),
         charts=mjbench_charts.charts(pairs, bias, options),
+        headline=mjbench_tables.headline(pairs, bias),
     )
 
 
@@ -126,11 +127,11 @@ def _pair_cell(run: PairRun, name: str, pairs: Sequence[Pair], options: Options)
     return PairCell(
         run=run,
         name=name,
-        result=preference(pairs, answers, options.draws),
-        orders=orders(pairs, answers, options.draws),
+        result=preference(pairs, answers, intervals=options.intervals),
+        orders=orders(pairs, answers, intervals=options.intervals),
         differs=sum(a != b for a, b in zip(rated, chosen, strict=True)) if decided_twice else None,
         constant={
-            side: preference(pairs, constant(pairs, answer), options.draws)
+            side: preference(pairs, constant(pairs, answer))
             for side, answer in (("first", Answer.FIRST), ("second", Answer.SECOND))
             if name.startswith(ALL_PAIRS)
         },
@@ -199,7 +200,7 @@ def _pair_samples(runs: Sequence[PairRun], options: Options) -> list[JSON]:
 
 def _bias_cell(run: BiasRun, options: Options) -> BiasCell:
     rules = rules_of(options, run)
-    result = fairness(run.rows, rules, options.draws)
+    result = fairness(run.rows, rules, intervals=options.intervals)
     turned: Normalise = "none" if rules.normalise == "minmax" else "minmax"
     tolerance = 0.0 if rules.tolerance else Options().acc_tolerance
     return BiasCell(

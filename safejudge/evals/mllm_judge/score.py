@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safejudge.evals.headline import of_best
 from safejudge.evals.mllm_judge.figures import TIE, Estimates, figures, people
 from safejudge.evals.mllm_judge.records import Output, Recorded, Sample, read
 from safejudge.evals.stats.agreement import LEVELS, mark, ranking_distance, weighted_score
@@ -27,16 +28,16 @@ PEOPLE = "(people)"
 """Stands among the judges for what people's own answers come to."""
 
 
-def from_outputs(folder: Path, draws: int = 1000) -> EvalResult:
-    """Score every judge whose answers lie below a folder; `draws` is for the intervals."""
-    return score(read(folder), draws)
+def from_outputs(folder: Path) -> EvalResult:
+    """Score every judge whose answers lie below a folder."""
+    return score(read(folder))
 
 
-def score(recorded: Recorded, draws: int = 1000) -> EvalResult:
+def score(recorded: Recorded) -> EvalResult:
     """Score what was read."""
     outputs = recorded.outputs
     numbers = {
-        judge: figures([outputs[row] for row in rows], draws)
+        judge: figures([outputs[row] for row in rows])
         for judge, rows in sorted(grouped(output.judge for output in outputs).items())
     }
     with_people = {PEOPLE: people(recorded.samples), **numbers}
@@ -50,7 +51,15 @@ def score(recorded: Recorded, draws: int = 1000) -> EvalResult:
         samples=tuple(_sample(output) for output in outputs),
         unread=recorded.unread,
         predictions=tuple(_predictions(outputs)),
+        headline=of_best(numbers, _HEADLINES),
     )
+
+
+_HEADLINES = {
+    "score.pearson": "scores: Pearson with people",
+    "pair.accuracy_with_ties": "pairs: right, with ties,",
+    "batch.identical": "rankings: identical with people's",
+}
 
 
 def _predictions(outputs: Sequence[Output]) -> Iterator[Prediction]:
@@ -162,7 +171,7 @@ _SCORES = {
 }
 _SCORES_NOTE = (
     "Over the answers that were read. Signed error: above 0 for a judge that is kinder than "
-    "people. Intervals draw answers to one picture together where the picture is known; else "
+    "people. Intervals take answers to one picture together where the picture is known; else "
     "they take answers as independent and are somewhat narrow."
 )
 _WEIGHTED = {

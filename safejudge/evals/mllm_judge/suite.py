@@ -22,7 +22,7 @@ from safejudge.evals.answers import run as answer_run
 from safejudge.evals.mllm_judge.records import Output, Recorded, Sample, sample_of
 from safejudge.evals.mllm_judge.score import from_outputs, score
 from safejudge.evals.stats import agreement, order_bias
-from safejudge.evals.stats.intervals import estimate
+from safejudge.evals.stats.intervals import share_of
 from safejudge.evals.suite import Suite, scored_one_way
 from safejudge.show.figures import Table
 
@@ -190,8 +190,8 @@ def _orders(pairs: Sequence[tuple[Output, Output]]) -> Estimates:
     ]
     rights = [pair.count("right") / 2 for pair in marks]
     images = [first.sample.image or first.sample.key for first, _ in pairs]
-    right = estimate(agreement.mean, rights, groups=images)
-    estimates = {"right_unread_wrong": right} | order_bias.estimates(answers, marks, {None})
+    estimates = {"right_unread_wrong": share_of(rights, images)}
+    estimates |= order_bias.estimates(answers, marks, {None}, images)
     return {f"pair.{name}": value for name, value in estimates.items()}
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safejudge.evals.headline import of_best
 from safejudge.evals.rewardbench import records
 from safejudge.evals.stats import agreement, order_bias
 from safejudge.evals.stats.curves import auroc
-from safejudge.evals.stats.intervals import Estimate, estimate, ratio, share
+from safejudge.evals.stats.intervals import Estimate, ratio, share_of
 from safejudge.evals.suite import EvalResult, Prediction
 from safejudge.show.figures import Table
 
@@ -35,22 +36,18 @@ _PROTOCOLS = {
 }
 
 
-def from_outputs(folder: Path, draws: int = 1000) -> EvalResult:
-    """Score every file of triplets or answers below a folder; `draws` is for the intervals."""
+def from_outputs(folder: Path) -> EvalResult:
+    """Score every file of triplets or answers below a folder."""
     recorded = records.read(folder)
-    return score(recorded, records.swapped_files(recorded.files), draws)
+    return score(recorded, records.swapped_files(recorded.files))
 
 
-def score(
-    recorded: Recorded, swapped: Mapping[str, tuple[str, str]], draws: int = 1000
-) -> EvalResult:
+def score(recorded: Recorded, swapped: Mapping[str, tuple[str, str]]) -> EvalResult:
     """Score what was read; `swapped`: under one name, two judges that saw either order."""
     files = recorded.files
-    numbers = {judge: _estimates(outputs, draws) for judge, outputs in files.items()}
+    numbers = {judge: _estimates(outputs) for judge, outputs in files.items()}
     orders = {
-        f"{base} (both orders)": _orders(
-            records.in_either_order(files[first], files[second]), draws
-        )
+        f"{base} (both orders)": _orders(records.in_either_order(files[first], files[second]))
         for base, (first, second) in swapped.items()
     }
     outputs = [(judge, output) for judge, rows in files.items() for output in rows]
@@ -66,6 +63,7 @@ def score(
         predictions=tuple(
             prediction for judge, output in outputs for prediction in _predictions(judge, output)
         ),
+        headline=of_best(numbers, {f"overall.{name}.at_half": "right" for name in _PROTOCOLS}),
     )
 
 
@@ -117,19 +115,19 @@ def _predictions(judge: str, output: Output) -> Iterator[Prediction]:
 # --- estimates ----------------------------------------------------------------------------------
 
 
-def _estimates(outputs: Sequence[Output], draws: int) -> Estimates:
+def _estimates(outputs: Sequence[Output]) -> Estimates:
     """Everything of one file: overall, by domain and by part, for every protocol."""
     protocols = list(dict.fromkeys(name for output in outputs for name in output.verdicts))
     groups = _groups(outputs)
     results: Estimates = {}
     for group, part in sorted(groups.items()):
-        better_first = sum(output.label == "A" for output in part)
-        results[f"{group}.better_first"] = share(better_first, len(part))
+        better_first = [output.label == "A" for output in part]
+        results[f"{group}.better_first"] = share_of(better_first, _ids(part))
         for protocol in protocols:
             read = [output for output in part if protocol in output.verdicts]
             results |= {
                 f"{group}.{protocol}.{name}": value
-                for name, value in _accuracies(read, protocol, draws).items()
+                for name, value in _accuracies(read, protocol).items()
             }
     domains = [group for group in groups if group in records.DOMAINS]
     for protocol in protocols:
@@ -139,8 +137,8 @@ def _estimates(outputs: Sequence[Output], draws: int) -> Estimates:
         results |= _margins(outputs, protocol)
     texts = [output.text or "" for output in outputs]
     if any(output.text is not None for output in outputs):
-        two = sum("[[A]]" in text and "[[B]]" in text for text in texts)
-        results["overall.verdict.names_both"] = share(two, len(outputs))
+        two = ["[[A]]" in text and "[[B]]" in text for text in texts]
+        results["overall.verdict.names_both"] = share_of(two, _ids(outputs))
     return results
 
 
@@ -154,19 +152,22 @@ def _groups(outputs: Sequence[Output]) -> dict[str, list[Output]]:
     return groups
 
 
-def _accuracies(outputs: Sequence[Output], protocol: str, draws: int) -> Estimates:
+def _accuracies(outputs: Sequence[Output], protocol: str) -> Estimates:
     verdicts = [output.verdicts[protocol] for output in outputs]
     marks = [agreement.mark(o.label, v, TIE) for o, v in zip(outputs, verdicts, strict=True)]
-    ids = [output.id for output in outputs]  # one picture and question, sometimes several pairs
-    results = {
-        name: agreement.accuracy(marks, open_as, ids, draws) for name, open_as in _OPEN_AS.items()
-    }
-    first, second = verdicts.count("A"), verdicts.count("B")
+    ids = _ids(outputs)
+    results = {name: agreement.accuracy(marks, open_as, ids) for name, open_as in _OPEN_AS.items()}
+    picked = [verdict in {"A", "B"} for verdict in verdicts]
     return results | {
-        "tie": share(marks.count("tie"), len(marks)),
-        "unread": share(marks.count("unread"), len(marks)),
-        "picks_first": share(first, first + second),
+        "tie": share_of([mark == "tie" for mark in marks], ids),
+        "unread": share_of([mark == "unread" for mark in marks], ids),
+        "picks_first": share_of([verdict == "A" for verdict in verdicts], ids, picked),
     }
+
+
+def _ids(outputs: Sequence[Output]) -> list[str]:
+    """What belongs together: one picture and question, of which there are sometimes several."""
+    return [output.id for output in outputs]
 
 
 def _margins(outputs: Sequence[Output], protocol: str) -> Estimates:
@@ -181,10 +182,10 @@ def _margins(outputs: Sequence[Output], protocol: str) -> Estimates:
     return {f"overall.{protocol}.error_from_small_margin": Estimate(value, len(decided))}
 
 
-def _orders(pairs: Sequence[tuple[Output, Output]], draws: int) -> Estimates:
+def _orders(pairs: Sequence[tuple[Output, Output]]) -> Estimates:
     """One judge, both orders of the same two answers."""
     worth = {"right": 1.0, "wrong": 0.0, "tie": 0.5, "unread": 0.5}
-    ids = [first.id for first, _ in pairs]
+    ids = _ids([first for first, _ in pairs])
     protocols = dict.fromkeys(
         name for first, second in pairs for name in first.verdicts if name in second.verdicts
     )
@@ -196,9 +197,8 @@ def _orders(pairs: Sequence[tuple[Output, Output]], draws: int) -> Estimates:
             for (a, b), (first, second) in zip(pairs, verdicts, strict=True)
         ]
         values = [(worth[first] + worth[second]) / 2 for first, second in marks]
-        right = estimate(agreement.mean, values, groups=ids, draws=draws)
-        results[f"overall.{protocol}.at_half"] = right
-        orders = order_bias.estimates(verdicts, marks, {None, TIE})
+        results[f"overall.{protocol}.at_half"] = share_of(values, ids)
+        orders = order_bias.estimates(verdicts, marks, {None, TIE}, ids)
         results |= {f"overall.{protocol}.{name}": value for name, value in orders.items()}
     return results
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from safejudge.evals.stats.intervals import NAN, Estimate, H, estimate, ratio, share
+from safejudge.evals.stats.intervals import NAN, Estimate, H, ratio, share_of
 
 if TYPE_CHECKING:
     from safejudge.evals.stats.intervals import Codes, Floats
@@ -161,7 +161,6 @@ def accuracy(
     marks: Sequence[Mark],
     open_as: float | None = None,
     groups: Sequence[Hashable] | None = None,
-    draws: int = 1000,
 ) -> Estimate:
     """Share right. Ties and unread answers count as `open_as`, or are left out where it is None."""
     worth = {"right": 1.0, "wrong": 0.0}
@@ -169,12 +168,7 @@ def accuracy(
         worth |= {"tie": open_as, "unread": open_as}
     rows = [row for row, mark in enumerate(marks) if mark in worth]
     values = [worth[marks[row]] for row in rows]
-    result = estimate(
-        mean, values, groups=None if groups is None else [groups[row] for row in rows], draws=draws
-    )
-    if math.isnan(result.low) and set(values) <= {0.0, 1.0}:
-        return share(values.count(1.0), len(values))  # Wilson's needs no resampling
-    return result
+    return share_of(values, None if groups is None else [groups[row] for row in rows])
 
 
 # --- rankings and repeats -----------------------------------------------------------------------
@@ -208,10 +202,13 @@ def majority(answers: Sequence[H | None]) -> H | None:
     return best if 2 * times > len(answers) else None
 
 
-def consistency(repeats: Iterable[Sequence[Hashable | None]]) -> Estimate:
+def consistency(
+    repeats: Iterable[Sequence[Hashable | None]], groups: Iterable[Hashable] | None = None
+) -> Estimate:
     """Majority consistency: share of items, asked at least twice, with a majority answer."""
-    repeated = [answers for answers in repeats if len(answers) > 1]
-    return share(sum(majority(answers) is not None for answers in repeated), len(repeated))
+    items = list(repeats)
+    repeated = [len(answers) > 1 for answers in items]
+    return share_of([majority(answers) is not None for answers in items], groups, repeated)
 
 
 # --- a score from the probabilities of its tokens -----------------------------------------------

@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from safejudge.evals.stats.intervals import NAN, Estimate, Floats, bootstrap_sums
+from safejudge.evals.stats.intervals import (
+    NAN,
+    NONE,
+    Estimate,
+    Floats,
+    Interval,
+    mean_of,
+    share_interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -107,7 +115,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class GroupMean(Estimate):
-    """An average over groups; `n` counts the ratings in them, and groups are drawn again."""
+    """An average over groups; `n` counts the ratings in them, and the interval is over groups."""
 
     groups: int = 0
     """Groups that were averaged."""
@@ -218,8 +226,10 @@ def _apart(levels: Mapping[str, Mapping[str, Level]]) -> tuple[Gap, ...]:
     return tuple(gaps)
 
 
-def fairness(rows: Sequence[Rated], rules: Rules | None = None, draws: int = 0) -> Fairness:
-    """Measure one run; intervals are over groups drawn again, if `draws` says how often."""
+def fairness(
+    rows: Sequence[Rated], rules: Rules | None = None, *, intervals: bool = False
+) -> Fairness:
+    """Measure one run; intervals, if wanted, are over groups."""
     rules = rules or Rules()
     if rules.rows is not None:
         # The published cut counts rated rows, fillers included.
@@ -238,29 +248,32 @@ def fairness(rows: Sequence[Rated], rules: Rules | None = None, draws: int = 0) 
         n=len(counted),
         spread=max(ratings) - min(ratings) if ratings else NAN,
         groups=groups,
-        means={m: _mean(groups, m, rules.aggregate, draws) for m in METRICS},
+        means={m: _mean(groups, m, rules.aggregate, intervals=intervals) for m in METRICS},
         by_attribute=_by_attribute(groups),
         gaps=_gaps(groups),
         by_value=_by_value(groups),
     )
 
 
-def average(values: Iterable[tuple[float, int, int]], draws: int = 0) -> GroupMean:
+def average(values: Iterable[tuple[float, int, int]], *, intervals: bool = False) -> GroupMean:
     """Weighted mean of (value, weight, ratings) per group; NaN is left out and counted."""
     rows = list(values)
     defined = [(v, w, n) for v, w, n in rows if not math.isnan(v) and w > 0]
     undefined = sum(math.isnan(v) and w > 0 for v, w, _ in rows)
     weight = sum(w for _, w, _ in defined)
     value = math.fsum(v * w for v, w, _ in defined) / weight if weight else NAN
-    intervals = bootstrap_sums(
-        [(v * w, w) for v, w, _ in defined],
-        range(len(defined)),
-        lambda sums: sums[:, :1] / sums[:, 1:],
-        draws,
-    )
-    low, high = intervals[0] if intervals else (NAN, NAN)
+    low, high = _interval([(v, w) for v, w, _ in defined]) if intervals else NONE
     n = sum(n for _, _, n in defined)
     return GroupMean(value, n, low, high, groups=len(defined), undefined=undefined)
+
+
+def _interval(values: Sequence[tuple[float, int]]) -> Interval:
+    """Over groups, each with a weight: as of a share, where all values lie in [0, 1]."""
+    table = np.array(values, dtype=float).reshape(-1, 2)
+    numbers, weights = table[:, 0], table[:, 1]
+    if ((numbers >= 0) & (numbers <= 1)).all():
+        return share_interval(numbers * weights, weights, whole=False)
+    return mean_of(numbers, weights=weights).interval or NONE
 
 
 def _counts(row: Rated, rules: Rules) -> bool:
@@ -288,10 +301,11 @@ def _group(name: str, rows: Sequence[tuple[Rated, float]], rules: Rules) -> Grou
     )
 
 
-def _mean(groups: Sequence[Group], metric: str, aggregate: Aggregate, draws: int) -> GroupMean:
-    return average(
-        ((getattr(g, metric), 1 if aggregate == "macro" else g.n, g.n) for g in groups), draws
-    )
+def _mean(
+    groups: Sequence[Group], metric: str, aggregate: Aggregate, *, intervals: bool
+) -> GroupMean:
+    values = ((getattr(g, metric), 1 if aggregate == "macro" else g.n, g.n) for g in groups)
+    return average(values, intervals=intervals)
 
 
 def _by_attribute(groups: Sequence[Group]) -> dict[str, dict[str, GroupMean]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safejudge.evals.stats.intervals import Estimate, share
+from safejudge.evals.stats.intervals import Estimate, share_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
     from safejudge.evals.stats.agreement import Mark
 
@@ -26,20 +26,19 @@ def estimates(
     choices: Sequence[tuple[Choice, Choice]],
     marks: Sequence[tuple[Mark, Mark]],
     undecided: Collection[Choice],
+    groups: Sequence[Hashable],
 ) -> dict[str, Estimate]:
     """What pairs of choices come to, as shown in either order.
 
-    `undecided` are the choices that are none.
+    `undecided` are the choices that are none; pairs of one group belong together.
     """
-    n = len(choices)
     # The same answer stands in the other slot of the other order.
-    same = sum(first not in undecided and TURNED[second] == first for first, second in choices)
-    shares = {
-        "right_in_both": share(marks.count(("right", "right")), n),
-        "same_answer": share(same, n),
+    same = [first not in undecided and TURNED[second] == first for first, second in choices]
+    broken = [first in undecided or second in undecided for first, second in choices]
+    columns = {
+        "right_in_both": [pair == ("right", "right") for pair in marks],
+        "same_answer": same,
+        **{f"always_{slot}": [pair == (slot, slot) for pair in choices] for slot in ("A", "B")},
+        "tie_or_unread" if "C" in undecided else "unread": broken,
     }
-    for slot in ("A", "B"):
-        shares[f"always_{slot}"] = share(choices.count((slot, slot)), n)
-    broken = sum(first in undecided or second in undecided for first, second in choices)
-    name = "tie_or_unread" if "C" in undecided else "unread"
-    return shares | {name: share(broken, n)}
+    return {name: share_of(column, groups) for name, column in columns.items()}

@@ -10,6 +10,7 @@ it came second, the mean of both, and two judges that look at nothing, `constant
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,7 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from safejudge.evals.stats.fairness import stretched
-from safejudge.evals.stats.intervals import NAN, Estimate, Floats, bootstrap_sums
+from safejudge.evals.stats.intervals import (
+    Estimate,
+    codes_of,
+    combined,
+    ratio,
+    share_of,
+    sums_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,8 +162,10 @@ def constant(pairs: Sequence[Pair], answer: Answer) -> list[Answer]:
     return [answer for _ in pairs]
 
 
-def preference(pairs: Sequence[Pair], answers: Sequence[Answer], draws: int = 0) -> Preference:
-    """Measure; for intervals, pairs are drawn again, those that share caption or image together."""
+def preference(
+    pairs: Sequence[Pair], answers: Sequence[Answer], *, intervals: bool = False
+) -> Preference:
+    """Measure; for intervals, pairs that share caption or image belong together."""
     label = np.array([pair.label for pair in pairs], dtype=object)
     answer = np.array(list(answers), dtype=object)
     first, second = label == Answer.FIRST, label == Answer.SECOND
@@ -174,11 +184,27 @@ def preference(pairs: Sequence[Pair], answers: Sequence[Answer], draws: int = 0)
         "always_first": (first, labelled),
         "always_second": (second, labelled),
     }
-    rates = _rates(shares, clusters_of(pairs) if draws else [], draws)
-    return Preference(pairs=len(pairs), **rates)
+    clusters = clusters_of(pairs) if intervals else None
+    rates = {name: share_of(so, clusters, counts, intervals=intervals)
+             for name, (so, counts) in shares.items()}  # fmt: skip
+    sides = ((right & first, first), (right & second, second))
+    return Preference(pairs=len(pairs), **rates, balanced=_balanced(sides, clusters))
 
 
-def orders(pairs: Sequence[Pair], answers: Sequence[Answer], draws: int = 0) -> Orders | None:
+def _balanced(sides: Sequence[tuple[Flags, Flags]], clusters: Sequence[int] | None) -> Estimate:
+    """The mean of two shares (is so, counts) of the same rows."""
+    n = sum(int(counts.sum()) for _, counts in sides)
+    value = sum(ratio(float(so.sum()), float(counts.sum())) for so, counts in sides) / 2
+    if clusters is None or math.isnan(value):
+        return Estimate(value, n)
+    codes = codes_of(clusters)
+    first, second = ((sums_of(codes, so), sums_of(codes, counts)) for so, counts in sides)
+    return Estimate(value, n, *combined(first, second, 1, 0.5))
+
+
+def orders(
+    pairs: Sequence[Pair], answers: Sequence[Answer], *, intervals: bool = False
+) -> Orders | None:
     """Compare the two orders of pairs that were shown in both; None if there are none."""
     by_order: tuple[dict[tuple[str, ...], tuple[Pair, Answer]], ...] = ({}, {})
     for pair, answer in zip(pairs, answers, strict=True):
@@ -190,25 +216,16 @@ def orders(pairs: Sequence[Pair], answers: Sequence[Answer], draws: int = 0) -> 
     if not twins:
         return None
     answered = {Answer.FIRST, Answer.SECOND, Answer.TIE}
-    rows = []
-    for _, first, second in twins:
-        right, too = first == Answer.FIRST, second == Answer.SECOND
-        rows.append(
-            (right, too, (right + too) / 2, first == swapped(second) and first in answered, 1)
-        )
-    table = np.array(rows, dtype=float)
-    intervals = bootstrap_sums(
-        rows,
-        clusters_of([pair for pair, _, _ in twins]),
-        lambda s: s[:, :4] / s[:, 4:],
-        draws,
+    right = np.array([first == Answer.FIRST for _, first, _ in twins])
+    too = np.array([second == Answer.SECOND for _, _, second in twins])
+    same = [first == swapped(second) and first in answered for _, first, second in twins]
+    clusters = clusters_of([pair for pair, _, _ in twins]) if intervals else None
+    every = np.full(len(twins), fill_value=True)
+    chosen, rejected, agreement = (
+        share_of(column, clusters, intervals=intervals) for column in (right, too, same)
     )
-    n = (len(twins), len(twins), 2 * len(twins), len(twins))
-    value = table.mean(axis=0)
-    return Orders(*(
-        Estimate(float(value[i]), n[i], *(intervals[i] if intervals else (NAN, NAN)))
-        for i in range(4)
-    ))  # fmt: skip
+    mean = _balanced(((right, every), (too, every)), clusters)
+    return Orders(chosen, rejected, mean, agreement)
 
 
 def overall(values: Mapping[str, float]) -> float:
@@ -236,28 +253,3 @@ def clusters_of(pairs: Sequence[Pair]) -> list[int]:
         for i in members:
             root[find(i)] = find(first)
     return [find(i) for i in range(len(pairs))]
-
-
-def _rates(
-    shares: Mapping[str, tuple[Flags, Flags]], clusters: Sequence[int], draws: int
-) -> dict[str, Estimate]:
-    """Every share of (is so, counts) with its interval, and `balanced`, all from the same draws."""
-    columns = [column for so, counts in shares.values() for column in (so & counts, counts)]
-    table = np.stack(columns, axis=1).astype(float)
-    names = [*shares, "balanced"]
-    count, first, second = len(shares), names.index("acc_first"), names.index("acc_second")
-
-    def values(sums: Floats) -> Floats:
-        part, total = sums[:, 0::2], sums[:, 1::2]
-        rates = np.full((len(sums), count + 1), NAN)
-        np.divide(part, total, out=rates[:, :count], where=total > 0)
-        rates[:, count] = (rates[:, first] + rates[:, second]) / 2
-        return rates
-
-    (value,) = values(table.sum(axis=0, keepdims=True))
-    sizes = [int(counts.sum()) for _, counts in shares.values()]
-    sizes.append(sizes[first] + sizes[second])
-    intervals = bootstrap_sums(table.tolist(), clusters, values, draws) or [(NAN, NAN)] * len(names)
-    return {
-        name: Estimate(float(value[i]), sizes[i], *intervals[i]) for i, name in enumerate(names)
-    }

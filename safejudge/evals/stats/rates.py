@@ -7,11 +7,13 @@ stands beside, as coverage. An undefined rate is NaN, never 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from safejudge.evals.stats import intervals
-from safejudge.evals.stats.intervals import ratio
+from safejudge.evals.stats.intervals import Estimate, ratio, share_of
 from safejudge.types import Outcome
 
 Call = tuple[bool, Outcome]
@@ -72,6 +74,27 @@ class Counts:
     def coverage(self) -> float:
         """Share of calls that were yes or no."""
         return ratio(self.decided, self.asked)
+
+
+def rates_of(calls: Sequence[Call], groups: Iterable[Hashable]) -> dict[str, Estimate]:
+    """Precision, recall, F1 and FPR with their intervals, over calls in groups.
+
+    F1 = 2 J / (1 + J), J the share of hits among all calls that are yes or should be: so F1 has the
+    interval of a share, turned the same way.
+    """
+    groups = list(groups)
+    target = np.array([target for target, _ in calls], dtype=bool)
+    # Undecided is on the wrong side: a yes where the target is no.
+    no = [called is Outcome.NO or (called is Outcome.UNDECIDED and t) for t, called in calls]
+    called = ~np.array(no, dtype=bool)
+    jaccard = share_of(target & called, groups, target | called)
+    value, low, high = (2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high))
+    return {
+        "precision": share_of(target & called, groups, called),
+        "recall": share_of(target & called, groups, target),
+        "F1": Estimate(value, int(target.sum() + called.sum()), low, high),
+        "FPR": share_of(~target & called, groups, ~target),
+    }
 
 
 def share(hits: int, n: int) -> str:

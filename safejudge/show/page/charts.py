@@ -10,15 +10,13 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
 from safejudge.show.terminal import shorten
 from safejudge.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from safejudge.show.figures import Bar, Chart, Series
+    from safejudge.show.figures import Bar, Chart
 
     Points = Sequence[tuple[float, float]]
 
@@ -29,29 +27,61 @@ COLOURS = (
 DASHES = ("", "6 3", "2 2", "8 3 2 3")
 """Of the first seven curves, of the next seven, and so on."""
 
-_WIDTH = 640
+_WIDTH = 360
+"""So narrow that a phone shows it, letters and all, in its own size."""
 _SIDE = 300
 """Of the square that curves are drawn in."""
 _LEFT, _TOP = 52, 12
-_LEGEND = _LEFT + _SIDE + 24
-_ROW = 17
-"""Height of a line of the legend."""
-_NAMES = 180
-"""Width of the names of groups of bars."""
-_LETTERS = 23
-"""Of a wide font, that fit there."""
+_NAME = 16
+"""Height of the name of a group of bars, which stands above them."""
+_BARS = 8
+"""Where bars begin."""
 _BAR = 11
+_LETTERS = 48
+"""Of a wide font, that fit into the width."""
+_SWATCH = 26
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
+def drawing(chart: Chart) -> str:
+    """Draw a chart, and write its legend below as a list, which flows as text does."""
+    return f"{svg(chart)}{_legend(chart)}"
+
+
 def svg(chart: Chart) -> str:
-    """Draw a chart."""
+    """Draw a chart without its legend."""
     height, parts = _bars(chart) if chart.kind == "bars" else _lines(chart)
     return (
         f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" role="img"'
         f' aria-label="{_safe(chart.title)}" font-size="12" fill="currentColor">'
         f"<title>{_safe(chart.title)}</title>{''.join(parts)}</svg>"
     )
+
+
+# --- the legend ---------------------------------------------------------------------------------
+
+
+def _legend(chart: Chart) -> str:
+    if chart.kind == "bars":
+        swatches = [
+            (name, f'<rect x="0" y="2" width="11" height="11" {_look(number)}/>', 11)
+            for number, name in enumerate(_bar_names(chart))
+        ]
+    else:
+        swatches = [
+            (series.name, f'<line x1="0" y1="7" x2="{_SWATCH}" y2="7" {_stroke(number)}/>', _SWATCH)
+            for number, series in enumerate(chart.series)
+        ]
+    entries = (
+        f'<li><svg width="{width}" height="14" aria-hidden="true">{drawn}</svg>'
+        f"{_safe(shorten(clean(name), 60))}</li>"
+        for name, drawn, width in swatches
+    )
+    return f'<ul class="legend">{"".join(entries)}</ul>'
+
+
+def _bar_names(chart: Chart) -> list[str]:
+    return list(dict.fromkeys(bar.name for series in chart.series for bar in series.bars))
 
 
 # --- curves -------------------------------------------------------------------------------------
@@ -77,26 +107,27 @@ def _lines(chart: Chart) -> tuple[int, list[str]]:
         parts.append(_rule(_LEFT, bottom, right, _TOP, 'stroke-dasharray="3 4" opacity="0.6"'))
     for number, series in enumerate(chart.series):
         parts += _curve(number, series.name, series.points, marked=chart.marked)
-    return max(bottom + 44, _TOP + _ROW * len(chart.series) + 12), parts
+    return bottom + 44, parts
 
 
 def _curve(number: int, name: str, points: Points, *, marked: bool) -> Iterator[str]:
-    """One curve and its line in the legend."""
-    colour = COLOURS[number % len(COLOURS)]
-    dashes = DASHES[number // len(COLOURS) % len(DASHES)]
-    look = f'fill="none" stroke="{colour}" stroke-width="2"'
-    look += f' stroke-dasharray="{dashes}"' if dashes else ""
+    """One curve; pointing at it tells its name."""
     positions = [_position(point) for point in points if all(map(math.isfinite, point))]
     yield f"<g><title>{_safe(name)}</title>"
     if positions:
         text = " ".join(f"{x:.1f},{y:.1f}" for x, y in _thinned(positions))
-        yield f'<polyline points="{text}" stroke-linejoin="round" {look}/>'
+        yield f'<polyline points="{text}" stroke-linejoin="round" {_stroke(number)}/>'
     if marked or len(positions) == 1:
+        colour = COLOURS[number % len(COLOURS)]
         for x, y in positions:
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
-    y = _TOP + 8 + number * _ROW
-    yield f'<line x1="{_LEGEND}" y1="{y}" x2="{_LEGEND + 26}" y2="{y}" {look}/>'
-    yield _words(_LEGEND + 34, y + 4, shorten(clean(name), 32)) + "</g>"
+    yield "</g>"
+
+
+def _stroke(number: int) -> str:
+    dashes = DASHES[number // len(COLOURS) % len(DASHES)]
+    look = f'fill="none" stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="2"'
+    return f'{look} stroke-dasharray="{dashes}"' if dashes else look
 
 
 def _position(point: tuple[float, float]) -> tuple[float, float]:
@@ -131,60 +162,42 @@ def _between(
 
 
 def _bars(chart: Chart) -> tuple[int, list[str]]:
-    """Lying bars: names of any length stand beside them."""
-    names = list(dict.fromkeys(bar.name for series in chart.series for bar in series.bars))
-    top, parts = _legend(names)
-    y = top
-    drawn = []
+    """Lying bars, each group below its name, so that names of any length have room."""
+    names = _bar_names(chart)
+    y, drawn = 4, []
     for series in chart.series:
-        middle = y + 8 + _BAR * len(series.bars) / 2
-        drawn += [f"<g><title>{_safe(series.name)}</title>", *_group(series, middle), "</g>"]
+        name = _safe(series.name)
+        drawn += [f"<g><title>{name}</title>", _words(0, y + 12, _fitted(series.name)), "</g>"]
+        y += _NAME
         for row, bar in enumerate(series.bars):
             drawn += _bar(bar, y + 4 + row * _BAR, _look(names.index(bar.name)))
         y += _BAR * len(series.bars) + 8
+    parts = []
     for tick in _TICKS:
         x = _along(tick)
-        parts += [_rule(x, top, x, y), _words(x, y + 16, f"{tick:g}", "middle")]
-    parts.append(_words(_along(0.5), y + 34, chart.x, "middle"))
+        parts += [_rule(x, 4, x, y), _words(x, y + 16, f"{tick:g}", "middle")]
+    parts.append(_words(_WIDTH / 2, y + 34, _fitted(chart.x), "middle"))
     return y + 44, parts + drawn
 
 
-def _legend(names: Sequence[str]) -> tuple[int, list[str]]:
-    """The names of bars, in as many lines as they need, and where what is below begins."""
-    parts, x, y = [], _NAMES, 4
-    for number, name in enumerate(names):
-        width = 28 + 7 * cell_len(short := shorten(clean(name), 20))
-        if x > _NAMES and x + width > _WIDTH:
-            x, y = _NAMES, y + _ROW
-        parts.append(f'<rect x="{x}" y="{y}" width="11" height="11" {_look(number)}/>')
-        parts.append(_words(x + 16, y + 10, short))
-        x += width
-    return y + 26, parts
-
-
-def _group(series: Series, middle: float) -> Iterator[str]:
-    """The name of a group; a long one in two lines, where two find room."""
-    lines = [clean(series.name)]
-    if cell_len(lines[0]) > _LETTERS and len(series.bars) > 1:
-        lines = lines[0].rsplit(", ", 1)
-    for row, line in enumerate(lines):
-        y = middle + 14 * (row - (len(lines) - 1) / 2)
-        yield _words(_NAMES - 8, y, shorten(line, _LETTERS), "end")
+def _fitted(text: str) -> str:
+    """Cut a text to what fits into the width, in a wide font."""
+    return shorten(clean(text), _LETTERS)
 
 
 def _bar(bar: Bar, y: int, look: str) -> Iterator[str]:
     """One bar with its whisker; a dash where there is no number, words where it has no length."""
     if not math.isfinite(bar.value):
-        yield _words(_NAMES + 4, y + 9, "-")
+        yield _words(_BARS + 4, y + 9, "-")
         return
     if bar.value < 0:
-        yield _words(_NAMES + 4, y + 9, f"below 0 ({bar.value:.2f})")
+        yield _words(_BARS + 4, y + 9, f"below 0 ({bar.value:.2f})")
         return
     interval = _interval(bar)
     around = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
-    width = _along(bar.value) - _NAMES
+    width = _along(bar.value) - _BARS
     yield f"<g><title>{_safe(bar.name)}: {bar.value:.3f}{around}</title>"
-    yield f'<rect x="{_NAMES}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" {look}/>'
+    yield f'<rect x="{_BARS}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" {look}/>'
     if interval is not None:
         low, high = map(_along, interval)
         middle = y + (_BAR - 2) / 2
@@ -201,7 +214,7 @@ def _interval(bar: Bar) -> tuple[float, float] | None:
 
 
 def _along(value: float) -> float:
-    return _NAMES + (_WIDTH - _NAMES - 20) * min(1.0, max(0.0, value))
+    return _BARS + (_WIDTH - _BARS - 16) * min(1.0, max(0.0, value))
 
 
 def _look(number: int) -> str:
@@ -231,4 +244,4 @@ def _rule(  # noqa: PLR0913 - two ends and a look
 
 def drawings(charts: Iterable[Chart]) -> list[tuple[Chart, str]]:
     """Draw charts that have anything in them."""
-    return [(chart, svg(chart)) for chart in charts if chart.series]
+    return [(chart, drawing(chart)) for chart in charts if chart.series]

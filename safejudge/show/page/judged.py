@@ -1,278 +1,187 @@
-"""Results as one page that a browser opens from the disk; nothing in it is fetched from anywhere.
+"""Results as pages that a browser opens from the disk; nothing in them is fetched from anywhere.
 
-Takes results as a run streams them, with the rules and the policy they were made by, and decodes
-each image once more for a small picture of it; gives one HTML file. Only that picture and the
-finished markup of an image are kept, never its pixels. `judged.html` is the page,
-`judged_image.html` one image on it; what others wrote passes `clean` and is escaped.
+Takes results as a run streams them or as records hold them, with the rules and the policy they were
+made by; gives HTML files, the worst images first. What is drawn of an image waits on the disk, so
+memory holds a few numbers of each. `judged.html` is a page, `card` draws one image on it, `sheets`
+writes the files.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import tempfile
 from collections import Counter
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from markupsafe import Markup, escape
-from pydantic import ValidationError
+from markupsafe import Markup
 
-from safejudge.errors import InputError, OutputError
-from safejudge.files.atomic import check_file, replacing, writing
-from safejudge.files.records import image_name
 from safejudge.images.load import load_images
-from safejudge.method import logic
-from safejudge.method.verdict import asked_condition
-from safejudge.show import terminal as show
+from safejudge.policy import Policy
 from safejudge.show import wording
+from safejudge.show.page import sheets
+from safejudge.show.page.card import Beside, Cards
+from safejudge.show.page.counts import LABELS, LISTED, Counts, Harm, came_in, label_of
+from safejudge.show.page.sheets import MOST, PAGE, check
 from safejudge.show.page.templates import environment
-from safejudge.show.page.thumbnail import Thumbnail, deciding_picture
-from safejudge.text import clean_lines, counted
-from safejudge.types import Failure, Judgment, operator, parts
+from safejudge.text import counted
+from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
-    from safejudge.policy import Policy
-    from safejudge.types import (
-        JSON,
-        Condition,
-        Constitution,
-        ImageInput,
-        PreconditionVerdict,
-        Provenance,
-        Result,
-        Rule,
-        RuleVerdict,
-        View,
-    )
+    from safejudge.show.terminal import TruthOf
+    from safejudge.types import Constitution, Intake, Provenance, Result
 
-LABELS = ("unsafe", "undecided", "failed", "safe")
-"""In the order in which a person wants to see them."""
-
-_MARK = b"<!doctype html>\n<!-- safejudge report -->\n"
-"""What such a page begins with."""
-_LISTED = ("violated", "undecided")
-"""Outcomes of the rules that are shown in full."""
+__all__ = ["About", "Report", "check"]
 
 
-# --- files ----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class About:
+    """What made the results, and what is known of their run."""
+
+    constitution: Constitution
+    policy: Policy | None
+    """None where it is not known: then no bounds are drawn."""
+    provenance: Provenance
+    date: str | None = None
+    """The day on which the run was begun: 2026-11-29."""
+    intake: Intake | None = None
+    """What came in."""
+    notes: tuple[str, ...] = ()
+    """What else a reader should know of them, a sentence each."""
 
 
-def check(path: Path, *, out: Path | None, resume: bool, overwrite: bool) -> None:
-    """Raise, before any image is judged, where a page cannot be or must not be written to `path`.
+class _Waiting(NamedTuple):
+    """One image that was drawn, and where its markup waits."""
 
-    An existing file is replaced with `overwrite`, and with `resume` if it is such a page: the
-    records that it showed are those that the run goes on from.
-    """
-    if out is not None and _absolute(out) == _absolute(path):
-        raise InputError(f"{path}: --out and --report name the same file; give them two names")
-    if not check_file(path):
-        return
-    if resume and not _is_page(path):
-        raise OutputError(f"{path}: exists already and is no report of safejudge; name another")
-    if not resume and not overwrite:
-        raise OutputError(f"{path}: exists already; --overwrite begins it anew, or name another")
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.realpath(path))
-
-
-def _is_page(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(_MARK)) == _MARK
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-# --- the page -------------------------------------------------------------------------------------
-
-
-class _RuleRow(NamedTuple):
-    """One rule on one image."""
-
-    rule: Rule
-    condition: Condition
-    losses: tuple[str, ...]
-    verdict: RuleVerdict
+    harm: Harm
+    number: int
+    label: str
+    outcomes: tuple[tuple[str, str], ...]
+    """Rules that are violated or undecided."""
+    start: int
+    size: int
 
 
 class Report:
-    """A page that grows with a run and is written when it ends."""
+    """Pages that grow with a run and are written when it ends."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what pages are, and how they are written
         self,
         path: Path,
-        constitution: Constitution,
-        policy: Policy,
-        provenance: Provenance,
+        about: About,
         *,
         replace: bool = False,
+        expected: int = 0,
+        most: int = MOST,
+        truth_of: TruthOf = lambda _: None,
     ) -> None:
-        """Begin a page about results of this constitution, policy and provenance.
+        """Begin pages about results of this constitution, policy and provenance, at `path`.
 
-        A file that exists by the time the page is written stays as it is without `replace`.
+        A file that exists by the time they are written stays as it is without `replace`. `expected`
+        images are to come; `most` of all are shown; `truth_of` a path says what is true there.
+        Raises `OutputError` where somebody else's file has the name of a further page.
         """
-        self.path = path
-        self._replace = replace
-        self._constitution, self._policy, self._provenance = constitution, policy, provenance
-        self._rules = [
-            (
-                rule,
-                asked_condition(rule, policy),
-                () if policy.tree else logic.flatten(rule.condition)[1],
-            )
-            for rule in constitution.rules
-        ]
-        self._labels: Counter[str] = Counter()
-        self._outcomes: Counter[tuple[str, str]] = Counter()
-        self._images: list[str] = []
-        templates = environment()
-        templates.filters["lines"] = _lines
-        templates.globals.update(
-            wording=wording,
-            show=show,
-            scale=_scale,
-            settled_by=settled_by,
-            counted=counted,
-            operator=operator,
-            parts=parts,
-        )
-        self._page = templates.get_template("judged.html")
-        self._image = templates.get_template("judged_image.html")
+        self.path, self.about = path, about
+        self.counts = Counts()
+        self._replace, self._most = replace, most
+        self.truth_of = truth_of
+        self._cards = Cards(about.constitution, about.policy)
+        self._waiting: list[_Waiting] = []
+        self._markup = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the report
+        sheets.check_further(path, sheets.count(min(expected, most)))
 
     @property
     def count(self) -> int:
-        """How many images are on the page."""
-        return len(self._images)
+        """How many results were added or counted."""
+        return self.counts.total
 
     def add_file(self, path: str, result: Result, caption: str | None = None) -> None:
         """Add the result of the image at `path`, which is decoded once more.
 
         It stands without a picture if it cannot be read, or is not what was judged any more.
         """
-        (loaded,) = load_images([path], self._policy)
-        if isinstance(loaded, Failure) or loaded.id != result.id:
-            self.add(path, result, None, caption)
-        else:
-            self.add(path, result, loaded, caption)
+        image, absent = None, ""
+        if not isinstance(result, Failure):
+            (loaded,) = load_images([path], self.about.policy or Policy())
+            if isinstance(loaded, Failure):
+                absent = "missing"
+            elif loaded.id != result.id:
+                absent = "changed"
+            else:
+                image = loaded
+        self.add(path, result, Beside(image, absent, caption, self.truth_of(path)))
 
-    def add_recorded(self, file: Path, pairs: Iterable[tuple[str, str | None]]) -> None:
-        """Add what a file of records holds that a run with this provenance goes on with.
-
-        `pairs` are the paths of that run with their captions; other paths are taken from the file.
-        Raises `OutputError` for a record that another version of safejudge wrote in another form.
-        """
-        chosen = {image_name(path): (path, caption) for path, caption in pairs}
-        with file.open(encoding="utf-8") as stream:
-            next(stream, None)  # the header, which `RecordFile` has compared
-            for number, text in enumerate(stream, start=2):
-                line = json.loads(text)
-                try:
-                    result = _result(line, self._provenance)
-                except (ValidationError, KeyError, TypeError) as error:
-                    raise OutputError(
-                        f"{file}:{number}: is not as this version of safejudge writes records, so "
-                        "no report can show it; leave --report out"
-                    ) from error
-                path, caption = chosen.get(line["image"], (line["image"], None))
-                self.add_file(path, result, caption)
-
-    def add(
-        self,
-        name: str,
-        result: Result,
-        image: ImageInput | None = None,
-        caption: str | None = None,
-    ) -> None:
-        """Add one result, with its image if there is one and the caption it was judged with."""
-        folder, base = os.path.split(name)
-        context = {
-            "number": self.count + 1,
-            "name": name,
-            "folder": os.path.join(folder, "") if folder else "",  # noqa: PTH118 - keeps the separator
-            "base": base or name,
-            "caption": caption,
-            "result": result,
-            "policy": self._policy,
-        }
+    def add(self, name: str, result: Result, beside: Beside | None = None) -> None:
+        """Add one result, with what is known beside it."""
+        beside = beside or Beside()
+        number = len(self._waiting) + 1
+        markup = self._cards.card(number, name, result, beside).encode()
+        start = self._markup.tell()
+        self._markup.write(markup)
         verdicts = {} if isinstance(result, Failure) else result.rules
-        rows = [_RuleRow(*rule, verdicts[rule[0].id]) for rule in self._rules if verdicts]
-        listed = [row for outcome in _LISTED for row in rows if row.verdict.outcome == outcome]
-        label = "failed" if isinstance(result, Failure) else result.label
-        picture = None if image is None else deciding_picture(result, image)
-        self._images.append(
-            self._image.render(
-                context,
-                label=label,
-                listed=listed,
-                compared=any(row.verdict.similarity is not None for row in rows),
-                others=[row for row in rows if row.verdict.outcome not in _LISTED],
-                rules=[index for index, row in enumerate(rows) if row.verdict.outcome in _LISTED],
-                picture=picture and Thumbnail.of(picture, [row.verdict for row in listed]),
+        self._waiting.append(
+            _Waiting(
+                harm=Harm.of(result, self.about.constitution.rules),
+                number=number,
+                label=label_of(result),
+                outcomes=tuple((n, v.outcome) for n, v in verdicts.items() if v.outcome in LISTED),
+                start=start,
+                size=len(markup),
             )
         )
-        self._labels[label] += 1
-        self._outcomes.update((row.rule.id, row.verdict.outcome) for row in rows)
+        self.counts.add(result)
+        if beside.image is None and not isinstance(result, Failure):
+            self.counts.absent[beside.absent or "not at hand"] += 1
+
+    def count_only(self, result: Result) -> None:
+        """Count one result that is not to be shown."""
+        self.counts.add(result)
 
     def write(self, expected: int = 0) -> None:
-        """Write the page whole or not at all; it says so if less than `expected` images are on it.
+        """Write all pages or none; the first says so if less than `expected` images came.
 
-        Raises `OutputError` if it cannot be written, or exists and is not to be replaced.
+        Raises `OutputError` if they cannot be written, or exist and are not to be replaced.
         """
-        parts = self._page.generate(
-            constitution=self._constitution,
-            policy=self._policy,
-            provenance=self._provenance,
-            images=map(Markup, self._images),
-            labels={label: self._labels[label] for label in LABELS},
-            outcomes=self._outcomes,
-            total=self.count,
-            missing=max(0, expected - self.count),
-        )
-        with writing(self.path), replacing(self.path) as new:
-            with new.open("w", encoding="utf-8", newline="\n") as stream:
-                stream.writelines(parts)
-            if not self._replace and os.path.lexists(self.path):
-                raise OutputError(f"{self.path}: exists by now, and was left as it is")
+        shown = sorted(self._waiting)[: self._most]
+        groups = [shown[start : start + PAGE] for start in range(0, len(shown), PAGE)] or [[]]
+        template = environment()
+        template.globals.update(wording=wording, counted=counted)
+        page = template.get_template("judged.html")
+        common = {
+            "about": self.about,
+            "constitution": self.about.constitution,
+            "policy": self.about.policy,
+            "provenance": self.about.provenance,
+            "counts": self.counts,
+            "arrived": came_in(self.about.intake, self.counts.total),
+            "missing": max(0, expected - self.count),
+            "shown": len(shown),
+            "kind": sheets.KIND,
+            "files": [
+                sheets.address(sheets.sheet(self.path, number + 1)) for number in range(len(groups))
+            ],
+        }
+        pages = [
+            page.generate(common, **self._of_page(number, group))
+            for number, group in enumerate(groups, start=1)
+        ]
+        sheets.write(self.path, pages, replace=self._replace)
 
+    def _of_page(self, number: int, group: Sequence[_Waiting]) -> dict[str, object]:
+        """What one page has of its own."""
+        labels = Counter(waiting.label for waiting in group)
+        return {
+            "page": number,
+            "first": 1 + (number - 1) * PAGE,
+            "images": self._images(group),
+            "on_page": len(group),
+            "labels": {label: labels[label] for label in LABELS},
+            "outcomes": Counter(pair for waiting in group for pair in waiting.outcomes),
+        }
 
-def _lines(text: str) -> Markup:
-    return escape(clean_lines(text.strip()))
-
-
-def _result(line: JSON, provenance: Provenance) -> Result:
-    if "error" in line:
-        return Failure(image=line["image"], id=line["id"], **line["error"])
-    return Judgment.model_validate({**line, "provenance": provenance})
-
-
-# --- numbers --------------------------------------------------------------------------------------
-
-
-class _Scale(NamedTuple):
-    """What the first tests compared, as shares of a line."""
-
-    low: float
-    high: float
-    p0: float
-    marks: list[tuple[View, float]]
-
-
-def _scale(verdict: PreconditionVerdict, policy: Policy) -> _Scale | None:
-    """Return what to draw of a precondition's numbers; None where the tests had none."""
-    bounds = wording.bounds(verdict, policy)
-    views: tuple[View, ...] = ("full", "region_crop", "region_removed")
-    numbers = [(view, wording.number(verdict, view, policy)) for view in views]
-    marks = [(view, number) for view, number in numbers if number is not None]
-    if bounds is None or not marks:
-        return None
-    return _Scale(bounds.low, bounds.high, bounds.p0, marks)
-
-
-def settled_by(verdict: RuleVerdict, condition: Condition) -> list[str]:
-    """Name the answers that settled a rule, each with its sign and what decided it."""
-    answers = wording.settling(condition, wording.by_precondition(verdict))
-    return [f"{wording.SIGNS[v.outcome]} {v.statement} ({v.test}, {v.score:.2f})" for v in answers]
+    def _images(self, group: Iterable[_Waiting]) -> Iterator[Markup]:
+        for waiting in group:
+            self._markup.seek(waiting.start)
+            yield Markup(self._markup.read(waiting.size).decode())  # noqa: S704 - escaped

@@ -26,6 +26,8 @@ _SIDE = 200
 """Pixels of the screen that a picture fills at most."""
 _DRAWN = 128
 """A picture without a longer side is drawn pixel by pixel, as often enlarged as it fits."""
+_NAMED = 3
+"""So many boxes, the surest, have their names beside them; more would hide the picture."""
 _BYTES = 11_000
 """Of a picture's file; a third more as text."""
 _SHRINK = ((320, 85), (320, 65), (256, 60), (160, 50), (96, 40))
@@ -33,14 +35,16 @@ _SHRINK = ((320, 85), (320, 65), (256, 60), (160, 50), (96, 40))
 it fills when small, for when it is looked at closely."""
 
 
-def deciding_picture(result: Result, image: ImageInput) -> Picture:
-    """Return the frame, on the background, that the worst rule was judged by; else the first."""
+def deciding_picture(result: Result, image: ImageInput) -> Picture | None:
+    """Return the frame, on the background, that the worst rule was judged by; else the first.
+
+    None where that frame is not among those at hand.
+    """
     rules = () if isinstance(result, Failure) else result.rules.values()
     for outcome in ("violated", "undecided"):
-        for verdict in rules:
-            for picture in image.pictures:
-                if verdict.outcome == outcome and _judged(verdict, picture):
-                    return picture
+        if deciding := [verdict for verdict in rules if verdict.outcome == outcome]:
+            pairs = ((verdict, picture) for verdict in deciding for picture in image.pictures)
+            return next((picture for pair, picture in pairs if _judged(pair, picture)), None)
     return image.pictures[0]
 
 
@@ -61,6 +65,8 @@ class Mark(NamedTuple):
     """Of the box."""
     height: float
     """Of the box."""
+    named: bool
+    """Whether it is one of the surest, which have their names beside them."""
 
 
 class Thumbnail(NamedTuple):
@@ -100,14 +106,21 @@ class Thumbnail(NamedTuple):
             height=max(1, round(height * factor)),
             drawn=drawn,
             description=", ".join(descriptions),
-            marks=[_marked(box, width, height) for box in boxes],
+            marks=_marks(list(boxes), width, height),
         )
 
 
-def _marked(box: Box, width: int, height: int) -> Mark:
+def _marks(boxes: Sequence[Box], width: int, height: int) -> list[Mark]:
+    """Place boxes over a picture of this size; the surest last, so that nothing covers them."""
+    surest = sorted(boxes, key=lambda box: -box.confidence)
+    marks = [_mark(box, width, height, named=n < _NAMED) for n, box in enumerate(surest)]
+    return marks[::-1]
+
+
+def _mark(box: Box, width: int, height: int, *, named: bool) -> Mark:
     left, top = 100 * box.left / width, 100 * box.top / height
     right, bottom = 100 * box.right / width, 100 * box.bottom / height
-    return Mark(box, left, top, right - left, bottom - top)
+    return Mark(box, left, top, right - left, bottom - top, named)
 
 
 def data_uri(pixels: npt.NDArray[np.uint8]) -> str:

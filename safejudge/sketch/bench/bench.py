@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from safejudge.constitution.load import load_constitution
-from safejudge.evals.stats.intervals import bootstrap
-from safejudge.evals.stats.rates import CALLED, Counts
+from safejudge.evals.stats.rates import CALLED, Counts, rates_of
 from safejudge.flow import Flow, drive, gather
 from safejudge.judge import Judge
 from safejudge.policy import Policy
@@ -198,6 +197,11 @@ def rule_calls(
     ]
 
 
+def scenes_of_calls(outcomes: Sequence[SceneOutcome]) -> list[int]:
+    """The scene of each call of `rule_calls`, by number: rules of one scene belong together."""
+    return [number for number, outcome in enumerate(outcomes) for _ in outcome.rules]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """The figures of one variant."""
@@ -217,23 +221,16 @@ class Row:
     """Per image."""
 
 
-def row(outcomes: Sequence[SceneOutcome], draws: int = 400) -> Row:
+def row(outcomes: Sequence[SceneOutcome]) -> Row:
     """Sum up what a variant found."""
-
-    def image_f1(drawn: Sequence[SceneOutcome]) -> float:
-        return Counts.of(image_calls(drawn)).f1
-
-    def rule_f1(drawn: Sequence[SceneOutcome]) -> float:
-        return Counts.of(rule_calls(drawn)).f1
-
-    no_interval = (float("nan"), float("nan"))
+    image_f1 = rates_of(image_calls(outcomes), range(len(outcomes)))["F1"]
+    rule_f1 = rates_of(rule_calls(outcomes), scenes_of_calls(outcomes))["F1"]
     plain = [f for f in outcomes if f.truth.kind == "plain"]
-    ruled = bool(outcomes and outcomes[0].rules)
     return Row(
         image=Counts.of(image_calls(outcomes)),
-        image_f1=bootstrap(outcomes, image_f1, draws),
+        image_f1=(image_f1.low, image_f1.high),
         rule=Counts.of(rule_calls(outcomes)),
-        rule_f1=bootstrap(outcomes, rule_f1, draws) if ruled else no_interval,
+        rule_f1=(rule_f1.low, rule_f1.high),
         plain=Counts.of(image_calls(plain)),
         probes=sum(f.usage.probes for f in outcomes) / len(outcomes),
         reasoning_calls=sum(f.usage.reasoning_calls for f in outcomes) / len(outcomes),

@@ -1,0 +1,138 @@
+"""What many results come to on a page: the finding, and what nobody looked at.
+
+Takes results one by one; keeps numbers alone. What it says is plain text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from safejudge.show.terminal import often
+from safejudge.text import counted
+from safejudge.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from safejudge.types import Intake, Judgment, Result, Rule
+
+LABELS = ("unsafe", "undecided", "failed", "safe")
+"""In the order in which a person wants to see them."""
+LISTED = ("violated", "undecided")
+"""Outcomes of the rules that are shown in full."""
+
+_SEVERITIES = ("low", "medium", "high", "critical")
+_DECISIVE = {"unsafe": "violated", "undecided": "undecided"}
+
+
+def label_of(result: Result) -> str:
+    """Return the label of an image, `failed` for one that was not judged."""
+    return "failed" if isinstance(result, Failure) else result.label
+
+
+class Harm(NamedTuple):
+    """Where an image stands among others; the worst come first when these are sorted."""
+
+    label: int
+    severity: int
+    score: float
+
+    @staticmethod
+    def of(result: Result, rules: Iterable[Rule]) -> Harm:
+        """Go by label, then by the severity of the worst rule that made it so, then by score."""
+        label = LABELS.index(label_of(result))
+        if isinstance(result, Failure):
+            return Harm(label, 0, 0.0)
+        worst = severity_of(result, rules)
+        rank = 0 if worst is None else -1 - _SEVERITIES.index(worst)
+        return Harm(label, rank, -(result.score or 0.0))
+
+
+def severity_of(result: Judgment, rules: Iterable[Rule]) -> str | None:
+    """Return the severity of the worst rule that is violated, or may be; None if none is."""
+    outcome = _DECISIVE.get(result.label)
+    found = [str(rule.severity) for rule in rules if result.rules[rule.id].outcome == outcome]
+    return max(found, key=_SEVERITIES.index, default=None)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the results so far come to."""
+
+    labels: Counter[str] = field(default_factory=Counter)
+    """Images per label."""
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Images per rule's id and outcome."""
+    frames: Counter[str] = field(default_factory=Counter)
+    """Of animations that were not looked at whole: how many, and frames `looked_at` and `of`."""
+    captions: Counter[str] = field(default_factory=Counter)
+    """Images by what was shown of a caption that was too long: its `beginning`, or `nothing`."""
+    absent: Counter[str] = field(default_factory=Counter)
+    """Pictures that are not on the page, by the reason."""
+
+    def add(self, result: Result) -> None:
+        """Count one result."""
+        self.labels[label_of(result)] += 1
+        if isinstance(result, Failure):
+            return
+        self.outcomes.update((name, rule.outcome) for name, rule in result.rules.items())
+        if result.frames is not None and not result.frames.all:
+            self.frames.update(cut=1, looked_at=result.frames.looked_at, of=result.frames.of)
+        use = result.caption
+        if use is not None and use.shown < use.tokens:
+            self.captions["beginning" if use.shown else "nothing"] += 1
+
+    @property
+    def total(self) -> int:
+        """Images."""
+        return self.labels.total()
+
+    def finding(self) -> str:
+        """Say what was found in one line: "12 images: 5 unsafe, 1 undecided, 6 safe"."""
+        found = ", ".join(f"{self.labels[name]} {name}" for name in LABELS if self.labels[name])
+        return f"{counted(self.total, 'image')}{f': {found}' if found else ''}"
+
+    def unsettled(self) -> list[str]:
+        """Say what of these images was not looked at, or not settled, a line each."""
+        lines = []
+        if self.frames["cut"]:
+            lines.append(
+                f"{self.frames['looked_at']} of {self.frames['of']} frames looked at in "
+                f"{counted(self.frames['cut'], 'animation')}"
+            )
+        if self.captions["beginning"]:
+            lines.append(f"{counted(self.captions['beginning'], 'caption')} cut: too long")
+        if self.captions["nothing"]:
+            lines.append(f"{counted(self.captions['nothing'], 'caption')} not shown: too long")
+        judged = counted(self.labels.total() - self.labels["failed"], "image")
+        checks = f"of {counted(self.outcomes.total(), 'check')} ({judged}, every rule)"
+        skipped, undecided = (
+            sum(count for (_, outcome), count in self.outcomes.items() if outcome == wanted)
+            for wanted in ("not_relevant", "undecided")
+        )
+        if skipped:
+            lines.append(f"{skipped} {checks} skipped: the rule is not relevant to the image")
+        if undecided:
+            lines.append(f"{undecided} {checks} undecided")
+        return lines
+
+
+def came_in(intake: Intake | None, total: int) -> list[str]:
+    """Say what a run was given, and what became of what is not among `total` results."""
+    if intake is None:
+        return ["What came in beside these images was not recorded."]
+    lines = []
+    if intake.wanted == total and not intake.missed:
+        lines.append(f"All {counted(intake.wanted, 'image')} that came in are here.")
+    elif intake.wanted != total:
+        lines.append(f"The run was given {counted(intake.wanted, 'image')}; {total} are here.")
+    named = [f"{count} by --ignore {pattern}" for pattern, count in often(intake.ignored)]
+    named += [counted(intake.companions, "label or macOS file")] if intake.companions else []
+    named += [f"{counted(intake.beyond_limit, 'image')} beyond --limit"] * bool(intake.beyond_limit)
+    if named:
+        lines.append(f"Left out: {', '.join(named)}.")
+    if intake.repeated:
+        lines.append(f"{counted(intake.repeated, 'path')} named a file once more.")
+    return lines

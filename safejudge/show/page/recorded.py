@@ -1,0 +1,103 @@
+"""Stored records -> results on pages, with their pictures where they still lie unchanged.
+
+Takes records as `files.stored` reads them; validates each, and finds its picture by its name. A
+picture is shown only if its bytes are those that were judged.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from safejudge.errors import ImageError, OutputError
+from safejudge.images.load import load_image
+from safejudge.images.named import find_bytes
+from safejudge.policy import Policy
+from safejudge.show.page.card import Beside
+from safejudge.show.page.counts import Harm
+from safejudge.show.page.thumbnail import deciding_picture
+from safejudge.types import Failure, Judgment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from safejudge.files.stored import Stored, StoredRecord
+    from safejudge.show.page.judged import Report
+    from safejudge.types import Constitution, ImageInput, Provenance, Result
+
+
+def add_worst(report: Report, stored: Stored, most: int) -> None:
+    """Show the `most` worst of some records, and count all. Raises `InputError`."""
+    rules = report.about.constitution.rules
+    made = (report.about.constitution, report.about.provenance)
+    harms = ((Harm.of(result, rules), n) for n, (_, result) in enumerate(results(stored, *made)))
+    chosen = {number for _, number in heapq.nsmallest(most, harms)}
+    for number, (record, result) in enumerate(results(stored, *made)):
+        if number in chosen:
+            add(report, record, result)
+        else:
+            report.count_only(result)
+
+
+def add_all(report: Report, stored: Stored, captions: Mapping[str, str | None]) -> None:
+    """Show all records, with the captions that are known by their names. Raises `InputError`."""
+    about = report.about
+    for record, result in results(stored, about.constitution, about.provenance):
+        add(report, record, result, captions.get(result.image))
+
+
+def results(
+    stored: Stored, constitution: Constitution, provenance: Provenance
+) -> Iterator[tuple[StoredRecord, Result]]:
+    """Validate every record. Raises `OutputError` for one of another form than is written now."""
+    ids = {rule.id for rule in constitution.rules}
+    for record in stored:
+        try:
+            result = _result(record, provenance)
+        except (ValidationError, KeyError, TypeError, ValueError) as error:
+            raise OutputError(
+                f"{record.where}: is not as this version of safejudge writes records, so no report "
+                "can show it; take the version that wrote it, or judge the image again"
+            ) from error
+        if isinstance(result, Judgment) and set(result.rules) != ids:
+            raise OutputError(
+                f"{record.where}: was judged by other rules than {constitution.name} has; name the "
+                "constitution that it was judged by"
+            )
+        yield record, result
+
+
+def _result(record: StoredRecord, provenance: Provenance) -> Result:
+    content = record.content
+    if content.get("error") is not None:
+        return Failure(image=content["image"], id=content.get("id"), **content["error"])
+    return Judgment.model_validate({**content, "provenance": provenance})
+
+
+def add(report: Report, record: StoredRecord, result: Result, caption: str | None = None) -> None:
+    """Show one record, with its picture if that is still there and the same."""
+    image, absent = None, ""
+    if isinstance(result, Judgment):
+        found = _image(record, result, report.about.policy or Policy())
+        image, absent = (None, found) if isinstance(found, str) else (found, "")
+    truth = report.truth_of(os.path.join(record.folder or "", result.image))  # noqa: PTH118 - text
+    report.add(result.image, result, Beside(image, absent, caption, truth))
+
+
+def _image(record: StoredRecord, result: Judgment, policy: Policy) -> ImageInput | str:
+    """Find and decode what was judged, or say why not."""
+    content = find_bytes(result.image, record.folder, result.id, policy.max_bytes)
+    if isinstance(content, str):
+        return content
+    try:
+        image = load_image(content, name=result.image, policy=policy)
+        if deciding_picture(result, image) is None and policy.max_frames is not None:
+            # Which frames are sampled hangs on a seed that no record tells.
+            every = policy.model_copy(update={"max_frames": None})
+            image = load_image(content, name=result.image, policy=every)
+    except ImageError:
+        return "cannot be read"
+    return image
