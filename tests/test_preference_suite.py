@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_no_choice(place):
     scored = numbers(told())
     value, n = accuracy(scored, "fake: 1-5 single written", "safety")
     assert (value, n) == (0.0, 6)
-    (text,) = {row[7] for row in scored.tables[1].rows if "single written" in row[0]}
+    (text,) = {row[7] for row in scored.tables[0].rows if "single written" in row[0]}
     assert text == "100.0"  # unparsed
 
 
@@ -144,7 +144,7 @@ def test_equal_scores_are_ties(place):
     encoder = FakeEncoder(lambda _: 0.25, uri="scorer:same")
     scored = numbers(told(encoder=encoder))
     assert accuracy(scored, "scorer:same preference score", "overall") == (0.0, 6)
-    (ties,) = {row[5] for row in scored.tables[1].rows if row[0].startswith("scorer:same")}
+    (ties,) = {row[5] for row in scored.tables[0].rows if row[0].startswith("scorer:same")}
     assert ties == "100.0"
 
 
