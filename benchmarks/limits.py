@@ -60,7 +60,7 @@ def shard(path: str) -> str:
     try:
         entries, listing = shards.list_entries([path])
     except InputError as error:
-        return f"refused: {str(error).removeprefix(path)[2:90]}"
+        return f"refused: {str(error).removeprefix(path).replace(f' ({path}:', ' (')[2:90]}"
     read = (shards.read(entry, POLICY.max_bytes, captions=True)[0] for entry in entries[:3])
     told = Counter(data.reason if isinstance(data, Failure) else "read" for data in read)
     others = listing.intake(None, len(entries)).missed

@@ -92,7 +92,9 @@ class Policy(Record):
     """Decides with the file's content which frames are sampled. A service keeps a long random one
     to itself, so that nobody can try out beforehand where a frame goes unseen."""
     max_pixels: Annotated[int, Field(ge=1)] = 40_000_000
-    """Larger images are a `Failure`; checked before decoding."""
+    """Larger images are a `Failure`; checked before decoding. What a file may take follows from
+    it: twice so many pixels kept, 10 s of a processor and one for every 4 million, 1 GiB of
+    addresses and 32 bytes for each (`images/README.md`)."""
     max_bytes: Annotated[int, Field(ge=1)] = 64 * 2**20
     """Larger files are a `Failure`; checked before decoding."""
     max_caption_tokens: Annotated[int, Field(ge=1)] = 512

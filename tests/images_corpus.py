@@ -11,12 +11,15 @@ from PIL import Image, ImageCms
 
 REASONS = {
     "missing",
+    "outside",
+    "no_decoder",
     "empty",
     "truncated",
     "not_an_image",
     "unsupported",
     "too_large",
     "too_many_pixels",
+    "too_slow",
     "bad_array",
     "url",
     "unreadable",

@@ -176,7 +176,7 @@ def test_copies_of_a_pair_make_no_interval_narrower():
     once = preference(pairs, decide(pairs), intervals=True).acc_with_tie
     tenfold = preference(pairs * 10, decide(pairs * 10), intervals=True).acc_with_tie
     assert (tenfold.value, tenfold.n) == (pytest.approx(once.value), 300)
-    assert tenfold.high - tenfold.low == pytest.approx(once.high - once.low, abs=0.02)
+    assert 0 <= (tenfold.high - tenfold.low) - (once.high - once.low) < 0.03
 
 
 def test_no_pairs_are_no_number():

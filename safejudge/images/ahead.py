@@ -64,7 +64,8 @@ class ReadAhead:
         self.stopped = threading.Event()
         """Set when nobody wants images any more; reading one is given up then."""
         self._budget, self._ahead = budget, ahead
-        self._awaited = False
+        self._wanted = -1
+        """The place of the latest image that somebody waits for, or has waited for."""
 
     def read(self, supply: Iterator[S], read: Callable[[int, S], T]) -> Generator[T, None, None]:
         """Yield what `read` makes of each place and what the supply has there.
@@ -77,22 +78,17 @@ class ReadAhead:
                 for place, source in enumerate(supply):
                     begun.append(reader.submit(self._read, read, place, source))
                     if len(begun) > self._ahead:
-                        yield self._next(begun)
+                        self._wanted += 1
+                        yield begun.popleft().result()
                 while begun:
-                    yield self._next(begun)
+                    self._wanted += 1
+                    yield begun.popleft().result()
             finally:
                 self.stopped.set()
                 reader.shutdown(wait=False, cancel_futures=True)
 
-    def _next(self, begun: deque[Future[T]]) -> T:
-        self._awaited = True
-        try:
-            return begun.popleft().result()
-        finally:
-            self._awaited = False
-
     def _read(self, read: Callable[[int, S], T], place: int, source: S) -> T:
         # Whoever waits for an image holds nothing that could make room for it.
-        while not (self._awaited or self._budget.has_room() or self.stopped.is_set()):
+        while not (place <= self._wanted or self._budget.has_room() or self.stopped.is_set()):
             time.sleep(_TICK)
         return read(place, source)

@@ -163,7 +163,7 @@ def _read_file(path: str | os.PathLike[str], name: str, policy: Policy) -> bytes
             return file.read(policy.max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageError("missing", f"{name}: no such file; check the path") from error
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: a null byte in the path
         raise ImageError(
             "unreadable", f"{name[:200]}: cannot be read ({error}); check the path and its rights"
         ) from error
@@ -182,10 +182,11 @@ def _from_bytes(
     source: bytes | bytearray | memoryview, name: str, policy: Policy, stop: Event | None
 ) -> ImageInput:
     _check_bytes(memoryview(source).nbytes, name, policy)
-    data = bytes(source)
-    if not data:
-        raise ImageError("empty", f"{name}: holds no bytes; check how it was written")
-    return decoders.decode(data, name, policy, stop)
+    with decoding("unreadable", name, "hand over a smaller one"):  # memory may run out here too
+        data = bytes(source)
+        if not data:
+            raise ImageError("empty", f"{name}: holds no bytes; check how it was written")
+        return decoders.decode(data, name, policy, stop)
 
 
 # --- PIL images, arrays, tensors ----------------------------------------------------------------

@@ -269,6 +269,11 @@ class Processes:
         except (EndedError, OSError, ValueError, KeyError, TypeError) as error:
             self._end(process)
             raise _refusal(error, job) from error
+        except MemoryError as error:  # here, not there
+            self._end(process)
+            raise ImageError(
+                "too_many_pixels", f"{job.name}: needs more memory than there is; scale it down"
+            ) from error
         except BaseException:
             self._end(process)
             raise
@@ -315,8 +320,8 @@ class Processes:
             process.await_start(START, stop)
         except (EndedError, OSError, ValueError) as error:
             self._end(process)
-            if stop is None or not stop.is_set():
-                self._broken = str(error)  # the next one would fare alike, and waiting is dear
+            if not isinstance(error, EndedError) or error.reason != "too_slow":
+                self._broken = str(error)  # the next one would fare alike
             raise _none(name, str(error)) from error
         except BaseException:
             self._end(process)
