@@ -141,6 +141,23 @@ def test_data_that_moved_is_the_same(engine, tmp_path, monkeypatch):
     assert looked_at(engine) == before
 
 
+def test_names_keep_their_meaning_when_a_run_goes_on_elsewhere(engine, tmp_path, monkeypatch):
+    shade("one/in/a.png", 9)
+    shade("two/in/b.png", 9)
+    for site in ("one", "two"):
+        Path(site, "rules.yaml").write_text(RULES)
+    monkeypatch.chdir(tmp_path / "one")
+    assert judge("in", out="../r.jsonl") == 0
+    monkeypatch.chdir(tmp_path / "two")
+    assert judge("in", out="../r.jsonl") == 0
+    assert judge("in", str(tmp_path / "one/in"), out="../r.jsonl") == 0
+    before = looked_at(engine)
+    monkeypatch.chdir(tmp_path / "one")
+    assert judge("in", "../two/in", out="../r.jsonl") == 0
+    assert looked_at(engine) == before
+    assert len(labels("../r.jsonl")) == 2
+
+
 def test_other_images_of_the_file_stay_and_do_not_count(engine, capsys):
     shade("a.png", 250)
     shade("b.png", 9)

@@ -241,7 +241,7 @@ class RecordFile:
             kept = self._kept(head) if resume else _Kept()
             if "date" in kept.head:
                 head = head | {"date": kept.head["date"]}
-            if kept.old or (kept.end and kept.head != head):
+            if kept.old or kept.renamed or (kept.end and kept.head != head):
                 self._replace(head, kept)
             else:
                 self._stream.truncate(kept.end)
@@ -298,8 +298,10 @@ class RecordFile:
                 kept.head = line
             elif not isinstance(line.get("image"), str) or not line.keys() & {"label", "error"}:
                 raise OutputError(f"{self.path}:{number}: is no record of safejudge")
-            elif not self._counts(line, kept.head):
+            elif (key := self._counted(line, kept.head)) is None:
                 kept.old.append(number)
+            elif self.standing is not None and self.standing.here(line["image"]) != key:
+                kept.renamed[number] = key
             kept.end = line_end
         if kept.end == 0:
             with self.path.open("rb") as stream:
@@ -308,9 +310,10 @@ class RecordFile:
                 raise _foreign(self.path)
         return kept
 
-    def _counts(self, line: JSON, head: JSON) -> bool:
-        """Count a record; False for one that no longer stands, or stands there twice."""
-        key, place = line["image"], "stands"
+    def _counted(self, line: JSON, head: JSON) -> str | None:
+        """Count a record and return its key; None if it no longer stands, or stands there twice."""
+        key: str = line["image"]
+        place = "stands"
         if self.standing is not None:
             try:
                 key, place = self.standing.place(line, head.get("folder"))
@@ -318,21 +321,28 @@ class RecordFile:
                 raise OutputError(f"{self.path}: {error}") from error
             if place == "of":
                 self.others += 1
-                return True
+                return key
             if place == "old" or (self.standing.unique and self.recorded[key]):
-                return False
+                return None
         self.recorded[key] += 1
         self.tally.add(line)
-        return True
+        return key
 
     def _replace(self, head: JSON, kept: _Kept) -> None:
-        """Put a file in place that has this head, and all records but the old ones."""
+        """Put a file in place that has this head, and all records but the old ones.
+
+        What was named from another folder is named in full, since the head names this one.
+        """
         old = frozenset(kept.old)
         with writing(self.path), replacing(self.path, durable=True) as new:
             with self.path.open("rb") as stream, new.open("wb") as copy:
                 copy.write(to_line(head).encode())
                 for number, line in enumerate(stream, start=1):
-                    if number > 1 and number not in old and line.endswith(b"\n"):
+                    if number in kept.renamed:
+                        copy.write(
+                            to_line(json.loads(line) | {"image": kept.renamed[number]}).encode()
+                        )
+                    elif number > 1 and number not in old and line.endswith(b"\n"):
                         copy.write(line)
             if not is_replaceable_while_open():  # there the lock is on another file
                 self._stream.close()
@@ -354,6 +364,8 @@ class _Kept:
     """Where its last whole line ends, in bytes."""
     old: list[int] = field(default_factory=list)
     """Numbers of the lines that no longer stand."""
+    renamed: dict[int, str] = field(default_factory=dict)
+    """By the number of its line, what a record is called from now on."""
 
 
 def _foreign(path: Path) -> OutputError:

@@ -34,6 +34,9 @@ class Stands(Protocol):
     def place(self, record: JSON, folder: str | None) -> tuple[str, Place]:
         """Return a record's key and its place; it was written by a run begun in `folder`."""
 
+    def here(self, name: str) -> str:
+        """Return the key of a name as this run means it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -64,6 +67,10 @@ class Standing:
         stands = settled(record) and record.get("id") == self.id_of(key)
         return key, "stands" if stands else "old"
 
+    def here(self, name: str) -> str:
+        """Return the key of a name that is meant from here."""
+        return self.key_of(name, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -81,6 +88,10 @@ class Answered:
         if "digests" in record:
             self.pictures[record["image"]] = record["digests"]
         return record["image"], "stands"
+
+    def here(self, name: str) -> str:
+        """Return the name."""
+        return name
 
 
 def settled(record: JSON) -> bool:
