@@ -102,7 +102,7 @@ def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
     if contents is None:
         return [Entry(image_name(path), path)]
     if not contents.entries:
-        others = [f" ({cut(one.name)}: {one.kind.what})" for one in contents.others[:1]]
+        others = [f" ({cut(one.name)}: {_told(one)})" for one in contents.others[:1]]
         raise InputError(f"{path}: holds no image; leave it out{''.join(others)}")
     beginning = image_name(f"{path}/")
     for other in contents.others:
@@ -123,6 +123,10 @@ def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
         else:
             listing.ignored[pattern] += 1
     return taken
+
+
+def _told(other: Other) -> str:
+    return other.kind.what if other.number == 1 else f"{other.number} {other.kind.what}"
 
 
 def list_shard(path: str) -> Contents | None:
