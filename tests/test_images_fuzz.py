@@ -21,11 +21,11 @@ POLICY = Policy(max_pixels=100_000, max_frames=4)
 
 
 def decoded_here(data):
-    """The message or how many pictures, in this process, where nothing unforeseen is caught."""
+    """How many pictures, in this process, where nothing unforeseen is caught; 0 if refused."""
     try:
         return len(decode(data, "image[0]", POLICY).pictures)
-    except ImageError as error:
-        return str(error)
+    except ImageError:
+        return 0
 
 
 def loads_or_refuses(data):
@@ -36,7 +36,7 @@ def loads_or_refuses(data):
     if isinstance(found, Failure):
         assert found.reason in REASONS
         assert len(found.message) < 600
-        assert found.message == here or not data
+        assert here == 0
     else:
         assert len(found.pictures) == here
 
