@@ -21,7 +21,7 @@ from PIL import Image
 from safejudge import Judge
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import ImageError
-from safejudge.images import decoders, decoding, process
+from safejudge.images import child, decoders, decoding, process
 from safejudge.images.load import load_image, load_images
 from safejudge.images.ordinary import is_ordinary
 from safejudge.images.process import Processes
@@ -281,7 +281,7 @@ def test_a_script_without_a_guard_works(tmp_path):
 
 def test_keys_and_passwords_stay_here(monkeypatch):
     monkeypatch.setenv("SAFEJUDGE_API_KEY", "secret")
-    assert "secret" not in str(process._environment())
+    assert "secret" not in str(child._environment())
 
 
 def test_ctrl_c_ends_a_judge_that_waits_for_a_picture(monkeypatch):

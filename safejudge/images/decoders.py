@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safejudge.images import decoding, process
+from safejudge.images import child, decoding, process
 from safejudge.images.ordinary import is_ordinary
 from safejudge.images.sampling import KEEP_FACTOR
 from safejudge.types import Frames, ImageInput, Picture
@@ -38,7 +38,7 @@ def decode(data: bytes, name: str, policy: Policy, stop: Event | None = None) ->
 
 def decode_apart(data: bytes, name: str, policy: Policy, stop: Event | None = None) -> ImageInput:
     """Decode a file in another process. Raises as `decode` does."""
-    job = process.Job(
+    job = child.Job(
         name,
         {"job": "decode", "policy": policy.model_dump()},
         SECONDS + policy.max_pixels // PIXELS_PER_SECOND,
@@ -46,7 +46,7 @@ def decode_apart(data: bytes, name: str, policy: Policy, stop: Event | None = No
         data,
     )
 
-    def image(answer: process.Answer) -> ImageInput:
+    def image(answer: child.Answer) -> ImageInput:
         pictures, frames = answer.header["pictures"], answer.header["frames"]
         if sum(map(_pixels, pictures)) > KEEP_FACTOR * policy.max_pixels:
             raise ValueError("too many pixels")
@@ -65,7 +65,7 @@ def _pixels(about: JSON) -> int:
     return int(height) * int(width)
 
 
-def _picture(about: JSON, answer: process.Answer) -> Picture:
+def _picture(about: JSON, answer: child.Answer) -> Picture:
     pixels = np.empty(about["shape"], np.uint8)
     answer.fill(pixels.reshape(-1).data)
     pixels.setflags(write=False)

@@ -18,7 +18,7 @@ from safejudge.errors import ImageError, InputError
 from safejudge.files.below import leads_out
 from safejudge.files.records import image_name
 from safejudge.files.standing import Standing
-from safejudge.images import process
+from safejudge.images import child, process
 from safejudge.images.entries import Contents, Entry, Other
 from safejudge.images.ignore import ignored, is_companion
 from safejudge.images.kinds import Kind
@@ -143,9 +143,7 @@ def list_shard(path: str) -> Contents | None:
 def list_parquet(path: str) -> Contents:
     """List the rows of a Parquet file. Raises `InputError`."""
     _need_pyarrow(path)
-    job = process.Job(
-        path, {"job": "describe", "path": str(Path(path).absolute())}, SECONDS, MEMORY
-    )
+    job = child.Job(path, {"job": "describe", "path": str(Path(path).absolute())}, SECONDS, MEMORY)
     try:
         groups = process.POOL.run(job, lambda answer: answer.header["groups"])
     except ImageError as error:
@@ -228,7 +226,7 @@ def _read_parquet(
     group, row = position
     path = str(Path(entry.path).absolute())
     place = {"job": "cell", "path": path, "group": group, "row": row, "limit": limit}
-    job = process.Job(entry.name, place, SECONDS, MEMORY)
+    job = child.Job(entry.name, place, SECONDS, MEMORY)
     data, linked, caption = process.POOL.run(job, lambda answer: _cell(answer, limit))
     if linked is None:
         return data, caption
@@ -242,7 +240,7 @@ def _read_parquet(
     return os.path.join(folder, linked), caption  # noqa: PTH118 - the same
 
 
-def _cell(answer: process.Answer, limit: int) -> tuple[bytes, str | None, str | None]:
+def _cell(answer: child.Answer, limit: int) -> tuple[bytes, str | None, str | None]:
     header = answer.header
     size, linked = header["bytes"] or 0, header["path"]
     if not 0 <= size <= limit:
