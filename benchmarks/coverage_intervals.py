@@ -26,7 +26,8 @@ from measure import record
 from safejudge.evals.mllm_judge import figures
 from safejudge.evals.reliability import _COMPARED
 from safejudge.evals.stats import fairness, order_bias, preference
-from safejudge.evals.stats.intervals import Estimate, estimates, share_of
+from safejudge.evals.stats.intervals import Estimate, share_of
+from safejudge.evals.stats.jackknife import estimates
 from safejudge.evals.stats.rates import rates_of
 from safejudge.evals.suite import Prediction
 from safejudge.show.markdown import table

@@ -24,7 +24,7 @@ from measure import record
 from safejudge import Judge, PriorCache
 from safejudge.engines.open import open_engine
 from safejudge.engines.wrapped import WrappedEngine
-from safejudge.evals.stats.intervals import jackknifed
+from safejudge.evals.stats.jackknife import jackknifed
 from safejudge.rewards import SafetyReward
 from safejudge.rewards.trl import GRPOReward
 from safejudge.show.markdown import figure, table

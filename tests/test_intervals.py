@@ -17,11 +17,8 @@ from safejudge.evals.stats.intervals import (
     codes_of,
     combined,
     corrected,
-    estimate,
-    estimates,
     gained,
     grouped,
-    jackknifed,
     mean_of,
     share,
     share_interval,
@@ -30,6 +27,7 @@ from safejudge.evals.stats.intervals import (
     t_quantile,
     wilson,
 )
+from safejudge.evals.stats.jackknife import estimate, estimates, jackknifed
 from safejudge.evals.stats.rates import rates_of
 from safejudge.types import Outcome
 

@@ -14,14 +14,8 @@ import numpy as np
 from safejudge.evals.stats import agreement
 from safejudge.evals.stats.agreement import LEVELS, Weighted, weighted_score
 from safejudge.evals.stats.curves import auroc
-from safejudge.evals.stats.intervals import (
-    Estimate,
-    estimate,
-    estimates,
-    grouped,
-    mean_of,
-    share_of,
-)
+from safejudge.evals.stats.intervals import Estimate, grouped, mean_of, share_of
+from safejudge.evals.stats.jackknife import estimate, estimates
 
 if TYPE_CHECKING:
     from safejudge.evals.mllm_judge.records import Kind, Output, Sample
