@@ -15,7 +15,7 @@ import argparse
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ from safejudge.types import Outcome
 Lot = np.random.Generator
 Flags = npt.NDArray[np.bool_]
 Found = Mapping[str, Estimate]
-SEEDS = {"dev": 20_000, "test": 90_000}
+SEEDS = {"dev": 20_000, "test": 130_000}
 WANTED = 0.93
 
 
@@ -67,7 +67,8 @@ class Scenario:
 
 
 def labelled(  # noqa: PLR0913 - what a run of images is made of
-    name: str, groups: int, size: int, *, prevalence: float = 0.5, recall: float = 0.85,
+    name: str, groups: int, size: int | Sequence[int], *,
+    prevalence: float = 0.5, recall: float = 0.85,
     fpr: float = 0.1, alike: float = 0.0, same: float = 0.0,
 ) -> Scenario:  # fmt: skip
     """Images in groups; `alike`: share that has its group's truth, `same`: of answers."""
@@ -308,6 +309,10 @@ SCENARIOS = (
     labelled("12 groups of 25, little alike", 12, 25, alike=0.3, same=0.1),
     labelled("30 groups of 10, rare", 30, 10, prevalence=0.2, recall=0.9, fpr=0.03,
              alike=0.9, same=0.3),
+    labelled("20 groups of 1 to 60, alike", 20, [3 * n + 1 for n in range(20)], alike=0.9,
+             same=0.5),
+    labelled("60 groups of 1 to 160, alike", 60, [int(1.09**n) for n in range(60)], alike=0.9,
+             same=0.5),
     labelled("20 groups of 2", 20, 2, alike=0.9, same=0.5),
     rules_of_images(80, 12),
     agreeing("agreement, 50 answers", 50, 1, 0.6, 0.0),

@@ -94,7 +94,7 @@ def grouped(keys: Iterable[H]) -> dict[H, list[int]]:
 
 
 def t_quantile(freedom: float) -> float:
-    """Where the middle 95 % of Student's t end; right to 0.0005 from 9 degrees of freedom on.
+    """Where the middle 95 % of Student's t end; right to 0.005 from 6 degrees of freedom on.
 
     Cornish and Fisher's expansion (Abramowitz and Stegun, 26.7.5).
     """
@@ -226,8 +226,8 @@ def mean_of(
 ) -> Estimate:
     """A mean of values over rows in groups, by Student's t over the groups.
 
-    Of values that are never below 0, such as distances, on the scale of logarithms: their groups
-    lie askew.
+    Of values that are never below 0, such as distances, on the scale of logarithms. Their groups lie
+    askew: with a kurtosis of 4 in place of 3, how they vary is known as from two thirds as many.
     """
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
     part = np.asarray(values, dtype=float) * weight
@@ -241,12 +241,13 @@ def mean_of(
     count = len(totals)
     if count < MIN_GROUPS:
         return Estimate(value, len(values))
-    half = t_quantile(count - 1) * math.sqrt(_variance(parts, totals))
-    if not half > 0:
+    error = math.sqrt(_variance(parts, totals))
+    if not error > 0:
         return Estimate(value, len(values))
     if (part >= 0).all():
-        times = math.exp(half / value)
+        times = math.exp(t_quantile((count - 1) * 2 / 3) * error / value)
         return Estimate(value, len(values), value / times, value * times)
+    half = t_quantile(count - 1) * error
     return Estimate(value, len(values), value - half, value + half)
 
 
