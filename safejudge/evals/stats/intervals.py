@@ -226,8 +226,8 @@ def mean_of(
 ) -> Estimate:
     """A mean of values over rows in groups, by Student's t over the groups.
 
-    Of values that are never below 0, such as distances, on the scale of logarithms. Their groups lie
-    askew: with a kurtosis of 4 in place of 3, how they vary is known as from two thirds as many.
+    Of values that are never below 0, such as distances, on the scale of logarithms. Their groups
+    lie askew: at a kurtosis of 4 in place of 3, how they vary is known as from 2/3 as many.
     """
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
     part = np.asarray(values, dtype=float) * weight
