@@ -12,7 +12,7 @@ from rich.console import Console
 
 from safejudge import Judge, Policy
 from safejudge.engines.fake import FakeEngine
-from safejudge.files import records
+from safejudge.files.tally import Tally
 from safejudge.show import compiled, trace
 from safejudge.show import terminal as show
 from safejudge.text import clean, clean_lines
@@ -144,7 +144,7 @@ def test_why():
 
 
 def test_summary():
-    tally = records.Tally()
+    tally = Tally()
     assert show.summary(tally, 0, 1.0).startswith("0 images: 0 safe")
     tally.add({"label": "unsafe", "usage": {"probes": 4, "reasoning_calls": 1}})
     tally.add({"error": {}})
@@ -243,7 +243,7 @@ def test_one_of_something_is_not_plural(tmp_path):
     assert said.startswith("1 rule without a condition of its own: 0 ready, 0 review, 1 failed")
     said = compiled.summary([one, one], tmp_path / "rules.lock.yaml")
     assert said.startswith("2 rules without a condition of their own: ")
-    tally = records.Tally()
+    tally = Tally()
     tally.add({"label": "safe"})
     intake = Intake(found=2, beyond_limit=1, companions=1)
     assert show.coverage(intake, tally) == [

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from safejudge.cli.exits import INTERRUPTED, of_run
 from safejudge.errors import EngineError
 from safejudge.files import records
+from safejudge.files.tally import Tally
 from safejudge.images.listing import key_of
 from safejudge.show import terminal
 from safejudge.show.progress import ImageProgress
 from safejudge.text import counted
 
 if TYPE_CHECKING:
+    from safejudge.files.recordfile import RecordFile
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
     from safejudge.show.terminal import TruthOf
@@ -33,7 +35,7 @@ class Batch:
         judge: Judge,
         pairs: list[tuple[str, str | None]],
         window: int,
-        file: records.RecordFile | None,
+        file: RecordFile | None,
         report: Report | None,
         *,
         truth_of: TruthOf = lambda _: None,
@@ -47,7 +49,7 @@ class Batch:
         self._captions = dict(pairs)
         self._prompts = [prompt for _, prompt in pairs]
         self._reported_before = 0 if report is None else report.count
-        self._tally = records.Tally() if file is None else file.tally
+        self._tally = Tally() if file is None else file.tally
         self._progress = ImageProgress(self._tally, total, len(pairs))
         # While a bar stands on the terminal, the table has to be printed above it by the bar.
         tty = sys.stderr.isatty()

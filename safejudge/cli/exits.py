@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from safejudge.evals.suite import Coverage
-    from safejudge.files.records import Tally
+    from safejudge.files.tally import Tally
     from safejudge.types import Intake
 
 DONE = 0

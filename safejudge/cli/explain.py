@@ -51,6 +51,7 @@ def run(options: Options) -> int:
     """Judge the image and print the trace."""
     from safejudge.evals.labelled.beside import Truths
     from safejudge.files import records
+    from safejudge.files.tally import Tally
     from safejudge.show import trace
     from safejudge.show.reasons import reason
     from safejudge.show.terminal import print_trimmed
@@ -69,6 +70,6 @@ def run(options: Options) -> int:
         rules = [rule for rule in constitution.rules if options.rule in (None, rule.id)]
         truth = Truths(ids).of(options.image)
         print_trimmed(trace.explanation(result, rules, policy, truth))
-    tally = records.Tally()
+    tally = Tally()
     tally.add(records.record(options.image, result))
     return of_run(tally, Intake(found=1), frames_named=options.judge.frames is not None)

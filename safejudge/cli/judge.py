@@ -168,6 +168,7 @@ def _judge_here(options: Options) -> int:
     from safejudge.cli.batch import Batch
     from safejudge.evals.labelled.beside import Truths
     from safejudge.files import records
+    from safejudge.files.recordfile import RecordFile
     from safejudge.files.stored import open_stored
     from safejudge.images.captions import captions_for
     from safejudge.show.page.judged import About, Report
@@ -197,7 +198,7 @@ def _judge_here(options: Options) -> int:
                 judged_by=judge.described(),
             )
             file = stack.enter_context(
-                records.RecordFile(
+                RecordFile(
                     out,
                     head,
                     resume=mode.resume,
@@ -223,7 +224,7 @@ def _judge_here(options: Options) -> int:
 
 def _check_outputs(options: Options) -> None:
     """Refuse before any work what could not be written at its end."""
-    from safejudge.files.records import check_output
+    from safejudge.files.recordfile import check_output
     from safejudge.show.page.judged import check
 
     out, mode = options.out, options.mode

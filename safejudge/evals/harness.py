@@ -20,6 +20,7 @@ from safejudge.engines.models import reference
 from safejudge.errors import InputError
 from safejudge.evals.stats.intervals import grouped
 from safejudge.files import records
+from safejudge.files.recordfile import RecordFile, check_output
 from safejudge.files.standing import Answered
 from safejudge.types import Provenance
 
@@ -109,12 +110,12 @@ def provenance(
 
 def check_records(run: Run) -> None:
     """Raise `OutputError` where the run's records cannot be written, before any work."""
-    records.check_output(run.out / RECORDS, resume=run.resume, overwrite=run.overwrite)
+    check_output(run.out / RECORDS, resume=run.resume, overwrite=run.overwrite)
 
 
 def record_file(
     run: Run, provenance: Provenance, source: str, standing: Stands | None = None
-) -> records.RecordFile:
+) -> RecordFile:
     """Open the run's records: new ones, or those that it goes on with.
 
     `source` is the digest of the data: what is recorded of one is nothing of another, though its
@@ -122,7 +123,7 @@ def record_file(
     everything was answered. Raises `OutputError` where the file is another run's.
     """
     header = records.header(metadata.version("safejudge"), provenance, source)
-    return records.RecordFile(
+    return RecordFile(
         run.out / RECORDS,
         header,
         resume=run.resume,
@@ -133,7 +134,7 @@ def record_file(
 
 def record(  # noqa: PLR0913 - what a run is made of
     run: Run,
-    file: records.RecordFile,
+    file: RecordFile,
     samples: Iterable[T],
     name_of: Callable[[T], str],
     judge: Callable[[list[T]], Iterable[JSON]],

@@ -21,6 +21,7 @@ from pyarrow import parquet
 from safejudge.errors import OutputError
 from safejudge.files import records
 from safejudge.files.atomic import Lock, check_parent, replacing, writing
+from safejudge.files.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,7 @@ class Parts:
         self.others = 0
         """Records of images that are none of this run's."""
         self._standing = standing
-        self.tally = records.Tally()
+        self.tally = Tally()
         self._heads: set[str] = set()
         self._head = ""
         self._waiting: list[pa.Table] = []

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from safejudge.errors import InputError, OutputError
 from safejudge.files.atomic import replacing, writing
-from safejudge.files.records import RecordFile, header, image_name, read_records, to_line
+from safejudge.files.recordfile import RecordFile
+from safejudge.files.records import header, image_name, read_records, to_line
 from safejudge.images.listing import digest_of
 from safejudge.images.load import SUFFIXES
 from safejudge.preference.pairs import MARGIN, Choice, Count, find_pairs, rows_of

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from safejudge.files.parquet import Parts
+    from safejudge.files.tally import Tally
     from safejudge.images.entries import Entry
     from safejudge.opening import JudgeSpec
     from safejudge.types import JSON, Intake
@@ -71,7 +72,7 @@ class RayOptions:
     """HOST:PORT of a cluster; None: of $RAY_ADDRESS, or this machine alone."""
 
 
-def judge(spec: JudgeSpec, options: RayOptions) -> tuple[records.Tally | None, Intake]:
+def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
     """Judge with Ray and write records; return the tally of these images, and what came in.
 
     The tally counts earlier runs too; it is None if Ctrl-C stopped this one. Raises `InputError`
@@ -138,7 +139,7 @@ class _Run:
         self._spent: dict[str, JSON] = {}
         self._progress = ImageProgress(parts.tally, len(entries), len(self._entries))
 
-    def run(self, actor_options: ActorOptions, options: RayOptions) -> records.Tally | None:
+    def run(self, actor_options: ActorOptions, options: RayOptions) -> Tally | None:
         """Judge what has no record; return the tally, or None after Ctrl-C."""
         try:
             # Ray prints what happened to its actors.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safejudge.engines.meter import Meter, Tokens
-    from safejudge.files.records import Tally
+    from safejudge.files.tally import Tally
 
 
 def progress_bar() -> Progress:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from safejudge.engines.meter import Meter, Tokens
-    from safejudge.files.records import Tally
+    from safejudge.files.tally import Tally
     from safejudge.types import Intake
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from safejudge.evals.mjbench.protocols import LoadedSample, Protocol
     from safejudge.evals.mjbench.samples import Sample
     from safejudge.evals.suite import EvalResult, Run
+    from safejudge.files.recordfile import RecordFile
     from safejudge.policy import Policy
     from safejudge.types import JSON
 
@@ -115,7 +116,7 @@ def names_of(protocols: Sequence[Protocol]) -> list[str]:
 
 
 def judge_samples(
-    samples: Iterable[Sample], protocols: Sequence[Protocol], run: Run, file: records.RecordFile
+    samples: Iterable[Sample], protocols: Sequence[Protocol], run: Run, file: RecordFile
 ) -> None:
     """Record what every protocol says of each sample that has no record yet."""
 

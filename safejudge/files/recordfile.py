@@ -1,0 +1,207 @@
+"""A file of records that is being written, and that a run can be killed over and go on with.
+
+Takes records; what is appended is on disk before `append` returns. A line torn by a kill is cut off
+when the file is opened again. A run that goes on says which records still stand (`standing`); the
+others are taken out before anything is added.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self
+
+from safejudge.errors import OutputError
+from safejudge.files.atomic import (
+    Lock,
+    check_file,
+    is_at,
+    is_replaceable_while_open,
+    replacing,
+    writing,
+)
+from safejudge.files.records import compare, foreign, lines, to_line
+from safejudge.files.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from io import FileIO
+    from pathlib import Path
+
+    from safejudge.files.standing import Stands
+    from safejudge.types import JSON
+
+_BEGIN = b'{"safejudge": '
+
+
+def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raise `OutputError` where it is clear before any work that `path` cannot be written."""
+    exists = check_file(path, "name one, or pipe the standard output")
+    if exists and not resume and not overwrite:
+        raise _exists(path)
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(
+        f"{path}: exists already; --resume judges what is missing in it, --overwrite starts anew"
+    )
+
+
+class RecordFile:
+    """A result file that is being written; nobody else may write to it meanwhile."""
+
+    def __init__(
+        self,
+        path: Path,
+        head: JSON,
+        *,
+        resume: bool,
+        overwrite: bool,
+        standing: Stands | None = None,
+    ) -> None:
+        """Open a new file, or continue one (`resume`), or begin it again (`overwrite`).
+
+        `standing` says which records of a continued file count; None: all. Raises `OutputError` for
+        a file that exists without either, that another run is writing, or that was made with
+        anything else than `head` says.
+        """
+        self.path = path
+        self.recorded: Counter[str] = Counter()
+        """Records that stand, by key: where `standing` says nothing else, by name."""
+        self.others = 0
+        """Records of images that are none of this run's."""
+        self.tally = Tally()
+        self.standing = standing
+        """What says which records stand."""
+        self._stream, self._lock = self._opened("ab" if resume or overwrite else "xb")
+        try:
+            kept = self._kept(head) if resume else _Kept()
+            if "date" in kept.head:
+                head = head | {"date": kept.head["date"]}
+            if kept.old or kept.renamed or (kept.end and kept.head != head):
+                self._replace(head, kept)
+            else:
+                self._stream.truncate(kept.end)
+            if kept.end == 0:
+                self.append([head])
+        except BaseException:
+            self._close()
+            raise
+
+    def append(self, records: Iterable[JSON]) -> None:
+        """Write records and wait until the disk has them."""
+        data = memoryview("".join(map(to_line, records)).encode())
+        stays = "; what was written stays, and the same command with --resume goes on from there"
+        with writing(self.path, stays):
+            while data:
+                data = data[self._stream.write(data) :]
+            os.fsync(self._stream.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _opened(self, mode: Literal["ab", "xb"]) -> tuple[FileIO, Lock]:
+        """Open and lock the file that is at the path, even if another run has just replaced it."""
+        while True:
+            try:
+                stream = self.path.open(mode, buffering=0)
+            except FileExistsError as error:
+                raise _exists(self.path) from error
+            except OSError as error:
+                raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
+            try:
+                lock = Lock.of_file(self.path, stream)
+            except BaseException:
+                stream.close()
+                raise
+            if is_at(self.path, stream):
+                return stream, lock
+            lock.close()
+            stream.close()
+
+    def _close(self) -> None:
+        self._lock.close()
+        self._stream.close()
+
+    def _kept(self, head: JSON) -> _Kept:
+        """Count what is there and stands."""
+        kept = _Kept()
+        for number, line, line_end in lines(self.path):
+            if number == 1:
+                compare(self.path, line, head)
+                kept.head = line
+            elif not isinstance(line.get("image"), str) or not line.keys() & {"label", "error"}:
+                raise OutputError(f"{self.path}:{number}: is no record of safejudge")
+            elif (key := self._counted(line, kept.head)) is None:
+                kept.old.append(number)
+            elif self.standing is not None and self.standing.here(line["image"]) != key:
+                kept.renamed[number] = key
+            kept.end = line_end
+        if kept.end == 0:
+            with self.path.open("rb") as stream:
+                torn = stream.read(len(_BEGIN))
+            if not _BEGIN.startswith(torn):
+                raise foreign(self.path)
+        return kept
+
+    def _counted(self, line: JSON, head: JSON) -> str | None:
+        """Count a record and return its key; None if it no longer stands, or stands there twice."""
+        key: str = line["image"]
+        place = "stands"
+        if self.standing is not None:
+            try:
+                key, place = self.standing.place(line, head.get("folder"))
+            except OutputError as error:
+                raise OutputError(f"{self.path}: {error}") from error
+            if place == "of":
+                self.others += 1
+                return key
+            if place == "old" or (self.standing.unique and self.recorded[key]):
+                return None
+        self.recorded[key] += 1
+        self.tally.add(line)
+        return key
+
+    def _replace(self, head: JSON, kept: _Kept) -> None:
+        """Put a file in place that has this head, and all records but the old ones.
+
+        What was named from another folder is named in full, since the head names this one.
+        """
+        old = frozenset(kept.old)
+        with writing(self.path), replacing(self.path, durable=True) as new:
+            with self.path.open("rb") as stream, new.open("wb") as copy:
+                copy.write(to_line(head).encode())
+                for number, line in enumerate(stream, start=1):
+                    if number in kept.renamed:
+                        copy.write(
+                            to_line(json.loads(line) | {"image": kept.renamed[number]}).encode()
+                        )
+                    elif number > 1 and number not in old and line.endswith(b"\n"):
+                        copy.write(line)
+            if not is_replaceable_while_open():  # there the lock is on another file
+                self._stream.close()
+        if self._stream.closed:
+            self._stream = self.path.open("ab", buffering=0)
+            return
+        earlier = (self._lock, self._stream)
+        self._stream, self._lock = self._opened("ab")
+        for closing in earlier:
+            closing.close()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What a file holds that is continued."""
+
+    head: JSON = field(default_factory=dict)
+    end: int = 0
+    """Where its last whole line ends, in bytes."""
+    old: list[int] = field(default_factory=list)
+    """Numbers of the lines that no longer stand."""
+    renamed: dict[int, str] = field(default_factory=dict)
+    """By the number of its line, what a record is called from now on."""

@@ -1,0 +1,51 @@
+"""What a list of records comes to: labels, questions, frames, captions, rules.
+
+Takes records; gives counts, for a run that is under way, for its last lines, and for pages.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safejudge.types import JSON
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a list of records comes to."""
+
+    labels: Counter[str] = field(default_factory=Counter)
+    """Images per label: safe, unsafe, undecided; `failed` for those that were not judged."""
+    probes: int = 0
+    """Questions, over all images."""
+    reasoning_calls: int = 0
+    """Replies, over all images."""
+    detector_calls: int = 0
+    """Searches of the detector, over all images."""
+    frames: Counter[str] = field(default_factory=Counter)
+    """Of animations: `looked_at` and `of`, as in `types.Frames`, and `cut`, how many of them were
+    not looked at whole."""
+
+    captions: Counter[str] = field(default_factory=Counter)
+    """Captions by how they were shown: `whole`, `cut`, `hidden` for those that were too long."""
+    rules: Counter[str] = field(default_factory=Counter)
+    """Rules by outcome, over all images, where the records that were counted hold them."""
+
+    def add(self, record: JSON) -> None:
+        """Count one record."""
+        self.labels[record.get("label", "failed")] += 1
+        usage = record.get("usage", {})
+        self.probes += usage.get("probes", 0)
+        self.reasoning_calls += usage.get("reasoning_calls", 0)
+        self.detector_calls += usage.get("detector_calls", 0)
+        if frames := record.get("frames"):
+            self.frames.update(frames, animations=1, cut=frames["looked_at"] < frames["of"])
+        use = record.get("caption")
+        if isinstance(use, dict):  # records of an eval have a text there
+            whole = use["shown"] == use["tokens"]
+            self.captions["whole" if whole else "cut" if use["shown"] else "hidden"] += 1
+        if isinstance(rules := record.get("rules"), dict):
+            self.rules.update(rule["outcome"] for rule in rules.values())
