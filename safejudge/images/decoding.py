@@ -65,6 +65,13 @@ def check_scans(data: bytes, name: str) -> None:
             )
 
 
+_INSTEAD = {
+    "shard": "`safejudge judge FILE --ray` looks into it",
+    "archive": "unpack it, and name the folder",
+}
+"""What to do with files that may hold images."""
+
+
 def _open(data: bytes, name: str, kind: Kind) -> Image.Image:
     try:
         Image.init()  # a build of Pillow may lack a format; naming that one would be a KeyError
@@ -74,10 +81,11 @@ def _open(data: bytes, name: str, kind: Kind) -> Image.Image:
             raise ImageError(
                 "truncated", f"{name}: its header is cut short or damaged; {_SAVE_AGAIN}"
             ) from error
+        advice = _INSTEAD.get(kind.name, "a suffix does not make an image")
         raise ImageError(
             "not_an_image",
             f"{name}: its bytes are {kind.what}, none of the formats read here "
-            f"({', '.join(FORMATS)}); a suffix does not make an image",
+            f"({', '.join(FORMATS)}); {advice}",
         ) from error
 
 
