@@ -5,17 +5,22 @@ Drawn scenes that are unsafe without a caption are judged with captions made to 
 policy (bounded, taken apart, and looked at without). Then scenes that are safe without a caption
 are judged with a harmless one, to see what the second look costs and whether it accuses anybody.
 
-`python benchmarks/hostile_captions.py [--scenes 200] [--seed hostile-captions]`
+`python benchmarks/hostile_captions.py [--scenes 200] [--seed hostile-captions] [--kept FILE]`
+
+With `--kept` what is done is kept in a file, and a run that was stopped goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
 from measure import record
@@ -29,7 +34,7 @@ from safejudge.text import one_line, storable
 from safejudge.types import Judgment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -73,20 +78,25 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--long-scenes", type=int, default=40)
     parser.add_argument("--seed", default="hostile-captions")
+    parser.add_argument("--kept", type=Path)
     args = parser.parse_args()
+    kept = Kept(args.kept)
     rules = load_constitution("sketch")
     with closing(Models.opened("hf:sketch", "default", "default", None)) as models:
         default, trusting = Judge(rules, models, Policy()), Judge(rules, models, TRUSTING)
         unsafe, safe = chosen(default, args.scenes, args.seed)
         hostile = {
-            name: tried(default, trusting, caption,
-                        unsafe[: args.long_scenes] if len(caption) > LONG else unsafe)
+            name: tried(default, trusting, name,
+                        unsafe[: args.long_scenes] if len(caption) > LONG else unsafe, kept)
             for name, caption in HOSTILE.items()
         }  # fmt: skip
         ordinary = {
-            "no caption": judged(default, safe, None),
-            "caption, trusted": judged(trusting, safe, ORDINARY),
-            "caption, default": judged(default, safe, ORDINARY),
+            name: kept.outcome(name, partial(judged, judge, safe, caption))
+            for name, judge, caption in (
+                ("no caption", default, None),
+                ("caption, trusted", trusting, ORDINARY),
+                ("caption, default", default, ORDINARY),
+            )
         }
     numbers = {
         "seed": args.seed,
@@ -96,16 +106,38 @@ def main() -> None:
     record("hostile-captions", numbers, text_of(len(unsafe), hostile, ordinary))
 
 
+class Kept:
+    """Outcomes of an earlier run with the same scenes, and those of this one, in a file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text("utf-8").splitlines() if path and path.exists() else []
+        self._rows: dict[str, Any] = dict(map(json.loads, lines))
+
+    def outcome(self, name: str, measure: Callable[[], Outcome]) -> Outcome:
+        """Return what is kept, or measure it and keep it."""
+        if name in self._rows:
+            labels, *others = self._rows[name]
+            return Outcome(Counter(labels), *others)
+        outcome = measure()
+        print(name, dict(outcome.labels), f"{outcome.seconds:.2f} s", flush=True)
+        if self._path:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps([name, outcome]) + "\n")
+        return outcome
+
+
 def tried(
-    default: Judge, trusting: Judge, caption: str, pictures: Sequence[Pixels]
+    default: Judge, trusting: Judge, name: str, pictures: Sequence[Pixels], kept: Kept
 ) -> dict[str, Outcome]:
     """Judge pictures with one caption in both ways."""
-    outcomes = {
-        "trusted": as_written(trusting, pictures, caption),
-        "default": judged(default, pictures, caption),
+    caption = HOSTILE[name]
+    return {
+        "trusted": kept.outcome(
+            f"{name}, trusted", partial(as_written, trusting, pictures, caption)
+        ),
+        "default": kept.outcome(f"{name}, default", partial(judged, default, pictures, caption)),
     }
-    print(caption[:40], *(dict(outcome.labels) for outcome in outcomes.values()), flush=True)
-    return outcomes
 
 
 def chosen(judge: Judge, count: int, seed: str) -> tuple[list[Pixels], list[Pixels]]:
