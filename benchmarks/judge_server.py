@@ -20,9 +20,9 @@ PATIENCE = 6
 class Server:
     """The server, running in a thread."""
 
-    def __init__(self, mode: str) -> None:
-        """Behave in one of the ways that `_Handler` knows."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    def __init__(self, mode: str, port: int = 0) -> None:
+        """Behave in one of the ways that `_Handler` knows, at any port or a certain one."""
+        self._server = _Quiet(("127.0.0.1", port), _Handler)
         self._server.mode, self._server.asked = mode, 0  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -33,6 +33,13 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    allow_reuse_address = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: whoever asked has gone."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -55,6 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
         if server.mode == "quota" and server.asked > PATIENCE:
             error = {"message": "daily quota exceeded", "code": 429}
             self._send(429, {"error": error}, retry_after="3600")
+            return
+        if server.mode == "fails" and server.asked > PATIENCE:
+            self._send(500, {"error": {"message": "out of order"}})
             return
         yes = _yes([] if server.mode == "drops" else pictures)
         self._send(200, _reply(body, yes, server.mode if server.asked > 3 else ""))
