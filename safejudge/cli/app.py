@@ -8,7 +8,9 @@ needs them, so `--help` and `lint` are quick.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -25,6 +27,7 @@ from safejudge.cli import (
     relevance,
     report,
     sketch,
+    streams,
     suites,
     train_scorer,
 )
@@ -63,29 +66,28 @@ examples:
 
 def entry() -> NoReturn:
     """Run as the console script."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal has its own encoding; what goes into a pipe or a file is UTF-8 everywhere.
-        encoding = None if stream.isatty() else "utf-8"
-        stream.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[union-attr]
+    streams.prepare()
+    # The last thing that happens: the code of a run that is over stays what it is.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         code = main()
+    except KeyboardInterrupt:  # another one, while the first was told
+        code = INTERRUPTED
     # A bug, or a plug-in that ends the process; any code of theirs would read as a verdict.
     except (Exception, SystemExit):  # noqa: BLE001
         traceback.print_exc()
         code = ENGINE
+    if code == INTERRUPTED:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # whatever is still to end
     sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; see `exits`."""
-    try:
-        run, options = parse(argv)
-    except SystemExit as end:  # argparse has printed the mistake, or the help
-        return int(end.code or DONE)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            code = run(options)
+            code = _run(argv)
             sys.stdout.flush()
         except SafejudgeError as error:
             _say(f"error: {error}")
@@ -98,6 +100,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
         return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        run, options = parse(argv)
+    except SystemExit as end:  # argparse has printed the mistake, or the help
+        return int(end.code or DONE)
+    return run(options)
 
 
 def parse(argv: Sequence[str] | None) -> tuple[Callable[[Any], int], Any]:
