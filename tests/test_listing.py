@@ -159,3 +159,33 @@ def test_names_that_are_no_text(put):
     put("in/a.png")
     Path("in", os.fsdecode(b"caf\xe9")).write_bytes(PNG)
     assert len(list_images(["in"]).images) == 2
+
+
+@pytest.mark.parametrize("second", [PNG, b"PK\x03\x04 an archive"])
+def test_a_name_that_reads_like_that_of_another_file_is_not_the_same_file(put, second):
+    put("in/a\\udc80", PNG)
+    Path("in", os.fsdecode(b"a\x80")).write_bytes(second)
+    listing = list_images(["in"])
+    assert len(listing.images) + listing.intake(None).missed == 2
+    assert listing.repeated == 0
+    assert ["reads like that of another" in entry.what for entry in listing.passed_over] == [True]
+
+
+@pytest.mark.parametrize("target", ["far/below", os.fsdecode(b"far/\xe9")])
+def test_what_lies_above_a_linked_folder_is_no_other_spelling(put, target):
+    put("in/a.png")
+    put("far/a.png")
+    Path(target).mkdir()
+    Path("in", Path(target).name).symlink_to(Path(target).absolute())
+    above = f"in/{Path(target).name}/../a.png"
+    listing = list_images(["in/a.png", above, "far/a.png"])
+    assert listing.images == ["in/a.png", above]
+    assert listing.repeated == 1
+
+
+def test_a_link_that_leads_to_itself_hides_nothing(put):
+    put("in/a.png")
+    put("in/z.png")
+    Path("in/m").symlink_to("m")
+    assert list_images(["in"]).images == ["in/a.png", "in/z.png"]
+    assert passed_over("in") == {"in/m": "a broken link"}

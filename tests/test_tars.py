@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from images_corpus import valid_files
 
 from safejudge.errors import InputError
+from safejudge.images.listing import key_of
 from safejudge.images.load import SUFFIXES
-from safejudge.images.shards import find_entries, list_entries, read
+from safejudge.images.shards import find_entries, list_entries, read, standing_of_entries
 from safejudge.images.tars import list_tar
 
 FILES = valid_files()
@@ -284,3 +286,15 @@ def test_what_is_passed_over_in_a_tar_is_counted_with_the_rest(tmp_path):
     assert intake.passed_over == {"text": 1, "a ZIP archive": 1}
     assert intake.ignored == {"tmp/": 2}
     assert intake.companions == 1
+
+
+def test_members_of_one_name_are_apart_however_it_is_spelled(tmp_path):
+    """Else a run that goes on would take the record of one for that of the other."""
+    names = ("a.png", "./a.png", "a.png (2)", "x/../a.png", "a.png", "b.png")
+    path = tmp_path / "shard.tar"
+    path.write_bytes(tar(*(member(name, PNG + bytes([n])) for n, name in enumerate(names))))
+    entries = find_entries([str(path)])
+    standing = standing_of_entries(entries, 2**20)
+    assert len({key_of(entry.name) for entry in entries}) == len(standing.wanted) == len(names)
+    for n, entry in enumerate(entries):
+        assert standing.id_of(key_of(entry.name)) == hashlib.sha256(PNG + bytes([n])).hexdigest()

@@ -32,6 +32,9 @@ OUR_OWN = frozenset({"facts.jsonl", "labels.csv", "labels.jsonl"})
 """What safejudge itself reads and writes beside images; text of these names is no image missed."""
 
 
+_TWIN = "a file whose name reads like that of another in records; rename it"
+
+
 class PassedOver(NamedTuple):
     """A file that was not taken for an image."""
 
@@ -85,11 +88,20 @@ EXAMPLES = 100
 
 def key_of(path: str, folder: str | None = None) -> str:
     """Name a path so that its spellings are one; relative ones are meant from `folder`, or here."""
-    name = image_name(path)
-    if is_url(name):
-        return name
-    base = image_name(os.getcwd()) if folder is None else folder  # noqa: PTH109 - as text
-    return os.path.normpath(os.path.join(base, name))  # noqa: PTH118 - the same
+    name = _whole(path, os.getcwd() if folder is None else folder)  # noqa: PTH109 - as text
+    return image_name(name)
+
+
+def _whole(path: str, folder: str) -> str:
+    """The whole path, as it is on disk, of a file that is meant from a folder.
+
+    What `..` comes to hangs on links: `link/../a.png` lies beside what the link means.
+    """
+    if is_url(path):
+        return path
+    whole = os.path.join(folder, path)  # noqa: PTH118 - as text
+    before, up, after = whole.rpartition("/../")
+    return os.path.normpath(os.path.realpath(before + up) + "/" + after if up else whole)
 
 
 def standing_of(paths: Sequence[str]) -> Standing:
@@ -156,7 +168,8 @@ class _Search:
     ) -> None:
         self._listing, self._ignore, self._known = listing, ignore, known
         self._shards = shards
-        self._seen: set[str] = set()
+        self._seen: dict[str, str] = {}
+        """By key, the whole path that has it."""
 
     def take(self, path: str) -> None:
         """Take a path for an image, unless it was taken before."""
@@ -213,11 +226,20 @@ class _Search:
             self._listing.passed_over.append(PassedOver(path, _reason(path, kind)))
 
     def _is_new(self, path: str) -> bool:
-        key = key_of(path)
-        new = key not in self._seen
-        self._seen.add(key)
-        self._listing.repeated += not new
-        return new
+        r"""Whether a file was not met before; what cannot be told from another is passed over.
+
+        Records name bytes that are no UTF-8 in ASCII (`\udc80`), and another file may be called
+        just that.
+        """
+        key, whole = key_of(path), _whole(path, os.getcwd())  # noqa: PTH109 - as text
+        earlier = self._seen.get(key)
+        if earlier is None:
+            self._seen[key] = whole
+        elif earlier == whole:
+            self._listing.repeated += 1
+        else:
+            self._listing.passed_over.append(PassedOver(path, _TWIN))
+        return earlier is None
 
 
 def _files_below(folder: str, passed_over: list[PassedOver]) -> Iterator[str]:
@@ -237,7 +259,7 @@ def _files_below(folder: str, passed_over: list[PassedOver]) -> Iterator[str]:
             entered.add((status.st_dev, status.st_ino))
             with os.scandir(here) as entries:
                 for entry in entries:
-                    if not entry.is_dir():
+                    if not _is_folder(entry):
                         yield str(Path(entry.path))  # without the `./` of a folder `.`
                     elif entry.is_symlink():
                         links.append(entry.path)
@@ -248,6 +270,13 @@ def _files_below(folder: str, passed_over: list[PassedOver]) -> Iterator[str]:
                 message = f"{error.filename}: cannot be listed ({error.strerror})"
                 raise InputError(message) from error
             passed_over.append(PassedOver(here, f"a folder ({error.strerror})"))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _kind_at(path: str, suffix: str) -> kinds.Kind | None:

@@ -69,12 +69,17 @@ def list_entries(
 
 
 def _apart(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Number the entries that share a name: a tar may hold two members of one."""
-    names: Counter[str] = Counter()
+    """Number the entries that share a name, however it is spelled: a tar may hold two of one."""
+    counts: Counter[str] = Counter()
     for entry in entries:
-        names[entry.name] += 1
-        count = names[entry.name]
-        yield entry if count == 1 else entry._replace(name=f"{entry.name} ({count})")
+        name, key = entry.name, key_of(entry.name)
+        first = key
+        while counts[key]:  # a member may have been called `a.png (2)` by somebody
+            counts[first] += 1
+            name = f"{entry.name} ({counts[first]})"
+            key = key_of(name)
+        counts[key] += 1
+        yield entry._replace(name=name)
 
 
 def standing_of_entries(entries: Sequence[Entry], limit: int) -> Standing:
