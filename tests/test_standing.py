@@ -165,3 +165,38 @@ def test_other_images_of_the_file_stay_and_do_not_count(engine, capsys):
     assert judge("b.png") == 0
     assert "1 record of other images in r.jsonl" in capsys.readouterr().err
     assert set(read_records(Path("r.jsonl"))) == {"a.png", "b.png"}
+
+
+@pytest.mark.parametrize("change", [{"label": "fine"}, {"label": None}, {"label": ["safe"]}])
+def test_a_record_without_a_verdict_counts_for_nothing(engine, change):
+    shade("a.png", 10)
+    shade("b.png", 20)
+    judge("a.png", "b.png", resume=False)
+    head, first, second = Path("r.jsonl").read_text().splitlines()
+    broken = json.dumps(json.loads(first) | change)
+    Path("r.jsonl").write_text(f"{head}\n{broken}\n{second}\n")
+    assert judge("a.png", "b.png") == 0
+    assert {name: one["label"] for name, one in read_records(Path("r.jsonl")).items()} == {
+        "a.png": "safe",
+        "b.png": "safe",
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rules": 5},
+        {"rules": {"bright": 5}},
+        {"usage": {"probes": "x"}},
+        {"frames": 5},
+        {"image": 5},
+    ],
+)
+def test_a_record_of_another_form_is_named_and_ends_in_no_traceback(engine, change, capsys):
+    shade("a.png", 10)
+    judge("a.png", resume=False)
+    head, first = Path("r.jsonl").read_text().splitlines()
+    Path("r.jsonl").write_text("\n".join((head, json.dumps(json.loads(first) | change), "")))
+    capsys.readouterr()
+    assert judge("a.png") == 2
+    assert "error: r.jsonl:2: is no record of safejudge; restore" in capsys.readouterr().err

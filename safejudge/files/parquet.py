@@ -59,6 +59,10 @@ HEAD = b"safejudge"
 _NAME = re.compile(r"part-(\d+)\.parquet")
 
 
+_BROKEN = (OSError, ValueError, TypeError, AttributeError, KeyError, pa.ArrowException)
+"""What comes of a part that is damaged, or whose rows hold something else."""
+
+
 def to_table(rows: Sequence[JSON]) -> pa.Table:
     """Make a table of records; its texts are those that a file of lines would hold."""
     lines = [json.loads(records.to_line(row)) for row in rows]
@@ -183,7 +187,7 @@ class Parts:
             kept = [self._counts(row, folder) for row in rows]
             if not all(kept):
                 self._keep(path, kept)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except _BROKEN as error:
             raise OutputError(
                 f"{path}: cannot be read ({error}); restore it, or remove it and "
                 "--resume judges its images again"

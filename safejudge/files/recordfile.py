@@ -135,9 +135,7 @@ class RecordFile:
             if number == 1:
                 compare(self.path, line, head)
                 kept.head = line
-            elif not isinstance(line.get("image"), str) or not line.keys() & {"label", "error"}:
-                raise OutputError(f"{self.path}:{number}: is no record of safejudge")
-            elif (key := self._counted(line, kept.head)) is None:
+            elif (key := self._placed(number, line, kept.head)) is None:
                 kept.old.append(number)
             elif self.standing is not None and self.standing.here(line["image"]) != key:
                 kept.renamed[number] = key
@@ -148,6 +146,17 @@ class RecordFile:
             if not _BEGIN.startswith(torn):
                 raise foreign(self.path)
         return kept
+
+    def _placed(self, number: int, line: JSON, head: JSON) -> str | None:
+        """Count the record in a line, as `_counted` does; raise `OutputError` if it is none."""
+        try:
+            if isinstance(line["image"], str) and line.keys() & {"label", "error"}:
+                return self._counted(line, head)
+        except (AttributeError, KeyError, TypeError, ValueError):  # what it holds is of other forms
+            pass
+        raise OutputError(
+            f"{self.path}:{number}: is no record of safejudge; restore the file or name another"
+        )
 
     def _counted(self, line: JSON, head: JSON) -> str | None:
         """Count a record and return its key; None if it no longer stands, or stands there twice."""

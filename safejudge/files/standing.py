@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 KeyOf: TypeAlias = Callable[[str, str | None], str]
 """Says which image a name means, for a run that was begun in a folder (None: not recorded)."""
 
+LABELS = ("safe", "unsafe", "undecided")
+"""What an image that was judged may be called; a record with anything else says nothing."""
 
 Place: TypeAlias = Literal["stands", "old", "of"]
 """A record `stands`, is `old`, or is `of` something that this run is not about."""
@@ -64,7 +66,8 @@ class Standing:
                     "another file"
                 )
             key = here
-        stands = settled(record) and record.get("id") == self.id_of(key)
+        judged = settled(record) and record.get("label") in LABELS
+        stands = judged and record.get("id") == self.id_of(key)
         return key, "stands" if stands else "old"
 
     def here(self, name: str) -> str:
