@@ -81,6 +81,15 @@ def test_labels_that_cannot_be_read_say_nothing(place, text):
     assert Truths(["bright"]).of("in/a.png") is None
 
 
+@pytest.mark.parametrize("size", [0, 2**30])
+def test_labels_of_no_sensible_size_are_not_read(place, size, monkeypatch):
+    """They came with the pictures: reading a gigabyte of them would take ten of memory."""
+    with (place / "in/labels.csv").open("r+b") as file:
+        file.truncate(size)  # with holes; it takes no room
+    monkeypatch.setattr("pathlib.Path.read_bytes", None)
+    assert Truths(["bright"]).of("in/a.png") is None
+
+
 def test_the_truth_stands_on_the_page_and_in_a_trace(place, capsys):
     assert cli.main(["judge", "in", *CHOICES, "--out", "r.jsonl", "--report", "p.html"]) == 1
     assert cli.main(["report", "r.jsonl", "--out", "q.html"]) == 0

@@ -1,8 +1,9 @@
 """What is true of pictures by the label files that lie beside them, in words.
 
 Takes a path; looks for `labels.jsonl`, `labels.csv` or `facts.jsonl` in its folder and in those
-above it that the path names. A file that cannot be read, or that speaks of other rules, says
-nothing here: who measures a judge by it (`eval labelled`) is told what is wrong with it.
+above it that the path names. A file that cannot be read, that is larger than label files are, or
+that speaks of other rules, says nothing here: who measures a judge by it (`eval labelled`) is told
+what is wrong with it. It came with the pictures, so it is no more trusted than they are.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 _ABOVE = 4
 """So many folders are looked into, from that of the picture upward."""
-_FOLDERS = 256
-"""Folders whose labels are kept."""
+_FOLDERS = 16
+"""Folders whose labels are kept: those of pictures that come one after the other."""
+_LARGEST = 8 * 2**20
+"""Bytes of a label file; a row takes about fifty."""
 
 
 class Truths:
@@ -49,8 +52,11 @@ class Truths:
     def _read(self, folder: str) -> dict[str, str]:
         """The labels of one folder, by the keys of their images."""
         try:
-            labels = read_labels(find_labels(Path(folder)), self._rules)
-        except InputError:
+            file = find_labels(Path(folder))
+            if not 0 < file.stat().st_size <= _LARGEST:  # 0: or like /proc/kmsg, which never ends
+                return {}
+            labels = read_labels(file, self._rules)
+        except (InputError, OSError):
             return {}
         named = {key_of(label.image, folder): _words(label) for label in labels}
         return {key: words for key, words in named.items() if words is not None}
