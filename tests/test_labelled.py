@@ -222,6 +222,13 @@ def test_the_command_writes_results_and_report_reads_them(scenes, tmp_path, caps
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["results"]["labelled"]["counts"]["failed"] == 1
     assert results["configs"]["labelled"]["provenance"]["model"] == "fake:"
+    head, first, *others = (tmp_path / "out" / "records.jsonl").read_text().splitlines()
+    for change in ({"rules": 5}, {"label": "fine"}):
+        changed = json.dumps(json.loads(first) | change)
+        (tmp_path / "out" / "records.jsonl").write_text("\n".join((head, changed, *others, "")))
+        capsys.readouterr()
+        assert cli.main(["report", out, "--write"]) == 2
+        assert "error: " in capsys.readouterr().err
 
 
 def test_sketchbench_is_a_folder_of_labelled_images(tmp_path, capsys):
