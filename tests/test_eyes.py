@@ -318,6 +318,42 @@ def test_less_than_half_is_no_end():
         watched.watch(*wave(read))
 
 
+def counted(number, score, tokens):
+    """One wave: a picture and its question without, as a server counts them."""
+    probes = [Probe("i", (PICTURES[number],), "q"), Probe("i", (), "q")]
+    answers = [
+        AnswerProbs((p, 1 - p), prompt_tokens=length) for p, length in ((score, tokens), (0.4, 31))
+    ]
+    return probes, answers
+
+
+def test_a_picture_that_takes_no_tokens_is_not_seen_whatever_the_noise():
+    watched = Eyes("stub:", takes_tokens=True)
+    request = Reasoning("i", (PICTURES[0],), (Message("user", "?"),))
+    watched.watch(*counted(0, 0.4000001, 31))
+    assert watched.unseen(request) is not None
+    new = (watched.watch(*counted(number, 0.4 + 1e-6 * number, 31)) for number in range(20))
+    with (
+        pytest.warns(UserWarning, match="took no more tokens"),
+        pytest.raises(EngineCallError, match="does not see pictures"),
+    ):
+        list(new)
+
+
+@pytest.mark.parametrize(("takes_tokens", "tokens"), [(False, 31), (True, 300), (True, None)])
+def test_tokens_say_nothing_where_pictures_take_none_or_are_there(takes_tokens, tokens):
+    watched = Eyes("stub:", takes_tokens=takes_tokens)
+    for number in range(20):
+        watched.watch(*counted(number, 0.4000001, tokens))
+    assert watched.unseen(Reasoning("i", (PICTURES[0],), (Message("user", "?"),))) is None
+
+
+def test_the_start_says_whether_pictures_take_tokens():
+    assert prove_sight(Stub(sees, length=lambda probe: 31 + 256 * len(probe.images)))
+    assert not prove_sight(Stub(sees, length=lambda _: 31))
+    assert not prove_sight(Stub(sees))
+
+
 def test_no_reply_is_what_a_flow_is_sent():
     engine = Stub(lambda _: 0.4)
     models = Models(engine, eyes=Eyes("stub:"))

@@ -99,20 +99,22 @@ class _Look:
         return apart > (_BATCH_NOISE if counted and with_and_without else 0.0)
 
 
-def prove_sight(engine: Engine) -> None:
+def prove_sight(engine: Engine) -> bool:
     """Show an engine that is to judge two unlike pictures, and none.
+
+    Returns whether pictures take tokens there, as far as anybody counts them.
 
     Raises `EngineSetupError` where it answers two of these alike: the same numbers, and the same
     count of prompt tokens. Warns where it answers in no way that could be compared.
     """
     if looks_at_nothing(engine):
-        return
+        return False
     uri = engine.card.uri
-    problem = _unproved(uri, engine)
+    problem, takes_tokens = _unproved(uri, engine)
     # A door (`sketch`'s) declines what is no drawn scene; the model behind it has to see.
     while problem is not None and isinstance(engine, WrappedEngine):
         engine = engine.engine
-        problem = _unproved(uri, engine)
+        problem, takes_tokens = _unproved(uri, engine)
     if problem is not None:
         warnings.warn(
             f"{uri}: whether it sees pictures could not be found out; asked about two, it gave no "
@@ -120,6 +122,7 @@ def prove_sight(engine: Engine) -> None:
             UserWarning,
             stacklevel=3,
         )
+    return takes_tokens
 
 
 def looks_at_nothing(engine: Engine) -> bool:
@@ -127,23 +130,28 @@ def looks_at_nothing(engine: Engine) -> bool:
     return not engine.card.pictures or engine.card.uri.startswith("fake:")
 
 
-def _unproved(uri: str, engine: Engine) -> str | None:
+def _unproved(uri: str, engine: Engine) -> tuple[str | None, bool]:
     """Ask until everything is told apart; say what stood in the way where it cannot be.
+
+    Says too whether every picture took tokens.
 
     Raises `EngineSetupError` where two are answered alike.
     """
     told: dict[tuple[str, str], bool | None] = {}
+    takes_tokens = False
     for instruction in INSTRUCTIONS:
         looks = _looks(engine, instruction)
         for one, other in combinations(looks, 2):
             pair = one.shown, other.shown
             told[pair] = told.get(pair) or one.is_told_from(other)
+        *shown, nothing = (look.tokens or 0 for look in looks)
+        takes_tokens = nothing > 0 and min(shown) > nothing
         if all(told.values()):
-            return None
+            return None, takes_tokens
     for pair, apart in told.items():
         if apart is False:
             raise EngineSetupError(_blind(uri, pair, looks))
-    return next(look.problem for look in looks if look.problem)
+    return next(look.problem for look in looks if look.problem), takes_tokens
 
 
 def _looks(engine: Engine, instruction: str) -> list[_Look]:
@@ -183,12 +191,14 @@ class Eyes:
     """Watches one engine's answers for pictures that are answered exactly as no picture is.
 
     A picture (or view of one) is unseen as long as every question that was put with it and without
-    any got the same score and the same label mass, to the last digit. To be used by one thread at
-    a time.
+    any got the same score and the same label mass, to the last digit; or took no more tokens than
+    without any, where pictures take some: numbers of busy servers differ a little each time. To be
+    used by one thread at a time.
     """
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    def __init__(self, uri: str, *, takes_tokens: bool = False) -> None:
+        """Watch the engine of this URI; `takes_tokens`: pictures took some at the start."""
+        self._uri, self._takes_tokens = uri, takes_tokens
         self._priors: RecentCache[bytes, AnswerProbs] = RecentCache(_REMEMBERED)
         self._unseen: RecentCache[_Key, bool] = RecentCache(_REMEMBERED)
         self._last: deque[_Key] = deque(maxlen=LAST)
@@ -222,10 +232,10 @@ class Eyes:
 
     def _compare(self, probe: Probe, answer: AnswerProbs) -> None:
         without = self._priors.get(_words(probe))
-        if without is None or not (_tells(answer) and _tells(without)):
+        same = None if without is None else self._is_same(answer, without)
+        if same is None:
             return
         key = _key(probe)
-        same = (answer.score, answer.label_mass) == (without.score, without.label_mass)
         before = self._unseen.get(key)
         if before is None:
             self._last.append(key)
@@ -233,20 +243,30 @@ class Eyes:
         self._count += unseen - bool(before)
         self._unseen.put(key, unseen)
 
+    def _is_same(self, answer: AnswerProbs, without: AnswerProbs) -> bool | None:
+        """Whether a picture was answered as none is; None where nothing shows it."""
+        read, least = answer.prompt_tokens, without.prompt_tokens
+        if self._takes_tokens and read and least and read <= least:
+            return True
+        if not (_tells(answer) and _tells(without)):
+            return None
+        return (answer.score, answer.label_mass) == (without.score, without.label_mass)
+
     def _tell(self) -> None:
         unseen = sum(bool(self._unseen.get(key)) for key in self._last)
         if len(self._last) >= LEAST and unseen >= SHARE * len(self._last):
             raise EngineCallError(
                 f"{self._uri} does not see pictures: of the last {len(self._last)} it looked at, "
-                f"{unseen} got exactly the numbers that the questions alone get. Its server, or "
-                "what stands before it, drops pictures. Set that right, and judge again what was "
-                "judged meanwhile."
+                f"{unseen} got exactly the numbers that the questions alone get, or took no more "
+                "tokens than these. Its server, or what stands before it, drops pictures. Set that "
+                "right, and judge again what was judged meanwhile."
             )
         if self._count >= WARN_AFTER and not self._told:
             self._told = True
             warnings.warn(
                 f"{self._uri}: {self._count} pictures got exactly the numbers that the questions "
-                "alone get; does this model, or its server, still see pictures?",
+                "alone get, or took no more tokens than these; does this model, or its server, "
+                "still see pictures?",
                 UserWarning,
                 stacklevel=4,
             )

@@ -82,14 +82,16 @@ class Models:
         try:
             if isinstance(engine, str):
                 engine = register(open_engine(engine, **(engine_args or {})))
-            prove_sight(engine)
+            takes_tokens = prove_sight(engine)
             return Models(
                 whole(engine),
                 register(open_encoder(encoder)) if isinstance(encoder, str) else encoder,
                 register(open_detector(detector)) if isinstance(detector, str) else detector,
                 cache,
                 tuple(owned),
-                eyes=None if looks_at_nothing(engine) else Eyes(engine.card.uri),
+                eyes=None
+                if looks_at_nothing(engine)
+                else Eyes(engine.card.uri, takes_tokens=takes_tokens),
             )
         except BaseException:
             for model in owned:

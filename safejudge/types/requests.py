@@ -49,6 +49,8 @@ class AnswerProbs:
     """False where a server showed only its top tokens and a label is an upper bound."""
     problem: str | None = None
     """Why there is no usable answer; then the numbers mean nothing."""
+    prompt_tokens: int | None = field(default=None, compare=False)
+    """How long the prompt was, its pictures included, as a server counts; None: not told."""
 
     @property
     def label_mass(self) -> float:

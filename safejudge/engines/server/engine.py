@@ -9,6 +9,7 @@ the caller's to notice.
 from __future__ import annotations
 
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -261,7 +262,9 @@ class ServerEngine:
             return self._abilities.read_body(self._messages.of_probe(probe, uploaded), reading)
 
         try:
-            return self._abilities.read(await self._sender.send(probe.images, body), reading)
+            reply = await self._sender.send(probe.images, body)
+            answer = self._abilities.read(reply, reading)
+            return replace(answer, prompt_tokens=topk.tokens_used(reply)[0] or None)
         except RefusedError as error:
             return no_answer(probe, f"the server refused this request: {error}")
         except UnreadableError as error:
