@@ -66,6 +66,12 @@ def test_nothing_else_gets_the_number_of_a_closed_stream(tmp_path):
     assert other.read_bytes() == b""
 
 
+def test_sigterm_that_a_library_turns_into_an_exit_is_no_bug():
+    code = TELLS.replace('print("a line")', "sys.exit(15)")
+    done = ended("", code)
+    assert (done.returncode, done.stderr) == (143, "safejudge: a note\n")
+
+
 def test_more_than_one_ctrl_c_ends_with_the_same_code():
     code = """
 import os, signal, threading, time

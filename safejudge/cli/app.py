@@ -33,7 +33,15 @@ from safejudge.cli import (
 )
 from safejudge.cli import compile as compile_rules
 from safejudge.cli import eval as evaluate
-from safejudge.cli.exits import BROKEN_PIPE, DONE, ENGINE, INPUT, INTERRUPTED, OF_VERDICTS
+from safejudge.cli.exits import (
+    BROKEN_PIPE,
+    DONE,
+    ENGINE,
+    INPUT,
+    INTERRUPTED,
+    OF_VERDICTS,
+    TERMINATED,
+)
 from safejudge.cli.options import layout, read
 from safejudge.errors import EngineError, SafejudgeError
 
@@ -74,9 +82,12 @@ def entry() -> NoReturn:
     except KeyboardInterrupt:  # another one, while the first was told
         code = INTERRUPTED
     # A bug, or a plug-in that ends the process; any code of theirs would read as a verdict.
-    except (Exception, SystemExit):  # noqa: BLE001
-        traceback.print_exc()
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         code = ENGINE
+        if isinstance(error, SystemExit) and error.code == signal.SIGTERM:  # so Ray obeys it
+            code = TERMINATED
+        else:
+            traceback.print_exc()
     if code == INTERRUPTED:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # whatever is still to end
     sys.exit(code)

@@ -27,6 +27,8 @@ OPEN = 4
 without a label, a rule to review."""
 INTERRUPTED = 130
 """Ctrl-C."""
+TERMINATED = 143
+"""SIGTERM, where a library turns it into an exit; else the process ends by the signal itself."""
 BROKEN_PIPE = 141
 """Whoever read the results has closed the pipe."""
 

@@ -151,7 +151,7 @@ class _Run:
             if waiting := +self._waiting:
                 images = f"{counted(waiting.total(), 'image')} (the first: {next(iter(waiting))})"
                 raise EngineCallError(f"{images} came back without a record")
-        except (KeyboardInterrupt, SafejudgeError) as error:
+        except (KeyboardInterrupt, SystemExit, SafejudgeError) as error:  # Ray exits on SIGTERM
             self._parts.flush()
             interrupted = isinstance(error, KeyboardInterrupt)
             if interrupted or self._head is not None:
