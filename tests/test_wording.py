@@ -139,6 +139,10 @@ def test_reads_boxes_and_ratings():
     assert wording.boxes_in_words(there) == "found: " + "; ".join(
         ["knife 0.88 at 1,2 to 30,40"] * 2
     )
+    weak = [box.model_copy(update={"confidence": 0.1 + n / 100}) for n in range(4)]
+    many = wording.boxes_in_words(verdict("open", boxes=(*weak, box)))
+    assert many.startswith("found: knife 0.88 at 1,2 to 30,40; knife 0.13 at ")
+    assert many.endswith("; knife 0.12 at 1,2 to 30,40; and 2 more, 0.11 at most")
     assert wording.rating_in_words(ReasoningTrace(text="t")) == "no rating"
     rated = ReasoningTrace(text="t", rationale="why", rating="No")
     assert wording.rating_in_words(rated) == "rated No: why"

@@ -40,6 +40,8 @@ NOT_ASKED = "not asked (already settled)"
 """Said of a precondition without a verdict."""
 
 _BOUND_WORDS = {"exact": "", "upper": "at most ", "lower": "at least "}
+_PLACES = 3
+"""So many places of an object are written out; the record and the picture have all of them."""
 _VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop"}
 
 
@@ -126,13 +128,16 @@ def reads_in_words(verdict: PreconditionVerdict) -> str:
 
 
 def boxes_in_words(verdict: PreconditionVerdict) -> str | None:
-    """Say where the central object was found, in pixels; None if nobody looked."""
+    """Say where the central object was found, in pixels, the surest places; None: not sought."""
     if verdict.boxes is None:
         return None
-    descriptions = (
+    surest = sorted(verdict.boxes, key=lambda box: -box.confidence)
+    descriptions = [
         f"{box.word} {box.confidence:.2f} at {box.left},{box.top} to {box.right},{box.bottom}"
-        for box in verdict.boxes
-    )
+        for box in surest[:_PLACES]
+    ]
+    if further := surest[_PLACES:]:
+        descriptions.append(f"and {len(further)} more, {further[0].confidence:.2f} at most")
     return f"found: {'; '.join(descriptions) or f'no {verdict.look_at}'}"
 
 
