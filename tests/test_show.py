@@ -26,6 +26,7 @@ from safejudge.types import (
     NoneOf,
     Precondition,
     Rule,
+    RuleVerdict,
     Severity,
 )
 
@@ -74,6 +75,28 @@ def drawn(renderable, width=80, *, colour=False):
 def explained(subject, rules=None):
     result = judged(subject)
     return drawn(trace.explanation(result, rules or subject.constitution.rules, subject.policy))
+
+
+# --- what the numbers of a trace say --------------------------------------------------------------
+
+
+def test_a_trace_says_what_its_numbers_mean():
+    subject = judge(rule("r", leaf("A.")), rule("s", leaf("B.")), scores={"A.": 0.99, "B.": 0.01})
+    assert explained(subject).count("p0: the same without") == 1
+    clean_one = judge(rule("r", leaf("A.")), rule("s", leaf("B.")), scores={"A.": 0.01, "B.": 0.01})
+    assert "p0" not in explained(clean_one)  # no number is shown there
+
+
+def test_a_trace_says_what_the_filter_compared_with():
+    subject = judge(rule("r", leaf("A.")), rule("s", leaf("B.")), scores={"A.": 0.99, "B.": 0.01})
+    result = judged(subject)
+    skipped = RuleVerdict(outcome="not_relevant", score=None, margin=None, similarity=0.1)
+    result = result.model_copy(update={"rules": result.rules | {"s": skipped}})
+    policy = subject.policy.model_copy(update={"relevance": True, "relevance_threshold": 0.22})
+    text = drawn(trace.explanation(result, subject.constitution.rules, policy))
+    assert "not relevant s  (c, high)  similarity 0.10" in text
+    assert "similarity to the picture is 0.22 or less is" in text
+    assert "0.22" not in explained(subject)
 
 
 # --- text -----------------------------------------------------------------------------------------

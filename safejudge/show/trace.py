@@ -49,6 +49,9 @@ _SIGN_STYLES = {
     None: "dim",
 }
 
+_IN_FULL = ("violated", "undecided")
+"""Outcomes of which the tree is shown also where there are several rules."""
+
 
 def explanation(
     judgment: Judgment, rules: Iterable[Rule], policy: Policy, truth: str | None = None
@@ -60,19 +63,24 @@ def explanation(
     """
     verdicts = judgment.rules
     rules = list(rules)
-    parts: list[RenderableType] = [_heading(judgment, policy, truth), Text()]
+    parts: list[RenderableType] = [_heading(judgment, policy, truth)]
     shown = Notes()
     refused = _refused(judgment, rules)
+    told = {rule.id for group in refused.values() for rule in group}
+    in_full = [r for r in rules if len(rules) == 1 or verdicts[r.id].outcome in _IN_FULL]
+    if any(verdicts[r.id].preconditions for r in in_full if r.id not in told):
+        parts.append(Text(wording.NUMBERS_MEAN, "dim"))
+    parts.append(Text())
     for note, group in refused.items():
         parts += [_refusal(note, group), Text()]
-    told = {rule.id for group in refused.values() for rule in group}
     for outcome in ("violated", "undecided", "not_violated", "not_relevant"):
         group = [r for r in rules if verdicts[r.id].outcome == outcome and r.id not in told]
-        short = outcome in ("not_violated", "not_relevant") and len(rules) > 1
         for rule in group:
             parts.append(_title(rule, verdicts[rule.id]))
-            if not short:
+            if rule in in_full:
                 parts += [_rule(rule, verdicts[rule.id], policy, shown), Text()]
+        if outcome == "not_relevant" and group and policy.relevance_threshold is not None:
+            parts.append(Text(wording.filtered(policy.relevance_threshold), "dim"))
     return Group(*parts)
 
 

@@ -36,6 +36,12 @@ SIGNS = {Outcome.YES: "✓", Outcome.NO: "✗", Outcome.UNDECIDED: "?", None: "�
 SIGNS_MEAN = {"✓": "holds", "✗": "does not", "?": "undecided", "·": "not asked"}
 """What the signs say."""
 
+NUMBERS_MEAN = (
+    "M: share of yes in the model's answer; p0: the same without the picture; M removed: without "
+    "the object; label mass: how much of the answer was yes or no at all"
+)
+"""What the numbers of a statement say."""
+
 NOT_ASKED = "not asked (already settled)"
 """Said of a precondition without a verdict."""
 
@@ -59,6 +65,14 @@ def not_relevant(verdict: RuleVerdict) -> str:
         return "not asked: the relevance filter skipped this rule"
     outcome = verdict.unfiltered.replace("_", " ")
     return f"counts for nothing: the relevance filter skips this rule; without it: {outcome}"
+
+
+def filtered(threshold: float) -> str:
+    """Say of skipped rules what the filter compared, and how to have them asked all the same."""
+    return (
+        f"not relevant: a rule whose similarity to the picture is {threshold:.2f} or less is "
+        "skipped, unless it is the likest; --no-relevance asks every rule"
+    )
 
 
 def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:
