@@ -270,5 +270,13 @@ def test_one_of_something_is_not_plural(tmp_path):
     tally.add({"label": "safe"})
     intake = Intake(found=2, beyond_limit=1, companions=1)
     assert show.coverage(intake, tally) == [
-        "left out: 1 label or macOS file, 1 image beyond --limit"
+        "left out: 1 file of labels or of macOS, 1 image beyond --limit"
     ]
+
+
+def test_frames_are_counted_of_animations_that_were_not_looked_at_whole():
+    tally = records.Tally()
+    for looked_at, of in ((8, 12), (3, 3)):
+        tally.add({"label": "safe", "frames": {"looked_at": looked_at, "of": of}})
+    (line,) = show.coverage(Intake(found=2), tally)
+    assert line.startswith("frames: 8 of 12 looked at in 1 animation; ")

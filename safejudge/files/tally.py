@@ -26,8 +26,8 @@ class Tally:
     detector_calls: int = 0
     """Searches of the detector, over all images."""
     frames: Counter[str] = field(default_factory=Counter)
-    """Of animations: `looked_at` and `of`, as in `types.Frames`, and `cut`, how many of them were
-    not looked at whole."""
+    """Of animations that were not looked at whole: how many (`cut`), and frames `looked_at` and
+    `of`, as in `types.Frames`."""
 
     captions: Counter[str] = field(default_factory=Counter)
     """Captions by how they were shown: `whole`, `cut`, `hidden` for those that were too long."""
@@ -41,8 +41,8 @@ class Tally:
         self.probes += usage.get("probes", 0)
         self.reasoning_calls += usage.get("reasoning_calls", 0)
         self.detector_calls += usage.get("detector_calls", 0)
-        if frames := record.get("frames"):
-            self.frames.update(frames, animations=1, cut=frames["looked_at"] < frames["of"])
+        if (frames := record.get("frames")) and frames["looked_at"] < frames["of"]:
+            self.frames.update(frames, cut=1)
         use = record.get("caption")
         if isinstance(use, dict):  # records of an eval have a text there
             whole = use["shown"] == use["tokens"]

@@ -211,7 +211,9 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
             "--ignore PATTERN says which need not be"
         )
     named = [f"{count} by --ignore {pattern}" for pattern, count in often(given.ignored)]
-    named += [counted(given.companions, "label or macOS file")] if given.companions else []
+    named += (
+        [f"{counted(given.companions, 'file')} of labels or of macOS"] if given.companions else []
+    )
     named += (
         [f"{counted(given.beyond_limit, 'image')} beyond --limit"] if given.beyond_limit else []
     )
@@ -222,7 +224,7 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
     if tally.frames["cut"]:
         lines.append(
             f"frames: {tally.frames['looked_at']} of {tally.frames['of']} looked at in "
-            f"{counted(tally.frames['animations'], 'animation')}; --frames all looks at every one"
+            f"{counted(tally.frames['cut'], 'animation')}; --frames all looks at every one"
         )
     if hidden := tally.captions["hidden"]:
         lines.append(

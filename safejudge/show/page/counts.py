@@ -129,7 +129,9 @@ def came_in(intake: Intake | None, total: int) -> list[str]:
     elif intake.wanted != total:
         lines.append(f"The run was given {counted(intake.wanted, 'image')}; {total} are here.")
     named = [f"{count} by --ignore {pattern}" for pattern, count in often(intake.ignored)]
-    named += [counted(intake.companions, "label or macOS file")] if intake.companions else []
+    named += (
+        [f"{counted(intake.companions, 'file')} of labels or of macOS"] if intake.companions else []
+    )
     named += [f"{counted(intake.beyond_limit, 'image')} beyond --limit"] * bool(intake.beyond_limit)
     if named:
         lines.append(f"Left out: {', '.join(named)}.")
