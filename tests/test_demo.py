@@ -112,6 +112,8 @@ def test_the_truth_stands_on_the_page_and_in_a_trace(place, capsys):
             "in/d.png": [],
             "in/deep/c.png": [("labelled: safe", "truth wrong")],
         }
+        coverage = read(page).one("ul", class_="coverage").text
+        assert "1 of 3 images with a label judged otherwise than it says" in coverage
     capsys.readouterr()
     assert cli.main(["explain", "in/b.png", *CHOICES]) == 1
     assert "labelled: unsafe (bright)" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from safejudge.show.reasons import differs
 from safejudge.show.terminal import often
 from safejudge.text import counted
 from safejudge.types import Failure
@@ -69,12 +70,16 @@ class Counts:
     """Of animations that were not looked at whole: how many, and frames `looked_at` and `of`."""
     captions: Counter[str] = field(default_factory=Counter)
     """Images by what was shown of a caption that was too long: its `beginning`, or `nothing`."""
+    labelled: Counter[bool] = field(default_factory=Counter)
+    """Images that a label is about, by whether it says the same."""
     absent: Counter[str] = field(default_factory=Counter)
     """Pictures that are not on the page, by the reason."""
 
-    def add(self, result: Result) -> None:
-        """Count one result."""
+    def add(self, result: Result, truth: str | None = None) -> None:
+        """Count one result; `truth` is what somebody labelled the image."""
         self.labels[label_of(result)] += 1
+        if truth is not None:
+            self.labelled[not differs(result, truth)] += 1
         if isinstance(result, Failure):
             return
         self.outcomes.update((name, rule.outcome) for name, rule in result.rules.items())
@@ -97,6 +102,9 @@ class Counts:
     def unsettled(self) -> list[str]:
         """Say what of these images was not looked at, or not settled, a line each."""
         lines = []
+        if wrong := self.labelled[False]:
+            total = counted(self.labelled.total(), "image")
+            lines.append(f"{wrong} of {total} with a label judged otherwise than it says")
         if self.frames["cut"]:
             lines.append(
                 f"{self.frames['looked_at']} of {self.frames['of']} frames looked at in "

@@ -133,13 +133,13 @@ class Report:
                 size=len(markup),
             )
         )
-        self.counts.add(result)
+        self.counts.add(result, beside.truth)
         if beside.image is None and not isinstance(result, Failure):
             self.counts.absent[beside.absent or "not at hand"] += 1
 
-    def count_only(self, result: Result) -> None:
+    def count_only(self, result: Result, truth: str | None = None) -> None:
         """Count one result that is not to be shown."""
-        self.counts.add(result)
+        self.counts.add(result, truth)
 
     def write(self, expected: int = 0) -> None:
         """Write all pages or none, once; the first says if less than `expected` images came.

@@ -39,7 +39,7 @@ def add_worst(report: Report, stored: Stored, most: int) -> None:
         if number in chosen:
             add(report, record, result)
         else:
-            report.count_only(result)
+            report.count_only(result, _truth(report, record, result))
 
 
 def add_all(report: Report, stored: Stored, captions: Mapping[str, str | None]) -> None:
@@ -83,8 +83,12 @@ def add(report: Report, record: StoredRecord, result: Result, caption: str | Non
     if isinstance(result, Judgment):
         found = _image(record, result, report.about.policy or Policy())
         image, absent = (None, found) if isinstance(found, str) else (found, "")
-    truth = report.truth_of(os.path.join(record.folder or "", result.image))  # noqa: PTH118 - text
+    truth = _truth(report, record, result)
     report.add(result.image, result, Beside(image, absent, caption, truth))
+
+
+def _truth(report: Report, record: StoredRecord, result: Result) -> str | None:
+    return report.truth_of(os.path.join(record.folder or "", result.image))  # noqa: PTH118 - text
 
 
 def _image(record: StoredRecord, result: Judgment, policy: Policy) -> ImageInput | str:
