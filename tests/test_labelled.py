@@ -63,6 +63,11 @@ def test_what_a_file_leaves_out_is_not_known(tmp_path):
         ("image,label\n,safe\n", "`image` is empty"),
         ("image,label\na,safe\na,unsafe\n", ":3: a second row for a"),
         ("image,violations\na,fier\n", "no rule 'fier'; do you mean fire?"),
+        (
+            "image,violations\na,fire|knife\n",
+            "part several by spaces, commas or semicolons: fire knife",
+        ),
+        ("image,label\na,unsfe\n", "`label` is 'unsfe': Input should be 'safe' or 'unsafe'"),
         ("image,label,violations\na,safe,fire\n", "is safe, and its violations are fire"),
         ("image,label,violations\na,unsafe,\n", "is unsafe, and its violations are none"),
         ("image,label\n", "has no rows"),

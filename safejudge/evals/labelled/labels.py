@@ -99,14 +99,15 @@ def _label(row: JSON, location: str, rules: Sequence[str]) -> Label:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
-        raise InputError(f"{location}: `{name}`: {first['msg']}") from error
+        given = "" if first["type"] == "missing" else f" is {first['input']!r:.80}"
+        raise InputError(f"{location}: `{name}`{given}: {first['msg']}") from error
     if not label.image:
         raise InputError(f"{location}: `image` is empty; write a path below the folder")
     for name in label.violations or ():
         if name not in rules:
-            near = difflib.get_close_matches(name, rules, 1)
-            hint = f"do you mean {near[0]}?" if near else f"there are {', '.join(rules)}"
-            raise InputError(f"{location}: the constitution has no rule {name!r}; {hint}")
+            raise InputError(
+                f"{location}: the constitution has no rule {name!r}; {_hint(name, rules)}"
+            )
     if label.label is not None and label.violations is not None:
         if (label.label == "unsafe") != bool(label.violations):
             violations = ", ".join(label.violations) or "none"
@@ -114,3 +115,12 @@ def _label(row: JSON, location: str, rules: Sequence[str]) -> Label:
     elif label.unsafe is None:
         raise InputError(f"{location}: has neither `label` nor `violations`")
     return label
+
+
+def _hint(name: str, rules: Sequence[str]) -> str:
+    """Say what to write instead of the name of a rule that there is not."""
+    several = [part.strip() for part in re.split(r"[^\w\s-]+", name)]
+    if len(several) > 1 and all(part in rules for part in several):
+        return f"part several by spaces, commas or semicolons: {' '.join(several)}"
+    near = difflib.get_close_matches(name, rules, 1)
+    return f"do you mean {near[0]}?" if near else f"there are {', '.join(rules)}"
