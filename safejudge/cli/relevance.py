@@ -83,8 +83,9 @@ def run(options: Options) -> int:
     threshold = calibrated(pairs, options.keep)
     console().print(kept_table([rule.id for rule in rules], columns, threshold))
     print(
-        f"threshold {threshold:.4f}: above it lie {options.keep:.0%} of {len(pairs)} pairs of "
-        f"{counted(len(columns[0]), 'image')} and {counted(len(rules), 'rule')}"
+        f"--relevance-threshold {threshold:.4f}: above it lie {options.keep:.0%} of "
+        f"{len(pairs)} pairs of {counted(len(columns[0]), 'image')} and "
+        f"{counted(len(rules), 'rule')}"
     )
     return DONE
 

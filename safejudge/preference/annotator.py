@@ -98,8 +98,9 @@ class Annotator:
                     break
             if problem is not None:
                 raise StatementError(
-                    f"aspect {name}: this model can be asked it about none of the prompts; choose "
-                    f"another model or leave the aspect out. The last one: {problem}"
+                    f"aspect {name}: this model knows the rubric's statements about none of "
+                    "the prompts; choose another model or leave the aspect out. The last one: "
+                    f"{problem}"
                 )
 
     def annotate(self, rows: Sequence[Row]) -> list[JSON]:
