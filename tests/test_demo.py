@@ -51,7 +51,7 @@ def test_the_readme_shows_the_same_scene():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     explained = re.search(r"^EXPLAINED := (\S+)$", makefile, re.MULTILINE)[1]
-    unsafe = set(re.findall(r'demo/scene-\d+\.png', readme)) - {"demo/scene-0002.png"}  # safe
+    unsafe = set(re.findall(r"demo/scene-\d+\.png", readme)) - {"demo/scene-0002.png"}  # safe
     assert unsafe == {explained}
 
 

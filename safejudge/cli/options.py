@@ -111,8 +111,13 @@ SWITCHES = {
         "no crops, and no comparison with the picture without the central object",
         {"crop": False, "region": False},
     ),
-    "no-prior": Switch("take 1/2 for every language prior", {"prior": False}),
-    "no-cascade": Switch("leave open answers undecided: no reasoning", {"cascade": False}),
+    "no-prior": Switch(
+        "do not ask every statement without the picture too; compare with 1/2 instead",
+        {"prior": False},
+    ),
+    "no-cascade": Switch(
+        "no reasoning: what the short answers leave open is undecided", {"cascade": False}
+    ),
     "exhaustive": Switch(
         "ask every question of every rule, so that scores are exact", {"exhaustive": True}
     ),

@@ -18,7 +18,13 @@ class Options:
 
 def add(commands: Any) -> None:
     """Add the command."""
-    parser = commands.add_parser("suites", help="list the suites of eval", **layout())
+    parser = commands.add_parser(
+        "suites",
+        help="list the suites of eval",
+        description="List what eval can measure, a suite a line: its name, and what it is about. "
+        "Suites of other packages are listed too.",
+        **layout(),
+    )
     runs(parser, Options, run)
 
 

@@ -108,7 +108,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
             f"--{name}",
             type=kind,
             default=default,
-            metavar="N",
+            metavar="SHARE" if kind is _share else "N",
             help=f"{text} (default: %(default)s)",
         )
 
