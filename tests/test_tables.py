@@ -2,13 +2,14 @@
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from safejudge.show.figures import Table
-from safejudge.show.tables import print_tables
+from safejudge.show.tables import print_end, print_tables
 
 RATE = "0.889 [0.722, 1.000]"
 RATES = Table(
@@ -82,3 +83,13 @@ def test_what_others_wrote_steers_nothing():
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "[bold]x[/bold]" in text
+
+
+def test_the_one_number_and_the_files_come_last():
+    stream = io.StringIO()
+    screen = Console(file=stream, width=60, force_terminal=True, color_system=None)
+    files = [Path("run/results.json"), Path("run/report.html")]
+    print_tables(screen, [RATES], ("A finding.",))
+    print_end(screen, "F1 0.750 over 9", files)
+    lines = stream.getvalue().splitlines()
+    assert lines[-2:] == ["F1 0.750 over 9", "written to run: results.json, report.html"]

@@ -22,7 +22,6 @@ from safejudge.cli.options import (
 )
 from safejudge.errors import InputError, OutputError
 from safejudge.judge import WINDOW, missing, unread_priors
-from safejudge.text import clean
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -168,7 +167,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> int:
     """Judge a suite's samples, or score recorded outputs; print, and write to `--out`."""
     from safejudge.evals import reliability, results, suites
-    from safejudge.show.tables import print_tables
+    from safejudge.show.tables import print_end, print_tables
     from safejudge.show.terminal import console, say
 
     suite, out = suites.find_suite(options.suite), options.out
@@ -189,8 +188,7 @@ def run(options: Options) -> int:
     if code == INPUT:
         say("error: nothing could be judged; see the findings")
     print_tables(console(), result.tables, result.findings, result.unread)
-    if files:
-        print(f"\n{', '.join(clean(str(file)) for file in files)}")
+    print_end(console(), result.headline, files)
     return code
 
 

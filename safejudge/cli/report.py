@@ -177,7 +177,7 @@ def _variants(presets: list[str]) -> Iterator[Policy]:
 def _report_eval(options: Options) -> int:
     """Make the files that are missing, and print the tables."""
     from safejudge.evals import reliability, results, suites
-    from safejudge.show.tables import print_tables
+    from safejudge.show.tables import print_end, print_tables
     from safejudge.show.terminal import console
 
     folder = options.path
@@ -197,6 +197,5 @@ def _report_eval(options: Options) -> int:
         config = results.read_config(folder, name)
         files = results.write_results(folder, name, result, config)
     print_tables(console(), result.tables, result.findings, result.unread)
-    if files:
-        print(f"\n{', '.join(clean(str(file)) for file in files)}")
+    print_end(console(), result.headline, files)
     return DONE

@@ -17,6 +17,7 @@ from safejudge.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -50,6 +51,16 @@ def print_tables(
         for text in texts:
             finding = Padding(Text(clean(text)), (0, 0, 0, 2), expand=False)
             console.print(finding, width=min(console.width, _PROSE))
+
+
+def print_end(console: Console, headline: str, files: Sequence[Path]) -> None:
+    """Print the one number and the files last, where they are still on the screen."""
+    if headline:
+        console.print(Text.assemble("\n", (clean(headline), "bold")))
+    if files:
+        names = ", ".join(file.name for file in files)
+        written = f"written to {files[0].parent}: {names}"
+        console.print(Text(clean(written)), soft_wrap=not console.is_terminal)
 
 
 def _lines(table: Table, width: int | None) -> Iterator[Text]:
