@@ -81,7 +81,7 @@ def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:
     if verdict.similarity is not None:
         facts.append(f"similarity {verdict.similarity:.2f}")
     if verdict.frame is not None:
-        facts.append(f"frame {verdict.frame}")
+        facts.append(f"frame {verdict.frame} (the first is 0)")
     if verdict.background is not None:
         facts.append(f"on {verdict.background}")
     if verdict.captioned is not None:

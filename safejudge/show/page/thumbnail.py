@@ -91,7 +91,7 @@ class Thumbnail(NamedTuple):
         height, width, _ = picture.pixels.shape
         drawn = max(width, height) <= _DRAWN
         factor = _SIDE // max(width, height) if drawn else min(1, _SIDE / max(width, height))
-        descriptions = [] if picture.frame is None else [f"frame {picture.frame}"]
+        descriptions = [] if picture.frame is None else [f"frame {picture.frame} (the first is 0)"]
         descriptions += [] if picture.background is None else [f"on {picture.background}"]
         boxes = dict.fromkeys(
             box
