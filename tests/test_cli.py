@@ -18,7 +18,8 @@ from PIL import Image
 
 from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
-from safejudge.errors import EngineCallError
+from safejudge.errors import EngineCallError, OutputError
+from safejudge.show.page.judged import Report
 from safejudge.types import AnswerProbs
 
 RULES = """\
@@ -326,6 +327,20 @@ def film(place):
     first, *rest = [Image.new("L", (4, 4), shade) for shade in range(20)]
     first.save("film.gif", save_all=True, append_images=rest, duration=100)
     return "film.gif"
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_page_that_cannot_be_written_hides_nothing_of_what_came_of_it(monkeypatch, capsys):
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("page.html: cannot be written (no space)")
+
+    monkeypatch.setattr(Report, "write", full)
+    Path("in/notes.txt").write_text("no picture")
+    assert judge("in", "--report", "page.html", "--out", "r.jsonl") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "4 images: 2 safe, 1 unsafe, 1 undecided, 0 failed" in said
+    assert "passed over" in said
+    assert "no space" in said
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,29 @@ def test_identical_frames_are_one_picture_with_the_first_index():
     assert [picture.frame for picture in seen] == [0, 1]
 
 
+def several(*types):
+    """A JPEG of several pictures (MPO) whose list says what each is, by numbers of CIPA DC-007."""
+    stream = io.BytesIO()
+    first, *others = (Image.new("RGB", (64, 48), (40 * i, 90, 200)) for i in range(len(types)))
+    first.save(stream, "MPO", save_all=True, append_images=others)
+    content = bytearray(stream.getvalue())
+    entries = content.index(b"MPF\0") + 54  # after its header and three fields, as Pillow writes it
+    for place, number in enumerate(types):
+        struct.pack_into("<L", content, entries + 16 * place, number)
+    return bytes(content)
+
+
+PRIMARY, THUMBNAIL, STEREO, UNDEFINED = 0x030000, 0x010002, 0x020002, 0
+
+
+@pytest.mark.parametrize(
+    ("types", "seen"),
+    [((STEREO, STEREO), {0, 1}), ((PRIMARY, THUMBNAIL), {None}), ((PRIMARY, UNDEFINED), {None})],
+)
+def test_both_views_of_a_stereo_photograph_are_looked_at_and_no_preview(types, seen):
+    assert {picture.frame for picture in pictures(several(*types))} == seen
+
+
 def test_pages_may_differ_in_size_and_each_is_capped():
     first, second = Image.new("RGB", (8, 8)), Image.new("L", (30, 20), 9)
     data = encode(first, "TIFF", save_all=True, append_images=[second])

@@ -275,7 +275,7 @@ def test_one_of_something_is_not_plural(tmp_path):
 
 
 def test_frames_are_counted_of_animations_that_were_not_looked_at_whole():
-    tally = records.Tally()
+    tally = Tally()
     for looked_at, of in ((8, 12), (3, 3)):
         tally.add({"label": "safe", "frames": {"looked_at": looked_at, "of": of}})
     (line,) = show.coverage(Intake(found=2), tally)

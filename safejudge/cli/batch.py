@@ -64,6 +64,7 @@ class Batch:
         try:
             with self._progress:
                 self._judge_all()
+            self._sum_up(intake)
         except (KeyboardInterrupt, EngineError) as error:
             self._progress.say_stopped(None if self._file is None else self._file.path)
             if isinstance(error, EngineError):
@@ -72,12 +73,12 @@ class Batch:
         finally:
             if self._report is not None and self._report.count:
                 self._report.write(expected=self._reported_before + len(self._images))
-        models = self._judge.models
-        self._progress.sum_up(models.meter, models.engine.tokens)
-        self._say_coverage(intake)
         return of_run(self._tally, intake, frames_named=frames_named)
 
-    def _say_coverage(self, intake: Intake) -> None:
+    def _sum_up(self, intake: Intake) -> None:
+        """Say what came of it, before a page that cannot be written ends the run."""
+        models = self._judge.models
+        self._progress.sum_up(models.meter, models.engine.tokens)
         if self._file is not None and self._file.others:
             others = counted(self._file.others, "record")
             terminal.say(f"{others} of other images in {self._file.path}: not counted here")

@@ -43,6 +43,8 @@ def check_file(path: Path, advice: str = "name another") -> bool:
     """
     check_parent(path)
     if not os.path.lexists(path):
+        if not os.access(path.parent, os.W_OK):
+            raise OutputError(f"{path}: the folder {path.parent} cannot be written to; {advice}")
         return False
     if not path.is_file():
         raise OutputError(f"{path}: is no regular file; {advice}")

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from safejudge.policy import Policy
 
 _MOVING = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
-"""Formats whose further frames people see. The rest of an MPO is previews and gain maps."""
+"""Formats whose further frames people see."""
+_MP_ENTRIES = 0xB002
+"""Where an MPO lists its pictures (CIPA DC-007, 5.2.3.3)."""
 _COLOURS = frozenset({"P", "PA", "RGB", "L", "LA"})
 """Modes in which frames of one animation can come although they look the same."""
 _MAX_WALKED = 5_000
@@ -139,7 +141,7 @@ class Sample:
 def _walked(image: Image.Image, name: str, policy: Policy, digest: hashlib._Hash | None) -> Walk:
     """Look through all frames; `digest` takes in what is seen."""
     walk, walked, earlier = Walk(), 0, None
-    moves, has_pages = _moves(image), image.format == "TIFF"
+    moves, has_pages = _moves(image), _has_pages(image)
     for index in itertools.count():
         if index > 0 and not (moves or has_pages):
             break
@@ -167,11 +169,21 @@ def _walked(image: Image.Image, name: str, policy: Policy, digest: hashlib._Hash
 
 
 def _moves(image: Image.Image) -> bool:
-    """Whether it is shown as an animation: then all frames are decoded to see how long each is.
-
-    Pages of a TIFF have no durations, so nothing is decoded to find them.
-    """
+    """Whether it is shown as an animation: then all frames are decoded to see how long each is."""
     return image.format in _MOVING and bool(getattr(image, "is_animated", False))
+
+
+def _has_pages(image: Image.Image) -> bool:
+    """Whether it may hold further pictures: pages of a TIFF, both views of a stereo photograph.
+
+    They have no durations, so nothing is decoded to find them. What else a JPEG of several pictures
+    (MPO) holds are previews and gain maps, which nobody is shown.
+    """
+    if image.format == "TIFF":
+        return True
+    entries = getattr(image, "mpinfo", {}).get(_MP_ENTRIES, ())
+    kinds = [str(entry["Attribute"]["MPType"]) for entry in entries]
+    return image.format == "MPO" and any(kind.startswith("Multi-Frame") for kind in kinds)
 
 
 def _shown(image: Image.Image) -> tuple[str, tuple[int, int], bytes]:
