@@ -153,7 +153,7 @@ def test_what_cannot_be_written_is_known_before(tmp_path, name, problem):
 def test_a_folder_that_takes_no_files_is_known_before(tmp_path, monkeypatch):
     """Root may write anywhere but on a disk that is read-only, so the system is played here."""
     (tmp_path / "old").touch()
-    monkeypatch.setattr(atomic.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(atomic.os, "access", lambda *_: False)
     with pytest.raises(OutputError, match="cannot be written to; name another"):
         atomic.check_file(tmp_path / "new")
     assert atomic.check_file(tmp_path / "old")

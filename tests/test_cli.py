@@ -329,7 +329,7 @@ def film(place):
     return "film.gif"
 
 
-@pytest.mark.usefixtures("engine")
+@pytest.mark.usefixtures("engine", "place")
 def test_a_page_that_cannot_be_written_hides_nothing_of_what_came_of_it(monkeypatch, capsys):
     def full(*_: object, **__: object) -> None:
         raise OutputError("page.html: cannot be written (no space)")
