@@ -218,12 +218,12 @@ def test_the_third_picture_is_told_of_and_the_tenth_ends_the_run():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         judge([shade(1), shade(2)])
-    with pytest.warns(UserWarning, match="3 pictures got exactly the numbers"):
+    with pytest.warns(UserWarning, match="3 pictures got the numbers"):
         judge([shade(3)])
     with warnings.catch_warnings():  # once
         warnings.simplefilter("error")
         judge([shade(value) for value in range(4, 10)])
-        with pytest.raises(EngineCallError, match="of the last 10 it looked at, 10 got exactly"):
+        with pytest.raises(EngineCallError, match="of the last 10 it looked at, 10 got the"):
             judge([shade(10)])
 
 
@@ -286,6 +286,35 @@ def test_one_answer_that_differs_shows_that_a_picture_is_seen():
     assert watched.unseen(request) is None
     watched.watch(*wave([(PICTURES[0], "s", 0.4, 0.4)]))
     assert watched.unseen(request) is None
+
+
+SERVER = "server:http://127.0.0.1:1/v1#m"
+
+
+def reads(*pairs, uri=SERVER):
+    """Whether a picture is unseen whose questions got these scores, with it and without."""
+    watched = Eyes(uri)
+    watched.watch(*wave((PICTURES[0], f"q{i}", *pair) for i, pair in enumerate(pairs)))
+    return watched.unseen(Reasoning("i", (PICTURES[0],), (Message("user", "?"),))) is not None
+
+
+def test_three_questions_of_a_server_that_are_nearly_alike_are_none_about_the_picture():
+    near = [(0.4, 0.4004), (0.3, 0.2998), (0.6, 0.6003)]
+    assert reads(*near)
+    assert not reads(*near, uri="stub:")  # its numbers of one prompt are equal
+    assert not reads(*near[:2])
+    assert not reads(*near[:2], (0.6, 0.602))
+    assert not reads(*near, (0.2, 0.3))
+    assert not reads(*near[:2], (0.99, 0.9904))  # near certainty this says nothing,
+    assert reads(*near, (0.99, 0.9904))  # in neither way
+    assert reads((0.4, 0.4))
+
+
+def test_one_question_that_is_nearly_alike_counts_if_many_pictures_have_one():
+    watched = Eyes(SERVER)
+    watched.watch(*wave((p, "q", 0.4 + 1e-4, 0.4) for p in PICTURES[:9]))
+    with pytest.raises(EngineCallError, match="of the last 10"):
+        watched.watch(*wave([(PICTURES[9], "q", 0.4 - 1e-4, 0.4)]))
 
 
 def test_the_same_score_of_another_label_mass_is_another_answer():

@@ -345,3 +345,20 @@ def test_a_kind_of_this_package_is_one_row(bright: Path, monkeypatch: pytest.Mon
     assert "bright: (how bright it is)" in table.help()
     with Judge.load("sketch", "bright:", cache=None, engine_args={"gain": 0.5}) as judge:
         assert judge.provenance.model == "bright:"
+
+
+@pytest.mark.parametrize(
+    ("uri", "meant"),
+    [
+        ("sketch", "hf:sketch"),
+        ("ORG/MODEL", "hf:ORG/MODEL"),
+        ("http://127.0.0.1:8000/v1#m", "server:http://127.0.0.1:8000/v1#m"),
+        ("nonsense", None),
+        ("nope:x/y", None),
+    ],
+)
+def test_a_uri_without_its_scheme_is_guessed(uri, meant):
+    with pytest.raises(EngineSetupError, match="names no engine") as caught:
+        engines.open_engine(uri)
+    hint = f" Do you mean {meant}?" if meant else " Do you mean"
+    assert (hint in str(caught.value)) == (meant is not None)

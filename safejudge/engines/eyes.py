@@ -49,6 +49,9 @@ LAST, LEAST, SHARE = 20, 10, 0.5
 _CERTAIN = 1e-5
 """A score this near to 0 or 1 is a rounding of the model: that it is the same twice says nothing.
 Servers that list the likeliest tokens give many such."""
+_NEAR, _OPEN, ENOUGH = 1e-3, 0.02, 3
+"""A server's numbers of one prompt differ a little from time to time. Those within `_NEAR` are as
+good as equal, where scores keep `_OPEN` from 0 and 1, if that is so of `ENOUGH` questions."""
 _REMEMBERED = 4096
 """Questions, and pictures, that are remembered."""
 
@@ -192,15 +195,17 @@ class Eyes:
 
     A picture (or view of one) is unseen as long as every question that was put with it and without
     any got the same score and the same label mass, to the last digit; or took no more tokens than
-    without any, where pictures take some: numbers of busy servers differ a little each time. To be
-    used by one thread at a time.
+    without any, where pictures take some; or, of a server, whose numbers differ a little each time,
+    if three questions and more got nearly the same. Fewer such questions count only together with
+    those of other pictures. To be used by one thread at a time.
     """
 
     def __init__(self, uri: str, *, takes_tokens: bool = False) -> None:
         """Watch the engine of this URI; `takes_tokens`: pictures took some at the start."""
         self._uri, self._takes_tokens = uri, takes_tokens
         self._priors: RecentCache[bytes, AnswerProbs] = RecentCache(_REMEMBERED)
-        self._unseen: RecentCache[_Key, bool] = RecentCache(_REMEMBERED)
+        self._alike: RecentCache[_Key, int] = RecentCache(_REMEMBERED)
+        """How surely a picture's reads are those of none, from `ENOUGH` on; 0: one is not."""
         self._last: deque[_Key] = deque(maxlen=LAST)
         self._count = 0
         """Pictures that are unseen so far."""
@@ -223,49 +228,59 @@ class Eyes:
 
     def unseen(self, request: Reasoning) -> str | None:
         """Say why reasoning about these pictures would be about nothing; None if it may go on."""
-        if not self._unseen.get(_key(request)):
+        if not self._is_unseen(_key(request)):
             return None
         return (
-            "the model answered every question about this picture exactly as without it, so it "
+            "the model answered every question about this picture as without it, so it "
             "does not see it; it was not asked to reason"
         )
 
     def _compare(self, probe: Probe, answer: AnswerProbs) -> None:
         without = self._priors.get(_words(probe))
-        same = None if without is None else self._is_same(answer, without)
-        if same is None:
+        alike = None if without is None else self._weighed(answer, without)
+        if alike is None:
             return
         key = _key(probe)
-        before = self._unseen.get(key)
+        before = self._alike.get(key)
+        was_unseen = self._is_unseen(key)
         if before is None:
             self._last.append(key)
-        unseen = same and before is not False
-        self._count += unseen - bool(before)
-        self._unseen.put(key, unseen)
+        self._alike.put(key, 0 if 0 in (alike, before) else (before or 0) + alike)
+        self._count += self._is_unseen(key) - was_unseen
 
-    def _is_same(self, answer: AnswerProbs, without: AnswerProbs) -> bool | None:
-        """Whether a picture was answered as none is; None where nothing shows it."""
+    def _is_unseen(self, key: _Key) -> bool:
+        return (self._alike.get(key) or 0) >= ENOUGH
+
+    def _weighed(self, answer: AnswerProbs, without: AnswerProbs) -> int | None:
+        """How much shows that a picture was answered as none is; None where nothing can."""
         read, least = answer.prompt_tokens, without.prompt_tokens
         if self._takes_tokens and read and least and read <= least:
-            return True
-        if not (_tells(answer) and _tells(without)):
+            return ENOUGH
+        if not (_tells(answer, _CERTAIN) and _tells(without, _CERTAIN)):
             return None
-        return (answer.score, answer.label_mass) == (without.score, without.label_mass)
+        if (answer.score, answer.label_mass) == (without.score, without.label_mass):
+            return ENOUGH
+        if not self._uri.startswith("server:"):  # numbers of one prompt are equal there
+            return 0
+        apart = abs((answer.score or 0) - (without.score or 0))
+        if max(apart, abs(answer.label_mass - without.label_mass)) > _NEAR:
+            return 0
+        return 1 if _tells(answer, _OPEN) else None
 
     def _tell(self) -> None:
-        unseen = sum(bool(self._unseen.get(key)) for key in self._last)
+        unseen = sum(bool(self._alike.get(key)) for key in self._last)
         if len(self._last) >= LEAST and unseen >= SHARE * len(self._last):
             raise EngineCallError(
                 f"{self._uri} does not see pictures: of the last {len(self._last)} it looked at, "
-                f"{unseen} got exactly the numbers that the questions alone get, or took no more "
-                "tokens than these. Its server, or what stands before it, drops pictures. Set that "
+                f"{unseen} got the numbers that the questions alone get, or took no more tokens "
+                "than these. Its server, or what stands before it, drops pictures. Set that "
                 "right, and judge again what was judged meanwhile."
             )
         if self._count >= WARN_AFTER and not self._told:
             self._told = True
             warnings.warn(
-                f"{self._uri}: {self._count} pictures got exactly the numbers that the questions "
-                "alone get, or took no more tokens than these; does this model, or its server, "
+                f"{self._uri}: {self._count} pictures got the numbers that the questions alone "
+                "get, or took no more tokens than these; does this model, or its server, "
                 "still see pictures?",
                 UserWarning,
                 stacklevel=4,
@@ -286,7 +301,7 @@ def _words(probe: Probe) -> bytes:
     return hashlib.sha256(texts.encode("utf-8", "surrogatepass")).digest()
 
 
-def _tells(answer: AnswerProbs) -> bool:
+def _tells(answer: AnswerProbs, margin: float) -> bool:
     """Whether these are numbers that two prompts do not share by chance."""
     score = answer.score
-    return score is not None and _CERTAIN < score < 1 - _CERTAIN
+    return score is not None and margin < score < 1 - margin

@@ -135,10 +135,23 @@ class Registry:
         names = plugin_names(self.group) if self.group is not None else []
         names = [name for name in names if name not in self._schemes()]
         installed = f" Installed: {', '.join(f'{name}:' for name in names)}." if names else ""
+        meant = self._meant(uri)
+        hint = f" Do you mean {meant}?" if meant else ""
         return EngineSetupError(
-            f"{uri!r} names no {self.noun}, and none is assumed. There are: {self.help()}."
+            f"{uri!r} names no {self.noun}, and none is assumed.{hint} There are: {self.help()}."
             f"{installed}"
         )
+
+    def _meant(self, uri: str) -> str | None:
+        """Guess which URI lacks its scheme: the end of ours, an address, a model of the hub."""
+        names = [provider.name for provider in self.providers]
+        if uri in (ends := {_path(name): name for name in reversed(names) if _path(name)}):
+            return ends[uri]
+        if uri.startswith(("http://", "https://")):
+            scheme = "server"
+        else:
+            scheme = "hf" if "/" in uri and ":" not in uri else ""
+        return f"{scheme}:{uri}" if scheme in names else None
 
 
 def _path(uri: str) -> str:
