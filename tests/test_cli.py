@@ -92,7 +92,10 @@ def test_exit_codes_of_verdicts(capsys, paths, code, counted):
     assert counted in summary
     assert spent.startswith("safejudge: ")
     assert " s: " in spent
-    assert len(left_out) == (counted.startswith("1 image: 1") or "--limit" in paths)
+    failed = "0 failed" not in counted
+    assert any(line.startswith("safejudge: failed: 1 x ") for line in left_out) == failed
+    more = counted.startswith("1 image: 1") or "--limit" in paths
+    assert len(left_out) == failed + more
     assert len(out.splitlines()) == int(counted.split()[0])
     explained = cli.main(["explain", paths[0], *CHOICES])
     if len(paths) == 1 and paths[0].endswith(".png"):

@@ -274,6 +274,14 @@ def test_one_of_something_is_not_plural(tmp_path):
     ]
 
 
+def test_what_failed_is_told_by_reason_with_the_first_name():
+    tally = Tally()
+    for name, reason in (("a", "truncated"), ("b", "missing"), ("c", "truncated")):
+        tally.add({"image": name, "error": {"reason": reason, "message": "no"}})
+    (line,) = show.coverage(Intake(found=3), tally)
+    assert line == "failed: 2 x truncated, 1 x missing; the first: a"
+
+
 def test_frames_are_counted_of_animations_that_were_not_looked_at_whole():
     tally = Tally()
     for looked_at, of in ((8, 12), (3, 3)):

@@ -19,6 +19,10 @@ class Tally:
 
     labels: Counter[str] = field(default_factory=Counter)
     """Images per label: safe, unsafe, undecided; `failed` for those that were not judged."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Images that were not judged, by reason."""
+    first_failed: str | None = None
+    """The first of them."""
     probes: int = 0
     """Questions, over all images."""
     reasoning_calls: int = 0
@@ -37,6 +41,9 @@ class Tally:
     def add(self, record: JSON) -> None:
         """Count one record."""
         self.labels[record.get("label", "failed")] += 1
+        if isinstance(error := record.get("error"), dict):
+            self.failures[str(error.get("reason"))] += 1
+            self.first_failed = self.first_failed or record.get("image")
         usage = record.get("usage", {})
         self.probes += usage.get("probes", 0)
         self.reasoning_calls += usage.get("reasoning_calls", 0)

@@ -210,6 +210,9 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
             f"passed over, not looked at: {counted(given.missed, 'file')} ({kinds}{first}); "
             "--ignore PATTERN says which need not be"
         )
+    if failures := tally.failures:
+        kinds = ", ".join(f"{count} x {reason}" for reason, count in often(failures))
+        lines.append(f"failed: {kinds}; the first: {tally.first_failed}")
     named = [f"{count} by --ignore {pattern}" for pattern, count in often(given.ignored)]
     named += (
         [f"{counted(given.companions, 'file')} of labels or of macOS"] if given.companions else []
