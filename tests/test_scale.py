@@ -18,6 +18,7 @@ from PIL import Image
 from safejudge.cli import app as cli
 from safejudge.errors import InputError, OutputError
 from safejudge.files import records
+from safejudge.files.tally import Tally
 from safejudge.images import shards as sources
 from safejudge.judge import Judge
 from safejudge.scale import actors
@@ -442,6 +443,27 @@ def failed(name):
 
 
 HEAD = {"safejudge": "0", "provenance": dict.fromkeys(records.COMPARED, "x"), "captions": None}
+
+
+def test_a_folder_of_parts_counts_what_a_file_of_lines_counts(tmp_path):
+    rows = [
+        {
+            "image": "a",
+            "label": "safe",
+            "usage": {"probes": 3, "reasoning_calls": 2, "detector_calls": 1},
+            "frames": {"looked_at": 8, "of": 12},
+            "caption": {"tokens": 600, "shown": 0},
+            "rules": {"r": {"outcome": "not_relevant"}, "s": {"outcome": "not_violated"}},
+        },
+        {"image": "b", "error": {"reason": "truncated", "message": "cut short"}},
+    ]
+    expected = Tally()
+    for row in rows:
+        expected.add(row)
+    with parts.Parts(tmp_path / "o", resume=False, overwrite=False) as folder:
+        folder.begin(HEAD)
+        folder.add(parts.to_table(rows))
+        assert folder.tally == expected
 
 
 def test_a_folder_is_one_run_at_a_time_and_begun_anew_only_on_request(tmp_path):

@@ -53,7 +53,7 @@ SCHEMA = pa.schema(
 RECORDS, SECONDS = 4096, 10.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
-_COUNTED = ("image", "id", "label", "usage", "frames", "error", "rules")
+_COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules")
 HEAD = b"safejudge"
 """The key under which a part's schema says what made its records."""
 _NAME = re.compile(r"part-(\d+)\.parquet")
@@ -221,9 +221,12 @@ class Parts:
             parquet.write_table(table, stream, compression="zstd")
 
     def _count(self, table: pa.Table) -> None:
-        for row in table.select(["image", "label", "usage", "frames"]).to_pylist():
+        for row in table.select(_COUNTED).to_pylist():
+            record = {name: value for name, value in row.items() if value is not None}
+            if "rules" in record:
+                record["rules"] = json.loads(record["rules"])
             self.recorded[row["image"]] += 1
-            self.tally.add({name: value for name, value in row.items() if value is not None})
+            self.tally.add(record)
 
 
 def _is_ours(schema: pa.Schema) -> bool:
