@@ -4,12 +4,13 @@ Each row makes some files, runs `safejudge` on them, and notes the exit code and
 row is right where nothing that was not looked at is safe with exit code 0. With `--against` the
 same is done with another checkout.
 
-`python -m benchmarks.unseen [--against ../before] [--only KIND]`
+`python -m benchmarks.unseen [--against ../before] [--only KIND] [--kept FILE]`
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +33,7 @@ from safejudge.sketch.scenes import mixed_scenes
 from safejudge.types import Judgment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parents[2]
 SEED = "unseen"
@@ -41,24 +43,90 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", type=Path)
     parser.add_argument("--only")
+    parser.add_argument("--kept", type=Path)
     args = parser.parse_args()
-    trees = {"now": HERE} | ({} if args.against is None else {"before": args.against.resolve()})
+    trees = ({} if args.against is None else {"before": args.against.resolve()}) | {"now": HERE}
+    kept = Kept(args.kept)
     scenes = chosen()
-    rows, numbers = [], []
+    rows = []
     for kind, tries in TRIES.items():
         if args.only not in (None, kind):
             continue
-        for name, attempt in tries.items():
-            outcomes = {tree: outcome(path, attempt, scenes) for tree, path in trees.items()}
-            numbers.append({"kind": kind, "input": name, **outcomes})
-            rows.append([kind, name, *(outcomes[tree] for tree in reversed(trees))])
-            print(*rows[-1], sep=" | ", flush=True)
-    unseen = [row for row in numbers if " 0: " in f" {row['now']}" and "safe" in row["now"]]
-    text = table(["kind", "input", *reversed(trees)], rows)
-    foot = (
-        f"\n\n{len(rows)} inputs; {len(unseen)} end with exit code 0 (named by the user, or seen)."
+        for name, (attempt, _) in tries.items():
+            outcomes = {
+                tree: kept.outcome(kind, name, tree, partial(outcome, path, attempt, scenes))
+                for tree, path in trees.items()
+            }
+            rows.append({"kind": kind, "input": name, **outcomes})
+    record("unseen", {"rows": rows}, text_of(rows, list(trees)))
+
+
+class Kept:
+    """Outcomes of this run and of one that was stopped, in a file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text("utf-8").splitlines() if path and path.exists() else []
+        self._rows = {tuple(key): told for key, told in map(json.loads, lines)}
+
+    def outcome(self, kind: str, name: str, tree: str, attempt: Callable[[], str]) -> str:
+        """Return what is kept, or try it and keep what comes of it."""
+        key = kind, name, tree
+        if key not in self._rows:
+            self._rows[key] = attempt()
+            print(*key, self._rows[key], sep=" | ", flush=True)
+            if self._path:
+                with self._path.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps([key, self._rows[key]]) + "\n")
+        return self._rows[key]
+
+
+def text_of(rows: list[dict[str, str]], trees: list[str]) -> str:
+    """The record, for people: by kind, then every input."""
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    counts = [
+        [
+            kind,
+            str(len(own)),
+            *(str(how_many(own, tree)) for how_many in HOW_MANY for tree in trees),
+        ]
+        for kind in [*kinds, ALL]
+        if (own := [row for row in rows if kind in (row["kind"], ALL)])
+    ]
+    columns = [
+        f"{what}, {tree}" for what in ("right", "wrong with code 0", "broken") for tree in trees
+    ]
+    every = [[row["kind"], row["input"], *(row[tree] for tree in trees)] for row in rows]
+    return (
+        "Right: the exit code, and what is said, are those that this input calls for. Broken: a "
+        "traceback, a process that was killed, or nothing in five minutes.\n\n"
+        f"{table(['kind', 'inputs', *columns], counts)}\n\n"
+        f"{table(['kind', 'input', *trees], every)}"
     )
-    record("unseen", {"rows": numbers}, text + foot)
+
+
+def right(rows: list[dict[str, str]], tree: str) -> int:
+    """How many outcomes are right."""
+    return sum(is_right(row, tree) for row in rows)
+
+
+def wrong_in_silence(rows: list[dict[str, str]], tree: str) -> int:
+    """How many are not, and say so neither by the exit code."""
+    return sum(row[tree].startswith("0:") and not is_right(row, tree) for row in rows)
+
+
+def broken(rows: list[dict[str, str]], tree: str) -> int:
+    """How many end as no run may."""
+    return sum(bool(re.match(r"-\d|nothing after|.*Traceback", row[tree])) for row in rows)
+
+
+HOW_MANY = (right, wrong_in_silence, broken)
+ALL = "all"
+
+
+def is_right(row: dict[str, str], tree: str) -> bool:
+    """Whether an outcome is what its input calls for."""
+    return re.match(TRIES[row["kind"]][row["input"]][1], row[tree]) is not None
 
 
 def chosen() -> Scenes:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.unseen.tries import Run, Scenes
 
 
-@tried("decoders", "JPEG with 1,000 scans")
+@tried("decoders", "JPEG with 1,000 scans", "[24]")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     stream = io.BytesIO()
     Image.new("L", (2000, 2000), 128).save(stream, "JPEG", progressive=True)
@@ -26,7 +26,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "a.jpg", *SKETCH)
 
 
-@tried("decoders", "GIF of a few hundred bytes, 8 x 20 Mpx")
+@tried("decoders", "GIF of a few hundred bytes, 8 x 20 Mpx", "[24]")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     frames = [Image.new("P", (5000, 4000), i) for i in range(8)]
     frames[0].save(folder / "a.gif", save_all=True, append_images=frames[1:], duration=100)

@@ -28,7 +28,7 @@ for _mode, _what in {
     "memory": "bytes that are a number of nine digits",
 }.items():
 
-    @tried("servers", f"a server: {_what}")
+    @tried("servers", f"a server: {_what}", "[34]")
     def _(folder: Path, scenes: Scenes, run: Run, mode: str = _mode) -> str:
         (folder / "rules.yaml").write_text(RULES)
         for number in range(12):
@@ -38,12 +38,14 @@ for _mode, _what in {
             return run("judge", "*.png", "--constitution", "rules.yaml", "--engine", engine)
 
 
-@tried("weights", "one tensor in the midst of a file of 300 MB is doubled, and the run goes on")
+@tried(
+    "weights", "one tensor in the midst of a file of 300 MB is doubled, and the run goes on", "2"
+)
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return _gone_on(folder, scenes, run, doubled)
 
 
-@tried("weights", "the tokenizer's file is changed, and the run goes on")
+@tried("weights", "the tokenizer's file is changed, and the run goes on", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     def change(model: Path) -> None:
         file = model / "tokenizer.json"
@@ -52,7 +54,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return _gone_on(folder, scenes, run, change)
 
 
-@tried("weights", "another chat template in a folder below, and the run goes on")
+@tried("weights", "another chat template in a folder below, and the run goes on", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     def change(model: Path) -> None:
         (model / "additional_chat_templates").mkdir()
@@ -61,7 +63,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return _gone_on(folder, scenes, run, change)
 
 
-@tried("weights", "another type of numbers (float16), and the run goes on")
+@tried("weights", "another type of numbers (float16), and the run goes on", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return _gone_on(folder, scenes, run, lambda _: None, "--engine-arg", "dtype=float16")
 

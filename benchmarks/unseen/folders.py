@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAMES = ["0f3a9c", "photo.jpg_large", "x.png?size=large", "y.png.part", "i.webp~", ".hidden", "x "]
 for _name in NAMES:
 
-    @tried("a picture without a suffix for one", f"the unsafe scene as `{_name}`")
+    @tried("a picture without a suffix for one", f"the unsafe scene as `{_name}`", "1")
     def _(folder: Path, scenes: Scenes, run: Run, name: str = _name) -> str:
         (folder / "in").mkdir()
         (folder / "in/safe.png").write_bytes(scenes.safe_png)
@@ -30,7 +30,7 @@ for _name in NAMES:
         return run("judge", "in", *SKETCH)
 
 
-@tried("links", "an unsafe scene in a linked folder")
+@tried("links", "an unsafe scene in a linked folder", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     for name in ("in", "album"):
         (folder / name).mkdir()
@@ -40,7 +40,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "in", *SKETCH)
 
 
-@tried("links", "links that lead in a circle")
+@tried("links", "links that lead in a circle", "0")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in/deep").mkdir(parents=True)
     (folder / "in/safe.png").write_bytes(scenes.safe_png)
@@ -48,7 +48,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "in", *SKETCH)
 
 
-@tried("links", "a link to nothing")
+@tried("links", "a link to nothing", "4")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in").mkdir()
     (folder / "in/safe.png").write_bytes(scenes.safe_png)
@@ -83,7 +83,7 @@ BESIDE: dict[str, Callable[[bytes], bytes]] = {
 }
 for _name, _content in BESIDE.items():
 
-    @tried("files that are no picture", f"`{_name}` beside a safe scene")
+    @tried("files that are no picture", f"`{_name}` beside a safe scene", "4")
     def _(
         folder: Path, scenes: Scenes, run: Run, name: str = _name,
         content: Callable[[bytes], bytes] = _content,
@@ -94,7 +94,7 @@ for _name, _content in BESIDE.items():
         return run("judge", "in", *SKETCH)
 
 
-@tried("files that are no picture", "`notes.txt`, named with --ignore")
+@tried("files that are no picture", "`notes.txt`, named with --ignore", "0")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in").mkdir()
     (folder / "in/safe.png").write_bytes(scenes.safe_png)
@@ -102,7 +102,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "in", *SKETCH, "--ignore", "*.txt")
 
 
-@tried("files of macOS", "`._safe.png` with attributes, `.DS_Store`")
+@tried("files of macOS", "`._safe.png` with attributes, `.DS_Store`", "0")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in").mkdir()
     (folder / "in/safe.png").write_bytes(scenes.safe_png)
@@ -111,7 +111,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "in", *SKETCH)
 
 
-@tried("files of macOS", "the unsafe scene as `._safe.png`")
+@tried("files of macOS", "the unsafe scene as `._safe.png`", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in").mkdir()
     (folder / "in/safe.png").write_bytes(scenes.safe_png)
@@ -119,12 +119,12 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "in", *SKETCH)
 
 
-@tried("nothing judged", "a file that is missing")
+@tried("nothing judged", "a file that is missing", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "none.png", *SKETCH)
 
 
-@tried("nothing judged", "a folder of text")
+@tried("nothing judged", "a folder of text", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in").mkdir()
     (folder / "in/a.txt").write_text("x")
@@ -133,7 +133,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
 
 for _place in (2, 3, 6, 8, 10):
 
-    @tried("frames", f"GIF of 12 frames, frame {_place} unsafe")
+    @tried("frames", f"GIF of 12 frames, frame {_place} unsafe", "[14]")
     def _(folder: Path, scenes: Scenes, run: Run, place: int = _place) -> str:
         frames = [Image.fromarray(scenes.unsafe if i == place else marked(scenes.safe, i))
                   for i in range(12)]  # fmt: skip
@@ -141,7 +141,7 @@ for _place in (2, 3, 6, 8, 10):
         return run("judge", "a.gif", *SKETCH)
 
 
-@tried("frames", "TIFF of 12 pages, page 10 unsafe")
+@tried("frames", "TIFF of 12 pages, page 10 unsafe", "[14]")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     pages = [Image.fromarray(scenes.unsafe if i == 10 else marked(scenes.safe, i))
              for i in range(12)]  # fmt: skip
@@ -149,7 +149,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "a.tiff", *SKETCH)
 
 
-@tried("frames", "GIF of 12 frames, frame 3 unsafe, --frames all")
+@tried("frames", "GIF of 12 frames, frame 3 unsafe, --frames all", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     frames = [Image.fromarray(scenes.unsafe if i == 3 else marked(scenes.safe, i))
               for i in range(12)]  # fmt: skip
@@ -157,7 +157,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "a.gif", *SKETCH, "--frames", "all")
 
 
-@tried("links", "one unsafe scene behind two links and under its own name")
+@tried("links", "one unsafe scene behind two links and under its own name", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     inside = beside(folder, scenes, **{"a.png": scenes.unsafe_png})
     (inside / "b.png").symlink_to("a.png")
@@ -165,7 +165,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "in", *SKETCH)
 
 
-@tried("links", "the folder itself is a link, and a link in it leads outside")
+@tried("links", "the folder itself is a link, and a link in it leads outside", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     inside = beside(folder, scenes)
     (folder / "outside.png").write_bytes(scenes.unsafe_png)
@@ -174,32 +174,32 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "album", *SKETCH)
 
 
-@tried("files of macOS", "the unsafe scene below `__MACOSX`")
+@tried("files of macOS", "the unsafe scene below `__MACOSX`", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     beside(folder, scenes, **{"__MACOSX/a.png": scenes.unsafe_png})
     return run("judge", "in", *SKETCH)
 
 
-@tried("files of macOS", "a text named `.DS_Store`")
+@tried("files of macOS", "a text named `.DS_Store`", "0")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     beside(folder, scenes, **{".DS_Store": b"no store of any finder"})
     return run("judge", "in", *SKETCH)
 
 
-@tried("nothing judged", "an empty folder")
+@tried("nothing judged", "an empty folder", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in").mkdir()
     return run("judge", "in", *SKETCH)
 
 
-@tried("nothing judged", "two damaged pictures")
+@tried("nothing judged", "two damaged pictures", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes(scenes.unsafe_png[:60])
     return run("judge", "a.png", "b.png", *SKETCH)
 
 
-@tried("nothing judged", "all that is there is ignored")
+@tried("nothing judged", "all that is there is ignored", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     beside(folder, scenes)
     return run("judge", "in", *SKETCH, "--ignore", "*.png")

@@ -23,7 +23,7 @@ for _what, _caption in {
     "a harmless text of 1,000 characters": ("a quiet park with green trees. " * 40)[:1000],
 }.items():
 
-    @tried("captions", f"{_what}, on the unsafe scene")
+    @tried("captions", f"{_what}, on the unsafe scene", "[14]")
     def _(folder: Path, scenes: Scenes, run: Run, caption: str = _caption) -> str:
         (folder / "a.png").write_bytes(scenes.unsafe_png)
         line = json.dumps({"image": "a.png", "prompt": caption})
@@ -39,7 +39,7 @@ LABELS = {
 }
 for _what, _text in LABELS.items():
 
-    @tried("labels", _what)
+    @tried("labels", _what, "2")
     def _(folder: Path, scenes: Scenes, run: Run, text: str = _text) -> str:
         (folder / "in").mkdir()
         (folder / "in/a.png").write_bytes(scenes.unsafe_png)
@@ -53,7 +53,7 @@ for _what, _line in {
     "condition: ends at ` #`": "    condition: a sign #1 next to a knife is visible",
 }.items():
 
-    @tried("YAML", _what)
+    @tried("YAML", _what, "2")
     def _(folder: Path, scenes: Scenes, run: Run, line: str = _line) -> str:
         key = line.partition(":")[0]
         text = re.sub(rf"(?m)^{key}:.*$", line, RULES)
@@ -61,20 +61,20 @@ for _what, _line in {
         return run("lint", "rules.yaml")
 
 
-@tried("YAML", "a key twice in one rule")
+@tried("YAML", "a key twice in one rule", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "rules.yaml").write_text(RULES + "    condition: a dog is visible\n")
     return run("lint", "rules.yaml")
 
 
-@tried("YAML", "the id of a rule twice")
+@tried("YAML", "the id of a rule twice", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     rule = RULES[RULES.index("  - id") :]
     (folder / "rules.yaml").write_text(RULES + rule.replace("knife", "dog"))
     return run("lint", "rules.yaml")
 
 
-@tried("YAML", "333 clauses, 166 statements: 2 kB that took 23 s")
+@tried("YAML", "333 clauses, 166 statements: 2 kB that took 23 s", "0")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     clauses = ", ".join(["x"] * 333)
     tree = "".join(f"      - x {number}\n" for number in range(100))
@@ -86,7 +86,11 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
 
 for _options in (("--relevance-threshold", "0.99"), (), ("--no-relevance",)):
 
-    @tried("what eval measures", f"rules that 16 scenes violate, {' '.join(_options) or 'default'}")
+    @tried(
+        "what eval measures",
+        f"rules that 16 scenes violate, {' '.join(_options) or 'default'}",
+        r".*: (\d+) in eval, \1 in judge",
+    )
     def _(folder: Path, scenes: Scenes, run: Run, options: tuple[str, ...] = _options) -> str:
         write_scenes(folder / "in", 16, 22)
         run("eval", "labelled", "--data", "in", *SKETCH, *options, "--out", "run")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.unseen.tries import Run, Scenes
 
 
-@tried("--resume", "a file is replaced by an unsafe one")
+@tried("--resume", "a file is replaced by an unsafe one", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "a.png").write_bytes(scenes.safe_png)
     run("judge", "a.png", *SKETCH, "--out", "r.jsonl")
@@ -22,7 +22,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "a.png", *SKETCH, "--out", "r.jsonl", "--resume")
 
 
-@tried("--resume", "a broken file is mended, and unsafe")
+@tried("--resume", "a broken file is mended, and unsafe", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "a.png").write_bytes(scenes.unsafe_png[:50])
     run("judge", "a.png", *SKETCH, "--out", "r.jsonl")
@@ -30,14 +30,14 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "a.png", *SKETCH, "--out", "r.jsonl", "--resume")
 
 
-@tried("--resume", "a missing file comes, and is unsafe")
+@tried("--resume", "a missing file comes, and is unsafe", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     run("judge", "a.png", *SKETCH, "--out", "r.jsonl")
     (folder / "a.png").write_bytes(scenes.unsafe_png)
     return run("judge", "a.png", *SKETCH, "--out", "r.jsonl", "--resume")
 
 
-@tried("--resume", "another folder with a file of the same name")
+@tried("--resume", "another folder with a file of the same name", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     for site, data in (("one", scenes.safe_png), ("two", scenes.unsafe_png)):
         (folder / site / "in").mkdir(parents=True)
@@ -46,7 +46,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return run("judge", "in", *SKETCH, "--out", "../r.jsonl", "--resume", inside="two")
 
 
-@tried("--resume", "one file under three spellings")
+@tried("--resume", "one file under three spellings", "0: 1 image.*; 1 records")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "a.png").write_bytes(scenes.safe_png)
     run("judge", "a.png", *SKETCH, "--out", "r.jsonl")
@@ -56,7 +56,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return f"{said}; {sum('image' in json.loads(line) for line in lines)} records"
 
 
-@tried("--resume", "a server that failed works again")
+@tried("--resume", "a server that failed works again", "[01]: 12 images")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "rules.yaml").write_text(RULES)
     for number in range(12):
@@ -71,7 +71,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return said
 
 
-@tried("--resume", "the caption has changed")
+@tried("--resume", "the caption has changed", "2")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "a.png").write_bytes(scenes.unsafe_png)
     said = ""
@@ -81,7 +81,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return said
 
 
-@tried("--resume", "eval: a picture of the data is replaced")
+@tried("--resume", "eval: a picture of the data is replaced", ".*'a.png': 'unsafe'")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in").mkdir()
     (folder / "in/labels.csv").write_text("image,label\na.png,safe\n")
@@ -97,7 +97,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return f"{said}; records: {found}"
 
 
-@tried("--resume", "--ray: a file is replaced by an unsafe one")
+@tried("--resume", "--ray: a file is replaced by an unsafe one", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "in").mkdir()
     said = ""

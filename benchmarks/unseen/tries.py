@@ -46,15 +46,15 @@ Run: TypeAlias = Callable[..., str]
 Try: TypeAlias = Callable[[Path, Scenes, Run], str]
 """Makes files in an empty folder, runs the command line there, returns the last outcome."""
 
-TRIES: dict[str, dict[str, Try]] = {}
-"""All tries, by kind and by what is tried."""
+TRIES: dict[str, dict[str, tuple[Try, str]]] = {}
+"""All tries, by kind and by what is tried, each with what is right."""
 
 
-def tried(kind: str, name: str) -> Callable[[Try], Try]:
-    """Put a try among `TRIES`."""
+def tried(kind: str, name: str, right: str) -> Callable[[Try], Try]:
+    """Put a try among `TRIES`; `right` is a regular expression that a right outcome matches."""
 
     def add(function: Try) -> Try:
-        TRIES.setdefault(kind, {})[name] = function
+        TRIES.setdefault(kind, {})[name] = function, right
         return function
 
     return add
