@@ -139,9 +139,10 @@ class Run:
         else:
             while process.poll() is None and not self._has(until):
                 time.sleep(0.05)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            self.kills.append(len(self.lines()))
+            if process.poll() is None:  # else it had come to its end
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                self.kills.append(len(self.lines()))
         self.seconds += time.monotonic() - self._begun
 
     def exists(self) -> bool:
@@ -184,8 +185,8 @@ class RayRun(Run):
         self._command += ["--ray", "--actors", "2"]
 
     def _has(self, count: int) -> bool:
-        """Records come in parts, so a run is killed by the clock: after 30 to 69 seconds."""
-        return time.monotonic() - self._begun > 30 + count % 40
+        """Records come in parts, so a run is killed by the clock: after 25 to 39 seconds."""
+        return time.monotonic() - self._begun > 25 + count % 15
 
     def lines(self) -> list[bytes]:
         """Every record as a line of JSON."""
