@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(429, {"error": error}, retry_after="3600")
             return
         if server.mode == "fails" and server.asked > PATIENCE:
-            self._send(500, {"error": {"message": "out of order"}})
+            self._send(400, {"error": {"message": "this picture could not be read"}})
             return
         yes = _yes([] if server.mode == "drops" else pictures)
         self._send(200, _reply(body, yes, server.mode if server.asked > 3 else ""))

@@ -56,7 +56,7 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
     return f"{said}; {sum('image' in json.loads(line) for line in lines)} records"
 
 
-@tried("--resume", "a server that failed works again", "[01]: 12 images")
+@tried("--resume", "pictures that a server refused are asked about again", "[01]: 12 images")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
     (folder / "rules.yaml").write_text(RULES)
     for number in range(12):
