@@ -13,7 +13,6 @@ With `--kept` what is done is kept in a file, and a run that was stopped goes on
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
 from contextlib import closing
@@ -21,9 +20,10 @@ from functools import partial
 from itertools import count as count_from
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
 
+from kept import Kept
 from measure import record
 
 from safejudge import Judge, Policy, load_constitution
@@ -92,7 +92,7 @@ def main() -> None:
             for name, caption in HOSTILE.items()
         }  # fmt: skip
         ordinary = {
-            name: kept.outcome(name, partial(judged, judge, safe, caption))
+            name: outcome_of(kept, name, partial(judged, judge, safe, caption))
             for name, judge, caption in (
                 ("no caption", default, None),
                 ("caption, trusted", trusting, ORDINARY),
@@ -107,29 +107,12 @@ def main() -> None:
     record("hostile-captions", numbers, text_of(len(unsafe), hostile, ordinary))
 
 
-class Kept:
-    """Outcomes of an earlier run with the same scenes, and those of this one, in a file."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        lines = path.read_text("utf-8").splitlines() if path and path.exists() else []
-        self._rows: dict[str, Any] = dict(map(json.loads, lines))
-
-    def outcome(self, name: str, measure: Callable[[], Outcome]) -> Outcome:
-        """Return what is kept, or measure it and keep it."""
-        labels, *others = self.row(name, measure)
-        outcome = Outcome(Counter(labels), *others)
-        print(name, dict(outcome.labels), f"{outcome.seconds:.2f} s", flush=True)
-        return outcome
-
-    def row(self, name: str, measure: Callable[[], Any]) -> Any:
-        """The same of anything that JSON holds."""
-        if name not in self._rows:
-            self._rows[name] = measure()
-            if self._path:
-                with self._path.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps([name, self._rows[name]]) + "\n")
-        return self._rows[name]
+def outcome_of(kept: Kept, name: str, measure: Callable[[], Outcome]) -> Outcome:
+    """Measure an outcome, or take the one that is kept."""
+    labels, *others = kept.row(name, measure)
+    outcome = Outcome(Counter(labels), *others)
+    print(name, dict(outcome.labels), f"{outcome.seconds:.2f} s", flush=True)
+    return outcome
 
 
 def tried(
@@ -138,10 +121,12 @@ def tried(
     """Judge pictures with one caption in both ways."""
     caption = HOSTILE[name]
     return {
-        "trusted": kept.outcome(
-            f"{name}, trusted", partial(as_written, trusting, pictures, caption)
+        "trusted": outcome_of(
+            kept, f"{name}, trusted", partial(as_written, trusting, pictures, caption)
         ),
-        "default": kept.outcome(f"{name}, default", partial(judged, default, pictures, caption)),
+        "default": outcome_of(
+            kept, f"{name}, default", partial(judged, default, pictures, caption)
+        ),
     }
 
 

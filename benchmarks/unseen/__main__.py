@@ -10,7 +10,6 @@ same is done with another checkout.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.kept import Kept
 from benchmarks.measure import record
 from benchmarks.unseen import decoders, engines, folders, people, resuming, shards  # noqa: F401
 from benchmarks.unseen.tries import TRIES, Scenes, Try
@@ -54,31 +54,20 @@ def main() -> None:
             continue
         for name, (attempt, _) in tries.items():
             outcomes = {
-                tree: kept.outcome(kind, name, tree, partial(outcome, path, attempt, scenes))
+                tree: told_of(
+                    kept, f"{kind} | {name} | {tree}", partial(outcome, path, attempt, scenes)
+                )
                 for tree, path in trees.items()
             }
             rows.append({"kind": kind, "input": name, **outcomes})
     record("unseen", {"rows": rows}, text_of(rows, list(trees)))
 
 
-class Kept:
-    """Outcomes of this run and of one that was stopped, in a file."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        lines = path.read_text("utf-8").splitlines() if path and path.exists() else []
-        self._rows = {tuple(key): told for key, told in map(json.loads, lines)}
-
-    def outcome(self, kind: str, name: str, tree: str, attempt: Callable[[], str]) -> str:
-        """Return what is kept, or try it and keep what comes of it."""
-        key = kind, name, tree
-        if key not in self._rows:
-            self._rows[key] = attempt()
-            print(*key, self._rows[key], sep=" | ", flush=True)
-            if self._path:
-                with self._path.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps([key, self._rows[key]]) + "\n")
-        return self._rows[key]
+def told_of(kept: Kept, name: str, attempt: Callable[[], str]) -> str:
+    """Try something, or take the outcome that is kept."""
+    told: str = kept.row(name, attempt)
+    print(name, told, sep=" | ", flush=True)
+    return told
 
 
 def text_of(rows: list[dict[str, str]], trees: list[str]) -> str:
@@ -111,7 +100,7 @@ def right(rows: list[dict[str, str]], tree: str) -> int:
 
 
 def wrong_in_silence(rows: list[dict[str, str]], tree: str) -> int:
-    """How many are not, and say so neither by the exit code."""
+    """How many are wrong, with the exit code of a run that is right."""
     return sum(row[tree].startswith("0:") and not is_right(row, tree) for row in rows)
 
 

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import io
-import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from benchmarks.unseen.tries import SKETCH, beside, marked, tried
+from benchmarks.unseen.tries import SKETCH, beside, marked, tar, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +23,8 @@ for _name in NAMES:
 
     @tried("a picture without a suffix for one", f"the unsafe scene as `{_name}`", "1")
     def _(folder: Path, scenes: Scenes, run: Run, name: str = _name) -> str:
-        (folder / "in").mkdir()
-        (folder / "in/safe.png").write_bytes(scenes.safe_png)
-        (folder / "in" / name).write_bytes(scenes.unsafe_png)
+        inside = beside(folder, scenes)
+        (inside / name).write_bytes(scenes.unsafe_png)
         return run("judge", "in", *SKETCH)
 
 
@@ -50,9 +48,8 @@ def _(folder: Path, scenes: Scenes, run: Run) -> str:
 
 @tried("links", "a link to nothing", "4")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
-    (folder / "in").mkdir()
-    (folder / "in/safe.png").write_bytes(scenes.safe_png)
-    (folder / "in/gone").symlink_to("nowhere")
+    inside = beside(folder, scenes)
+    (inside / "gone").symlink_to("nowhere")
     return run("judge", "in", *SKETCH)
 
 
@@ -63,20 +60,11 @@ def _zip(data: bytes) -> bytes:
     return stream.getvalue()
 
 
-def _tar(data: bytes) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        member = tarfile.TarInfo("a.png")
-        member.size = len(data)
-        archive.addfile(member, io.BytesIO(data))
-    return stream.getvalue()
-
-
 BESIDE: dict[str, Callable[[bytes], bytes]] = {
     "u.pdf": lambda _: b"%PDF-1.7\n%binary",
     "u.mov": lambda _: b"\x00\x00\x00\x14ftypqt  \x00\x00\x02\x00qt  ",
     "u.zip": _zip,
-    "u.tar": _tar,
+    "u.tar": lambda data: tar(("a.png", data)),
     "u.hif": lambda _: b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic",
     "notes.txt": lambda _: b"nothing to see",
     "empty": lambda _: b"",
@@ -88,34 +76,30 @@ for _name, _content in BESIDE.items():
         folder: Path, scenes: Scenes, run: Run, name: str = _name,
         content: Callable[[bytes], bytes] = _content,
     ) -> str:  # fmt: skip
-        (folder / "in").mkdir()
-        (folder / "in/safe.png").write_bytes(scenes.safe_png)
-        (folder / "in" / name).write_bytes(content(scenes.unsafe_png))
+        inside = beside(folder, scenes)
+        (inside / name).write_bytes(content(scenes.unsafe_png))
         return run("judge", "in", *SKETCH)
 
 
 @tried("files that are no picture", "`notes.txt`, named with --ignore", "0")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
-    (folder / "in").mkdir()
-    (folder / "in/safe.png").write_bytes(scenes.safe_png)
-    (folder / "in/notes.txt").write_text("x")
+    inside = beside(folder, scenes)
+    (inside / "notes.txt").write_text("x")
     return run("judge", "in", *SKETCH, "--ignore", "*.txt")
 
 
 @tried("files of macOS", "`._safe.png` with attributes, `.DS_Store`", "0")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
-    (folder / "in").mkdir()
-    (folder / "in/safe.png").write_bytes(scenes.safe_png)
-    (folder / "in/._safe.png").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
-    (folder / "in/.DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
+    inside = beside(folder, scenes)
+    (inside / "._safe.png").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+    (inside / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
     return run("judge", "in", *SKETCH)
 
 
 @tried("files of macOS", "the unsafe scene as `._safe.png`", "1")
 def _(folder: Path, scenes: Scenes, run: Run) -> str:
-    (folder / "in").mkdir()
-    (folder / "in/safe.png").write_bytes(scenes.safe_png)
-    (folder / "in/._safe.png").write_bytes(scenes.unsafe_png)
+    inside = beside(folder, scenes)
+    (inside / "._safe.png").write_bytes(scenes.unsafe_png)
     return run("judge", "in", *SKETCH)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from typing import TYPE_CHECKING
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from benchmarks.unseen.tries import SKETCH, tried
+from benchmarks.unseen.tries import SKETCH, tar, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,17 +27,6 @@ RIGHT = {
     "no column of pictures": "2",
 }
 """Exit codes; of everything else 4."""
-
-
-def tar(*members: tuple[str, bytes]) -> bytes:
-    """Pack members, each a name and its content."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in members:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
 
 
 TARS: dict[str, Callable[[Scenes], bytes]] = {

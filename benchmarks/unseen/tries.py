@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -83,3 +84,14 @@ def beside(folder: Path, scenes: Scenes, **files: bytes) -> Path:
         (inside / name).parent.mkdir(parents=True, exist_ok=True)
         (inside / name).write_bytes(content)
     return inside
+
+
+def tar(*members: tuple[str, bytes]) -> bytes:
+    """Pack members, each a name and its content."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()

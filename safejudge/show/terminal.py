@@ -213,15 +213,8 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
     if failures := tally.failures:
         kinds = ", ".join(f"{count} x {reason}" for reason, count in often(failures))
         lines.append(f"failed: {kinds}; the first: {tally.first_failed}")
-    named = [f"{count} by --ignore {pattern}" for pattern, count in often(given.ignored)]
-    named += (
-        [f"{counted(given.companions, 'file')} of labels or of macOS"] if given.companions else []
-    )
-    named += (
-        [f"{counted(given.beyond_limit, 'image')} beyond --limit"] if given.beyond_limit else []
-    )
-    if named:
-        lines.append(f"left out: {', '.join(named)}")
+    if named := left_out(given):
+        lines.append(f"left out: {named}")
     if given.repeated:
         lines.append(f"named more than once, judged once: {counted(given.repeated, 'path')}")
     if tally.frames["cut"]:
@@ -242,6 +235,16 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
             f"rules: {rules - skipped} of {rules} asked, {skipped} skipped by the relevance filter"
         )
     return lines
+
+
+def left_out(given: Intake) -> str:
+    """Name what the user, or a habit of systems, left out; empty where that is nothing."""
+    named = [f"{count} by --ignore {pattern}" for pattern, count in often(given.ignored)]
+    if given.companions:
+        named.append(f"{counted(given.companions, 'file')} of labels or of macOS")
+    if given.beyond_limit:
+        named.append(f"{counted(given.beyond_limit, 'image')} beyond --limit")
+    return ", ".join(named)
 
 
 def often(counts: Mapping[str, int]) -> list[tuple[str, int]]:

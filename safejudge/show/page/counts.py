@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from safejudge.show.reasons import differs
-from safejudge.show.terminal import often
+from safejudge.show.terminal import left_out
 from safejudge.text import counted
 from safejudge.types import Failure
 
@@ -136,13 +136,8 @@ def came_in(intake: Intake | None, total: int) -> list[str]:
         lines.append(f"All {counted(intake.wanted, 'image')} that came in are here.")
     elif intake.wanted != total:
         lines.append(f"The run was given {counted(intake.wanted, 'image')}; {total} are here.")
-    named = [f"{count} by --ignore {pattern}" for pattern, count in often(intake.ignored)]
-    named += (
-        [f"{counted(intake.companions, 'file')} of labels or of macOS"] if intake.companions else []
-    )
-    named += [f"{counted(intake.beyond_limit, 'image')} beyond --limit"] * bool(intake.beyond_limit)
-    if named:
-        lines.append(f"Left out: {', '.join(named)}.")
+    if named := left_out(intake):
+        lines.append(f"Left out: {named}.")
     if intake.repeated:
         lines.append(f"{counted(intake.repeated, 'path')} named a file once more.")
     return lines
