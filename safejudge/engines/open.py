@@ -24,7 +24,10 @@ ENGINES = Registry(
         Provider(
             "hf",
             "safejudge.engines.local.hf:HFEngine",
-            ("device", "dtype", "batch_size", "max_pixels", "min_pixels"),
+            (
+                *("device", "dtype", "batch_size", "max_pixels", "min_pixels"),
+                *("template_args", "reply_prefix", "least_mass"),
+            ),
             "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
             "hf:/path/to/folder (the same from disk)",
         ),
@@ -141,9 +144,10 @@ def open_engine(uri: str, /, **options: Any) -> Engine:
     """Start the engine that a URI names.
 
     `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`
-    (`HFEngine`), `concurrency`, `timeout` (`ServerEngine`), all arguments of `vllm.LLM`
-    (`VLLMEngine`), and whatever an engine of another package takes. Raises `EngineSetupError`: no
-    engine is assumed, and options that mean nothing are refused.
+    (`HFEngine`), `template_args`, `reply_prefix`, `least_mass` (`HFEngine`, `VLLMEngine`), all
+    arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout` (`ServerEngine`), and whatever
+    an engine of another package takes. Raises `EngineSetupError`: no engine is assumed, and options
+    that mean nothing are refused.
     """
     return whole(ENGINES.open(uri, options))
 

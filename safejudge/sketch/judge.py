@@ -172,12 +172,12 @@ def open_drawn_engine(path: Path, *, uri: str, **options: Any) -> Engine:
     if uri.startswith("vllm:"):
         from safejudge.engines.local.vllm import VLLMEngine
 
-        settings = {"dtype": "float32", "max_model_len": 2048, **options}
+        settings = {"dtype": "float32", "max_model_len": 2048, "line_break": False, **options}
         return SketchEngine(VLLMEngine(folder, uri=uri, **settings))
     from safejudge.engines.local.hf import HFEngine
 
     with quiet():
-        return SketchEngine(HFEngine(folder, uri=uri, batch_size=64))
+        return SketchEngine(HFEngine(folder, uri=uri, batch_size=64, line_break=False))
 
 
 def open_sketch_backbone(_path: str, *, uri: str, dtype: str | None = None) -> HFEncoder:

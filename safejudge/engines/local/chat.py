@@ -12,17 +12,27 @@ this way: they are ordinary text to that model.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.lengths import cut_tokens
+from safejudge.engines.local.template import (
+    Template,
+    prove,
+    reply_opening,
+    runs_together,
+    shows_two,
+)
 from safejudge.errors import EngineSetupError
 from safejudge.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safejudge.types import Probe, Reasoning
+    from safejudge.engines.local.template import Turn
+    from safejudge.types import JSON, Probe, Reasoning
 
 _CACHED_QUESTIONS = 4096
 """Rendered and tokenized questions that stay in memory."""
@@ -55,19 +65,79 @@ def control_tokens(tokenizer: Any) -> tuple[str, ...]:
     return tuple(sorted((token for token in marks if token.strip()), key=len, reverse=True))
 
 
-class Chat:
-    """The chat template of one model, and the tokenizer behind it."""
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """What a person, or a model that ships with its own prompts, may say of a template."""
 
-    def __init__(self, processor: Any, model: str) -> None:
+    template_args: Mapping[str, Any] = field(default_factory=dict)
+    """Variables of the template, over those that are set here (`template.SWITCHES`)."""
+    reply_prefix: str | None = None
+    """What every reply begins with; None finds out what the template writes before an answer."""
+    line_break: bool = True
+    """Whether instruction and question of a request without pictures stand on lines of their own.
+    False for a model that was trained on them run together."""
+
+    @staticmethod
+    def checked(template_args: Any, reply_prefix: Any, *, line_break: bool = True) -> ChatSettings:
+        """Take what a person gave as options. Raises `EngineSetupError` for other kinds."""
+        if template_args is not None and not isinstance(template_args, Mapping):
+            raise EngineSetupError(
+                f"template_args has to be an object of names and values, not {template_args!r}: "
+                "--engine-arg template_args='{\"enable_thinking\": false}'"
+            )
+        if reply_prefix is not None and not isinstance(reply_prefix, str):
+            raise EngineSetupError(f"reply_prefix has to be a text, not {reply_prefix!r}")
+        return ChatSettings(dict(template_args or {}), reply_prefix, line_break)
+
+
+class Chat:
+    """The chat template of one model, and the tokenizer behind it.
+
+    Raises `EngineSetupError` for a template that cannot be relied upon.
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        model: str,
+        settings: ChatSettings | None = None,
+    ) -> None:
+        settings = settings or ChatSettings()
         self.processor = processor
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.pictures = processor is not self.tokenizer
         """Whether the model takes pictures; without an image processor it reads text alone."""
-        self.template = _find_template(processor, model)
+        self.assistant_parts = True
+        """Whether its template takes the assistant's words as parts, like the user's."""
+        self._template = Template(processor, model, settings.template_args)
         self._control = re.compile("|".join(map(re.escape, control_tokens(self.tokenizer))))
+        self._broken, self._opening = False, ""
+        prove(self, model)
+        self._pairs = not self.pictures or shows_two(self)
+        self._broken = settings.line_break and runs_together(self)
+        self.set_opening(
+            reply_opening(self, self._control)
+            if settings.reply_prefix is None
+            else settings.reply_prefix
+        )
+
+    @property
+    def opening(self) -> str:
+        """What every reply begins with; usually nothing."""
+        return self._opening
+
+    def set_opening(self, opening: str) -> None:
+        """Let every reply begin with this."""
+        self._opening = opening
         # A statement is asked about every picture, and its tokens are the same each time.
         self._ids = lru_cache(_CACHED_QUESTIONS)(self._question_ids)
-        self._prove(model)
+
+    @property
+    def identity(self) -> JSON:
+        """What the rendered prompts depend on, for the card."""
+        opening = {"reply_prefix": self._opening} if self._opening else {}
+        broken = {"line_break": True} if self._broken else {}
+        return {**self._template.identity, **broken, **opening}
 
     def neutralise(self, text: str) -> str:
         """Replace control tokens in people's words by a space.
@@ -81,29 +151,31 @@ class Chat:
         """Say why a request cannot be put to this model; None if it can."""
         if request.images and not self.pictures:
             return "this model takes text alone, no pictures"
+        if len(request.images) > 1 and not self._pairs:
+            return "this model's chat template shows one picture, not several"
         return None
 
     def probe_text(self, probe: Probe) -> str:
         """Render a probe as one user turn, followed by the generation prompt."""
-        return self._render([("user", probe.instruction, len(probe.images), probe.question)])
+        return self.rendered([("user", probe.instruction, len(probe.images), probe.question)])
 
     def probe_ids(self, probe: Probe) -> tuple[int, ...]:
         """Token ids of a rendered probe, as the model is given them."""
         return self._ids(probe.instruction, len(probe.images), probe.question)
 
     def _question_ids(self, instruction: str, images: int, question: str) -> tuple[int, ...]:
-        return tuple(self.encode(self._render([("user", instruction, images, question)])))
+        return tuple(self.encode(self.rendered([("user", instruction, images, question)])))
 
     def question_prompt(self) -> str:
         """Render some question, to see the generation prompt that every one of them ends with."""
-        return self._render([("user", "Answer the question.", 0, "Is it so?")])
+        return self.rendered([("user", "Answer the question.", 0, "Is it so?")])
 
     def reasoning_text(self, request: Reasoning) -> str:
         """Render a conversation; instruction and images stand in its first turn."""
         first, *later = request.messages
         turns = [("user", request.instruction, len(request.images), first.text)]
         turns += [(message.role, "", 0, message.text) for message in later]
-        return self._render(turns)
+        return self.rendered(turns)
 
     def adds_special_tokens(self, text: str) -> bool:
         """Whether the tokenizer should add its own; not where the template wrote them already."""
@@ -129,58 +201,23 @@ class Chat:
         """Return the longest beginning of a text within so many tokens."""
         return cut_tokens(text, tokens, self.text_tokens)
 
-    def _render(self, turns: Sequence[tuple[str, str, int, str]]) -> str:
+    def rendered(self, turns: Sequence[Turn], *, reply: bool = True) -> str:
+        """Render turns: of whom, an instruction, how many pictures, and a text.
+
+        With `reply` the generation prompt follows, and what every reply begins with.
+        """
         messages = []
         for role, instruction, images, text in turns:
             words = self.neutralise(text)
-            if instruction:
+            if instruction and self._broken and not images:
+                content = [{"type": "text", "text": f"{self.neutralise(instruction)}\n{words}"}]
+            elif instruction:
                 content = user_content(self.neutralise(instruction), images, words)
             else:
                 content = [{"type": "image"}] * images + [{"type": "text", "text": words}]
             # Templates of models for text take plain strings, and some nothing else.
-            plain = None if self.pictures else "\n".join(part["text"] for part in content)
+            parts = self.pictures and (self.assistant_parts or role != "assistant")
+            plain = None if parts else "\n".join(part["text"] for part in content)
             messages.append({"role": role, "content": content if plain is None else plain})
-        return self._apply(messages)
-
-    def _apply(self, messages: list[dict[str, Any]]) -> str:
-        thinking = {"enable_thinking": False} if "enable_thinking" in self.template else {}
-        rendered: str = self.tokenizer.apply_chat_template(
-            messages,
-            chat_template=self.template,
-            tokenize=False,
-            add_generation_prompt=True,
-            **thinking,
-        )
-        return rendered
-
-    def _prove(self, model: str) -> None:
-        """Refuse a template that drops a text, or pictures where the model takes them."""
-        plain, pictured = (
-            self._render([("user", "first words", count, "last words")])
-            for count in (0, 1 if self.pictures else 0)
-        )
-        for text in (plain, pictured):
-            if "first words" not in text or "last words" not in text or "'type'" in text:
-                raise EngineSetupError(
-                    f"{model}: its chat template does not render a user turn made of parts; it "
-                    f"gave {text!r}. Use a model whose template takes text and image parts."
-                )
-        if self.pictures and pictured.split() == plain.split():
-            raise EngineSetupError(
-                f"{model}: its chat template ignores image parts; it gave {pictured!r}. "
-                "Use a vision-language model with its own template."
-            )
-
-
-def _find_template(processor: Any, model: str) -> str:
-    """Find the processor's template, else its tokenizer's; of several the one named `default`."""
-    for holder in (processor, getattr(processor, "tokenizer", processor)):
-        template = holder.chat_template
-        if isinstance(template, dict):
-            template = template.get("default")
-        if template:
-            return str(template)
-    raise EngineSetupError(
-        f"{model} has no chat template (chat_template.jinja, or in its tokenizer). "
-        "Use the instruction-tuned version of the model, or put the template into its folder."
-    )
+        text = self._template.render(messages, generation_prompt=reply)
+        return text + self._opening if reply else text

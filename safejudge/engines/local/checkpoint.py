@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from safejudge.engines.local.chat import Chat
 from safejudge.engines.local.identity import weights_identity
 from safejudge.engines.local.patches import place_patches
-from safejudge.engines.tokens import LabelBook
 from safejudge.errors import EngineSetupError
 from safejudge.text import first_line
 from safejudge.types import EngineCard
 
 if TYPE_CHECKING:
+    from safejudge.engines.local.chat import ChatSettings
+    from safejudge.engines.tokens import LabelBook
     from safejudge.types import JSON
 
 _PURPOSE = {
@@ -76,8 +77,8 @@ class Checkpoint:
                 f"model. ({first_line(error)})"
             ) from error
 
-    def chat(self) -> tuple[Chat, LabelBook]:
-        """Load tokenizer and template, ready for generation, and prove yes and no.
+    def chat(self, settings: ChatSettings | None = None) -> Chat:
+        """Load tokenizer and template, ready for generation; raises `EngineSetupError`.
 
         Padding is on the left. A model that takes text alone has no image processor.
         """
@@ -92,8 +93,7 @@ class Checkpoint:
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         tokenizer.padding_side = "left"
-        chat = Chat(processor, self.name)
-        return chat, LabelBook(chat.encode, chat.question_prompt(), self.name)
+        return Chat(processor, self.name, settings)
 
     def pair_processor(self) -> Any:
         """Load tokenizer and image processor as they were saved."""
@@ -138,7 +138,7 @@ class Checkpoint:
         Where that names another `engine` than transformers, its version is noted as well.
         """
         spelled = dict(zip(labels.yes_no.labels, labels.yes_no.spellings, strict=True))
-        fields = {**identity, "template": chat.template, "labels": spelled}
+        fields = {**identity, **chat.identity, "labels": spelled}
         return replace(self._card(fields, spelled), pictures=chat.pictures)
 
     def pair_card(self, loaded: Any) -> EngineCard:

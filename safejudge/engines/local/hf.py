@@ -8,28 +8,36 @@ know whether the model is any good: low `label_mass` is the caller's to notice.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from safejudge.engines import tokens
+from safejudge.engines import tokens, trivial
 from safejudge.engines.guide import SchemaGuides
+from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.local.pixels import PixelRange
+from safejudge.engines.local.place import LEAST_MASS, prove_place
 from safejudge.engines.local.readers import PlainReader, open_reader
 from safejudge.engines.local.running import (
     LocalModel,
     check_options,
+    is_lasting,
     pin_generation,
     positions_of,
 )
 from safejudge.engines.requests import batch_order, no_answer
-from safejudge.types import AnswerProbs, NoReply, Probe, Reasoning
+from safejudge.errors import EngineCallError
+from safejudge.text import first_line
+from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from safejudge.engines.tokens import LabelPaths
+    from safejudge.engines.tokens import LabelBook, LabelPaths
 
 Request = TypeVar("Request", Probe, Reasoning)
+T = TypeVar("T")
+
+_REFUSED = "the model cannot take this request"
 
 
 class HFEngine(LocalModel):
@@ -39,8 +47,9 @@ class HFEngine(LocalModel):
     there is one; `dtype` (`float32`, `bfloat16`, `float16`) None is float32 on a CPU and the
     checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Pictures of more than
     `max_pixels` are scaled down before the model's own processor sees them, those of fewer than
-    `min_pixels` up; None leaves both to the processor. Raises `EngineSetupError`. Calls may come
-    from several threads; they run one after the other.
+    `min_pixels` up; None leaves both to the processor. `template_args`, `reply_prefix` and
+    `line_break` are of `ChatSettings`; `least_mass` is what `prove_place` asks. Raises
+    `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
 
     tokens = None
@@ -55,23 +64,34 @@ class HFEngine(LocalModel):
         batch_size: int = 16,
         max_pixels: int | None = None,
         min_pixels: int | None = None,
+        template_args: Mapping[str, Any] | None = None,
+        reply_prefix: str | None = None,
+        line_break: bool = True,
+        least_mass: float = LEAST_MASS,
     ) -> None:
         check_options(batch_size, dtype)
         sizes = PixelRange(min_pixels, max_pixels)
         sizes.check()
+        settings = ChatSettings.checked(template_args, reply_prefix, line_break=line_break)
         checkpoint = Checkpoint(model, uri)
         checkpoint.config()
-        self._chat, self._labels = checkpoint.chat()
+        self._chat = checkpoint.chat(settings)
         loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
         loaded = checkpoint.load(loader, device, dtype)
         self._ends = pin_generation(loaded, self._chat.tokenizer)
         self._positions = positions_of(loaded.config)
         self._reader = open_reader(loaded, self._chat, sizes)
         self._plain = PlainReader(loaded, self._chat, sizes)
-        self._guides = SchemaGuides(self._chat.tokenizer, self._ends[0])
+        self._guides = SchemaGuides(self._chat.tokenizer, self._ends, model)
+        super().__init__(loaded, EngineCard(uri, model, ""), batch_size)
+        self._labels = prove_place(self._read_by, self._chat, model, least_mass=least_mass)
         identity = {"dtype": str(loaded.dtype), **sizes.identity()}
-        card = checkpoint.chat_card(self._chat, self._labels, identity)
-        super().__init__(loaded, card, batch_size)
+        self._card = checkpoint.chat_card(self._chat, self._labels, identity)
+
+    def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:
+        """Ask the trivial questions by these labels."""
+        self._labels = labels
+        return self.answer_probs(trivial.PROBES)
 
     def check_statements(self, statements: Sequence[str]) -> None:
         """Accept every statement: a general model can be asked anything."""
@@ -128,12 +148,46 @@ class HFEngine(LocalModel):
         labels = self._chat.refuses(probes[0]) or self._labels.paths(probes[0].labels)
         if isinstance(labels, str):
             return [no_answer(probes[0], labels)] * len(probes)
+        return self._parted(probes, lambda batch: self._read(batch, labels), no_answer)
+
+    def _parted(
+        self,
+        requests: list[Request],
+        answer: Callable[[list[Request]], list[T]],
+        refusal: Callable[[Request, str], T],
+    ) -> list[T]:
+        """Answer a batch; one that fails is halved, down to the requests that fail by themselves.
+
+        Whatever the model and its processor raise for a picture costs that picture. What would
+        fail again for every other one (no memory, no device, a model that does not even answer a
+        trivial question any more) ends the call with an `EngineCallError`.
+        """
         try:
-            return self._read(probes, labels)
-        except ValueError as error:
-            if len(probes) == 1:
-                return [no_answer(probes[0], f"the model cannot take this request: {error}")]
-            return [self._answer([probe])[0] for probe in probes]
+            return answer(requests)
+        except Exception as error:
+            if is_lasting(error):
+                raise
+            if len(requests) == 1:
+                self._check_alive(error)
+                return [refusal(requests[0], f"{_REFUSED}: {first_line(error)}")]
+        middle = len(requests) // 2
+        return [
+            done
+            for half in (requests[:middle], requests[middle:])
+            for done in self._parted(half, answer, refusal)
+        ]
+
+    def _check_alive(self, error: Exception) -> None:
+        """Raise `EngineCallError` where a model fails on what it answered at its start, too."""
+        if isinstance(error, ValueError):
+            return  # a refusal of what was asked, and not a failure of the model
+        try:
+            self._read([trivial.PROBES[0]], self._labels.yes_no)
+        except Exception:  # noqa: BLE001 - whatever it is, it has nothing to do with the request
+            raise EngineCallError(
+                f"{self._card.uri}: the model failed, and fails on a trivial question as well. "
+                f"({first_line(error)})"
+            ) from error
 
     def _read(self, probes: list[Probe], labels: LabelPaths) -> list[AnswerProbs]:
         """Read what follows each prompt and each continuation that the labels need."""
@@ -177,21 +231,20 @@ class HFEngine(LocalModel):
         return longest
 
     def _write(self, requests: list[Reasoning]) -> list[str]:
+        """One batch of replies; what cannot be replied to costs itself."""
+        if problem := self._chat.refuses(requests[0]):
+            return [NoReply(problem)] * len(requests)
+        return self._parted(requests, self._generate, lambda _, problem: NoReply(problem))
+
+    def _generate(self, requests: list[Reasoning]) -> list[str]:
         from transformers import LogitsProcessorList
 
         first = requests[0]
-        if problem := self._chat.refuses(first):
-            return [NoReply(problem)] * len(requests)
-        try:
-            inputs = self._plain.inputs(
-                [self._chat.reasoning_text(request) for request in requests],
-                [request.images for request in requests],
-            )
-            longest = self._refuse_long(self._plain.lengths(inputs), 1)
-        except ValueError as error:
-            if len(requests) == 1:
-                return [NoReply(f"the model cannot take this request: {error}")]
-            return [self._write([request])[0] for request in requests]
+        inputs = self._plain.inputs(
+            [self._chat.reasoning_text(request) for request in requests],
+            [request.images for request in requests],
+        )
+        longest = self._refuse_long(self._plain.lengths(inputs), 1)
         room = first.max_tokens
         if self._positions is not None and longest + room > self._positions:
             if len(requests) > 1:  # one that is short is not cut for the sake of a long one

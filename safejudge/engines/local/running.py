@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -131,14 +132,34 @@ def running(uri: str, batch_size: int) -> Iterator[None]:
             raise _call_error(uri, batch_size, error) from error
 
 
-def _call_error(uri: str, batch_size: int, error: Exception) -> EngineCallError:
-    """Say what a model that failed on a call needs: less at once, if it ran out of memory."""
+def is_lasting(error: Exception) -> bool:
+    """Whether a failure says nothing of what was asked: no memory, a device that is gone, a stop.
+
+    After a fault of CUDA every later call fails, whatever it is about.
+    """
+    if isinstance(error, EngineCallError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and (
+        _is_memory(error) or _DEVICE.search(str(error)) is not None
+    )
+
+
+_DEVICE = re.compile(
+    r"CUDA error|cuBLAS|CUDNN_STATUS|HIP error|device-side assert|NCCL", re.IGNORECASE
+)
+
+
+def _is_memory(error: Exception) -> bool:
     import torch
 
-    memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _call_error(uri: str, batch_size: int, error: Exception) -> EngineCallError:
+    """Say what a model that failed on a call needs: less at once, if it ran out of memory."""
     step = (
         f"out of memory: use a smaller batch_size than {batch_size}"
-        if memory
+        if _is_memory(error)
         else "the model failed on this call"
     )
     return EngineCallError(f"{uri}: {step}. ({error})")

@@ -9,69 +9,61 @@ the pixels sent. It knows nothing of rules.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from safejudge.engines import tokens
+from safejudge.engines import tokens, trivial
 from safejudge.engines.forks import Home, ProcessLock
-from safejudge.engines.guide import served_regex
+from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
+from safejudge.engines.local.place import LEAST_MASS, prove_place
+from safejudge.engines.local.vllm_start import HARMLESS, failed, import_vllm, regex_for, start_vllm
+from safejudge.engines.local.worker_log import keep_worker_log, last_error
 from safejudge.engines.meter import Tokens
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image, batch_order, no_answer
-from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.errors import EngineCallError
 from safejudge.text import first_line
 from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from safejudge.engines.tokens import LabelPaths, Path
+    from safejudge.engines.tokens import LabelBook, LabelPaths, Path
     from safejudge.types import JSON, Picture
 
 _CACHED_PICTURES = 256
 """Pictures of which vLLM is expected to remember what it made of them; least recent first out."""
 
-HARMLESS = frozenset(
-    {
-        *("cpu_offload_gb", "gpu_memory_utilization", "kv_cache_memory_bytes", "swap_space"),
-        *("data_parallel_size", "pipeline_parallel_size", "tensor_parallel_size"),
-        *("disable_custom_all_reduce", "distributed_executor_backend", "enforce_eager"),
-        *(
-            "block_size",
-            "enable_chunked_prefill",
-            "enable_prefix_caching",
-            "num_gpu_blocks_override",
-        ),
-        *("limit_mm_per_prompt", "max_num_batched_tokens", "max_num_seqs", "mm_processor_cache_gb"),
-        *("disable_log_stats", "download_dir", "max_parallel_loading_workers", "seed"),
-        "dtype",  # the type that comes of it has a place of its own
-    }
-)
-"""Options that say where a model runs, how much at a time, and what is logged: they move a number
-by rounding at most. Every other one is part of the revision. `max_model_len` is, for some models
-choose the factors of their positions by it."""
-
-_BLOCK_ON_CPU = 32
-"""Tokens per block of the prefix cache; vLLM's own 128 on a CPU would hide short prefixes."""
-
 
 class VLLMEngine:
     """One model in a vLLM `LLM`.
 
-    `options` are arguments of `vllm.LLM` (`max_model_len`, `gpu_memory_utilization`, `dtype`, ...).
-    Raises `EngineSetupError`. Calls may come from several threads; they run one after the other.
+    `template_args`, `reply_prefix` and `line_break` are of `ChatSettings`; `least_mass` is what
+    `prove_place` asks. `options` are arguments of `vllm.LLM` (`max_model_len`,
+    `gpu_memory_utilization`, `dtype`, ...). Raises `EngineSetupError`. Calls may come from several
+    threads; they run one after the other.
     """
 
-    def __init__(self, model: str, /, *, uri: str, **options: Any) -> None:
+    def __init__(  # noqa: PLR0913 - one argument for each option of a user's
+        self,
+        model: str,
+        /,
+        *,
+        uri: str,
+        template_args: Mapping[str, Any] | None = None,
+        reply_prefix: str | None = None,
+        line_break: bool = True,
+        least_mass: float = LEAST_MASS,
+        **options: Any,
+    ) -> None:
+        settings = ChatSettings.checked(template_args, reply_prefix, line_break=line_break)
         self.tokens = Tokens()
         self._llm: Any = None
-        self._params, self._structured, self._refusals = _import_vllm(uri)
+        self._log = keep_worker_log()
+        self._params, self._structured, self._refusals = import_vllm(uri)
         checkpoint = Checkpoint(model, uri, options.get("revision"))
-        self._chat, self._labels = checkpoint.chat()
+        self._chat = checkpoint.chat(settings)
         self._ends = checkpoint.turn_ends(self._chat.tokenizer)
         self._lock = ProcessLock()
         self._home = Home()
@@ -79,11 +71,23 @@ class VLLMEngine:
         """Pictures that vLLM should know by their hash."""
         self._left_out: set[str] = set()
         """Pictures whose pixels the batch under way left out."""
-        self._llm = _start(model, uri, options)
+        self._card = EngineCard(uri, model, "")
+        self._llm = start_vllm(model, uri, options, self._log)
+        self._regex = regex_for(self._llm)
+        try:
+            self._labels = prove_place(self._read_by, self._chat, model, least_mass=least_mass)
+        except BaseException:
+            self.close()
+            raise
         identity: JSON = {"engine": "vllm", "dtype": str(self._llm.model_config.dtype)}
         if changed := {name: options[name] for name in options if name not in HARMLESS}:
             identity["options"] = json.dumps(changed, sort_keys=True, default=repr)
         self._card = checkpoint.chat_card(self._chat, self._labels, identity)
+
+    def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:
+        """Ask the trivial questions by these labels."""
+        self._labels = labels
+        return self.answer_probs(trivial.PROBES)
 
     @property
     def card(self) -> EngineCard:
@@ -131,7 +135,7 @@ class VLLMEngine:
                     stop_token_ids=list(self._ends),
                     structured_outputs=None
                     if request.schema is None
-                    else self._structured(regex=served_regex(request.schema)),
+                    else self._structured(regex=self._regex(request.schema)),
                     **_PINNED,
                 ),
             )
@@ -210,9 +214,17 @@ class VLLMEngine:
             if len(requests) == 1 and not resent:
                 return [first_line(error)]
         except Exception as error:  # whatever vLLM raises, this batch has no answers
-            raise EngineCallError(f"{self._card.uri}: {_failed(error)}") from error
+            raise EngineCallError(f"{self._card.uri}: {failed(error)}{self._died()}") from error
         middle = len(requests) // 2
         return [*self._run(requests[:middle]), *self._run(requests[middle:])]
+
+    def _died(self) -> str:
+        """Say why the process that runs the model has ended, if it has; else nothing."""
+        if not self._llm.llm_engine.engine_core.resources.engine_dead:
+            return ""
+        cause = last_error(self._log)
+        why = f"It met: {cause}" if cause else "It left no message: it crashed, or was killed"
+        return f" The process that runs the model has ended. {why}. Open the judge again."
 
     def _generate(self, requests: Sequence[_Request]) -> list[Any]:
         self._left_out.clear()
@@ -287,58 +299,3 @@ _PINNED: dict[str, Any] = {
 def _is_lost(output: Any) -> bool:
     """Whether the process that runs the model could not even begin."""
     return bool(output.outputs[0].finish_reason == "error")
-
-
-def _import_vllm(uri: str) -> tuple[Any, Any, tuple[type[Exception], ...]]:
-    """Return vLLM's classes of parameters and what it raises for a request that it refuses."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # it tells its whole start otherwise
-    try:
-        from vllm import SamplingParams, exceptions
-        from vllm.sampling_params import StructuredOutputsParams
-    except ImportError as error:
-        raise EngineSetupError(
-            f"{uri}: vLLM cannot be imported ({first_line(error)}). pip install 'safejudge[vllm]', "
-            "or ask a server (server:http://HOST:PORT/v1#MODEL) or transformers (hf:ORG/MODEL)"
-        ) from error
-    refusals = ValueError, getattr(exceptions, "VLLMClientError", ValueError)
-    return SamplingParams, StructuredOutputsParams, refusals
-
-
-def _start(model: str, uri: str, options: Mapping[str, Any]) -> Any:
-    from vllm import LLM
-    from vllm.platforms import current_platform
-
-    settings: dict[str, Any] = {
-        "generation_config": "vllm",
-        "logprobs_mode": "raw_logprobs",
-        "enable_prefix_caching": True,
-        "disable_log_stats": True,
-    }
-    if current_platform.is_cpu():
-        settings["block_size"] = _BLOCK_ON_CPU
-    try:
-        return LLM(model=model, **(settings | dict(options)))
-    except TypeError as error:
-        raise EngineSetupError(
-            f"{uri}: vLLM takes no such option ({first_line(error)}). --engine-arg NAME=VALUE "
-            "takes the arguments of vllm.LLM, such as max_model_len=4096"
-        ) from error
-    except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
-        raise EngineSetupError(f"{uri}: vLLM did not start. {_failed(error)}") from error
-
-
-def _failed(error: Exception) -> str:
-    """Say what vLLM met, and what to try where that is known."""
-    message = first_line(error)
-    if isinstance(error, ValidationError):  # its first line only counts the errors
-        message = "; ".join(problem["msg"] for problem in error.errors())[:300]
-    text = str(error).lower()
-    step = ""
-    if "out of memory" in text or "kv cache" in text or "free memory" in text:
-        step = (
-            " Give it more or ask for less: --engine-arg gpu_memory_utilization=0.95, "
-            "--engine-arg max_model_len=4096 (on a CPU: VLLM_CPU_KVCACHE_SPACE, in GiB)."
-        )
-    elif "architectures" in text and "not supported" in text:
-        step = " This version of vLLM does not know the model; try hf:, or a newer vLLM."
-    return f"{message.rstrip('.')}.{step}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.engines.guide import served_regex
 from safejudge.engines.server import topk
+from safejudge.engines.trivial import ASK
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -30,7 +31,6 @@ EXTRAS: JSON = {"repetition_penalty": 1.0, "chat_template_kwargs": {"enable_thin
 """The same for what not every server knows; left out where it is refused."""
 LENGTH, NEW_LENGTH = "max_tokens", "max_completion_tokens"
 """What the length of a reply is called, and what newer models of OpenAI's call it."""
-ASK = "Answer the question with Yes or No."
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from safejudge.engines.server.abilities import (
 )
 from safejudge.engines.server.faults import FailedError, RefusedError, UnreadableError
 from safejudge.engines.server.http import BUSY
-from safejudge.engines.server.vocabulary import QUESTIONS, Vocabulary
+from safejudge.engines.server.vocabulary import Vocabulary
+from safejudge.engines.trivial import QUESTIONS
 from safejudge.errors import EngineSetupError
 from safejudge.text import cut, one_line, plain_name
 from safejudge.types import YES_NO

@@ -11,6 +11,7 @@ from safejudge.engines.recent import RecentCache
 from safejudge.engines.server import topk
 from safejudge.engines.server.abilities import question
 from safejudge.engines.server.faults import FailedError, RefusedError
+from safejudge.engines.trivial import QUESTIONS
 from safejudge.text import cut
 from safejudge.types import JSON
 
@@ -23,9 +24,6 @@ Send: TypeAlias = Callable[[str, JSON | None], JSON]
 _CACHED_TOKENS = 2**20
 _MOST_IDS = 2**31
 """No vocabulary is larger."""
-
-QUESTIONS = ("Is one plus one two?", "Is one plus one three?")
-"""What every model that answers at all can answer."""
 
 
 class Vocabulary:

@@ -1,0 +1,84 @@
+"""Whether a model answers at the place where it is read.
+
+A model that first writes a thought, a recipient or the name of a channel gives yes and no hardly
+any probability at the end of its prompt: every read is refused, and what little is decided is
+decided by words that were forced. So two trivial questions are asked when an engine is opened.
+Takes a way to read them; gives the labels of the place that works. It loads nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from safejudge.engines.tokens import LabelBook
+from safejudge.engines.trivial import QUESTIONS
+from safejudge.errors import EngineSetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from safejudge.engines.local.chat import Chat
+    from safejudge.types import AnswerProbs
+
+LEAST_MASS = 0.5
+"""P(yes) + P(no) that one of the trivial questions needs; what `Policy` asks of every read."""
+
+_TAIL = 60
+"""Characters of a prompt's end that a message shows."""
+
+_THINKS = re.compile(
+    r"\s*[<\[](?:\w+:)?(?:think|thinking|thought|reasoning)[>\]]?\s*\Z", re.IGNORECASE
+)
+"""A token with which a model begins to think."""
+
+_EMPTY_THOUGHT = "<think>\n\n</think>\n\n"
+
+
+def prove_place(
+    read: Callable[[LabelBook], Sequence[AnswerProbs]],
+    chat: Chat,
+    model: str,
+    *,
+    least_mass: float = LEAST_MASS,
+) -> LabelBook:
+    """Return the labels after this chat's prompts; `read` asks the trivial questions by them.
+
+    A model that wants to open a thought of its own is read after an empty one, if it answers
+    there. Raises `EngineSetupError` where yes and no have less than `least_mass` after both
+    questions.
+    """
+    labels = LabelBook(chat.encode, chat.question_prompt(), model)
+    answers = read(labels)
+    if _answered(answers, least_mass):
+        return labels
+    opening = chat.opening
+    if not opening and all(_THINKS.match(answer.top or "") for answer in answers):
+        chat.set_opening(_EMPTY_THOUGHT)
+        closed = LabelBook(chat.encode, chat.question_prompt(), model)
+        if _answered(read(closed), least_mass):
+            return closed
+        chat.set_opening(opening)
+    raise EngineSetupError(_elsewhere(answers, chat, model, least_mass))
+
+
+def _answered(answers: Sequence[AnswerProbs], least_mass: float) -> bool:
+    return any(answer.problem is None and answer.label_mass >= least_mass for answer in answers)
+
+
+def _elsewhere(answers: Sequence[AnswerProbs], chat: Chat, model: str, least_mass: float) -> str:
+    asked = " / ".join(QUESTIONS)
+    tail = chat.question_prompt()[-_TAIL:]
+    problems = [answer.problem for answer in answers if answer.problem]
+    if problems:
+        return f"{model}: it answers not even {asked} ({problems[0]}). Use another model."
+    masses = " and ".join(f"{answer.label_mass:.2g}" for answer in answers)
+    wanted = " or ".join(dict.fromkeys(repr(answer.top) for answer in answers))
+    return (
+        f"{model} does not answer where it is read: to {asked} yes and no have {masses} of the "
+        f"probability together (least_mass: {least_mass:g}), and it wants to say {wanted}. Its "
+        f"prompts end in {tail!r}. If something has to come before the answer, write it: "
+        "--engine-arg reply_prefix='<think></think>'; if its template has a switch, set it: "
+        "--engine-arg template_args='{\"NAME\": false}'; or use another model. --engine-arg "
+        "least_mass=0 opens it as it is."
+    )
