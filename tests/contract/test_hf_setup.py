@@ -27,7 +27,7 @@ def test_revision_follows_weights_template_and_type(
     assert revision(copy) == revision(first)
     assert revision(first, dtype="bfloat16") != revision(first)
     template = copy / "chat_template.jinja"
-    template.write_text(template.read_text() + "\n")
+    template.write_text("{# another #}" + template.read_text())
     assert revision(copy) != revision(first)
 
 

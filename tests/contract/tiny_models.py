@@ -1,7 +1,8 @@
 """Tiny random-weight models of real families, built from nothing and saved to a folder.
 
 Each has the family's own architecture, processor, control tokens and a chat template in its
-style. Their answers mean nothing; their plumbing is the real one.
+style. Their answers mean nothing, but they give them where they are asked (`answering.py`); their
+plumbing is the real one.
 """
 
 from __future__ import annotations
@@ -339,6 +340,7 @@ class NoVideoLoader:
 def build_model(family: str, folder: Path) -> Path:
     """Save one tiny model with its processor; the same weights on every run."""
     import torch
+    from answering import answer_where_asked
     from transformers import AutoModelForImageTextToText, GenerationConfig
 
     torch.manual_seed(7)
@@ -348,6 +350,7 @@ def build_model(family: str, folder: Path) -> Path:
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.normal_(0.0, 0.3)
+    answer_where_asked(model, processor)
     # What a checkpoint may bring along; a judge must not be moved by any of it.
     model.generation_config = GenerationConfig(
         do_sample=True,
@@ -366,6 +369,7 @@ def build_model(family: str, folder: Path) -> Path:
 def build_text_model(folder: Path) -> Path:
     """Save a tiny Qwen2 that takes text alone, with a template that takes plain strings alone."""
     import torch
+    from answering import answer_where_asked
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     template = (
@@ -380,6 +384,7 @@ def build_text_model(folder: Path) -> Path:
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.normal_(0.0, 0.3)
+    answer_where_asked(model, tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
