@@ -59,6 +59,7 @@ class FormProcessor:
         self._vocabulary = vocabulary
         self._regex = regex
         self._rows: list[Any] = []
+        self._ended: set[int] = set()
         self._threads: Any = None
 
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -66,12 +67,13 @@ class FormProcessor:
 
         Raises `ValueError` where the vocabulary has no token with which the form goes on.
         """
-        if self._rows:
-            for row, token in zip(self._rows, ids[:, -1].tolist(), strict=True):
-                if not row.is_stopped():  # after its end a row is padded
-                    row.consume_token(token)
-        else:
+        if not self._rows:
             self._begin(len(ids))
+        else:
+            for index, token in enumerate(ids[:, -1].tolist()):
+                if index not in self._ended:  # after its end a row is padded
+                    self._rows[index].consume_token(token)
+                    self._ended |= {index} if token in self._vocabulary.eos_tokens else set()
         return scores.masked_fill(~self._allowed(scores), float("-inf"))
 
     def _begin(self, rows: int) -> None:
@@ -90,9 +92,10 @@ class FormProcessor:
 
         # What a model's last layer has beyond the vocabulary stands for no token.
         bits = allocate_token_bitmask(len(self._rows), self._vocabulary.vocab_size)
-        going = [(row, index) for index, row in enumerate(self._rows) if not row.is_stopped()]
-        fill_next_token_bitmask_par(self._threads, going, bits)
-        for row in self._rows:
+        going = [(row, i) for i, row in enumerate(self._rows) if i not in self._ended]
+        if going:
+            fill_next_token_bitmask_par(self._threads, going, bits)
+        for row, _ in going:
             if row.is_error():
                 raise ValueError(f"a reply cannot be forced into its form: {row.get_error()}")
         flags = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")

@@ -160,7 +160,7 @@ def forced(schema: type[BaseModel], question: str, tokens: int) -> Reasoning:
 
 @pytest.mark.parametrize("schema", [prompts.ReasonedAnswer, Report])
 def test_a_schema_forces_compact_json(engine: Engine, schema: type[BaseModel]) -> None:
-    for reply in engine.reason([forced(schema, "Well?", 300), forced(schema, "And?", 300)]):
+    for reply in engine.reason([forced(schema, "Well?", 900), forced(schema, "And?", 900)]):
         schema.model_validate_json(reply)
         decoded = json.loads(reply)
         assert json.dumps(decoded, separators=(",", ":"), ensure_ascii=False) == reply

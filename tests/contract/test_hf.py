@@ -55,12 +55,11 @@ class ByHand:
         parts: list[dict[str, str]] = [{"type": "text", "text": probe.instruction}]
         parts += [{"type": "image"}] * len(probe.images)
         parts += [{"type": "text", "text": probe.question}]
-        text = self.processor.tokenizer.apply_chat_template(
-            [{"role": "user", "content": parts}],
-            add_generation_prompt=True,
-            enable_thinking=False,
-            tokenize=False,
-        )
+        text = self.rendered(parts)
+        if probe.instruction + probe.question in text:  # a line break stands between them
+            text = self.rendered(
+                [{"type": "text", "text": f"{probe.instruction}\n{probe.question}"}]
+            )
         images = [Image.fromarray(image.pixels) for image in probe.images]
         begins = self.processor.tokenizer.bos_token or "\x00"
         return dict(
@@ -71,6 +70,15 @@ class ByHand:
                 add_special_tokens=not text.startswith(begins),
             )
         )
+
+    def rendered(self, parts: list[dict[str, str]]) -> str:
+        text: str = self.processor.tokenizer.apply_chat_template(
+            [{"role": "user", "content": parts}],
+            add_generation_prompt=True,
+            enable_thinking=False,
+            tokenize=False,
+        )
+        return text
 
     @torch.inference_mode()
     def probability(self, probe: Probe, answer: str, *, ended: bool) -> float | None:

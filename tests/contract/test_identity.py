@@ -18,11 +18,13 @@ from safetensors.torch import load_file, save_file
 
 from safejudge import PriorCache, prompts
 from safejudge.cli import app as cli
+from safejudge.engines.guide import json_regex
 from safejudge.engines.local import identity
 from safejudge.engines.local import vllm as module
 from safejudge.engines.local.hf import HFEngine
 from safejudge.engines.local.identity import weights_identity
 from safejudge.engines.priors import answer_probes
+from safejudge.engines.tokens import LabelBook
 from safejudge.types import Probe
 
 if TYPE_CHECKING:
@@ -222,8 +224,14 @@ def vllm_revision(
     fake.__version__ = "0"
     monkeypatch.setitem(sys.modules, "vllm", fake)
     running = types.SimpleNamespace(model_config=types.SimpleNamespace(dtype="torch.bfloat16"))
-    monkeypatch.setattr(module, "_import_vllm", lambda _uri: (None, None, (ValueError,)))
-    monkeypatch.setattr(module, "_start", lambda *_: running)
+    monkeypatch.setattr(module, "import_vllm", lambda _uri: (None, None, (ValueError,)))
+    monkeypatch.setattr(module, "start_vllm", lambda *_: running)
+    monkeypatch.setattr(module, "regex_for", lambda _llm: json_regex)
+    monkeypatch.setattr(
+        module,
+        "prove_place",
+        lambda _read, chat, model, **_: LabelBook(chat.encode, chat.question_prompt(), model),
+    )
     folder = str(tiny_folder("llava"))
     return lambda **options: module.VLLMEngine(folder, uri="vllm:x", **options).card.revision
 

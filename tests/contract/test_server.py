@@ -302,7 +302,7 @@ def test_pixels_parts_and_settings(server: Loopback) -> None:
         fixed = {"max_tokens": 1, "temperature": 0, "top_p": 1, "n": 1, "logprobs": True}
         fixed |= {"presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1.0}
         assert fixed.items() <= request.body.items()
-        assert request.body["chat_template_kwargs"] == {"enable_thinking": False}
+        assert request.body["chat_template_kwargs"] == {"enable_thinking": False, "thinking": False}
     assert Counter(len(urls_of(r.body)) for r in requests) == {2: 2, 0: 1}
 
 

@@ -18,13 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.lengths import cut_tokens
-from safejudge.engines.local.template import (
-    Template,
-    prove,
-    reply_opening,
-    runs_together,
-    shows_two,
-)
+from safejudge.engines.local.template import Template
 from safejudge.errors import EngineSetupError
 from safejudge.text import storable
 
@@ -91,35 +85,25 @@ class ChatSettings:
 
 
 class Chat:
-    """The chat template of one model, and the tokenizer behind it.
+    """The chat template of one model, and the tokenizer behind it; `proofs` makes one.
 
-    Raises `EngineSetupError` for a template that cannot be relied upon.
+    Raises `EngineSetupError` where there is no template, or no option of this name in it.
     """
 
-    def __init__(
-        self,
-        processor: Any,
-        model: str,
-        settings: ChatSettings | None = None,
-    ) -> None:
-        settings = settings or ChatSettings()
+    def __init__(self, processor: Any, model: str, template_args: Mapping[str, Any]) -> None:
         self.processor = processor
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.pictures = processor is not self.tokenizer
         """Whether the model takes pictures; without an image processor it reads text alone."""
         self.assistant_parts = True
         """Whether its template takes the assistant's words as parts, like the user's."""
-        self._template = Template(processor, model, settings.template_args)
+        self.shows_several = True
+        """Whether its template shows several pictures of one turn."""
+        self.line_break = False
+        """Whether a line break has to be put between instruction and question."""
+        self._template = Template(processor, model, template_args)
         self._control = re.compile("|".join(map(re.escape, control_tokens(self.tokenizer))))
-        self._broken, self._opening = False, ""
-        prove(self, model)
-        self._pairs = not self.pictures or shows_two(self)
-        self._broken = settings.line_break and runs_together(self)
-        self.set_opening(
-            reply_opening(self, self._control)
-            if settings.reply_prefix is None
-            else settings.reply_prefix
-        )
+        self.set_opening("")
 
     @property
     def opening(self) -> str:
@@ -136,8 +120,12 @@ class Chat:
     def identity(self) -> JSON:
         """What the rendered prompts depend on, for the card."""
         opening = {"reply_prefix": self._opening} if self._opening else {}
-        broken = {"line_break": True} if self._broken else {}
+        broken = {"line_break": True} if self.line_break else {}
         return {**self._template.identity, **broken, **opening}
+
+    def has_control(self, text: str) -> bool:
+        """Whether there is a control token in a text."""
+        return bool(self._control.pattern) and self._control.search(text) is not None
 
     def neutralise(self, text: str) -> str:
         """Replace control tokens in people's words by a space.
@@ -151,7 +139,7 @@ class Chat:
         """Say why a request cannot be put to this model; None if it can."""
         if request.images and not self.pictures:
             return "this model takes text alone, no pictures"
-        if len(request.images) > 1 and not self._pairs:
+        if len(request.images) > 1 and not self.shows_several:
             return "this model's chat template shows one picture, not several"
         return None
 
@@ -209,7 +197,7 @@ class Chat:
         messages = []
         for role, instruction, images, text in turns:
             words = self.neutralise(text)
-            if instruction and self._broken and not images:
+            if instruction and self.line_break and not images:
                 content = [{"type": "text", "text": f"{self.neutralise(instruction)}\n{words}"}]
             elif instruction:
                 content = user_content(self.neutralise(instruction), images, words)

@@ -13,15 +13,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines.local.chat import Chat
+from safejudge.engines.local.chat import Chat, ChatSettings
 from safejudge.engines.local.identity import weights_identity
 from safejudge.engines.local.patches import place_patches
+from safejudge.engines.local.proofs import proved_chat
 from safejudge.errors import EngineSetupError
 from safejudge.text import first_line
 from safejudge.types import EngineCard
 
 if TYPE_CHECKING:
-    from safejudge.engines.local.chat import ChatSettings
     from safejudge.engines.tokens import LabelBook
     from safejudge.types import JSON
 
@@ -93,7 +93,7 @@ class Checkpoint:
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         tokenizer.padding_side = "left"
-        return Chat(processor, self.name, settings)
+        return proved_chat(processor, self.name, settings or ChatSettings())
 
     def pair_processor(self) -> Any:
         """Load tokenizer and image processor as they were saved."""

@@ -1,13 +1,12 @@
-"""The chat template of one model: its variables, its dates, and where an answer begins.
+"""The chat template of one model: its variables, its dates, and what it makes of messages.
 
 Takes messages; gives text. What is rendered depends on the template and on what the card tells of
-it, never on the day. `prove` holds a template to what every request relies on. It knows no tensors.
+it, never on the day. What it makes of a conversation is proved in `proofs`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,12 +14,11 @@ import jinja2
 from jinja2.nodes import Name
 
 from safejudge.errors import EngineSetupError
-from safejudge.text import cut, first_line
+from safejudge.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safejudge.engines.local.chat import Chat
     from safejudge.types import JSON
 
 Turn: TypeAlias = tuple[str, str, int, str]
@@ -36,19 +34,14 @@ other numbers under the same name, priors of yesterday, and half a run of each."
 _OURS = frozenset({"messages", "add_generation_prompt", "strftime_now", "raise_exception"})
 """Variables that are no options."""
 
-_OPENED = re.compile(
-    r"(?P<open>[<\[])(?P<name>(?:\w+:)?(?:think|thinking|thought|reasoning))(?P<close>[>\]])\s*\Z",
-    re.IGNORECASE,
-)
-"""A thought that the end of a prompt has opened: <think>, [THINK], <seed:think>."""
-
-_FAULTS = (
+FAULTS = (
     *(jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError),
     *(ArithmeticError, RecursionError),
 )
 """What comes of a template that does not fit what it is given."""
 
-_FIRST, _LAST, _REPLY, _NEXT = "first words", "last words", "middle words", "final words"
+
+_WORDS = "words"
 
 
 class RenderError(ValueError):
@@ -95,7 +88,7 @@ class Template:
                     **self.args,
                 )
             )
-        except _FAULTS as error:
+        except FAULTS as error:
             raise RenderError(
                 f"the chat template fails on it: {type(error).__name__}: {first_line(error)}"
             ) from error
@@ -108,8 +101,8 @@ class Template:
                 self.args["reasoning_effort"] = effort
 
     def _renders(self) -> bool:
-        part = {"type": "text", "text": _FIRST}
-        for content in ([part], _FIRST):
+        part = {"type": "text", "text": _WORDS}
+        for content in ([part], _WORDS):
             try:
                 self.render([{"role": "user", "content": content}], generation_prompt=True)
             except RenderError:
@@ -148,143 +141,3 @@ def _variables(template: str, model: str) -> set[str]:
 
 _GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 """A tag of transformers, which marks a reply for training."""
-
-
-# --- what every request relies on -----------------------------------------------------------------
-
-
-def prove(chat: Chat, model: str) -> None:
-    """Hold a template, and the processor behind it, to what every request relies on.
-
-    A user's turn keeps its texts, in order, and shows every picture; a conversation of three turns
-    keeps all of them, the assistant's once; the processor makes the tokens of a text that
-    `Chat.encode` makes. Raises `EngineSetupError`.
-    """
-    try:
-        _prove_turn(chat, model)
-        _prove_conversation(chat, model)
-        _prove_tokens(chat, model)
-    except RenderError as error:
-        raise EngineSetupError(
-            f"{model}: {error}. Use a model whose template takes user and assistant turns, or put "
-            "one into chat_template.jinja of its folder."
-        ) from error
-
-
-def _prove_turn(chat: Chat, model: str) -> None:
-    pictures = (0, 1) if chat.pictures else (0,)
-    shown = [chat.rendered([("user", _FIRST, count, _LAST)]) for count in pictures]
-    for text in shown:
-        if not _in_order(text, (_FIRST, _LAST)):
-            raise EngineSetupError(
-                f"{model}: its chat template does not render a user turn made of parts; it gave "
-                f"{text!r}. Use a model whose template takes text and image parts."
-            )
-    if len({_letters(text) for text in shown}) < len(shown):
-        raise EngineSetupError(
-            f"{model}: its chat template ignores image parts; it gave {shown[-1]!r}. Use a "
-            "vision-language model with its own template."
-        )
-
-
-def shows_two(chat: Chat) -> bool:
-    """Whether a template shows two pictures of one turn."""
-    try:
-        one, two = (_letters(chat.rendered([("user", _FIRST, n, _LAST)])) for n in (1, 2))
-    except RenderError:
-        return False
-    return len(two) > len(one)
-
-
-def runs_together(chat: Chat) -> bool:
-    """Whether, without a picture between them, instruction and question become one word."""
-    return _FIRST + _LAST in chat.rendered([("user", _FIRST, 0, _LAST)])
-
-
-def _prove_conversation(chat: Chat, model: str) -> None:
-    """Find out how a template takes the assistant's words: as parts, or as a plain string."""
-    turns: list[Turn] = [
-        ("user", _FIRST, 1 if chat.pictures else 0, _LAST),
-        ("assistant", "", 0, _REPLY),
-        ("user", "", 0, _NEXT),
-    ]
-    rendered = ""
-    for parts in (True, False) if chat.pictures else (False,):
-        chat.assistant_parts = parts
-        try:
-            rendered = chat.rendered(turns)
-        except RenderError as error:
-            rendered = f"nothing ({error})"
-            continue
-        if _in_order(rendered, (_FIRST, _LAST, _REPLY, _NEXT)):
-            return
-    raise EngineSetupError(
-        f"{model}: its chat template does not render a conversation of three turns, which "
-        f"reasoning needs; it gave {cut(rendered, 600)!r}. Use another model, or put a template "
-        "that does into chat_template.jinja of its folder."
-    )
-
-
-def _prove_tokens(chat: Chat, model: str) -> None:
-    """Two prompts without pictures have to be two rows, of the tokens that `encode` makes."""
-    if not chat.pictures:
-        return  # its processor is the tokenizer itself
-    texts = [chat.rendered([("user", _FIRST, 0, words)]) for words in (_LAST, _REPLY)]
-    try:
-        rows = chat.processor(text=texts, add_special_tokens=chat.adds_special_tokens(texts[0]))[
-            "input_ids"
-        ]
-        same = [list(map(int, row)) for row in rows] == [chat.encode(text) for text in texts]
-    except (*_FAULTS, RuntimeError) as error:
-        raise EngineSetupError(
-            f"{model}: its processor ({type(chat.processor).__name__}) takes no prompts without "
-            f"pictures: {type(error).__name__}: {first_line(error)}. Use another model."
-        ) from error
-    if not same:
-        raise EngineSetupError(
-            f"{model}: its processor ({type(chat.processor).__name__}) does not make of a prompt "
-            "what the prompt says: two prompts became other tokens than its tokenizer gives. A "
-            "model that writes questions of its own, such as ShieldGemma 2, cannot be asked yours; "
-            "use an instruction-tuned one."
-        )
-
-
-def _in_order(text: str, words: Sequence[str]) -> bool:
-    """Whether a text has each of these once, in this order, and no Python in it."""
-    places = [text.find(word) for word in words]
-    once = all(text.count(word) == 1 for word in words)
-    return once and places == sorted(places) and "'type'" not in text
-
-
-def _letters(text: str) -> str:
-    return "".join(text.split())
-
-
-# --- where an answer begins -----------------------------------------------------------------------
-
-
-def reply_opening(chat: Chat, control: re.Pattern[str]) -> str:
-    """Find what stands between the generation prompt and the words of an answer.
-
-    Usually nothing. Else what the template itself writes there when the answer is a turn of the
-    past: a closed thought, a recipient, the name of a channel. A thought that the prompt opens and
-    no turn of the past shows is closed.
-    """
-    user: Turn = ("user", _FIRST, 0, _LAST)
-    prompt = chat.rendered([user])
-    past = chat.rendered([user, ("assistant", "", 0, _REPLY)], reply=False)
-    between = past.removeprefix(prompt).partition(_REPLY)[0] if past.startswith(prompt) else ""
-    # White space there would change the tokens of a prompt that works as it is.
-    if control.pattern and control.search(between):
-        return between
-    return close_thought(prompt)
-
-
-def close_thought(prompt: str) -> str:
-    """Return what closes the thought that the end of a prompt has opened; empty where none is."""
-    opened = _OPENED.search(prompt)
-    if opened is None:
-        return ""
-    closed = f"{opened['open']}/{opened['name']}{opened['close']}"
-    # On a line of its own where the template opened it so.
-    return f"\n{closed}\n\n" if prompt.endswith("\n") else closed

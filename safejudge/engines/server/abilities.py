@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from safejudge.engines.guide import served_regex
 from safejudge.engines.server import topk
 from safejudge.engines.trivial import ASK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import BaseModel
 
     from safejudge.engines.server.topk import Reading
@@ -27,7 +28,10 @@ PINNED: JSON = {
     "stream": False,
 }
 """A server's own defaults (generation_config.json) must not move a number."""
-EXTRAS: JSON = {"repetition_penalty": 1.0, "chat_template_kwargs": {"enable_thinking": False}}
+EXTRAS: JSON = {
+    "repetition_penalty": 1.0,
+    "chat_template_kwargs": {"enable_thinking": False, "thinking": False},
+}
 """The same for what not every server knows; left out where it is refused."""
 LENGTH, NEW_LENGTH = "max_tokens", "max_completion_tokens"
 """What the length of a reply is called, and what newer models of OpenAI's call it."""
@@ -43,9 +47,9 @@ class Abilities:
     """How many likeliest tokens to ask for; 0 where it gives exactly the tokens asked for."""
     length: str = LENGTH
     """What the field is called that bounds the length of a reply."""
-    regex: bool = False
-    """Whether a reply's form is given as a regular expression (vLLM), which leaves no room for
-    white space between its parts; else as a JSON schema (everybody)."""
+    regex: Callable[[type[BaseModel]], str] | None = None
+    """The regular expression by which a reply's form is given (vLLM), which leaves no room for
+    white space between its parts; None: a JSON schema (everybody)."""
 
     def read_body(self, messages: list[JSON], reading: Reading) -> JSON:
         """A request for one token and the log-probabilities of the labels."""
@@ -64,8 +68,8 @@ class Abilities:
         body = self.fields | {"messages": messages, self.length: max_tokens}
         if schema is None:
             return body
-        if self.regex:
-            return body | {"structured_outputs": {"regex": served_regex(schema)}}
+        if self.regex is not None:
+            return body | {"structured_outputs": {"regex": self.regex(schema)}}
         return body | {"response_format": _format(schema.model_json_schema())}
 
     def read(self, reply: JSON, reading: Reading) -> AnswerProbs:
