@@ -159,14 +159,17 @@ def test_without_cascade_the_open_stay_open():
 WEAK = AnswerProbs((0.19, 0.01), top="Sorry")
 
 
-def test_low_label_mass_uses_no_number_and_goes_to_the_cascade():
-    table = Table({"a": WEAK}, {"a": "No"})
-    verdict = judge_leaf(table, Policy())
-    assert (verdict.outcome, verdict.test, verdict.score) == (Outcome.NO, "reasoning", 0.25)
-    assert "Sorry" in verdict.note
-    verdict = judge_leaf(table, Policy(cascade=False))
-    assert (verdict.outcome, verdict.test) == (Outcome.UNDECIDED, "label_mass")
-    assert verdict.score == 0.5
+def test_low_label_mass_is_no_number_and_no_forced_word_stands_for_it():
+    for policy in (Policy(), Policy(cascade=False)):
+        table = Table({"a": WEAK}, {"a": "No"})
+        verdict = judge_leaf(table, policy)
+        assert (verdict.outcome, verdict.test) == (Outcome.UNDECIDED, "label_mass")
+        assert verdict.score == 0.5
+        assert "Sorry" in verdict.note
+        assert table.asked() == [("read", "a")]
+    # A policy that asks for no mass takes it for a number, and reasons where that is open.
+    verdict = judge_leaf(Table({"a": OPEN}, {"a": "No"}), Policy(minimum_label_mass=0.0))
+    assert (verdict.outcome, verdict.test) == (Outcome.NO, "reasoning")
 
 
 @pytest.mark.parametrize("m", [YES, NO, OPEN])

@@ -32,6 +32,9 @@ TERMINATED = 143
 BROKEN_PIPE = 141
 """Whoever read the results has closed the pipe."""
 
+UNANSWERED = 0.05
+"""The share of questions to which a model may say neither yes nor no."""
+
 OF_VERDICTS = """\
 exit codes:
   0    every image is safe
@@ -41,7 +44,8 @@ exit codes:
   3    the engine failed
   4    none is unsafe, but at least one is undecided or could not be read, or
        something was not looked at: a file that is no picture, frames of an
-       animation; --ignore and --frames say what need not be
+       animation; --ignore and --frames say what need not be; or the model
+       said neither yes nor no to more than 1 in 20 questions
   130  stopped by Ctrl-C
 """
 """What the help of a command that judges says of them."""
@@ -63,9 +67,11 @@ def of_run(tally: Tally, intake: Intake, *, frames_named: bool) -> int:
 
     `UNSAFE` if an image is; `INPUT` if nothing was judged; `OPEN` if an image is undecided or
     failed, or if anything was not looked at: files that were passed over, or frames, unless the
-    user named how many are enough (`frames_named`). Else `DONE`.
+    user named how many are enough (`frames_named`); or if more than `UNANSWERED` of the questions
+    got neither yes nor no. Else `DONE`.
     """
     missed = intake.missed or (tally.frames["cut"] and not frames_named)
+    missed = missed or tally.unanswered.total() > UNANSWERED * tally.probes
     code = of_tally(tally)
     if code == OPEN and tally.labels.total() == tally.labels["failed"]:
         return INPUT

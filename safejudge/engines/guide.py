@@ -135,15 +135,19 @@ def check_bounded(schema: type[BaseModel]) -> None:
     if loose := open_ended(schema.model_json_schema()):
         raise EngineCallError(
             f"{schema.__name__}: {', '.join(loose)} may grow without end, and a weak model "
-            "never closes it. Give every string a max_length and every list a max_length."
+            "never closes it. Give every string and every list a max_length, and list the numbers "
+            "(Literal)."
         )
 
 
 def open_ended(schema: dict[str, Any], name: str = "schema") -> list[str]:
-    """Names of strings and lists in a JSON schema that have no upper length."""
+    """Names of strings, numbers and lists in a JSON schema that have no upper length."""
     unbounded = []
     kind = schema.get("type")
     if kind == "string" and not {"maxLength", "enum", "const"} & schema.keys():
+        unbounded.append(name)
+    # Nobody makes a regular expression of the least and the greatest number.
+    if kind in {"integer", "number"} and not {"enum", "const"} & schema.keys():
         unbounded.append(name)
     if kind == "array" and "maxItems" not in schema:
         unbounded.append(name)

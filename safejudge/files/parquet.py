@@ -200,7 +200,8 @@ class Parts:
         if self._standing is not None:
             rules = record.get("rules", "")
             # Parsing every trace takes seconds a million; few hold what may have to be asked again.
-            record["rules"] = json.loads(rules) if '"unreadable"' in rules else {}
+            telling = '"unreadable"' in rules or '"label_mass"' in rules
+            record["rules"] = json.loads(rules) if telling else {}
             key, place = self._standing.place(record, folder)
             if place == "of":
                 self.others += 1

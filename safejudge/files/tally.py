@@ -38,6 +38,10 @@ class Tally:
     rules: Counter[str] = field(default_factory=Counter)
     """Rules by outcome, over all images, where the records that were counted hold them."""
 
+    unanswered: Counter[str] = field(default_factory=Counter)
+    """Statements that got neither yes nor no of an image (too little label mass), by what the
+    model wanted to say instead; where the records that were counted hold them."""
+
     def add(self, record: JSON) -> None:
         """Count one record."""
         self.labels[record.get("label", "failed")] += 1
@@ -56,3 +60,15 @@ class Tally:
             self.captions["whole" if whole else "cut" if use["shown"] else "hidden"] += 1
         if isinstance(rules := record.get("rules"), dict):
             self.rules.update(rule["outcome"] for rule in rules.values())
+            self.unanswered.update(_unanswered(rules))
+
+
+def _unanswered(rules: JSON) -> list[str]:
+    """What the model wanted to say, once for every statement that it did not answer."""
+    wanted: dict[str, str] = {}
+    for rule in rules.values():
+        for verdict in rule.get("preconditions", ()):
+            if verdict.get("test") == "label_mass":
+                reads = [read for read in verdict["reads"] if read["view"] != "no_image"]
+                wanted[verdict["statement"]] = str(reads[-1].get("top")) if reads else ""
+    return list(wanted.values())

@@ -61,7 +61,9 @@ def precondition_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerd
 def next_step(verdict: PreconditionVerdict, policy: Policy) -> Step | None:
     """Return what the policy still does about a verdict; None if it is final.
 
-    Nothing where the engine could not answer at all: its reasoning would be about nothing.
+    Nothing where the engine could not answer at all: its reasoning would be about nothing. Nor is
+    there any where no picture was answered with yes or no (label mass): a word that was forced
+    would then be all that decides.
     """
     if verdict.test not in {"open", "label_mass"}:
         return None
@@ -69,7 +71,9 @@ def next_step(verdict: PreconditionVerdict, policy: Policy) -> Step | None:
         without = any(read.view == "region_removed" for read in verdict.reads)
         if verdict.boxes is None or (policy.region and verdict.boxes and not without):
             return closer_flow
-    return reasoned_flow if policy.cascade and verdict.reasoning is None else None
+    if not policy.cascade or verdict.reasoning is not None:
+        return None
+    return reasoned_flow if _answered_a_picture(verdict, policy) else None
 
 
 # --- the first look -----------------------------------------------------------------------------
@@ -228,14 +232,19 @@ def was_read(verdict: PreconditionVerdict, policy: Policy) -> bool:
     """
     if verdict.test not in {"label_mass", "unreadable"}:
         return True
-    usable = {
-        read.view: read.score is not None and read.label_mass >= policy.minimum_label_mass
-        for read in verdict.reads
-    }
-    usable.pop("no_image", None)
     # Where the engine could not answer one of the two, nobody went on to reason.
     reasoned = verdict.test == "unreadable" and verdict.reasoning is not None
-    return reasoned and _has_prior(verdict, policy) and any(usable.values())
+    return reasoned and _has_prior(verdict, policy) and _answered_a_picture(verdict, policy)
+
+
+def _answered_a_picture(verdict: PreconditionVerdict, policy: Policy) -> bool:
+    """Whether yes and no had the label mass that the policy asks for, in one of the pictures."""
+    return any(
+        read.view != "no_image"
+        and read.score is not None
+        and read.label_mass >= policy.minimum_label_mass
+        for read in verdict.reads
+    )
 
 
 def _has_prior(verdict: PreconditionVerdict, policy: Policy) -> bool:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from safejudge.engines.meter import STAGES
 from safejudge.show.reasons import differs, reason
-from safejudge.text import clean, clean_lines, counted
+from safejudge.text import clean, clean_lines, counted, quoted
 from safejudge.types import (
     Failure,
     Precondition,
@@ -229,6 +229,12 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
         )
     if cut := tally.captions["cut"]:
         lines.append(f"captions: only the beginning of {cut} was shown")
+    if unanswered := tally.unanswered.total():
+        (wanted, _), *_ = often(tally.unanswered)
+        lines.append(
+            f"answers: {unanswered} of {counted(tally.probes, 'question')} got neither yes nor no; "
+            f"mostly the model wanted to say {quoted(wanted)}"
+        )
     if skipped := tally.rules["not_relevant"]:
         rules = tally.rules.total()
         lines.append(

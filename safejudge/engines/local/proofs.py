@@ -124,16 +124,21 @@ def _prove_tokens(chat: Chat, model: str) -> None:
         return  # its processor is the tokenizer itself
     texts = [chat.rendered([("user", _FIRST, 0, words)]) for words in (_LAST, _REPLY)]
     try:
-        rows = chat.processor(text=texts, add_special_tokens=chat.adds_special_tokens(texts[0]))[
-            "input_ids"
-        ]
-        same = [list(map(int, row)) for row in rows] == [chat.encode(text) for text in texts]
+        made = chat.processor(
+            text=texts,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+            add_special_tokens=chat.adds_special_tokens(texts[0]),
+        )
+        rows = zip(made["input_ids"].tolist(), made["attention_mask"].tolist(), strict=True)
+        read = [[t for t, real in zip(ids, mask, strict=True) if real] for ids, mask in rows]
     except (*FAULTS, RuntimeError) as error:
         raise EngineSetupError(
             f"{model}: its processor ({type(chat.processor).__name__}) takes no prompts without "
             f"pictures: {type(error).__name__}: {first_line(error)}. Use another model."
         ) from error
-    if not same:
+    if read != [chat.encode(text) for text in texts]:
         raise EngineSetupError(
             f"{model}: its processor ({type(chat.processor).__name__}) does not make of a prompt "
             "what the prompt says: two prompts became other tokens than its tokenizer gives. A "
