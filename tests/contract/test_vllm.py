@@ -13,7 +13,10 @@ import pytest
 from conftest import picture
 
 from safejudge import prompts
+from safejudge.engines.guide import json_regex
 from safejudge.engines.local import vllm as module
+from safejudge.engines.local import vllm_start
+from safejudge.engines.local.worker_log import last_error
 from safejudge.engines.open import open_engine
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.sketch.drawing.draw import draw
@@ -157,7 +160,7 @@ def test_a_closed_engine_says_so(open_vllm: Callable[[str], Engine]) -> None:
 def test_wrong_options_and_unknown_models_are_named(
     tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(EngineSetupError, match=r"no such option.*--engine-arg"):
+    with pytest.raises(EngineSetupError, match=r"no option colour.*--engine-arg"):
         open_engine("vllm:sketch", colour="red")
     folder = shutil.copytree(tiny_folder("llava"), tmp_path / "strange")
     config = json.loads((folder / "config.json").read_text())
@@ -177,7 +180,61 @@ def test_without_vllm_the_error_says_what_to_install(tiny_folder: Callable[[str]
 
 def test_what_runs_out_is_told_with_a_way_out() -> None:
     for text in ("CUDA out of memory. Tried", "No available memory for the cache blocks: KV cache"):
-        assert "gpu_memory_utilization" in module._failed(RuntimeError(text))
-    assert "newer vLLM" in module._failed(ValueError("Model architectures ['X'] are not supported"))
+        assert "gpu_memory_utilization" in vllm_start.failed(RuntimeError(text))
     with patch.dict("sys.modules", {"vllm": None}), pytest.raises(EngineSetupError, match="vllm:x"):
-        module._import_vllm("vllm:x")
+        vllm_start.import_vllm("vllm:x")
+
+
+LOG = """\
+ERROR 2026-01-01 [vllm.v1.engine.core] EngineCore encountered a fatal error.
+Traceback (most recent call last):
+  File "core.py", line 1, in run
+RuntimeError: CPU GDN attention requires BF16
+ERROR 2026-01-01 [vllm.v1.engine.async_llm] AsyncLLM output_handler failed.
+vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.
+"""
+
+
+def test_the_cause_of_a_death_is_found_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "errors.log"
+    assert last_error(None) == last_error(log) == ""
+    log.write_text(LOG)
+    assert last_error(log) == "RuntimeError: CPU GDN attention requires BF16"
+    log.write_bytes(b"\xff" * 100_000 + b"\n" + LOG.encode())
+    assert last_error(log) == "RuntimeError: CPU GDN attention requires BF16"
+
+
+def break_down(model: Any) -> None:
+    """Let a model in vLLM's own process fail from now on."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("this kernel requires BF16")
+
+    model.forward = fail
+
+
+@pytest.mark.vllm
+def test_a_process_that_died_tells_of_what(
+    open_vllm: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_ALLOW_INSECURE_SERIALIZATION", "1")
+    engine: Any = open_vllm("llava")
+    engine._llm.apply_model(break_down)
+    for _ in range(2):
+        with pytest.raises(EngineCallError, match=r"It met: .*this kernel requires BF16"):
+            engine.answer_probs([ask(picture(1))])
+    engine.close()
+
+
+@pytest.mark.vllm
+def test_what_comes_before_an_answer_is_read_alike(tiny_folder: Callable[[str], Path]) -> None:
+    options: dict[str, Any] = {"reply_prefix": " It is so: no, I mean the following"}
+    folder = tiny_folder("llava")
+    vllm_options = {"dtype": "float32", "max_model_len": 1024, "least_mass": 0.0}
+    theirs: Any = open_engine(f"vllm:{folder}", **vllm_options, **options)
+    ours = open_engine(f"hf:{folder}", least_mass=0.0, device="cpu", **options)
+    probes = [ask(picture(1)), ask()]
+    for a, b in zip(theirs.answer_probs(probes), ours.answer_probs(probes), strict=True):
+        assert a.p_labels == pytest.approx(b.p_labels, abs=CLOSE)
+    assert theirs._regex is json_regex
+    theirs.close()
