@@ -63,7 +63,7 @@ COMMANDS = (
 
 EXAMPLES = """\
 examples:
-  safejudge judge photos/ --constitution rules.yaml --engine hf:ORG/MODEL
+  safejudge judge photos/ --constitution rules.yaml --engine auto
   safejudge explain photo.png --constitution rules.yaml --engine hf:ORG/MODEL
   safejudge compile rules.yaml --llm server:http://HOST:PORT/v1#MODEL
   safejudge lint rules.yaml

@@ -43,6 +43,8 @@ class Options:
     """URI of the language model."""
     engine_args: tuple[tuple[str, Any], ...]
     """Options of the model: name and value."""
+    yes: bool
+    """Whether `auto` may download without asking."""
     max_rounds: int
     """Most rewritings of a wording, and repairs of a condition."""
     out: Path | None
@@ -65,7 +67,7 @@ def add(commands: Any) -> None:
         required=True,
         metavar="URI",
         help="a language model, with or without eyes: server:http://HOST:PORT/v1#MODEL, "
-        "vllm:ORG/MODEL, hf:ORG/MODEL",
+        "vllm:ORG/MODEL, hf:ORG/MODEL, auto",
     )
     add_engine_args(parser)
     parser.add_argument(
@@ -109,11 +111,13 @@ def run(options: Options) -> int:
 
 def _compile(options: Options, lock: Path, count: int) -> list[Compiled]:
     """Compile `count` rules behind a bar; a run that stops leaves what it has in the lock."""
+    from safejudge.cli.choice import named
     from safejudge.compile.run import compile_constitution
     from safejudge.show.progress import progress
     from safejudge.show.terminal import say
 
-    engine = open_engine(options.llm, **dict(options.engine_args))
+    uri, engine_args = named(options.llm, dict(options.engine_args), yes=options.yes)
+    engine = open_engine(uri, **engine_args)
     try:
         with progress(count) as advance:
 

@@ -20,6 +20,7 @@ from safejudge.cli.options import (
     runs,
     setting,
 )
+from safejudge.engines.open import AUTO
 from safejudge.errors import InputError, OutputError
 from safejudge.judge import WINDOW, missing, unread_priors
 
@@ -251,7 +252,7 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
         if options.mode.overwrite:
             _remove_variants(out)
         begun = results.read_config(out, options.suite) if options.mode.resume else {}
-        config = judge(plain) | _made_by(options, plain, begun.get("date"))
+        config = judge(plain) | _made_by(options, plain, begun)
         results.write_config(out, config)
         for name, changed in variants.runs(plain, changes, options.repeats).items():
             say(f"again: {name}")
@@ -260,14 +261,17 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
     return config
 
 
-def _made_by(options: Options, run: Run, begun: str | None) -> JSON:
+def _made_by(options: Options, run: Run, begun: JSON) -> JSON:
     """What a reader wants to know first of a run, in words."""
     from safejudge.files import records
 
     rules = run.constitution
+    model = options.judge.engine
+    if model == AUTO:
+        model = begun.get("model") or run.models.engine.card.uri
     return {
-        "date": begun or records.today(),
-        "model": options.judge.engine,
+        "date": begun.get("date") or records.today(),
+        "model": model,
         "constitution": None if rules is None else rules.name,
     }
 

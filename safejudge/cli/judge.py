@@ -19,6 +19,7 @@ from safejudge.cli.options import (
     positive,
     runs,
 )
+from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
 from safejudge.images.listing import list_images, standing_of
 from safejudge.judge import WINDOW
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   safejudge judge scenes/ --constitution sketch --engine hf:sketch
+  safejudge judge photos/ --constitution default --engine auto
   safejudge judge a.png 'in/**/*.jpg' --constitution rules.yaml \\
       --engine hf:ORG/MODEL --out results.jsonl --resume
   safejudge judge scenes/ --constitution sketch --engine hf:sketch \\
@@ -154,6 +156,11 @@ def run(options: Options) -> int:
         return _judge_here(options)
     from safejudge.scale.run import judge
 
+    if options.judge.engine == AUTO:
+        raise InputError(
+            "--engine auto looks at the memory of this machine, and --ray may use others; name the "
+            "model: --engine hf:ORG/MODEL or vllm:ORG/MODEL"
+        )
     spec = options.judge.spec()
     tally, intake = judge(spec, _ray_options(options))
     if tally is None:

@@ -153,6 +153,8 @@ class JudgeOptions:
     """URI of the engine."""
     engine_args: tuple[tuple[str, Any], ...]
     """Options of the engine: name and value."""
+    yes: bool
+    """Whether `auto` may download without asking."""
     preset: str
     """One of `POLICIES`, before the switches."""
     encoder: str | None
@@ -181,8 +183,8 @@ class JudgeOptions:
         parser.add_argument(
             "--engine",
             metavar="URI",
-            help="the model: hf:ORG/MODEL, vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, "
-            "hf:sketch",
+            help="the model: auto (an open one that fits the memory here), hf:ORG/MODEL, "
+            "vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, hf:sketch",
         )
         add_engine_args(parser)
         parser.add_argument(
@@ -232,6 +234,12 @@ class JudgeOptions:
             raise InputError(f"no engine is assumed; choose one with --engine: {FORMS}")
         return self.engine
 
+    def _named(self) -> tuple[str, dict[str, Any]]:
+        """Return the URI of a real engine, and its options; may ask a person, for `auto`."""
+        from safejudge.cli.choice import named
+
+        return named(self._engine(), dict(self.engine_args), yes=self.yes)
+
     def rules(self) -> Constitution:
         """Load the chosen constitution."""
         return load_constitution(self._constitution())
@@ -253,15 +261,20 @@ class JudgeOptions:
         return POLICIES[self.preset]().model_copy(update=changes)
 
     def spec(self, rules: Constitution | None = None) -> JudgeSpec:
-        """Return what the judge is opened from, with these rules or with the chosen ones."""
+        """Return what the judge is opened from, with these rules or with the chosen ones.
+
+        Its engine is a real one, never `auto`, so that every process opens the same.
+        """
         policy = self.policy()
+        rules = self.rules() if rules is None else rules
+        engine, engine_args = self._named()
         return JudgeSpec(
-            self.rules() if rules is None else rules,
-            self._engine(),
+            rules,
+            engine,
             policy,
             encoder=self.encoder,
             detector=self.detector,
-            engine_args=dict(self.engine_args),
+            engine_args=engine_args,
         )
 
     def open(self, rules: Constitution | None = None) -> Judge:
@@ -276,17 +289,18 @@ class JudgeOptions:
     def models(self) -> Models:
         """Open the models that the policy has work for."""
         policy = self.policy()
+        engine, engine_args = self._named()
         return Models.opened(
-            self._engine(),
+            engine,
             self.encoder if policy.relevance else None,
             self.detector if policy.locates else None,
             PriorCache(PriorCache.default_path()),
-            dict(self.engine_args),
+            engine_args,
         )
 
 
 def add_engine_args(parser: argparse.ArgumentParser) -> None:
-    """Add options of the engine."""
+    """Add options of the engine, and leave for `auto` to download one."""
     parser.add_argument(
         "--engine-arg",
         dest="engine_args",
@@ -295,6 +309,9 @@ def add_engine_args(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="an option of the engine, such as max_model_len=4096; may be given several times",
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="let auto download its model without asking"
     )
 
 

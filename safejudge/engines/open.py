@@ -15,19 +15,28 @@ from safejudge.engines.wrapped import whole
 if TYPE_CHECKING:
     from safejudge.engines.vision.encoder import HFEncoder
 
+AUTO = "auto"
+"""Stands for the open model that fits the memory at hand; see `auto`."""
+
 SCORER = "scorer:"
 """What the URI of a preference scorer begins with; its folder follows."""
+
+_OF_HF = ("device", "dtype", "batch_size", "max_pixels", "min_pixels")
 
 ENGINES = Registry(
     "engine",
     (
         Provider(
+            AUTO,
+            "safejudge.engines.auto:open_auto",
+            (*_OF_HF, "download"),
+            "auto (for photographs: an open model that fits the memory of this machine)",
+            bare=True,
+        ),
+        Provider(
             "hf",
             "safejudge.engines.local.hf:HFEngine",
-            (
-                *("device", "dtype", "batch_size", "max_pixels", "min_pixels"),
-                *("template_args", "reply_prefix", "least_mass"),
-            ),
+            (*_OF_HF, "revision", "template_args", "reply_prefix", "least_mass"),
             "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
             "hf:/path/to/folder (the same from disk)",
         ),
@@ -143,11 +152,12 @@ KITS = {provider.name: provider.kit for provider in ENGINES.providers if provide
 def open_engine(uri: str, /, **options: Any) -> Engine:
     """Start the engine that a URI names.
 
-    `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`
-    (`HFEngine`), `template_args`, `reply_prefix`, `least_mass` (`HFEngine`, `VLLMEngine`), all
-    arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout` (`ServerEngine`), and whatever
-    an engine of another package takes. Raises `EngineSetupError`: no engine is assumed, and options
-    that mean nothing are refused.
+    `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`,
+    `revision` (`HFEngine`), `template_args`, `reply_prefix`, `least_mass` (`HFEngine`,
+    `VLLMEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout`
+    (`ServerEngine`), and whatever an engine of another package takes; `auto` takes the first five,
+    and `download`: without it, nothing is fetched. Raises `EngineSetupError`: no engine is assumed,
+    and options that mean nothing are refused.
     """
     return whole(ENGINES.open(uri, options))
 

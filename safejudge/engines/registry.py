@@ -33,6 +33,8 @@ class Provider:
     """What people are told where a URI is missing or wrong."""
     kit: str | None = None
     """Of an engine: the URI of the encoder and the detector that come with it."""
+    bare: bool = False
+    """Its name is a whole URI without a colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,11 @@ class Registry:
     def provider(self, uri: str) -> Provider | None:
         """Find the row of a URI; None where no row of this package opens it."""
         rows = {provider.name: provider for provider in self.providers}
-        scheme, _, path = uri.partition(":")
-        return rows.get(uri) if ":" in uri and uri in rows else rows.get(scheme) if path else None
+        scheme, colon, path = uri.partition(":")
+        if (whole := rows.get(uri)) is not None and (colon or whole.bare):
+            return whole
+        row = rows.get(scheme)
+        return row if path and row is not None and not row.bare else None
 
     def _plugin(self, uri: str) -> EntryPoint | None:
         scheme, colon, _ = uri.partition(":")

@@ -47,9 +47,10 @@ class HFEngine(LocalModel):
     there is one; `dtype` (`float32`, `bfloat16`, `float16`) None is float32 on a CPU and the
     checkpoint's own type elsewhere. At most `batch_size` prompts run at once. Pictures of more than
     `max_pixels` are scaled down before the model's own processor sees them, those of fewer than
-    `min_pixels` up; None leaves both to the processor. `template_args`, `reply_prefix` and
-    `line_break` are of `ChatSettings`; `least_mass` is what `prove_place` asks. Raises
-    `EngineSetupError`. Calls may come from several threads; they run one after the other.
+    `min_pixels` up; None leaves both to the processor. `revision` is the branch, tag or commit of a
+    model of the hub; None its main one. `template_args`, `reply_prefix` and `line_break` are of
+    `ChatSettings`; `least_mass` is what `prove_place` asks. Raises `EngineSetupError`. Calls may
+    come from several threads; they run one after the other.
     """
 
     tokens = None
@@ -64,6 +65,7 @@ class HFEngine(LocalModel):
         batch_size: int = 16,
         max_pixels: int | None = None,
         min_pixels: int | None = None,
+        revision: str | None = None,
         template_args: Mapping[str, Any] | None = None,
         reply_prefix: str | None = None,
         line_break: bool = True,
@@ -73,7 +75,7 @@ class HFEngine(LocalModel):
         sizes = PixelRange(min_pixels, max_pixels)
         sizes.check()
         settings = ChatSettings.checked(template_args, reply_prefix, line_break=line_break)
-        checkpoint = Checkpoint(model, uri)
+        checkpoint = Checkpoint(model, uri, revision)
         checkpoint.config()
         self._chat = checkpoint.chat(settings)
         loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
