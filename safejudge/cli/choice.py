@@ -32,7 +32,9 @@ def named(engine: str, args: Mapping[str, Any], *, yes: bool) -> tuple[str, dict
     choice = auto.choose(options)
     _tell(choice)
     commit = hub.cached(choice.model.name)
-    if commit is None:
+    if commit is not None:
+        say(f"{AUTO}: it is in {hub.store()}")
+    else:
         offered = hub.offer(choice.model.name)
         say(
             f"{AUTO}: {hub.gigabytes(offered.size)} to download from {hub.endpoint()} "
@@ -42,7 +44,6 @@ def named(engine: str, args: Mapping[str, Any], *, yes: bool) -> tuple[str, dict
             _ask(offered)
         _quiet_bars()
         commit = hub.fetch(offered)
-    say(f"{AUTO}: it is in {hub.store()}, commit {commit[:7]}. By its name: {_by_name(choice)}")
     return choice.opened(commit)
 
 
@@ -51,14 +52,14 @@ def _tell(choice: Choice) -> None:
 
     model, memory = choice.model, choice.memory
     runner = "vLLM" if choice.scheme == "vllm" else "transformers"
+    slow = "; it will be slow, so begin with a few images" if memory.on_cpu else ""
+    place = "the CPU" if memory.on_cpu else memory.device
+    say(f"{AUTO}: {model.name}, {_many(model.parameters)} parameters, licence {model.licence}")
     say(
-        f"{AUTO}: {model.name}, {_many(model.parameters)} parameters, licence "
-        f"{model.licence}; by {runner} on {memory.device}: "
-        f"{gigabytes(model.weights(choice.width))} of weights, and "
-        f"{gigabytes(memory.free)} of memory are free"
+        f"{AUTO}: {gigabytes(model.weights(choice.width))} of weights, by {runner} on {place}, "
+        f"where {gigabytes(memory.free)} of memory are free{slow}"
     )
-    if memory.on_cpu:
-        say(f"{AUTO}: a CPU is slow with such a model; begin with a few images")
+    say(f"{AUTO}: the same by name: {_by_name(choice)}")
 
 
 def _many(parameters: int) -> str:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.engines import hub
 from safejudge.engines.local.checkpoint import default_device
+from safejudge.engines.local.pixels import PixelRange
+from safejudge.engines.local.running import check_options
 from safejudge.engines.memory import Memory, measure
-from safejudge.engines.open import AUTO, open_engine
+from safejudge.engines.open import AUTO, open_engine, takes_option
 from safejudge.errors import EngineSetupError
 from safejudge.text import first_line
 
@@ -117,6 +119,7 @@ def choose(options: Mapping[str, Any], memory: Memory | None = None) -> Choice:
     vLLM is taken where it is installed, a GPU is there and free, and no option is given. Raises
     `EngineSetupError` where nothing fits, or where a library is missing that the model needs.
     """
+    _check(options)
     memory = _measured(options) if memory is None else memory
     for model in MODELS:
         width = _width(model, options, memory)
@@ -138,12 +141,30 @@ def choose(options: Mapping[str, Any], memory: Memory | None = None) -> Choice:
     return Choice(model, "vllm" if vllm else "hf", width, chosen, memory)
 
 
-def open_auto(_path: str, /, *, uri: str, download: bool = False, **options: Any) -> Engine:
+def open_auto(  # noqa: PLR0913 - one argument for each option of a user's
+    _path: str,
+    /,
+    *,
+    uri: str,
+    download: bool = False,
+    device: str | None = None,
+    dtype: str | None = None,
+    batch_size: int | None = None,
+    max_pixels: int | None = None,
+    min_pixels: int | None = None,
+) -> Engine:
     """Open the model that fits; see `choose`.
 
     Fetches nothing unless `download` says so. Raises `EngineSetupError`.
     """
-    choice = choose(options)
+    options = {
+        "device": device,
+        "dtype": dtype,
+        "batch_size": batch_size,
+        "max_pixels": max_pixels,
+        "min_pixels": min_pixels,
+    }
+    choice = choose({name: value for name, value in options.items() if value is not None})
     commit = hub.cached(choice.model.name)
     if commit is None and not download:
         raise EngineSetupError(
@@ -156,6 +177,17 @@ def open_auto(_path: str, /, *, uri: str, download: bool = False, **options: Any
         commit = hub.fetch(hub.offer(choice.model.name))
     real, chosen = choice.opened(commit)
     return open_engine(real, **chosen)
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Refuse before gigabytes are fetched what the engine would refuse after it."""
+    if unknown := [name for name in options if not takes_option(AUTO, name)]:
+        raise EngineSetupError(
+            f"{AUTO} takes no option {', '.join(unknown)}. Name the engine that does: "
+            "hf:ORG/MODEL, vllm:ORG/MODEL"
+        )
+    check_options(options.get("batch_size", 1), options.get("dtype"))
+    PixelRange(options.get("min_pixels"), options.get("max_pixels", _MAX_PIXELS)).check()
 
 
 def _measured(options: Mapping[str, Any]) -> Memory:

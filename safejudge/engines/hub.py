@@ -42,23 +42,23 @@ class Offer:
     """Bytes that are still to be fetched."""
 
 
-def cached(name: str) -> str | None:
+def cached(name: str, revision: str = "main") -> str | None:
     """Find the commit of a model that lies whole on this disk; asks no network."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = Path(
             snapshot_download(
                 name,
-                revision="main",
+                revision=revision,
                 allow_patterns=_WANTED,
                 ignore_patterns=_UNWANTED,
                 local_files_only=True,
             )
         )
-    except LocalEntryNotFoundError:  # not there, or known to be a part
-        return None
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None  # not there, or known to be a part; or a folder, which is no name of the hub
     parts = all(any((folder / file).is_file() for file in row) for row in _PARTS)
     return folder.name if parts and _has_weights(folder) else None
 
@@ -70,7 +70,7 @@ def offer(name: str) -> Offer:
     try:
         info = HfApi().model_info(name, revision="main", files_metadata=True)
     except Exception as error:
-        raise _fault(name, error) from error
+        raise _fault(name, error, "it cannot be asked for") from error
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     missing = [
         file
@@ -102,7 +102,8 @@ def fetch(offered: Offer) -> str:
             ignore_patterns=_UNWANTED,
         )
     except Exception as error:
-        raise _fault(offered.name, error) from error
+        broken = "it broke off; what came stays, and the same command goes on from there"
+        raise _fault(offered.name, error, broken) from error
     if Path(folder).name != offered.commit:
         raise EngineSetupError(
             f"{offered.name}: the hub replaced commit {offered.commit[:7]} by "
@@ -165,8 +166,11 @@ def gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
-def _fault(name: str, error: Exception) -> EngineSetupError:
-    """Say what a failed request to the hub means, and what to do."""
+def _fault(name: str, error: Exception, unreached: str) -> EngineSetupError:
+    """Say what a failed request to the hub means, and what to do.
+
+    `unreached` is what it means where no answer came.
+    """
     from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
@@ -197,10 +201,9 @@ def _fault(name: str, error: Exception) -> EngineSetupError:
         text = f"{hub} answered {status}. Try again later {why}"
     else:
         text = (
-            f"it could not be fetched whole from {hub}. What came stays, and the same command goes "
-            "on from there. Without a way to the hub: HF_ENDPOINT names a mirror, hf:/path/to/"
-            "folder a model on this disk, server:http://HOST:PORT/v1#MODEL one elsewhere; "
-            f"hf:sketch judges drawings alone {why}"
+            f"{unreached}: no answer from {hub} {why}. Without a way there: HF_ENDPOINT names a "
+            "mirror, hf:/path/to/folder a model on this disk, server:http://HOST:PORT/v1#MODEL "
+            "one elsewhere; hf:sketch judges drawings alone"
         )
     return EngineSetupError(f"{name}: {text}")
 

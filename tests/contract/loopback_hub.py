@@ -36,8 +36,6 @@ class Hub:
     """Status and error code of every answer."""
     breaks_after: int | None = None
     """Bytes of weights after which the connection ends."""
-    moves: dict[str, Path] = field(default_factory=dict)
-    """What becomes `main` once somebody has read what is there."""
 
     def commit(self, name: str) -> str:
         """The one commit of a model: 40 digits over names and contents."""
@@ -98,13 +96,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _describe(self, match: re.Match[str]) -> None:
         name = match["name"]
+        if match["rev"] not in {"main", self.hub.commit(name)}:
+            return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         if match["what"] == "revision":
             files = [
                 {"rfilename": path.name, "size": path.stat().st_size, "blobId": _tag(path)}
                 for path in self.hub.files(name)
             ]
             told = {"_id": "1", "id": name, "sha": self.hub.commit(name), "siblings": files}
-            self.hub.models.update(self.hub.moves)
             return self._json({**told, "private": False, "gated": False, "tags": []})
         if match[4]:  # a folder, and there are none
             return self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines import hub
 from safejudge.engines.local.chat import Chat, ChatSettings
 from safejudge.engines.local.identity import weights_identity
 from safejudge.engines.local.patches import place_patches
@@ -153,8 +154,14 @@ class Checkpoint:
         )
 
     def _source(self) -> JSON:
-        """What every loader is told: which version, and that no code of it is run."""
-        return {"revision": self.revision or "main", "trust_remote_code": False}
+        """What every loader is told: which version, and that no code of it is run.
+
+        A commit never changes, so for one that is here whole the hub is not asked.
+        """
+        source: JSON = {"revision": self.revision or "main", "trust_remote_code": False}
+        if self.revision is not None and hub.cached(self.name, self.revision) == self.revision:
+            source["local_files_only"] = True
+        return source
 
     def _processor(self) -> Any:
         from transformers import AutoProcessor
