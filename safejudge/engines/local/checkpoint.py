@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines import hub
+from safejudge.engines.local import quirks
 from safejudge.engines.local.chat import Chat, ChatSettings
 from safejudge.engines.local.identity import weights_identity
 from safejudge.engines.local.patches import place_patches
@@ -85,6 +86,7 @@ class Checkpoint:
         """
         from transformers import PreTrainedTokenizerBase
 
+        self._refuse_classifier()
         processor = self._processor()
         if isinstance(processor, PreTrainedTokenizerBase):
             tokenizer: Any = processor
@@ -146,11 +148,12 @@ class Checkpoint:
         """The card of a model without labels: an encoder or a detector."""
         return self._card({"dtype": str(loaded.dtype)}, {})
 
-    def missing_library(self, error: ImportError) -> EngineSetupError:
+    def missing_library(self, error: Exception) -> EngineSetupError:
         """Say that it needs a library that is not installed."""
         return EngineSetupError(
-            f"{self.name}: it needs a library that is not installed: {_LIBRARIES}. pip install it. "
-            f"({first_line(error)})"
+            f"{self.name}: it needs a library that is not installed: "
+            f"{quirks.missing_dependency(error) or _LIBRARIES}. pip install 'safejudge[hf]', or "
+            f"that library. ({first_line(error)})"
         )
 
     def _source(self) -> JSON:
@@ -163,6 +166,21 @@ class Checkpoint:
             source["local_files_only"] = True
         return source
 
+    def _refuse_classifier(self) -> None:
+        """Raise `EngineSetupError` for a model that cannot be asked anything."""
+        from transformers import PreTrainedConfig
+
+        try:
+            settings, _ = PreTrainedConfig.get_config_dict(self.name, **self._source())
+        except (OSError, ValueError):
+            return  # what is wrong with it is told where it is loaded
+        if (name := quirks.classifier(settings)) is not None:
+            raise EngineSetupError(
+                f"{self.name}: a {name} scores labels of its own and answers no questions, so no "
+                "constitution can be put to it. Use a vision-language model that writes text, such "
+                "as the one it was made from, or auto"
+            )
+
     def _processor(self) -> Any:
         from transformers import AutoProcessor
 
@@ -172,6 +190,8 @@ class Checkpoint:
         except ImportError as error:
             raise self.missing_library(error) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if quirks.is_about_a_library(error):
+                raise self.missing_library(error) from error
             raise EngineSetupError(
                 f"{self.name}: no processor (preprocessor_config.json, tokenizer files) could be "
                 "loaded. Use a complete checkpoint of a model for pictures and texts. "
@@ -211,6 +231,8 @@ class Checkpoint:
                 self.name, dtype=dtype, output_loading_info=True, **self._source()
             )
         except ValueError as error:
+            if quirks.is_about_a_library(error):
+                raise self.missing_library(error) from error
             raise EngineSetupError(
                 f"{self.name}: not a model that {_PURPOSE[loader]} ({loader} refused it). "
                 f"({first_line(error)})"

@@ -16,6 +16,7 @@ from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.local.pixels import PixelRange
 from safejudge.engines.local.place import LEAST_MASS, prove_place
+from safejudge.engines.local.quirks import scale_logits
 from safejudge.engines.local.readers import PlainReader, open_reader
 from safejudge.engines.local.running import (
     LocalModel,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from safejudge.engines.tokens import LabelBook, LabelPaths
+    from safejudge.types import JSON
 
 Request = TypeVar("Request", Probe, Reasoning)
 T = TypeVar("T")
@@ -80,6 +82,7 @@ class HFEngine(LocalModel):
         self._chat = checkpoint.chat(settings)
         loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
         loaded = checkpoint.load(loader, device, dtype)
+        scaled = scale_logits(loaded)
         self._ends = pin_generation(loaded, self._chat.tokenizer)
         self._positions = positions_of(loaded.config)
         self._reader = open_reader(loaded, self._chat, sizes)
@@ -87,7 +90,7 @@ class HFEngine(LocalModel):
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends, model)
         super().__init__(loaded, EngineCard(uri, model, ""), batch_size)
         self._labels = prove_place(self._read_by, self._chat, model, least_mass=least_mass)
-        identity = {"dtype": str(loaded.dtype), **sizes.identity()}
+        identity: JSON = {"dtype": str(loaded.dtype), **sizes.identity(), **scaled}
         self._card = checkpoint.chat_card(self._chat, self._labels, identity)
 
     def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:
