@@ -56,7 +56,7 @@ class OpenModel:
     """Bytes of a parameter in the files, and on a GPU."""
     licence: str
     family: str
-    """The tiny model of `tests/contract/tiny_models.py` with this architecture."""
+    """The tiny model of `tests/contract/` with this architecture."""
     needs: tuple[str, ...]
     """Modules beyond this package's own requirements."""
 
