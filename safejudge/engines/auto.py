@@ -8,7 +8,7 @@ line asks a person.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines import hub
@@ -59,26 +59,32 @@ class OpenModel:
     """The tiny model of `tests/contract/` with this architecture."""
     needs: tuple[str, ...]
     """Modules beyond this package's own requirements."""
+    processing: Mapping[str, Any] = field(default_factory=dict)
+    """What vLLM is told about the size of pictures; `hf:` scales them itself."""
 
     def weights(self, width: int) -> int:
         """Bytes of its weights, with numbers of so many bytes."""
         return self.parameters * width
 
 
+_QWEN: tuple[Any, ...] = (
+    2,
+    "Apache-2.0",
+    "qwen3_vl",
+    ("torchvision",),
+    {"size": {"shortest_edge": 65_536, "longest_edge": _MAX_PIXELS}},  # pixels, for this family
+)
+"""What the Qwen3-VL models below have in common, in the order of the fields."""
+
 # Parameters: counted by transformers 5.19 from the sizes in each model's config.json. Width and
-# licence: its model card and the list of its files on the hub (4.26 GB of bfloat16 for 2B, 2.03 GB
-# of float32 for 500M: the same numbers). No revision is pinned: whole commit ids could not be had.
-# None of these checkpoints was run by us.
+# licence: its model card and the list of its files on the hub, read in stored copies of both. The
+# files agree with the count: 4.26 GB of bfloat16 for 2B, 2.03 GB of float32 for 500M; for 8B and 4B
+# the files of fine-tuned copies, 17.5 GB and, with a head of its own, 9.66 GB. No revision is
+# pinned: whole commit ids could not be had. None of these checkpoints was run by us.
 MODELS = (
-    OpenModel(
-        "Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696, 2, "Apache-2.0", "qwen3_vl", ("torchvision",)
-    ),
-    OpenModel(
-        "Qwen/Qwen3-VL-4B-Instruct", 4_437_815_808, 2, "Apache-2.0", "qwen3_vl", ("torchvision",)
-    ),
-    OpenModel(
-        "Qwen/Qwen3-VL-2B-Instruct", 2_127_532_032, 2, "Apache-2.0", "qwen3_vl", ("torchvision",)
-    ),
+    OpenModel("Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696, *_QWEN),
+    OpenModel("Qwen/Qwen3-VL-4B-Instruct", 4_437_815_808, *_QWEN),
+    OpenModel("Qwen/Qwen3-VL-2B-Instruct", 2_127_532_032, *_QWEN),
     OpenModel(
         "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
         507_482_304,
@@ -133,11 +139,11 @@ def choose(options: Mapping[str, Any], memory: Memory | None = None) -> Choice:
             "server:http://HOST:PORT/v1#MODEL"
         )
     vllm = not options and not memory.on_cpu and _has("vllm") and _free_for_vllm(memory)
-    if missing := [] if vllm else [module for module in model.needs if not _has(module)]:
+    if missing := [module for module in model.needs if not _has(module)]:
         raise EngineSetupError(
             f"{AUTO}: {model.name} needs {' and '.join(missing)}. pip install 'safejudge[hf]'"
         )
-    chosen = _of_vllm() if vllm else _of_hf(options, memory)
+    chosen = _of_vllm(model) if vllm else _of_hf(options, memory)
     return Choice(model, "vllm" if vllm else "hf", width, chosen, memory)
 
 
@@ -226,13 +232,13 @@ def _of_hf(options: Mapping[str, Any], memory: Memory) -> dict[str, Any]:
     return {**ours, **options}
 
 
-def _of_vllm() -> dict[str, Any]:
+def _of_vllm(model: OpenModel) -> dict[str, Any]:
     """Options of `vllm:`; with all the positions of these models its cache would not fit a GPU."""
-    return {
+    ours: dict[str, Any] = {
         "max_model_len": 8192,
         "limit_mm_per_prompt": {"image": 2, "video": 0},
-        "mm_processor_kwargs": {"max_pixels": _MAX_PIXELS},
     }
+    return ours | ({"mm_processor_kwargs": dict(model.processing)} if model.processing else {})
 
 
 def _has(module: str) -> bool:

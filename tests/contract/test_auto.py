@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shutil
 import struct
 import subprocess
@@ -139,6 +140,19 @@ def test_every_row_is_of_a_family_that_the_contract_proves() -> None:
     assert {model.family for model in auto.MODELS} <= proved
     for better, worse in zip(auto.MODELS, auto.MODELS[1:], strict=False):
         assert better.parameters > worse.parameters
+
+
+def test_the_page_has_the_figures_of_the_table() -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for model in auto.MODELS:
+        size = hub.gigabytes(model.weights(model.width))
+        (row,) = (
+            line for line in page.splitlines() if f"| {model.name.partition('/')[2]} |" in line
+        )
+        assert row.endswith(f"| {size} |")
+        needed = [GB * float(text) for text in re.findall(r"([\d.]+) GB", row)]
+        most = int(needed[0])
+        assert most - 1 * GB < model.weights(model.width) + auto.ROOM <= most
 
 
 def test_auto_is_a_whole_name() -> None:
