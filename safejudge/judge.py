@@ -108,7 +108,8 @@ class Judge:
         """Load a judge.
 
         `constitution` is a path, the name of a shipped one, or an object; `engine` a URI such as
-        `hf:ORG/MODEL`, or an object; `policy` one of `POLICIES`, or an object; `cache` keeps the
+        `hf:ORG/MODEL`, `auto` (which fetches nothing unless `engine_args` has `download`), or an
+        object; `policy` one of `POLICIES`, or an object; `cache` keeps the
         language priors on disk (`default`: under the user's cache folder; None: nowhere).
         `encoder` (relevance filter) and `detector` (regions) are URIs or objects, "default" what
         the engine comes with: `hf:sketch` has both, others none. None leaves their stage out,

@@ -1,7 +1,7 @@
 """How much memory is free here: of the machine, and of a GPU.
 
-Pure but for what the system tells. Numbers of bytes; a limit that a container sets counts as the
-machine's.
+Pure but for what the system tells. Numbers of bytes; a limit that a container or a job sets counts
+as the machine's.
 """
 
 from __future__ import annotations
@@ -9,9 +9,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
+_GROUPS = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,9 @@ def measure(device: str) -> Memory:
     return Memory(device, free, total, host)
 
 
-def free_host(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
-    """Bytes that this machine, or the container around this process, has free."""
-    return min([_machine(meminfo), *_container(cgroup)])
+def free_host(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP, groups: Path = _GROUPS) -> int:
+    """Bytes that this machine, or a container or job around this process, has free."""
+    return min([_machine(meminfo), *_limits(cgroup, groups)])
 
 
 def _machine(meminfo: Path) -> int:
@@ -63,19 +68,37 @@ def _machine(meminfo: Path) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _container(cgroup: Path) -> list[int]:
-    """What a limit of version 2 or 1 of Linux's control groups leaves; empty where none is set."""
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+def _limits(cgroup: Path, groups: Path) -> Iterator[int]:
+    """What each limit of Linux's control groups around this process leaves."""
+    for root, path, limit, used in (
+        (cgroup, _group(groups, ""), "memory.max", "memory.current"),
+        (
+            cgroup / "memory",
+            _group(groups, "memory"),
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+        ),
     ):
-        try:
-            most = int((cgroup / limit).read_text(encoding="ascii"))
-            taken = int((cgroup / used).read_text(encoding="ascii"))
-        except (OSError, ValueError):  # no such file; or `max`, which is no limit
-            continue
-        return [max(0, most - taken + _reclaimable((cgroup / limit).with_name("memory.stat")))]
-    return []
+        for part in (path, *path.parents):
+            folder = root / part
+            try:
+                most = int((folder / limit).read_text(encoding="ascii"))
+                taken = int((folder / used).read_text(encoding="ascii"))
+            except (OSError, ValueError):  # no such file; or `max`, which is no limit
+                continue
+            yield max(0, most - taken + _reclaimable(folder / "memory.stat"))
+
+
+def _group(groups: Path, controller: str) -> Path:
+    """The group of this process, of version 2 (no controller) or 1, as a path below the root."""
+    try:
+        for line in groups.read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controller in controllers.split(","):
+                return Path(path.strip("/"))
+    except (OSError, ValueError):
+        pass
+    return Path()
 
 
 def _reclaimable(stat: Path) -> int:

@@ -191,21 +191,32 @@ def test_auto_is_a_whole_name() -> None:
             },
             7100,
         ),
+        (  # a job inside of a job; the tightest one counts
+            {
+                "groups": "1:cpu,memory:/x\n0::/job/step\n",
+                "job/memory.max": "3000",
+                "job/memory.current": "900",
+                "job/step/memory.max": "max",
+                "memory/x/memory.limit_in_bytes": "9000",
+                "memory/x/memory.usage_in_bytes": "0",
+            },
+            2100,
+        ),
     ],
 )
 def test_a_container_has_what_its_limit_leaves(
     files: dict[str, str], free: int, tmp_path: Path
 ) -> None:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "meminfo").write_text("MemFree: 1 kB\nMemAvailable:    8000 kB\n")
-    assert memory.free_host(tmp_path / "meminfo", tmp_path) == free
+    assert memory.free_host(tmp_path / "meminfo", tmp_path, tmp_path / "groups") == free
 
 
 def test_without_proc_the_memory_that_is_built_in_counts(tmp_path: Path) -> None:
     built_in = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert memory.free_host(tmp_path / "none", tmp_path) == built_in
+    assert memory.free_host(tmp_path / "none", tmp_path, tmp_path / "none") == built_in
     assert memory.measure("cpu").free <= built_in
 
 
