@@ -245,7 +245,7 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
     if needs_rules or options.judge.engine is None:
         options.judge.check()
     changes = _changes(options.variants)
-    with closing(LateModels(lambda: _opened(options))) as models, progress_bar() as bar:
+    with closing(LateModels(lambda: _opened(options, bar))) as models, progress_bar() as bar:
         plain = _plain_run(options, out, models, bar)
         suites.begin(out, options.suite)
         harness.check_records(plain)
@@ -276,11 +276,15 @@ def _made_by(options: Options, run: Run, begun: JSON) -> JSON:
     }
 
 
-def _opened(options: Options) -> Models:
+def _opened(options: Options, bar: Progress) -> Models:
     """Open the models, and tell the user of stages without one and of priors that are none."""
     from safejudge.show.terminal import say
 
-    models, policy = options.judge.models(), options.judge.policy()
+    bar.stop()  # `auto` may ask a person, and what a live bar prints waits for the end of a line
+    try:
+        models, policy = options.judge.models(), options.judge.policy()
+    finally:
+        bar.start()
     if options.judge.constitution is not None:
         notes = [
             *missing(policy, models),

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import struct
 import subprocess
@@ -447,6 +448,8 @@ class Command:
             os.close(theirs)
             shown, answered = b"", False
             while True:
+                if not select.select([ours], [], [], 300)[0]:  # it waits for what nobody was asked
+                    process.kill()
                 try:
                     shown += os.read(ours, 4096)
                 except OSError:  # the terminal of a process that has ended
@@ -476,6 +479,19 @@ def test_a_person_says_no_and_then_yes(command: Command) -> None:
     assert code in {0, 1, 4}
     assert "model-1.safetensors" in command.hub.fetched()
     assert "pytorch_model.bin" not in command.hub.fetched()
+
+
+def test_a_person_is_asked_above_a_bar_too(command: Command) -> None:
+    """`eval` opens the model late, behind a live bar, and names the real one in its results."""
+    folder = command.folder
+    (folder / "labels.csv").write_text("image,label\none.png,unsafe\n")
+    command.line = [sys.executable, "driver.py", "eval", "labelled", "--data", ".", "--out", "run"]
+    command.line += ["--constitution", "rules.yaml", "--no-cascade", "--engine"]
+    code, shown = command.on_a_terminal(b"yes\n", "auto")
+    assert code in {0, 4}, shown
+    (results,) = (folder / "run").glob("*_results.json")
+    assert f'"model": "hf:{NAME}"' in results.read_text()
+    assert '"auto"' not in results.read_text()
 
 
 def test_a_script_says_yes_once(command: Command) -> None:
