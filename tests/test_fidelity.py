@@ -18,6 +18,8 @@ from safejudge.constitution.lint.fidelity import (
     contradictions,
     covers,
     differences,
+)
+from safejudge.constitution.lint.rewording import (
     gained_exceptions,
     gained_things,
     losses,

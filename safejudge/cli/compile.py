@@ -11,13 +11,11 @@ from safejudge.cli.options import add_engine_args, layout, positive, runs
 from safejudge.compile import ROUNDS
 from safejudge.constitution.load import lock_path, shipped_constitutions
 from safejudge.engines.open import open_engine
-from safejudge.errors import EngineError, InputError
+from safejudge.errors import EngineCallError, InputError
 from safejudge.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from safejudge.compile.run import Compiled
+    from safejudge.compile.run import Compiled, Step
 
 EXAMPLES = """\
 examples:
@@ -27,7 +25,8 @@ examples:
 exit codes:
   0    every rule has a condition, its own or in the lock, and nothing is open
   2    the command, the constitution or the lock has to be changed first
-  3    the engine failed; what was compiled is in the lock
+  3    the engine failed, what was compiled is in the lock; or the model is
+       too small to compile
   4    something is left for a person: rules to review, or rules that failed
   130  stopped by Ctrl-C; the same command goes on
 """
@@ -49,6 +48,8 @@ class Options:
     """Most rewritings of a wording, and repairs of a condition."""
     out: Path | None
     """Where the lock goes; None: beside the file."""
+    self_test: bool
+    """Whether a model that cannot split its own example is refused."""
 
 
 def add(commands: Any) -> None:
@@ -83,6 +84,12 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="write the lock here (default: beside the file)",
     )
+    parser.add_argument(
+        "--no-self-test",
+        dest="self_test",
+        action="store_false",
+        help="compile with a model that cannot split the example of its own instructions",
+    )
     runs(parser, Options, run)
 
 
@@ -110,7 +117,7 @@ def run(options: Options) -> int:
 
 
 def _compile(options: Options, lock: Path, count: int) -> list[Compiled]:
-    """Compile `count` rules behind a bar; a run that stops leaves what it has in the lock."""
+    """Compile `count` rules and say every step; a run that stops leaves what it has in the lock."""
     from safejudge.cli.choice import named
     from safejudge.compile.run import compile_constitution
     from safejudge.show.progress import progress
@@ -121,13 +128,21 @@ def _compile(options: Options, lock: Path, count: int) -> list[Compiled]:
     try:
         with progress(count) as advance:
 
-            def tick(results: Sequence[Compiled]) -> None:
-                advance(len(results))
+            def tell(step: Step) -> None:
+                if step.state != "kept":
+                    say(f"{step.rule}: {step.text}")
+                if step.state is not None:
+                    advance(1)
 
             return compile_constitution(
-                options.file, engine, out=options.out, rounds=options.max_rounds, done=tick
+                options.file,
+                engine,
+                out=options.out,
+                rounds=options.max_rounds,
+                self_test=options.self_test,
+                tell=tell,
             )
-    except (EngineError, KeyboardInterrupt):
+    except (EngineCallError, KeyboardInterrupt):
         state = f"what was compiled is in {lock}" if lock.exists() else "nothing was compiled"
         say(f"stopped; {state}, and the same command goes on")
         raise

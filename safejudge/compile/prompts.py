@@ -75,6 +75,9 @@ a case, a condition, a number, a position or an exception that the first has. "a
 has one that the first has not. Different words for the same thing are the same. Name the
 difference in a few words, or write "nothing"."""
 
+EXAMPLE = "At least two dogs are visible and a dog shows its teeth."
+"""A rule whose two statements stand in `STATEMENTS`."""
+
 
 # --- turns --------------------------------------------------------------------------------------
 

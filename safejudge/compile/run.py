@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from safejudge.compile import ROUNDS
 from safejudge.compile import prompts as compile_prompts
 from safejudge.compile.disk import open_lock
 from safejudge.compile.rule import rule_flow
+from safejudge.compile.trial import trial_flow
 from safejudge.constitution.lint.fidelity import covers, differences
 from safejudge.constitution.lock import (
     Compiler,
@@ -27,17 +28,32 @@ from safejudge.constitution.lock import (
     Superseded,
     fingerprint,
 )
-from safejudge.errors import EngineCallError
+from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.flow import drive, gather
+from safejudge.text import counted, quoted
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, Reasoning, leaves
 
 if TYPE_CHECKING:
     from safejudge.engines.base import Engine
-    from safejudge.flow import Answer, Request
+    from safejudge.flow import Answer, Answerer, Flow, Request
     from safejudge.types import Draft, DraftRule
 
 WINDOW = 8
 """Rules compiled together; the lock is written after each window."""
+
+
+State = Literal["kept", "compiled", "failed"]
+
+
+class Step(NamedTuple):
+    """One step of one rule, for whoever waits."""
+
+    rule: str
+    """The rule's id."""
+    text: str
+    """What was done: "wording 2 of 4, score 1, 0 faults"."""
+    state: State | None = None
+    """What became of the rule, at its last step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,7 @@ class Compiled:
 
     id: str
     """The rule."""
-    state: Literal["kept", "compiled", "failed"]
+    state: State
     """`kept`: its entry was up to date; `failed`: there is no new entry."""
     entry: LockedRule | None
     """Its entry in the lock."""
@@ -68,34 +84,42 @@ class Compiled:
         return not self.remarks
 
 
-def compile_constitution(
+def compile_constitution(  # noqa: PLR0913 - what is compiled, by whom, and how
     source: str | os.PathLike[str],
     engine: Engine,
     *,
     out: str | os.PathLike[str] | None = None,
     rounds: int = ROUNDS,
-    done: Callable[[Sequence[Compiled]], None] = lambda _: None,
+    self_test: bool = True,
+    tell: Callable[[Step], None] = lambda _: None,
 ) -> list[Compiled]:
     """Compile the rules of a file that have no condition, and write the lock.
 
     `out` is where the lock goes (default: beside the file), `rounds` the most rewritings of a
-    wording and repairs of a tree; `done` is told of every few rules. Returns one result per rule
-    without a condition, in the file's order. Raises `ConstitutionError`, `OutputError`, and
-    `EngineCallError` where the engine fails: what was compiled by then is in the lock.
+    wording and repairs of a tree; `tell` is called at every step of every rule. Before the first
+    rule the model is put to the test with the example of its own instructions (`self_test`).
+    Returns one result per rule without a condition, in the file's order.
+
+    Raises `ConstitutionError`, `OutputError`, `EngineSetupError` for a model that fails its test,
+    and `EngineCallError` where the engine fails: what was compiled by then is in the lock.
     """
     lock = open_lock(source, out)
     todo = [rule for rule in lock.draft.rules if rule.condition is None]
     stale = [rule for rule in todo if not lock.fresh(rule)]
     results = {rule.id: Compiled(rule.id, "kept", None) for rule in todo if rule not in stale}
-    done(list(results.values()))
+    for name in results:
+        tell(Step(name, "kept", "kept"))
+    if stale and self_test:
+        _test(engine)
     compiler = _compiler(engine)
     for start in range(0, len(stale), WINDOW):
-        compiled = _compiled(stale[start : start + WINDOW], engine, rounds, compiler)
+        rules = stale[start : start + WINDOW]
+        flows = [_told(rule, rounds, compiler, tell) for rule in rules]
+        compiled = zip(rules, drive(gather(flows), _answerer(engine)), strict=True)
         news = [_result(rule, outcome, lock.entries.get(rule.id)) for rule, outcome in compiled]
         lock.entries |= {new.id: new.entry for new in news if new.entry is not None}
         lock.write()
         results |= {new.id: new for new in news}
-        done(news)
     fresh = {name for name, result in results.items() if result.state == "compiled"}
     lock.entries = _unified(lock.draft, lock.entries, fresh)
     lock.write()
@@ -115,11 +139,19 @@ def _compiler(engine: Engine) -> Compiler:
     )
 
 
-def _compiled(
-    rules: Sequence[DraftRule], engine: Engine, rounds: int, compiler: Compiler
-) -> Iterator[tuple[DraftRule, LockedRule | str]]:
-    """Compile several rules side by side."""
+def _test(engine: Engine) -> None:
+    """Refuse a model that cannot even split the example of its own instructions."""
+    problem = drive(trial_flow(), _answerer(engine))
+    if problem is not None:
+        raise EngineSetupError(
+            f"{engine.card.uri}: this model is too small to compile rules. The example of its own "
+            f"instructions, {quoted(compile_prompts.EXAMPLE, 80)}, should come back as two "
+            f"statements, and does not: {problem}. Name a larger model, write the conditions by "
+            "hand, or go on all the same with --no-self-test (`self_test=False`)"
+        )
 
+
+def _answerer(engine: Engine) -> Answerer:
     def answer(requests: Sequence[Request]) -> Sequence[Answer]:
         texts = [request for request in requests if isinstance(request, Reasoning)]
         replies = engine.reason(texts)
@@ -129,8 +161,21 @@ def _compiled(
             )
         return replies
 
-    flows = [rule_flow(rule, rounds, compiler) for rule in rules]
-    return zip(rules, drive(gather(flows), answer), strict=True)
+    return answer
+
+
+def _told(
+    rule: DraftRule, rounds: int, compiler: Compiler, tell: Callable[[Step], None]
+) -> Flow[LockedRule | str]:
+    """Compile one rule, and tell its steps and what became of it."""
+    outcome = yield from rule_flow(rule, rounds, compiler, lambda text: tell(Step(rule.id, text)))
+    if isinstance(outcome, str):
+        tell(Step(rule.id, f"failed: {outcome}", "failed"))
+    else:
+        open_count = len(outcome.review)
+        left = f"{counted(open_count, 'remark')} for review" if open_count else "nothing left open"
+        tell(Step(rule.id, f"compiled, {left}", "compiled"))
+    return outcome
 
 
 def _result(rule: DraftRule, outcome: LockedRule | str, old: LockedRule | None) -> Compiled:
@@ -206,6 +251,3 @@ def _replaced(condition: Condition, first: Mapping[str, str]) -> Condition:
             return AnyOf(any=tuple(_replaced(part, first) for part in parts))
         case NoneOf(none=parts):
             return NoneOf(none=tuple(_replaced(part, first) for part in parts))
-
-
-# --- the file -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from loopback import texts_of
 
+from safejudge.compile import prompts
 from safejudge.compile.combine import combine
 from safejudge.compile.prose import read_back
 from safejudge.types import Precondition
@@ -38,26 +39,35 @@ class Part:
     """The same of wordings."""
 
 
+EXAMPLE = Part(
+    ((prompts.EXAMPLE, 9),),
+    ((("At least two dogs are visible / dog", "A dog shows its teeth / teeth"), "1 and 2"),),
+)
+"""What a model that can compile does with the example of its own instructions."""
+
+
 @dataclass
 class Script:
     """The model. `spoil` may give another reply: it takes the form's name and how often the
-    model was told that its reply cannot be used."""
+    model was told that its reply cannot be used. It passes the self-test, unless that has a part.
+    """
 
     parts: tuple[Part, ...]
     spoil: Callable[[str, int], str | None] = lambda _form, _again: None
     asked: list[tuple[str, str]] = field(default_factory=list)
-    """Form and last turn of every request."""
+    """Form and last turn of every request, less those of the self-test."""
 
     def __call__(self, body: dict[str, Any]) -> str:
         texts = texts_of(body)
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
         form = schema.get("title", "list")
-        self.asked.append((form, texts[-1]))
-        again = sum("cannot be used" in text for text in texts)
-        reply = self.spoil(form, again)
-        if reply is not None:
-            return reply
         part = self._part("\n".join(texts[1:]))
+        if part is not EXAMPLE:
+            self.asked.append((form, texts[-1]))
+            again = sum("cannot be used" in text for text in texts)
+            reply = self.spoil(form, again)
+            if reply is not None:
+                return reply
         return json.dumps(getattr(self, form.lower())(part, texts)) if schema else "1. ..."
 
     def score(self, part: Part, texts: list[str]) -> dict[str, Any]:
@@ -100,8 +110,8 @@ class Script:
         return part.trees[min(known.index(repaired[-1]) + 1, len(known) - 1)]
 
     def _part(self, text: str) -> Part:
-        (part,) = (p for p in self.parts if any(f": {w}" in text for w, _ in p.wordings))
-        return part
+        known = (*self.parts, EXAMPLE)
+        return next(p for p in known if any(f": {w}" in text for w, _ in p.wordings))
 
 
 def _prose(tree: Tree) -> str:

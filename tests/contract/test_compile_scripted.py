@@ -311,10 +311,27 @@ MALFORMED = {
 def test_a_malformed_reply_is_asked_for_again(
     server: Loopback, llm: ServerEngine, file: Path, form: str
 ) -> None:
-    spoil = lambda asked, again: MALFORMED[form] if asked == form and again < 2 else None  # noqa: E731
+    def spoil(asked: str, again: int) -> str | None:
+        return "x" * again + MALFORMED[form] if asked == form and again < 2 else None
+
     (result,), script = run(server, llm, file, DOG, spoil=spoil)
     assert result.clean
     assert any("cannot be used" in turn for _, turn in script.asked)
+
+
+@pytest.mark.parametrize("form", MALFORMED)
+def test_a_reply_that_is_repeated_byte_for_byte_is_not_asked_for_again(
+    server: Loopback, llm: ServerEngine, file: Path, form: str
+) -> None:
+    def spoil(asked: str, again: int) -> str | None:
+        return MALFORMED[form] if asked == form else None
+
+    (result,), script = run(server, llm, file, DOG, spoil=spoil)
+    assert not result.clean
+    told = [turn for _, turn in script.asked if "cannot be used" in turn]
+    assert told
+    # One more request each time: the same reply to it ends the asking.
+    assert len(told) == sum(form == asked for asked, _ in script.asked) / 2
 
 
 @pytest.mark.parametrize("form", MALFORMED)

@@ -8,7 +8,7 @@ between their statements.
 English only, and no grammar: it does not know what words mean, so a condition in other words than
 its text is reported, and one that binds the same words differently is not: who does it to whom,
 "A and B or C", what an exception in the middle speaks of. What parts clauses: `clauses`; which
-statement says which: `matching`.
+statement says which: `matching`; what other words of a rule lose: `rewording`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,10 @@ from safejudge.constitution.lint.matching import (
     operator_of,
 )
 from safejudge.constitution.lint.stems import (
-    ALLOWING,
-    EXCEPTION,
     FREE,
-    LETTING,
     SIGNS,
-    WHOLES,
     is_count,
     is_relation,
-    names_thing,
     said_words,
     stem,
     tokens,
@@ -53,10 +48,6 @@ __all__ = [
     "contradictions",
     "covers",
     "differences",
-    "gained_exceptions",
-    "gained_things",
-    "losses",
-    "unmentioned",
 ]
 
 Kind = Literal["word", "count", "relation", "statement", "alternative", "exception", "added"]
@@ -122,49 +113,6 @@ def covers(text: str, condition: Condition) -> list[str]:
         words = [w for c in matching for w in c.words if w in FREE or stem(w) in leaf.stems]
         covered.append(" ".join(words))
     return covered
-
-
-def losses(text: str, rewritten: str) -> list[Difference]:
-    """Find exceptions, alternatives and counts of a text of which another wording has none."""
-    lost_parts = []
-    if ALLOWING.search(text.casefold()) and not EXCEPTION.search(rewritten.casefold()):
-        problem = f"{quoted(text, 200)} has an exception, and the new wording has none"
-        lost_parts.append(Difference("exception", problem))
-    if "or" in tokens(text) and "or" not in tokens(rewritten):
-        problem = f"{quoted(text, 200)} has an `or`, and the new wording has none"
-        lost_parts.append(Difference("alternative", problem))
-    stems = said_words(rewritten) | WHOLES
-    lost = dict.fromkeys(w for w in tokens(text) if is_count(w) and stem(w) not in stems)
-    if lost:
-        lost_parts.append(
-            Difference("count", f"the new wording lacks {', '.join(map(quoted, lost))}")
-        )
-    return lost_parts
-
-
-def gained_exceptions(text: str, rewritten: str) -> list[Difference]:
-    """Find an exception of another wording where the text has none, nor anything like it."""
-    if EXCEPTION.search(rewritten.casefold()) and not LETTING.search(text.casefold()):
-        problem = f"the new wording has an exception, and {quoted(text, 200)} has none"
-        return [Difference("exception", problem, "the wording without its exception")]
-    return []
-
-
-def gained_things(text: str, rewritten: str) -> list[str]:
-    """Words of another wording that name things of which the text does not speak, once each.
-
-    Made objective, a rule has to name what is seen, so these are for a person to look at.
-    """
-    known = said_words(text)
-    words = dict.fromkeys(tokens(rewritten))
-    return [word for word in words if names_thing(word) and stem(word) not in known]
-
-
-def unmentioned(text: str, rewritten: str) -> list[str]:
-    """Clauses of a text of which another wording has no word: left out, or in other words."""
-    stems = said_words(rewritten)
-    clauses = [clause for clause in clauses_of(text) if stems.isdisjoint(clause.stems)]
-    return [" ".join(clause.words) for clause in clauses]
 
 
 # --- clauses and statements ---------------------------------------------------------------------

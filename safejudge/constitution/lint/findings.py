@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING
 
 from safejudge.constitution.lint.checks import RuleForm, doubled_rules, faults
 from safejudge.constitution.lint.fidelity import differences
+from safejudge.constitution.lint.rewording import (
+    gained_exceptions,
+    rewording_faults,
+    tree_faults,
+)
 from safejudge.constitution.load import read_source
 from safejudge.constitution.schema import Finding, doubts
 from safejudge.errors import ConstitutionError
@@ -16,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from safejudge.constitution.lint.checks import Fault
+    from safejudge.constitution.lint.fidelity import Difference
     from safejudge.constitution.load import Reading
+    from safejudge.constitution.lock import LockedRule
     from safejudge.types import Constitution, Rule
 
 
@@ -73,3 +80,27 @@ def _compiled(constitution: Constitution, reading: Reading) -> Iterator[Finding]
         for difference in differences(entry.objective, entry.condition) if entry.edited else ():
             problem = f"{subject} edited in the lock: {difference.problem}"
             yield Finding(line, "warning", problem, difference.instead)
+        if ("rules", indices[entry.id], "objective") not in reading.sheet.lines:
+            for difference in _reworded(entry):
+                yield Finding(
+                    line, "warning", f"{subject} {difference.problem}", difference.instead
+                )
+
+
+def _reworded(entry: LockedRule) -> Iterator[Difference]:
+    """Yield what a model's wording lost of the rule's text, or invented, unless it is told already.
+
+    An objective that a person wrote, here or in the lock, is theirs: it may say what it likes.
+    """
+    if entry.edited and all(entry.objective != version.objective for version in entry.versions):
+        return
+    if entry.objective == entry.text:
+        found = []
+    else:
+        found = [
+            *rewording_faults(entry.text, entry.objective),
+            *gained_exceptions(entry.text, entry.objective),
+        ]
+    if not entry.edited:
+        found += tree_faults(entry.text, entry.objective, entry.condition)
+    yield from (new for new in found if not any(new.problem in old for old in entry.review))

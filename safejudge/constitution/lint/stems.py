@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import snowballstemmer  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def said_words(text: str) -> frozenset[str]:
@@ -38,6 +42,21 @@ def names_thing(word: str) -> bool:
         or word.endswith(("ing", "ed", "ly"))
         or stem(word) in _UNNAMED
     )
+
+
+def counts_things(word: str) -> bool:
+    """Whether a word says how many there are: three, several; not *least* and *every*."""
+    return is_count(word) and stem(word.casefold()) not in WHOLES | _BOUNDS
+
+
+def specific(words: Iterable[str]) -> frozenset[str]:
+    """Stems of what a rule speaks of: no prohibition, no picture, no count, no relation.
+
+    Nor that people or things are there or hold, wear and touch something, unless there is no more.
+    """
+    said = (word for word in words if word not in FREE | SIGNS | RELATIONS and not is_count(word))
+    stems = frozenset(map(stem, said)) - _RULING
+    return stems - _UNNAMED or stems
 
 
 # --- lists of words ----------------------------------------------------------------------------
@@ -74,6 +93,16 @@ _ACTIONS = _words(
 _PLAIN_THINGS = _words(
     "person someone somebody anyone human body part object thing item another other own their his "
     "her them"
+)
+
+_PROHIBITIONS = _words(
+    "no not never nobody nothing none neither nor cannot don't doesn't mustn't mayn't can't isn't "
+    "aren't shouldn't won't must may might shall should will would need needs allow allowed permit "
+    "permitted forbid forbidden prohibit prohibited ban banned avoid avoided fine ok okay "
+    "acceptable everybody everyone everything anything always ever whoever whatever both same "
+    "picture pictures image images photo photos photograph photographs scene show showing shows "
+    "depict depicts feature features about like very too much many more less than they them he "
+    "she you we us please except go get make keep"
 )
 
 _IRREGULAR = {
@@ -123,10 +152,13 @@ def stem(word: str) -> str:
 
 _UNNAMED = frozenset(map(stem, _ACTIONS | _PLAIN_THINGS))
 """Stems that name nothing of their own: what people do in pictures, and that there are people."""
+_RULING = frozenset(map(stem, _PROHIBITIONS))
+"""Stems of what makes a text a rule about pictures, whatever the rule is about."""
 COUNTS = frozenset(map(stem, _NUMBERS))
 """Stems of words that count."""
 WHOLES = frozenset(map(stem, ("every", "only", "all")))
 """Counts that a rule loses when it is turned into what breaks it: all wear one, one wears none."""
+_BOUNDS = frozenset(map(stem, ("least", "most", "exactly")))
 
 
 def tokens(text: str) -> list[str]:
