@@ -23,9 +23,17 @@ from safejudge.constitution.lint.rewording import (
     gained_exceptions,
     gained_things,
     losses,
+    rewording_faults,
+    tree_faults,
     unmentioned,
 )
-from safejudge.constitution.lint.stems import is_count, is_relation, said_words
+from safejudge.constitution.lint.stems import (
+    is_count,
+    is_relation,
+    said_words,
+    specific,
+    tokens,
+)
 from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
 
@@ -629,7 +637,10 @@ def test_anything_is_compared(text, other, condition):
     found = differences(text, condition) + losses(text, other)
     assert {difference.kind for difference in found} <= set(get_args(Kind))
     assert all(difference.problem.isprintable() for difference in found)
-    assert said_words(" ".join(unmentioned(text, other))).isdisjoint(said_words(other))
+    for clause in unmentioned(text, other):
+        assert specific(tokens(clause)).isdisjoint(said_words(other))
+    told_of_words = [*rewording_faults(text, other), *tree_faults(text, other, condition)]
+    assert all(difference.problem.isprintable() for difference in told_of_words)
     told = covers(text, condition)
     assert len(told) == len(list(leaves(condition)))
     assert set().union(*map(said_words, told)) <= said_words(text)

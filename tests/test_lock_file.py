@@ -32,6 +32,8 @@ from safejudge.constitution.lock import (
 from safejudge.errors import ConstitutionError
 from safejudge.types import AllOf, AnyOf, DraftRule, NoneOf, Precondition, Severity, leaves
 
+TEXT = "No dogs without a lead."
+TEXT_LINE = f"  text: {TEXT}"
 OBJECTIVE = "A dog is visible, unless a lead is on the dog."
 CONDITION = AllOf(
     all=(
@@ -44,7 +46,12 @@ COMPILER = Compiler(model="fake:", prompts="ab" * 32, safejudge="0.1.0")
 
 
 def draft(**changes):
-    fields = {"id": "dogs", "category": "animals", "severity": Severity.LOW, "text": "No dogs."}
+    fields = {
+        "id": "dogs",
+        "category": "animals",
+        "severity": Severity.LOW,
+        "text": "No dogs without a lead.",
+    }
     return DraftRule(**fields | changes)
 
 
@@ -245,14 +252,14 @@ def test_the_mark_of_a_change_is_a_remark_and_nothing_more():
         ("    all:", "    and:", "    and:", "unknown key `and`"),
         ("rules:", "rule: []\nrules:", "rule: []", "unknown key `rule`"),
         ("constitution: park\n", "", "rules:", "`constitution`: Field required"),
-        ("  text: No dogs.\n", "", "- id: dogs", "`text`: Field required"),
+        ("  text: No dogs without a lead.\n", "", "- id: dogs", "`text`: Field required"),
         ("    model: 'fake:'\n", "", "  compiler:", "`model`: Field required"),
-        ("  text: No dogs.", "  text:", "text:", "`text` has no value"),
-        ("  text: No dogs.", "  text: 7", "text:", "is `7`, which YAML reads as the number 7"),
-        ("  text: No dogs.", "  text: yes", "text:", "is `yes`, which YAML reads as true"),
-        ("  text: No dogs.", "  text: ' '", "text:", "`text`: is empty"),
-        ("  text: No dogs.", "  text: [dogs]", "text:", "`text`: Input should be a valid string"),
-        ("  text: No dogs.", f"  text: {'x' * 2001}", "text:", "`text`: has 2001 characters"),
+        (TEXT_LINE, "  text:", "text:", "`text` has no value"),
+        (TEXT_LINE, "  text: 7", "text:", "is `7`, which YAML reads as the number 7"),
+        (TEXT_LINE, "  text: yes", "text:", "is `yes`, which YAML reads as true"),
+        (TEXT_LINE, "  text: ' '", "text:", "`text`: is empty"),
+        (TEXT_LINE, "  text: [dogs]", "text:", "`text`: Input should be a valid string"),
+        (TEXT_LINE, f"  text: {'x' * 2001}", "text:", "`text`: has 2001 characters"),
         ("source: ", "source: x", "source:", "`source`: String should match pattern"),
         ("    prompts: abab", "    prompts: AB", "prompts:", "`prompts`: String should match"),
         ("score: '9'", "score: '0'", "score:", "`score`: Input should be greater than"),
@@ -264,7 +271,7 @@ def test_the_mark_of_a_change_is_a_remark_and_nothing_more():
         ("      look_at: dog", "      any: [a cat]", "statement: a dog", "side by side"),
         ("rules:", "rules: &all", "rules:", "an anchor or alias"),
         ("  text:", "\ttext:", "text:", "not YAML"),
-        ("  text: No dogs.", "  text: No\u202edogs.", "text:", "hidden character U+202E"),
+        (TEXT_LINE, "  text: No\u202edogs.", "text:", "hidden character U+202E"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_its_line(old, new, line, problem):
@@ -341,7 +348,7 @@ rules:
   - id: dogs
     category: animals
     severity: low
-    text: No dogs.
+    text: No dogs without a lead.
 """
 DOGS = 9
 """The line of the rule that has no condition."""
@@ -372,7 +379,7 @@ def test_a_rule_without_a_condition_takes_that_of_the_lock(park):
     loaded = load_constitution(file)
     assert [rule.id for rule in loaded.rules] == ["fire", "dogs"]
     assert (loaded.rules[1].objective, loaded.rules[1].condition) == (OBJECTIVE, CONDITION)
-    assert loaded.rules[1].text == "No dogs."
+    assert loaded.rules[1].text == TEXT
     assert load_constitution(str(file)) == loaded
     assert lint(file) == []
     assert read_lock(lock_path(file)) == locked()
@@ -396,7 +403,7 @@ def test_an_objective_of_its_own_may_be_compiled(park):
         (text_of(entry(draft(id="cats"))), PARK, "rule `dogs` has no `condition`, nor has {lock}"),
         (
             text_of(),
-            PARK.replace("No dogs.", "No big dogs."),
+            PARK.replace(TEXT, "No big dogs."),
             "rule `dogs` has changed since {lock}",
         ),
         (
@@ -516,10 +523,40 @@ def test_lint_lists_what_was_left_open_at_the_line_of_the_rule(park):
 def test_lint_reads_what_stands_in_the_lock_and_points_at_the_rule(
     park, objective, condition, says
 ):
-    file = park(text_of(entry(objective=objective, condition=condition)))
-    (finding,) = lint(file)
+    findings = lint(park(text_of(entry(objective=objective, condition=condition))))
+    assert {(finding.line, finding.level) for finding in findings} == {(DOGS, "warning")}
+    (finding,) = (f for f in findings if "none of the rule's words" not in f.problem)
+    assert says in finding.problem
+
+
+FORGETFUL = [
+    ("rule", Precondition(statement="a rule is shown"), "none of the rule's words is in"),
+    ("A cat is visible.", Precondition(statement="a cat is visible"), "`dogs`, `lead` is missing"),
+    (OBJECTIVE, Precondition(statement="a cat is visible"), "is in the condition"),
+    ("A dog is on a lead.", Precondition(statement="a dog is on a lead"), "wording forbids it"),
+]
+"""Objective and condition that a model left behind without a remark, and what lint says."""
+
+
+@pytest.mark.parametrize(("objective", "condition", "says"), FORGETFUL)
+def test_lint_compares_what_a_model_wrote_with_the_rule_s_text(park, objective, condition, says):
+    (finding,) = lint(park(text_of(entry(objective=objective, condition=condition))))
     assert (finding.line, finding.level) == (DOGS, "warning")
     assert says in finding.problem
+    # What the compiler has remarked itself is not said twice.
+    told = finding.problem.removeprefix("rule `dogs` was compiled, and ")
+    again = lint(park(text_of(entry(objective=objective, condition=condition, review=(told,)))))
+    assert [found.problem for found in again] == [
+        f"rule `dogs` was compiled, and left open: {told}"
+    ]
+
+
+def test_lint_leaves_the_words_of_people_alone(park):
+    own = "A cat is visible."
+    given = entry(draft(objective=own), objective=own, condition=leaf("a cat is visible"))
+    assert lint(park(text_of(given), f"{PARK}    objective: {own}\n")) == []
+    changed = entry().model_copy(update={"objective": own, "condition": leaf("a cat is visible")})
+    assert lint(park(text_of(changed))) == []
 
 
 def test_lint_says_where_an_edited_entry_contradicts_itself(park):

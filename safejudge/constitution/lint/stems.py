@@ -198,7 +198,9 @@ ALLOWING = re.compile(
 """What says in a rule as people write it that something is let through."""
 
 
-LETTING = re.compile(rf"{ALLOWING.pattern}|\b(?:without|must|only|need|needs|has to|have to)\b")
+LETTING = re.compile(
+    rf"{ALLOWING.pattern}|\b(?:without|must(?! not\b| never\b)|only|need|needs|has to|have to)\b"
+)
 """What says in a rule that some break it and others do not: who must wear a helmet, and does."""
 
 STRONG = frozenset({";", ".", ":"})
