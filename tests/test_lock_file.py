@@ -530,7 +530,7 @@ def test_lint_reads_what_stands_in_the_lock_and_points_at_the_rule(
 
 
 FORGETFUL = [
-    ("rule", Precondition(statement="a rule is shown"), "none of the rule's words is in"),
+    ("A toy.", Precondition(statement="a toy is shown"), "none of the rule's words is in"),
     ("A cat is visible.", Precondition(statement="a cat is visible"), "`dogs`, `lead` is missing"),
     (OBJECTIVE, Precondition(statement="a cat is visible"), "is in the condition"),
     ("A dog is on a lead.", Precondition(statement="a dog is on a lead"), "wording forbids it"),

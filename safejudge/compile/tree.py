@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 MAX_STATEMENTS = 12
 """Statements of one rule."""
 
-_LIST_TOKENS = 200
-"""Of the free list of statements, if the rule is short."""
-_TOKENS_PER_WORD = 6
-"""Of a longer one: statements repeat what they share, and each names an object to look at."""
+_LIST_TOKENS = 60, 600
+"""Of the free list of statements: so many, and one for each character of the rule; and the most.
+The lists of the shipped rules take fewer, and a weak model never ends its own.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ def planned_flow(objective: str) -> Flow[tuple[Message, Message]]:
     """Have all statements listed as free text, which what follows puts into form."""
     begin = prompts.rule_turn(objective) + "\n" + prompts.LIST
     first = Message("user", begin)
-    limit = max(_LIST_TOKENS, _TOKENS_PER_WORD * len(objective.split()))
+    least, most = _LIST_TOKENS
+    limit = min(least + len(objective), most)
     (plan,) = yield (Reasoning(prompts.STATEMENTS, (), (first,), max_tokens=limit),)
     return first, Message("assistant", turn_text(_unrepeated(plan)))
 

@@ -17,7 +17,7 @@ from safejudge.constitution.lint.rewording import (
     rewording_faults,
     unmentioned,
 )
-from safejudge.constitution.lint.words import objective_flaws, plain
+from safejudge.constitution.lint.words import objective_flaws
 from safejudge.constitution.lock import Version
 from safejudge.text import counted, one_line, quoted
 
@@ -67,7 +67,7 @@ def wordings_flow(text: str, rounds: int, tell: Tell) -> Flow[list[Wording]]:
         if any(earlier.version.objective == wording for earlier in wordings):
             break  # the model has nothing better
         version = yield from _scored(wording)
-        faults = tuple(_faults(text, wording))
+        faults = tuple(fault.problem for fault in rewording_faults(text, wording))
         question = prompts.faithful_turn(text, wording, unmentioned(text, wording))
         doubt = yield from read_again(prompts.FAITHFUL, question, "the wording")
         lost = loses_rule(text, wording)
@@ -86,17 +86,6 @@ def _scored(wording: str) -> Flow[Version]:
     )
     explanation = one_line(reply.explanation)
     return Version(objective=wording, score=reply.score, explanation=explanation)
-
-
-def _faults(text: str, wording: str) -> list[str]:
-    """What a wording lost, and whether it says what is not there."""
-    problems = [lost.problem for lost in rewording_faults(text, wording)]
-    if _DENIAL.search(plain(wording)):
-        problems.append("it says what must not be there, not what a picture shows that breaks it")
-    return problems
-
-
-_DENIAL = re.compile(r"\b(?:no|not|never|nobody|nothing|none|cannot|absent|\w+n't)\b")
 
 
 def _refused(wordings: Sequence[Wording]) -> list[str]:

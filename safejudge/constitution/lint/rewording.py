@@ -11,6 +11,7 @@ helmets").
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from safejudge.constitution.lint.stems import (
     stem,
     tokens,
 )
-from safejudge.constitution.lint.words import objective_flaws
+from safejudge.constitution.lint.words import objective_flaws, plain
 from safejudge.text import quoted
 from safejudge.types import NoneOf, leaves, parts
 
@@ -46,7 +47,12 @@ _ANEW = "the rule's own words; or, where it means the same, this objective besid
 
 def rewording_faults(text: str, wording: str) -> list[Difference]:
     """Find what a wording lost of a rule's text, and what it turned round."""
-    return [*forgotten(text, wording), *inverted(text, wording), *losses(text, wording)]
+    return [
+        *forgotten(text, wording),
+        *inverted(text, wording),
+        *losses(text, wording),
+        *prescribed(text, wording),
+    ]
 
 
 def loses_rule(text: str, wording: str) -> bool:
@@ -153,6 +159,25 @@ def inverted(text: str, wording: str) -> list[Difference]:
             )
             return [Difference("exception", problem, "`unless` or `without` before it")]
     return []
+
+
+def prescribed(text: str, wording: str) -> list[Difference]:
+    """Find a wording that says what must or must not be, or speaks of the rule and no picture."""
+    shown = plain(wording)
+    if _ABOUT_RULES.search(shown) and not _ABOUT_RULES.search(plain(text)):
+        return [Difference("added", "it speaks of the rule, not of a picture", _SHOWN)]
+    if _PRESCRIPTION.search(shown):
+        problem = "it says what must not be there, not what a picture shows that breaks it"
+        return [Difference("added", problem, _SHOWN)]
+    return []
+
+
+_SHOWN = "what a picture shows that breaks the rule"
+_ABOUT_RULES = re.compile(r"\b(?:rules?|rewrit\w+|rewrite|wordings?)\b")
+_PRESCRIPTION = re.compile(
+    r"\b(?:no|not|never|nobody|nothing|none|cannot|absent|\w+n't|must|should|shall|avoid(?:s|ed)?|"
+    r"forbid(?:s|den)?|prohibit(?:s|ed)?|banned|allowed|permitted)\b"
+)
 
 
 def _demanded(words: tuple[str, ...]) -> tuple[str, ...]:
