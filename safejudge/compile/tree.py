@@ -116,7 +116,7 @@ def _unrepeated(reply: object) -> str:
     lines: list[str] = []
     seen: set[str] = set()
     for line in (reply if isinstance(reply, str) else "").splitlines():
-        words = one_line(_NUMBERED.sub("", line)).casefold()
+        words = one_line(_NUMBERED.sub("", line)).casefold().rstrip(".,;: ")
         if words in seen:
             break
         if words:

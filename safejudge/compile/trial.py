@@ -15,7 +15,7 @@ from safejudge.compile.prose import read_back
 from safejudge.compile.tree import planned_flow, split_flow
 from safejudge.constitution.lint.fidelity import differences
 from safejudge.text import cut, spelled
-from safejudge.types import Message
+from safejudge.types import Message, leaves
 
 if TYPE_CHECKING:
     from safejudge.flow import Flow
@@ -31,6 +31,7 @@ def trial_flow() -> Flow[str | None]:
         condition = yield from split_flow([*planned, Message("user", prompts.FIRST)])
     except UnusableError as error:
         return str(error)
-    if all(found.kind not in _WRONG for found in differences(prompts.EXAMPLE, condition)):
+    split = len(list(leaves(condition))) > 1
+    if split and all(f.kind not in _WRONG for f in differences(prompts.EXAMPLE, condition)):
         return None
     return f"it gives: {spelled(cut(read_back(condition), 200))}"

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import loopback
 import pytest
-from loopback import Loopback
+from loopback import Loopback, texts_of
 from scripted import Part, Script
 
 from safejudge.cli import app as cli
-from safejudge.compile.run import compile_constitution
+from safejudge.compile import prompts
+from safejudge.compile.run import Step, compile_constitution
 from safejudge.constitution.lint.findings import lint
 from safejudge.constitution.load import load_constitution, lock_path, read_lock
 from safejudge.constitution.lock import Lock, dump_lock, parse_lock
 from safejudge.engines.server.engine import ServerEngine
 from safejudge.engines.server.http import Retry
-from safejudge.errors import ConstitutionError, EngineCallError, OutputError
+from safejudge.errors import ConstitutionError, EngineCallError, EngineSetupError, OutputError
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
 
 if TYPE_CHECKING:
@@ -388,6 +389,181 @@ def test_one_bad_rule_costs_no_other(server: Loopback, llm: ServerEngine, file: 
     assert [entry.id for entry in locked(file).rules] == ["rule-1"]
 
 
+# --- a rule that is forgotten -------------------------------------------------------------------
+
+GUNS = "Children must not hold guns."
+GUNS_SEEN = "A child is holding a gun."
+GUN_TREE = (("a child is holding a gun / gun",), "1")
+DOG_INSTEAD = (("a dog is visible / dog",), "1")
+FORGOTTEN = [
+    (GUNS, "rule", (("a rule is shown",), "1")),
+    (GUNS, "A dog is visible.", DOG_INSTEAD),
+    (GUNS, "A person is holding a dog.", (("a person is holding a dog",), "1")),
+    ("Pictures must not show naked people.", "A person is visible.",
+     (("a person is visible",), "1")),
+    ("Cyclists must wear helmets.", "A cyclist is wearing a helmet.",
+     (("a cyclist is wearing a helmet",), "1")),
+    ("No brawls.", "A person is punching another person.", (("a person is punching",), "1")),
+]  # fmt: skip
+"""Rule, a wording without it that the model finds perfect, and the tree of that."""
+
+
+@pytest.mark.parametrize("forgotten", FORGOTTEN)
+def test_a_wording_that_forgets_the_rule_goes_back_and_is_not_taken(
+    server: Loopback, llm: ServerEngine, file: Path, forgotten: tuple[str, str, Any]
+) -> None:
+    text, wording, tree = forgotten
+    file.write_text(rules(text))
+    (result,), script = run(server, llm, file, Part(((text, 5), (wording, 10)), (tree,)))
+    assert result.entry is not None
+    assert not result.clean
+    assert result.entry.objective == text
+    assert len([turn for form, turn in script.asked if form == "Wording"]) == 2
+    assert any("no rewriting kept it" in remark for remark in result.remarks)
+    assert wording in [version.objective for version in result.entry.versions]
+    with pytest.warns(UserWarning, match="marked for review: rule-1"):
+        load_constitution(file)
+
+
+def test_a_wording_that_forgets_the_rule_is_mended(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    file.write_text(rules(GUNS))
+    part = Part(((GUNS, 5), ("A dog is visible.", 10), (GUNS_SEEN, 9)), (GUN_TREE,))
+    (result,), script = run(server, llm, file, part)
+    assert result.clean
+    assert result.entry is not None
+    assert result.entry.objective == GUNS_SEEN
+    told = [turn for form, turn in script.asked if form == "Wording" and "A dog" in turn]
+    assert len(told) == 1
+    assert "- none of the rule's words is in the wording: `children`, `guns` is missing" in told[0]
+    assert lint(file) == []
+
+
+def test_clauses_of_which_the_wording_has_no_word_are_named(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    text, lossy = "No knives, guns and bombs.", "A knife is visible."
+    file.write_text(rules(text))
+    part = Part(((text, 5), (lossy, 10)), ((("a knife is visible",), "1"),))
+    (result,), _ = run(server, llm, file, part)
+    assert result.entry is not None
+    assert result.entry.objective == lossy
+    assert "the wording has no word of `guns`, `bombs`, of which the rule speaks" in result.remarks
+
+
+@pytest.mark.parametrize("scores", [(5, 10), (10, 1)])
+def test_a_tree_that_forgets_the_rule_is_left_for_review(
+    server: Loopback, llm: ServerEngine, file: Path, scores: tuple[int, int]
+) -> None:
+    """Of a good wording, and of the rule's own text where there is no other."""
+    wordings = ((GUNS, 5), (GUNS_SEEN, 10)) if scores[0] < scores[1] else ((GUNS, 10),)
+    file.write_text(rules(GUNS))
+    (result,), script = run(server, llm, file, Part(wordings, (DOG_INSTEAD,)))
+    assert not result.clean
+    assert any("none of the rule's words is in the condition" in r for r in result.remarks)
+    assert any("say together" in turn for _, turn in script.asked)  # it went back
+
+
+def test_an_exception_that_only_the_tree_has_is_told(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    tree = (("a child is holding a gun", "a toy is visible"), "1 and not 2")
+    file.write_text(rules(GUNS))
+    (result,), _ = run(server, llm, file, Part(((GUNS, 10),), (tree,)))
+    assert any("the condition has an exception, and" in remark for remark in result.remarks)
+
+
+# --- a model that is too small, and one that goes round in circles ------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tree", "passes"),
+    [
+        ((("at least two dogs are visible", "a dog shows its teeth"), "1 and 2"), True),
+        ((("two dogs", "the teeth of a dog are shown"), "2 and 1"), True),
+        ((("at least two dogs are visible and a dog shows its teeth",), "1"), False),
+        ((("at least two dogs are visible",), "1"), False),
+        ((("at least two dogs are visible", "a dog shows its teeth"), "1 or 2"), False),
+        ((("at least two dogs are visible", "a dog shows its teeth"), "1 and not 2"), False),
+        ((("a child is on a roof", "a child is on a wall"), "1 or 2"), False),
+        ((("more",), "1"), False),
+    ],
+)
+def test_a_model_that_cannot_split_its_own_example_compiles_nothing(
+    server: Loopback, llm: ServerEngine, file: Path, tree: Any, passes: bool
+) -> None:
+    example = Part(((prompts.EXAMPLE, 9),), (tree,))
+    if passes:
+        (result,), _ = run(server, llm, file, DOG, example)
+        assert result.clean
+        return
+    with pytest.raises(EngineSetupError, match=r"too small to compile rules.*--no-self-test"):
+        run(server, llm, file, DOG, example)
+    assert not lock_path(file).exists()
+    (result,), script = run(server, llm, file, DOG, example, self_test=False)
+    assert result.clean
+    assert not any(prompts.EXAMPLE in turn for _, turn in script.asked)
+
+
+def test_the_example_of_the_self_test_stands_in_the_instructions() -> None:
+    assert f"Rule: {prompts.EXAMPLE}\n1. " in prompts.STATEMENTS
+
+
+def test_the_self_test_is_left_out_where_nothing_is_to_be_compiled(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    run(server, llm, file, DOG)
+    server.behave(writer=lambda body: pytest.fail(f"asked: {body}"))
+    assert [result.state for result in compile_constitution(file, llm)] == ["kept"]
+
+
+def test_a_list_that_goes_round_is_cut_and_short(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    endless = "1. a dog (dog)\n2. a wolf (wolf)\n\n" + "3. A dog (dog).\n4. a wolf (wolf)\n" * 40
+    script, asked = Script((DOG,)), list[dict[str, Any]]()
+
+    def listing(body: dict[str, Any]) -> str:
+        asked.append(body)
+        reply = script(body)
+        return reply if "response_format" in body else endless
+
+    server.behave(writer=listing)
+    compile_constitution(file, llm)
+    free = [body for body in asked if "response_format" not in body]
+    assert {body["max_tokens"] for body in free} == {60 + len(prompts.EXAMPLE), 60 + len(DOGS_SEEN)}
+    later = [
+        texts_of(body)[2]
+        for body in asked
+        if len(texts_of(body)) > 3 and "1. a dog (dog)" in texts_of(body)[2]
+    ]
+    assert later
+    assert all(text.count("a dog (dog)") == 1 for text in map(str.casefold, later))
+
+
+# --- what is told meanwhile ---------------------------------------------------------------------
+
+
+def test_every_step_of_every_rule_is_told(server: Loopback, llm: ServerEngine, file: Path) -> None:
+    file.write_text(rules(DOGS, CROWD, "Cats!"))
+    failing = Part((("Cats!", 2), ("A cat is visible.", 9)), ((("a cat is visible",), "2"),))
+    steps: list[Step] = []
+    run(server, llm, file, DOG, CROWDED, failing, tell=steps.append)
+    assert [step.text for step in steps if step.rule == "rule-2"] == [
+        "as it stands, score 3",
+        "wording 1 of 4, score 5, 0 faults",
+        "wording 2 of 4, score 10, 0 faults",
+        "condition 1 of 4, 1 statement, 0 faults",
+        "compiled, nothing left open",
+    ]
+    ends = {step.rule: step.state for step in steps if step.state is not None}
+    assert ends == {"rule-1": "compiled", "rule-2": "compiled", "rule-3": "failed"}
+    steps.clear()
+    run(server, llm, file, DOG, CROWDED, failing, tell=steps.append)
+    assert steps[:2] == [Step("rule-1", "kept", "kept"), Step("rule-2", "kept", "kept")]
+
+
 # --- the lock, by and by ----------------------------------------------------------------------
 
 
@@ -675,12 +851,27 @@ def test_the_command_shows_what_is_ready_open_and_failed(
     crowd = replace(CROWDED, wordings=CROWDED.wordings[:2], trees=((("a",), "1"),))
     server.behave(writer=Script((DOG, crowd, failing)))
     assert cli.main(["compile", str(file), "--llm", f"server:{server.base}"]) == 4
-    shown = capsys.readouterr().out
+    shown, steps = capsys.readouterr()
     assert "4 > 9" in shown
     assert "objectiveness 5 of 10" in shown
     assert "there is no statement 2" in shown
     assert "1 ready, 1 review, 1 failed" in shown
     assert str(lock_path(file)) in shown
+    assert "safejudge: rule-1: wording 1 of 4, score 9, 0 faults\n" in steps
+    assert "safejudge: rule-3: failed: no usable logic" in steps
+
+
+def test_the_command_refuses_a_model_that_is_too_small(
+    server: Loopback, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = Part(((prompts.EXAMPLE, 9),), ((("more",), "1"),))
+    server.behave(writer=Script((DOG, small)))
+    command = ["compile", str(file), "--llm", f"server:{server.base}"]
+    assert cli.main(command) == 3
+    said = capsys.readouterr().err
+    assert "too small to compile rules" in said
+    assert "the same command goes on" not in said
+    assert cli.main([*command, "--no-self-test"]) == 0
 
 
 def test_the_command_does_nothing_where_nothing_is_to_do(
