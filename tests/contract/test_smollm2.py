@@ -1,4 +1,7 @@
-"""Compiling with a real model that is too weak for it: to the end, and no lock forgets its rule."""
+"""Compiling with a real model that is too weak for it: to the end, and no lock forgets its rule.
+
+The model writes a text of its own: nothing here asks that it writes a good one.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,21 @@ if TYPE_CHECKING:
 RULES = """\
 name: weak
 rules:
-  - {id: no-knives, category: test, severity: low, text: "No knives, except in a kitchen."}
-  - {id: armed-child, category: test, severity: low, text: "Children must not hold guns."}
+  - {id: armed-child, category: test, severity: low, text: Children must not hold guns.}
+  - id: no-knives
+    category: test
+    severity: low
+    text: No knives, except in a kitchen.
+    objective: A knife is visible, unless the scene is a kitchen.
 """
 REFERENCES: dict[str, Condition] = {
+    "armed-child": Precondition(statement="a child is holding a gun"),
     "no-knives": AllOf(
         all=(
             Precondition(statement="a knife is visible"),
             NoneOf(none=(Precondition(statement="the scene is a kitchen"),)),
         )
     ),
-    "armed-child": Precondition(statement="a child is holding a gun"),
 }
 """What each rule means."""
 
@@ -42,23 +49,36 @@ def folder(pytestconfig: pytest.Config) -> Path:
     return smollm2_folder(cache.mkdir("models"))
 
 
-def test_a_real_model_too_small_to_compile_forgets_no_rule(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "weak.yaml"
-    file.write_text(RULES)
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "weak.yaml"
+    path.write_text(RULES)
+    return path
+
+
+def compiled(file: Path, folder: Path, *more: str) -> int:
     command = ["compile", str(file), "--llm", f"hf:{folder}", "--engine-arg", "device=cpu"]
-    assert cli.main(command) == 3
+    return cli.main([*command, *more])
+
+
+def test_it_is_refused_for_it_cannot_split_the_example(
+    folder: Path, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compiled(file, folder) == 3
     assert "too small to compile rules" in capsys.readouterr().err
     assert not lock_path(file).exists()
 
-    code = cli.main([*command, "--no-self-test", "--max-rounds", "1"])
+
+def test_all_the_same_it_forgets_no_rule(
+    folder: Path, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = compiled(file, folder, "--no-self-test", "--max-rounds", "1")
     steps = capsys.readouterr().err
-    assert all(f"safejudge: {name}: as it stands, score" in steps for name in REFERENCES)
+    assert "safejudge: armed-child: as it stands, score" in steps
     lock = read_lock(lock_path(file))
     entries = () if lock is None else lock.rules
     for entry in entries:
         if not entry.review:
             assert compare(REFERENCES[entry.id], entry.condition).meaning == "equal", entry
-    everything = len(entries) == len(REFERENCES) and not any(entry.review for entry in entries)
-    assert code == (0 if everything else 4)
+    ready = len(entries) == len(REFERENCES) and not any(entry.review for entry in entries)
+    assert code == (0 if ready else 4)
