@@ -22,6 +22,7 @@ from safejudge.compile.disk import open_lock
 from safejudge.compile.rule import rule_flow
 from safejudge.compile.trial import trial_flow
 from safejudge.constitution.lint.fidelity import covers, differences
+from safejudge.constitution.lint.rewording import edit_faults
 from safejudge.constitution.lock import (
     Compiler,
     LockedRule,
@@ -75,8 +76,10 @@ class Compiled:
         if self.entry is None or self.state == "failed":
             return (self.problem or "",)
         entry = self.entry
-        contradictions = differences(entry.objective, entry.condition) if entry.edited else ()
-        return (*entry.review, *(f"edited: {difference.problem}" for difference in contradictions))
+        if not entry.edited:
+            return entry.review
+        found = edit_faults(entry.text, entry.objective, entry.condition)
+        return (*entry.review, *(f"edited: {difference.problem}" for difference in found))
 
     @property
     def clean(self) -> bool:

@@ -482,6 +482,20 @@ def test_an_exception_that_only_the_tree_has_is_told(
     assert any("the condition has an exception, and" in remark for remark in result.remarks)
 
 
+def test_a_tree_of_the_rule_s_own_text_can_be_corrected_and_approved(
+    server: Loopback, llm: ServerEngine, file: Path
+) -> None:
+    file.write_text(rules("No knives."))
+    part = Part((("No knives.", 10),), ((("a knife is visible",), "1"),))
+    (result,), _ = run(server, llm, file, part)
+    assert result.remarks == ("the model gave no wording but the rule itself",)
+    edit(file, "statement: a knife is visible", "statement: a sharp knife is visible")
+    edit(file, "  review:\n  - the model gave no wording but the rule itself\n", "")
+    (result,), _ = run(server, llm, file, part)
+    assert result.clean
+    assert lint(file) == []
+
+
 # --- a model that is too small, and one that goes round in circles ------------------------------
 
 

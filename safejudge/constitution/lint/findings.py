@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safejudge.constitution.lint.checks import RuleForm, doubled_rules, faults
-from safejudge.constitution.lint.fidelity import differences
 from safejudge.constitution.lint.rewording import (
+    edit_faults,
     gained_exceptions,
     rewording_faults,
     tree_faults,
@@ -77,7 +77,8 @@ def _compiled(constitution: Constitution, reading: Reading) -> Iterator[Finding]
         for remark in entry.review:
             advice = "the entry in the lock corrected if need be, and without `review`"
             yield Finding(line, "warning", f"{subject} left open: {remark}", advice)
-        for difference in differences(entry.objective, entry.condition) if entry.edited else ():
+        said = entry.text, entry.objective, entry.condition
+        for difference in edit_faults(*said) if entry.edited else ():
             problem = f"{subject} edited in the lock: {difference.problem}"
             yield Finding(line, "warning", problem, difference.instead)
         if ("rules", indices[entry.id], "objective") not in reading.sheet.lines:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.constitution.lint.clauses import clauses_of
 from safejudge.constitution.lint.english import looks_english
-from safejudge.constitution.lint.fidelity import Difference
+from safejudge.constitution.lint.fidelity import Difference, contradictions, differences
 from safejudge.constitution.lint.stems import (
     ALLOWING,
     EXCEPTION,
@@ -73,6 +73,16 @@ def tree_faults(text: str, objective: str, condition: Condition) -> list[Differe
         problem = f"the condition has an exception, and {quoted(text, 200)} has none"
         found.append(Difference("exception", problem, "the condition without its `none`"))
     return found
+
+
+def edit_faults(text: str, objective: str, condition: Condition) -> list[Difference]:
+    """Compare a condition that a person edited with its objective, word by word.
+
+    Where the objective is the rule's own text, only how the statements combine is compared: what
+    breaks "no knives" is no statement with a "no".
+    """
+    compare = contradictions if objective == text else differences
+    return compare(objective, condition)
 
 
 def _excepts(condition: Condition) -> bool:
