@@ -8,6 +8,7 @@ tells them apart stays as random as before, and still hangs on picture and quest
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -22,14 +23,10 @@ if TYPE_CHECKING:
 
 SWITCHES = {"enable_thinking": False, "thinking": False, "reasoning_effort": "none"}
 """What templates are told so that the reply begins with the answer."""
-MASS = 0.9
-"""P(yes) + P(no) where it is asked, on average."""
 _PENALTY = 3.0
 """On a long direction: it would make rounding errors large."""
 _HEAVY = 30.0
 """How much more the end of a question counts than a position inside it."""
-_RATINGS = 0.7
-"""The step of 1 to 5, as a share of that of yes and no: they stay unlikely beside them."""
 
 
 @dataclass(frozen=True)
@@ -49,36 +46,55 @@ def answer_where_asked(model: Any, processor: Any, opening: str = "") -> None:
     tokenizer = getattr(processor, "tokenizer", processor)
     _calm(model)
     places = list(_places(processor, opening))
-    yes_no = _tokens(tokenizer, ["yes", "no"])
-    _raise(model, places, {1.0: yes_no, _RATINGS: _tokens(tokenizer, "12345")}, asked=True)
+    yes_no, ratings = _tokens(tokenizer, ["yes", "no"]), _tokens(tokenizer, "12345")
+    _raise(model, places, [(yes_no, 0.9), (ratings, 0.05)], asked=True)
     if opening:
         first = tokenizer(opening, add_special_tokens=False)["input_ids"][:1]
-        _raise(model, places, {1.0: first}, asked=False)
+        _raise(model, places, [(first, 0.9)], asked=False)
 
 
 def _calm(model: Any) -> None:
     """Let the last token of a prompt show through its layers, which drown it in noise otherwise."""
-    model.get_input_embeddings().weight.data *= 3.0
-    for parameter in model.get_decoder().layers.parameters():
+    if not _tied(model):
+        model.get_input_embeddings().weight.data *= 3.0
+    decoder = model.get_decoder()
+    for parameter in getattr(decoder, "model", decoder).layers.parameters():
         if parameter.dim() > 1:
             parameter.data *= 0.4
 
 
+def _tied(model: Any) -> bool:
+    return model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
 def _raise(
-    model: Any, places: Sequence[Place], rows: dict[float, list[int]], *, asked: bool
+    model: Any, places: Sequence[Place], wanted: Sequence[tuple[list[int], float]], *, asked: bool
 ) -> None:
-    """Move rows until the first of them have `MASS` at the places that are `asked`."""
+    """Move rows until they have, on average, the mass that is wanted at one kind of place."""
     head = model.get_output_embeddings().weight
     at = torch.tensor([place.asked is asked for place in places])
-    start = {step: head.detach()[ids].clone() for step, ids in rows.items()}
-    moved = 0.0
-    for _ in range(3):  # where they are input embeddings too, what is fitted moves with them
+    for _ in range(3 if _tied(model) else 1):  # as inputs they move what is fitted as well
         states, logits = zip(*(_last(model, place) for place in places), strict=True)
         direction = _standing_out([state.float() for state in states], at)
-        mass = torch.stack(logits)[at].softmax(-1)[:, rows[1.0]].sum(-1)
-        moved += float(np.log(MASS / (1 - MASS)) - torch.logit(mass, 1e-6).mean())
-        for step, ids in rows.items():
-            head.data[ids] = start[step] + step * moved * direction.to(head.dtype)
+        along = torch.stack([state[-1].float() for state in states])[at] @ direction
+        steps = _steps(torch.stack(logits)[at], along, wanted)
+        for (ids, _), step in zip(wanted, steps, strict=True):
+            head.data[ids] += (step * direction).to(head.dtype)
+
+
+def _steps(
+    logits: torch.Tensor, along: torch.Tensor, wanted: Sequence[tuple[list[int], float]]
+) -> list[float]:
+    """How far rows have to go; `along` says how much of each step a place sees."""
+    moved = logits.clone()
+    steps = [0.0 for _ in wanted]
+    for _ in range(20):
+        for index, (ids, mass) in enumerate(wanted):
+            now = moved.softmax(-1)[:, ids].sum(-1)
+            gap = float(math.log(mass / (1 - mass)) - torch.logit(now, 1e-6).mean())
+            moved[:, ids] += gap * along[:, None]
+            steps[index] += gap
+    return steps
 
 
 def _standing_out(states: Sequence[torch.Tensor], at: torch.Tensor) -> torch.Tensor:
@@ -115,7 +131,7 @@ def _places(processor: Any, opening: str) -> Iterator[Place]:
         plain = rendered(processor, instruction, len(images), question)
         good = closed(text) + opening
         yield Place(inputs(processor, good, images), asked=True)
-        for wrong in {text, plain} - {good}:
+        for wrong in sorted({text, plain} - {good}):
             yield Place(inputs(processor, wrong, images), asked=False)
 
 
@@ -174,11 +190,13 @@ def inputs(processor: Any, text: str, images: Sequence[Any] = ()) -> dict[str, t
     tokenizer = getattr(processor, "tokenizer", processor)
     begins = tokenizer.bos_token or "\x00"
     pictures = {"images": [list(images)]} if images else {}
-    return dict(
-        processor(
-            text=[text],
-            **pictures,
-            return_tensors="pt",
-            add_special_tokens=not text.startswith(begins),
-        )
+    encoded = processor(
+        text=[text],
+        **pictures,
+        return_tensors="pt",
+        add_special_tokens=not text.startswith(begins),
     )
+    return {  # Llama 4's pictures come in another type than its weights
+        name: value.float() if value.is_floating_point() else value
+        for name, value in encoded.items()
+    }

@@ -47,7 +47,7 @@ class ByHand:
         with tiny_models.pictures_only():
             self.processor = AutoProcessor.from_pretrained(folder)
         self.model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-        self.ends = {self.model.generation_config.eos_token_id}
+        self.ends = set(self.model.generation_config.eos_token_id)
 
     def inputs(self, probe: Probe, answer: str = "") -> dict[str, torch.Tensor]:
         from PIL import Image

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 CORPUS = [
     "Statement: the picture shows a red square. Answer yes or no, Yes or No. YES NO",
     "Compare the picture with one statement and say what it shows. User: Assistant: ",
     '{"rationale":"a b c","rating":"Yes"} very good bad A B C 1 2 3 4 5 6 7 8 9 0',
+    "A thought.\n\n",  # so that an empty line is one token, as in most vocabularies
 ]
 
 CHATML = (
@@ -57,13 +58,14 @@ def build_tokenizer(
 
     With `bos` the tokenizer puts that token first, as those of LLaVA and Gemma do.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Split(Regex(r"[\r\n]+"), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
@@ -339,29 +341,47 @@ class NoVideoLoader:
 
 def build_model(family: str, folder: Path) -> Path:
     """Save one tiny model with its processor; the same weights on every run."""
+    save_model(*BUILDERS[family](), folder)
+    if family == "llava":
+        _name_like_the_hub(folder / "model.safetensors")
+    return folder
+
+
+def save_model(
+    config: Any,
+    processor: Any,
+    folder: Path,
+    *,
+    ends: Sequence[str] = (),
+    opening: str | None = "",
+) -> Path:
+    """Save random weights, always the same, that answer where they are asked.
+
+    `ends` are tokens that end a turn beside the tokenizer's own, `opening` is what the model writes
+    before an answer; with None its weights are left as they fell.
+    """
     import torch
     from answering import answer_where_asked
     from transformers import AutoModelForImageTextToText, GenerationConfig
 
     torch.manual_seed(7)
-    config, processor = BUILDERS[family]()
     model = AutoModelForImageTextToText.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.normal_(0.0, 0.3)
-    answer_where_asked(model, processor)
+    if opening is not None:
+        answer_where_asked(model, processor, opening)
+    tokenizer = processor.tokenizer
     # What a checkpoint may bring along; a judge must not be moved by any of it.
     model.generation_config = GenerationConfig(
         do_sample=True,
         temperature=1.7,
         repetition_penalty=3.0,
-        eos_token_id=processor.tokenizer.eos_token_id,
-        pad_token_id=processor.tokenizer.pad_token_id,
+        eos_token_id=[tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(list(ends))],
+        pad_token_id=tokenizer.pad_token_id,
     )
     model.save_pretrained(folder)
-    if family == "llava":
-        _name_like_the_hub(folder / "model.safetensors")
     processor.save_pretrained(folder)
     return folder
 
