@@ -28,6 +28,10 @@ _PENALTY = 3.0
 _HEAVY = 30.0
 """How much more the end of a question counts than a position inside it."""
 
+_ROUNDS = 6
+_CLOSE = 0.2
+"""Of log odds: no further step is worth another round."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -58,9 +62,9 @@ def _calm(model: Any) -> None:
     if not _tied(model):
         model.get_input_embeddings().weight.data *= 3.0
     decoder = model.get_decoder()
-    for parameter in getattr(decoder, "model", decoder).layers.parameters():
-        if parameter.dim() > 1:
-            parameter.data *= 0.4
+    for name, parameter in getattr(decoder, "model", decoder).layers.named_parameters():
+        if parameter.dim() > 1 or "post_" in name:  # some have a norm after each block
+            parameter.data *= 0.3
 
 
 def _tied(model: Any) -> bool:
@@ -73,13 +77,15 @@ def _raise(
     """Move rows until they have, on average, the mass that is wanted at one kind of place."""
     head = model.get_output_embeddings().weight
     at = torch.tensor([place.asked is asked for place in places])
-    for _ in range(3 if _tied(model) else 1):  # as inputs they move what is fitted as well
+    for _ in range(_ROUNDS):  # rows may be inputs as well, and logits scaled or bent
         states, logits = zip(*(_last(model, place) for place in places), strict=True)
         direction = _standing_out([state.float() for state in states], at)
         along = torch.stack([state[-1].float() for state in states])[at] @ direction
         steps = _steps(torch.stack(logits)[at], along, wanted)
         for (ids, _), step in zip(wanted, steps, strict=True):
             head.data[ids] += (step * direction).to(head.dtype)
+        if max(map(abs, steps)) < _CLOSE:
+            break
 
 
 def _steps(
