@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 import pytest
 import tiny_models
@@ -15,13 +16,14 @@ from pydantic import BaseModel, Field
 from test_engines import BLUE, MIXED, RED, WIDE, WORDS, ask, close_to, forced, free
 
 from safejudge import prompts
+from safejudge.engines.local import readers
 from safejudge.engines.local.readers import FeatureReader, PlainReader
 from safejudge.engines.local.running import positions_of
 from safejudge.errors import EngineCallError
 from safejudge.types import Message, NoReply, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from safejudge.engines.local.hf import HFEngine
@@ -127,28 +129,55 @@ def test_longer_labels_are_scored_as_sequences(
 
 
 def test_both_readers_give_the_same_numbers(tiny: HFEngine) -> None:
-    plain = tiny._plain
-    if not isinstance(tiny._reader, FeatureReader):
-        assert isinstance(tiny._reader, PlainReader)
-        pytest.skip("this family has only the plain reader")
+    assert isinstance(tiny._reader, FeatureReader)
     ours = tiny.answer_probs(MIXED)
-    with patch.object(tiny, "_reader", plain):
+    with patch.object(tiny, "_reader", tiny._plain):
         theirs = tiny.answer_probs(MIXED)
     assert all(map(close_to, ours, theirs))
-    for probe in (ask((RED,)), ask((WIDE, RED)), ask(())):
-        text = tiny._chat.probe_text(probe)
-        (row,) = tiny._reader.prepare([probe])
-        assert row.ids == tuple(plain.inputs([text], [probe.images])["input_ids"][0].tolist())
 
 
-def test_each_picture_is_encoded_once(open_tiny: Callable[[str], HFEngine]) -> None:
-    engine = open_tiny("idefics3")
-    images = [picture(seed) for seed in range(20, 26)]
+@contextmanager
+def encoder_calls(engine: HFEngine) -> Iterator[MagicMock]:
+    """Count how often the model encodes pictures, in whatever way it is asked to."""
+    kind = type(engine._model.base_model)
+    true = kind.get_image_features
+    with patch.object(kind, "get_image_features", autospec=True, side_effect=true) as calls:
+        yield calls
+
+
+def test_each_picture_is_encoded_once(tiny: HFEngine, open_tiny: Callable[[str], HFEngine]) -> None:
+    engine = open_tiny(tiny.card.uri.removeprefix("hf:"))
+    images = [picture(seed) for seed in range(20, 24)]
     probes = [ask((image,), f"statement {i}") for i in range(5) for image in images]
-    whole = engine._model.get_image_features
-    with patch.object(engine._model, "get_image_features", side_effect=whole) as encode:
+    probes += [ask((images[0], images[1])), ask((images[1], images[0]))]
+    with encoder_calls(engine) as calls:
         engine.answer_probs(probes)
-    assert encode.call_count == len(images)
+        engine.answer_probs(probes[:3])
+    assert calls.call_count == len(images)
+
+
+def test_a_family_whose_pictures_cannot_be_remembered_is_read_plainly(
+    open_tiny: Callable[[str], HFEngine],
+) -> None:
+    """As where features depend on each other's order, or enter the model by another door."""
+    probes = [ask((RED, WIDE)), ask((WIDE,)), ask(())]
+    usual = open_tiny("qwen2_5_vl").answer_probs(probes)
+    joined = readers._in_a_row
+    for fault in (lambda values: joined(values[::-1]), lambda values: joined(values) * 1.5):
+        with patch.object(readers, "_in_a_row", fault):
+            engine = open_tiny("qwen2_5_vl")
+        assert isinstance(engine._reader, PlainReader)
+        assert all(map(close_to, engine.answer_probs(probes), usual))
+
+
+def test_features_that_are_let_go_are_made_again(open_tiny: Callable[[str], HFEngine]) -> None:
+    probes = [ask((image,), f"statement {i}") for i in range(3) for image in (RED, BLUE, WIDE)]
+    usual = open_tiny("llava").answer_probs(probes)
+    with patch.object(readers, "_CACHED_BYTES", 1):
+        engine = open_tiny("llava")
+    with encoder_calls(engine) as calls:
+        assert engine.answer_probs(probes) == usual
+    assert calls.call_count > 3
 
 
 def test_batches_keep_equal_pictures_together(shared: Callable[[str], HFEngine]) -> None:

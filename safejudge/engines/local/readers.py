@@ -1,31 +1,41 @@
 """Probes -> next-token logits, in two ways that must give the same numbers.
 
 `PlainReader` asks the model's processor and `generate` for everything: right for every family,
-but a picture is prepared and encoded again for each question. `FeatureReader` knows a few families
-by name and encodes each picture once. Neither knows labels.
+but a picture is prepared and encoded again for each question. `FeatureReader` lets both work as
+ever and answers two calls inside them from memory: the processor's of its image processing, and the
+model's of `get_image_features`. How pictures enter the prompt stays theirs, so it knows no family.
+At opening it proves that the language model is given the same either way. Neither knows labels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from safejudge.engines.recent import RecentCache
+from safejudge.types import Picture, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import torch
 
     from safejudge.engines.local.chat import Chat
     from safejudge.engines.local.pixels import PixelRange
     from safejudge.engines.tokens import Path
-    from safejudge.types import Picture, Probe
 
     Tensor = torch.Tensor
 
-_CACHED_PICTURES = 64
-"""Pictures whose features stay in memory between batches and calls, most recently used first."""
+_CACHED_BYTES = 2**29
+"""Of features that stay in memory between batches and calls, most recently used first."""
+_CACHED_PICTURES = 256
+"""What the image processing said of so many rows of pictures: shapes and numbers, no pixels."""
 
 
 class Reader(Protocol):
@@ -44,36 +54,13 @@ class Reader(Protocol):
         """Raw logits after each prompt plus `continuation`; float32, B x vocabulary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """What differs between the families whose pictures are encoded only once."""
-
-    processor: str
-    """Class name of the processor this holds for (LLaVA with Pixtral's vision has another)."""
-    pixels: tuple[str, ...]
-    """Processor outputs that `get_image_features` takes."""
-    grid_positions: bool = False
-    """Whether positions are three-dimensional, laid out by `image_grid_thw`."""
-
-
-FAMILIES = {
-    "idefics3": Family("Idefics3Processor", ("pixel_values", "pixel_attention_mask")),
-    "smolvlm": Family("SmolVLMProcessor", ("pixel_values", "pixel_attention_mask")),
-    "llava": Family("LlavaProcessor", ("pixel_values",)),
-    "internvl": Family("InternVLProcessor", ("pixel_values",)),
-    "qwen2_5_vl": Family(
-        "Qwen2_5_VLProcessor", ("pixel_values", "image_grid_thw"), grid_positions=True
-    ),
-}
-"""By `model_type`. A family not listed here is read by `PlainReader`."""
-
-
 def open_reader(model: Any, chat: Chat, sizes: PixelRange) -> Reader:
-    """Choose the reader for this model by the table above."""
-    family = FAMILIES.get(model.config.model_type)
-    if family is not None and type(chat.processor).__name__ == family.processor:
-        return FeatureReader(model, chat, family, sizes)
-    return PlainReader(model, chat, sizes)
+    """Choose the reader that encodes pictures once, where it is proved for this model."""
+    plain = PlainReader(model, chat, sizes)
+    if not chat.pictures:
+        return plain
+    reader = FeatureReader(model, chat, plain)
+    return reader if reader.proved() else plain
 
 
 class PlainReader:
@@ -108,6 +95,12 @@ class PlainReader:
         self, texts: Sequence[str], images: Sequence[Sequence[Picture]]
     ) -> dict[str, Tensor]:
         """Model inputs of rendered texts that all have the same number of pictures."""
+        return self.placed(self.processed(texts, images))
+
+    def processed(
+        self, texts: Sequence[str], images: Sequence[Sequence[Picture]]
+    ) -> dict[str, Tensor]:
+        """What the processor makes of them, where it made it."""
         pictures = [[self._sizes.image(picture) for picture in row] for row in images]
         encoded = self._chat.processor(
             text=list(texts),
@@ -118,149 +111,312 @@ class PlainReader:
             add_special_tokens=self._chat.adds_special_tokens(texts[0]),
             verbose=False,  # how long a text may be is looked to elsewhere
         )
-        inputs = dict(encoded.to(self._model.device))
-        for name, value in inputs.items():
-            if value.is_floating_point():
-                inputs[name] = value.to(self._model.dtype)
-        return inputs
+        return dict(encoded)
+
+    def placed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same on the model's device, and in its type where they are no whole numbers."""
+        kind = self._model.dtype
+        return {
+            name: value.to(self._model.device, kind if value.is_floating_point() else value.dtype)
+            for name, value in inputs.items()
+        }
+
+
+class _FoundError(Exception):
+    """Ends a call of the model as soon as what was looked for has been seen."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
-    """One picture as its model sees it."""
+class _Features:
+    """What `get_image_features` gives for some pictures, as far as models make use of it."""
 
-    ids: Path
-    """The tokens that stand for it in the prompt."""
-    features: Tensor
-    """One embedding per image token; N x hidden."""
-    grid: Tensor | None
-    """`image_grid_thw`, 1 x 3, where positions need it."""
+    kind: Callable[..., Any]
+    fields: dict[str, Any]
+    """Tensors over pictures, tiles or their tokens, or sequences of such."""
+
+    @classmethod
+    def of(cls, output: Any) -> _Features:
+        unused = {"hidden_states", "attentions"}
+        if output.get("pooler_output") is not None:
+            unused.add("last_hidden_state")
+        fields = {name: value for name, value in output.items() if name not in unused}
+        return cls(type(output), fields)
+
+    def output(self) -> Any:
+        return self.kind(**self.fields)
+
+    def size(self) -> int:
+        return _bytes(list(self.fields.values()))
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, list | tuple):
+        return sum(map(_bytes, value))
+    return int(value.nbytes)
+
+
+def _joined(parts: Sequence[_Features]) -> _Features:
+    """Features of several pictures as if they had been encoded in one call."""
+    fields = {}
+    for name in parts[0].fields:
+        values = [part.fields[name] for part in parts]
+        if name == "deepstack_features":  # one entry for each layer that is shown pictures
+            fields[name] = [_in_a_row(layer) for layer in zip(*values, strict=True)]
+        else:
+            fields[name] = _in_a_row(values)
+    return _Features(parts[0].kind, fields)
+
+
+def _in_a_row(values: Sequence[Any]) -> Any:
+    import torch
+
+    if isinstance(values[0], torch.Tensor):
+        return torch.cat(list(values))
+    return [one for value in values for one in value]
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One prompt as token ids, with the pictures that stand in it."""
+class _Batch:
+    """Model inputs of a batch, and the features of all pictures in it; pixels are left out."""
 
-    ids: Path
-    pictures: tuple[_Encoded, ...]
+    inputs: dict[str, Tensor]
+    features: _Features | None
 
 
 class FeatureReader:
-    """Encodes each picture once and scatters its features into the input embeddings."""
+    """`PlainReader` that prepares and encodes each picture once."""
 
-    def __init__(self, model: Any, chat: Chat, family: Family, sizes: PixelRange) -> None:
+    def __init__(self, model: Any, chat: Chat, plain: PlainReader) -> None:
         self._model = model
         self._chat = chat
-        self._sizes = sizes
-        self._family = family
-        self._image_id = int(model.config.image_token_id)
-        self._pictures: RecentCache[str, _Encoded] = RecentCache(_CACHED_PICTURES)
+        self._plain = plain
+        self._holders = [m for m in model.modules() if hasattr(type(m), "get_image_features")]
+        self._features: RecentCache[tuple[str, ...], _Features] = RecentCache(
+            _CACHED_BYTES, _Features.size
+        )
+        self._processed: RecentCache[tuple[str, ...], Any] = RecentCache(_CACHED_PICTURES)
+        self._apart = False
+        """Whether a picture's features are the same whatever stands beside it in a prompt."""
 
-    def prepare(self, probes: Sequence[Probe]) -> list[_Row]:
-        """See `Reader`; gives token ids and pictures per probe."""
+    def prepare(self, probes: Sequence[Probe]) -> _Batch:
+        """See `Reader`."""
+        features = [part for probe in probes for part in self._encoded(probe)]
+        rows = [self._row(probe) for probe in probes]
+        pad = int(self._chat.tokenizer.pad_token_id)
+        inputs = self._plain.placed(_left_padded(rows, pad))
+        return _Batch(inputs, _joined(features) if features else None)
+
+    def lengths(self, prepared: _Batch) -> list[int]:
+        """See `Reader`."""
+        return self._plain.lengths(prepared.inputs)
+
+    def next_logits(self, prepared: _Batch, continuation: Path) -> Tensor:
+        """See `Reader`."""
+        known = prepared.features
+        if known is None:
+            return self._plain.next_logits(prepared.inputs, continuation)
+        with self._encoding_by(lambda _: known.output()):
+            return self._plain.next_logits(prepared.inputs, continuation)
+
+    def proved(self) -> bool:
+        """Whether the language model is given what `PlainReader` gives it, on two pictures.
+
+        Where it is not, or this family works in another way altogether, nobody is told: reading
+        it plainly is right, and only slower.
+        """
+        import torch
+
+        random = np.random.default_rng(0)
+        one, two = (
+            Picture.of(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+            for height, width in ((64, 96), (112, 64))
+        )
+        pair = Probe("", (one, two), "Which?")
+        batches = [[Probe("", (one,), "A?"), Probe("", (two,), "Is it B?")], [pair]]
+        try:
+            with torch.inference_mode():
+                whole = self._encoded(pair)
+                self._apart = True
+                self._apart = _alike(_joined(self._encoded(pair)), _joined(whole))
+                return all(
+                    _alike(self._given(self, batch), self._given(self._plain, batch))
+                    for batch in batches
+                )
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError):
+            return False
+
+    def _given(self, reader: Reader, probes: Sequence[Probe]) -> Any:
+        """What the language model is given for a batch; it does not get to work on it."""
+        given: list[Any] = []
+
+        def stop(_: Any, args: Any, kwargs: Any) -> None:
+            given.append((args, kwargs))
+            raise _FoundError
+
+        handle = self._model.get_decoder().register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            reader.next_logits(reader.prepare(probes), ())
+        except _FoundError:
+            return given[0]
+        finally:
+            handle.remove()
+        raise RuntimeError("the language model was not called")
+
+    def _encoded(self, probe: Probe) -> list[_Features]:
+        """Features of the pictures of a probe, each by itself where that is the same."""
+        units = [(picture,) for picture in probe.images] if self._apart else [probe.images]
         return [
-            self._row(
-                self._chat.encode(self._chat.probe_text(probe)),
-                [self._encoded(picture) for picture in probe.images],
-            )
-            for probe in probes
+            self._features.fetch(_key(unit), partial(self._encode, probe, unit))
+            for unit in units
+            if unit
         ]
 
-    def lengths(self, prepared: list[_Row]) -> list[int]:
-        """See `Reader`."""
-        return [len(row.ids) for row in prepared]
+    def _encode(self, probe: Probe, pictures: tuple[Picture, ...]) -> _Features:
+        """Let the model itself call its encoder for these pictures, and stop it there."""
+        found: list[_Features] = []
 
-    def next_logits(self, prepared: list[_Row], continuation: Path) -> Tensor:
-        """See `Reader`."""
-        import torch
+        def encode(true: Callable[[], Any]) -> Any:
+            found.append(_Features.of(true()))
+            raise _FoundError
 
-        ids, mask = self._left_padded([row.ids + continuation for row in prepared])
-        embeddings = self._model.get_input_embeddings()(ids)
-        pictures = [picture for row in prepared for picture in row.pictures]
-        if pictures:
-            slots = (ids == self._image_id).unsqueeze(-1)
-            features = torch.cat([picture.features for picture in pictures])
-            embeddings = embeddings.masked_scatter(slots, features.to(embeddings.dtype))
-        output = self._model(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=self._positions(ids, mask, [picture.grid for picture in pictures]),
-            logits_to_keep=1,
-            use_cache=False,
-        )
-        logits: Tensor = output.logits[:, -1].float()
-        return logits
+        row = self._row(replace(probe, images=pictures), fresh=True)
+        inputs = self._plain.placed(row)
+        try:
+            with self._encoding_by(encode):
+                self._plain.next_logits(inputs, ())
+        except _FoundError:
+            return found[0]
+        raise RuntimeError("the model did not ask for the features of its pictures")
 
-    def _row(self, ids: Sequence[int], pictures: Sequence[_Encoded]) -> _Row:
-        """Put each picture's tokens where the template put its placeholder.
+    @contextmanager
+    def _encoding_by(self, encode: Callable[[Callable[[], Any]], Any]) -> Iterator[None]:
+        """Let `encode` stand in for `get_image_features`; it is given the call that was meant."""
 
-        The placeholder is an added token, which tokenizers cut out before anything else, and so
-        are the first and last token of what replaces it: no other token can change.
-        """
-        placeholders = list(ids).count(self._image_id)
-        if placeholders != len(pictures):
-            raise ValueError(
-                f"the rendered prompt shows {placeholders} pictures, not {len(pictures)}"
-            )
-        remaining = iter(pictures)
-        row: list[int] = []
-        for token in ids:
-            row.extend(next(remaining).ids if token == self._image_id else (token,))
-        return _Row(tuple(row), tuple(pictures))
+        def stand_in(holder: Any) -> Callable[..., Any]:
+            @wraps(holder.get_image_features)  # `generate` looks which inputs it takes
+            def call(*args: Any, **kwargs: Any) -> Any:
+                def meant() -> Any:
+                    self._restore()  # one of these methods may call another
+                    return holder.get_image_features(*args, **kwargs)
 
-    def _encoded(self, picture: Picture) -> _Encoded:
-        return self._pictures.fetch(picture.digest, lambda: self._encode(picture))
+                return encode(meant)
 
-    def _encode(self, picture: Picture) -> _Encoded:
-        import torch
+            return call
 
-        placeholder = self._chat.tokenizer.convert_ids_to_tokens(self._image_id)
-        inputs = self._chat.processor(
-            text=[placeholder],
-            images=[[self._sizes.image(picture)]],
-            return_tensors="pt",
-            add_special_tokens=False,
-        ).to(self._model.device)
-        pixels = {name: inputs[name] for name in self._family.pixels}
-        pixels["pixel_values"] = pixels["pixel_values"].to(self._model.dtype)
-        output = self._model.get_image_features(**pixels, return_dict=True).pooler_output
-        # Some families give one tensor per picture or tile, others one for all of them.
-        features = output if isinstance(output, torch.Tensor) else torch.cat(list(output))
-        features = features.reshape(-1, features.shape[-1])
-        ids = tuple(inputs["input_ids"][0].tolist())
-        if ids.count(self._image_id) != len(features):
-            raise ValueError(
-                f"{ids.count(self._image_id)} image tokens for {len(features)} image features"
-            )
-        grid = pixels["image_grid_thw"] if self._family.grid_positions else None
-        return _Encoded(ids, features, grid)
+        try:
+            for holder in self._holders:
+                holder.get_image_features = stand_in(holder)
+            yield
+        finally:
+            self._restore()
 
-    def _left_padded(self, rows: Sequence[Path]) -> tuple[Tensor, Tensor]:
-        import torch
+    def _restore(self) -> None:
+        for holder in self._holders:
+            vars(holder).pop("get_image_features", None)
 
-        width = max(map(len, rows))
-        pad = self._chat.tokenizer.pad_token_id
-        ids = [[pad] * (width - len(row)) + list(row) for row in rows]
-        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
-        device = self._model.device
-        return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+    def _row(self, probe: Probe, *, fresh: bool = False) -> dict[str, Tensor]:
+        """One prompt as its processor makes it; its pictures have pixels only if `fresh`."""
+        text = self._chat.probe_text(probe)
+        if not probe.images:
+            return self._plain.processed([text], [()])
+        processor, key = self._chat.processor, _key(probe.images)
+        known = None if fresh else self._processed.get(key)
+        stand_in = _Processing(processor.image_processor, known)
+        processor.image_processor = stand_in
+        try:
+            row = self._plain.processed([text], [probe.images])
+        finally:
+            processor.image_processor = stand_in.images
+        self._processed.put(key, stand_in.made)
+        return row
 
-    def _positions(self, ids: Tensor, mask: Tensor, grids: Sequence[Tensor | None]) -> Tensor:
-        """Positions from the first real token on; padding stands at 0."""
-        import torch
 
-        line: Tensor = (mask.cumsum(-1) - 1).clamp(min=0)
-        if not self._family.grid_positions:
-            return line
-        if not grids:
-            return line.unsqueeze(0).expand(3, -1, -1)
-        kinds = (ids == self._image_id).int()
-        grid = torch.cat([grid for grid in grids if grid is not None])
-        positions: Tensor
-        positions, _ = self._model.model.get_rope_index(
-            ids, kinds, image_grid_thw=grid, attention_mask=mask
-        )
-        return positions
+class _Processing:
+    """Stands in for an image processor during one call; gives what is `known`, if that is."""
+
+    def __init__(self, images: Any, known: Any) -> None:
+        self.images = images
+        self.made = known
+        """What it gave, without the pixels."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.images, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.made is not None:
+            return copy.deepcopy(self.made)  # processors take entries out of it
+        given = self.images(*args, **kwargs)
+        self.made = copy.deepcopy(_hollow(given))
+        return given
+
+
+def _hollow(made: Any) -> Any:
+    """Keep of an image processor's output all but the pixels: of them only their shape."""
+    import torch
+
+    if isinstance(made, torch.Tensor):
+        return made.new_zeros(()).expand(made.shape) if made.is_floating_point() else made
+    if isinstance(made, list | tuple):
+        return type(made)(map(_hollow, made))
+    if isinstance(made, Mapping):
+        other: Any = copy.copy(made)
+        for name, value in made.items():
+            other[name] = _hollow(value)
+        return other
+    return made
+
+
+def _key(pictures: Sequence[Picture]) -> tuple[str, ...]:
+    return tuple(picture.digest for picture in pictures)
+
+
+def _left_padded(rows: Sequence[dict[str, Tensor]], pad: int) -> dict[str, Tensor]:
+    """Make one batch of prompts; of pixels, which nobody looks at, it has the first row's."""
+    import torch
+
+    width = max(row["input_ids"].shape[1] for row in rows)
+    batch: dict[str, Tensor] = {}
+    for name, first in rows[0].items():
+        values = [row[name] for row in rows]
+        if first.shape == rows[0]["input_ids"].shape:
+            fill = pad if name == "input_ids" else 0
+            ends = [(width - value.shape[1], 0) for value in values]
+            padded = zip(values, ends, strict=True)
+            pads = torch.nn.functional.pad
+            batch[name] = torch.cat([pads(value, end, value=fill) for value, end in padded])
+        elif first.is_floating_point() or len({value.shape[1:] for value in values}) > 1:
+            batch[name] = first
+        else:
+            batch[name] = torch.cat(values)
+    return batch
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two sets of inputs are the same, numbers up to rounding; objects do not count."""
+    import torch
+
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return _same_numbers(one, other)
+    if isinstance(one, _Features) and isinstance(other, _Features):
+        return _alike(one.fields, other.fields)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
+    return isinstance(one, torch.Tensor) == isinstance(other, torch.Tensor)
+
+
+def _same_numbers(one: Tensor, other: Tensor) -> bool:
+    import torch
+
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    finite = other[other.isfinite()].abs()
+    most = float(finite.max()) if len(finite) else 0.0
+    rounding = 1e-4 if one.dtype == torch.float32 else 0.05
+    return torch.allclose(one, other, rtol=0.0, atol=rounding * most)
 
 
 def _append(inputs: dict[str, Tensor], continuation: Path) -> dict[str, Tensor]:
