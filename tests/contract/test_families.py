@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from conftest import BATCH
 from families import FAMILIES, build_family
 from PIL import Image
 from test_engines import BLUE, RED, WIDE, ask, close_to, forced, free, read
+from test_hf import encoder_calls
 
 from safejudge import prompts
 from safejudge.engines.local.hf import HFEngine
@@ -183,6 +185,21 @@ def test_odd_sizes_cost_themselves_at_most(name: str, opened: Callable[..., HFEn
     assert all(answer.problem or answer.score is not None for answer in answers)
     replies = engine.reason([free("What?", images=(image,)) for image in (RED, *odd)])
     assert replies[0] == engine.reason([free("What?")])[0]
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_picture_is_encoded_once(name: str, folder: Callable[[str], Path]) -> None:
+    where = str(folder(name))
+    prefix = {"reply_prefix": FAMILIES[name].opening} if FAMILIES[name].opening else {}
+    engine = HFEngine(where, uri=f"hf:{name}", device="cpu", batch_size=BATCH, **prefix)
+    probes = [ask((RED,), f"statement {i}") for i in range(20)]
+    with encoder_calls(engine) as calls:
+        read(engine, [*probes, *MIXED])
+    together = 3 if engine._reader._apart else 6  # RED, BLUE, WIDE; or each list of pictures
+    assert calls.call_count == together
+    remembered = read(engine, MIXED)
+    with patch.object(engine, "_reader", engine._plain):
+        assert all(map(close_to, remembered, read(engine, MIXED)))
 
 
 @pytest.mark.parametrize("name", OPENED)
