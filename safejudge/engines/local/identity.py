@@ -13,12 +13,14 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safejudge.errors import EngineSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from safejudge.types import JSON
 
 _WHOLE = 256 * 2**20
 """Files up to this size are read whole."""
@@ -37,6 +39,18 @@ _KINDS = frozenset(
     }
 )
 """Files that can change an answer: configuration, tokenizer, template, weights."""
+
+
+def picture_identity(processor: Any) -> JSON:
+    """Name what prepares pictures, where that depends on what is installed.
+
+    Of many image processors there are two: one on torchvision, which is taken where that is
+    installed, and one on Pillow. They scale pictures a little differently.
+    """
+    import transformers
+
+    name = type(getattr(processor, "image_processor", None)).__name__
+    return {"image_processor": name} if hasattr(transformers, f"{name}Pil") else {}
 
 
 def weights_identity(model: str, revision: str | None = None) -> str:

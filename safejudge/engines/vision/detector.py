@@ -52,7 +52,7 @@ class HFDetector(LocalModel):
     `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each option of a user's
         self,
         model: str,
         *,
@@ -60,9 +60,10 @@ class HFDetector(LocalModel):
         device: str | None = None,
         dtype: str | None = None,
         batch_size: int = 4,
+        backend: str | None = None,
     ) -> None:
         check_options(batch_size, dtype)
-        checkpoint = Checkpoint(model, uri)
+        checkpoint = Checkpoint(model, uri, backend=backend)
         config = checkpoint.config()
         if config.model_type not in _TOGETHER | _WORD_BY_WORD:
             raise EngineSetupError(
@@ -75,7 +76,7 @@ class HFDetector(LocalModel):
         self._limit = _word_limit(config, self._processor.tokenizer)
         loaded = checkpoint.load("AutoModelForZeroShotObjectDetection", device, dtype)
         self._owl = Owl(loaded, self._processor, self._limit) if self._together else None
-        super().__init__(loaded, checkpoint.pair_card(loaded), batch_size)
+        super().__init__(loaded, checkpoint.pair_card(loaded, self._processor), batch_size)
         self._prove(checkpoint)
 
     def check_words(self, words: Sequence[str]) -> None:

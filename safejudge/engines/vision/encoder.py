@@ -43,7 +43,7 @@ class HFEncoder(LocalModel):
     `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each option of a user's
         self,
         model: str,
         *,
@@ -51,9 +51,10 @@ class HFEncoder(LocalModel):
         device: str | None = None,
         dtype: str | None = None,
         batch_size: int = 16,
+        backend: str | None = None,
     ) -> None:
         check_options(batch_size, dtype)
-        checkpoint = Checkpoint(model, uri)
+        checkpoint = Checkpoint(model, uri, backend=backend)
         config = checkpoint.config()
         _refuse_others(model, config)
         self._processor = checkpoint.pair_processor()
@@ -65,7 +66,7 @@ class HFEncoder(LocalModel):
         self._limit = _text_limit(model, config, tokenizer)
         self._vectors: RecentCache[str, Tensor] = RecentCache(_CACHED_TEXTS)
         loaded = checkpoint.load("AutoModel", device, dtype)
-        super().__init__(loaded, checkpoint.pair_card(loaded), batch_size)
+        super().__init__(loaded, checkpoint.pair_card(loaded, self._processor), batch_size)
         self._width = self._proved_width(checkpoint)
 
     def check_texts(self, texts: Sequence[str]) -> None:

@@ -96,7 +96,12 @@ def open_scorer(path: str, *, uri: str, device: str | None = None, batch_size: i
     drawn = settings["recipe"]["backbone"] == DRAWN
     with quiet() if drawn else nullcontext():
         backbone = HFEncoder(
-            str(folder.resolve()), uri=uri, device=device, dtype="float32", batch_size=batch_size
+            str(folder.resolve()),
+            uri=uri,
+            device=device,
+            dtype="float32",
+            batch_size=batch_size,
+            backend="pil" if drawn else None,
         )
     scorer = ScorerEncoder(backbone, _head(folder, backbone.width, settings["recipe"]["hidden"]))
     if not drawn:
