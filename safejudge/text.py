@@ -14,6 +14,7 @@ Which function a new message needs:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 
 def storable(text: str) -> str:
@@ -61,6 +62,15 @@ def disarmed(text: str) -> str:
     A space in each keeps it readable, and leaves a tokenizer nothing to take for the mark.
     """
     return _MARKS.sub(lambda match: f" {match[0]} ", text)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from or while handling what, and so on; each once."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def first_line(error: BaseException) -> str:

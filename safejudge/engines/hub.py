@@ -12,10 +12,9 @@ import shutil
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from safejudge.errors import EngineSetupError
-from safejudge.text import cut, first_line
+from safejudge.text import causes, cut, first_line
 
 _WANTED = ["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"]
 _UNWANTED = ["*/*"]
@@ -166,15 +165,39 @@ def gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
+def refusal(name: str, error: Exception) -> EngineSetupError | None:
+    """Say what the hub answered, or that nothing came, if that is behind an error of a library.
+
+    A file that a model does not have is no refusal.
+    """
+    from huggingface_hub.errors import EntryNotFoundError
+
+    links = list(causes(error))
+    if any(isinstance(link, EntryNotFoundError) for link in links):
+        return None
+    asked = any(_status(link) is not None or _is_of_the_network(link) for link in links)
+    broken = "it could not be fetched whole; what came stays, and the same command goes on"
+    return _fault(name, error, broken) if asked else None
+
+
+def _is_of_the_network(error: BaseException) -> bool:
+    """Whether the library that `huggingface_hub` asks with gave up, whatever it is called."""
+    return type(error).__module__.partition(".")[0] in {"httpx", "httpx2", "httpcore"}
+
+
 def _fault(name: str, error: Exception, unreached: str) -> EngineSetupError:
     """Say what a failed request to the hub means, and what to do.
 
     `unreached` is what it means where no answer came.
     """
     from huggingface_hub import constants
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
-    chain = list(_chain(error))
+    chain = list(causes(error))
     hub, why = endpoint(), f"({cut(first_line(error), 200)})"
     status = next((code for e in chain if (code := _status(e)) is not None), None)
     if constants.HF_HUB_OFFLINE:
@@ -187,6 +210,8 @@ def _fault(name: str, error: Exception, unreached: str) -> EngineSetupError:
             f"{hub} gives it only to people whom its owner lets in. Accept its terms at "
             f"{hub}/{name} and sign in (hf auth login, or HF_TOKEN)"
         )
+    elif any(isinstance(e, RevisionNotFoundError) for e in chain):
+        text = f"{hub} has it, but not this version of it. Leave `revision` out for the main one"
     elif status == 401:
         text = (
             f"{hub} does not give it without a key, or has no such model. Sign in (hf auth login, "
@@ -206,12 +231,6 @@ def _fault(name: str, error: Exception, unreached: str) -> EngineSetupError:
             "one elsewhere; hf:sketch judges drawings alone"
         )
     return EngineSetupError(f"{name}: {text}")
-
-
-def _chain(error: BaseException | None) -> Any:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _status(error: BaseException) -> int | None:

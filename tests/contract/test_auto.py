@@ -18,7 +18,7 @@ import sys
 import termios
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import tiny_models
@@ -279,7 +279,7 @@ def test_a_model_of_the_hub_is_the_same_as_through_auto(a_hub: Hub) -> None:
     assert chosen.card == plain.card
     assert open_engine(f"hf:{NAME}").card.revision != plain.card.revision
     assert a_hub.commit(NAME) not in plain.card.revision
-    with pytest.raises(EngineSetupError, match=f"{NAME}: .*not to be had from the hub"):
+    with pytest.raises(EngineSetupError, match=f"{NAME}: .*not this version of it"):
         open_engine(f"hf:{NAME}", revision="v2")
 
 
@@ -305,6 +305,23 @@ def test_what_the_hub_refuses_is_named(a_hub: Hub, status: int, code: str, says:
     a_hub.refuses = status, code
     with pytest.raises(EngineSetupError, match=f"^{NAME}: http://127.*{says}"):
         hub.offer(NAME)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"refuses": (403, "GatedRepo")}, "whom its owner lets in"),
+        ({"refuses": (404, "RepoNotFound")}, "has no such model"),
+        ({"breaks_after": 1000}, "could not be fetched whole.*no answer"),
+    ],
+)
+def test_a_model_that_is_named_fails_in_the_same_words(
+    a_hub: Hub, fault: dict[str, Any], says: str
+) -> None:
+    for name, value in fault.items():
+        setattr(a_hub, name, value)
+    with pytest.raises(EngineSetupError, match=f"^{NAME}: .*{says}"):
+        open_engine(f"hf:{NAME}")
 
 
 def test_no_hub_at_all(a_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

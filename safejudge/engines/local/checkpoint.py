@@ -70,9 +70,10 @@ class Checkpoint:
                 raise FileNotFoundError(f"there is no folder {self.name}")
             return AutoConfig.from_pretrained(self.name, **self._source())
         except OSError as error:
-            raise EngineSetupError(
-                f"{self.name}: not a folder with a model, and not to be had from the hub. Check "
-                f"the spelling, the network, or give hf:/path/to/folder. ({first_line(error)})"
+            raise self._problem(
+                error,
+                "not a folder with a model, and not to be had from the hub. Check the spelling, "
+                "the network, or give hf:/path/to/folder.",
             ) from error
         except (ValueError, KeyError) as error:
             raise EngineSetupError(
@@ -158,6 +159,14 @@ class Checkpoint:
             f"that library. ({first_line(error)})"
         )
 
+    def _problem(self, error: Exception, meaning: str) -> EngineSetupError:
+        """Tell of the hub's refusal or the missing library behind an error, else its meaning."""
+        if not Path(self.name).exists() and (refusal := hub.refusal(self.name, error)) is not None:
+            return refusal
+        if quirks.is_about_a_library(error):
+            return self.missing_library(error)
+        return EngineSetupError(f"{self.name}: {meaning} ({first_line(error)})")
+
     def _source(self) -> JSON:
         """What every loader is told: which version, and that no code of it is run.
 
@@ -193,12 +202,10 @@ class Checkpoint:
         except ImportError as error:
             raise self.missing_library(error) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            if quirks.is_about_a_library(error):
-                raise self.missing_library(error) from error
-            raise EngineSetupError(
-                f"{self.name}: no processor (preprocessor_config.json, tokenizer files) could be "
-                "loaded. Use a complete checkpoint of a model for pictures and texts. "
-                f"({first_line(error)})"
+            raise self._problem(
+                error,
+                "no processor (preprocessor_config.json, tokenizer files) could be loaded. Use a "
+                "complete checkpoint of a model for pictures and texts.",
             ) from error
 
     def _with_pictures(self, processor: Any) -> Any:
@@ -234,19 +241,21 @@ class Checkpoint:
                 self.name, dtype=dtype, output_loading_info=True, **self._source()
             )
         except ValueError as error:
-            if quirks.is_about_a_library(error):
-                raise self.missing_library(error) from error
-            raise EngineSetupError(
-                f"{self.name}: not a model that {_PURPOSE[loader]} ({loader} refused it). "
-                f"({first_line(error)})"
+            raise self._problem(
+                error, f"not a model that {_PURPOSE[loader]} ({loader} refused it)."
             ) from error
         except ImportError as error:
             raise self.missing_library(error) from error
         except (OSError, RuntimeError, SafetensorError) as error:
-            raise EngineSetupError(
-                f"{self.name}: its weights could not be loaded: the file is missing or damaged, or "
-                f"does not belong to this configuration. Download it again. ({first_line(error)})"
+            raise self._problem(
+                error,
+                "its weights could not be loaded: the file is missing or damaged, or does not "
+                "belong to this configuration. Download it again.",
             ) from error
+        except Exception as error:  # a connection that broke is of none of these classes
+            if (refusal := hub.refusal(self.name, error)) is None:
+                raise
+            raise refusal from error
         for problem in ("missing_keys", "mismatched_keys"):
             if keys := sorted(map(str, report[problem])):
                 raise EngineSetupError(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from safejudge.text import causes
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from safejudge.types import JSON
 
@@ -24,7 +26,7 @@ _LACKING = re.compile(
 
 def missing_dependency(error: BaseException) -> str | None:
     """Find the library whose absence is behind an error: in its whole text, or in its causes."""
-    for link in _causes(error):
+    for link in causes(error):
         if match := _LACKING.search(str(link)):
             return next(name for name in match.groups() if name).lower()
     return None
@@ -32,18 +34,9 @@ def missing_dependency(error: BaseException) -> str | None:
 
 def is_about_a_library(error: BaseException) -> bool:
     """Whether an error means that a library is missing, whatever its class is."""
-    return any(isinstance(link, ImportError) for link in _causes(error)) or (
+    return any(isinstance(link, ImportError) for link in causes(error)) or (
         missing_dependency(error) is not None
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and what was raised from or while handling what, each once."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def classifier(settings: Mapping[str, Any]) -> str | None:
