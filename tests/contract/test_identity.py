@@ -227,6 +227,7 @@ def vllm_revision(
     monkeypatch.setattr(module, "import_vllm", lambda _uri: (None, None, (ValueError,)))
     monkeypatch.setattr(module, "start_vllm", lambda *_: running)
     monkeypatch.setattr(module, "regex_for", lambda _llm: json_regex)
+    monkeypatch.setattr(module, "check_pictures", lambda _llm, _uri: None)
     monkeypatch.setattr(
         module,
         "prove_place",
@@ -261,6 +262,17 @@ def test_options_of_place_and_size_are_not(vllm_revision: Callable[..., str]) ->
     options = {"gpu_memory_utilization": 0.5, "tensor_parallel_size": 2, "dtype": "auto"}
     assert {vllm_revision(**{name: value}) for name, value in options.items()} == {vllm_revision()}
     assert all(name.isidentifier() for name in module.HARMLESS)
+
+
+def test_what_prepares_pictures_is_part_of_it(tiny_folder: Callable[[str], Path]) -> None:
+    """Two ways to scale a picture are two sets of numbers; which is taken hangs on torchvision."""
+    pytest.importorskip("torchvision")
+    folder = str(tiny_folder("llava"))
+    by_default, by_pillow = (
+        HFEngine(folder, uri="hf:x", device="cpu", backend=backend).card.revision
+        for backend in (None, "pil")
+    )
+    assert by_default != by_pillow
 
 
 def test_device_and_batches_are_no_part_of_it(tiny_folder: Callable[[str], Path]) -> None:

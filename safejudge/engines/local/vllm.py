@@ -17,7 +17,14 @@ from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.local.place import LEAST_MASS, prove_place
-from safejudge.engines.local.vllm_start import HARMLESS, failed, import_vllm, regex_for, start_vllm
+from safejudge.engines.local.vllm_start import (
+    HARMLESS,
+    check_pictures,
+    failed,
+    import_vllm,
+    regex_for,
+    start_vllm,
+)
 from safejudge.engines.local.worker_log import keep_worker_log, last_error
 from safejudge.engines.meter import Tokens
 from safejudge.engines.recent import RecentCache
@@ -75,6 +82,7 @@ class VLLMEngine:
         self._llm = start_vllm(model, uri, options, self._log)
         self._regex = regex_for(self._llm)
         try:
+            check_pictures(self._llm, uri)
             self._labels = prove_place(self._read_by, self._chat, model, least_mass=least_mass)
         except BaseException:
             self.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from safejudge.engines.guide import json_regex, served_regex
+from safejudge.engines.local.quirks import one_way_pictures
 from safejudge.engines.local.worker_log import last_error
 from safejudge.errors import EngineSetupError
 from safejudge.text import first_line
@@ -90,6 +91,14 @@ def start_vllm(model: str, uri: str, options: Mapping[str, Any], log: Path | Non
         raise EngineSetupError(
             f"{uri}: vLLM did not start. {failed(error, _UNKNOWN)}{met}"
         ) from error
+
+
+def check_pictures(llm: Any, uri: str) -> None:
+    """Raise `EngineSetupError` for a model whose pictures this vLLM reads in another way."""
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu() and (problem := one_way_pictures(llm.model_config)):
+        raise EngineSetupError(f"{uri}: {problem}")
 
 
 def _unknown_option(error: TypeError, options: Mapping[str, Any]) -> str:
