@@ -7,21 +7,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-import numpy as np
 import pytest
-import torch
-from answering import SWITCHES, closed, inputs, rendered
 from conftest import BATCH
 from families import FAMILIES, build_family
-from PIL import Image
-from test_engines import BLUE, RED, WIDE, ask, close_to, forced, free, read
+from family_reads import MIXED, ODD, RED, Oracle, ask
+from test_engines import close_to, forced, free, read
 from test_hf import encoder_calls
 
 from safejudge import prompts
 from safejudge.engines.local.hf import HFEngine
 from safejudge.engines.server.vocabulary import QUESTIONS
 from safejudge.errors import EngineSetupError
-from safejudge.types import Picture, Probe
+from safejudge.types import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,18 +26,6 @@ if TYPE_CHECKING:
 
 QUICK = ("qwen3_vl", "gemma4", "mistral3", "glm46v", "llama4")
 """Enough for every mechanism; the others run with `-m families`."""
-RATINGS = tuple("12345")
-MIXED = [
-    ask((RED,)),
-    ask(()),
-    ask((BLUE,), "a dog is visible and a car is visible and a bus is visible"),
-    ask((RED, BLUE)),
-    ask((BLUE, RED)),
-    ask((WIDE,)),
-    ask((RED,), labels=RATINGS),
-    ask((), labels=RATINGS),
-    ask((RED, WIDE), labels=RATINGS),
-]
 _PLACE = pytest.mark.xfail(strict=False, reason="its thought is not closed, nor its reply begun")
 _SINGLE = pytest.mark.xfail(strict=False, reason="a picture of one token ends the whole call")
 
@@ -88,42 +73,6 @@ def opened(folder: Callable[[str], Path]) -> Callable[..., HFEngine]:
     return engine
 
 
-class Oracle:
-    """The same model by transformers alone: one prompt, unpadded, one forward call."""
-
-    def __init__(self, folder: Path, engine: HFEngine, opening: str) -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        self.processor = AutoProcessor.from_pretrained(folder)
-        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
-        self.opening = opening
-        # Templates may write a day; which one is the engine's to choose.
-        day = re.search(r"\d{4}-\d\d-\d\d", engine._chat.question_prompt())
-        self.clock = {"strftime_now": lambda _: day.group()} if day else {}
-
-    @torch.inference_mode()
-    def probabilities(self, probe: Probe, spellings: Iterable[Iterable[str]]) -> list[float]:
-        """The mass of each label's spellings, single tokens all, after a probe."""
-        text = rendered(
-            self.processor,
-            probe.instruction,
-            len(probe.images),
-            probe.question,
-            **SWITCHES,
-            **self.clock,
-        )
-        images = [Image.fromarray(image.pixels) for image in probe.images]
-        encoded = inputs(self.processor, closed(text) + self.opening, images)
-        after = self.model.eval()(**encoded).logits[0, -1].float().softmax(-1)
-        tokenize = self.processor.tokenizer
-        found = [
-            [tokenize(text, add_special_tokens=False)["input_ids"] for text in spelled]
-            for spelled in spellings
-        ]
-        singles = [{ids[0] for ids in spelled if len(ids) == 1} for spelled in found]
-        return [after[list(same)].sum().item() for same in singles]
-
-
 @pytest.mark.parametrize("name", OPENED)
 def test_it_is_read_where_it_answers(name: str, opened: Callable[..., HFEngine]) -> None:
     engine = opened(name)
@@ -156,12 +105,8 @@ def test_numbers_are_those_of_transformers(
 ) -> None:
     engine = opened(name)
     oracle = Oracle(folder(name), engine, FAMILIES[name].opening)
-    card = engine.card.label_tokens
     for probe, answer in zip(MIXED, read(engine, MIXED), strict=True):
-        spelled = [(n, f" {n}") for n in RATINGS]
-        if probe.labels != RATINGS:
-            spelled = [card[label] for label in probe.labels]
-        assert answer.p_labels == pytest.approx(oracle.probabilities(probe, spelled), abs=1e-5)
+        assert answer.p_labels == pytest.approx(oracle.probabilities(probe), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", OPENED)
@@ -178,12 +123,10 @@ def test_a_batch_is_its_members_one_by_one(name: str, opened: Callable[..., HFEn
 )
 def test_odd_sizes_cost_themselves_at_most(name: str, opened: Callable[..., HFEngine]) -> None:
     engine = opened(name)
-    grey = np.full((200, 200, 3), 90, dtype=np.uint8)
-    odd = [Picture.of(grey[:h, :w].copy()) for h, w in ((1, 1), (2, 2), (3, 200), (200, 3))]
-    usual, *answers = engine.answer_probs([ask((image,)) for image in (RED, *odd)])
+    usual, *answers = engine.answer_probs([ask((image,)) for image in (RED, *ODD)])
     assert close_to(usual, read(engine, [ask((RED,))])[0])
     assert all(answer.problem or answer.score is not None for answer in answers)
-    replies = engine.reason([free("What?", images=(image,)) for image in (RED, *odd)])
+    replies = engine.reason([free("What?", images=(image,)) for image in (RED, *ODD)])
     assert replies[0] == engine.reason([free("What?")])[0]
 
 
