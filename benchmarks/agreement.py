@@ -2,8 +2,10 @@
 
 The same probes through transformers and vLLM in float32 (|dM|, wanted under 1e-3) and in bfloat16
 (|d logit M| over probes with 0.05 < M < 0.95, wanted at most 0.25 at the 95th percentile), and
-through vLLM's own server in float32; then the labels of SketchBench scenes with reasoning on and
-off, each difference listed. Runs where vLLM is: `.venv-vllm/bin/python benchmarks/agreement.py`.
+through vLLM's own server in float32; how far M moves in half precision with what shares its
+batch, and whether a threshold of the policy lies within that; then the labels of SketchBench scenes
+with reasoning on and off, each difference listed. Runs where vLLM is:
+`.venv-vllm/bin/python benchmarks/agreement.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from safejudge import Judge, Policy
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.local.hf import HFEngine
 from safejudge.engines.open import open_engine
+from safejudge.method.debias import weigh
 from safejudge.method.questions import picture_probe, prior_probe
 from safejudge.show.markdown import table
 from safejudge.sketch.bench.bench import Item, scenes
@@ -59,6 +62,48 @@ def _logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
+def shares(probes: Sequence[Probe], dtype: str) -> list[float | None]:
+    """M of each probe through `hf:` in batches of 64, and then each by itself."""
+    scores: list[float | None] = []
+    for size in (64, 1):
+        engine = HFEngine(str(model_folder()), uri="hf:", dtype=dtype, batch_size=size)
+        scores += [answer.score for answer in engine.answer_probs(probes)]
+        engine.close()
+    return scores
+
+
+def by_batch(probes: Sequence[Probe], dtype: str) -> tuple[list[str], str]:
+    """A row: by how much a batch moves M; and what that is to the thresholds of a policy."""
+    scores = shares(probes, dtype)
+    pairs = list(zip(scores[: len(probes)], scores[len(probes) :], strict=True))
+    moved = sorted(abs(a - b) for a, b in pairs if a is not None and b is not None)
+    priors = {
+        probe.question: pair[0]
+        for probe, pair in zip(probes, pairs, strict=True)
+        if not probe.images
+    }
+    seen = [
+        (together, alone, priors[probe.question])
+        for probe, (together, alone) in zip(probes, pairs, strict=True)
+        if probe.images
+    ]
+    read = [numbers for numbers in seen if None not in numbers]
+    policy = Policy()
+    near = sum(_crosses(m - moved[-1], m + moved[-1], p0, policy) for m, _, p0 in read)
+    flipped = sum(_crosses(m, alone, p0, policy) for m, alone, p0 in read)
+    note = (
+        f"hf, {dtype}: a batch moves M by up to {moved[-1]:.2g}; of {len(read)} reads {near} are "
+        f"so near to a threshold of the default policy, and {flipped} cross it"
+    )
+    return [f"{moved[-1]:.2e}", "-", str(len(moved))], note
+
+
+def _crosses(one: float, other: float, prior: float, policy: Policy) -> bool:
+    """Whether a threshold of the tests lies between two numbers."""
+    left, right = (weigh(min(max(m, 0.0), 1.0), prior, policy) for m in (one, other))
+    return left.outcome is not right.outcome
+
+
 def labels(items: Sequence[Item], engine: str, policy: Policy) -> list[str]:
     """Label each scene."""
     with Judge.load("sketch", engine, policy, cache=None) as judge:
@@ -94,9 +139,16 @@ def main() -> None:
                 ["hf and server, float32", *differences(expected, server.answer_probs(batch))]
             )
             server.close()
+    notes = []
+    for dtype in ("bfloat16", "float16"):
+        row, note = by_batch(few, dtype)
+        rows.append([f"hf in a batch and alone, {dtype}", *row])
+        notes.append(note)
     head = ["", "largest change of M", "change of logit M, 95th percentile", "probes"]
     text = table(head, rows)
-    numbers = {row[0]: row[1:] for row in rows}
+    numbers: dict[str, list[str]] = {row[0]: row[1:] for row in rows}
+    numbers["thresholds"] = notes
+    text += "".join(f"\n\n{note}." for note in notes)
     for name, policy in (("on", Policy()), ("off", Policy(cascade=False))):
         ours, theirs = (labels(items, uri, policy) for uri in ("hf:sketch", "vllm:sketch"))
         changed = [
