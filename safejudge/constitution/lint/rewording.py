@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from safejudge.constitution.lint.clauses import clauses_of
 from safejudge.constitution.lint.english import looks_english
 from safejudge.constitution.lint.fidelity import Difference, contradictions, differences
+from safejudge.constitution.lint.matching import leaves_of
 from safejudge.constitution.lint.stems import (
     ALLOWING,
     EXCEPTION,
@@ -33,7 +34,7 @@ from safejudge.constitution.lint.stems import (
 )
 from safejudge.constitution.lint.words import objective_flaws, plain
 from safejudge.text import quoted
-from safejudge.types import NoneOf, leaves, parts
+from safejudge.types import NoneOf, parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -65,10 +66,17 @@ def tree_faults(text: str, objective: str, condition: Condition) -> list[Differe
 
     What the objective lost before, or has invented, is not told again.
     """
-    statements = "; ".join(leaf.statement for leaf in leaves(condition))
+    statements = leaves_of(condition)
     found = []
     if not _nothing_left(text, objective):
-        found = _forgotten(text, statements, "the condition", unmentioned(text, objective))
+        words, known = (
+            "; ".join(leaf.statement for leaf in statements),
+            unmentioned(text, objective),
+        )
+        found = _forgotten(text, words, "the condition", known)
+    if objective == text or not inverted(text, objective):
+        shown = "; ".join(leaf.statement for leaf in statements if not leaf.excepted)
+        found += _inverted(text, shown, "the condition")
     if _excepts(condition) and not LETTING.search(f"{text} {objective}".casefold()):
         problem = f"the condition has an exception, and {quoted(text, 200)} has none"
         found.append(Difference("exception", problem, "the condition without its `none`"))
@@ -172,6 +180,10 @@ def inverted(text: str, wording: str) -> list[Difference]:
     What breaks such a rule is that something is missing, so the wording says `unless`, `without`
     or another word of lack; else whoever does as the rule says would break it.
     """
+    return _inverted(text, wording, "the wording")
+
+
+def _inverted(text: str, wording: str, what: str) -> list[Difference]:
     clauses = [clause for clause in clauses_of(wording) if not clause.excepted]
     present = [clause for clause in clauses if _LACK.isdisjoint(clause.words)]
     shown = frozenset[str]().union(*(clause.stems for clause in present))
@@ -179,9 +191,8 @@ def inverted(text: str, wording: str) -> list[Difference]:
         wanted = _demanded(clause.words)
         own = specific(wanted)
         if own and own <= shown and looks_english(text):
-            problem = (
-                f"the rule demands {quoted(' '.join(wanted), 120)}, and the wording forbids it"
-            )
+            demand = quoted(" ".join(wanted), 60)
+            problem = f"the rule demands {demand}, and {what} forbids it"
             return [Difference("exception", problem, "`unless` or `without` before it")]
     return []
 
