@@ -36,6 +36,7 @@ from safejudge.constitution.lint.stems import is_count, is_relation, said_words,
 from safejudge.engines.open import open_engine
 from safejudge.flow import drive
 from safejudge.show.markdown import table
+from safejudge.text import cut
 from safejudge.types import AllOf, AnyOf, NoneOf, Precondition, leaves
 
 if TYPE_CHECKING:
@@ -191,14 +192,15 @@ def lines_of(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def failures(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Why rules failed, without what each reply said, most often first."""
-    kinds = Counter(row["problem"].split(":")[0] for row in rows if row["state"] == "failed")
+    """Why rules failed, most often first."""
+    failed = [row["problem"] for row in rows if row["state"] == "failed"]
+    kinds = Counter(cut(problem.split("; got")[0], 80) for problem in failed)
     yield from (f"- {problem}: {count}" for problem, count in kinds.most_common())
 
 
 def text_of(kept: Mapping[Start, list[dict[str, Any]]], total: int, test: str) -> str:
     made = {start: summary(start, rows, total) for start, rows in kept.items()}
-    heads = ["from", "rules", "compiled", "to review", "failed"]
+    heads = ["from", "rules", "compiled", "compiled, to review", "failed"]
     text = table(heads, [lines[0] for lines in made.values()])
     meaning_heads = ["from", "left as", "rules", *MEANINGS]
     text += "\n\nWhat the trees mean beside those that ship:\n\n"
