@@ -112,8 +112,7 @@ def patch_rows(engine: HFEngine) -> int:
 
 
 def _states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
-    states: torch.Tensor = args[0] if args else kwargs["hidden_states"]
-    return states
+    return next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
 
 
 def measured(name: str, folder: Path, vllm: str | None) -> Iterator[tuple[str, Any]]:
