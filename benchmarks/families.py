@@ -54,7 +54,8 @@ def untold(name: str, folder: Path) -> str:
     try:
         HFEngine(str(folder), uri=f"hf:{name}", device="cpu").close()
     except SafejudgeError as error:
-        return "refused: " + first_line(error).removeprefix(f"{folder}: ")[:120]
+        said = first_line(error).removeprefix(f"{folder}: ").replace(str(folder), name)
+        return f"refused: {said[:120]}"
     return "opens"
 
 
@@ -172,8 +173,8 @@ def read_by_vllm(name: str, folder: str, out: str) -> None:
 
 
 def shown(value: Any) -> str:
-    """A number to two digits, or words as they are."""
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
+    """A number to two digits, or words that do not end their cell."""
+    return f"{value:.2g}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
 def main() -> None:
