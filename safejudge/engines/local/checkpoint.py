@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +26,8 @@ from safejudge.text import first_line
 from safejudge.types import EngineCard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from safejudge.engines.tokens import LabelBook
     from safejudge.types import JSON
 
@@ -237,9 +241,10 @@ class Checkpoint:
 
         auto: Any = getattr(transformers, loader)
         try:
-            loaded, report = auto.from_pretrained(
-                self.name, dtype=dtype, output_loading_info=True, **self._source()
-            )
+            with _bars_on_terminals():
+                loaded, report = auto.from_pretrained(
+                    self.name, dtype=dtype, output_loading_info=True, **self._source()
+                )
         except ValueError as error:
             raise self._problem(
                 error, f"not a model that {_PURPOSE[loader]} ({loader} refused it)."
@@ -274,6 +279,21 @@ class Checkpoint:
             label_tokens=labels,
             versions={name: str(import_module(name).__version__) for name in libraries},
         )
+
+
+@contextmanager
+def _bars_on_terminals() -> Iterator[None]:
+    """Keep the bars of transformers out of logs."""
+    from transformers.utils import logging
+
+    shown = sys.stderr.isatty() or not logging.is_progress_bar_enabled()
+    if not shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if not shown:
+            logging.enable_progress_bar()
 
 
 def default_device() -> str:
