@@ -287,7 +287,7 @@ def test_unreadable_reasoning_leaves_the_score_that_was_read():
     assert read.test == "unreadable"
     assert was_read(read, policy)
     faint, policy = verdict_of(lambda _: AnswerProbs((0.1, 0.1)))
-    assert faint.test == "unreadable"
+    assert faint.test == "label_mass"
     assert not was_read(faint, policy)
 
 

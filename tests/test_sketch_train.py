@@ -45,7 +45,8 @@ def test_packed_rows_give_the_numbers_that_the_engine_reads(
     assert targets.tolist() == [tokenizer.encode("Yes")[0]] * 2
     model.save_pretrained(tmp_path)
     vlm.build_processor(tokenizer).save_pretrained(tmp_path)
-    engine = HFEngine(str(tmp_path), uri="hf:test", dtype="float32")
+    options = {"dtype": "float32", "line_break": False, "least_mass": 0.0}
+    engine = HFEngine(str(tmp_path), uri="hf:test", **options)
     leaves = [Precondition(statement=text) for text in STATEMENTS]
     probes = [
         picture_probe(leaf, Picture.of(pixels), None) if with_picture else prior_probe(leaf, None)

@@ -85,7 +85,9 @@ def run(argv):
     time.sleep(3600)
 def again():
     threading.main_thread().join()  # returns when the interpreter begins to end
-    os.kill(os.getpid(), signal.SIGINT)
+    while True:  # one may come before it waits for the other thread
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
 c._run = run
 c.entry()
 """

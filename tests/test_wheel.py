@@ -1,5 +1,6 @@
 """The wheel: what is installed works without the clone, and what git keeps stays small."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -64,7 +65,10 @@ def installed(wheel, tmp_path_factory):
     venv.create(home, with_pip=False, symlinks=True)
     site = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     borrowed = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
-    (site / "borrowed.pth").write_text("".join(f"{folder}\n" for folder in borrowed))
+    lines = [*borrowed]
+    if importlib.util.find_spec("torchvision_stub"):  # what lets a torchvision for CUDA load here
+        lines.append("import torchvision_stub")
+    (site / "borrowed.pth").write_text("".join(f"{line}\n" for line in lines))
     quick = ["--quiet", "--no-deps", "--no-index", "--no-compile"]
     pip("--python", home / "bin" / "python", "install", *quick, wheel, cwd=home)
     return site

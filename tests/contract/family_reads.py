@@ -68,14 +68,11 @@ class Oracle:
         spellings = [(n, f" {n}") for n in probe.labels]
         if probe.labels != RATINGS:
             spellings = [self.spellings[label] for label in probe.labels]
-        text = rendered(
-            self.processor,
-            probe.instruction,
-            len(probe.images),
-            probe.question,
-            **SWITCHES,
-            **self.clock,
-        )
+        words = probe.instruction, len(probe.images), probe.question
+        text = rendered(self.processor, *words, **SWITCHES, **self.clock)
+        if probe.instruction + probe.question in text:  # a line break stands between them
+            joined = f"{probe.instruction}\n{probe.question}"
+            text = rendered(self.processor, "", 0, joined, **SWITCHES, **self.clock)
         images = [Image.fromarray(image.pixels) for image in probe.images]
         encoded = inputs(self.processor, closed(text) + self.opening, images)
         after = self.model.eval()(**encoded).logits[0, -1].float().softmax(-1)

@@ -26,23 +26,18 @@ if TYPE_CHECKING:
 
 QUICK = ("qwen3_vl", "gemma4", "mistral3", "glm46v", "llama4")
 """Enough for every mechanism; the others run with `-m families`."""
-_PLACE = pytest.mark.xfail(strict=False, reason="its thought is not closed, nor its reply begun")
-_SINGLE = pytest.mark.xfail(strict=False, reason="a picture of one token ends the whole call")
 
 
-def members(names: Iterable[str], **pending: Any) -> list[Any]:
+def members(names: Iterable[str]) -> list[Any]:
     """Parameters of a test: families, those that take long behind their marker."""
     marks = {name: [pytest.mark.families] * (name not in QUICK) for name in names}
-    for name, mark in pending.items():
-        if name in marks:
-            marks[name].append(mark)
     return [pytest.param(name, marks=marked) for name, marked in marks.items()]
 
 
-PLACES = dict.fromkeys(("qwen3_vl_thinking", "kimi_k25", "glm4v", "muse_glimmer"), _PLACE)
-OPENED = members([name for name, family in FAMILIES.items() if family.opens], **PLACES)
+THINKING = ("qwen3_vl_thinking", "kimi_k25", "glm4v", "muse_glimmer")
+"""Those that begin with something else than an answer."""
+OPENED = members(name for name, family in FAMILIES.items() if family.opens)
 REFUSED = members([name for name, family in FAMILIES.items() if not family.opens])
-TINY = dict.fromkeys(("mistral3", "mistral_effort"), _SINGLE)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +77,7 @@ def test_it_is_read_where_it_answers(name: str, opened: Callable[..., HFEngine])
     assert min(answer.label_mass for answer in read(engine, [*probes, *MIXED[:2]])) > 0.5
 
 
-@pytest.mark.parametrize("name", members(PLACES, **PLACES))
+@pytest.mark.parametrize("name", members(THINKING))
 def test_untold_it_is_read_where_it_answers_or_refused(
     name: str, folder: Callable[[str], Path]
 ) -> None:
@@ -118,9 +113,7 @@ def test_a_batch_is_its_members_one_by_one(name: str, opened: Callable[..., HFEn
     assert not close_to(together[0], together[5])
 
 
-@pytest.mark.parametrize(
-    "name", members([name for name, family in FAMILIES.items() if family.opens], **PLACES, **TINY)
-)
+@pytest.mark.parametrize("name", OPENED)
 def test_odd_sizes_cost_themselves_at_most(name: str, opened: Callable[..., HFEngine]) -> None:
     engine = opened(name)
     usual, *answers = engine.answer_probs([ask((image,)) for image in (RED, *ODD)])

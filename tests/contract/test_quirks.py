@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +85,39 @@ def test_a_missing_library_is_found_in_text_and_cause(text: str, name: str | Non
     assert quirks.is_about_a_library(outer) == (name is not None)
     outer.__cause__ = ImportError("of something")
     assert quirks.is_about_a_library(outer)
+
+
+UNFIT = """
+import sys
+from safejudge.engines.open import open_detector, open_encoder, open_engine
+from safejudge.errors import EngineSetupError
+for opener in (open_engine, open_encoder, open_detector):
+    try:
+        opener("hf:sketch")
+    except EngineSetupError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
+def test_a_torchvision_of_another_torch_is_told_for_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    broken = 'raise RuntimeError("operator torchvision::nms does not exist")'
+    (tmp_path / "torchvision" / "__init__.py").write_text(broken)
+    (tmp_path / "torchvision_stub.py").write_text("")  # which would let the real one load
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", UNFIT],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    told = done.stdout.splitlines()
+    assert len(told) == 3
+    for line in told:
+        assert "torchvision does not load beside the installed torch" in line
+        assert "operator torchvision::nms does not exist" in line
 
 
 def test_errors_that_caused_each_other_end() -> None:

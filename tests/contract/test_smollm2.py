@@ -43,10 +43,10 @@ REFERENCES: dict[str, Condition] = {
 
 
 @pytest.fixture(scope="module")
-def folder(pytestconfig: pytest.Config) -> Path:
-    cache = pytestconfig.cache
-    assert cache is not None
-    return smollm2_folder(cache.mkdir("models"))
+def folder(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cache = getattr(pytestconfig, "cache", None)  # pytest may be told to keep none
+    models = tmp_path_factory.mktemp("models") if cache is None else cache.mkdir("models")
+    return smollm2_folder(models)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from safejudge.text import causes
+from safejudge.text import causes, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,18 @@ def missing_dependency(error: BaseException) -> str | None:
     for link in causes(error):
         if match := _LACKING.search(str(link)):
             return next(name for name in match.groups() if name).lower()
+    return None
+
+
+def unfit_torchvision(error: BaseException) -> str | None:
+    """Say why a torchvision that is installed cannot be loaded, if that is behind an error.
+
+    One for CUDA beside a torch for CPUs is such a pair: its operators are missing, and whatever
+    imports it fails, under other names.
+    """
+    for link in causes(error):
+        if isinstance(link, RuntimeError | OSError) and "torchvision" in str(link):
+            return first_line(link)
     return None
 
 
