@@ -64,17 +64,16 @@ class Checkpoint:
 
     def config(self) -> Any:
         """Read the configuration; the first thing that touches folder or hub."""
+        from transformers import AutoConfig
+
+        self._prove_torchvision()
         folder = Path(self.name)
         try:
-            from transformers import AutoConfig
-
             if folder.is_dir() and not (folder / "config.json").is_file():
                 raise FileNotFoundError(f"no config.json in {self.name}")
             if self.name.startswith(("/", "./", "../", "~")) and not folder.exists():
                 raise FileNotFoundError(f"there is no folder {self.name}")
             return AutoConfig.from_pretrained(self.name, **self._source())
-        except ImportError as error:
-            raise self.missing_library(error) from error
         except OSError as error:
             raise self._problem(
                 error,
@@ -158,13 +157,7 @@ class Checkpoint:
         return self._card({"dtype": str(loaded.dtype), **picture_identity(processor)}, {})
 
     def missing_library(self, error: Exception) -> EngineSetupError:
-        """Say that it needs a library that is not installed, or does not load."""
-        if (cause := quirks.unfit_torchvision(error)) is not None:
-            return EngineSetupError(
-                f"{self.name}: the installed torchvision does not load beside the installed torch "
-                f"({cause}), and transformers cannot do without it then. Install the torchvision "
-                "of the same index and version as torch, or pip uninstall torchvision"
-            )
+        """Say that it needs a library that is not installed."""
         return EngineSetupError(
             f"{self.name}: it needs a library that is not installed: "
             f"{quirks.missing_dependency(error) or _LIBRARIES}. pip install 'safejudge[hf]', or "
@@ -204,9 +197,18 @@ class Checkpoint:
                 "as the one it was made from, or auto"
             )
 
+    def _prove_torchvision(self) -> None:
+        if (cause := quirks.unfit_torchvision()) is not None:
+            raise EngineSetupError(
+                f"{self.name}: the installed torchvision does not load beside the installed torch "
+                f"({cause}), and transformers imports it wherever it is. Install the torchvision "
+                "of the same index and version as torch, or pip uninstall torchvision"
+            )
+
     def _processor(self) -> Any:
         from transformers import AutoProcessor
 
+        self._prove_torchvision()
         auto: Any = AutoProcessor
         try:
             backend = {} if self.backend is None else {"backend": self.backend}

@@ -7,6 +7,8 @@ that answers no questions; pictures that a runner reads in one direction only.
 from __future__ import annotations
 
 import re
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from safejudge.text import causes, first_line
@@ -32,15 +34,18 @@ def missing_dependency(error: BaseException) -> str | None:
     return None
 
 
-def unfit_torchvision(error: BaseException) -> str | None:
-    """Say why a torchvision that is installed cannot be loaded, if that is behind an error.
+def unfit_torchvision() -> str | None:
+    """Say why the installed torchvision cannot be loaded; None: it can, or there is none.
 
-    One for CUDA beside a torch for CPUs is such a pair: its operators are missing, and whatever
-    imports it fails, under other names.
+    One for CUDA beside a torch for CPUs is such a pair: its operators are missing, and whatever of
+    transformers imports it fails, in many places and under other names.
     """
-    for link in causes(error):
-        if isinstance(link, RuntimeError | OSError) and "torchvision" in str(link):
-            return first_line(link)
+    if find_spec("torchvision") is None:
+        return None
+    try:
+        import_module("torchvision")
+    except Exception as error:  # noqa: BLE001 - what a library raises that was built for another
+        return first_line(error)
     return None
 
 
