@@ -24,6 +24,7 @@ FLOORS = [
     ["compile", "rewards"],
     ["show", "preference"],
     ["evals"],
+    ["decide"],
     ["scale", "sketch"],
     [""],  # the package itself, which only lists names
     ["cli"],

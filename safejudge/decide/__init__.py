@@ -1,0 +1,1 @@
+"""From scores to decisions: thresholds with a promise, probabilities, from labelled records."""
