@@ -68,6 +68,76 @@ def judge(*arguments):
     return cli.main(["judge", *arguments, *CHOICES])
 
 
+# --- thresholds -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def thresholds(place, engine, capsys):
+    """Thresholds made of 140 pictures, of which those brighter than half are labelled bright."""
+    (place / "shades").mkdir()
+    rows = ["image,violations"]
+    for number in range(140):
+        shade = number if number < 70 else 116 + number
+        picture = np.full((4, 4, 3), shade, np.uint8)
+        Image.fromarray(picture).save(f"shades/{number:03d}.png")
+        rows.append(f"{number:03d}.png,{'bright' if shade > 127 else ''}")
+    Path("shades/labels.csv").write_text("\n".join(rows) + "\n")
+    judge("shades", "--exhaustive", "--out", "shades.jsonl")
+    line = ["--records", "shades.jsonl", "--labels", "shades/labels.csv", "--out", "t.yaml"]
+    assert cli.main(["calibrate", *line]) == 0
+    capsys.readouterr()
+    return "t.yaml"
+
+
+@pytest.mark.parametrize(
+    ("paths", "code", "actions"),
+    [
+        (["in/000.png", "in/020.png"], 0, "pass pass"),
+        (
+            ["in/000.png", "in/255.png"],
+            1,
+            "pass block",
+        ),
+        (
+            ["in/000.png", "broken.png"],
+            4,
+            "pass person",
+        ),
+    ],
+)
+def test_thresholds_say_what_to_do(thresholds, capsys, paths, code, actions):
+    assert judge(*paths, "--thresholds", thresholds, "--out", "d.jsonl") == code
+    block, passed, person = map(actions.split().count, ("block", "pass", "person"))
+    told = f"actions: {block} to be blocked, {passed} passed, {person} for a person"
+    assert told in capsys.readouterr().err
+    found = [json.loads(line) for line in Path("d.jsonl").read_text().splitlines()][1:]
+    assert " ".join(record["decision"]["action"] for record in found) == actions
+    rule = found[0]["decision"]["rules"]["bright"]
+    assert (rule["action"], rule["promise"]) == ("pass", 0.05)
+    assert found[0]["rules"]["bright"]["score"] < rule["threshold"]
+    assert cli.main(["report", "d.jsonl"]) == 0  # records with decisions are still records
+
+
+def test_decided_records_are_continued_by_the_same_thresholds_only(thresholds, capsys):
+    words = ["in/000.png", "--thresholds", thresholds, "--out", "d.jsonl"]
+    assert judge(*words) == 0
+    assert judge("in/255.png", *words, "--resume") == 1
+    assert "1 to be blocked, 1 passed" in capsys.readouterr().err
+    assert judge("in/000.png", "--out", "d.jsonl", "--resume") == 2
+    assert "another file of thresholds" in capsys.readouterr().err
+
+
+def test_thresholds_are_refused_before_a_picture_is_judged(thresholds, engine, capsys):
+    Path("no.yaml").write_text("rules: []\n")
+    assert judge("in", "--thresholds", "no.yaml") == 2
+    assert "holds no thresholds" in capsys.readouterr().err
+    other = ["in", "--thresholds", thresholds, "--no-prior"]
+    assert judge(*other) == 2
+    assert "another policy" in capsys.readouterr().err
+    assert judge("in", "--thresholds", thresholds, "--ray", "--out", "x") == 2
+    assert "--thresholds goes without --ray" in capsys.readouterr().err
+
+
 # --- exit codes -----------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from safejudge.cli import (
     annotate,
+    calibrate,
     diff,
     explain,
     judge,
@@ -54,6 +55,7 @@ COMMANDS = (
     diff,
     evaluate,
     report,
+    calibrate,
     suites,
     annotate,
     train_scorer,

@@ -20,6 +20,7 @@ from safejudge.show.progress import ImageProgress
 from safejudge.text import counted
 
 if TYPE_CHECKING:
+    from safejudge.decide.decision import Decider
     from safejudge.files.recordfile import RecordFile
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
@@ -39,9 +40,11 @@ class Batch:
         report: Report | None,
         *,
         truth_of: TruthOf = lambda _: None,
+        decider: Decider | None = None,
     ) -> None:
         """Find out which of the pairs, paths with captions, have no record in `file` yet."""
         self._judge, self._window, self._file, self._report = judge, window, file, report
+        self._decider = decider
         total = len(pairs)
         if file is not None:
             pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
@@ -82,6 +85,8 @@ class Batch:
         if self._file is not None and self._file.others:
             others = counted(self._file.others, "record")
             terminal.say(f"{others} of other images in {self._file.path}: not counted here")
+        if (actions := terminal.actions(self._tally)) is not None:
+            terminal.say(actions)
         for line in terminal.coverage(intake, self._tally):
             terminal.say(line)
 
@@ -93,7 +98,8 @@ class Batch:
 
     def _output(self, path: str, result: Result) -> None:
         piped = self._file is None and not sys.stdout.isatty()
-        line = records.record(path, result, self._judge.provenance if piped else None)
+        decision = None if self._decider is None else self._decider(result).record()
+        line = records.record(path, result, self._judge.provenance if piped else None, decision)
         if self._file is not None:
             self._file.append([line])
         elif piped:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 DONE = 0
 """The command did what it is for; of images: every one is safe."""
-UNSAFE = CHANGED = 1
-"""At least one image is unsafe; of two constitutions: something changed."""
+UNSAFE = CHANGED = BROKEN = 1
+"""At least one image is unsafe, or to be blocked where thresholds decide; of two constitutions:
+something changed; of thresholds: a promise is broken."""
 INPUT = 2
 """The command, the constitution or a file has to be changed first, or no image could be judged;
 argparse's own code."""
@@ -32,6 +33,16 @@ TERMINATED = 143
 BROKEN_PIPE = 141
 """Whoever read the results has closed the pipe."""
 
+OF_CALIBRATION = """\
+exit codes:
+  0    every rule has both thresholds; with --check: every promise is kept
+  1    with --check: a promise is broken
+  2    the command or a file has to be changed first
+  4    a rule lacks a threshold; with --check: images are too few to tell
+  130  stopped by Ctrl-C
+"""
+"""What the help of `calibrate` says of them."""
+
 UNANSWERED = 0.05
 """The share of questions to which a model may say neither yes nor no."""
 
@@ -46,6 +57,8 @@ exit codes:
        something was not looked at: a file that is no picture, frames of an
        animation; --ignore and --frames say what need not be; or the model
        said neither yes nor no to more than 1 in 20 questions
+       (with --thresholds: 1 where one is to be blocked, 4 where one is for a
+       person, 0 where all are passed)
   130  stopped by Ctrl-C
 """
 """What the help of a command that judges says of them."""
@@ -88,7 +101,12 @@ def of_coverage(coverage: Coverage | None) -> int:
 
 
 def of_tally(tally: Tally) -> int:
-    """Return `UNSAFE` if an image is, else `OPEN` if one is undecided or failed, else `DONE`."""
+    """Return `UNSAFE` if an image is, else `OPEN` if one is undecided or failed, else `DONE`.
+
+    Where thresholds decide: `UNSAFE` if one is to be blocked, `OPEN` if one is for a person.
+    """
+    if tally.actions:
+        return UNSAFE if tally.actions["block"] else OPEN if tally.actions["person"] else DONE
     if tally.labels["unsafe"]:
         return UNSAFE
     return OPEN if tally.labels["undecided"] or tally.labels["failed"] else DONE

@@ -25,6 +25,9 @@ from safejudge.images.listing import list_images, standing_of
 from safejudge.judge import WINDOW
 
 if TYPE_CHECKING:
+    from safejudge.decide.decision import Decider
+    from safejudge.decide.thresholds import Thresholds
+    from safejudge.judge import Judge
     from safejudge.scale.run import RayOptions
 
 EXAMPLES = """\
@@ -63,6 +66,8 @@ class Options:
     """A file of records; with Ray, a folder."""
     report: Path | None
     """A page."""
+    thresholds: Path | None
+    """A file that `calibrate` wrote."""
     mode: OutputMode
     batching: Batching
     ray: bool
@@ -94,6 +99,13 @@ def add(commands: Any) -> None:
         type=Path,
         metavar="FILE.html",
         help="write a page with the images and their traces",
+    )
+    parser.add_argument(
+        "--thresholds",
+        type=Path,
+        metavar="FILE.yaml",
+        help="say what to do with each image: block, pass or ask a person; calibrate makes the "
+        "file",
     )
     OutputMode.add(
         parser,
@@ -173,6 +185,7 @@ def run(options: Options) -> int:
 
 def _judge_here(options: Options) -> int:
     from safejudge.cli.batch import Batch
+    from safejudge.decide.thresholds import load
     from safejudge.evals.labelled.beside import Truths
     from safejudge.files import records
     from safejudge.files.recordfile import RecordFile
@@ -191,9 +204,11 @@ def _judge_here(options: Options) -> int:
     for problem in unmatched:
         say(f"warning: {problem}")
     pairs = list(zip(listing.images, prompts, strict=True))[: options.batching.limit]
+    thresholds = None if options.thresholds is None else load(options.thresholds)
     with ExitStack() as stack:
         judge = stack.enter_context(options.judge.open())
         file = report = None
+        decider = _decider(thresholds, judge)
         truths = Truths(rule.id for rule in judge.constitution.rules)
         if out is not None:
             head = records.header(
@@ -203,6 +218,7 @@ def _judge_here(options: Options) -> int:
                 folder=str(Path.cwd()),
                 intake=intake,
                 judged_by=judge.described(),
+                thresholds=None if decider is None else decider.digest,
             )
             file = stack.enter_context(
                 RecordFile(
@@ -225,8 +241,29 @@ def _judge_here(options: Options) -> int:
             report = Report(page, about, replace=replace, expected=len(pairs), truth_of=truths.of)
             if mode.resume and out is not None:
                 add_all(report, open_stored(out), dict(zip(listing.images, prompts, strict=True)))
-        batch = Batch(judge, pairs, options.batching.window, file, report, truth_of=truths.of)
+        batch = Batch(
+            judge,
+            pairs,
+            options.batching.window,
+            file,
+            report,
+            truth_of=truths.of,
+            decider=decider,
+        )
         return batch.run(intake, frames_named=options.judge.frames is not None)
+
+
+def _decider(thresholds: Thresholds | None, judge: Judge) -> Decider | None:
+    """Hold thresholds against the judge, and tell which rules they leave to a person."""
+    from safejudge.decide.decision import Decider
+    from safejudge.show.terminal import say
+
+    if thresholds is None:
+        return None
+    decider = Decider(thresholds, judge)
+    for note in decider.notes:
+        say(f"warning: thresholds: {note}")
+    return decider
 
 
 def _check_outputs(options: Options) -> None:
@@ -267,6 +304,8 @@ def _ray_options(options: Options) -> RayOptions:
             "--report goes without --ray; leave it out, and make the page of the records "
             f"afterwards: safejudge report {options.out or 'DIR'}"
         )
+    if options.thresholds is not None:
+        raise InputError("--thresholds goes without --ray; leave one of them out")
     if options.out is None:
         raise InputError("--ray writes Parquet files into a folder; name it with --out DIR")
     return RayOptions(

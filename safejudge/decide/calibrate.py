@@ -27,7 +27,7 @@ from safejudge.evals.stats import binomial
 from safejudge.text import counted
 
 if TYPE_CHECKING:
-    from safejudge.decide.probability import NoLine
+    from safejudge.decide.probability import Fitted, NoLine
     from safejudge.decide.sample import RuleSample, Sample
     from safejudge.policy import Policy
     from safejudge.show.page.judged import About
@@ -51,7 +51,7 @@ def calibrate(sample: Sample, about: About, wanted: Wanted, labels: str, date: s
     """
     policy = known_policy(about)
     refuse_bounds(sample)
-    lines = probability.lines({rule: rows_of(kept) for rule, kept in sample.rules.items()})
+    lines = fitted(sample).lines
     rules = {rule.id: rule for rule in about.constitution.rules}
     return Thresholds(
         date=date,
@@ -87,6 +87,11 @@ def refuse_bounds(sample: Sample) -> None:
             f"{bounded} of {total} scores are bounds, because a rule that is settled is asked no "
             "further, and no rule has exact ones only: judge these images again with --exhaustive"
         )
+
+
+def fitted(sample: Sample) -> Fitted:
+    """Fit the probabilities of all rules."""
+    return probability.fit({rule: rows_of(kept) for rule, kept in sample.rules.items()})
 
 
 def rows_of(sample: RuleSample) -> Rows:

@@ -102,14 +102,26 @@ def fold_of(image: str) -> int:
     return int(hashlib.sha256(image.encode("utf-8", "replace")).hexdigest()[:8], 16) % FOLDS
 
 
-def lines(rows: Mapping[str, Rows]) -> dict[str, Line | NoLine]:
-    """Find the line of every rule, or why it has none."""
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What was found of all rules."""
+
+    lines: dict[str, Line | NoLine]
+    """The line of every rule, or why it has none."""
+    left_out: dict[str, Floats]
+    """A probability of every row, by a line that was fitted without it; the score itself where
+    nothing is applied to its rule."""
+
+
+def fit(rows: Mapping[str, Rows]) -> Fitted:
+    """Find the line of every rule, and what it says of rows that it was not fitted to."""
     enough = {rule: row for rule, row in rows.items() if len(row.truths) >= FEWEST}
     found: dict[str, Line | NoLine] = {
         rule: NoLine(f"{len(row.truths)} labels, {FEWEST} are the fewest")
         for rule, row in rows.items()
         if rule not in enough
     }
+    left_out = {rule: 1 / (1 + np.exp(-row.margins)) for rule, row in rows.items()}
     if enough:
         by_strength = {s: _left_out(enough, s) for s in _STRENGTHS}
         strength = min(
@@ -119,7 +131,10 @@ def lines(rows: Mapping[str, Rows]) -> dict[str, Line | NoLine]:
         veto = _veto(enough, losses)
         for rule, row in enough.items():
             found[rule] = NoLine(veto) if veto else _worth(row, losses[rule], fitted[rule])
-    return {rule: found[rule] for rule in rows}
+            if isinstance(found[rule], Line):
+                likely = np.exp(-losses[rule])  # of what is true
+                left_out[rule] = np.where(row.truths == 1.0, likely, 1.0 - likely)
+    return Fitted({rule: found[rule] for rule in rows}, left_out)
 
 
 def _veto(rows: Mapping[str, Rows], losses: Mapping[str, Floats]) -> str | None:

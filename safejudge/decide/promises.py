@@ -128,8 +128,8 @@ def above(
     ends = np.flatnonzero(np.diff(values)) + 1  # rows strictly above each score of the sample
     found = np.concatenate(([0], np.cumsum(wrong)))
     ends = ends[ends >= start(len(values), promise, room)]
-    if not len(ends):
-        right = len(values) - int(wrong.sum())
+    right = len(values) - int(wrong.sum())
+    if not len(ends) or right < promise.fewest:
         return NoCut(0, 0, max(1, promise.fewest + 1 - right))
     kept = found[ends] <= binomial.allowed(len(values), promise.share, promise.delta)[ends]
     if not kept[0]:

@@ -50,14 +50,24 @@ class _Picture(NamedTuple):
     problem: str = ""
 
 
-def page(
-    title: str, scored: EvalResult, config: JSON, pictures: Path | None, made: Made | None = None
+def page(  # noqa: PLR0913 - what a page is made of
+    title: str,
+    scored: EvalResult,
+    config: JSON,
+    pictures: Path | None,
+    made: Made | None = None,
+    *,
+    kind: str = "suite",
 ) -> str:
-    """Make the page. `config` says how it was made; without `pictures` there are none on it."""
+    """Make the page. `config` says how it was made; without `pictures` there are none on it.
+
+    `kind` is the word before the title.
+    """
     template = environment().get_template("eval.html")
     made = made or Made()
     return template.render(
         title=title,
+        kind=kind,
         scored=scored,
         facts={name: value for name, value in made._asdict().items() if value},
         coverage=_coverage(scored.coverage),

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
 
+DECISION = "decision"
+"""Under which a record says what to do with its image, where thresholds were given."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_ASCII = re.compile(r"[^ -~]")
 
@@ -31,10 +34,15 @@ def image_name(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def record(path: str, result: Result, provenance: Provenance | None = None) -> JSON:
+def record(
+    path: str,
+    result: Result,
+    provenance: Provenance | None = None,
+    decision: JSON | None = None,
+) -> JSON:
     """Make the record of one image: the judgment with its whole trace, or the failure.
 
-    `provenance` is for lines that no header stands before.
+    `provenance` is for lines that no header stands before; `decision` is what thresholds say to do.
     """
     content: JSON = {"image": image_name(path)}
     if isinstance(result, Failure):
@@ -42,6 +50,8 @@ def record(path: str, result: Result, provenance: Provenance | None = None) -> J
         content |= {"id": result.id, "error": error}
     else:
         content |= result.model_dump(mode="json", exclude={"image", "provenance"})
+    if decision is not None:
+        content[DECISION] = decision
     if provenance is not None:
         content["provenance"] = provenance.model_dump(include=set(COMPARED))
     return content
@@ -55,17 +65,21 @@ def header(  # noqa: PLR0913 - what a head holds
     folder: str | None = None,
     intake: Intake | None = None,
     judged_by: JSON | None = None,
+    thresholds: str | None = None,
 ) -> JSON:
     """Make the first record of a file; `captions` is the digest of the prompt file, if any.
 
     `folder` is where the run was begun, from which names are meant; `intake` what came in;
-    `judged_by` is what a page of the records needs: `constitution` and `policy`, in full.
+    `judged_by` is what a page of the records needs: `constitution` and `policy`, in full;
+    `thresholds` is the digest of those that were given.
     """
     head: JSON = {
         "safejudge": version,
         "provenance": provenance.model_dump(mode="json"),
         "captions": captions,
     }
+    if thresholds is not None:
+        head["thresholds"] = thresholds
     if folder is not None:
         head["folder"] = image_name(folder)
     if intake is not None:
@@ -133,8 +147,11 @@ def compare(path: Path, earlier: JSON, head: JSON) -> None:
     provenance: Any = earlier.get("provenance")
     if "safejudge" not in earlier or not isinstance(provenance, dict):
         raise foreign(path)
-    old = {key: provenance.get(key) for key in COMPARED} | {"captions": earlier.get("captions")}
-    new = {key: head["provenance"][key] for key in COMPARED} | {"captions": head["captions"]}
+    beside = ("captions", "thresholds")
+    old = {key: provenance.get(key) for key in COMPARED} | {key: earlier.get(key) for key in beside}
+    new = {key: head["provenance"][key] for key in COMPARED} | {
+        key: head.get(key) for key in beside
+    }
     differing = [key for key in new if old[key] != new[key]]
     if differing:
         names = " and ".join(_DESCRIPTIONS[key] for key in differing)
@@ -157,6 +174,7 @@ _DESCRIPTIONS = {
     "encoder": "encoder",
     "detector": "detector",
     "captions": "prompt file (captions) or data",
+    "thresholds": "file of thresholds",
 }
 
 

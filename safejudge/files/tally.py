@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from safejudge.files.records import DECISION
+
 if TYPE_CHECKING:
     from safejudge.types import JSON
 
@@ -29,6 +31,8 @@ class Tally:
     """Replies, over all images."""
     detector_calls: int = 0
     """Searches of the detector, over all images."""
+    actions: Counter[str] = field(default_factory=Counter)
+    """Images per action: block, pass, person; empty where no thresholds were given."""
     frames: Counter[str] = field(default_factory=Counter)
     """Of animations that were not looked at whole: how many (`cut`), and frames `looked_at` and
     `of`, as in `types.Frames`."""
@@ -45,6 +49,8 @@ class Tally:
     def add(self, record: JSON) -> None:
         """Count one record."""
         self.labels[record.get("label", "failed")] += 1
+        if isinstance(decision := record.get(DECISION), dict):
+            self.actions[str(decision["action"])] += 1
         if isinstance(error := record.get("error"), dict):
             self.failures[str(error.get("reason"))] += 1
             self.first_failed = self.first_failed or record.get("image")

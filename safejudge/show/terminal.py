@@ -200,6 +200,14 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
     return "; ".join(parts)
 
 
+def actions(tally: Tally) -> str | None:
+    """Say what thresholds want done with images; None without any."""
+    if not tally.actions:
+        return None
+    words = {"block": "to be blocked", "pass": "passed", "person": "for a person"}
+    return "actions: " + ", ".join(f"{tally.actions[name]} {told}" for name, told in words.items())
+
+
 def coverage(given: Intake, tally: Tally) -> list[str]:
     """Say what nobody looked at, a line each: files, what the user named, frames."""
     lines = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from safejudge.errors import ImageError, OutputError
+from safejudge.files.records import DECISION
 from safejudge.images.load import load_image
 from safejudge.images.named import find_bytes
 from safejudge.policy import Policy
@@ -74,7 +75,8 @@ def _result(record: StoredRecord, provenance: Provenance) -> Result:
     content = record.content
     if content.get("error") is not None:
         return Failure(image=content["image"], id=content.get("id"), **content["error"])
-    return Judgment.model_validate({**content, "provenance": provenance})
+    judged = {name: value for name, value in content.items() if name != DECISION}
+    return Judgment.model_validate({**judged, "provenance": provenance})
 
 
 def add(report: Report, record: StoredRecord, result: Result, caption: str | None = None) -> None:
