@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SHARES = (0.25, 0.5, 0.75)
 """Of what could be acted on, for the table of labels."""
-_PROMISED = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
+_PROMISED = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Promises for which coverage is drawn."""
 
 
@@ -60,10 +60,11 @@ def table(thresholds: Thresholds) -> Table:
     ]
     return Table(
         "Thresholds",
-        ("rule", "labels", "violating", "block above", "pass below", "probability"),
+        ("rule", "labels", "violating", "block above", "pass below", "log-loss"),
         tuple(rows),
         "Beside a threshold: the share of labelled images beyond it, and the errors among them. "
-        "Without one every image is for a person on that side.",
+        "Without one every image is for a person on that side. Log-loss: of the scores, and of the "
+        "probabilities on labels left out.",
         ("block above", "pass below"),
     )
 
@@ -204,9 +205,9 @@ def labels_table(sample: Sample, wanted: Wanted) -> Table:
         "How many labels would buy what",
         ("rule", "labels now", *heads),
         tuple(rows),
-        "Labelled images of this kind in all that would promise to block so many of the violating "
-        "ones, or to pass so many of the others, if the share of errors there stays what it is; "
-        "never: it is larger than the promise. From the bound, so a rough estimate.",
+        "Labelled images in all that would promise to block at least so many of the violating "
+        "ones, or to pass so many of the others, if errors stay as frequent there as they are now; "
+        "never: they are more frequent than the promise. From the bound, so a rough estimate.",
     )
 
 
@@ -220,15 +221,22 @@ def _bought(kept: RuleSample, wanted: Wanted) -> Iterator[list[str]]:
 
 
 def _labels(values: Floats, right: Booleans, share: float, promise: Promise) -> str:
-    """Labels for a cut that takes a share of what is right; `values` from the outermost on."""
+    """Labels for a cut that takes this share of what is right, or more of it.
+
+    `values` are the least where a cut begins. A looser cut often takes fewer labels.
+    """
     total = int(right.sum())
     if not total:
         return "-"
     ranked = right[np.argsort(values, kind="stable")]
-    n = int(np.searchsorted(np.cumsum(ranked), math.ceil(share * total))) + 1
-    errors = n - int(ranked[:n].sum())
-    needed = promises.labels_for(n, errors, len(right), promise)
-    return "never" if needed is None else str(needed)
+    until = np.cumsum(ranked)
+    found = []
+    for wanted in range(math.ceil(share * total), total + 1):
+        n = int(np.searchsorted(until, wanted)) + 1
+        needed = promises.labels_for(n, n - wanted, len(right), promise)
+        if needed is not None:
+            found.append(needed)
+    return str(min(found)) if found else "never"
 
 
 def charts(sample: Sample, wanted: Wanted, fitted: Fitted) -> tuple[Chart, ...]:

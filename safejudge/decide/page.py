@@ -36,14 +36,11 @@ def write(path: Path, sample: Sample, about: About, thresholds: Thresholds, want
         samples=(),
         predictions=(),
     )
-    made = Made(
-        thresholds.made_by.model,
-        about.constitution.name,
-        f"{len(sample.judged)} images",
-        thresholds.date,
-    )
+    data = f"{len(sample.judged)} labelled images"
+    made = Made(thresholds.made_by.model, data=data, date=thresholds.date)
     config = dict(outline.config(thresholds, wanted))
-    text = page("thresholds", result, config, None, made, kind="calibration of")
+    name = about.constitution.name
+    text = page(name, result, config, None, made, kind="thresholds for", opened=1)
     with writing(path), replacing(path) as new:
         new.write_text(text, encoding="utf-8")
 

@@ -58,16 +58,18 @@ def page(  # noqa: PLR0913 - what a page is made of
     made: Made | None = None,
     *,
     kind: str = "suite",
+    opened: int = 0,
 ) -> str:
     """Make the page. `config` says how it was made; without `pictures` there are none on it.
 
-    `kind` is the word before the title.
+    `kind` is the word before the title; `opened` of the further tables are not folded.
     """
     template = environment().get_template("eval.html")
     made = made or Made()
     return template.render(
         title=title,
         kind=kind,
+        opened=opened,
         scored=scored,
         facts={name: value for name, value in made._asdict().items() if value},
         coverage=_coverage(scored.coverage),
