@@ -28,7 +28,7 @@ def test_a_crooked_score_is_set_right():
 
 def test_a_rule_with_few_labels_leans_on_the_others():
     others = {f"r{k}": rows(k, 400, -1.5, 0.6, f"r{k}-") for k in range(5)}
-    few = rows(99, 50, -1.5, 0.6, "few")
+    few = rows(99, 20, -1.5, 0.6, "few")
     line = probability.fit(others | {"few": few}).lines["few"]
     assert isinstance(line, Line)
     assert line.offset == pytest.approx(-1.5, abs=0.4)
@@ -44,8 +44,11 @@ def test_a_score_that_is_right_is_left_alone(seed):
 
 def test_too_few_labels_are_refused_with_their_number():
     found = probability.fit({"a": rows(1, 49, -3.0, 0.2), "b": rows(2, 0, 0, 1)}).lines
-    assert found["a"] == NoLine("49 labels, 50 are the fewest")
-    assert found["b"] == NoLine("0 labels, 50 are the fewest")
+    assert found["a"] == NoLine("49 labels over all rules, 50 are the fewest", 1)
+    assert found["b"] == NoLine("0 labels, 10 are the fewest", 10)
+    found = probability.fit({"a": rows(1, 400, -3.0, 0.2), "b": rows(2, 9, -3.0, 0.2)}).lines
+    assert isinstance(found["a"], Line)
+    assert found["b"] == NoLine("9 labels, 10 are the fewest", 1)
 
 
 @pytest.mark.parametrize("truth", [0.0, 1.0])

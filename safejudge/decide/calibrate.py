@@ -182,5 +182,4 @@ def _probability(sample: RuleSample, line: Line | NoLine) -> Slope | Absent:
         return Slope(offset=line.offset, slope=line.slope, before=line.before, after=line.after)
     if sample.bounded:
         return Absent(why=f"not applied: {counted(sample.bounded, 'score')} of it are bounds")
-    missing = max(0, probability.FEWEST - len(sample.rows))
-    return Absent(why=f"not applied: {line.why}", missing=missing or None)
+    return Absent(why=f"not applied: {line.why}", missing=line.missing)

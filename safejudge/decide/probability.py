@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 FEWEST = 50
-"""Labels of a rule below which nothing is fitted to it."""
+"""Labels of all rules below which nothing is fitted."""
+OWN = 10
+"""Labels of a rule below which it gets no line, not even that of the others."""
 FOLDS = 5
 """Parts of the rows, of which one is left out at a time."""
 MOST = 10.0
@@ -95,6 +97,8 @@ class NoLine:
     """Why the scores of a rule stay as they are."""
 
     why: str
+    missing: int | None = None
+    """So many labels are missing at least."""
 
 
 def fold_of(image: str) -> int:
@@ -115,12 +119,17 @@ class Fitted:
 
 def fit(rows: Mapping[str, Rows]) -> Fitted:
     """Find the line of every rule, and what it says of rows that it was not fitted to."""
-    enough = {rule: row for rule, row in rows.items() if len(row.truths) >= FEWEST}
+    total = sum(len(row.truths) for row in rows.values())
+    enough = {rule: row for rule, row in rows.items() if len(row.truths) >= OWN}
     found: dict[str, Line | NoLine] = {
-        rule: NoLine(f"{len(row.truths)} labels, {FEWEST} are the fewest")
+        rule: NoLine(f"{len(row.truths)} labels, {OWN} are the fewest", OWN - len(row.truths))
         for rule, row in rows.items()
         if rule not in enough
     }
+    if total < FEWEST:
+        few = NoLine(f"{total} labels over all rules, {FEWEST} are the fewest", FEWEST - total)
+        found |= dict.fromkeys(enough, few)
+        enough = {}
     left_out = {rule: 1 / (1 + np.exp(-row.margins)) for rule, row in rows.items()}
     if enough:
         by_strength = {s: _left_out(enough, s) for s in _STRENGTHS}
