@@ -80,10 +80,10 @@ def test_too_few_labels_leave_a_rule_without_and_say_how_many_are_missing(tmp_pa
     assert isinstance(entry.block, Absent)
     assert entry.block.missing == 46 - entry.violations
     assert entry.pass_.missing == 46 - (20 - entry.violations)
-    assert entry.probability.missing == 10
+    assert entry.probability.missing == 60
     said = capsys.readouterr().out
     assert f"at least {entry.block.missing} more" in said
-    assert entry.probability.why == "not applied: 40 labels over all rules, 50 are the fewest"
+    assert entry.probability.why == "not applied: 40 labels over all rules, 100 are the fewest"
 
 
 def test_bounds_are_refused_where_nothing_else_is_there(tmp_path, capsys):

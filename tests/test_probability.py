@@ -44,7 +44,7 @@ def test_a_score_that_is_right_is_left_alone(seed):
 
 def test_too_few_labels_are_refused_with_their_number():
     found = probability.fit({"a": rows(1, 49, -3.0, 0.2), "b": rows(2, 0, 0, 1)}).lines
-    assert found["a"] == NoLine("49 labels over all rules, 50 are the fewest", 1)
+    assert found["a"] == NoLine("49 labels over all rules, 100 are the fewest", 51)
     assert found["b"] == NoLine("0 labels, 10 are the fewest", 10)
     found = probability.fit({"a": rows(1, 400, -3.0, 0.2), "b": rows(2, 9, -3.0, 0.2)}).lines
     assert isinstance(found["a"], Line)
@@ -89,8 +89,8 @@ def test_it_is_the_same_whatever_the_order_of_rows():
 
 
 def test_one_image_under_many_rules_is_one_piece_of_evidence():
-    # Alone, 60 rows gain too little to be sure; the same 60 images under 9 more rules add nothing.
-    part = rows(5, 60, -0.5, 0.9)
+    # Alone, 110 rows gain too little to be sure; the same images under 9 more rules add nothing.
+    part = rows(20, 110, -0.4, 0.9)
     alone = probability.fit({"a": part}).lines["a"]
     many = probability.fit({f"r{k}": part for k in range(10)}).lines
     assert isinstance(alone, NoLine)

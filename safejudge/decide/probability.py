@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-FEWEST = 50
+FEWEST = 100
 """Labels of all rules below which nothing is fitted."""
 OWN = 10
 """Labels of a rule below which it gets no line, not even that of the others."""
