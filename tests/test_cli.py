@@ -118,6 +118,16 @@ def test_thresholds_say_what_to_do(thresholds, capsys, paths, code, actions):
     assert cli.main(["report", "d.jsonl"]) == 0  # records with decisions are still records
 
 
+def test_a_terminal_says_what_to_do(thresholds, monkeypatch):
+    out = Terminal()
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert judge("in/000.png", "in/255.png", "--thresholds", thresholds) == 1
+    heads, *rows = out.getvalue().splitlines()
+    assert "action" in heads
+    assert ["pass" in rows[0], "block" in rows[1]] == [True, True]
+
+
 def test_decided_records_are_continued_by_the_same_thresholds_only(thresholds, capsys):
     words = ["in/000.png", "--thresholds", thresholds, "--out", "d.jsonl"]
     assert judge(*words) == 0

@@ -1,5 +1,7 @@
 """Cuts keep what they promise: by simulation against worlds whose truth is known, with ties too."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -168,3 +170,10 @@ def test_how_many_labels_a_cut_would_take():
     assert promises.labels_for(20, 2, 100, PROMISE) is None
     assert promises.labels_for(0, 0, 100, PROMISE) is None
     assert promises.labels_for(10, 0, 100, PROMISE) == 220
+
+
+def test_on_real_probabilities_too():
+    bench = importlib.import_module("promises")  # of benchmarks/
+    for (_, share, n), count in bench.kept(bench.PACK, bench.SEEDS["dev"], 1).items():
+        assert binomial.at_least(count.broken, count.runs, bench.DELTA) > 0.001, (share, n)
+        assert count.face_broken > 0.3 * count.runs

@@ -57,7 +57,9 @@ class Batch:
         # While a bar stands on the terminal, the table has to be printed above it by the bar.
         tty = sys.stderr.isatty()
         self._console = self._progress.bar.console if tty else terminal.console()
-        self._rows = terminal.Rows(self._images, self._console.width, truth_of)
+        self._rows = terminal.Rows(
+            self._images, self._console.width, truth_of, decided=decider is not None
+        )
 
     def run(self, intake: Intake, *, frames_named: bool) -> int:
         """Judge and print; return the exit code, which counts earlier runs on the file too.
@@ -109,5 +111,7 @@ class Batch:
         if self._report is not None:
             self._report.add_file(path, result, self._captions[path])
         if sys.stdout.isatty():
-            self._console.print(self._rows.table([(path, result)]))
+            self._console.print(
+                self._rows.table([(path, result)], "" if decision is None else decision["action"])
+            )
         self._progress.update()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import BROKEN, DONE, OF_CALIBRATION, OPEN
-from safejudge.cli.options import layout, runs
+from safejudge.cli.options import layout, runs, variants
 from safejudge.errors import InputError, OutputError
 from safejudge.policy import POLICIES
 
@@ -134,9 +134,7 @@ def run(options: Options) -> int:
     _check_outputs(options)
     stored = open_stored(options.records)
     names = [options.preset] if options.preset is not None else list(POLICIES)
-    policies = [POLICIES[name]() for name in names]
-    policies += [policy.exhaustively() for policy in policies]
-    about = made_by.about(stored, options.constitution, policies)
+    about = made_by.about(stored, options.constitution, variants(names))
     sample = read_sample(stored, about, options.labels)
     for note in sample.notes():
         say(note)

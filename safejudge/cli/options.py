@@ -7,8 +7,9 @@ from the parsed line, at the door of the command; `argparse.Namespace` goes no f
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import yaml
@@ -135,6 +136,17 @@ SWITCHES = {
     ),
 }
 """What switches one stage off, or early stopping."""
+
+
+def variants(presets: Iterable[str]) -> Iterator[Policy]:
+    """Yield the policies of some names, each with every set of switches, the fewest first."""
+    names = list(presets)
+    sets = chain.from_iterable(combinations(SWITCHES, n) for n in range(len(SWITCHES) + 1))
+    for switches in sets:
+        changes = {name: on for switch in switches for name, on in SWITCHES[switch].changes.items()}
+        for preset in names:
+            yield POLICIES[preset]().model_copy(update=changes)
+
 
 _COMPANIONS = {
     "encoder": "the relevance filter: a CLIP or SigLIP",

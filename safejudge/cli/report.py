@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
-from safejudge.cli.options import SWITCHES, layout, positive, runs
+from safejudge.cli.options import layout, positive, runs, variants
 from safejudge.errors import InputError
 from safejudge.files.stored import holds_parts
 from safejudge.policy import POLICIES
@@ -16,10 +15,7 @@ from safejudge.show.page.sheets import MOST, PAGE
 from safejudge.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from safejudge.files.stored import Stored
-    from safejudge.policy import Policy
 
 EXAMPLES = """\
 examples:
@@ -125,7 +121,7 @@ def _report_records(options: Options) -> int:
     stored = open_stored(path)
     _check_policy(options, stored)
     presets = [options.preset] if options.preset is not None else list(POLICIES)
-    about = made_by.about(stored, options.constitution, _variants(presets))
+    about = made_by.about(stored, options.constitution, variants(presets))
     if about.policy is None:
         hint = "it is none of --policy with the switches of judge"
         named = f"--policy {options.preset} is not the one" if options.preset else hint
@@ -160,15 +156,6 @@ def _check_policy(options: Options, stored: Stored) -> None:
             f"--policy {options.preset}: these records hold their policy, {held.get('name')}; "
             "leave it out"
         )
-
-
-def _variants(presets: list[str]) -> Iterator[Policy]:
-    """Yield the policies of some names, each with every set of switches, the fewest first."""
-    sets = chain.from_iterable(combinations(SWITCHES, n) for n in range(len(SWITCHES) + 1))
-    for switches in sets:
-        changes = {name: on for switch in switches for name, on in SWITCHES[switch].changes.items()}
-        for preset in presets:
-            yield POLICIES[preset]().model_copy(update=changes)
 
 
 # --- evals ----------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ STYLES = {
     "not_relevant": "dim",
 }
 """Colour of every label and outcome."""
+ACTIONS = {"block": "bold red", "pass": "green", "person": "yellow"}
+"""Colour of what is to be done."""
 
 _LOOKED_AT = 1000
 """So many paths decide whether a table has a column for what is true."""
@@ -114,15 +116,21 @@ class Rows:
     """A table that is printed piece by piece: every piece has the same columns."""
 
     def __init__(
-        self, names: Sequence[str], width: int, truth_of: TruthOf = lambda _: None
+        self,
+        names: Sequence[str],
+        width: int,
+        truth_of: TruthOf = lambda _: None,
+        *,
+        decided: bool = False,
     ) -> None:
         """Fit the columns into `width` cells; `names` are all the paths there will be.
 
         `truth_of` a path says what is true there; without any the table has no column for it.
+        `decided`: there is one for what to do.
         """
-        self._truth_of = truth_of
+        self._truth_of, self._decided = truth_of, decided
         truths = [words for name in names[:_LOOKED_AT] if (words := truth_of(name)) is not None]
-        room = width - 9 - 5 - 3 * 2
+        room = width - 9 - 5 - 3 * 2 - (8 if decided else 0)
         self._truth = min(max(5, *map(cell_len, truths)), room // 3) if truths else 0
         room -= self._truth + 2 if truths else 0
         longest = max((cell_len(clean(name)) for name in names), default=0)
@@ -130,8 +138,11 @@ class Rows:
         self._reason = max(5, room - self._name)
         self._begun = False
 
-    def table(self, results: Iterable[tuple[str, Result]]) -> Table:
-        """Make a table of some more results, with their paths; the first piece has the header."""
+    def table(self, results: Iterable[tuple[str, Result]], action: str = "") -> Table:
+        """Make a table of some more results, with their paths; the first piece has the header.
+
+        `action` is what is to be done with them.
+        """
         table = Table(
             box=None,
             padding=(0, 2, 0, 0),
@@ -143,6 +154,8 @@ class Rows:
         table.add_column("image", width=self._name, no_wrap=True)
         table.add_column("label", width=9)
         table.add_column("score", width=5, justify="right")
+        if self._decided:
+            table.add_column("action", width=6)
         if self._truth:
             table.add_column("truth", width=self._truth)
         table.add_column("violated, or why not safe", width=self._reason)
@@ -156,6 +169,7 @@ class Rows:
                 Text(shorten(clean(name), self._name)),
                 Text(label, STYLES[label]),
                 Text(number),
+                *([Text(action, ACTIONS.get(action, ""))] if self._decided else []),
                 *([Text(clean(truth), "bold yellow" if is_other else "")] if self._truth else []),
                 Text(reason(result)),
             )
