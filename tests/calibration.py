@@ -76,9 +76,9 @@ def verdict(score, bound="exact", outcome=None, statement="a knife is shown", le
     )
 
 
-def judgment(image, rules, undecided_by=()):
+def judgment(image, rules):
     outcomes = {v.outcome for v in rules.values()}
-    label = "unsafe" if "violated" in outcomes else "undecided" if undecided_by else "safe"
+    label = "unsafe" if "violated" in outcomes else "safe"
     return Judgment(
         image=image,
         id=hashlib.sha256(image.encode()).hexdigest(),
@@ -89,7 +89,6 @@ def judgment(image, rules, undecided_by=()):
         rules=rules,
         provenance=provenance(),
         usage=Usage(),
-        undecided_by=undecided_by,
     )
 
 

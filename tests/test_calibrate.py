@@ -28,7 +28,7 @@ from safejudge.errors import InputError
 from safejudge.files.stored import open_stored
 from safejudge.policy import Policy
 from safejudge.show.page import made_by
-from safejudge.types import Constitution, Outcome
+from safejudge.types import CaptionUse, Constitution, Frames, Outcome
 
 
 def run(*words):
@@ -185,8 +185,8 @@ def entry(block=0.8, passed=0.2, probability=None):
     })  # fmt: skip
 
 
-def action(rules, entries, **more):
-    return decide(judgment("a.png", rules, **more), entries)
+def action(rules, entries, policy=POLICY, **more):
+    return decide(judgment("a.png", rules).model_copy(update=more), entries, policy)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +237,22 @@ def test_what_was_not_asked_says_nothing_but_something_has_to_be_asked():
     assert action({"fire": skipped}, {"fire": entry()}).action == "person"
 
 
-@pytest.mark.parametrize("cause", ["frames", "caption"])
-def test_what_nobody_looked_at_is_never_passed(cause):
-    entries = {"knives": entry()}
-    assert action({"knives": verdict(0.1)}, entries, undecided_by=(cause,)).action == "person"
-    assert action({"knives": verdict(0.9)}, entries, undecided_by=(cause,)).action == "block"
+@pytest.mark.parametrize(
+    "unseen",
+    [{"frames": Frames(looked_at=8, of=90)}, {"caption": CaptionUse(tokens=900, shown=0)}],
+)
+def test_what_nobody_looked_at_is_never_passed(unseen):
+    entries = {"knives": entry(passed=0.7)}
+    every = POLICY.model_copy(update={"every_frame": True})
+    # The second is unsafe by its label, which therefore does not say what was not looked at.
+    assert action({"knives": verdict(0.1)}, entries, every, **unseen).action == "person"
+    assert action({"knives": verdict(0.6)}, entries, every, **unseen).action == "person"
+    assert action({"knives": verdict(0.9)}, entries, every, **unseen).action == "block"
+
+
+def test_frames_that_the_policy_samples_are_enough():
+    said = action({"knives": verdict(0.1)}, {"knives": entry()}, frames=Frames(looked_at=8, of=90))
+    assert said.action == "pass"
 
 
 def test_what_could_not_be_read_is_for_a_person_though_its_half_lies_below_a_threshold():
@@ -385,7 +396,7 @@ def test_a_check_counts_what_is_acted_on():
     sample.judged = [
         (Label(image=j.image, violations=("knives",) if t["knives"] else ()), j) for j, t in made
     ]
-    (block, passed) = check(sample, {"knives": entry()})
+    (block, passed) = check(sample, {"knives": entry()}, POLICY)
     assert (block.n, block.errors, passed.n) == (60, 2, 0)
     assert (block.found, passed.found) == ("cannot tell", "cannot tell")
     assert block.missing == 105 - 60

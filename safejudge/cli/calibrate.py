@@ -188,17 +188,18 @@ def _check(options: Options, sample: Sample, about: About) -> int:
     if path is None:
         raise InputError("name thresholds with --check")
     thresholds = load(path)
-    rules, notes = fit(thresholds, about.constitution, about.provenance, known_policy(about))
+    policy = known_policy(about)
+    rules, notes = fit(thresholds, about.constitution, about.provenance, policy)
     for note in notes:
         say(f"warning: {path}: {note}")
     if seen := unseen(sample, thresholds):
         say(f"left out: {seen} images that the thresholds were made with")
     if not sample.judged:
         raise InputError(f"{options.labels}: every image made the thresholds; label fresh ones")
-    found = check(sample, rules)
+    found = check(sample, rules, policy)
     if not found:
         raise InputError(f"{path}: holds no promise for these rules; calibrate with more labels")
-    print_tables(console(), [checked_table(found), whole_table(whole(sample, rules))])
+    print_tables(console(), [checked_table(found), whole_table(whole(sample, rules, policy))])
     said = [kept.found for kept in found]
     if "broken" in said:
         return BROKEN

@@ -6,7 +6,7 @@ is drawn by lot: the same records and labels give the same file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from safejudge.decide import probability, promises, reasoning
@@ -23,7 +23,6 @@ from safejudge.decide.thresholds import (
     short,
 )
 from safejudge.errors import InputError
-from safejudge.evals.stats import binomial
 from safejudge.text import counted
 
 if TYPE_CHECKING:
@@ -139,20 +138,11 @@ def cuts(sample: RuleSample, wanted: Wanted) -> tuple[Threshold | Absent, Thresh
     passed = promises.below(scores, violated, wanted.pass_)
     if isinstance(block, Cut) and isinstance(passed, Cut) and block.at < passed.at:
         middle = promises.met(block.at, passed.at)
-        beyond = [score > middle for score in scores]
-        block = _cut(middle, beyond, innocent, wanted.block)
-        passed = _cut(middle, [score < middle for score in scores], violated, wanted.pass_)
+        block, passed = replace(block, at=middle), replace(passed, at=middle)
     return (
         _threshold(block, wanted.block, "innocent"),
         _threshold(passed, wanted.pass_, "violating"),
     )
-
-
-def _cut(at: float, beyond: list[bool], errors: list[bool], promise: Promise) -> Cut:
-    """A cut that lies further out than the one that was promised: it is promised too."""
-    k = sum(both for both in map(all, zip(beyond, errors, strict=True)))
-    bound = binomial.upper(k, sum(beyond), 1 - promise.delta)
-    return Cut(at, sum(beyond), k, bound)
 
 
 def _threshold(found: Cut | NoCut, promise: Promise, error: str) -> Threshold | Absent:
@@ -163,7 +153,7 @@ def _threshold(found: Cut | NoCut, promise: Promise, error: str) -> Threshold | 
             delta=promise.delta,
             n=found.n,
             errors=found.errors,
-            bound=found.bound,
+            bound=found.bound(promise.delta),
         )
     if found.n == 0:
         other = "violating" if error == "innocent" else "innocent"

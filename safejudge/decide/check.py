@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from safejudge.decide.sample import Sample
     from safejudge.decide.thresholds import RuleThresholds, Thresholds
+    from safejudge.policy import Policy
 
 Found = Literal["kept", "broken", "cannot tell"]
 
@@ -79,15 +80,15 @@ def unseen(sample: Sample, thresholds: Thresholds) -> int:
     return before - len(sample.judged)
 
 
-def check(sample: Sample, rules: Mapping[str, RuleThresholds]) -> list[Kept]:
-    """Test every promise of these rules on a fresh sample."""
+def check(sample: Sample, rules: Mapping[str, RuleThresholds], policy: Policy) -> list[Kept]:
+    """Test every promise of these rules on a fresh sample, judged by this policy."""
     tests: list[tuple[str, Literal["block", "pass"], Threshold]] = []
     for rule, entry in rules.items():
         if isinstance(entry.block, Threshold):
             tests.append((rule, "block", entry.block))
         if isinstance(entry.pass_, Threshold):
             tests.append((rule, "pass", entry.pass_))
-    said = [(label, decide(judgment, rules)) for label, judgment in sample.judged]
+    said = [(label, decide(judgment, rules, policy)) for label, judgment in sample.judged]
     found = []
     for rule, action, threshold in tests:
         truths = [
@@ -104,10 +105,10 @@ def check(sample: Sample, rules: Mapping[str, RuleThresholds]) -> list[Kept]:
     return found
 
 
-def whole(sample: Sample, rules: Mapping[str, RuleThresholds]) -> list[Whole]:
+def whole(sample: Sample, rules: Mapping[str, RuleThresholds], policy: Policy) -> list[Whole]:
     """Count what becomes of whole images."""
     said = [
-        (decide(judgment, rules).action, label.unsafe)
+        (decide(judgment, rules, policy).action, label.unsafe)
         for label, judgment in sample.judged
         if label.unsafe is not None
     ]

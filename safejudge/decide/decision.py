@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from safejudge.decide.thresholds import RuleThresholds, Thresholds
     from safejudge.judge import Judge
+    from safejudge.policy import Policy
     from safejudge.types import JSON, Judgment, Result, RuleVerdict
 
 
@@ -63,6 +64,7 @@ class Decider:
         self.digest = thresholds.digest()
         made = (judge.constitution, judge.provenance, judge.policy)
         self._rules, self.notes = fit(thresholds, *made)
+        self._policy = judge.policy
 
     @classmethod
     def load(cls, path: Path, judge: Judge) -> Decider:
@@ -73,14 +75,17 @@ class Decider:
         """Decide about one image."""
         if isinstance(result, Failure):
             return Decision(action="person", why=f"not judged: {result.reason}")
-        return decide(result, self._rules)
+        return decide(result, self._rules, self._policy)
 
 
-def decide(judgment: Judgment, rules: Mapping[str, RuleThresholds]) -> Decision:
-    """Decide about a judgment by the thresholds of its rules; one without any asks a person."""
+def decide(judgment: Judgment, rules: Mapping[str, RuleThresholds], policy: Policy) -> Decision:
+    """Decide about a judgment by the thresholds of its rules; one without any asks a person.
+
+    `policy` is the one that it was judged by.
+    """
     said = {rule: _rule(verdict, rules.get(rule)) for rule, verdict in judgment.rules.items()}
     actions = {decision.action for decision in said.values()} - {"not_asked"}
-    unseen = [cause for cause in judgment.undecided_by if cause != "rules"]
+    unseen = _unseen(judgment, policy)
     if "block" in actions:
         return Decision(action="block", rules=said)
     if not actions:
@@ -92,6 +97,16 @@ def decide(judgment: Judgment, rules: Mapping[str, RuleThresholds]) -> Decision:
         return Decision(action="pass", rules=said)
     asking = [rule for rule, decision in said.items() if decision.action == "person"]
     return Decision(action="person", why=f"not passed by {', '.join(asking)}", rules=said)
+
+
+def _unseen(judgment: Judgment, policy: Policy) -> list[str]:
+    """What nobody looked at, whatever the label: one that is unsafe does not say so."""
+    frames, caption = judgment.frames, judgment.caption
+    causes = {
+        "frames": policy.every_frame and frames is not None and not frames.all,
+        "caption": caption is not None and caption.tokens > 0 and caption.shown == 0,
+    }
+    return [cause for cause, holds in causes.items() if holds]
 
 
 def _rule(verdict: RuleVerdict, entry: RuleThresholds | None) -> RuleDecision:

@@ -77,8 +77,10 @@ class Cut:
     """Rows beyond it."""
     errors: int
     """How many of them are errors."""
-    bound: float
-    """The upper bound of their share, at most the promise."""
+
+    def bound(self, delta: float) -> float:
+        """Return the upper bound of their share, at most what was promised."""
+        return binomial.upper(self.errors, self.n, 1 - delta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,7 @@ def above(
         return NoCut(n, k, max(1, binomial.needed(promise.share, promise.delta, k) - n))
     last = int(np.argmin(kept)) - 1 if not kept.all() else len(kept) - 1
     n = int(ends[last])
-    k = int(found[n])
-    return Cut(float(values[n]), n, k, binomial.upper(k, n, 1 - promise.delta))
+    return Cut(float(values[n]), n, int(found[n]))
 
 
 def below(
@@ -146,7 +147,7 @@ def below(
 ) -> Cut | NoCut:
     """Find the highest cut whose promise holds for scores below it; raises as `above` does."""
     found = above(-np.asarray(scores, dtype=float), errors, promise, PASSING)
-    return Cut(-found.at, found.n, found.errors, found.bound) if isinstance(found, Cut) else found
+    return Cut(-found.at, found.n, found.errors) if isinstance(found, Cut) else found
 
 
 def met(block: float, passed: float) -> float:

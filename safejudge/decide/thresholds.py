@@ -44,7 +44,11 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Threshold(Record):
-    """A score beyond which something is done, and the promise about it."""
+    """A score beyond which something is done, and the promise about it.
+
+    Where blocking and passing could overlap, `at` lies further out than the loosest cut that could
+    be promised; the numbers are of that one.
+    """
 
     at: Share
     """Strictly beyond it: above for blocking, below for passing."""
@@ -53,7 +57,7 @@ class Threshold(Record):
     delta: Inside
     """The chance that a calibration breaks the promise."""
     n: Count
-    """Labelled images beyond it when it was found."""
+    """Labelled images beyond the loosest cut."""
     errors: Count
     """How many of them were errors."""
     bound: Share
