@@ -64,6 +64,14 @@ def test_a_good_judge_gets_both_thresholds_for_every_rule(made, capsys):
     assert made.read_text().startswith("# Thresholds of safejudge.")
 
 
+def test_no_last_digit_moves_a_labelled_image_across_its_threshold(files_of, made):
+    sample = sample_of(*files_of)
+    for name, kept in load(made).rules.items():
+        for row in sample.rules[name].rows:
+            for side in (kept.block, kept.pass_):
+                assert abs(row.score - side.at) > 1e-7 * side.at * (1 - side.at)
+
+
 def test_the_same_input_gives_the_same_file(files_of, made, tmp_path):
     lines = files_of[0].read_text().splitlines(keepends=True)
     files_of[0].write_text("".join([lines[0], *reversed(lines[1:])]))

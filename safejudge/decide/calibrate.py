@@ -6,6 +6,7 @@ is drawn by lot: the same records and labels give the same file.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from safejudge.decide.sample import RuleSample, Sample
     from safejudge.policy import Policy
     from safejudge.show.page.judged import About
+
+
+HAIR = 1e-6
+"""Log-odds between a cut and the score of the image that it was found at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +145,27 @@ def cuts(sample: RuleSample, wanted: Wanted) -> tuple[Threshold | Absent, Thresh
         middle = promises.met(block.at, passed.at)
         block, passed = replace(block, at=middle), replace(passed, at=middle)
     return (
-        _threshold(block, wanted.block, "innocent"),
-        _threshold(passed, wanted.pass_, "violating"),
+        _threshold(block, wanted.block, "innocent", 1.0),
+        _threshold(passed, wanted.pass_, "violating", -1.0),
     )
 
 
-def _threshold(found: Cut | NoCut, promise: Promise, error: str) -> Threshold | Absent:
+def _nudged(score: float, side: float) -> float:
+    """Move a score a hair up or down, on the scale of log-odds.
+
+    The cut is the score of a labelled image, which another batch reads with another last digit.
+    Further out than that the promise holds as well.
+    """
+    if not 0 < score < 1:
+        return score
+    odds = math.log(score) - math.log1p(-score) + side * HAIR
+    return 1 / (1 + math.exp(-odds))
+
+
+def _threshold(found: Cut | NoCut, promise: Promise, error: str, side: float) -> Threshold | Absent:
     if isinstance(found, Cut):
         return Threshold(
-            at=found.at,
+            at=_nudged(found.at, side),
             promise=promise.share,
             delta=promise.delta,
             n=found.n,
