@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from safejudge.show.page.judged import About
 
 
-HAIR = 1e-6
+HAIR = 1e-4
 """Log-odds between a cut and the score of the image that it was found at."""
 
 
