@@ -59,9 +59,8 @@ class ByHand:
         parts += [{"type": "text", "text": probe.question}]
         text = self.rendered(parts)
         if probe.instruction + probe.question in text:  # a line break stands between them
-            text = self.rendered(
-                [{"type": "text", "text": f"{probe.instruction}\n{probe.question}"}]
-            )
+            joined = {"type": "text", "text": f"{probe.instruction}\n{probe.question}"}
+            text = self.rendered([*[{"type": "image"}] * len(probe.images), joined])
         images = [Image.fromarray(image.pixels) for image in probe.images]
         begins = self.processor.tokenizer.bos_token or "\x00"
         return dict(

@@ -225,13 +225,25 @@ def test_a_template_that_shows_one_picture_is_not_asked_about_two(
     assert "shows one picture" in str(chat.refuses(Probe(prompts.ASK, (picture, picture), "So?")))
 
 
-def test_without_a_picture_the_question_stands_on_a_line_of_its_own(
+PICTURES_FIRST = (
+    "parts(m.content if m.content is string else (m.content | selectattr('type', 'equalto', "
+    "'image') | list) + (m.content | selectattr('type', 'equalto', 'text') | list))"
+)
+
+
+def test_without_a_picture_between_the_question_stands_on_a_line_of_its_own(
     chat_of: Callable[..., Chat],
 ) -> None:
     probe = Probe("Say Yes or No.", (), "Is it so?")
     chat = chat_of(chatml())
     assert "Say Yes or No.\nIs it so?" in chat.probe_text(probe)
-    assert chat.identity["line_break"] is True
+    assert chat.identity["line_break"] == [False]
+    picture = Picture.of(np.zeros((8, 8, 3), np.uint8))
+    shown = Probe("Say Yes or No.", (picture,), "Is it so?")
+    assert "Say Yes or No.<|vision_start|>" in chat.probe_text(shown)
+    first = chatml(words=PICTURES_FIRST)
+    assert "<|vision_end|>Say Yes or No.\nIs it so?" in chat_of(first).probe_text(shown)
+    assert chat_of(first).identity["line_break"] == [False, True]
     trimmed = chatml().replace("else p.text", "else p.text | trim")
     assert "Say Yes or No.\nIs it so?" in chat_of(trimmed).probe_text(probe)
     apart = chat_of(chatml().replace("else p.text", "else p.text ~ ' '"))

@@ -99,8 +99,9 @@ class Chat:
         """Whether its template takes the assistant's words as parts, like the user's."""
         self.shows_several = True
         """Whether its template shows several pictures of one turn."""
-        self.line_break = False
-        """Whether a line break has to be put between instruction and question."""
+        self.joined: frozenset[bool] = frozenset()
+        """Whether, with and without pictures, a line break has to be put between instruction and
+        question, for the template puts nothing there."""
         self._template = Template(processor, model, template_args)
         self._control = re.compile("|".join(map(re.escape, control_tokens(self.tokenizer))))
         self.set_opening("")
@@ -120,7 +121,7 @@ class Chat:
     def identity(self) -> JSON:
         """What the rendered prompts depend on, for the card."""
         opening = {"reply_prefix": self._opening} if self._opening else {}
-        broken = {"line_break": True} if self.line_break else {}
+        broken = {"line_break": sorted(self.joined)} if self.joined else {}
         return {**self._template.identity, **broken, **opening}
 
     def has_control(self, text: str) -> bool:
@@ -197,8 +198,9 @@ class Chat:
         messages = []
         for role, instruction, images, text in turns:
             words = self.neutralise(text)
-            if instruction and self.line_break and not images:
-                content = [{"type": "text", "text": f"{self.neutralise(instruction)}\n{words}"}]
+            if instruction and bool(images) in self.joined:
+                joined = {"type": "text", "text": f"{self.neutralise(instruction)}\n{words}"}
+                content = [*({"type": "image"} for _ in range(images)), joined]
             elif instruction:
                 content = user_content(self.neutralise(instruction), images, words)
             else:

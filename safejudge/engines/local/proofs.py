@@ -37,7 +37,9 @@ def proved_chat(processor: Any, model: str, settings: ChatSettings) -> Chat:
     chat = Chat(processor, model, settings.template_args)
     _prove(chat, model)
     chat.shows_several = not chat.pictures or _shows_two(chat)
-    chat.line_break = settings.line_break and _runs_together(chat)
+    if settings.line_break:
+        counts = (0, 1) if chat.pictures else (0,)
+        chat.joined = frozenset(bool(n) for n in counts if _runs_together(chat, n))
     prefix = settings.reply_prefix
     chat.set_opening(_reply_opening(chat) if prefix is None else prefix)
     return chat
@@ -89,9 +91,12 @@ def _shows_two(chat: Chat) -> bool:
     return len(two) > len(one)
 
 
-def _runs_together(chat: Chat) -> bool:
-    """Whether, without a picture between them, instruction and question become one word."""
-    return _FIRST + _LAST in chat.rendered([("user", _FIRST, 0, _LAST)])
+def _runs_together(chat: Chat, pictures: int) -> bool:
+    """Whether instruction and question become one word: where no picture stands between them.
+
+    Some templates put every picture before all texts, or after them.
+    """
+    return _FIRST + _LAST in chat.rendered([("user", _FIRST, pictures, _LAST)])
 
 
 def _prove_conversation(chat: Chat, model: str) -> None:
