@@ -149,7 +149,7 @@ def main() -> None:
     numbers: dict[str, list[str]] = {row[0]: row[1:] for row in rows}
     numbers["thresholds"] = notes
     text += "".join(f"\n\n{note}." for note in notes)
-    for name, policy in (("on", Policy()), ("off", Policy(cascade=False))):
+    for name, policy in (("on", Policy()), ("off", Policy(open_means="undecided"))):
         ours, theirs = (labels(items, uri, policy) for uri in ("hf:sketch", "vllm:sketch"))
         changed = [
             f"scene {index}: hf {a}, vllm {b}"

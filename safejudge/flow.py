@@ -20,9 +20,14 @@ T = TypeVar("T")
 Request: TypeAlias = Similarity | Probe | Locate | Reasoning
 """What a flow may ask; `CHEAPEST_FIRST` has the order."""
 
-Answer: TypeAlias = float | AnswerProbs | tuple[Box, ...] | str
+
+class NotAsked(Exception):  # noqa: N818 - no fault: whoever answers goes by what was asked before
+    """Stands for the answer to a request that nobody was asked; raised where it is wanted."""
+
+
+Answer: TypeAlias = float | AnswerProbs | tuple[Box, ...] | str | NotAsked
 """What it is sent: a number for a `Similarity`, `AnswerProbs` for a `Probe`, boxes for a `Locate`,
-text for a `Reasoning`."""
+text for a `Reasoning`; of a replay perhaps `NotAsked`."""
 
 CHEAPEST_FIRST: tuple[type[Request], ...] = (Similarity, Probe, Locate, Reasoning)
 """Kinds of requests in the order in which waves ask them. A detector's pass costs several reads of
@@ -42,12 +47,21 @@ LATE = 2
 it."""
 
 
+def request(*requests: Request) -> Flow[tuple[Answer, ...]]:
+    """Yield requests together and return their answers. Raises `NotAsked` where one is that."""
+    answers = yield requests
+    for answer in answers:
+        if isinstance(answer, NotAsked):
+            raise NotAsked(*answer.args)
+    return answers
+
+
 def ask(*probes: Probe) -> Flow[tuple[AnswerProbs, ...]]:
     """Yield probes together and return their answers, in order.
 
-    Raises `EngineCallError` for an answer that is none.
+    Raises `EngineCallError` for an answer that is none, and `NotAsked`.
     """
-    answers = yield probes
+    answers = yield from request(*probes)
     checked = tuple(answer for answer in answers if isinstance(answer, AnswerProbs))
     if len(checked) != len(probes):
         wrong = [type(a).__name__ for a in answers if not isinstance(a, AnswerProbs)]

@@ -23,10 +23,11 @@ from PIL import Image
 
 from safejudge import prompts as prompt_texts
 from safejudge.constitution.load import load_constitution
+from safejudge.constitution.policy_file import load_policy
 from safejudge.engines.meter import IMAGES
 from safejudge.engines.models import DEFAULT, Models, reference
 from safejudge.engines.priors import PriorCache
-from safejudge.errors import EngineSetupError, InputError, PolicyError
+from safejudge.errors import EngineSetupError, InputError
 from safejudge.flow import pool, room
 from safejudge.images.ahead import Budget, ReadAhead
 from safejudge.images.arrays import is_array
@@ -37,7 +38,7 @@ from safejudge.method.questions import prior_probe, read_answer
 from safejudge.method.regions import words_of
 from safejudge.method.relevance import relevance_text, threshold_of
 from safejudge.method.verdict import asked_condition, conclude, image_flow
-from safejudge.policy import POLICIES, Policy
+from safejudge.policy import Policy
 from safejudge.text import counted
 from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
 
@@ -109,8 +110,8 @@ class Judge:
 
         `constitution` is a path, the name of a shipped one, or an object; `engine` a URI such as
         `hf:ORG/MODEL`, `auto` (which fetches nothing unless `engine_args` has `download`), or an
-        object; `policy` one of `POLICIES`, or an object; `cache` keeps the
-        language priors on disk (`default`: under the user's cache folder; None: nowhere).
+        object; `policy` one of `POLICIES`, the path of a policy file, or an object; `cache` keeps
+        the language priors on disk (`default`: under the user's cache folder; None: nowhere).
         `encoder` (relevance filter) and `detector` (regions) are URIs or objects, "default" what
         the engine comes with: `hf:sketch` has both, others none. None leaves their stage out,
         whatever the policy says; what the policy does not want is not opened. `engine_args` are
@@ -359,12 +360,8 @@ def _zipped(images: Iterable[ImageSource], prompts: Prompts) -> Iterator[Pair]:
 
 
 def chosen_policy(policy: str | Policy) -> Policy:
-    """Return the policy of a name, or the one given. Raises `PolicyError` for an unknown name."""
-    if isinstance(policy, Policy):
-        return policy
-    if policy not in POLICIES:
-        raise PolicyError(f"there is no policy {policy!r}; choose from {', '.join(POLICIES)}")
-    return POLICIES[policy]()
+    """Return the policy of a name or of a file, or the one given. Raises `PolicyError`."""
+    return policy if isinstance(policy, Policy) else load_policy(policy)
 
 
 def _warn_of_losses(constitution: Constitution) -> None:

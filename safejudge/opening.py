@@ -29,7 +29,7 @@ class JudgeSpec:
     engine: str
     """The engine's URI."""
     policy: str | Policy = "default"
-    """One of `POLICIES`, or an object."""
+    """One of `POLICIES`, the path of a policy file, or an object."""
     cache: PriorCache | Literal["default"] | None = "default"
     """Keeps the language priors on disk."""
     encoder: str | None = DEFAULT

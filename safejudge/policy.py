@@ -7,9 +7,9 @@ published Algorithm 1 (arXiv 2501.00192, sec. 3.6), `clue-tree` its thresholds o
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from safejudge.types import Record
 
@@ -19,6 +19,8 @@ _LATER = ("every_frame", "frame_seed", "max_caption_tokens", "cut_captions")
 """Settings that version 0.1.0 did not have."""
 _THEN = {"region_under_none": True, "second_look": False}
 """Settings that it did not have either, and how it behaved."""
+_CASCADE = {True: "reason", False: "undecided"}
+"""What an open leaf meant by the switch that stood in the place of `open_means`."""
 
 
 class Policy(Record):
@@ -50,8 +52,10 @@ class Policy(Record):
     second_look: bool = True
     """Look without its caption at a rule that an image does not violate with it; the worse counts,
     so no caption buys a verdict. False: the caption is trusted."""
-    cascade: bool = True
-    """Reason through what the probabilities leave undecided."""
+    open_means: Literal["reason", "undecided", "no"] = "reason"
+    """What a precondition is whose probabilities lie between the bounds: reasoned through,
+    undecided, or not satisfied. Earlier files say `cascade`: true for the first, false for the
+    second."""
 
     # In which order, and how much.
     locate_first: bool = False
@@ -111,6 +115,34 @@ class Policy(Record):
     allow_failures: bool = False
     """Whether `Judge.allows` lets an unreadable image pass."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_cascade(cls, data: Any) -> Any:
+        """Read what earlier files, and callers, say in a switch."""
+        if not isinstance(data, dict) or "cascade" not in data:
+            return data
+        switch = data["cascade"]
+        if not isinstance(switch, bool):
+            raise ValueError(f"cascade is {switch!r}; write true or false, or open_means instead")  # noqa: TRY004 - pydantic passes on no other
+        said = data.get("open_means", _CASCADE[switch])
+        if (said == "reason") is not switch:
+            raise ValueError(f"cascade={switch} and open_means={said!r} contradict each other")
+        return {name: value for name, value in data.items() if name != "cascade"} | {
+            "open_means": said
+        }
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Take up what was pickled before `open_means` was a field."""
+        fields = dict(state.get("__dict__") or {})
+        if "cascade" in fields:
+            fields["open_means"] = _CASCADE[fields.pop("cascade")]
+        super().__setstate__(state | {"__dict__": fields})
+
+    @property
+    def reasons(self) -> bool:
+        """Whether what the probabilities leave open is reasoned through."""
+        return self.open_means == "reason"
+
     @property
     def filters(self) -> bool:
         """Whether rules are compared with the picture before they are asked."""
@@ -132,7 +164,10 @@ class Policy(Record):
     def exact(self) -> Policy:
         """Ask everything and make nothing up: every score is one that was read."""
         policy = self.unfiltered().exhaustively()
-        return policy.model_copy(update={"unreadable_reasoning": "undecided"})
+        changed = {"unreadable_reasoning": "undecided"}
+        if self.open_means == "no":
+            changed["open_means"] = "undecided"
+        return policy.model_copy(update=changed)
 
     def digest(self) -> str:
         """Sha256 (hex) of all settings.
@@ -140,16 +175,15 @@ class Policy(Record):
         Settings that came later are left out while they have their default, so that a run which
         began before them goes on.
         """
-        unset = {
-            name for name in _LATER if getattr(self, name) == Policy.model_fields[name].default
-        }
-        return hashlib.sha256(self.model_dump_json(exclude=unset).encode()).hexdigest()
+        return _digest(
+            self,
+            {name for name in _LATER if getattr(self, name) == Policy.model_fields[name].default},
+        )
 
     def as_of_0_1_0(self) -> tuple[Policy, str]:
         """Return the same settings as version 0.1.0 understood them, and its digest of them."""
         policy = self.model_copy(update=_THEN)
-        text = policy.model_dump_json(exclude={*_LATER, *_THEN})
-        return policy, hashlib.sha256(text.encode()).hexdigest()
+        return policy, _digest(policy, {*_LATER, *_THEN})
 
     @staticmethod
     def clue() -> Policy:
@@ -169,6 +203,15 @@ class Policy(Record):
             minimum_label_mass=0.0,
             unreadable_reasoning="no",
         )
+
+
+def _digest(policy: Policy, exclude: set[str]) -> str:
+    """Sha256 (hex) of the settings but those; what `cascade` could say is said in its words."""
+    text = policy.model_dump_json(exclude=exclude)
+    if policy.open_means != "no":
+        switch = "true" if policy.reasons else "false"
+        text = text.replace(f'"open_means":"{policy.open_means}"', f'"cascade":{switch}', 1)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 POLICIES = {"default": Policy, "clue": Policy.clue, "clue-tree": Policy.clue_tree}

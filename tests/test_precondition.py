@@ -267,3 +267,15 @@ def test_score_and_outcome_never_contradict_each_other(world, policy):
         assert verdict.test in {"reject", "reasoning"}
     if verdict.test in {"open", "label_mass", "unreadable"}:
         assert verdict.outcome is Outcome.UNDECIDED
+
+
+@pytest.mark.parametrize("locate_first", [False, True])
+def test_what_is_open_counts_as_no_only_when_no_look_is_left(locate_first):
+    policy = Policy(open_means="no", locate_first=locate_first)
+    verdict = judge(World(removed=0.55), policy)
+    assert (verdict.outcome, verdict.test) == (Outcome.NO, "open_no")
+    assert [read.view for read in verdict.reads] == ["full", "no_image", "region_removed"]
+    world = World(full=0.75, removed=0.01)
+    assert judge(world, policy).test == "region"
+    assert judge(World(boxes=()), policy).test == "open_no"
+    assert not any(step.startswith("reason") for step in world.log)

@@ -156,6 +156,23 @@ def test_without_cascade_the_open_stay_open():
     assert table.asked() == [("read", "a")]
 
 
+def test_the_open_count_as_no_where_the_policy_says_so():
+    policy = Policy(open_means="no")
+    table = Table({"a": OPEN, "b": YES})
+    verdict = judge_leaf(table, policy)
+    assert (verdict.outcome, verdict.test) == (Outcome.NO, "open_no")
+    assert verdict.score == judge_leaf(table, Policy(open_means="undecided")).score / 2
+    assert verdict.margin < 0
+    # An exception that is open does not hold, so it hides no violation.
+    assert judge_rule(AllOf(all=(B, NoneOf(none=(A,)))), table, policy).outcome == "violated"
+    assert {step for step, _ in table.asked()} == {"read"}
+
+
+def test_what_got_neither_yes_nor_no_is_not_taken_for_no():
+    verdict = judge_leaf(Table({"a": WEAK}), Policy(open_means="no"))
+    assert (verdict.outcome, verdict.test) == (Outcome.UNDECIDED, "label_mass")
+
+
 WEAK = AnswerProbs((0.19, 0.01), top="Sorry")
 
 
@@ -310,7 +327,9 @@ ratings = st.fixed_dictionaries(
 
 
 policies = st.builds(
-    lambda cascade, last: Policy(cascade=cascade, reason_last=last), st.booleans(), st.booleans()
+    lambda meaning, last: Policy(open_means=meaning, reason_last=last),
+    st.sampled_from(["reason", "undecided", "no"]),
+    st.booleans(),
 )
 
 

@@ -25,7 +25,7 @@ Reward = Callable[["Tensor"], list[float | None]]
 CLIP = 3.0
 """Log-odds at which a picture is safe enough: beyond that there is nothing more to learn."""
 
-POLICY = Policy(cascade=False, crop=False, region=False)
+POLICY = Policy(open_means="undecided", crop=False, region=False)
 """Probabilities alone: reasoning and regions change what is undecided, at many times the cost."""
 
 

@@ -131,7 +131,7 @@ def measured(setup: Setup, count: int, few: int) -> list[Took]:
         print(f"{row.name}: {row.each:.3f} s a picture", flush=True)
 
     # Compiles, warms up and fills the cache of language priors; in no row.
-    chain(setup, "warm", mix[:2], 99, but(exhaustive=True, cascade=False))
+    chain(setup, "warm", mix[:2], 99, but(exhaustive=True, open_means="undecided"))
     chain(setup, "warm", mix[:8], 98)
     add(flat(setup, FLOOR, clean, 0, one_question(setup)))
     add(chain(setup, "ours, clean", clean, 1))
@@ -140,7 +140,7 @@ def measured(setup: Setup, count: int, few: int) -> list[Took]:
     add(chain(setup, "mix, no early stop", mix, 4, but(exhaustive=True)))
     add(chain(setup, "mix, priors not kept", mix, 5, cached=False))
     add(chain(setup, "mix, statement before the image", mix, 6, statement_first=True))
-    add(chain(setup, "mix, no reasoning", mix, 7, but(cascade=False)))
+    add(chain(setup, "mix, no reasoning", mix, 7, but(open_means="undecided")))
     add(chain(setup, "Algorithm 1, one at a time", one_by_one, 8, ONE_BY_ONE, window=1))
     add(flat(setup, "one prompt per rule, its text first", mix, 9, rule_prompts(setup)))
     add(flat(setup, "one prompt, JSON rationale", mix, 10, one_rationale(setup)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import BROKEN, DONE, OF_CALIBRATION, OPEN
 from safejudge.cli.options import layout, runs, variants
+from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError, OutputError
 from safejudge.policy import POLICIES
 
@@ -134,7 +135,7 @@ def run(options: Options) -> int:
     _check_outputs(options)
     stored = open_stored(options.records)
     names = [options.preset] if options.preset is not None else list(POLICIES)
-    about = made_by.about(stored, options.constitution, variants(names))
+    about = made_by.about(stored, options.constitution, variants(map(load_policy, names)))
     sample = read_sample(stored, about, options.labels)
     for note in sample.notes():
         say(note)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 import yaml
 
 from safejudge.constitution.load import load_constitution, shipped_constitutions
+from safejudge.constitution.policy_file import load_policy
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.engines.open import FORMS
 from safejudge.engines.priors import PriorCache
@@ -79,6 +80,15 @@ def setting(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{text!r}: the value cannot be read") from error
 
 
+def assignment(text: str) -> tuple[str, str]:
+    """Read FIELD=VALUE; what kind of value it is the field says."""
+    name, sign, value = text.partition("=")
+    name, value = name.strip().replace("-", "_"), value.strip()
+    if not sign or not name.isidentifier() or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
+    return name, value
+
+
 def positive(text: str) -> int:
     """Read a whole number above 0."""
     try:
@@ -102,7 +112,7 @@ class Switch(NamedTuple):
     """An option without a value that changes the policy."""
 
     help: str
-    changes: Mapping[str, bool]
+    changes: Mapping[str, bool | str]
     """Fields of the policy, and what they become."""
 
 
@@ -117,7 +127,8 @@ SWITCHES = {
         {"prior": False},
     ),
     "no-cascade": Switch(
-        "no reasoning: what the short answers leave open is undecided", {"cascade": False}
+        "no reasoning: what the short answers leave open is undecided",
+        {"open_means": "undecided"},
     ),
     "exhaustive": Switch(
         "ask every question of every rule, so that scores are exact", {"exhaustive": True}
@@ -138,14 +149,14 @@ SWITCHES = {
 """What switches one stage off, or early stopping."""
 
 
-def variants(presets: Iterable[str]) -> Iterator[Policy]:
-    """Yield the policies of some names, each with every set of switches, the fewest first."""
-    names = list(presets)
+def variants(policies: Iterable[Policy]) -> Iterator[Policy]:
+    """Yield some policies, each with every set of switches, the fewest first."""
+    bases = list(policies)
     sets = chain.from_iterable(combinations(SWITCHES, n) for n in range(len(SWITCHES) + 1))
     for switches in sets:
         changes = {name: on for switch in switches for name, on in SWITCHES[switch].changes.items()}
-        for preset in names:
-            yield POLICIES[preset]().model_copy(update=changes)
+        for base in bases:
+            yield base.model_copy(update=changes)
 
 
 _COMPANIONS = {
@@ -167,8 +178,10 @@ class JudgeOptions:
     """Options of the engine: name and value."""
     yes: bool
     """Whether `auto` may download without asking."""
-    preset: str
-    """One of `POLICIES`, before the switches."""
+    base: str
+    """One of `POLICIES`, or the path of a policy file, before settings and switches."""
+    settings: tuple[tuple[str, str], ...]
+    """Fields of the policy and their values, which win over the file."""
     encoder: str | None
     """URI of the encoder, or `DEFAULT`."""
     detector: str | None
@@ -199,13 +212,7 @@ class JudgeOptions:
             "vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, hf:sketch",
         )
         add_engine_args(parser)
-        parser.add_argument(
-            "--policy",
-            dest="preset",
-            choices=POLICIES,
-            default="default",
-            help="how answers are weighed (default: %(default)s)",
-        )
+        add_policy(parser)
         if exhaustive:
             _add_model(parser, "detector")
             parser.set_defaults(encoder=None, threshold=None)
@@ -257,7 +264,10 @@ class JudgeOptions:
         return load_constitution(self._constitution())
 
     def policy(self) -> Policy:
-        """Return the chosen policy with its switches. Raises `InputError` for no cosine."""
+        """Return the chosen policy with its settings and switches.
+
+        Raises `InputError` for no cosine, and for a switch that says something else than a setting.
+        """
         changes: dict[str, Any] = {}
         for name, switch in SWITCHES.items():
             if name in self.switches:
@@ -270,7 +280,14 @@ class JudgeOptions:
             changes["relevance_threshold"] = self.threshold
         if self.frames is not None:
             changes["max_frames"] = None if self.frames == "all" else self.frames
-        return POLICIES[self.preset]().model_copy(update=changes)
+        policy = load_policy(self.base, self.settings)
+        for name, text in self.settings:
+            if changes.get(name, getattr(policy, name)) != getattr(policy, name):
+                raise InputError(
+                    f"--set {name}={text}: another option makes {name} {changes[name]}; leave one "
+                    "of them out"
+                )
+        return policy.model_copy(update=changes)
 
     def spec(self, rules: Constitution | None = None) -> JudgeSpec:
         """Return what the judge is opened from, with these rules or with the chosen ones.
@@ -324,6 +341,29 @@ def add_engine_args(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--yes", action="store_true", help="let auto download its model without asking"
+    )
+
+
+def add_policy(parser: argparse.ArgumentParser, default: str | None = "default") -> None:
+    """Add the policy, and settings that win over it."""
+    presets = ", ".join(POLICIES)
+    parser.add_argument(
+        "--policy",
+        dest="base",
+        metavar="POLICY",
+        default=default,
+        help=f"how answers are weighed: {presets}, or a YAML file "
+        f"(default: {default or 'that of the records'})",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        type=assignment,
+        default=[],
+        metavar="FIELD=VALUE",
+        help="a field of the policy, such as reject_factor=0.2 or open_means=no; wins over the "
+        "file; may be given several times",
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import layout, positive, runs, variants
+from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError
 from safejudge.files.stored import holds_parts
 from safejudge.policy import POLICIES
@@ -37,7 +38,8 @@ class Options:
     constitution: str | None
     """Of records that do not hold their rules: the rules."""
     preset: str | None
-    """Of records that do not hold their policy: its name; None: whichever has the digest."""
+    """Of records that do not hold their policy: its name or its file; None: whichever has the
+    digest."""
     limit: int | None
     """Of records: most images on the pages, the worst."""
     write: bool
@@ -71,8 +73,9 @@ def add(commands: Any) -> None:
     records.add_argument(
         "--policy",
         dest="preset",
-        choices=POLICIES,
-        help="the policy, where the records do not hold it (default: the one with their digest)",
+        metavar="POLICY",
+        help="the policy, a name or a YAML file, where the records do not hold it (default: the "
+        "one with their digest)",
     )
     records.add_argument(
         "--limit",
@@ -120,8 +123,8 @@ def _report_records(options: Options) -> int:
         raise InputError(f"{path}: is part of an eval; name its folder: report {path.parent}")
     stored = open_stored(path)
     _check_policy(options, stored)
-    presets = [options.preset] if options.preset is not None else list(POLICIES)
-    about = made_by.about(stored, options.constitution, variants(presets))
+    names = [options.preset] if options.preset is not None else list(POLICIES)
+    about = made_by.about(stored, options.constitution, variants(map(load_policy, names)))
     if about.policy is None:
         hint = "it is none of --policy with the switches of judge"
         named = f"--policy {options.preset} is not the one" if options.preset else hint
@@ -151,7 +154,10 @@ def _beside(path: Path) -> Path:
 
 def _check_policy(options: Options, stored: Stored) -> None:
     held = stored.head.get("policy")
-    if options.preset is not None and isinstance(held, dict) and held.get("name") != options.preset:
+    if options.preset is None:
+        return
+    name = load_policy(options.preset).name
+    if isinstance(held, dict) and held.get("name") != name:
         raise InputError(
             f"--policy {options.preset}: these records hold their policy, {held.get('name')}; "
             "leave it out"

@@ -91,6 +91,9 @@ class Sheet:
     """What a YAML file says: `data` is strings, lists and mappings only."""
 
     data: Any = None
+    typed: bool = False
+    """Whether whoever reads on knows of every value what kind it is, so that `0.3`, `true` and `no`
+    are taken as they are written; else they are remarks."""
     lines: dict[Where, int] = field(default_factory=dict)
     """The line (1-based) of the key or list item at each place."""
     remarks: list[Remark] = field(default_factory=list)
@@ -106,15 +109,17 @@ class Sheet:
         return where
 
 
-def read(raw: bytes, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES) -> Sheet:
-    """Read one YAML document whose top is a mapping, of at most this size.
+def read(
+    raw: bytes, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES, *, typed: bool = False
+) -> Sheet:
+    """Read one YAML document whose top is a mapping, of at most this size; see `Sheet.typed`.
 
     Raises `Refused` where nothing sensible can be read; smaller faults are remarks of the sheet.
     """
     node = _compose(_decode(raw, max_bytes), max_nodes)
     if node is None or (node.tag == _NOTHING and not node.value):
         raise Refused(None, "the file is empty", "`name:` and `rules:`")
-    sheet = Sheet()
+    sheet = Sheet(typed=typed)
     if not isinstance(node, yaml.MappingNode):
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "bare text"
         raise Refused(_line(node), f"the file holds {kind}", "`name:` and `rules:` at the top")
@@ -297,6 +302,8 @@ def _scalar(node: yaml.ScalarNode, where: Where, sheet: Sheet) -> str:
     if hidden is not None:
         problem, instead = f"has the hidden character U+{ord(hidden):04X}", "the text without it"
         text = "hidden"
+    elif sheet.typed and text:
+        return text
     elif node.tag == _NOTHING:
         problem = f"is {quoted(text)}, which YAML reads as nothing" if text else "has no value"
         instead = ""

@@ -200,7 +200,7 @@ class Parts:
         if self._standing is not None:
             rules = record.get("rules", "")
             # Parsing every trace takes seconds a million; few hold what may have to be asked again.
-            telling = '"unreadable"' in rules or '"label_mass"' in rules
+            telling = any(f'"{t}"' in rules for t in ("unreadable", "label_mass", "not_asked"))
             record["rules"] = json.loads(rules) if telling else {}
             key, place = self._standing.place(record, folder)
             if place == "of":

@@ -112,6 +112,8 @@ def settled(record: JSON) -> bool:
 
 def _unanswered(precondition: JSON) -> bool:
     """Whether a verdict on a precondition lacks an answer, not only one that can be used."""
+    if precondition.get("test") == "not_asked":
+        return True
     if precondition.get("test") != "unreadable":
         return False
     reasoning = precondition.get("reasoning")

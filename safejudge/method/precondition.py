@@ -10,18 +10,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from functools import wraps
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from safejudge.flow import Flow, ask
+from safejudge.flow import Flow, NotAsked, ask
 from safejudge.method import debias, questions, reasoning, views
 from safejudge.method.regions import region_flow
 from safejudge.types import Outcome, Precondition, PreconditionVerdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from safejudge.policy import Policy
     from safejudge.types import Box, Picture, Precondition, Read, View
+
+
+class Views(Protocol):
+    """What makes the views of a picture; the module `views` does so by its pixels."""
+
+    def is_small(self, picture: Picture, boxes: Sequence[Box], area: float) -> bool:
+        """Whether the boxes cover less than this share of the picture."""
+
+    def region_crop(self, picture: Picture, boxes: Sequence[Box]) -> Picture:
+        """The boxes, with some of what is around them."""
+
+    def region_removed(
+        self, picture: Picture, boxes: Sequence[Box], fill: Literal["surround", "grey"]
+    ) -> Picture:
+        """The picture without what is in the boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +50,8 @@ class Scene:
     """The caption or prompt that came with the image."""
     policy: Policy
     """The choices that can change a verdict."""
+    views: Views = views
+    """What makes the other views of the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,26 @@ class Look:
 
 Step: TypeAlias = Callable[["Precondition", PreconditionVerdict, Scene], Flow[PreconditionVerdict]]
 """What can still be done about a precondition whose answer is open."""
+
+
+def _unless_not_asked(step: Step) -> Step:
+    """Let a verdict say so where a step wants what nobody was asked."""
+
+    @wraps(step)
+    def flow(
+        leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
+    ) -> Flow[PreconditionVerdict]:
+        try:
+            return (yield from step(leaf, verdict, scene))
+        except NotAsked as missing:
+            return not_asked(verdict, str(missing))
+
+    return flow
+
+
+def not_asked(verdict: PreconditionVerdict, note: str) -> PreconditionVerdict:
+    """Take back what a verdict says: what it hangs on was not asked."""
+    return _settled(verdict, Outcome.UNDECIDED, "not_asked", debias.UNREAD_SCORE, {"note": note})
 
 
 def precondition_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
@@ -71,7 +109,7 @@ def next_step(verdict: PreconditionVerdict, policy: Policy) -> Step | None:
         without = any(read.view == "region_removed" for read in verdict.reads)
         if verdict.boxes is None or (policy.region and verdict.boxes and not without):
             return closer_flow
-    if not policy.cascade or verdict.reasoning is not None:
+    if not policy.reasons or verdict.reasoning is not None:
         return None
     return reasoned_flow if _answered_a_picture(verdict, policy) else None
 
@@ -80,6 +118,23 @@ def next_step(verdict: PreconditionVerdict, policy: Policy) -> Step | None:
 
 
 def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
+    """Ask the cheap way; what nobody was asked is said to be so."""
+    try:
+        verdict = yield from _read_flow(leaf, scene)
+    except NotAsked as missing:
+        unread = debias.Decision(Outcome.UNDECIDED, "unreadable", debias.UNREAD_SCORE)
+        return not_asked(_first_verdict(leaf, unread, (), None), str(missing))
+    return _taken_for_no(verdict, scene.policy)
+
+
+def _taken_for_no(verdict: PreconditionVerdict, policy: Policy) -> PreconditionVerdict:
+    """Where the policy says so, count what is open as not satisfied once no look is left."""
+    if policy.open_means != "no" or verdict.test != "open" or next_step(verdict, policy):
+        return verdict
+    return _settled(verdict, Outcome.NO, "open_no", debias.moved(verdict.score, Outcome.NO), {})
+
+
+def _read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
     """Ask the cheap way: full view and language prior, in one wave.
 
     Algorithm 1 (`locate_first`) looks for the object before, and shows a small one in a crop
@@ -106,6 +161,15 @@ def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
         if problem
         else debias.decide(look.read, None if prior is None else prior.read, policy)
     )
+    return _first_verdict(leaf, decision, tuple(look.read for look in looks.values()), boxes)
+
+
+def _first_verdict(
+    leaf: Precondition,
+    decision: debias.Decision,
+    reads: tuple[Read, ...],
+    boxes: tuple[Box, ...] | None,
+) -> PreconditionVerdict:
     return PreconditionVerdict(
         statement=leaf.statement,
         look_at=leaf.look_at,
@@ -113,7 +177,7 @@ def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
         test=decision.test,
         score=decision.score,
         margin=debias.margin(decision.score),
-        reads=tuple(look.read for look in looks.values()),
+        reads=reads,
         boxes=boxes,
         note=decision.note,
     )
@@ -137,14 +201,23 @@ def _crop(boxes: tuple[Box, ...] | None, scene: Scene) -> Picture | None:
     """Cut out the central object if it was found and is small."""
     if not (scene.policy.crop and boxes):
         return None
-    small = views.covered_share(scene.picture, boxes) < scene.policy.crop_area
-    return views.region_crop(scene.picture, boxes) if small else None
+    small = scene.views.is_small(scene.picture, boxes, scene.policy.crop_area)
+    return scene.views.region_crop(scene.picture, boxes) if small else None
 
 
 # --- while it is open ---------------------------------------------------------------------------
 
 
+@_unless_not_asked
 def closer_flow(
+    leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
+) -> Flow[PreconditionVerdict]:
+    """Look closer (`_closer_flow`); then nothing is left to look at."""
+    closer = yield from _closer_flow(leaf, verdict, scene)
+    return _taken_for_no(closer, scene.policy)
+
+
+def _closer_flow(
     leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
 ) -> Flow[PreconditionVerdict]:
     """Find the central object, and look at it from near and at the picture without it.
@@ -188,7 +261,8 @@ def _closer_views(
         pictures["region_crop"] = crop
     if boxes and scene.policy.region:
         pictures["full"] = scene.picture
-        pictures["region_removed"] = views.region_removed(scene.picture, boxes, scene.policy.fill)
+        removed = scene.views.region_removed(scene.picture, boxes, scene.policy.fill)
+        pictures["region_removed"] = removed
     return {view: picture for view, picture in pictures.items() if view not in reads}
 
 
@@ -203,6 +277,7 @@ def _settled(
     return verdict.model_copy(update=changed | decision)
 
 
+@_unless_not_asked
 def reasoned_flow(
     leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
 ) -> Flow[PreconditionVerdict]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from safejudge import prompts
+from safejudge.flow import request
 from safejudge.text import cut, storable
 from safejudge.types import (
     Message,
@@ -36,8 +37,8 @@ def reason_flow(
 ) -> Flow[ReasoningTrace]:
     """Reason about one precondition on one picture; a reply that cannot be read has no rating."""
     question = Message("user", prompts.statement_question(precondition.statement, caption))
-    (thought,) = yield (
-        Reasoning(prompts.REASON, (picture,), (question,), max_tokens=policy.max_reasoning_tokens),
+    (thought,) = yield from request(
+        Reasoning(prompts.REASON, (picture,), (question,), max_tokens=policy.max_reasoning_tokens)
     )
     if isinstance(thought, NoReply):
         return ReasoningTrace(text="", problem=thought.problem)
@@ -45,7 +46,9 @@ def reason_flow(
         return ReasoningTrace(text="", problem="the free reasoning was empty or no text")
     thought = storable(thought)
     turns = (question, Message("assistant", thought), Message("user", prompts.SUMMARISE))
-    (reply,) = yield (Reasoning(prompts.REASON, (picture,), turns, schema=prompts.ReasonedAnswer),)
+    (reply,) = yield from request(
+        Reasoning(prompts.REASON, (picture,), turns, schema=prompts.ReasonedAnswer)
+    )
     return read_reply(thought, reply)
 
 

@@ -20,6 +20,7 @@ import re
 from typing import TYPE_CHECKING
 
 from safejudge.errors import EngineCallError
+from safejudge.flow import request
 from safejudge.types import Box, Locate
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def words_of(look_at: str) -> tuple[str, ...]:
 
 def region_flow(look_at: str, picture: Picture, policy: Policy) -> Flow[tuple[Box, ...]]:
     """Look for the central object; no boxes if the detector is sure of none."""
-    (boxes,) = yield (Locate(picture, words_of(look_at)),)
+    (boxes,) = yield from request(Locate(picture, words_of(look_at)))
     if not isinstance(boxes, tuple):
         raise EngineCallError(f"the detector answered with {type(boxes).__name__}, not with boxes")
     return believed(boxes, policy)

@@ -11,10 +11,11 @@ import math
 from typing import TYPE_CHECKING
 
 from safejudge.errors import EngineCallError, InputError, PolicyError
+from safejudge.flow import NotAsked
 from safejudge.types import Similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from safejudge.flow import Flow
     from safejudge.policy import Policy
@@ -51,11 +52,16 @@ def relevance_text(rule: Rule) -> str:
 
 
 def relevance_flow(rules: Sequence[Rule], picture: Picture) -> Flow[dict[str, float | None]]:
-    """Return each rule's similarity to the picture, by id; None where there is no number."""
+    """Return each rule's similarity to the picture, by id; None where there is no number.
+
+    A rule about which nobody was asked (`NotAsked`) is absent.
+    """
     requests = tuple(Similarity(picture, relevance_text(rule)) for rule in rules)
     answers = yield requests
     similarities: dict[str, float | None] = {}
     for rule, answer in zip(rules, answers, strict=True):
+        if isinstance(answer, NotAsked):
+            continue
         if not isinstance(answer, float):
             raise EngineCallError(f"the encoder answered with {type(answer).__name__}, no number")
         similarities[rule.id] = answer if math.isfinite(answer) else None
@@ -76,6 +82,23 @@ def relevant(similar: Mapping[str, float | None], policy: Policy) -> list[str]:
         for rule, similarity in similar.items()
         if similarity is None or threshold is None or not similarity <= threshold or rule in likest
     ]
+
+
+def doubtful(
+    rules: Iterable[str], similar: Mapping[str, float | None], policy: Policy
+) -> frozenset[str]:
+    """Return the ids of rules of which it is not known whether they are asked.
+
+    Those about which the encoder was not asked, and those below the threshold that are asked only
+    if none of these is likelier.
+    """
+    missing = frozenset(rules) - frozenset(similar)
+    if not missing or not policy.filters:
+        return missing
+    unasked_below = frozenset(similar) - frozenset(
+        relevant(similar, policy.model_copy(update={"always_asked": 0}))
+    )
+    return missing | (unasked_below & frozenset(relevant(similar, policy)))
 
 
 def calibrated(similarities: Sequence[float], keep: float) -> float:

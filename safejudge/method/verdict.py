@@ -21,11 +21,12 @@ from safejudge.method.precondition import (
     Step,
     closer_flow,
     next_step,
+    not_asked,
     precondition_flow,
     read_flow,
     reasoned_flow,
 )
-from safejudge.method.relevance import relevance_flow, relevant
+from safejudge.method.relevance import doubtful, relevance_flow, relevant
 from safejudge.types import (
     AllOf,
     CaptionUse,
@@ -169,8 +170,12 @@ def _step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
 
 
 def _final(verdicts: Verdicts, scenes: Scenes) -> list[Precondition]:
-    """Those about which nothing is left to do."""
-    return [leaf for leaf, verdict in verdicts.items() if not _step(verdict, scenes[leaf])]
+    """Those about which nothing is left to do, but for what was not asked."""
+    return [
+        leaf
+        for leaf, verdict in verdicts.items()
+        if verdict.test != "not_asked" and not _step(verdict, scenes[leaf])
+    ]
 
 
 def rule_verdict(condition: Condition, verdicts: Verdicts, scene: Scene) -> RuleVerdict:
@@ -229,8 +234,15 @@ def image_flow(
 
     The questions about one picture stand together in each wave, for the engine's prefix cache.
     """
-    conditions = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
     scenes = [Scene(picture, caption, policy) for picture in image.pictures]
+    return (yield from scenes_flow(scenes, constitution, policy))
+
+
+def scenes_flow(
+    scenes: Sequence[Scene], constitution: Constitution, policy: Policy
+) -> Flow[tuple[dict[str, RuleVerdict], Usage]]:
+    """Judge every rule on every picture of one image, as they are looked at."""
+    conditions = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
     verdicts, usage = yield from _counted(
         gather(scene_flow(constitution, conditions, scene) for scene in scenes)
     )
@@ -250,8 +262,11 @@ def scene_flow(
     """
     policy, picture = scene.policy, scene.picture
     similar: dict[str, float | None] = dict.fromkeys(conditions)
+    in_doubt: frozenset[str] = frozenset()
     if policy.filters:
-        similar = yield from relevance_flow(constitution.rules, picture)
+        found_similar = yield from relevance_flow(constitution.rules, picture)
+        in_doubt = doubtful(conditions, found_similar, policy)
+        similar |= found_similar
     chosen = relevant(similar, policy)
     asked = list(conditions) if policy.exhaustive else chosen
     judged = yield from gather(rule_flow(conditions[rule], scene) for rule in asked)
@@ -268,8 +283,24 @@ def scene_flow(
             changed["unfiltered"] = verdict.outcome
         if rule not in chosen:
             changed["outcome"] = "not_relevant"
+        elif rule in in_doubt and verdict.outcome in ("violated", "undecided"):
+            changed |= _doubted(verdict)
         found[rule] = verdict.model_copy(update=changed)
     return found
+
+
+def _doubted(verdict: RuleVerdict) -> dict[str, object]:
+    """Take back what was found of a rule that the relevance filter may skip."""
+    why = "the similarity of the rule to the picture"
+    answers = tuple(not_asked(answer, why) for answer in verdict.preconditions)
+    return {
+        "outcome": "undecided",
+        "score": debias.UNREAD_SCORE,
+        "margin": 0.0,
+        "bound": "upper",
+        "preconditions": answers,
+        "set_aside": None,
+    }
 
 
 def _worst(
@@ -324,6 +355,14 @@ def _counted(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
         flow.close()
 
 
+def is_open(verdict: RuleVerdict) -> bool:
+    """Whether a rule is undecided, and something about it was not asked."""
+    looks = (verdict, verdict.set_aside)
+    return verdict.outcome == "undecided" and any(
+        answer.test == "not_asked" for look in looks if look for answer in look.preconditions
+    )
+
+
 def conclude(  # noqa: PLR0913 - what a judgment is made of
     image: ImageInput,
     rules: dict[str, RuleVerdict],
@@ -346,6 +385,7 @@ def conclude(  # noqa: PLR0913 - what a judgment is made of
         "rules": any(verdict.outcome == "undecided" for verdict in rules.values()),
         "frames": policy.every_frame and image.frames is not None and not image.frames.all,
         "caption": caption is not None and caption.tokens > 0 and caption.shown == 0,
+        "not_asked": any(map(is_open, rules.values())),
     }
     undecided_by = () if violations else tuple(cause for cause, holds in causes.items() if holds)
     return Judgment(

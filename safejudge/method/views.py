@@ -57,6 +57,11 @@ def covered_share(picture: Picture, boxes: Sequence[Box]) -> float:
     return float(_covered(picture, boxes).mean())
 
 
+def is_small(picture: Picture, boxes: Sequence[Box], area: float) -> bool:
+    """Whether the boxes cover less than this share of the picture together."""
+    return covered_share(picture, boxes) < area
+
+
 def _covered(picture: Picture, boxes: Sequence[Box]) -> npt.NDArray[np.bool_]:
     inside = np.zeros(picture.pixels.shape[:2], dtype=np.bool_)
     for box in boxes:

@@ -19,6 +19,7 @@ WHY_OPEN = {
     "label_mass": "neither yes nor no",
     "unreadable": "no readable answer",
     "reasoning": "unsure",
+    "not_asked": "not asked",
 }
 """Why a precondition is undecided, by the test that left it so."""
 

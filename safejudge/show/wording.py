@@ -168,6 +168,7 @@ _UNSURE = {
     "label_mass": "no answer: the model says something else than yes or no",
     "unreadable": "no answer",
     "reasoning": "unsure, after reasoning too",
+    "not_asked": "not asked: the records that were replayed do not say",
 }
 
 
@@ -177,6 +178,8 @@ def plainly(verdict: PreconditionVerdict) -> str:
         if verdict.reasoning is not None and verdict.reasoning.rating is None:
             return "unsure, and what it reasoned could not be read"
         return _UNSURE.get(verdict.test, "unsure")
+    if verdict.test == "open_no":
+        return "no, because the model says neither clearly yes nor clearly no"
     if verdict.test == "region":
         return (
             f"{verdict.outcome}, because without the {verdict.look_at} the model no longer says so"
@@ -217,7 +220,7 @@ def bounds(verdict: PreconditionVerdict, policy: Policy) -> Bounds | None:
 
 def _half_stood_in(verdict: PreconditionVerdict) -> bool:
     """Whether the first tests went on without a prior: one that could not be asked ends them."""
-    return verdict.test != "label_mass" and (
+    return verdict.test not in ("label_mass", "not_asked") and (
         verdict.test != "unreadable" or verdict.reasoning is not None
     )
 
@@ -235,14 +238,18 @@ def tests_in_words(verdict: PreconditionVerdict, policy: Policy | None) -> list[
     """
     if policy is None:
         return [f"decided by: {verdict.test.replace('_', ' ')}"]
+    if verdict.test == "not_asked":
+        return [f"not asked: {verdict.note}"]
     *open_views, last = _tested(verdict, policy)
     decided = verdict.test in ("reject", "accept")
     lines = [_first_tests(verdict, view, policy, decided=False) for view in open_views]
     lines.append(_first_tests(verdict, last, policy, decided=decided))
     if not decided:
         lines += _region_test(verdict, policy)
-    if verdict.test == "open" and verdict.reasoning is None and policy.cascade:
+    if verdict.test == "open" and verdict.reasoning is None and policy.reasons:
         lines[-1] += "; not reasoned through (already settled)"
+    if verdict.test == "open_no":
+        lines[-1] += "; counts as no"
     return lines
 
 

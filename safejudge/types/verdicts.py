@@ -8,7 +8,7 @@ from safejudge.types.base import Outcome, Record
 from safejudge.types.pictures import Failure, Frames
 from safejudge.types.requests import Box
 
-UndecidedBy = Literal["rules", "frames", "caption"]
+UndecidedBy = Literal["rules", "frames", "caption", "not_asked"]
 """What can keep a label undecided."""
 
 View = Literal["full", "no_image", "region_removed", "region_crop"]
@@ -52,8 +52,12 @@ class PreconditionVerdict(Record):
     """Its central object."""
     outcome: Outcome
     """yes, no or undecided."""
-    test: Literal["reject", "accept", "region", "reasoning", "open", "label_mass", "unreadable"]
-    """What decided: a test, or why nothing did (`open`: between the bounds, no cascade)."""
+    test: Literal[
+        "reject", "accept", "region", "reasoning", "open_no", "open", "label_mass", "unreadable",
+        "not_asked",
+    ]  # fmt: skip
+    """What decided: a test, `open_no` (between the bounds, which the policy takes for no), or why
+    nothing did (`open`: between the bounds; `not_asked`: of a replay, the records do not say)."""
     score: float
     """Debiased score in [0, 1]; above 0.5 for yes, below for no. See `debias`."""
     margin: float
@@ -176,8 +180,8 @@ class Judgment(Record):
     """How much of its caption was shown; None for an image without one."""
     undecided_by: tuple[UndecidedBy, ...] = ()
     """What keeps the label undecided: `rules` that could not be settled, `frames` that nobody
-    looked at where the policy wants every one, or a `caption` that was too long; empty for the
-    other labels."""
+    looked at where the policy wants every one, a `caption` that was too long, or, of a replay,
+    what was `not_asked`; empty for the other labels."""
 
 
 Result = Judgment | Failure

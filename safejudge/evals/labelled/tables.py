@@ -258,7 +258,8 @@ def _numbers(rows: Sequence[Row]) -> JSON:
 # --- which stage --------------------------------------------------------------------------------
 
 _STAGES = (
-    "relevance", "reject", "accept", "region", "reasoning", "open", "label_mass", "unreadable",
+    "relevance", "reject", "accept", "region", "reasoning", "open_no", "open", "label_mass",
+    "unreadable", "not_asked",
 )  # fmt: skip
 
 

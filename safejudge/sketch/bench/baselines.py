@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def half() -> Policy:
     """Yes above 1/2, no below: no prior, no regions, no reasoning, no filter."""
     return Policy(
-        name="half", prior=False, reject_factor=0.0, accept_factor=0.0, cascade=False, crop=False,
-        region=False, relevance=False,
+        name="half", prior=False, reject_factor=0.0, accept_factor=0.0, open_means="undecided",
+        crop=False, region=False, relevance=False,
     )  # fmt: skip
 
 

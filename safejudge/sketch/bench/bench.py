@@ -101,7 +101,7 @@ def variants(models: Models) -> tuple[Variant, ...]:
         Variant("default without preconditions", default, rules=whole_rules),
         but("without language prior", prior=False),
         *(regions if models.detector else ()),
-        but("without cascade", cascade=False),
+        but("without cascade", open_means="undecided"),
     )
 
 
