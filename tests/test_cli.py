@@ -191,7 +191,7 @@ def test_exit_codes_of_verdicts(capsys, paths, code, counted):
         (["judge", "in", *CHOICES, "--engine", "nope:"], 3, "'nope:' names no engine"),
         (["judge", "in", *CHOICES, "--constitution", "nope"], 2, "no shipped constitution"),
         (["judge", "in", *CHOICES, "--constitution", "broken.png"], 2, "broken.png"),
-        (["judge", "in", *CHOICES, "--policy", "nope"], 2, "invalid choice: 'nope'"),
+        (["judge", "in", *CHOICES, "--policy", "nope"], 2, "there is no policy 'nope'"),
         (["judge", "in", *CHOICES, "--limit", "0"], 2, "'0' is no whole number above 0"),
         (["judge", *CHOICES], 2, "required: PATH"),
         (["judge", "empty", *CHOICES], 2, "empty: no image in this folder"),

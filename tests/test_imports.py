@@ -23,6 +23,7 @@ FLOORS = [
     ["opening"],
     ["compile", "rewards"],
     ["show", "preference"],
+    ["decide"],
     ["evals"],
     ["decide"],
     ["scale", "sketch"],

@@ -252,7 +252,7 @@ def test_load_by_name_and_path(tmp_path):
         Judge.load(path, "fake:")
     with pytest.raises(EngineSetupError):
         Judge.load(ONE, "no-such-engine")
-    with pytest.raises(PolicyError, match="choose from default, clue, clue-tree"):
+    with pytest.raises(PolicyError, match="choose from clue-tree, clue, default"):
         Judge.load(ONE, "fake:", "strict")
     with Judge.load(ONE, "fake:", Policy(cascade=False), cache=None) as judge:
         assert judge([shade(0)])[0].provenance.model == "fake:"

@@ -42,15 +42,15 @@ _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 # --- public -------------------------------------------------------------------------------------
 
 
-def load_policy(source: str | os.PathLike[str], settings: Settings = ()) -> Policy:
-    """Return the policy of a name or of a file, with settings that win over it.
+def load_policy(source: str | os.PathLike[str] | Policy, settings: Settings = ()) -> Policy:
+    """Return the policy of a name or of a file, or the one given, with settings that win over it.
 
     A string with a path separator or ending in .yaml or .yml is a path, any other a name. A file
     holds fields of `Policy`, and perhaps `base`: the preset it starts from, `default` unless it
     says so. One without a `name` is called after the file. Raises `PolicyError`; warns of what has
     no effect.
     """
-    written = _read_file(Path(source)) if _is_path(source) else _Written(_preset(str(source)))
+    written = _written(source)
     for name, text in settings:
         where = f"--set {name}"
         if name in written.values and written.values[name].where.startswith("--set "):
@@ -77,6 +77,12 @@ class _Written:
 
     base: Policy
     values: dict[str, _Value] = field(default_factory=dict)
+
+
+def _written(source: str | os.PathLike[str] | Policy) -> _Written:
+    if isinstance(source, Policy):
+        return _Written(source)
+    return _read_file(Path(source)) if _is_path(source) else _Written(_preset(str(source)))
 
 
 def _is_path(source: str | os.PathLike[str]) -> bool:

@@ -1,1 +1,1 @@
-"""From scores to decisions: thresholds with a promise, probabilities, from labelled records."""
+"""From records to decisions: judged again without a model, thresholds with a promise."""

@@ -88,6 +88,12 @@ def not_asked(verdict: PreconditionVerdict, note: str) -> PreconditionVerdict:
     return _settled(verdict, Outcome.UNDECIDED, "not_asked", debias.UNREAD_SCORE, {"note": note})
 
 
+def nothing_asked(leaf: Precondition, note: str) -> PreconditionVerdict:
+    """Say of a precondition that it was not asked; `note` says what is missing."""
+    unread = debias.Decision(Outcome.UNDECIDED, "unreadable", debias.UNREAD_SCORE)
+    return not_asked(_first_verdict(leaf, unread, (), None), note)
+
+
 def precondition_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
     """Ask one precondition, step by step until it is settled or nothing is left to do."""
     verdict = yield from read_flow(leaf, scene)
@@ -122,8 +128,7 @@ def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
     try:
         verdict = yield from _read_flow(leaf, scene)
     except NotAsked as missing:
-        unread = debias.Decision(Outcome.UNDECIDED, "unreadable", debias.UNREAD_SCORE)
-        return not_asked(_first_verdict(leaf, unread, (), None), str(missing))
+        return nothing_asked(leaf, str(missing))
     return _taken_for_no(verdict, scene.policy)
 
 

@@ -22,6 +22,7 @@ from safejudge.method.precondition import (
     closer_flow,
     next_step,
     not_asked,
+    nothing_asked,
     precondition_flow,
     read_flow,
     reasoned_flow,
@@ -243,7 +244,7 @@ def scenes_flow(
 ) -> Flow[tuple[dict[str, RuleVerdict], Usage]]:
     """Judge every rule on every picture of one image, as they are looked at."""
     conditions = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
-    verdicts, usage = yield from _counted(
+    verdicts, usage = yield from counted_flow(
         gather(scene_flow(constitution, conditions, scene) for scene in scenes)
     )
     worst = {
@@ -287,6 +288,17 @@ def scene_flow(
             changed |= _doubted(verdict)
         found[rule] = verdict.model_copy(update=changed)
     return found
+
+
+def rule_not_asked(condition: Condition, note: str) -> RuleVerdict:
+    """Say of a rule that nothing about it was asked; `note` says what is missing."""
+    return RuleVerdict(
+        outcome="undecided",
+        score=debias.UNREAD_SCORE,
+        margin=0.0,
+        bound="upper",
+        preconditions=tuple(nothing_asked(leaf, note) for leaf in dict.fromkeys(leaves(condition))),
+    )
 
 
 def _doubted(verdict: RuleVerdict) -> dict[str, object]:
@@ -338,7 +350,7 @@ def _by_precondition(verdict: RuleVerdict) -> Verdicts:
     }
 
 
-def _counted(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
+def counted_flow(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
     """Run a flow of distinct requests and count them."""
     probes = replies = searches = 0
     try:

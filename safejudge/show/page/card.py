@@ -45,6 +45,8 @@ class Beside(NamedTuple):
     """What it was judged with."""
     truth: str | None = None
     """What is true of it, where somebody labelled it."""
+    before: str | None = None
+    """What it was called before it was judged again."""
 
 
 class _Row(NamedTuple):
@@ -92,6 +94,7 @@ class Cards:
             base=base or name,
             caption=beside.caption,
             truth=beside.truth,
+            before=beside.before,
             result=result,
             policy=self._policy,
             label=label,

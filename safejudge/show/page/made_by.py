@@ -46,7 +46,7 @@ def about(stored: Stored, constitution: str | None, policies: Iterable[Policy]) 
             f"version of safejudge that wrote it, {head.get('safejudge', 'which it does not name')}"
         ) from error
     if policy is None:
-        policy = _policy(provenance, policies)
+        policy = policy_of(provenance, policies)
     notes = (f"{_UNKNOWN}.",) if policy is None else ()
     return About(rules, policy, provenance, head.get("date"), intake, notes)
 
@@ -72,7 +72,7 @@ def _constitution(
     return Constitution.model_validate(head["constitution"])
 
 
-def _policy(provenance: Provenance, policies: Iterable[Policy]) -> Policy | None:
+def policy_of(provenance: Provenance, policies: Iterable[Policy]) -> Policy | None:
     """The one of the policies that has the digest of the head, now or in version 0.1.0."""
     encoder = None if provenance.encoder is None else provenance.encoder.uri
     for policy in policies:

@@ -57,7 +57,7 @@ def results(
     ids = {rule.id for rule in constitution.rules}
     for record in stored:
         try:
-            result = _result(record, provenance)
+            result = result_of(record, provenance)
         except (ValidationError, KeyError, TypeError, ValueError) as error:
             raise OutputError(
                 f"{record.where}: is not as this version of safejudge writes records, so no report "
@@ -71,7 +71,8 @@ def results(
         yield record, result
 
 
-def _result(record: StoredRecord, provenance: Provenance) -> Result:
+def result_of(record: StoredRecord, provenance: Provenance) -> Result:
+    """Read a record. Raises what reading another form of it raises: `ValueError` and the like."""
     content = record.content
     if content.get("error") is not None:
         return Failure(image=content["image"], id=content.get("id"), **content["error"])
@@ -79,14 +80,23 @@ def _result(record: StoredRecord, provenance: Provenance) -> Result:
     return Judgment.model_validate({**judged, "provenance": provenance})
 
 
-def add(report: Report, record: StoredRecord, result: Result, caption: str | None = None) -> None:
-    """Show one record, with its picture if that is still there and the same."""
+def add(
+    report: Report,
+    record: StoredRecord,
+    result: Result,
+    caption: str | None = None,
+    before: str | None = None,
+) -> None:
+    """Show one record, with its picture if that is still there and the same.
+
+    `before` says what it was called before it was judged again.
+    """
     image, absent = None, ""
     if isinstance(result, Judgment):
         found = _image(record, result, report.about.policy or Policy())
         image, absent = (None, found) if isinstance(found, str) else (found, "")
     truth = _truth(report, record, result)
-    report.add(result.image, result, Beside(image, absent, caption, truth))
+    report.add(result.image, result, Beside(image, absent, caption, truth, before))
 
 
 def _truth(report: Report, record: StoredRecord, result: Result) -> str | None:

@@ -1,0 +1,313 @@
+"""A record as somebody who answers: what was read of an image, by what asks for it.
+
+Takes a judgment and what made it; answers the requests of a flow from its trace, and says of a
+request that the trace has no answer to that it was not asked. The picture is not at hand: a
+stand-in has its place, and a view of it is told by how it was made. A flow that is made of
+stand-ins takes the very steps that the one of the run took, so the same answers lead to the same
+record.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+
+from safejudge import prompts
+from safejudge.flow import NotAsked
+from safejudge.method import views
+from safejudge.method.regions import words_of
+from safejudge.method.relevance import relevance_text
+from safejudge.types import (
+    AnswerProbs,
+    CaptionUse,
+    Locate,
+    NoReply,
+    Picture,
+    Probe,
+    Read,
+    Reasoning,
+    ReasoningTrace,
+    Similarity,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from safejudge.flow import Answer, Request
+    from safejudge.policy import Policy
+    from safejudge.types import (
+        Box,
+        Constitution,
+        Judgment,
+        PreconditionVerdict,
+        RuleVerdict,
+        View,
+    )
+
+    Boxes = tuple[Box, ...]
+
+CAPTION = "(the caption that was shown)"
+"""Stands for the text of a caption, which no record holds."""
+OTHER_CAPTION = "(as much of the caption as was not shown)"
+"""Stands for a text that was not put into any question."""
+
+_NO_PIXELS = np.zeros((1, 1, 3), np.uint8)
+_PROBLEM = re.compile(r"(?:^|; )view (full|no_image|region_removed|region_crop): ")
+_UNTOLD = "the record does not say why it could not be read"
+
+
+def stand_in(frame: int | None, background: Literal["white", "black"] | None) -> Picture:
+    """Make what stands for one frame on one background."""
+    return Picture(_NO_PIXELS, f"{frame}/{background}", frame, background)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a view was made of a picture."""
+
+    view: View
+    picture: Picture
+    boxes: Boxes
+    fill: Literal["surround", "grey"] | None = None
+
+
+class RecordedViews:
+    """Views of stand-ins; remembers how each was made, and which regions are small."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, Made] = {}
+        """By the digest of a stand-in, how its pixels come about."""
+        self._shares: dict[tuple[str, Boxes], tuple[float, float]] = {}
+        self._real: dict[str, Picture] = {}
+
+    def look_at(self, pictures: Sequence[Picture]) -> None:
+        """Take the pictures of an image that is at hand after all."""
+        self._real = {stand_in(p.frame, p.background).digest: p for p in pictures}
+
+    def real(self, picture: Picture) -> Picture:
+        """Return what a stand-in stands for. Raises `KeyError` where no pixels are at hand."""
+        made = self.made.get(picture.digest)
+        if made is None:
+            return self._real[picture.digest]
+        whole = self._real[made.picture.digest]
+        if made.view == "region_crop":
+            return views.region_crop(whole, made.boxes)
+        return views.region_removed(whole, made.boxes, made.fill or "surround")
+
+    def note_share(self, picture: Picture, boxes: Boxes, area: float, *, small: bool) -> None:
+        """Keep that boxes cover less than this share of a picture, or do not."""
+        low, high = self._shares.get((picture.digest, boxes), (0.0, math.inf))
+        known = (low, min(high, area)) if small else (max(low, area), high)
+        self._shares[picture.digest, boxes] = known
+
+    def is_small(self, picture: Picture, boxes: Sequence[Box], area: float) -> bool:
+        """Whether boxes cover less than this share. Raises `NotAsked` where no record tells."""
+        low, high = self._shares.get((picture.digest, tuple(boxes)), (0.0, math.inf))
+        if high <= area:
+            return True
+        if area <= low:
+            return False
+        if picture.digest in self._real:
+            return views.is_small(self._real[picture.digest], boxes, area)
+        raise NotAsked("the records do not hold how much of the picture the region covers")
+
+    def region_crop(self, picture: Picture, boxes: Sequence[Box]) -> Picture:
+        """Stand in for a crop."""
+        return self._view(Made("region_crop", picture, tuple(boxes)))
+
+    def region_removed(
+        self, picture: Picture, boxes: Sequence[Box], fill: Literal["surround", "grey"]
+    ) -> Picture:
+        """Stand in for the picture without its region."""
+        return self._view(Made("region_removed", picture, tuple(boxes), fill))
+
+    def _view(self, made: Made) -> Picture:
+        picture = made.picture
+        places = [(b.word, b.confidence, b.left, b.top, b.right, b.bottom) for b in made.boxes]
+        digest = f"{picture.digest} {made.view} {made.fill} {places}"
+        self.made[digest] = made
+        return Picture(_NO_PIXELS, digest, picture.frame, picture.background)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded(AnswerProbs):
+    """An answer that gives back the numbers of a read as they are, to the last bit."""
+
+    read: Read | None = field(default=None, kw_only=True)
+
+    @property
+    def label_mass(self) -> float:
+        """P(yes) + P(no), as it was read."""
+        return 0.0 if self.read is None else self.read.label_mass
+
+    @property
+    def score(self) -> float | None:
+        """`M`, as it was read."""
+        return None if self.read is None else self.read.score
+
+
+class Reads:
+    """What one record says of one image."""
+
+    def __init__(
+        self,
+        judgment: Judgment,
+        constitution: Constitution | None,
+        policy: Policy,
+        caption: str | None = CAPTION,
+    ) -> None:
+        """Take in a trace that this policy led to.
+
+        `constitution` is the one of the run, for the texts that the encoder compared; None where it
+        is not known. `caption` is the text that was shown, or what stands for it.
+        """
+        self.views = RecordedViews()
+        self._policy = policy
+        self._caption = caption
+        self._probes: dict[tuple[str, str | None], AnswerProbs] = {}
+        self._boxes: dict[tuple[str, tuple[str, ...]], Boxes] = {}
+        self._traces: dict[tuple[str, str], ReasoningTrace] = {}
+        self._similar: dict[tuple[str, str], float] = {}
+        if constitution is not None and policy.filters:
+            self._add_similarities(judgment.rules, constitution)
+        for verdict in judgment.rules.values():
+            for look in (verdict, verdict.set_aside):
+                for answer in () if look is None else look.preconditions:
+                    self._add(answer, look or verdict)
+
+    def _add_similarities(
+        self, verdicts: Mapping[str, RuleVerdict], constitution: Constitution
+    ) -> None:
+        for rule in constitution.rules:
+            if (verdict := verdicts.get(rule.id)) is not None:
+                key = (stand_in(verdict.frame, verdict.background).digest, relevance_text(rule))
+                number = verdict.similarity
+                self._similar[key] = math.nan if number is None else number
+
+    def _add(self, verdict: PreconditionVerdict, look: RuleVerdict) -> None:
+        """Take in one answer and how it came about."""
+        picture = stand_in(look.frame, look.background)
+        question = self._question(verdict.statement, look)
+        boxes = verdict.boxes
+        crop = None
+        if boxes is not None:
+            self._boxes[picture.digest, words_of(verdict.look_at or "")] = boxes
+        if boxes:
+            crop = self.views.region_crop(picture, boxes)
+            if self._policy.crop:
+                small = any(read.view == "region_crop" for read in verdict.reads)
+                self.views.note_share(picture, boxes, self._policy.crop_area, small=small)
+        shown: dict[View, str | None] = {"full": picture.digest, "no_image": None}
+        if crop is not None and boxes is not None:
+            removed = self.views.region_removed(picture, boxes, self._policy.fill)
+            shown |= {"region_crop": crop.digest, "region_removed": removed.digest}
+        problems = _problems(verdict)
+        for read in verdict.reads:
+            if read.view in shown:
+                answer = _recorded(read, problems.get(read.view))
+                self._probes.setdefault((question, shown[read.view]), answer)
+        if verdict.reasoning is not None:
+            read_crop = any(
+                read.view == "region_crop" and read.score is not None for read in verdict.reads
+            )
+            reasoned = crop if read_crop and crop is not None else picture
+            self._traces.setdefault((question, reasoned.digest), verdict.reasoning)
+
+    def _question(self, statement: str, look: RuleVerdict) -> str:
+        return prompts.statement_question(statement, self._caption if look.captioned else None)
+
+    def answer(self, request: Request, policy: Policy) -> Answer | None:
+        """Answer a request of a flow of this policy; None: it was not asked."""
+        match request:
+            case Probe():
+                shown = request.images[0].digest if request.images else None
+                return self._probes.get((request.question, shown))
+            case Reasoning():
+                return self._reply(request)
+            case Similarity():
+                return self._similar.get((request.picture.digest, request.text))
+            case Locate():
+                return self._located(request, policy)
+
+    def _located(self, request: Locate, policy: Policy) -> Boxes | None:
+        """The boxes that were kept, unless this policy would keep others as well."""
+        boxes = self._boxes.get((request.picture.digest, request.words))
+        least = self._policy.minimum_confidence
+        if boxes is None or policy.minimum_confidence >= least:
+            return boxes
+        best = dict.fromkeys(request.words, 0.0)
+        best |= {box.word: max(b.confidence for b in boxes if b.word == box.word) for box in boxes}
+        return boxes if all(confidence / 2 > least for confidence in best.values()) else None
+
+    def _reply(self, request: Reasoning) -> str | None:
+        """What was said in a reasoning of this length, or the JSON that ended it."""
+        trace = self._traces.get((request.messages[0].text, request.images[0].digest))
+        if trace is None:
+            return None
+        if request.schema is None:
+            if request.max_tokens != self._policy.max_reasoning_tokens:
+                return None
+            return trace.text or NoReply(trace.problem or "")
+        if trace.rating is None:
+            return NoReply(trace.problem or "")
+        return json.dumps({"rationale": trace.rationale, "rating": trace.rating})
+
+
+def _recorded(read: Read, problem: str | None) -> AnswerProbs:
+    return _Recorded((1.0, 0.0), read.top, read.exact, problem, read=read)
+
+
+def _problems(verdict: PreconditionVerdict) -> dict[View, str]:
+    """Why some views could not be read, as far as the note of a verdict tells.
+
+    A reasoning that could not be read has a note of its own, in the place of theirs.
+    """
+    unread: list[View] = [
+        read.view for read in verdict.reads if read.score is None and read.label_mass == 0.0
+    ]
+    if not unread:
+        return {}
+    told = dict(_told(verdict.note or ""))
+    stopped = verdict.test == "unreadable" and verdict.reasoning is None
+    views = [read.view for read in verdict.reads]
+    for view in unread:
+        # A crop gives way to the full view only where it could not be read.
+        gave_way = view == "region_crop" and "full" in views[views.index(view) :]
+        if view not in told and (gave_way or (stopped and not told)):
+            told[view] = _UNTOLD
+    return {view: told[view] for view in unread if view in told}
+
+
+def _told(note: str) -> Iterator[tuple[View, str]]:
+    """Yield the problem of each view that a note speaks of."""
+    found = list(_PROBLEM.finditer(note))
+    ends = [match.start() for match in found[1:]] + [len(note)]
+    for match, end in zip(found, ends, strict=True):
+        view = cast("View", match[1])
+        yield view, note[match.end() : end]
+
+
+def caption_now(
+    use: CaptionUse | None, then: Policy, now: Policy
+) -> tuple[str | None, CaptionUse | None]:
+    """Say what of a caption a policy shows, and how much that is; see `captions.shown_caption`.
+
+    `CAPTION` where it is what the run showed, `OTHER_CAPTION` where it is something else.
+    """
+    if use is None:
+        return None, None
+    if use.tokens <= now.max_caption_tokens:
+        shown = CAPTION if use.shown == use.tokens else OTHER_CAPTION
+        return shown, CaptionUse(tokens=use.tokens, shown=use.tokens)
+    if not now.cut_captions:
+        return None, CaptionUse(tokens=use.tokens, shown=0)
+    same = then.cut_captions and then.max_caption_tokens == now.max_caption_tokens
+    if same:
+        return (CAPTION if use.shown else None), use
+    return OTHER_CAPTION, CaptionUse(tokens=use.tokens, shown=now.max_caption_tokens)
