@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from safejudge.decide.replay_reads import Reads, caption_now, stand_in
+from safejudge.decide.replay_reads import PixelViews, Reads, caption_now, stand_in
 from safejudge.errors import InputError
 from safejudge.flow import NotAsked, drive, gather
 from safejudge.judge import policy_beside
@@ -166,7 +166,8 @@ class Replay:
         )
         rules, usage = drive(self.answered(flow, reads), unanswered)
         judgment = self._concluded(result, rules, usage)
-        whole = not missing and (pictures is not None or judgment.usage is result.usage)
+        kept = pictures is not None or judgment.usage is result.usage
+        whole = kept and not missing and not _is_lacking(judgment)
         return Replayed(judgment, frozenset(missing), whole)
 
     @property
@@ -180,13 +181,12 @@ class Replay:
     def asked_flow(
         self, before: Judgment, image: ImageInput, reads: Reads, shown: Shown
     ) -> Flow[Replayed]:
-        """Judge an image that is at hand; yield what the record has no answer to, of stand-ins.
+        """Judge an image that is at hand; yield what the record has no answer to.
 
         `shown` is what is shown of its caption, and how much that is.
         """
-        reads.views.look_at(image.pictures)
-        pictures = [stand_in(picture.frame, picture.background) for picture in image.pictures]
-        flow = self._flow(pictures, reads, shown[0])
+        reads.pixels = PixelViews(image.pictures)
+        flow = self._flow(image.pictures, reads, shown[0])
         rules, usage = yield from self.answered(flow, reads)
         now, seen = self.now, ImageInput(before.id, before.image, (), image.frames)
         return Replayed(conclude(seen, rules, usage, now.provenance, now.policy, caption=shown[1]))
@@ -195,7 +195,9 @@ class Replay:
         self, pictures: Sequence[Picture], reads: Reads, caption: str | None
     ) -> Flow[tuple[Rules, Usage]]:
         policy = self.now.policy
-        scenes = [Scene(picture, caption, policy, reads.views) for picture in pictures]
+        scenes = [
+            Scene(picture, caption, policy, reads.pixels or reads.views) for picture in pictures
+        ]
         return scenes_flow(scenes, self._constitution, policy)
 
     def _concluded(self, before: Judgment, rules: Rules, usage: Usage) -> Judgment:
@@ -211,7 +213,7 @@ class Replay:
         same = _same_pictures(before, *self._policies)
         kept = {rule: before.rules[rule] for rule in self._kept if rule in before.rules and same}
         if len(kept) == len(self._conditions) == len(before.rules):
-            return kept, before.usage
+            return {rule: kept[rule] for rule in self._conditions}, before.usage
         others = [rule for rule in self._constitution.rules if rule.id not in kept]
         flows = (self._deciding_flow(rule, before, reads, same=same) for rule in others)
         judged, usage = yield from counted_flow(gather(flows))
@@ -315,6 +317,12 @@ def _pictures(judgment: Judgment, then: Policy, now: Policy) -> list[Picture] | 
     return [stand_in(*place) for place in places]
 
 
+def _is_lacking(judgment: Judgment) -> bool:
+    """Whether anything in a trace was not asked."""
+    looks = (look for v in judgment.rules.values() for look in (v, v.set_aside) if look)
+    return any(answer.test == "not_asked" for look in looks for answer in look.preconditions)
+
+
 # --- what is missing ----------------------------------------------------------------------------
 
 _KINDS: dict[type[Request], str] = {
@@ -331,8 +339,8 @@ def what_is_missing(request: Request, reads: Reads) -> str:
         case Probe(images=()):
             return "the records do not hold the view no_image"
         case Probe():
-            made = reads.views.made.get(request.images[0].digest)
-            return f"the records do not hold the view {'full' if made is None else made.view}"
+            view = reads.views.views.get(request.images[0].digest, "full")
+            return f"the records do not hold the view {view}"
         case Locate():
             return f"the records do not hold where {', '.join(request.words)} may be"
         case Reasoning():

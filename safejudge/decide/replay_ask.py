@@ -1,15 +1,15 @@
 """Ask what records do not say: exactly the missing questions, of the images that are still there.
 
-Takes records and a judge of the same model; gives what a run would give. The flows are made of
-stand-ins, as in a replay; a request that a record has no answer to is put to the models about the
-real pixels and the real caption. An image that is gone or changed stays open.
+Takes records and a judge of the same model; gives what a run would give. The flows are those of a
+run, about the real pixels and the real caption; what a record answers is not asked again. An image
+that is gone or changed stays open.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from safejudge.decide.replay_reads import Reads
 from safejudge.errors import ImageError, InputError
@@ -18,18 +18,16 @@ from safejudge.images.load import load_image
 from safejudge.images.named import find_bytes
 from safejudge.judge import WINDOW
 from safejudge.method.captions import plain_caption, shown_caption
-from safejudge.types import Failure, ImageInput, Probe, Reasoning
+from safejudge.types import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from safejudge.decide.replay import Replay, Replayed
     from safejudge.files.stored import StoredRecord
-    from safejudge.flow import Flow, Request
+    from safejudge.flow import Flow
     from safejudge.judge import Judge
-    from safejudge.types import Judgment, Provenance, Result
-
-T = TypeVar("T")
+    from safejudge.types import ImageInput, Judgment, Provenance, Result
 
 
 @dataclass(slots=True)
@@ -83,27 +81,7 @@ class Asking:
         before, _ = shown_caption(text, models, then.policy)
         now = shown_caption(text, models, self.judge.policy)
         reads = Reads(result, then.constitution, then.policy, before)
-        flow = self.replay.asked_flow(result, image, reads, now)
-        return (yield from _of_pixels(flow, reads))
-
-
-def _of_pixels(flow: Flow[T], reads: Reads) -> Flow[T]:
-    """Yield the requests of a flow with real pictures in the place of stand-ins."""
-    try:
-        wave = next(flow)
-        while True:
-            wave = flow.send((yield tuple(_real(request, reads) for request in wave)))
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    finally:
-        flow.close()
-
-
-def _real(request: Request, reads: Reads) -> Request:
-    if isinstance(request, Probe | Reasoning):
-        return replace(request, images=tuple(map(reads.views.real, request.images)))
-    return replace(request, picture=reads.views.real(request.picture))
+        return (yield from self.replay.asked_flow(result, image, reads, now))
 
 
 def check_same_model(then: Provenance, judge: Judge) -> None:

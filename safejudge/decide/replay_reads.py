@@ -20,7 +20,7 @@ import numpy as np
 
 from safejudge import prompts
 from safejudge.flow import NotAsked
-from safejudge.method import views
+from safejudge.method import debias, views
 from safejudge.method.regions import words_of
 from safejudge.method.relevance import relevance_text
 from safejudge.types import (
@@ -37,7 +37,7 @@ from safejudge.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from safejudge.flow import Answer, Request
     from safejudge.policy import Policy
@@ -58,7 +58,6 @@ OTHER_CAPTION = "(as much of the caption as was not shown)"
 """Stands for a text that was not put into any question."""
 
 _NO_PIXELS = np.zeros((1, 1, 3), np.uint8)
-_PROBLEM = re.compile(r"(?:^|; )view (full|no_image|region_removed|region_crop): ")
 _UNTOLD = "the record does not say why it could not be read"
 
 
@@ -68,7 +67,7 @@ def stand_in(frame: int | None, background: Literal["white", "black"] | None) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class _Made:
     """How a view was made of a picture."""
 
     view: View
@@ -81,24 +80,9 @@ class RecordedViews:
     """Views of stand-ins; remembers how each was made, and which regions are small."""
 
     def __init__(self) -> None:
-        self.made: dict[str, Made] = {}
-        """By the digest of a stand-in, how its pixels come about."""
+        self.views: dict[str, View] = {}
+        """By the digest of a stand-in, which view it is."""
         self._shares: dict[tuple[str, Boxes], tuple[float, float]] = {}
-        self._real: dict[str, Picture] = {}
-
-    def look_at(self, pictures: Sequence[Picture]) -> None:
-        """Take the pictures of an image that is at hand after all."""
-        self._real = {stand_in(p.frame, p.background).digest: p for p in pictures}
-
-    def real(self, picture: Picture) -> Picture:
-        """Return what a stand-in stands for. Raises `KeyError` where no pixels are at hand."""
-        made = self.made.get(picture.digest)
-        if made is None:
-            return self._real[picture.digest]
-        whole = self._real[made.picture.digest]
-        if made.view == "region_crop":
-            return views.region_crop(whole, made.boxes)
-        return views.region_removed(whole, made.boxes, made.fill or "surround")
 
     def note_share(self, picture: Picture, boxes: Boxes, area: float, *, small: bool) -> None:
         """Keep that boxes cover less than this share of a picture, or do not."""
@@ -113,26 +97,60 @@ class RecordedViews:
             return True
         if area <= low:
             return False
-        if picture.digest in self._real:
-            return views.is_small(self._real[picture.digest], boxes, area)
         raise NotAsked("the records do not hold how much of the picture the region covers")
 
     def region_crop(self, picture: Picture, boxes: Sequence[Box]) -> Picture:
         """Stand in for a crop."""
-        return self._view(Made("region_crop", picture, tuple(boxes)))
+        return self._view(_Made("region_crop", picture, tuple(boxes)))
 
     def region_removed(
         self, picture: Picture, boxes: Sequence[Box], fill: Literal["surround", "grey"]
     ) -> Picture:
         """Stand in for the picture without its region."""
-        return self._view(Made("region_removed", picture, tuple(boxes), fill))
+        return self._view(_Made("region_removed", picture, tuple(boxes), fill))
 
-    def _view(self, made: Made) -> Picture:
+    def _view(self, made: _Made) -> Picture:
         picture = made.picture
         places = [(b.word, b.confidence, b.left, b.top, b.right, b.bottom) for b in made.boxes]
         digest = f"{picture.digest} {made.view} {made.fill} {places}"
-        self.made[digest] = made
+        self.views[digest] = made.view
         return Picture(_NO_PIXELS, digest, picture.frame, picture.background)
+
+
+class PixelViews:
+    """Views of an image that is at hand after all; remembers which stand-ins each stands behind.
+
+    Two views may have the same pixels; a model is asked about those once.
+    """
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self.stand_ins: dict[str, list[str]] = {}
+        """Digests of stand-ins by the digest of what they stand for."""
+        self._recorded = RecordedViews()
+        for picture in pictures:
+            self._note(picture, stand_in(picture.frame, picture.background))
+
+    def is_small(self, picture: Picture, boxes: Sequence[Box], area: float) -> bool:
+        """Whether boxes cover less than this share."""
+        return views.is_small(picture, boxes, area)
+
+    def region_crop(self, picture: Picture, boxes: Sequence[Box]) -> Picture:
+        """Cut out the boxes."""
+        whole = stand_in(picture.frame, picture.background)
+        crop = views.region_crop(picture, boxes)
+        return self._note(crop, self._recorded.region_crop(whole, boxes))
+
+    def region_removed(
+        self, picture: Picture, boxes: Sequence[Box], fill: Literal["surround", "grey"]
+    ) -> Picture:
+        """Fill the boxes."""
+        whole = stand_in(picture.frame, picture.background)
+        removed = views.region_removed(picture, boxes, fill)
+        return self._note(removed, self._recorded.region_removed(whole, boxes, fill))
+
+    def _note(self, picture: Picture, stands: Picture) -> Picture:
+        self.stand_ins.setdefault(picture.digest, []).append(stands.digest)
+        return picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +186,8 @@ class Reads:
         is not known. `caption` is the text that was shown, or what stands for it.
         """
         self.views = RecordedViews()
+        self.pixels: PixelViews | None = None
+        """Of an image that is at hand: what the requests show."""
         self._policy = policy
         self._caption = caption
         self._probes: dict[tuple[str, str | None], AnswerProbs] = {}
@@ -224,30 +244,42 @@ class Reads:
 
     def answer(self, request: Request, policy: Policy) -> Answer | None:
         """Answer a request of a flow of this policy; None: it was not asked."""
+        if isinstance(request, Probe) and not request.images:
+            return self._probes.get((request.question, None))
+        shown = request.images[0] if isinstance(request, Probe | Reasoning) else request.picture
+        found = (self._about(digest, request, policy) for digest in self._digests(shown))
+        return next((answer for answer in found if answer is not None), None)
+
+    def _digests(self, picture: Picture) -> Sequence[str]:
+        """What a picture is called in the record; the same pixels may have several names."""
+        if self.pixels is None:
+            return (picture.digest,)
+        return self.pixels.stand_ins.get(picture.digest, ())
+
+    def _about(self, digest: str, request: Request, policy: Policy) -> Answer | None:
         match request:
             case Probe():
-                shown = request.images[0].digest if request.images else None
-                return self._probes.get((request.question, shown))
+                return self._probes.get((request.question, digest))
             case Reasoning():
-                return self._reply(request)
+                return self._reply(digest, request)
             case Similarity():
-                return self._similar.get((request.picture.digest, request.text))
+                return self._similar.get((digest, request.text))
             case Locate():
-                return self._located(request, policy)
+                return self._located(digest, request.words, policy)
 
-    def _located(self, request: Locate, policy: Policy) -> Boxes | None:
+    def _located(self, digest: str, words: tuple[str, ...], policy: Policy) -> Boxes | None:
         """The boxes that were kept, unless this policy would keep others as well."""
-        boxes = self._boxes.get((request.picture.digest, request.words))
+        boxes = self._boxes.get((digest, words))
         least = self._policy.minimum_confidence
         if boxes is None or policy.minimum_confidence >= least:
             return boxes
-        best = dict.fromkeys(request.words, 0.0)
+        best = dict.fromkeys(words, 0.0)
         best |= {box.word: max(b.confidence for b in boxes if b.word == box.word) for box in boxes}
         return boxes if all(confidence / 2 > least for confidence in best.values()) else None
 
-    def _reply(self, request: Reasoning) -> str | None:
+    def _reply(self, digest: str, request: Reasoning) -> str | None:
         """What was said in a reasoning of this length, or the JSON that ended it."""
-        trace = self._traces.get((request.messages[0].text, request.images[0].digest))
+        trace = self._traces.get((request.messages[0].text, digest))
         if trace is None:
             return None
         if request.schema is None:
@@ -268,29 +300,50 @@ def _problems(verdict: PreconditionVerdict) -> dict[View, str]:
 
     A reasoning that could not be read has a note of its own, in the place of theirs.
     """
+    note = verdict.note or ""
     unread: list[View] = [
-        read.view for read in verdict.reads if read.score is None and read.label_mass == 0.0
+        read.view
+        for read in verdict.reads
+        if read.score is None and read.label_mass == 0.0 and _too_faint(read.view) not in note
     ]
     if not unread:
         return {}
-    told = dict(_told(verdict.note or ""))
     stopped = verdict.test == "unreadable" and verdict.reasoning is None
-    views = [read.view for read in verdict.reads]
+    told = _told(note, unread, one=stopped)
     for view in unread:
-        # A crop gives way to the full view only where it could not be read.
-        gave_way = view == "region_crop" and "full" in views[views.index(view) :]
+        gave_way = view == "region_crop" and _gave_way(verdict)
         if view not in told and (gave_way or (stopped and not told)):
             told[view] = _UNTOLD
-    return {view: told[view] for view in unread if view in told}
+    return told
 
 
-def _told(note: str) -> Iterator[tuple[View, str]]:
-    """Yield the problem of each view that a note speaks of."""
-    found = list(_PROBLEM.finditer(note))
-    ends = [match.start() for match in found[1:]] + [len(note)]
-    for match, end in zip(found, ends, strict=True):
-        view = cast("View", match[1])
-        yield view, note[match.end() : end]
+def _too_faint(view: View) -> str:
+    """What a note says of a view whose answer was neither yes nor no (`debias.decide`)."""
+    return f"of the view {view} is "
+
+
+def _gave_way(verdict: PreconditionVerdict) -> bool:
+    """Whether the full view was put to the first tests in the place of a crop without a number.
+
+    That happens where the crop could not be read. One that got neither yes nor no at all was put to
+    them, and left the score of what is not read.
+    """
+    names = [read.view for read in verdict.reads]
+    if "full" not in names[names.index("region_crop") :]:
+        return False
+    if _too_faint("full") in (verdict.note or ""):
+        return True
+    return verdict.score != debias.moved(debias.UNREAD_SCORE, verdict.outcome)
+
+
+def _told(note: str, unread: Sequence[View], *, one: bool) -> dict[View, str]:
+    """Return the problem of each unread view that a note speaks of; all of it is about `one`."""
+    starts: dict[View, re.Match[str]] = {}
+    for match in re.finditer(rf"(?:^|; )view ({'|'.join(unread)}): ", note):
+        starts.setdefault(cast("View", match[1]), match)
+    found = list(starts.items())[: 1 if one else None]
+    ends = [match.start() for _, match in found[1:]] + [len(note)]
+    return {view: note[match.end() : end] for (view, match), end in zip(found, ends, strict=False)}
 
 
 def caption_now(

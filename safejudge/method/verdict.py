@@ -394,7 +394,7 @@ def conclude(  # noqa: PLR0913 - what a judgment is made of
     counting = (v.score for v in rules.values() if v.outcome != "not_relevant")
     score = max((score for score in counting if score is not None), default=None)
     causes: dict[UndecidedBy, bool] = {
-        "rules": any(verdict.outcome == "undecided" for verdict in rules.values()),
+        "rules": any(v.outcome == "undecided" and not is_open(v) for v in rules.values()),
         "frames": policy.every_frame and image.frames is not None and not image.frames.all,
         "caption": caption is not None and caption.tokens > 0 and caption.shown == 0,
         "not_asked": any(map(is_open, rules.values())),
