@@ -23,10 +23,8 @@ FLOORS = [
     ["opening"],
     ["compile", "rewards"],
     ["show", "preference"],
-    ["decide"],
     ["evals"],
     ["decide"],
-    ["scale", "sketch"],
     [""],  # the package itself, which only lists names
     ["cli"],
     ["__main__"],

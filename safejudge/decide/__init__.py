@@ -1,1 +1,1 @@
-"""From records to decisions: judged again without a model, thresholds with a promise."""
+"""From scores to decisions: thresholds with a promise, probabilities, from labelled records."""

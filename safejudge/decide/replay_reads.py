@@ -66,18 +66,8 @@ def stand_in(frame: int | None, background: Literal["white", "black"] | None) ->
     return Picture(_NO_PIXELS, f"{frame}/{background}", frame, background)
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """How a view was made of a picture."""
-
-    view: View
-    picture: Picture
-    boxes: Boxes
-    fill: Literal["surround", "grey"] | None = None
-
-
 class RecordedViews:
-    """Views of stand-ins; remembers how each was made, and which regions are small."""
+    """Views of stand-ins, each told by the places it was made of; knows which regions are small."""
 
     def __init__(self) -> None:
         self.views: dict[str, View] = {}
@@ -101,19 +91,20 @@ class RecordedViews:
 
     def region_crop(self, picture: Picture, boxes: Sequence[Box]) -> Picture:
         """Stand in for a crop."""
-        return self._view(_Made("region_crop", picture, tuple(boxes)))
+        left, top = min(b.left for b in boxes), min(b.top for b in boxes)
+        right, bottom = max(b.right for b in boxes), max(b.bottom for b in boxes)
+        return self._view(picture, "region_crop", f"{left} {top} {right} {bottom}")
 
     def region_removed(
         self, picture: Picture, boxes: Sequence[Box], fill: Literal["surround", "grey"]
     ) -> Picture:
         """Stand in for the picture without its region."""
-        return self._view(_Made("region_removed", picture, tuple(boxes), fill))
+        places = dict.fromkeys((b.left, b.top, b.right, b.bottom) for b in boxes)
+        return self._view(picture, "region_removed", f"{fill} {list(places)}")
 
-    def _view(self, made: _Made) -> Picture:
-        picture = made.picture
-        places = [(b.word, b.confidence, b.left, b.top, b.right, b.bottom) for b in made.boxes]
-        digest = f"{picture.digest} {made.view} {made.fill} {places}"
-        self.views[digest] = made.view
+    def _view(self, picture: Picture, view: View, made: str) -> Picture:
+        digest = f"{picture.digest} {view} {made}"
+        self.views[digest] = view
         return Picture(_NO_PIXELS, digest, picture.frame, picture.background)
 
 
