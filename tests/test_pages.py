@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from safejudge import load_constitution
+from safejudge.constitution.policy_file import load_policy
 from safejudge.cli import app as cli
 
 ROOT = Path(__file__).parents[1]
@@ -120,10 +121,13 @@ def test_commands_parse(block):
 
 
 @pytest.mark.parametrize("block", of("yaml"))
-def test_constitutions_load(block, tmp_path):
+def test_constitutions_and_policies_load(block, tmp_path):
     file = tmp_path / "rules.yaml"
     file.write_text(block.body, encoding="utf-8")
-    assert load_constitution(file).rules
+    if block.body.startswith("base:"):
+        assert load_policy(file).name == "rules"
+    else:
+        assert load_constitution(file).rules
 
 
 LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#]*)(?:#(?P<anchor>[^)]*))?\)")
