@@ -3,8 +3,8 @@
     python benchmarks/replay.py --records 2000
 
 Draws scenes, judges them once with `sketch`, and repeats these records up to the number asked for;
-then replays all of them under ten policies. Prints seconds by policy, what changes and what is
-open.
+then replays all of them under ten policies. Records seconds by policy, what changes, what is open
+and what a run would ask next. Reading files of records, and writing them, is not counted.
 """
 
 from __future__ import annotations
@@ -14,12 +14,19 @@ import tempfile
 import time
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from safejudge.constitution.load import load_constitution
+from measure import record
+
 from safejudge.decide.replay import Made, Replay, made_now
 from safejudge.decide.replay_changes import Changes
 from safejudge.judge import Judge
+from safejudge.show.markdown import table
 from safejudge.sketch.scenes import write_scenes
+from safejudge.types import Judgment
+
+if TYPE_CHECKING:
+    from safejudge.types import Result
 
 POLICIES = {
     "default": {},
@@ -36,31 +43,46 @@ POLICIES = {
 """What is replayed, as changes of `default`."""
 
 
+def judged(scenes: int, seed: int) -> tuple[Made, list[Result]]:
+    """Judge drawn scenes once, and say what judged them."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_scenes(Path(folder) / "scenes", scenes, seed)
+        with Judge.load("sketch", "hf:sketch") as judge:
+            results = judge(sorted(Path(folder, "scenes").glob("*.png")))
+            return Made(judge.constitution, judge.policy, judge.provenance), results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=int, default=2000)
-    parser.add_argument("--scenes", type=int, default=100, help="judged once, then repeated")
+    parser.add_argument("--scenes", type=int, default=200, help="judged once, then repeated")
     parser.add_argument("--seed", type=int, default=20261129)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        scenes = Path(folder) / "scenes"
-        write_scenes(scenes, options.scenes, options.seed)
-        with Judge.load(load_constitution("sketch"), "hf:sketch") as judge:
-            judged = judge(sorted(scenes.glob("*.png")))
-            then = Made(judge.constitution, judge.policy, judge.provenance)
-    results = list(islice(cycle(judged), options.records))
-    whole = time.perf_counter()
-    reading = Replay(then, then)
-    reads = [reading.reads_of(result) for result in results]
-    print(f"{len(results)} records taken in: {time.perf_counter() - whole:.2f} s")
+    then, once = judged(options.scenes, options.seed)
+    results = list(islice(cycle(once), options.records))
+    begun = time.perf_counter()
+    own = Replay(then, then)
+    reads = [own.reads_of(result) for result in results if isinstance(result, Judgment)]
+    taken = time.perf_counter() - begun
+    rows, seconds = [], {}
     for name, changed in POLICIES.items():
-        policy = then.policy.model_copy(update=changed)
-        replay, changes = Replay(then, made_now(then, judge.constitution, policy)), Changes()
-        begun = time.perf_counter()
+        now = made_now(then, own.constitution, then.policy.model_copy(update=changed))
+        replay, changes = Replay(then, now), Changes()
+        start = time.perf_counter()
         for result, read in zip(results, reads, strict=True):
             changes.add(result, replay(result, read))
-        print(f"{name}: {time.perf_counter() - begun:.2f} s; {'; '.join(changes.lines())}")
-    print(f"all together: {time.perf_counter() - whole:.2f} s")
+        seconds[name] = time.perf_counter() - start
+        rows.append(
+            [name, f"{seconds[name]:.2f}", str(changes.changed), str(changes.open),
+             changes.questions() or "nothing"]
+        )  # fmt: skip
+    whole = taken + sum(seconds.values())
+    text = table(["policy", "seconds", "images that change", "open", "a run would ask"], rows)
+    text += (
+        f"\n\n{len(results)} records ({options.scenes} scenes, repeated) taken in in {taken:.2f} s "
+        f"and replayed under {len(rows)} policies in {whole:.1f} s all together; no engine opened."
+    )
+    record("replay", {"records": len(results), "seconds": seconds, "taken_in": taken}, text)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pytest
 
 from safejudge import load_constitution
-from safejudge.constitution.policy_file import load_policy
 from safejudge.cli import app as cli
+from safejudge.constitution.policy_file import load_policy
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "safejudge" / "sketch" / "models" / "vlm" / "model.safetensors"

@@ -186,3 +186,21 @@ def test_what_settled_a_rule_is_as_little_as_suffices(condition, answers, names)
     verdicts = {leaf(name): verdict(tests[o], statement=name) for name, o in answers.items()}
     found = wording.settling(condition, verdicts)
     assert " ".join(v.statement for v in found) == names
+
+
+def test_what_is_open_and_counts_as_no_says_so():
+    counted = verdict("open", full=0.5, no_image=0.3).model_copy(
+        update={"test": "open_no", "outcome": NO, "score": 0.25}
+    )
+    said = "no, because the model says neither clearly yes nor clearly no"
+    assert wording.plainly(counted) == said
+    (line,) = wording.tests_in_words(counted, Policy(open_means="no"))
+    assert line == f"{BETWEEN.format('M 0.50')}; counts as no"
+
+
+def test_what_a_replay_does_not_know_is_said():
+    note = "the records do not hold the view full"
+    unknown = verdict("not_asked").model_copy(update={"note": note})
+    assert wording.plainly(unknown).startswith("not asked: the records that were replayed")
+    assert wording.tests_in_words(unknown, PLAIN) == [f"not asked: {note}"]
+    assert wording.bounds(unknown, Policy()) is None

@@ -137,7 +137,7 @@ class Replay:
         if now.constitution is None:
             raise ValueError("records are replayed by a constitution that is known")
         self.then, self.now = then, now
-        self._constitution = now.constitution
+        self.constitution = now.constitution
         self._conditions = {
             rule.id: asked_condition(rule, now.policy) for rule in now.constitution.rules
         }
@@ -201,7 +201,7 @@ class Replay:
         scenes = [
             Scene(picture, caption, policy, reads.pixels or reads.views) for picture in pictures
         ]
-        return scenes_flow(scenes, self._constitution, policy)
+        return scenes_flow(scenes, self.constitution, policy)
 
     def _concluded(self, before: Judgment, rules: Rules, usage: Usage) -> Judgment:
         _, use = caption_now(before.caption, *self._policies)
@@ -217,7 +217,7 @@ class Replay:
         kept = {rule: before.rules[rule] for rule in self._kept if rule in before.rules and same}
         if len(kept) == len(self._conditions) == len(before.rules):
             return {rule: kept[rule] for rule in self._conditions}, before.usage
-        others = [rule for rule in self._constitution.rules if rule.id not in kept]
+        others = [rule for rule in self.constitution.rules if rule.id not in kept]
         flows = (self._deciding_flow(rule, before, reads, same=same) for rule in others)
         judged, usage = yield from counted_flow(gather(flows))
         found = kept | {rule.id: verdict for rule, verdict in zip(others, judged, strict=True)}
