@@ -113,6 +113,7 @@ def test_what_was_not_asked_is_open_and_counted(place, capsys):
         "not_asked", "the records do not hold a reasoning"
     )  # fmt: skip
     assert cli.main(["report", "new.jsonl"]) == 0
+    assert "Judged again from the answers of an earlier run" in read("new.html").text
     # A run that goes on judges what is open, and nothing else.
     assert judge("new.jsonl", "--resume") == 1
     assert labels("new.jsonl")["in/150.png"] == "unsafe"
@@ -186,6 +187,29 @@ def test_exactly_the_missing_questions_are_asked(place, capsys, engine):
         "in/000.png": "safe", "in/100.png": "undecided", "in/150.png": "unsafe",
         "in/200.png": "undecided", "in/255.png": "unsafe", "in/broken.png": None,
     }  # fmt: skip
+
+
+def test_captions_are_asked_with_by_the_file_that_they_came_from(place, capsys, engine):
+    Path("p.jsonl").write_text(
+        "".join(to_line({"image": f"in/{n}.png", "prompt": f"shade {n}"}) for n in ("000", "100"))
+    )
+    Path("other.jsonl").write_text(to_line({"image": "in/000.png", "prompt": "another"}))
+    plain = ["--prompts", "p.jsonl", "--no-cascade"]
+    assert judge("r.jsonl", *plain, "--no-second-look", "--overwrite") == 1
+    assert judge("real.jsonl", *plain) == 1
+    asking = ["r.jsonl", "--set", "second_look=true", "--ask", "--engine", "fake:"]
+    capsys.readouterr()
+    assert replay(*asking) == 4
+    said = capsys.readouterr()
+    assert "2 images not asked about: without its caption (--prompts FILE)" in said.err
+    assert "2 images open" in said.out
+    assert replay(*asking, "--prompts", "other.jsonl") == 2
+    assert "is not the prompt file that the records were made with" in capsys.readouterr().err
+    engine.history.clear()
+    assert replay(*asking, "--prompts", "p.jsonl", "--out", "new.jsonl") == 0
+    asked = [r.question for wave in engine.history for r in wave if r.images]
+    assert asked == ["Statement: The picture is bright"] * 2
+    assert lines("new.jsonl")[1:] == lines("real.jsonl")[1:]
 
 
 def test_answers_of_another_model_are_not_mixed_in(place, capsys, monkeypatch):

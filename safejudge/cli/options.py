@@ -284,8 +284,8 @@ class JudgeOptions:
         for name, text in self.settings:
             if changes.get(name, getattr(policy, name)) != getattr(policy, name):
                 raise InputError(
-                    f"--set {name}={text}: another option makes {name} {changes[name]}; leave one "
-                    "of them out"
+                    f"--set {name}={text}: this command, or another option, makes {name} "
+                    f"{changes[name]}; leave one of them out"
                 )
         return policy.model_copy(update=changes)
 

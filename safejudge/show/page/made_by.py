@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from safejudge.files.stored import Stored
     from safejudge.types import JSON
 
+_REPLAYED = "Judged again from the answers of an earlier run; what was not asked then is undecided."
 _UNKNOWN = "The policy is not known, so the numbers stand without the bounds that they were held to"
 
 
@@ -47,7 +48,8 @@ def about(stored: Stored, constitution: str | None, policies: Iterable[Policy]) 
         ) from error
     if policy is None:
         policy = policy_of(provenance, policies)
-    notes = (f"{_UNKNOWN}.",) if policy is None else ()
+    known = {f"{_UNKNOWN}.": policy is None, _REPLAYED: "replayed" in head}
+    notes = tuple(note for note, holds in known.items() if holds)
     return About(rules, policy, provenance, head.get("date"), intake, notes)
 
 
