@@ -174,6 +174,14 @@ def test_a_switch_may_not_contradict_a_setting(capsys):
         assert "is not FIELD=VALUE" in capsys.readouterr().err
 
 
+def test_a_warning_is_told_once(capsys, tmp_path):
+    path = written(tmp_path, "open_means: no\nmax_reasoning_tokens: 64\n")
+    chosen = ["--constitution", "sketch", "--engine", "fake:", "--policy", str(path)]
+    cli.main(["explain", "none.png", *chosen])
+    said = capsys.readouterr().err
+    assert said.count("mine.yaml:2: `max_reasoning_tokens` has no effect") == 1
+
+
 def test_a_wrong_policy_ends_with_2(capsys, tmp_path):
     chosen = ["--constitution", "sketch", "--engine", "fake:"]
     for command in (["judge", "x.png"], ["explain", "x.png"]):

@@ -100,7 +100,7 @@ def entry() -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; see `exits`."""
     with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _Warner()
         try:
             code = _run(argv)
             sys.stdout.flush()
@@ -144,8 +144,16 @@ def parse(argv: Sequence[str] | None) -> tuple[Callable[[Any], int], Any]:
     return line.run, read(line.options, line)
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _say(f"warning: {message}")
+class _Warner:
+    """Tells each warning once, however often what it is about is read."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in self._told:
+            self._told.add(str(message))
+            _say(f"warning: {message}")
 
 
 def _say(text: str) -> None:
