@@ -15,8 +15,8 @@ from safejudge.cli.options import (
     layout,
     positive,
     runs,
+    variants,
 )
-from safejudge.cli.report import variants
 from safejudge.constitution.load import load_constitution
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError
