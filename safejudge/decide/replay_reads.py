@@ -185,6 +185,8 @@ class Reads:
         self._boxes: dict[tuple[str, tuple[str, ...]], Boxes] = {}
         self._traces: dict[tuple[str, str], ReasoningTrace] = {}
         self._similar: dict[tuple[str, str], float] = {}
+        self._unclear: set[tuple[str, str | None]] = set()
+        """Reads without a number of which the record does not say why: no use to another policy."""
         if constitution is not None and policy.filters:
             self._add_similarities(judgment.rules, constitution)
         for verdict in judgment.rules.values():
@@ -221,8 +223,10 @@ class Reads:
         problems = _problems(verdict)
         for read in verdict.reads:
             if read.view in shown:
-                answer = _recorded(read, problems.get(read.view))
-                self._probes.setdefault((question, shown[read.view]), answer)
+                key = (question, shown[read.view])
+                self._probes.setdefault(key, _recorded(read, problems.get(read.view)))
+                if _is_unclear(read, verdict):
+                    self._unclear.add(key)
         if verdict.reasoning is not None:
             read_crop = any(
                 read.view == "region_crop" and read.score is not None for read in verdict.reads
@@ -250,7 +254,9 @@ class Reads:
     def _about(self, digest: str, request: Request, policy: Policy) -> Answer | None:
         match request:
             case Probe():
-                return self._probes.get((request.question, digest))
+                key = (request.question, digest)
+                unclear = key in self._unclear and policy != self._policy
+                return None if unclear else self._probes.get(key)
             case Reasoning():
                 return self._reply(digest, request)
             case Similarity():
@@ -284,6 +290,15 @@ class Reads:
 
 def _recorded(read: Read, problem: str | None) -> AnswerProbs:
     return _Recorded((1.0, 0.0), read.top, read.exact, problem, read=read)
+
+
+def _is_unclear(read: Read, verdict: PreconditionVerdict) -> bool:
+    """Whether nothing tells if a view was not answered, or with neither yes nor no at all.
+
+    The note that told was taken by a reasoning that could not be read.
+    """
+    reasoning = verdict.reasoning
+    return read.score is None and reasoning is not None and reasoning.problem is not None
 
 
 def _problems(verdict: PreconditionVerdict) -> dict[View, str]:
