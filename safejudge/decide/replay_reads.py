@@ -337,7 +337,8 @@ def _gave_way(verdict: PreconditionVerdict) -> bool:
     names = [read.view for read in verdict.reads]
     if "full" not in names[names.index("region_crop") :]:
         return False
-    if _too_faint("full") in (verdict.note or ""):
+    stopped = verdict.test == "unreadable" and verdict.reasoning is None
+    if stopped or _too_faint("full") in (verdict.note or ""):
         return True
     return verdict.score != debias.moved(debias.UNREAD_SCORE, verdict.outcome)
 
