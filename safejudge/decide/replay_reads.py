@@ -224,15 +224,22 @@ class Reads:
         for read in verdict.reads:
             if read.view in shown:
                 key = (question, shown[read.view])
-                self._probes.setdefault(key, _recorded(read, problems.get(read.view)))
-                if _is_unclear(read, verdict):
-                    self._unclear.add(key)
+                answer = _recorded(read, problems.get(read.view))
+                self._add_read(key, answer, unclear=_is_unclear(read, verdict))
         if verdict.reasoning is not None:
             read_crop = any(
                 read.view == "region_crop" and read.score is not None for read in verdict.reads
             )
             reasoned = crop if read_crop and crop is not None else picture
             self._traces.setdefault((question, reasoned.digest), verdict.reasoning)
+
+    def _add_read(self, key: tuple[str, str | None], answer: AnswerProbs, *, unclear: bool) -> None:
+        """Take in a read, which may stand in several traces; the one that says most counts."""
+        if key not in self._probes or (key in self._unclear and not unclear):
+            self._probes[key] = answer
+            self._unclear.discard(key)
+            if unclear:
+                self._unclear.add(key)
 
     def _question(self, statement: str, look: RuleVerdict) -> str:
         return prompts.statement_question(statement, self._caption if look.captioned else None)
