@@ -201,7 +201,9 @@ def replaying(first, second):
     return Replay(then, now)
 
 
-several = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+several = settings(
+    max_examples=50, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 # --- the run's own policy -------------------------------------------------------------------------

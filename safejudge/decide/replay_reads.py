@@ -344,9 +344,8 @@ def _gave_way(verdict: PreconditionVerdict) -> bool:
     names = [read.view for read in verdict.reads]
     if "full" not in names[names.index("region_crop") :]:
         return False
-    stopped = verdict.test == "unreadable" and verdict.reasoning is None
-    if stopped or _too_faint("full") in (verdict.note or ""):
-        return True
+    if verdict.reasoning is None or verdict.reasoning.problem is None:
+        return True  # the note would tell of a crop that was put to the tests
     return verdict.score != debias.moved(debias.UNREAD_SCORE, verdict.outcome)
 
 
