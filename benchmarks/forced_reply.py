@@ -18,6 +18,8 @@ from safejudge.types import Message, Reasoning
 
 TOKENS = 32
 """Tokens of a reply at most."""
+SLOW = 20.0
+"""Seconds; a call that takes longer is made once."""
 PROMPTS = (
     "Tell of a kitchen.",
     "Tell of a street.",
@@ -50,7 +52,9 @@ def measured(scheme: str, folder: str) -> dict[str, float]:
     numbers = {"first": first}
     for suffix, texts in (("", PROMPTS[:1]), (" of four", PROMPTS[1:])):
         for name, schema in (("free", None), ("forced", form)):
-            numbers[name + suffix] = max(write(schema, texts, TOKENS)[1] for _ in range(2))
+            seconds, speed = write(schema, texts, TOKENS)
+            # Once more, for what a first call pays; not where a call takes minutes.
+            numbers[name + suffix] = speed if seconds > SLOW else write(schema, texts, TOKENS)[1]
     engine.close()
     return numbers
 
