@@ -25,6 +25,7 @@ FLOORS = [
     ["show", "preference"],
     ["evals"],
     ["decide"],
+    ["scale", "sketch"],
     [""],  # the package itself, which only lists names
     ["cli"],
     ["__main__"],

@@ -140,4 +140,6 @@ def test_plain_text_fits_both(rationale: str, rating: str) -> None:
     )
     for regex in (json_regex, served_regex):
         assert re.fullmatch(regex(prompts.ReasonedAnswer), text)
-    assert not re.fullmatch(served_regex(prompts.ReasonedAnswer), text.replace('",', '", ', 1))
+    assert not re.fullmatch(
+        served_regex(prompts.ReasonedAnswer), text.replace('","rating', '", "rating')
+    )

@@ -69,7 +69,7 @@ def test_whatever_a_model_prefers_the_reply_is_compact_json(
     tokenizer: Any, schema: type[BaseModel]
 ) -> None:
     """Not even control tokens, or bytes of half a character, where those are liked best."""
-    guides = SchemaGuides(tokenizer, tokenizer.eos_token_id)
+    guides = SchemaGuides(tokenizer, [tokenizer.eos_token_id], "qwen")
     for seed in range(3):
         reply = written(tokenizer, guides.processor(schema), seed)
         schema.model_validate_json(reply)
