@@ -170,7 +170,10 @@ def _tokens(tokenizer: Any, labels: Sequence[str]) -> list[int]:
 
 
 def rendered(processor: Any, instruction: str, images: int, question: str, **switches: Any) -> str:
-    """Render a question by the template itself, without the engine."""
+    """Render a question by the template itself, without the engine.
+
+    Where the template runs instruction and question together, a line break stands between them.
+    """
     tokenizer = getattr(processor, "tokenizer", processor)
     content: Any = [{"type": "text", "text": instruction}] if instruction else []
     content += [{"type": "image"}] * images + [{"type": "text", "text": question}]
@@ -183,6 +186,8 @@ def rendered(processor: Any, instruction: str, images: int, question: str, **swi
         tokenize=False,
         **switches,
     )
+    if instruction and instruction + question in text:
+        return rendered(processor, "", images, f"{instruction}\n{question}", **switches)
     return text
 
 

@@ -204,6 +204,7 @@ def build_aya_vision() -> tuple[Any, Any]:
         text_config={
             "model_type": "cohere2",
             **text_config(tokenizer, sliding_window=64, head_dim=32, tie_word_embeddings=True),
+            "logit_scale": 1.0,  # what it does otherwise is tested by itself
         },
         vision_config={"model_type": "siglip_vision_model", **VISION, "vision_use_head": False},
         image_token_index=tokenizer.convert_tokens_to_ids("<|IMG_PATCH|>"),

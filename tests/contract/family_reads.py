@@ -70,9 +70,6 @@ class Oracle:
             spellings = [self.spellings[label] for label in probe.labels]
         words = probe.instruction, len(probe.images), probe.question
         text = rendered(self.processor, *words, **SWITCHES, **self.clock)
-        if probe.instruction + probe.question in text:  # a line break stands between them
-            joined = f"{probe.instruction}\n{probe.question}"
-            text = rendered(self.processor, "", len(probe.images), joined, **SWITCHES, **self.clock)
         images = [Image.fromarray(image.pixels) for image in probe.images]
         encoded = inputs(self.processor, closed(text) + self.opening, images)
         after = self.model.eval()(**encoded).logits[0, -1].float().softmax(-1)
