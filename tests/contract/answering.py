@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from safejudge import prompts
+from safejudge.engines import trivial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,6 +148,7 @@ def _questions() -> Iterator[tuple[str, str]]:
             yield instruction, prompts.statement_question(statement)
     for question in ("Is it so?", "Is one plus one two?", "Is one plus one three?"):
         yield "Answer the question.", question
+        yield trivial.ASK, question
         yield "", question
         yield prompts.ASK, question
 

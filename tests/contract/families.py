@@ -55,7 +55,7 @@ FAMILIES = {
     "lfm2_vl": Family(chatml.build_lfm2_vl),
     "mistral3": Family(others.build_mistral3),
     "mistral_effort": Family(others.build_mistral_effort),
-    "glm4v": Family(others.build_glm4v, _GLM_ENDS, opening="<think></think>\n"),
+    "glm4v": Family(others.build_glm4v, _GLM_ENDS, opening="<think></think>"),
     "glm46v": Family(others.build_glm46v, _GLM_ENDS),
     "llava_onevision": Family(chatml.build_llava_onevision),
     "llama4": Family(others.build_llama4),
