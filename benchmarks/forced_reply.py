@@ -20,12 +20,9 @@ TOKENS = 32
 """Tokens of a reply at most."""
 SLOW = 20.0
 """Seconds; a call that takes longer is made once."""
-PROMPTS = (
-    "Tell of a kitchen.",
-    "Tell of a street.",
-    "Tell of a beach.",
-    "Tell of a wood.",
-    "Tell of a ship.",
+PROMPTS = tuple(
+    f"Tell a long story about a {place}, in many sentences."
+    for place in ("kitchen", "street", "beach", "wood", "ship")
 )
 
 
@@ -42,7 +39,7 @@ def measured(scheme: str, folder: str) -> dict[str, float]:
         turns = [(Message("user", text),) for text in texts]
         counted.clear()
         start = time.perf_counter()
-        engine.reason([Reasoning("Be brief.", (), turn, schema, tokens) for turn in turns])
+        engine.reason([Reasoning("Write at length.", (), turn, schema, tokens) for turn in turns])
         seconds = time.perf_counter() - start
         return seconds, sum(counted) / seconds
 
