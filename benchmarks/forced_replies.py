@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from kept import Kept
 from measure import record
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from safejudge.show.markdown import table
 
@@ -87,6 +87,7 @@ def made(size: str, folder: Path) -> Path:
     if size == "49k":
         return small
     tokenizer = import_module("vocabularies").qwen_tokenizer()
+    tokenizer.chat_template = AutoTokenizer.from_pretrained(small).chat_template
     config = AutoConfig.from_pretrained(small)
     config.vocab_size = len(tokenizer)
     config.eos_token_id = tokenizer.eos_token_id
