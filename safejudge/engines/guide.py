@@ -120,8 +120,8 @@ def json_regex(schema: type[BaseModel]) -> str:
 def served_regex(schema: type[BaseModel]) -> str:
     """The same as xgrammar, the grammar of a vLLM that nobody set another for, takes it well.
 
-    It computes each mask anew where one of several things is repeated so many times (half a second
-    a token on 152,000), and not where it is one class of characters: so a string has no escapes.
+    It computes each mask anew where one of several things is repeated so many times, and not where
+    it is one class of characters: so a string has no escapes.
     It also lets half surrogate pairs through as bytes. They are no text: each becomes three
     replacement characters, and the reply too long.
     """
