@@ -27,8 +27,11 @@ from safejudge.judge import WINDOW
 if TYPE_CHECKING:
     from safejudge.decide.decision import Decider
     from safejudge.decide.thresholds import Thresholds
+    from safejudge.evals.labelled.beside import Truths
     from safejudge.judge import Judge
     from safejudge.scale.run import RayOptions
+    from safejudge.show.page.judged import Report
+    from safejudge.types import Intake
 
 EXAMPLES = """\
 examples:
@@ -189,15 +192,12 @@ def _judge_here(options: Options) -> int:
     from safejudge.evals.labelled.beside import Truths
     from safejudge.files import records
     from safejudge.files.recordfile import RecordFile
-    from safejudge.files.stored import open_stored
     from safejudge.images.captions import captions_for
-    from safejudge.show.page.judged import About, Report
-    from safejudge.show.page.recorded import add_all
     from safejudge.show.terminal import say
 
     _check_outputs(options)
-    out, page, mode = options.out, options.report, options.mode
-    own_files = (options.prompts, out, page)
+    out = options.out
+    own_files = (options.prompts, out, options.report)
     listing = list_images(options.paths, ignore=options.ignore, known=own_files)
     intake = listing.intake(options.batching.limit)
     prompts, captions, unmatched = captions_for(options.prompts, listing.images)
@@ -207,9 +207,9 @@ def _judge_here(options: Options) -> int:
     thresholds = None if options.thresholds is None else load(options.thresholds)
     with ExitStack() as stack:
         judge = stack.enter_context(options.judge.open())
-        file = report = None
         decider = _decider(thresholds, judge)
         truths = Truths(rule.id for rule in judge.constitution.rules)
+        file = None
         if out is not None:
             head = records.header(
                 metadata.version("safejudge"),
@@ -220,27 +220,13 @@ def _judge_here(options: Options) -> int:
                 judged_by=judge.described(),
                 thresholds=None if decider is None else decider.digest,
             )
+            standing = standing_of([path for path, _ in pairs])
+            resume, overwrite = options.mode.resume, options.mode.overwrite
             file = stack.enter_context(
-                RecordFile(
-                    out,
-                    head,
-                    resume=mode.resume,
-                    overwrite=mode.overwrite,
-                    standing=standing_of([path for path, _ in pairs]),
-                )
+                RecordFile(out, head, resume=resume, overwrite=overwrite, standing=standing)
             )
-        if page is not None:
-            about = About(
-                judge.constitution,
-                judge.policy,
-                judge.provenance,
-                date=records.today(),
-                intake=intake,
-            )
-            replace = mode.resume or mode.overwrite
-            report = Report(page, about, replace=replace, expected=len(pairs), truth_of=truths.of)
-            if mode.resume and out is not None:
-                add_all(report, open_stored(out), dict(zip(listing.images, prompts, strict=True)))
+        captioned = dict(zip(listing.images, prompts, strict=True))
+        report = _open_report(options, judge, intake, len(pairs), captions=captioned, truths=truths)
         batch = Batch(
             judge,
             pairs,
@@ -251,6 +237,34 @@ def _judge_here(options: Options) -> int:
             decider=decider,
         )
         return batch.run(intake, frames_named=options.judge.frames is not None)
+
+
+def _open_report(  # noqa: PLR0913 - what a page is begun with
+    options: Options,
+    judge: Judge,
+    intake: Intake,
+    expected: int,
+    *,
+    captions: dict[str, str | None],
+    truths: Truths,
+) -> Report | None:
+    """Begin the page that was asked for; with --resume, with what the records hold already."""
+    from safejudge.files import records
+    from safejudge.files.stored import open_stored
+    from safejudge.show.page.judged import About, Report
+    from safejudge.show.page.recorded import add_all
+
+    mode = options.mode
+    if options.report is None:
+        return None
+    about = About(
+        judge.constitution, judge.policy, judge.provenance, date=records.today(), intake=intake
+    )
+    replace = mode.resume or mode.overwrite
+    report = Report(options.report, about, replace=replace, expected=expected, truth_of=truths.of)
+    if mode.resume and options.out is not None:
+        add_all(report, open_stored(options.out), captions)
+    return report
 
 
 def _decider(thresholds: Thresholds | None, judge: Judge) -> Decider | None:

@@ -44,6 +44,12 @@ def test_a_thought_of_the_model_s_own_is_closed(chat: Chat) -> None:
     assert chat.identity["reply_prefix"] == chat.opening
 
 
+def test_a_thought_is_closed_by_its_own_mark(chat: Chat) -> None:
+    wants = AnswerProbs((0.005, 0.003), top=" [THINK]")
+    prove_place(answering(wants, SURE), chat, "ORG/MODEL")
+    assert chat.opening == "[THINK]\n\n[/THINK]\n\n"
+
+
 STRAYING = [
     (answering(ELSEWHERE, ELSEWHERE), "0.008 and 0.008 .* it wants to say '<think>'"),
     (answering(AnswerProbs((0.1, 0.2), top="Sorry")), "0.3 and 0.3 .* it wants to say 'Sorry'"),

@@ -68,8 +68,8 @@ class ChatSettings:
     reply_prefix: str | None = None
     """What every reply begins with; None finds out what the template writes before an answer."""
     line_break: bool = True
-    """Whether instruction and question of a request without pictures stand on lines of their own.
-    False for a model that was trained on them run together."""
+    """Whether instruction and question stand on lines of their own where no picture is between
+    them. False for a model that was trained on them run together."""
 
     @staticmethod
     def checked(template_args: Any, reply_prefix: Any, *, line_break: bool = True) -> ChatSettings:

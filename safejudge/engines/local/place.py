@@ -8,9 +8,9 @@ Takes a way to read them; gives the labels of the place that works. It loads not
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from safejudge.engines.local.proofs import close_thought
 from safejudge.engines.tokens import LabelBook
 from safejudge.engines.trivial import QUESTIONS
 from safejudge.errors import EngineSetupError
@@ -26,13 +26,6 @@ LEAST_MASS = 0.5
 
 _TAIL = 60
 """Characters of a prompt's end that a message shows."""
-
-_THINKS = re.compile(
-    r"\s*[<\[](?:\w+:)?(?:think|thinking|thought|reasoning)[>\]]?\s*\Z", re.IGNORECASE
-)
-"""A token with which a model begins to think."""
-
-_EMPTY_THOUGHT = "<think>\n\n</think>\n\n"
 
 
 def prove_place(
@@ -53,13 +46,21 @@ def prove_place(
     if _answered(answers, least_mass):
         return labels
     opening = chat.opening
-    if not opening and all(_THINKS.match(answer.top or "") for answer in answers):
-        chat.set_opening(_EMPTY_THOUGHT)
+    if not opening and (thought := _empty_thought(answers)):
+        chat.set_opening(thought)
         closed = LabelBook(chat.encode, chat.question_prompt(), model)
         if _answered(read(closed), least_mass):
             return closed
         chat.set_opening(opening)
     raise EngineSetupError(_elsewhere(answers, chat, model, least_mass))
+
+
+def _empty_thought(answers: Sequence[AnswerProbs]) -> str:
+    """Return the thought that the model wants to open, closed; empty where it wants none."""
+    marks = {(answer.top or "").strip() for answer in answers}
+    opened = f"{marks.pop()}\n" if len(marks) == 1 else ""
+    closed = close_thought(opened)
+    return opened + closed if closed else ""
 
 
 def _answered(answers: Sequence[AnswerProbs], least_mass: float) -> bool:
