@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import closing
 from functools import cached_property
 from importlib import metadata
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from PIL import Image
@@ -303,7 +303,8 @@ def check_rules(constitution: Constitution, models: Models, policy: Policy) -> N
     """Raise `StatementError` for what one of the models cannot be asked."""
     conditions = [asked_condition(rule, policy) for rule in constitution.rules]
     preconditions = dict.fromkeys(leaf for tree in conditions for leaf in leaves(tree))
-    models.engine.check_statements(list(dict.fromkeys(leaf.statement for leaf in preconditions)))
+    sentences = (leaf.statements if policy.confirm else (leaf.statement,) for leaf in preconditions)
+    models.engine.check_statements(list(dict.fromkeys(chain.from_iterable(sentences))))
     if models.encoder is not None and policy.filters:
         models.encoder.check_texts([relevance_text(rule) for rule in constitution.rules])
     if models.detector is not None and policy.locates:

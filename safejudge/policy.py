@@ -15,9 +15,10 @@ from safejudge.types import Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_LATER = ("every_frame", "frame_seed", "max_caption_tokens", "cut_captions")
+_LATER = ("every_frame", "frame_seed", "max_caption_tokens", "cut_captions", "confirm",
+          "mirror")  # fmt: skip
 """Settings that version 0.1.0 did not have."""
-_THEN = {"region_under_none": True, "second_look": False}
+_THEN = {"region_under_none": True, "second_look": False, "confirm": False}
 """Settings that it did not have either, and how it behaved."""
 _CASCADE = {True: "reason", False: "undecided"}
 """What an open leaf meant by the switch that stood in the place of `open_means`."""
@@ -52,6 +53,13 @@ class Policy(Record):
     second_look: bool = True
     """Look without its caption at a rule that an image does not violate with it; the worse counts,
     so no caption buys a verdict. False: the caption is trusted."""
+    confirm: bool = True
+    """Ask once more what makes a rule violated, where the constitution says how: by a choice
+    between a statement and its near misses (`contrast`), and in other words (`reworded`). The
+    lowest score counts."""
+    mirror: bool = False
+    """Ask it of the mirrored picture too. Where that is not a yes as well, the statement is open:
+    words in a picture cannot be read in a mirror, so it rejects nothing."""
     open_means: Literal["reason", "undecided", "no"] = "reason"
     """What a precondition is whose probabilities lie between the bounds: reasoned through,
     undecided, or not satisfied. Earlier files say `cascade`: true for the first, false for the
@@ -198,6 +206,7 @@ class Policy(Record):
             always_asked=0,
             region_under_none=True,
             second_look=False,
+            confirm=False,
             locate_first=True,
             reason_last=False,
             minimum_label_mass=0.0,

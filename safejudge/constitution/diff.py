@@ -187,9 +187,17 @@ def _compare(old: Condition, new: Condition, spot: _Spot, role: str = "statement
 def _leaf(old: Precondition, new: Precondition, spot: _Spot, role: str) -> Iterator[Change]:
     if old.statement != new.statement:
         yield spot.change(f"{role} reworded", old.statement, new.statement)
+    spot = replace(spot, path=(*spot.path, f"`{new.statement}`"))
     if old.look_at != new.look_at:
-        spot = replace(spot, path=(*spot.path, f"`{new.statement}`"))
         yield spot.change("look_at", old.look_at, new.look_at)
+    if old.reworded != new.reworded:
+        yield spot.change("reworded", old.reworded, new.reworded)
+    if old.contrast != new.contrast:
+        yield spot.change("contrast", _listed(old.contrast), _listed(new.contrast))
+
+
+def _listed(texts: Sequence[str]) -> str | None:
+    return "; ".join(texts) or None
 
 
 def _lists(

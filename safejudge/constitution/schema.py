@@ -34,6 +34,7 @@ from safejudge.types import (
     NoneOf,
     Precondition,
     Severity,
+    leaves,
 )
 
 if TYPE_CHECKING:
@@ -44,12 +45,15 @@ if TYPE_CHECKING:
 MAX_TREE = 8
 """Most `all` / `any` / `none` inside one another."""
 
+MAX_CONTRAST = 4
+"""Most near misses of one statement; each costs two questions."""
+
 OPERATORS = ("all", "any", "none")
 """The keys that combine parts."""
 
 FREE_TEXT = frozenset(
     ("description", "text", "objective", "relevance", "condition", "statement", "explanation",
-     "review", *OPERATORS)
+     "review", "contrast", "reworded", *OPERATORS)
 )  # fmt: skip
 """Keys whose values are sentences; what stands under the others is a name or a word."""
 _THINGS = FREE_TEXT | {"look_at"}
@@ -81,6 +85,11 @@ _WRITE = {
     "condition": "`condition:` and a statement, or one of `all:`, `any:`, `none:` and a list",
     "statement": "a sentence that a picture shows or does not show: `a person is visible`",
     "look_at": "`look_at:` and the central object, such as `look_at: knife`, or leave it out",
+    "contrast": (
+        "`contrast:` and a list of near misses, such as "
+        "`contrast: [an adult is holding a gun]`, or leave the key out"
+    ),
+    "reworded": "`reworded:` and the statement in other words, or leave the key out",
     "all": "`all:` and below it the statements that must all hold, each after `- `",
     "any": "`any:` and below it the statements of which one must hold, each after `- `",
     "none": "`none:` and below it the exceptions, each after `- `",
@@ -152,6 +161,13 @@ class ConditionNode(Strict):
 
     statement: Annotated[str, one_line(300)] | None = None
     look_at: Annotated[str, one_line(80)] | None = None
+    contrast: (
+        Annotated[
+            tuple[Annotated[str, one_line(300)], ...], Field(min_length=1, max_length=MAX_CONTRAST)
+        ]
+        | None
+    ) = None
+    reworded: Annotated[str, one_line(300)] | None = None
     all: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
     any: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
     none: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
@@ -177,8 +193,10 @@ class ConditionNode(Strict):
         parts = self.all or self.any or self.none
         if self.statement is None and parts is None:
             raise _problem("has no `statement`, `all`, `any` or `none`", _WRITE["condition"])
-        if self.look_at is not None and parts is not None:
-            raise _problem("has `look_at` beside an operator", "`look_at` with its `statement`")
+        for key in ("look_at", "contrast", "reworded"):
+            if getattr(self, key) is not None and parts is not None:
+                raise _problem(f"has `{key}` beside an operator", f"`{key}` with its `statement`")
+        _check_other_words(self)
         return self
 
     def typed(self) -> Condition:
@@ -189,7 +207,27 @@ class ConditionNode(Strict):
             return AnyOf(any=tuple(part.typed() for part in self.any))
         if self.none is not None:
             return NoneOf(none=tuple(part.typed() for part in self.none))
-        return Precondition(statement=self.statement or "", look_at=self.look_at)
+        return Precondition(
+            statement=self.statement or "",
+            look_at=self.look_at,
+            contrast=self.contrast or (),
+            reworded=self.reworded,
+        )
+
+
+def _check_other_words(node: ConditionNode) -> None:
+    """Refuse near misses and other words that say the statement itself, or a thing twice."""
+    said = {_plain(node.statement or ""): "the statement itself"}
+    for key, texts in (("contrast", node.contrast or ()), ("reworded", (node.reworded,))):
+        for text in filter(None, texts):
+            if (plain := _plain(text)) in said:
+                problem = f"has {quoted(text)} under `{key}`, which is {said[plain]}"
+                raise _problem(problem, _WRITE[key])
+            said[plain] = f"there already, under `{key}`"
+
+
+def _plain(text: str) -> str:
+    return text.casefold().rstrip(" .")
 
 
 class _Rule(Strict):
@@ -206,6 +244,17 @@ class _Rule(Strict):
     def _condition_has_an_objective(self) -> _Rule:
         if self.condition is not None and self.objective is None:
             raise _problem("has a `condition` and lacks `objective`", _WRITE["objective"])
+        return self
+
+    @model_validator(mode="after")
+    def _one_set_of_other_words(self) -> _Rule:
+        seen: dict[tuple[str, str | None], Precondition] = {}
+        for leaf in () if self.condition is None else leaves(self.condition.typed()):
+            if seen.setdefault((leaf.statement, leaf.look_at), leaf) != leaf:
+                raise _problem(
+                    f"has {quoted(leaf.statement)} with different `contrast` or `reworded`",
+                    "the same ones wherever the statement stands in a rule",
+                )
         return self
 
     def typed(self) -> DraftRule:
@@ -326,6 +375,9 @@ def _word(error: ErrorDetails, where: Where) -> tuple[str, str]:
         return error["ctx"]["problem"], error["ctx"]["instead"] or example
     if error["type"] == "too_short":
         return "is an empty list", example
+    if error["type"] == "too_long":
+        most = error["ctx"]["max_length"]
+        return f"lists {len(value)}", f"at most {most}, those that are mistaken for it most often"
     if error["type"] == "enum" and isinstance(value, str):
         near = difflib.get_close_matches(value.lower(), list(Severity), 1)
         instead = f"`severity: {near[0]}`" if near else example

@@ -14,7 +14,7 @@ from safejudge.decide.thresholds import Reasoning
 from safejudge.evals.stats.intervals import gained
 from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
-from safejudge.types import Outcome, Precondition
+from safejudge.types import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,13 +68,16 @@ def _looks(verdict: RuleVerdict) -> list[tuple[PreconditionVerdict, ...]]:
 
 def _as_no(condition: Condition, look: Iterable[PreconditionVerdict]) -> bool:
     """Whether a rule is violated if what was open counts as no."""
-    outcomes = {_leaf(v): v.outcome if v.reasoning is None else Outcome.NO for v in look}
+    outcomes = {
+        leaf: v.outcome if v.reasoning is None else Outcome.NO
+        for leaf, v in logic.answered(condition, look).items()
+    }
     return logic.possible(condition, outcomes)[0] is Outcome.YES
 
 
 def _by_score(condition: Condition, look: Iterable[PreconditionVerdict]) -> bool:
     """Whether a rule is violated if what was open counts by the side on which its score lies."""
-    scores = {_leaf(v): open_score(v) for v in look}
+    scores = {leaf: open_score(v) for leaf, v in logic.answered(condition, look).items()}
     return logic.score_interval(condition, scores)[0] > 0.5
 
 
@@ -89,7 +92,3 @@ def open_score(verdict: PreconditionVerdict) -> float:
             return 2.0 * verdict.score
         case Outcome.UNDECIDED:
             return verdict.score
-
-
-def _leaf(verdict: PreconditionVerdict) -> Precondition:
-    return Precondition(statement=verdict.statement, look_at=verdict.look_at)

@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from safejudge.policy import Policy
     from safejudge.types import (
         Box,
+        Confirmation,
         Constitution,
         Judgment,
         PreconditionVerdict,
@@ -102,6 +103,10 @@ class RecordedViews:
         places = dict.fromkeys((b.left, b.top, b.right, b.bottom) for b in boxes)
         return self._view(picture, "region_removed", f"{fill} {list(places)}")
 
+    def mirrored(self, picture: Picture) -> Picture:
+        """Stand in for the picture, left and right exchanged."""
+        return self._view(picture, "mirrored", "")
+
     def _view(self, picture: Picture, view: View, made: str) -> Picture:
         digest = f"{picture.digest} {view} {made}"
         self.views[digest] = view
@@ -138,6 +143,13 @@ class PixelViews:
         whole = stand_in(picture.frame, picture.background)
         removed = views.region_removed(picture, boxes, fill)
         return self._note(removed, self._recorded.region_removed(whole, boxes, fill))
+
+    def mirrored(self, picture: Picture) -> Picture:
+        """Exchange left and right."""
+        stands = self.stand_ins.get(picture.digest, [])[-1:]
+        whole = stand_in(picture.frame, picture.background)
+        of = replace(whole, digest=stands[0]) if stands else whole
+        return self._note(views.mirrored(picture), self._recorded.mirrored(of))
 
     def _note(self, picture: Picture, stands: Picture) -> Picture:
         self.stand_ins.setdefault(picture.digest, []).append(stands.digest)
@@ -226,12 +238,35 @@ class Reads:
                 key = (question, shown[read.view])
                 answer = _recorded(read, problems.get(read.view))
                 self._add_read(key, answer, unclear=_is_unclear(read, verdict))
+        read_crop = any(
+            read.view == "region_crop" and read.score is not None for read in verdict.reads
+        )
+        nearest = crop if read_crop and crop is not None else picture
         if verdict.reasoning is not None:
-            read_crop = any(
-                read.view == "region_crop" and read.score is not None for read in verdict.reads
-            )
-            reasoned = crop if read_crop and crop is not None else picture
-            self._traces.setdefault((question, reasoned.digest), verdict.reasoning)
+            self._traces.setdefault((question, nearest.digest), verdict.reasoning)
+        for confirmation in verdict.confirmations:
+            self._add_confirmation(verdict.statement, confirmation, look, nearest)
+
+    def _add_confirmation(
+        self, statement: str, said: Confirmation, look: RuleVerdict, picture: Picture
+    ) -> None:
+        """Take in what was asked beside a statement; the first unread look has the problem."""
+        keys: list[tuple[str, str | None]] = []
+        if said.by == "contrast":
+            orders = ((statement, said.statement), (said.statement, statement))
+            keys += [(prompts.choice_question(*order), picture.digest) for order in orders]
+        elif said.by == "mirrored":
+            mirrored = self.views.mirrored(picture)
+            keys += [(self._question(statement, look), mirrored.digest)]
+        else:
+            question = self._question(said.statement, look)
+            keys += [(question, picture.digest), (question, None)]
+        problem = said.problem
+        for key, read in zip(keys, said.reads, strict=False):
+            told = None
+            if problem is not None and read.score is None:
+                told, problem = problem.removeprefix(f"view {read.view}: "), None
+            self._add_read(key, _recorded(read, told), unclear=False)
 
     def _add_read(self, key: tuple[str, str | None], answer: AnswerProbs, *, unclear: bool) -> None:
         """Take in a read, which may stand in several traces; the one that says most counts."""

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 MARGIN_LIMIT = 20.0
 """Margins are clipped to this size."""
 
+REJECTED = 0.25
+"""What is rejected scores at most so much."""
+
 UNREAD_SCORE = 0.5
 """Score where nothing could be read."""
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Outcome, Precondition, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from safejudge.types import PreconditionVerdict
 
     Bounds = tuple[float, float]
 
@@ -72,6 +74,40 @@ def next_leaf(
         case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
             open_leaves = (next_leaf(part, outcomes, skip) for part in parts)
             return next((leaf for leaf in open_leaves if leaf is not None), None)
+
+
+def supporting(
+    condition: Condition, outcomes: Mapping[Precondition, Outcome]
+) -> tuple[Precondition, ...]:
+    """Return the leaves that hold and that a condition which holds rests on, exceptions aside.
+
+    Empty for a condition that does not hold. A leaf that stands under a `none` as well is left out.
+    """
+    signs = polarities(condition)
+    found = dict.fromkeys(_supporting(condition, outcomes))
+    return tuple(leaf for leaf in found if signs.get(leaf, False))
+
+
+def _supporting(
+    condition: Condition, outcomes: Mapping[Precondition, Outcome]
+) -> Iterator[Precondition]:
+    if evaluate(condition, outcomes) is not Outcome.YES:
+        return
+    match condition:
+        case Precondition():
+            yield condition
+        case AllOf(all=parts) | AnyOf(any=parts):
+            for part in parts:
+                yield from _supporting(part, outcomes)
+
+
+def answered(
+    condition: Condition, verdicts: Iterable[PreconditionVerdict]
+) -> dict[Precondition, PreconditionVerdict]:
+    """Put answers beside the leaves of a condition that they are about, in the order asked."""
+    of = {(leaf.statement, leaf.look_at): leaf for leaf in leaves(condition)}
+    keyed = (((verdict.statement, verdict.look_at), verdict) for verdict in verdicts)
+    return {of[key]: verdict for key, verdict in keyed if key in of}
 
 
 def score_interval(

@@ -39,6 +39,9 @@ class Views(Protocol):
     ) -> Picture:
         """The picture without what is in the boxes."""
 
+    def mirrored(self, picture: Picture) -> Picture:
+        """The picture with left and right exchanged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -68,7 +71,7 @@ Step: TypeAlias = Callable[["Precondition", PreconditionVerdict, Scene], Flow[Pr
 """What can still be done about a precondition whose answer is open."""
 
 
-def _unless_not_asked(step: Step) -> Step:
+def unless_not_asked(step: Step) -> Step:
     """Let a verdict say so where a step wants what nobody was asked."""
 
     @wraps(step)
@@ -85,7 +88,7 @@ def _unless_not_asked(step: Step) -> Step:
 
 def not_asked(verdict: PreconditionVerdict, note: str) -> PreconditionVerdict:
     """Take back what a verdict says: what it hangs on was not asked."""
-    return _settled(verdict, Outcome.UNDECIDED, "not_asked", debias.UNREAD_SCORE, {"note": note})
+    return settled(verdict, Outcome.UNDECIDED, "not_asked", debias.UNREAD_SCORE, {"note": note})
 
 
 def nothing_asked(leaf: Precondition, note: str) -> PreconditionVerdict:
@@ -97,6 +100,13 @@ def nothing_asked(leaf: Precondition, note: str) -> PreconditionVerdict:
 def precondition_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
     """Ask one precondition, step by step until it is settled or nothing is left to do."""
     verdict = yield from read_flow(leaf, scene)
+    return (yield from finished_flow(leaf, verdict, scene))
+
+
+def finished_flow(
+    leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
+) -> Flow[PreconditionVerdict]:
+    """Go on step by step until a precondition is settled or nothing is left to do."""
     while (step := next_step(verdict, scene.policy)) is not None:
         verdict = yield from step(leaf, verdict, scene)
     return verdict
@@ -129,14 +139,14 @@ def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
         verdict = yield from _read_flow(leaf, scene)
     except NotAsked as missing:
         return nothing_asked(leaf, str(missing))
-    return _taken_for_no(verdict, scene.policy)
+    return taken_for_no(verdict, scene.policy)
 
 
-def _taken_for_no(verdict: PreconditionVerdict, policy: Policy) -> PreconditionVerdict:
+def taken_for_no(verdict: PreconditionVerdict, policy: Policy) -> PreconditionVerdict:
     """Where the policy says so, count what is open as not satisfied once no look is left."""
     if policy.open_means != "no" or verdict.test != "open" or next_step(verdict, policy):
         return verdict
-    return _settled(verdict, Outcome.NO, "open_no", debias.moved(verdict.score, Outcome.NO), {})
+    return settled(verdict, Outcome.NO, "open_no", debias.moved(verdict.score, Outcome.NO), {})
 
 
 def _read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
@@ -213,13 +223,13 @@ def _crop(boxes: tuple[Box, ...] | None, scene: Scene) -> Picture | None:
 # --- while it is open ---------------------------------------------------------------------------
 
 
-@_unless_not_asked
+@unless_not_asked
 def closer_flow(
     leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
 ) -> Flow[PreconditionVerdict]:
     """Look closer (`_closer_flow`); then nothing is left to look at."""
     closer = yield from _closer_flow(leaf, verdict, scene)
-    return _taken_for_no(closer, scene.policy)
+    return taken_for_no(closer, scene.policy)
 
 
 def _closer_flow(
@@ -247,12 +257,12 @@ def _closer_flow(
         if crop.outcome is not Outcome.UNDECIDED:
             notes = dict.fromkeys(filter(None, [verdict.note, *problems, crop.note]))
             changed["note"] = "; ".join(notes) or None
-            return _settled(verdict, crop.outcome, crop.test, crop.score, changed)
+            return settled(verdict, crop.outcome, crop.test, crop.score, changed)
     if "region_removed" in looks and debias.hangs_on_region(
         reads["full"], reads["region_removed"], policy
     ):
         score = debias.moved(verdict.score, Outcome.YES)
-        return _settled(verdict, Outcome.YES, "region", score, changed)
+        return settled(verdict, Outcome.YES, "region", score, changed)
     return verdict.model_copy(update=changed)
 
 
@@ -271,30 +281,35 @@ def _closer_views(
     return {view: picture for view, picture in pictures.items() if view not in reads}
 
 
-def _settled(
+def settled(
     verdict: PreconditionVerdict,
     outcome: Outcome,
     test: str,
     score: float,
     changed: dict[str, object],
 ) -> PreconditionVerdict:
+    """Decide a precondition anew, with whatever else changed."""
     decision = {"outcome": outcome, "test": test, "score": score, "margin": debias.margin(score)}
     return verdict.model_copy(update=changed | decision)
 
 
-@_unless_not_asked
+def shown_picture(verdict: PreconditionVerdict, scene: Scene) -> Picture:
+    """Return what a dearer question is about: the crop where that was read, else the full view."""
+    read_crop = any(r.view == "region_crop" and r.score is not None for r in verdict.reads)
+    crop = _crop(verdict.boxes, scene) if read_crop else None
+    return scene.picture if crop is None else crop
+
+
+@unless_not_asked
 def reasoned_flow(
     leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
 ) -> Flow[PreconditionVerdict]:
     """Reason about a precondition that the numbers left open; about the crop where there is one."""
-    read_crop = any(r.view == "region_crop" and r.score is not None for r in verdict.reads)
-    crop = _crop(verdict.boxes, scene) if read_crop else None
-    trace = yield from reasoning.reason_flow(
-        leaf, scene.picture if crop is None else crop, scene.caption, scene.policy
-    )
+    picture = shown_picture(verdict, scene)
+    trace = yield from reasoning.reason_flow(leaf, picture, scene.caption, scene.policy)
     outcome = reasoning.outcome_of(trace, scene.policy)
     unread = trace.problem is not None and outcome is Outcome.UNDECIDED
-    return _settled(
+    return settled(
         verdict,
         outcome,
         "unreadable" if unread else "reasoning",

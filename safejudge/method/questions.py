@@ -15,6 +15,9 @@ from safejudge.types import AnswerProbs, Picture, Precondition, Probe, Read, are
 if TYPE_CHECKING:
     from safejudge.types import View
 
+CHOICES = ("A", "B")
+"""The labels of a choice between two statements."""
+
 
 def picture_probe(
     precondition: Precondition, picture: Picture, caption: str | None = None
@@ -32,6 +35,14 @@ def prior_probe(precondition: Precondition, caption: str | None = None) -> Probe
     """
     question = prompts.statement_question(precondition.statement, caption)
     return Probe(prompts.ASK, (), question)
+
+
+def choice_probes(statement: str, other: str, picture: Picture) -> tuple[Probe, Probe]:
+    """Ask which of two statements fits the picture better, in both orders."""
+    return (
+        Probe(prompts.CHOOSE, (picture,), prompts.choice_question(statement, other), CHOICES),
+        Probe(prompts.CHOOSE, (picture,), prompts.choice_question(other, statement), CHOICES),
+    )
 
 
 def read_answer(view: View, answer: AnswerProbs) -> tuple[Read, str | None]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from safejudge.errors import PolicyError
 from safejudge.flow import gather
 from safejudge.method import debias, logic
+from safejudge.method.confirm import confirm_flow, unconfirmed
 from safejudge.method.precondition import (
     Scene,
     Step,
@@ -130,24 +131,37 @@ def rule_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
 def look_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
     """Judge one rule on one picture, with the caption of the scene or without one."""
     scenes = looked_at(condition, scene)
-    if scene.policy.exhaustive:
+    policy = scene.policy
+    verdicts: dict[Precondition, PreconditionVerdict] = {}
+    if policy.exhaustive:
         answers = yield from gather(precondition_flow(*pair) for pair in scenes.items())
         verdicts = dict(zip(scenes, answers, strict=True))
-    else:
-        verdicts = yield from settle_flow(condition, scenes, reason_last=scene.policy.reason_last)
-    return rule_verdict(condition, verdicts, scene)
+    while True:
+        if not policy.exhaustive:
+            yield from settle_flow(condition, scenes, verdicts, reason_last=policy.reason_last)
+        doubted = unconfirmed(condition, verdicts, policy)
+        if not doubted:
+            return rule_verdict(condition, verdicts, scene)
+        answers = yield from gather(
+            confirm_flow(leaf, verdicts[leaf], scenes[leaf]) for leaf in doubted
+        )
+        verdicts.update(zip(doubted, answers, strict=True))
 
 
 def settle_flow(
-    condition: Condition, scenes: Scenes, *, reason_last: bool
-) -> Flow[dict[Precondition, PreconditionVerdict]]:
+    condition: Condition,
+    scenes: Scenes,
+    verdicts: dict[Precondition, PreconditionVerdict],
+    *,
+    reason_last: bool,
+) -> Flow[None]:
     """Ask in listed order until the condition is settled; reason last, or at once (Algorithm 1).
 
-    A precondition whose next step is still to come settles nothing: with `reason_last` the cheap
-    questions go on past it, and often make the dearer steps needless.
+    Goes on from `verdicts`, and adds to them. A precondition whose next step is still to come
+    settles nothing: with `reason_last` the cheap questions go on past it, and often make the dearer
+    steps needless.
     """
     first = read_flow if reason_last else precondition_flow
-    verdicts: dict[Precondition, PreconditionVerdict] = {}
 
     def outcomes() -> dict[Precondition, Outcome]:
         return {leaf: verdicts[leaf].outcome for leaf in _final(verdicts, scenes)}
@@ -163,7 +177,6 @@ def settle_flow(
             if leaf is None:
                 break
             verdicts[leaf] = yield from step(leaf, verdicts[leaf], scenes[leaf])
-    return verdicts
 
 
 def _step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
@@ -211,9 +224,10 @@ def _score_interval(condition: Condition, verdicts: Verdicts, scene: Scene) -> t
 
 def _interval(condition: Condition, verdict: RuleVerdict, scene: Scene) -> tuple[float, float]:
     """The bounds of a rule's score over both looks, with the caption and without."""
-    low, high = _score_interval(condition, _by_precondition(verdict), scene)
+    low, high = _score_interval(condition, logic.answered(condition, verdict.preconditions), scene)
     if verdict.set_aside is not None:
-        other = _score_interval(condition, _by_precondition(verdict.set_aside), scene)
+        other_answers = logic.answered(condition, verdict.set_aside.preconditions)
+        other = _score_interval(condition, other_answers, scene)
         return max(low, other[0]), max(high, other[1])
     return (low, 1.0) if verdict.captioned and scene.policy.second_look else (low, high)
 
@@ -342,12 +356,6 @@ def _badness(verdict: RuleVerdict) -> tuple[int, int, float]:
     outcomes = (verdict.outcome, verdict.unfiltered or verdict.outcome)
     first, second = map(_WORSE.index, outcomes)
     return first, second, -1.0 if verdict.score is None else verdict.score
-
-
-def _by_precondition(verdict: RuleVerdict) -> Verdicts:
-    return {
-        Precondition(statement=v.statement, look_at=v.look_at): v for v in verdict.preconditions
-    }
 
 
 def counted_flow(flow: Flow[T]) -> Flow[tuple[T, Usage]]:

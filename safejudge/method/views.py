@@ -52,6 +52,13 @@ def region_crop(picture: Picture, boxes: Sequence[Box]) -> Picture:
     return Picture.of(cut, picture.frame, picture.background)
 
 
+def mirrored(picture: Picture) -> Picture:
+    """Exchange left and right."""
+    return Picture.of(
+        np.ascontiguousarray(picture.pixels[:, ::-1]), picture.frame, picture.background
+    )
+
+
 def covered_share(picture: Picture, boxes: Sequence[Box]) -> float:
     """Share of the picture's area that the boxes cover together, in [0, 1]."""
     return float(_covered(picture, boxes).mean())

@@ -41,9 +41,9 @@ from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.method.debias import MARGIN_LIMIT, margin
-from safejudge.method.logic import score_interval
+from safejudge.method.logic import answered, score_interval
 from safejudge.method.precondition import was_read
-from safejudge.types import Precondition, Severity
+from safejudge.types import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -185,10 +185,7 @@ def margin_bounds(
     ):
         low = high = verdict.score  # the tree was evaluated already, and nothing in it was made up
     else:
-        scores = {
-            Precondition(statement=leaf.statement, look_at=leaf.look_at): leaf.score
-            for leaf in read
-        }
+        scores = {leaf: answer.score for leaf, answer in answered(condition, read).items()}
         low, high = score_interval(condition, scores)
     return clipped(-margin(high), grading.clip), clipped(-margin(low), grading.clip)
 

@@ -164,8 +164,9 @@ def _rule(rule: Rule, verdict: RuleVerdict, policy: Policy, shown: Notes) -> Ren
     if verdict.outcome == "not_relevant":
         lines.append(f"\n{wording.not_relevant(verdict)}")
     if verdict.preconditions:
-        verdicts = wording.by_precondition(verdict)
-        parts.append(_tree(asked_condition(rule, policy), verdicts, policy, shown))
+        condition = asked_condition(rule, policy)
+        verdicts = logic.answered(condition, verdict.preconditions)
+        parts.append(_tree(condition, verdicts, policy, shown))
     return Padding(Group(*parts), (0, 0, 0, 2))
 
 
@@ -193,6 +194,7 @@ def _node(condition: Condition, verdicts: Verdicts, policy: Policy, shown: Notes
 def _leaf(verdict: PreconditionVerdict, policy: Policy, shown: Notes) -> Text:
     """Say what was read, which test decided, and what the reasoning said."""
     lines = [wording.reads_in_words(verdict), *wording.tests_in_words(verdict, policy)]
+    lines += map(clean, wording.confirmations_in_words(verdict))
     boxes, trace = wording.boxes_in_words(verdict), verdict.reasoning
     if boxes is not None:
         lines.append(clean(boxes))

@@ -6,7 +6,7 @@ as it is: whoever shows it spells out or escapes what could do harm there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from safejudge.method import logic
 from safejudge.method.debias import NO_PRIOR
@@ -14,6 +14,7 @@ from safejudge.show.reasons import WHY_OPEN
 from safejudge.types import (
     AllOf,
     Condition,
+    Confirmation,
     NoneOf,
     Outcome,
     Precondition,
@@ -48,7 +49,10 @@ NOT_ASKED = "not asked (already settled)"
 _BOUND_WORDS = {"exact": "", "upper": "at most ", "lower": "at least "}
 _PLACES = 3
 """So many places of an object are written out; the record and the picture have all of them."""
-_VIEWS = {"full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop"}
+_VIEWS = {
+    "full": "M", "no_image": "p0", "region_removed": "M removed", "region_crop": "M crop",
+    "mirrored": "M mirrored",
+}  # fmt: skip
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -90,13 +94,6 @@ def rule_facts(rule: Rule, verdict: RuleVerdict) -> list[str]:
         which = "with" if other.captioned else "without"
         facts.append(f"({which}: {other.outcome.replace('_', ' ')}, {score_in_words(other)})")
     return facts
-
-
-def by_precondition(verdict: RuleVerdict) -> dict[Precondition, PreconditionVerdict]:
-    """Return what was asked for a rule by what it was asked about."""
-    return {
-        Precondition(statement=v.statement, look_at=v.look_at): v for v in verdict.preconditions
-    }
 
 
 def settled(
@@ -172,6 +169,13 @@ _UNSURE = {
 }
 
 
+_TAKEN_BACK = {
+    "contrast": "no, because “{}” fits the picture better",
+    "reworded": "no, because the model denies the same in other words: “{}”",
+}
+"""Said of a yes that a confirmation took back."""
+
+
 def plainly(verdict: PreconditionVerdict) -> str:
     """Say without a number what was answered, how surely, and because of what."""
     if verdict.outcome is Outcome.UNDECIDED:
@@ -180,15 +184,47 @@ def plainly(verdict: PreconditionVerdict) -> str:
         return _UNSURE.get(verdict.test, "unsure")
     if verdict.test == "open_no":
         return "no, because the model says neither clearly yes nor clearly no"
-    if verdict.test == "region":
-        return (
-            f"{verdict.outcome}, because without the {verdict.look_at} the model no longer says so"
-        )
+    if verdict.test in _TAKEN_BACK or verdict.test == "region":
+        return _dearly(verdict)
     if verdict.reasoning is not None:
         return f"unsure at first; {verdict.outcome} after reasoning"
     prior = any(read.view == "no_image" and read.score is not None for read in verdict.reads)
     words = _SURE if prior else _SURE_WITHOUT_PRIOR
     return words.get(verdict.test, str(verdict.outcome))
+
+
+def _dearly(verdict: PreconditionVerdict) -> str:
+    """Say what a test decided that not every statement is put to."""
+    if verdict.test == "region":
+        return (
+            f"{verdict.outcome}, because without the {verdict.look_at} the model no longer says so"
+        )
+    scores = {c.statement: c.score for c in verdict.confirmations if c.by == verdict.test}
+    against = min(scores, key=lambda statement: 1.0 if (s := scores[statement]) is None else s)
+    return _TAKEN_BACK[verdict.test].format(against)
+
+
+def confirmations_in_words(verdict: PreconditionVerdict) -> list[str]:
+    """Say what was asked beside a statement that made its rule violated, and what came of it."""
+    return [_confirmation(confirmation) for confirmation in verdict.confirmations]
+
+
+def _confirmation(confirmation: Confirmation) -> str:
+    numbers = ["none" if read.score is None else f"{read.score:.2f}" for read in confirmation.reads]
+    score = confirmation.problem or "no answer"
+    if confirmation.score is not None:
+        score = f"score {confirmation.score:.2f}"
+    if confirmation.by == "contrast":
+        first, last = numbers
+        return (
+            f"contrast with “{confirmation.statement}”: {score} "
+            f"(named first {first}, the other named first {last})"
+        )
+    views = (_VIEWS[read.view] for read in confirmation.reads)
+    named = ", ".join(f"{name} {number}" for name, number in zip(views, numbers, strict=True))
+    if confirmation.by == "mirrored":
+        return f"mirrored: {score} ({named})"
+    return f"in other words “{confirmation.statement}”: {score} ({named})"
 
 
 def rating_in_words(trace: ReasoningTrace) -> str:
@@ -241,16 +277,27 @@ def tests_in_words(verdict: PreconditionVerdict, policy: Policy | None) -> list[
     if verdict.test == "not_asked":
         return [f"not asked: {verdict.note}"]
     *open_views, last = _tested(verdict, policy)
-    decided = verdict.test in ("reject", "accept")
-    lines = [_first_tests(verdict, view, policy, decided=False) for view in open_views]
-    lines.append(_first_tests(verdict, last, policy, decided=decided))
-    if not decided:
+    decided = _first_decision(verdict, last, policy)
+    lines = [_first_tests(verdict, view, policy, None) for view in open_views]
+    lines.append(_first_tests(verdict, last, policy, decided))
+    if decided is None:
         lines += _region_test(verdict, policy)
-    if verdict.test == "open" and verdict.reasoning is None and policy.reasons:
+    if verdict.test == "open" and not verdict.reasoning and decided is None and policy.reasons:
         lines[-1] += "; not reasoned through (already settled)"
     if verdict.test == "open_no":
         lines[-1] += "; counts as no"
     return lines
+
+
+def _first_decision(
+    verdict: PreconditionVerdict, view: View, policy: Policy
+) -> Literal["reject", "accept"] | None:
+    """Say what the first two tests decided; a confirmation comes after a yes of theirs, too."""
+    if verdict.test in ("reject", "accept"):
+        return "reject" if verdict.test == "reject" else "accept"
+    limits, m = bounds(verdict, policy), number(verdict, view, policy)
+    accepted = limits is not None and m is not None and m > limits.high
+    return "accept" if verdict.confirmations and accepted else None
 
 
 def _tested(verdict: PreconditionVerdict, policy: Policy) -> list[View]:
@@ -265,7 +312,12 @@ def _tested(verdict: PreconditionVerdict, policy: Policy) -> list[View]:
     return ["region_crop"] if policy.locate_first else ["full", "region_crop"]
 
 
-def _first_tests(verdict: PreconditionVerdict, view: View, policy: Policy, *, decided: bool) -> str:
+def _first_tests(
+    verdict: PreconditionVerdict,
+    view: View,
+    policy: Policy,
+    decided: Literal["reject", "accept"] | None,
+) -> str:
     limits, m = bounds(verdict, policy), number(verdict, view, policy)
     if limits is None or m is None:
         return f"no test{_view_note(view)}: {_why_no_number(verdict, (view, 'no_image'))}"
@@ -274,10 +326,10 @@ def _first_tests(verdict: PreconditionVerdict, view: View, policy: Policy, *, de
     prior = "p0" if read else f"{limits.p0:g}"
     low_formula = f"{1 - policy.reject_factor:.2f}·{prior} = "
     high_formula = f"{policy.accept_factor:.2f} + {1 - policy.accept_factor:.2f}·{prior} = "
-    if decided and verdict.test == "reject":
+    if decided == "reject":
         digits = _digits(m, low)
         return f"reject: {name} {m:.{digits}f} < {low_formula}{low:.{digits}f}"
-    if decided:
+    if decided == "accept":
         digits = _digits(m, high)
         return f"accept: {name} {m:.{digits}f} > {high_formula}{high:.{digits}f}"
     digits = max(_digits(m, low), _digits(m, high))

@@ -41,6 +41,7 @@ from safejudge.types.rules import (
 )
 from safejudge.types.verdicts import (
     CaptionUse,
+    Confirmation,
     Judgment,
     ModelRef,
     PreconditionVerdict,
@@ -63,6 +64,7 @@ __all__ = [
     "Box",
     "CaptionUse",
     "Condition",
+    "Confirmation",
     "Constitution",
     "Draft",
     "DraftRule",

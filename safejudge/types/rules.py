@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from safejudge.types.base import Record, Severity
 
@@ -20,6 +25,23 @@ class Precondition(Record):
     """A positive, checkable sentence, as it is put to the model."""
     look_at: str | None = None
     """The central object of the statement, in words a detector can look for; see `regions`."""
+    contrast: tuple[str, ...] = ()
+    """Near misses, of which none is true where the statement is what makes a picture violate a
+    rule: who else may hold the thing, what else may be done with it. See `confirm`."""
+    reworded: str | None = None
+    """The statement once more, in other words; see `confirm`."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not there: digests are those of before there was such a thing."""
+        written: dict[str, Any] = write(self)
+        absent = [name for name in ("contrast", "reworded") if not getattr(self, name)]
+        return {key: value for key, value in written.items() if key not in absent}
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """Every sentence that a model may be asked about."""
+        return (self.statement, *self.contrast, *([self.reworded] if self.reworded else ()))
 
 
 class AllOf(Record):

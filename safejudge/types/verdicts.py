@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import (
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from safejudge.types.base import Outcome, Record
 from safejudge.types.pictures import Failure, Frames
@@ -11,7 +16,7 @@ from safejudge.types.requests import Box
 UndecidedBy = Literal["rules", "frames", "caption", "not_asked"]
 """What can keep a label undecided."""
 
-View = Literal["full", "no_image", "region_removed", "region_crop"]
+View = Literal["full", "no_image", "region_removed", "region_crop", "mirrored"]
 """What is shown with a question; see `views`."""
 
 
@@ -43,6 +48,25 @@ class ReasoningTrace(Record):
     """Why the reply could not be read."""
 
 
+class Confirmation(Record):
+    """What a precondition that makes a rule violated was asked beside its statement."""
+
+    by: Literal["contrast", "reworded", "mirrored"]
+    """A choice between the statement and a near miss; the statement in other words; the statement
+    and the picture with left and right exchanged."""
+    statement: str
+    """The near miss, the other words, or the statement."""
+    reads: tuple[Read, ...]
+    """Of a choice: with the statement named first, then last; `score` is P(first) / (P(first) +
+    P(last)) in both. Of other words: the picture, and their own language prior. Else one look."""
+    outcome: Outcome
+    """Whether it says that the statement holds."""
+    score: float | None
+    """In [0, 1], above 1/2 for the statement; None where nothing could be read."""
+    problem: str | None = None
+    """Why it could not be read, where the engine said."""
+
+
 class PreconditionVerdict(Record):
     """The answer to one precondition on one picture, and how it came about."""
 
@@ -53,11 +77,12 @@ class PreconditionVerdict(Record):
     outcome: Outcome
     """yes, no or undecided."""
     test: Literal[
-        "reject", "accept", "region", "reasoning", "open_no", "open", "label_mass", "unreadable",
-        "not_asked",
+        "reject", "accept", "region", "reasoning", "contrast", "reworded", "open_no", "open",
+        "label_mass", "unreadable", "not_asked",
     ]  # fmt: skip
-    """What decided: a test, `open_no` (between the bounds, which the policy takes for no), or why
-    nothing did (`open`: between the bounds; `not_asked`: of a replay, the records do not say)."""
+    """What decided: a test, a confirmation that took a yes back, `open_no` (between the bounds,
+    which the policy takes for no), or why nothing did (`open`: between the bounds; `not_asked`: of
+    a replay, the records do not say)."""
     score: float
     """Debiased score in [0, 1]; above 0.5 for yes, below for no. See `debias`."""
     margin: float
@@ -70,6 +95,16 @@ class PreconditionVerdict(Record):
     """The cascade's conversation, if it was asked."""
     note: str | None = None
     """What a person should know: why it stayed undecided, what the engine reported."""
+    confirmations: tuple[Confirmation, ...] = ()
+    """What was asked beside it, because the rule was about to be violated."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what was not asked, which is most of the time."""
+        written: dict[str, Any] = write(self)
+        if not self.confirmations:
+            written.pop("confirmations", None)
+        return written
 
 
 class RuleVerdict(Record):

@@ -68,6 +68,7 @@ class Cards:
         templates.filters["lines"] = _lines
         templates.globals.update(
             wording=wording,
+            answered=logic.answered,
             reasons=reasons,
             scale=_scale,
             settled_by=settled_by,
@@ -164,5 +165,5 @@ def _scale(verdict: PreconditionVerdict, policy: Policy | None) -> _Scale | None
 
 def settled_by(verdict: RuleVerdict, condition: Condition) -> list[str]:
     """Name the answers that settled a rule, each with its sign."""
-    answers = wording.settling(condition, wording.by_precondition(verdict))
+    answers = wording.settling(condition, logic.answered(condition, verdict.preconditions))
     return [f"{wording.SIGNS[answer.outcome]} {answer.statement}" for answer in answers]
