@@ -30,6 +30,8 @@ PICTURE = Picture.of(np.full((SIDE, SIDE, 3), 200, np.uint8))
 LEAF = Precondition(statement="a", look_at="knife")
 YES, NO, OPEN = 0.95, 0.1, 0.6  # against a prior of 0.5 the bounds are 0.35 and 0.9
 BROKEN = AnswerProbs((0.0, 0.0), problem="no drawn scene")
+REGIONS = Policy(region=True)
+"""The default with the region test of the paper."""
 
 
 def box(size, confidence=0.5):
@@ -77,7 +79,7 @@ class World:
         return "removed" if images[0].pixels.shape == PICTURE.pixels.shape else "crop"
 
 
-def judge(world, policy=Policy(), leaf=LEAF):  # noqa: B008 - frozen
+def judge(world, policy=REGIONS, leaf=LEAF):
     verdict = drive(gather([precondition_flow(leaf, Scene(PICTURE, None, policy))]), world)[0]
     assert next_step(verdict, policy) is None
     return verdict
@@ -115,7 +117,7 @@ def test_the_region_test_only_accepts():
 
 @pytest.mark.parametrize("removed", [0.15, BROKEN, AnswerProbs((0.01, 0.01))])
 def test_what_is_no_drop_by_the_margin_decides_nothing(removed):
-    verdict = judge(World(full=0.75, removed=removed), Policy(cascade=False))
+    verdict = judge(World(full=0.75, removed=removed), Policy(region=True, cascade=False))
     assert (verdict.outcome, verdict.test) == (Outcome.UNDECIDED, "open")
     assert (verdict.note is not None) == (removed is BROKEN)
 
@@ -134,7 +136,7 @@ def test_reasoning_looks_at_the_crop_where_there_is_one():
     assert judge(world).test == "reasoning"
     assert world.log[-1] == "reason crop"
     world = World(boxes=SMALL, crop=BROKEN)
-    assert "no drawn scene" in judge(world, Policy(cascade=False)).note
+    assert "no drawn scene" in judge(world, Policy(region=True, cascade=False)).note
     judge(world)
     assert world.log[-1] == "reason full"
 
@@ -164,7 +166,7 @@ def test_no_central_object_no_detector():
 )
 def test_switches(off, log):
     world = World(boxes=SMALL)
-    judge(world, Policy(**off))
+    judge(world, Policy(**{"region": True} | off))
     assert world.log == log
 
 
@@ -231,10 +233,10 @@ def test_an_exception_is_not_put_to_the_region_test(tree, looked):
         drive(gather([rule_flow(condition, Scene(PICTURE, None, policy))]), world)
         return world.log
 
-    for policy in (Policy(), Policy(exhaustive=True)):
+    for policy in (REGIONS, REGIONS.exhaustively()):
         assert ("removed" in log(policy)) == looked
         assert "locate" in log(policy)  # the crop is no such test
-    assert "removed" in log(Policy(region_under_none=True))
+    assert "removed" in log(Policy(region=True, region_under_none=True))
     assert "removed" in log(Policy.clue_tree())
 
 
@@ -271,7 +273,7 @@ def test_score_and_outcome_never_contradict_each_other(world, policy):
 
 @pytest.mark.parametrize("locate_first", [False, True])
 def test_what_is_open_counts_as_no_only_when_no_look_is_left(locate_first):
-    policy = Policy(open_means="no", locate_first=locate_first)
+    policy = Policy(region=True, open_means="no", locate_first=locate_first)
     verdict = judge(World(removed=0.55), policy)
     assert (verdict.outcome, verdict.test) == (Outcome.NO, "open_no")
     assert [read.view for read in verdict.reads] == ["full", "no_image", "region_removed"]

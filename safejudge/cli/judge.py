@@ -261,7 +261,14 @@ def _open_report(  # noqa: PLR0913 - what a page is begun with
         judge.constitution, judge.policy, judge.provenance, date=records.today(), intake=intake
     )
     replace = mode.resume or mode.overwrite
-    report = Report(options.report, about, replace=replace, expected=expected, truth_of=truths.of)
+    report = Report(
+        options.report,
+        about,
+        replace=replace,
+        expected=expected,
+        truth_of=truths.of,
+        seek=None if judge.models.detector is None else judge.models.answer,
+    )
     if mode.resume and options.out is not None:
         add_all(report, open_stored(options.out), captions)
     return report

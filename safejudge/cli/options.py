@@ -22,7 +22,7 @@ from safejudge.engines.priors import PriorCache
 from safejudge.errors import InputError
 from safejudge.judge import missing
 from safejudge.opening import JudgeSpec
-from safejudge.policy import POLICIES, Policy
+from safejudge.policy import EARLIER, POLICIES, Policy
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -150,8 +150,12 @@ SWITCHES = {
 
 
 def variants(policies: Iterable[Policy]) -> Iterator[Policy]:
-    """Yield some policies, each with every set of switches, the fewest first."""
-    bases = list(policies)
+    """Yield some policies, each with every set of switches, the fewest first.
+
+    Presets also as they were before.
+    """
+    now = list(policies)
+    bases = [*now, *chain.from_iterable(EARLIER.get(policy.name, ()) for policy in now)]
     sets = chain.from_iterable(combinations(SWITCHES, n) for n in range(len(SWITCHES) + 1))
     for switches in sets:
         changes = {name: on for switch in switches for name, on in SWITCHES[switch].changes.items()}

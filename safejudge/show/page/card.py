@@ -15,17 +15,20 @@ from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
 from safejudge.show import reasons, wording
 from safejudge.show.page.counts import LISTED, label_of, severity_of
+from safejudge.show.page.evidence import evidence
 from safejudge.show.page.templates import environment
-from safejudge.show.page.thumbnail import Thumbnail, deciding_picture
+from safejudge.show.page.thumbnail import Thumbnail, deciding_picture, judged_by
 from safejudge.text import clean_lines, counted
 from safejudge.types import AllOf, Failure, leaves, operator, parts
 
 if TYPE_CHECKING:
     from safejudge.policy import Policy
+    from safejudge.show.page.evidence import Seek
     from safejudge.types import (
         Condition,
         Constitution,
         ImageInput,
+        Picture,
         PreconditionVerdict,
         Result,
         Rule,
@@ -61,9 +64,14 @@ class _Row(NamedTuple):
 class Cards:
     """Makes the markup of images that were judged by one constitution and policy."""
 
-    def __init__(self, constitution: Constitution, policy: Policy | None) -> None:
-        """Without a policy no bounds are shown; rules have the form that was asked of them."""
-        self._rules, self._policy = constitution.rules, policy
+    def __init__(
+        self, constitution: Constitution, policy: Policy | None, seek: Seek | None = None
+    ) -> None:
+        """Without a policy no bounds are shown; rules have the form that was asked of them.
+
+        `seek` looks for what a violation rests on, see `evidence`.
+        """
+        self._rules, self._policy, self._seek = constitution.rules, policy, seek
         templates = environment()
         templates.filters["lines"] = _lines
         templates.globals.update(
@@ -106,10 +114,20 @@ class Cards:
             compared=any(row.verdict.similarity is not None for row in rows),
             others=[row for row in rows if row.verdict.outcome not in LISTED],
             rules=[index for index, row in enumerate(rows) if row.verdict.outcome in LISTED],
-            picture=picture and Thumbnail.of(picture, [row.verdict for row in listed]),
+            picture=picture and self._thumbnail(picture, listed),
             absent=absent,
             veiled=label != "safe",
         )
+
+    def _thumbnail(self, picture: Picture, listed: list[_Row]) -> Thumbnail:
+        """Shrink a picture, with boxes of what was found in it."""
+        violated = [
+            (row.condition, row.verdict)
+            for row in listed
+            if row.verdict.outcome == "violated" and judged_by(row.verdict, picture)
+        ]
+        found = () if self._seek is None else evidence(violated, picture, self._seek, self._policy)
+        return Thumbnail.of(picture, [row.verdict for row in listed], found)
 
     def _rows(self, verdicts: dict[str, RuleVerdict]) -> list[_Row]:
         return [

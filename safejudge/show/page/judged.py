@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from safejudge.show.page.evidence import Seek
     from safejudge.show.terminal import TruthOf
     from safejudge.types import Constitution, Intake, Provenance, Result
 
@@ -77,18 +78,20 @@ class Report:
         expected: int = 0,
         most: int = MOST,
         truth_of: TruthOf = lambda _: None,
+        seek: Seek | None = None,
     ) -> None:
         """Begin pages about results of this constitution, policy and provenance, at `path`.
 
         A file that exists by the time they are written stays as it is without `replace`. `expected`
-        images are to come; `most` of all are shown; `truth_of` a path says what is true there.
+        images are to come; `most` of all are shown; `truth_of` a path says what is true there;
+        `seek` looks in a picture for what a violation rests on.
         Raises `OutputError` where somebody else's file has the name of a further page.
         """
         self.path, self.about = path, about
         self.counts = Counts()
         self._replace, self._most = replace, most
         self.truth_of = truth_of
-        self._cards = Cards(about.constitution, about.policy)
+        self._cards = Cards(about.constitution, about.policy, seek)
         self._waiting: list[_Waiting] = []
         self._markup = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the report
         sheets.check_further(path, sheets.count(min(expected, most)))

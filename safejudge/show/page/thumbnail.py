@@ -15,7 +15,7 @@ from PIL import Image
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -44,11 +44,12 @@ def deciding_picture(result: Result, image: ImageInput) -> Picture | None:
     for outcome in ("violated", "undecided"):
         if deciding := [verdict for verdict in rules if verdict.outcome == outcome]:
             pairs = ((verdict, picture) for verdict in deciding for picture in image.pictures)
-            return next((picture for pair, picture in pairs if _judged(pair, picture)), None)
+            return next((picture for pair, picture in pairs if judged_by(pair, picture)), None)
     return image.pictures[0]
 
 
-def _judged(verdict: RuleVerdict, picture: Picture) -> bool:
+def judged_by(verdict: RuleVerdict, picture: Picture) -> bool:
+    """Whether this is the frame, on the background, that a verdict is about."""
     return (verdict.frame, verdict.background) == (picture.frame, picture.background)
 
 
@@ -86,8 +87,10 @@ class Thumbnail(NamedTuple):
     """What a detector found in it."""
 
     @staticmethod
-    def of(picture: Picture, verdicts: Sequence[RuleVerdict]) -> Thumbnail:
-        """Shrink a picture, and place the boxes that these verdicts found in it."""
+    def of(
+        picture: Picture, verdicts: Sequence[RuleVerdict], found: Iterable[Box] = ()
+    ) -> Thumbnail:
+        """Shrink a picture, and place the boxes that these verdicts found in it, and others."""
         height, width, _ = picture.pixels.shape
         drawn = max(width, height) <= _DRAWN
         factor = _SIDE // max(width, height) if drawn else min(1, _SIDE / max(width, height))
@@ -96,10 +99,10 @@ class Thumbnail(NamedTuple):
         boxes = dict.fromkeys(
             box
             for verdict in verdicts
-            if _judged(verdict, picture)
+            if judged_by(verdict, picture)
             for leaf in verdict.preconditions
             for box in leaf.boxes or ()
-        )
+        ) | dict.fromkeys(found)
         return Thumbnail(
             source=data_uri(picture.pixels),
             width=max(1, round(width * factor)),
