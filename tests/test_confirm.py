@@ -102,11 +102,19 @@ def test_what_is_confirmed_stays():
 
 
 def test_a_near_miss_that_fits_better_takes_the_yes_back():
-    world = World({"child": YES, "kid": YES}, {"child": 0.3, "adult": 0.8})
+    world = World({"child": YES, "kid": YES}, {"child": 0.2, "adult": 0.8})
     verdict = judge(CHILD, world)
     assert verdict.outcome == "not_violated"
     assert leaf(verdict).test == "contrast"
     assert verdict.score < 0.5
+
+
+@pytest.mark.parametrize("favours", [{"child": 0.4, "adult": 0.6}, {"child": 0.5, "adult": 0.5}])
+def test_a_choice_that_neither_wins_says_nothing(favours):
+    plain = Precondition(statement="child", contrast=("adult",))
+    verdict = judge(plain, World({"child": YES}, favours))
+    alone = judge(Precondition(statement="child"), World({"child": YES}))
+    assert (verdict.outcome, verdict.score) == ("violated", alone.score)
 
 
 def test_a_taste_for_the_first_answer_cancels_out():

@@ -11,19 +11,19 @@ from safejudge.cli.app import parse
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError, PolicyError
 from safejudge.judge import Judge, chosen_policy
-from safejudge.policy import POLICIES, Policy
+from safejudge.policy import EARLIER, POLICIES, Policy
 
 DIGESTS = {
     "default": (
-        "bf59d2366caac99fd66605857614f542fb0cd8d34badc3bbde4a9062263282f9",
-        "5b00957bcf54c9d652dcbf177ef9224fd27b8cc75fabb0081490c94e031022cf",
+        "cfc8b54ff6e3bbe48ecbf9873e7aadca2b8f9c377cb2255af134dab9016511d1",
+        "018264738b77b2dc07f7421e76cb4f0761d2aaa4993f6e8e8a73bdd9656621d6",
     ),
     "clue": (
-        "6f57881957d196c4774c7eb3230b5a6d0ac0e53a41a8d8ef2e0514b2f1ce204d",
+        "308eb89731e1ecaf5b85d1db907d5acde4d9d46599e56c3c0add9b854550bea1",
         "0a0dcb17c544999cd3859130e34482890a4c117bcb661aeeb4db490bbbaebe59",
     ),
     "clue-tree": (
-        "70f6e9a3a9f211c90a706feb6d6f9db1058034d7871487d584970833e06a6bc3",
+        "08fa32e01f25164294539b0ebaacec358145201a2e4979ae6d45b0e4ec37263c",
         "f5ded1e75e569a1617692f05b271809745994081f4823271880ce002835fcb4d",
     ),
 }
@@ -45,7 +45,12 @@ def test_digests_are_what_they_were():
         policy = POLICIES[name]()
         assert (policy.digest(), policy.as_of_0_1_0()[1]) == digests
     without = "d21639afdf80a87b050e31da766c79360b454867bafb7b3e671512ba678e029a"
-    assert Policy(open_means="undecided").digest() == without
+    assert Policy(region=True, open_means="undecided").digest() == without
+    (before,) = EARLIER["default"]
+    assert (before.digest(), before.as_of_0_1_0()[1]) == (
+        "bf59d2366caac99fd66605857614f542fb0cd8d34badc3bbde4a9062263282f9",
+        "5b00957bcf54c9d652dcbf177ef9224fd27b8cc75fabb0081490c94e031022cf",
+    )
     assert len({Policy(open_means=m).digest() for m in ("reason", "undecided", "no")}) == 3
 
 
@@ -130,7 +135,7 @@ def test_a_setting_without_effect_is_a_warning(tmp_path):
         load_policy(path)
     with pytest.warns(UserWarning, match="--set region_margin: .* region is false"):
         load_policy("default", [("region", "false"), ("region_margin", "0.5")])
-    load_policy("default", [("region_margin", "0.5")])
+    load_policy("default", [("region", "true"), ("region_margin", "0.5")])
 
 
 def test_names_and_paths():

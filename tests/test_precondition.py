@@ -209,7 +209,7 @@ def test_a_crop_that_cannot_be_read_gives_way_to_the_picture():
 def test_a_rule_asks_all_cheap_questions_before_the_detector_and_it_before_reasoning():
     leaves = [Precondition(statement=s, look_at=s) for s in "ab"]
     world = World(rating="No")
-    scene = Scene(PICTURE, None, Policy())
+    scene = Scene(PICTURE, None, REGIONS)
     verdict = drive(gather([rule_flow(AllOf(all=tuple(leaves)), scene)]), world)[0]
     assert verdict.outcome == "not_violated"
     assert world.log == [

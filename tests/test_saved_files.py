@@ -48,12 +48,12 @@ def saved(tmp_path, monkeypatch):
 
 def judge_scenes(*options):
     return cli.main(
-        ["judge", "scenes", "--constitution", "sketch", "--engine", "hf:sketch", *options]
+        ["judge", "scenes", "--constitution", "./sketch.yaml", "--engine", "hf:sketch", *options]
     )
 
 
 def policy_now():
-    with Judge.load("sketch", "hf:sketch", cache=None) as judge:
+    with Judge.load("./sketch.yaml", "hf:sketch", cache=None) as judge:
         return judge.provenance.policy
 
 
@@ -112,7 +112,7 @@ def test_a_scorer_scores_as_it_did(saved):
 def test_a_pickled_reward_is_opened(saved):
     with pickle.loads((saved / "reward.pickle").read_bytes()) as reward:  # noqa: S301 - our own
         assert reward.grading.temperature == 2.0
-        assert reward.constitution == load_constitution("sketch")
+        assert reward.constitution == load_constitution("./sketch.yaml")
         (value,) = reward([np.full((6, 6, 3), 90, np.uint8)])
     assert value is not None
     assert math.isfinite(value)

@@ -9,8 +9,9 @@ violation costs nothing more.
 
 **Contrast.** "A: a child is holding a gun, B: an adult is holding a gun", and the other way round,
 so that a taste for the first answer cancels out: the score is the logistic function of half the
-sum of both log-odds. Below 1/2 the near miss fits the picture better, and the statement does not
-hold. The caption is not shown: two statements compete for the picture alone.
+sum of both log-odds. The statement does not hold where that is under 1/4, as with a reject: the
+near miss is thrice as likely then. Where both are true, as with two people who hold guns, neither
+is much likelier. The caption is not shown: two statements compete for the picture alone.
 
 **Other words** have a language prior of their own and are put to the first two tests (`debias`).
 Between the bounds the precondition is as open as one that was so from the start, unless a dearer
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from safejudge.types import Condition, Picture, PreconditionVerdict, Probe, Read, View
 
 EVEN = 0.5
-"""The score of a choice between two statements that fit equally well."""
+"""The score of a choice between two statements that fit equally well: more is a yes."""
 
 
 def unconfirmed(
@@ -108,7 +109,8 @@ def _choice_flow(
     if first is not None and last is not None:
         half = (debias.margin(first) - debias.margin(last)) / 2
         score = 1.0 / (1.0 + math.exp(-half))
-        outcome = Outcome.YES if score > EVEN else Outcome.NO if score < EVEN else outcome
+        outcome = Outcome.YES if score > EVEN else outcome
+        outcome = Outcome.NO if score < debias.REJECTED else outcome
     return Confirmation(
         by="contrast",
         statement=other,
@@ -148,14 +150,15 @@ def _tested_flow(
 def _lowered(verdict: PreconditionVerdict) -> PreconditionVerdict:
     """Let the lowest score count, and the outcome that belongs to it.
 
-    Looks that leave it open count only against an answer that was read: what a dearer step
-    found stays.
+    A choice that neither statement wins says nothing. Looks that leave the statement open count
+    only against an answer that was read: what a dearer step found stays.
     """
     read = verdict.test == "accept"
     heard = [
         (said, said.score)
         for said in verdict.confirmations
-        if said.score is not None and (read or said.outcome is not Outcome.UNDECIDED)
+        if said.score is not None
+        and (said.outcome is not Outcome.UNDECIDED or (read and said.by != "contrast"))
     ]
     if not heard:
         return verdict

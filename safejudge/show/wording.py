@@ -170,7 +170,7 @@ _UNSURE = {
 
 
 _TAKEN_BACK = {
-    "contrast": "no, because “{}” fits the picture better",
+    "contrast": "no, because “{}” fits the picture far better",
     "reworded": "no, because the model denies the same in other words: “{}”",
 }
 """Said of a yes that a confirmation took back."""

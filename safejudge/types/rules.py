@@ -38,6 +38,11 @@ class Precondition(Record):
         absent = [name for name in ("contrast", "reworded") if not getattr(self, name)]
         return {key: value for key, value in written.items() if key not in absent}
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Take up what was pickled before there were near misses and other words."""
+        fields = {"contrast": (), "reworded": None} | (state.get("__dict__") or {})
+        super().__setstate__(state | {"__dict__": fields})
+
     @property
     def statements(self) -> tuple[str, ...]:
         """Every sentence that a model may be asked about."""

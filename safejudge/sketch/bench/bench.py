@@ -83,11 +83,8 @@ def variants(models: Models) -> tuple[Variant, ...]:
     def but(name: str, **switched: object) -> Variant:
         return Variant(f"default {name}", default.model_copy(update=switched))
 
-    regions = (
-        but("without region removal", region=False),
-        but("without crop", crop=False),
-        but("with regions filled grey", fill="grey"),
-    )
+    regions = (but("with region removal", region=True), but("without crop", crop=False))
+    bare = {"open_means": "no", "crop": False}
     return (
         Variant("whole constitution, yes/no", at_once=one_word_flow),
         Variant("whole constitution, reasoning", at_once=reasoned_flow),
@@ -101,7 +98,12 @@ def variants(models: Models) -> tuple[Variant, ...]:
         Variant("default without preconditions", default, rules=whole_rules),
         but("without language prior", prior=False),
         *(regions if models.detector else ()),
+        but("without confirmation", confirm=False),
+        but("asking the mirror too", mirror=True),
         but("without cascade", open_means="undecided"),
+        but("taking open for no, no detector", **bare),
+        but("taking open for no, no detector, no confirmation", confirm=False, **bare),
+        but("taking open for no, no detector, asking the mirror too", mirror=True, **bare),
     )
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 ESTABLISHED = 30
 """Below this many decisions nothing is said about a test."""
 
-TESTS = ("reject", "accept", "reject (crop)", "accept (crop)", "region", "reasoning: yes",
-         "reasoning: no", "left open")  # fmt: skip
+TESTS = ("reject", "accept", "reject (crop)", "accept (crop)", "region", "contrast", "reworded",
+         "reasoning: yes", "reasoning: no", "left open")  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -67,8 +67,8 @@ def test_of(verdict: PreconditionVerdict) -> str:
             return f"{verdict.test} (crop)" if crop else verdict.test
         case "reasoning" if verdict.outcome is not Outcome.UNDECIDED:
             return f"reasoning: {verdict.outcome}"
-        case "region":
-            return "region"
+        case "region" | "contrast" | "reworded":
+            return verdict.test
     return "left open"
 
 

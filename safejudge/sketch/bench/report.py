@@ -13,6 +13,7 @@ from safejudge.policy import Policy
 from safejudge.show.markdown import figure, table
 from safejudge.sketch.bench import flips, mechanisms, sweeps
 from safejudge.sketch.bench.bench import (
+    SEED,
     Item,
     Row,
     SceneOutcome,
@@ -71,9 +72,9 @@ def run(models: Models, items: Sequence[Item], tick: Tick) -> tuple[JSON, str]:
     return numbers, "\n\n".join(parts)
 
 
-def draw_bench(per_rule: int, plain: int) -> list[Item]:
+def draw_bench(per_rule: int, plain: int, seed: str = SEED) -> list[Item]:
     """Draw the scenes."""
-    return list(scenes(load_constitution("sketch"), per_rule, plain))
+    return list(scenes(load_constitution("sketch"), per_rule, plain, seed))
 
 
 def variants_table(rows: dict[str, Row]) -> str:
