@@ -110,14 +110,14 @@ def incoherent_condition(form: RuleForm) -> Iterator[Fault]:
 
 def vague_statement(form: RuleForm) -> Iterator[Fault]:
     """Find what keeps a picture from settling a statement."""
-    for path, leaf in _placed_statements(form.condition):
+    for path, leaf in _placed_sentences(form.condition):
         for flaw in objective_flaws(leaf.statement):
             yield Fault(path, leaf.statement, flaw.problem, flaw.instead)
 
 
 def malformed_statement(form: RuleForm) -> Iterator[Fault]:
     """Find statements that are questions, negative, or two in one."""
-    for path, leaf in _placed_statements(form.condition):
+    for path, leaf in _placed_sentences(form.condition):
         for flaw in form_flaws(leaf):
             yield Fault(path, leaf.statement, flaw.problem, flaw.instead)
 
@@ -188,6 +188,16 @@ def _placed_statements(condition: Condition) -> Iterator[tuple[Where, Preconditi
     """Yield every statement of a condition with its place in the rule."""
     for path, leaf in placed_leaves(condition):
         yield ("condition", *chain.from_iterable(path), "statement"), leaf
+
+
+def _placed_sentences(condition: Condition) -> Iterator[tuple[Where, Precondition]]:
+    """Yield everything that may be put to a model, near misses and other words as statements."""
+    for path, leaf in _placed_statements(condition):
+        yield path, leaf
+        for number, text in enumerate(leaf.contrast):
+            yield (*path[:-1], "contrast", number), leaf.model_copy(update={"statement": text})
+        if leaf.reworded is not None:
+            yield (*path[:-1], "reworded"), leaf.model_copy(update={"statement": leaf.reworded})
 
 
 def _repeated_statements(condition: Condition) -> Iterator[Fault]:
