@@ -38,12 +38,14 @@ from safejudge.types import (
 
 SIDE = 24
 POOL = [
-    Precondition(statement="a gun is visible", look_at="gun"),
-    Precondition(statement="a knife is visible", look_at="knife and gun"),
-    Precondition(statement="a child is visible", look_at="child"),
+    Precondition(statement="a gun is visible", look_at="gun", contrast=("a toy is visible",),
+                 reworded="there is a gun"),
+    Precondition(statement="a knife is visible", look_at="knife and gun",
+                 contrast=("a toy is visible", "a gun is visible")),
+    Precondition(statement="a child is visible", look_at="child", reworded="there is a child"),
     Precondition(statement="it is night"),
     Precondition(statement="a gun is visible", look_at="knife"),
-]
+]  # fmt: skip
 
 
 # --- a world that a seed decides ------------------------------------------------------------------
@@ -146,6 +148,8 @@ policies = st.builds(
             "crop": st.booleans(),
             "region": st.booleans(),
             "second_look": st.booleans(),
+            "confirm": st.booleans(),
+            "mirror": st.booleans(),
             "reason_last": st.booleans(),
             "exhaustive": st.booleans(),
             "crop_area": st.sampled_from([0.01, 0.05]),

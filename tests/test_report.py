@@ -341,6 +341,37 @@ def test_boxes_lie_where_they_were_found(page):
     assert svg.one("text").text == "knife 0.88"
 
 
+def test_a_page_looks_for_what_a_violation_rests_on_and_a_record_does_not_hold_it(tmp_path):
+    knife = Precondition(statement="A.", look_at="knife")
+    other = Precondition(statement="C.", look_at="cat")
+    tree = AllOf(all=(knife, NoneOf(none=(other,))))
+    judge, image, result = judged((rule("bad", tree), rule("fine", leaf("E."))), SCORES)
+    asked = []
+
+    def seek(requests):
+        asked.extend(requests)
+        box = Box(word="knife", confidence=0.9, left=2, top=2, right=6, bottom=6)
+        faint = box.model_copy(update={"confidence": 0.01, "left": 0})
+        return [(box, faint) for _ in requests]
+
+    def rects(seek):
+        about = report.About(judge.constitution, judge.policy, judge.provenance)
+        made = report.Report(tmp_path / "page.html", about, replace=True, seek=seek)
+        made.add("a.png", result, Beside(image))
+        made.write()
+        return read(tmp_path / "page.html").one("article").all("rect", x="25.00%")
+
+    assert len(rects(seek)) == 1
+    assert [request.words for request in asked] == [("knife",)]
+    assert rects(None) == []
+
+    def broken(_):
+        raise EngineCallError("the detector is gone")
+
+    assert rects(broken) == []
+    assert result.rules["bad"].preconditions[0].boxes is None
+
+
 def test_only_the_surest_boxes_have_names(page):
     scene = Picture.of(np.full((80, 160, 3), 90, np.uint8))
     judge, image, result = judged(RULES, SCORES, [scene])
