@@ -282,6 +282,38 @@ def test_probabilities_stand_beside_exact_scores_only():
     assert action({"knives": verdict(0.9, "lower")}, entries).rules["knives"].probability is None
 
 
+@pytest.mark.parametrize(
+    ("score", "bound", "likely"),
+    [
+        (0.6, "exact", "safe"),  # even odds lie at a score of .88
+        (0.95, "exact", "unsafe"),
+        (0.95, "lower", "unsafe"),  # it can only be higher
+        (0.95, "upper", None),
+        (0.6, "upper", "safe"),
+        (0.6, "lower", None),
+    ],
+)
+def test_what_is_likelier_goes_by_the_labels_and_promises_nothing(score, bound, likely):
+    slope = {"offset": -2.0, "slope": 1.0, "before": 0.5, "after": 0.4}
+    entries = {"knives": entry(None, None, probability=slope)}
+    said = action({"knives": verdict(score, bound)}, entries)
+    assert (said.action, said.likely) == ("person", likely)
+
+
+def test_without_a_line_the_likelier_is_what_the_judge_says_and_all_rules_count():
+    entries = {"knives": entry(), "fire": entry()}
+    both = {"knives": verdict(0.1), "fire": verdict(0.9)}
+    assert action(both, entries).likely == "unsafe"
+    assert action({"knives": verdict(0.1)}, entries).likely == "safe"
+    still_open = verdict(0.5, outcome="undecided", leaves=(leaf(0.5, "undecided"),))
+    assert action({"knives": verdict(0.1), "fire": still_open}, entries).likely is None
+    assert (
+        action({"knives": verdict(0.1), "fire": verdict(0.1)}, {"knives": entry()}).likely is None
+    )
+    caption = CaptionUse(tokens=900, shown=0)
+    assert action({"knives": verdict(0.1)}, entries, caption=caption).likely is None
+
+
 # --- the file -------------------------------------------------------------------------------------
 
 

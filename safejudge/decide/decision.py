@@ -9,7 +9,7 @@ images that could not be judged. The label of an image stays what it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -19,13 +19,17 @@ from safejudge.decide.thresholds import Slope, Threshold, fit, load
 from safejudge.types import Failure, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from safejudge.decide.thresholds import RuleThresholds, Thresholds
     from safejudge.judge import Judge
     from safejudge.policy import Policy
     from safejudge.types import JSON, Judgment, Result, RuleVerdict
+
+Side: TypeAlias = Literal["violated", "not_violated"] | None
+EVEN = 0.5
+"""The probability at which both are as likely."""
 
 
 class RuleDecision(Record):
@@ -40,6 +44,9 @@ class RuleDecision(Record):
     """At most this share of what it does so is an error."""
     probability: float | None = None
     """That the rule is violated; None where that is not calibrated, or the score is a bound."""
+    likely: Side = None
+    """Which is likelier by the labels, promised or not; without a line of its own, what the judge
+    says. None where it says neither, and where a bound does not settle it."""
 
 
 class Decision(Record):
@@ -48,6 +55,9 @@ class Decision(Record):
     action: Literal["block", "pass", "person"]
     why: str | None = None
     """Why a person is asked."""
+    likely: Literal["unsafe", "safe"] | None = None
+    """Which is likelier by the labels: unsafe if one rule is likely violated, safe if every rule
+    that was asked is likely not. Nothing is promised of it, and no action hangs on it."""
     rules: dict[str, RuleDecision] = Field(default_factory=dict)
     """What each rule says."""
 
@@ -86,17 +96,28 @@ def decide(judgment: Judgment, rules: Mapping[str, RuleThresholds], policy: Poli
     said = {rule: _rule(verdict, rules.get(rule)) for rule, verdict in judgment.rules.items()}
     actions = {decision.action for decision in said.values()} - {"not_asked"}
     unseen = _unseen(judgment, policy)
+    likely = _likely(said.values(), unseen)
     if "block" in actions:
-        return Decision(action="block", rules=said)
-    if not actions:
-        return Decision(action="person", why="no rule was asked", rules=said)
-    if unseen:
-        why = f"not looked at whole: {', '.join(unseen)}"
-        return Decision(action="person", why=why, rules=said)
-    if actions == {"pass"}:
-        return Decision(action="pass", rules=said)
+        return Decision(action="block", likely=likely, rules=said)
+    if actions == {"pass"} and not unseen:
+        return Decision(action="pass", likely=likely, rules=said)
     asking = [rule for rule, decision in said.items() if decision.action == "person"]
-    return Decision(action="person", why=f"not passed by {', '.join(asking)}", rules=said)
+    why = f"not passed by {', '.join(asking)}"
+    if not actions:
+        why = "no rule was asked"
+    elif unseen:
+        why = f"not looked at whole: {', '.join(unseen)}"
+    return Decision(action="person", why=why, likely=likely, rules=said)
+
+
+def _likely(
+    said: Iterable[RuleDecision], unseen: Sequence[str]
+) -> Literal["unsafe", "safe"] | None:
+    """Say which an image likely is; one that was not looked at whole is never likely safe."""
+    sides = {decision.likely for decision in said if decision.action != "not_asked"}
+    if "violated" in sides:
+        return "unsafe"
+    return "safe" if sides == {"not_violated"} and not unseen else None
 
 
 def _unseen(judgment: Judgment, policy: Policy) -> list[str]:
@@ -117,30 +138,44 @@ def _rule(verdict: RuleVerdict, entry: RuleThresholds | None) -> RuleDecision:
         return RuleDecision(action="person", why="no threshold")
     if not was_read(verdict):
         return RuleDecision(action="person", why="no readable answer")
-    exact = verdict.bound == "exact"
-    chance = entry.probability
-    probability = None
-    if exact and isinstance(chance, Slope) and verdict.margin is not None:
-        line = Line(chance.offset, chance.slope, chance.before, chance.after)
-        probability = line(verdict.margin)
+    probability, likely = _chance(verdict, entry)
     block, passed = entry.block, entry.pass_
     # A lower bound above the one, or an upper bound below the other, settles it.
     if isinstance(block, Threshold) and verdict.bound != "upper" and score > block.at:
-        return _acting("block", block, probability)
+        return _acting("block", block, probability, likely)
     if isinstance(passed, Threshold) and verdict.bound != "lower" and score < passed.at:
-        return _acting("pass", passed, probability)
+        return _acting("pass", passed, probability, likely)
     why = _why(verdict, block=isinstance(block, Threshold), passes=isinstance(passed, Threshold))
-    return RuleDecision(action="person", why=why, probability=probability)
+    return RuleDecision(action="person", why=why, probability=probability, likely=likely)
+
+
+def _chance(verdict: RuleVerdict, entry: RuleThresholds) -> tuple[float | None, Side]:
+    """Return the probability that a rule is violated, and which is likelier."""
+    chance = entry.probability
+    if not isinstance(chance, Slope) or verdict.margin is None:
+        said = verdict.outcome
+        return None, said if said in ("violated", "not_violated") else None
+    line = Line(chance.offset, chance.slope, chance.before, chance.after)
+    probability = line(verdict.margin)
+    likely: Side = "violated" if probability > EVEN else "not_violated"
+    # A higher score is never less likely: a bound on the one side of even odds settles them.
+    open_side = {"upper": "violated", "lower": "not_violated"}.get(verdict.bound)
+    exact = verdict.bound == "exact"
+    return probability if exact else None, None if likely == open_side else likely
 
 
 def _acting(
-    action: Literal["block", "pass"], threshold: Threshold, probability: float | None
+    action: Literal["block", "pass"],
+    threshold: Threshold,
+    probability: float | None,
+    likely: Side,
 ) -> RuleDecision:
     return RuleDecision(
         action=action,
         threshold=threshold.at,
         promise=threshold.promise,
         probability=probability,
+        likely=likely,
     )
 
 
