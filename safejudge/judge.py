@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from PIL import Image
 
-from safejudge import prompts as prompt_texts
 from safejudge.constitution.load import load_constitution
 from safejudge.constitution.policy_file import load_policy
+from safejudge.engines.dialects import prompts_digest
 from safejudge.engines.meter import IMAGES
 from safejudge.engines.models import DEFAULT, Models, reference
 from safejudge.engines.priors import PriorCache
@@ -376,7 +376,7 @@ def _provenance(constitution: Constitution, models: Models, policy: Policy) -> P
     versions = {name: _version(name) for name in ("safejudge", "numpy", "pillow", "pydantic")}
     return Provenance(
         constitution=constitution.digest(),
-        prompts=prompt_texts.digest(),
+        prompts=prompts_digest(card.dialect),
         policy=policy.digest(),
         model=card.uri,
         revision=card.revision,

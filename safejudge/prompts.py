@@ -77,11 +77,26 @@ class ReasonedAnswer(BaseModel):
     rating: Literal["Yes", "No", "Unsure"]
 
 
+_STATEMENT, _CAPTION = "Statement: ", "Caption of the picture: "
+"""What the lines of a yes/no question begin with."""
+
+
 def statement_question(statement: str, caption: str | None = None) -> str:
     """The part of a yes/no question that comes after the image."""
     if caption is None:
-        return f"Statement: {statement}"
-    return f"Caption of the picture: {caption}\nStatement: {statement}"
+        return f"{_STATEMENT}{statement}"
+    return f"{_CAPTION}{caption}\n{_STATEMENT}{statement}"
+
+
+def read_question(question: str) -> tuple[str, str | None] | None:
+    """Read `statement_question` back: the statement and the caption; None for another text."""
+    caption, statement = None, question
+    if question.startswith(_CAPTION):
+        first, line, statement = question.partition("\n")
+        caption = first.removeprefix(_CAPTION) if line else None
+    if not statement.startswith(_STATEMENT) or "\n" in statement:
+        return None
+    return statement.removeprefix(_STATEMENT), caption
 
 
 def choice_question(first: str, second: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from safejudge.engines import trivial
 from safejudge.engines.priors import answer_probes
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.wrapped import WrappedEngine
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from safejudge.engines.base import Engine
     from safejudge.types import Reasoning
 
-QUESTION = "Is the picture grey?"
+QUESTION = trivial.GREY
 INSTRUCTIONS = (
     "Answer the question with Yes or No.",
     "Look at the picture before you answer. Answer the question with Yes or No.",

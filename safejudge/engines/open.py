@@ -36,7 +36,7 @@ ENGINES = Registry(
         Provider(
             "hf",
             "safejudge.engines.local.hf:HFEngine",
-            (*_OF_HF, "revision", "template_args", "reply_prefix", "least_mass"),
+            (*_OF_HF, "revision", "template_args", "reply_prefix", "least_mass", "dialect"),
             "hf:ORG/MODEL (a vision-language model of the Hugging Face hub), "
             "hf:/path/to/folder (the same from disk)",
         ),
@@ -153,7 +153,7 @@ def open_engine(uri: str, /, **options: Any) -> Engine:
     """Start the engine that a URI names.
 
     `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`,
-    `revision` (`HFEngine`), `template_args`, `reply_prefix`, `least_mass` (`HFEngine`,
+    `revision` (`HFEngine`), `template_args`, `reply_prefix`, `least_mass`, `dialect` (`HFEngine`,
     `VLLMEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout`
     (`ServerEngine`), and whatever an engine of another package takes; `auto` takes the first five,
     and `download`: without it, nothing is fetched. Raises `EngineSetupError`: no engine is assumed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from safejudge.errors import EngineSetupError
 from safejudge.types import YES_NO
@@ -109,15 +109,44 @@ def prove_yes_no(encode: Encode, prompt: str, model: str) -> LabelPaths:
     return labels
 
 
+def prove_words(encode: Encode, prompt: str, model: str, words: tuple[str, str]) -> LabelPaths:
+    """Find a model's own words for yes and no, which it writes as they are given.
+
+    As sequences where they are no single tokens: other cases of them say nothing then.
+    `EngineSetupError` where they cannot be told apart.
+    """
+    try:
+        paths = [continuation(encode, prompt, word) for word in words]
+        if all(path is not None and len(path) == 1 for path in paths):
+            labels = resolve(encode, prompt, words)
+        else:
+            written = [_written(encode, prompt, word) for word in words]
+            if not all(written):
+                raise LabelsError(explain(encode, prompt, words))
+            labels = _checked(words, written, ended=_begins_another(written, written))
+    except LabelsError as error:
+        raise EngineSetupError(
+            f"{model}: its words for yes and no, {' and '.join(words)}, cannot be read. {error}"
+        ) from error
+    return replace(labels, labels=YES_NO)
+
+
 class LabelBook:
     """The label sets of one tokenizer and prompt, each resolved once; yes and no are proved first.
 
-    Raises `EngineSetupError` where yes and no are no single tokens.
+    `words` are what the model says for yes and no. Raises `EngineSetupError` where they cannot be
+    read; yes and no themselves have to be single tokens.
     """
 
-    def __init__(self, encode: Encode, prompt: str, model: str) -> None:
+    def __init__(
+        self, encode: Encode, prompt: str, model: str, words: tuple[str, str] = YES_NO
+    ) -> None:
         self._encode, self._prompt = encode, prompt
-        self.yes_no = prove_yes_no(encode, prompt, model)
+        self.yes_no = (
+            prove_yes_no(encode, prompt, model)
+            if words == YES_NO
+            else prove_words(encode, prompt, model, words)
+        )
         self._resolved: dict[tuple[str, ...], LabelPaths | str] = {YES_NO: self.yes_no}
 
     def paths(self, labels: tuple[str, ...]) -> LabelPaths | str:

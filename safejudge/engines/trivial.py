@@ -6,5 +6,13 @@ from safejudge.types import Probe
 
 ASK = "Answer the question with Yes or No."
 QUESTIONS = ("Is one plus one two?", "Is one plus one three?")
+GREY = "Is the picture grey?"
 
 PROBES = tuple(Probe(ASK, (), question) for question in QUESTIONS)
+
+STATED = {
+    QUESTIONS[0]: "One plus one is two.",
+    QUESTIONS[1]: "One plus one is three.",
+    GREY: "The picture is grey.",
+}
+"""What each of them says as a statement, for models that are asked about statements alone."""

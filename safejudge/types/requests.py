@@ -165,6 +165,10 @@ class EngineCard:
     """Versions of the libraries that do the work."""
     pictures: bool = True
     """Whether it takes pictures; a model for text alone cannot judge, but it can compile."""
+    dialect: str = ""
+    """The form of question that it is asked in; empty for the ordinary one."""
+    notes: tuple[str, ...] = field(default=(), hash=False)
+    """What a person should know of how it is asked."""
 
 
 _ROUNDING = 1e-3  # float32 sums over spellings may end a little above 1

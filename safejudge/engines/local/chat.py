@@ -17,14 +17,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines import dialects, trivial
 from safejudge.engines.lengths import cut_tokens
 from safejudge.engines.local.template import Template
 from safejudge.errors import EngineSetupError
 from safejudge.text import storable
+from safejudge.types import YES_NO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from safejudge.engines.dialects import Dialect
     from safejudge.engines.local.template import Turn
     from safejudge.types import JSON, Probe, Reasoning
 
@@ -70,6 +73,8 @@ class ChatSettings:
     line_break: bool = True
     """Whether instruction and question stand on lines of their own where no picture is between
     them. False for a model that was trained on them run together."""
+    dialect: Dialect | None = None
+    """The form of question that the model is trained on; None: it is asked as any other."""
 
     @staticmethod
     def checked(template_args: Any, reply_prefix: Any, *, line_break: bool = True) -> ChatSettings:
@@ -90,8 +95,15 @@ class Chat:
     Raises `EngineSetupError` where there is no template, or no option of this name in it.
     """
 
-    def __init__(self, processor: Any, model: str, template_args: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        model: str,
+        template_args: Mapping[str, Any],
+        dialect: Dialect | None = None,
+    ) -> None:
         self.processor = processor
+        self.dialect = dialect
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.pictures = processor is not self.tokenizer
         """Whether the model takes pictures; without an image processor it reads text alone."""
@@ -99,6 +111,8 @@ class Chat:
         """Whether its template takes the assistant's words as parts, like the user's."""
         self.shows_several = True
         """Whether its template shows several pictures of one turn."""
+        self.notes: tuple[str, ...] = ()
+        """What a person should know of how it is asked."""
         self.joined: frozenset[bool] = frozenset()
         """Whether, with and without pictures, a line break has to be put between instruction and
         question, for the template puts nothing there."""
@@ -122,7 +136,23 @@ class Chat:
         """What the rendered prompts depend on, for the card."""
         opening = {"reply_prefix": self._opening} if self._opening else {}
         broken = {"line_break": sorted(self.joined)} if self.joined else {}
-        return {**self._template.identity, **broken, **opening}
+        form = {"dialect": self.dialect.digest} if self.dialect is not None else {}
+        return {**self._template.identity, **broken, **opening, **form}
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """The words that this model says for yes and no."""
+        return YES_NO if self.dialect is None else self.dialect.labels
+
+    @property
+    def trivial(self) -> tuple[Probe, ...]:
+        """Two questions that this model can answer if it answers at all."""
+        return trivial.PROBES if self.dialect is None else dialects.SEEN
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Every variable that the template reads."""
+        return frozenset(self._template.names)
 
     def has_control(self, text: str) -> bool:
         """Whether there is a control token in a text."""
@@ -142,21 +172,47 @@ class Chat:
             return "this model takes text alone, no pictures"
         if len(request.images) > 1 and not self.shows_several:
             return "this model's chat template shows one picture, not several"
-        return None
+        return None if self.dialect is None else self.dialect.refuses(request)
 
     def probe_text(self, probe: Probe) -> str:
         """Render a probe as one user turn, followed by the generation prompt."""
-        return self.rendered([("user", probe.instruction, len(probe.images), probe.question)])
+        return self._question(probe.instruction, len(probe.images), probe.question)
 
     def probe_ids(self, probe: Probe) -> tuple[int, ...]:
         """Token ids of a rendered probe, as the model is given them."""
         return self._ids(probe.instruction, len(probe.images), probe.question)
 
     def _question_ids(self, instruction: str, images: int, question: str) -> tuple[int, ...]:
-        return tuple(self.encode(self.rendered([("user", instruction, images, question)])))
+        return tuple(self.encode(self._question(instruction, images, question)))
+
+    def _question(self, instruction: str, images: int, question: str) -> str:
+        """Render one question: a statement in the dialect's form, where there is one."""
+        asked = None if self.dialect is None else dialects.said(instruction, question)
+        if asked is None:
+            return self.rendered([("user", instruction, images, question)])
+        return self.formed(*asked, images)
+
+    def formed(self, statement: str, caption: str | None, images: int) -> str:
+        """Render a statement in the form of the dialect, and what every reply begins with."""
+        if self.dialect is None:
+            raise ValueError("there is no dialect")
+        # The frame is the model's own; only people's words could act as its control tokens.
+        words = None if caption is None else self.neutralise(caption)
+        form = self.dialect.put(self.neutralise(statement), words)
+        parts = [
+            *([{"type": "text", "text": form.before}] if form.before else []),
+            *({"type": "image"} for _ in range(images)),
+            *([{"type": "text", "text": form.after}] if form.after else []),
+        ]
+        system = [{"role": "system", "content": form.system}] if form.system else []
+        messages = [*system, {"role": "user", "content": parts}]
+        text = self._template.render(messages, generation_prompt=True, **form.variables)
+        return text + self._opening
 
     def question_prompt(self) -> str:
         """Render some question, to see the generation prompt that every one of them ends with."""
+        if self.dialect is not None:
+            return self.formed("It is so.", None, 0)
         return self.rendered([("user", "Answer the question.", 0, "Is it so?")])
 
     def reasoning_text(self, request: Reasoning) -> str:

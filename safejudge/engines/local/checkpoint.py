@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines import hub
+from safejudge.engines import dialects, hub
 from safejudge.engines.local import quirks
 from safejudge.engines.local.chat import Chat, ChatSettings
 from safejudge.engines.local.identity import picture_identity, weights_identity
@@ -28,12 +28,16 @@ from safejudge.types import EngineCard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from safejudge.engines.dialects import Dialect
     from safejudge.engines.tokens import LabelBook
     from safejudge.types import JSON
+
+_CLASSIFIER = "AutoModelForImageClassification"
 
 _PURPOSE = {
     "AutoModelForImageTextToText": "takes pictures and writes text",
     "AutoModelForCausalLM": "writes text",
+    _CLASSIFIER: "is a classifier of pictures around one that writes text",
     "AutoModel": "puts pictures and texts into one space",
     "AutoModelForZeroShotObjectDetection": "finds objects by their names",
 }
@@ -87,6 +91,25 @@ class Checkpoint:
                 f"model. ({first_line(error)})"
             ) from error
 
+    def dialect(self, option: object) -> Dialect | None:
+        """Find the form of question that this model is trained on; `option` is what a person said.
+
+        Raises `EngineSetupError` for a dialect that there is not.
+        """
+        return dialects.choose(option, self._names())
+
+    def _names(self) -> list[str]:
+        """What this model is called: by its user, by the hub's cache, by its configuration."""
+        settings = self._settings()
+        folder = Path(self.name)
+        if folder.is_dir():
+            path = folder.resolve().parts
+            called = [path[-1], *(part for part in path if part.startswith("models--"))]
+        else:
+            called = [self.name]
+        told = [settings.get("_name_or_path"), settings.get("model_type")]
+        return [*called, *(name for name in told if isinstance(name, str))]
+
     def chat(self, settings: ChatSettings | None = None) -> Chat:
         """Load tokenizer and template, ready for generation; raises `EngineSetupError`.
 
@@ -94,8 +117,12 @@ class Checkpoint:
         """
         from transformers import PreTrainedTokenizerBase
 
-        self._refuse_classifier()
+        dialect = None if settings is None else settings.dialect
+        if dialect is None or not dialect.classifies:
+            self._refuse_classifier()
         processor = self._processor()
+        if dialect is not None:
+            processor = quirks.asks_no_questions(processor)
         if isinstance(processor, PreTrainedTokenizerBase):
             tokenizer: Any = processor
         else:
@@ -123,6 +150,8 @@ class Checkpoint:
 
         device = device or default_device()
         loaded = self._weights(loader, dtype or ("float32" if device == "cpu" else "auto"))
+        if loader == _CLASSIFIER:
+            loaded = loaded.model
         place_patches(loaded)
         try:
             return loaded.to(torch.device(device)).eval()
@@ -130,6 +159,12 @@ class Checkpoint:
             raise EngineSetupError(
                 f"{self.name}: cannot be placed on device {device!r}. ({first_line(error)})"
             ) from error
+
+    def loader(self, chat: Chat) -> str:
+        """Name the class of transformers that loads a model which answers."""
+        if chat.dialect is not None and quirks.classifier(self._settings()) is not None:
+            return _CLASSIFIER
+        return "AutoModelForImageTextToText" if chat.pictures else "AutoModelForCausalLM"
 
     def turn_ends(self, tokenizer: Any) -> tuple[int, ...]:
         """Ids that end a turn, of a model that is not loaded here."""
@@ -150,7 +185,10 @@ class Checkpoint:
         """
         spelled = dict(zip(labels.yes_no.labels, labels.yes_no.spellings, strict=True))
         fields = {**identity, **chat.identity, "labels": spelled}
-        return replace(self._card(fields, spelled), pictures=chat.pictures)
+        card = replace(self._card(fields, spelled), pictures=chat.pictures)
+        if chat.dialect is None:
+            return card
+        return replace(card, dialect=chat.dialect.name, notes=chat.notes)
 
     def pair_card(self, loaded: Any, processor: Any) -> EngineCard:
         """The card of a model without labels: an encoder or a detector."""
@@ -184,18 +222,22 @@ class Checkpoint:
 
     def _refuse_classifier(self) -> None:
         """Raise `EngineSetupError` for a model that cannot be asked anything."""
-        from transformers import PreTrainedConfig
-
-        try:
-            settings, _ = PreTrainedConfig.get_config_dict(self.name, **self._source())
-        except (OSError, ValueError):
-            return  # what is wrong with it is told where it is loaded
-        if (name := quirks.classifier(settings)) is not None:
+        if (name := quirks.classifier(self._settings())) is not None:
             raise EngineSetupError(
                 f"{self.name}: a {name} scores labels of its own and answers no questions, so no "
                 "constitution can be put to it. Use a vision-language model that writes text, such "
                 "as the one it was made from, or auto"
             )
+
+    def _settings(self) -> JSON:
+        """Read config.json; empty where it cannot be: that is told where the model is loaded."""
+        from transformers import PreTrainedConfig
+
+        try:
+            settings, _ = PreTrainedConfig.get_config_dict(self.name, **self._source())
+        except (OSError, ValueError):
+            return {}
+        return dict(settings)
 
     def _prove_torchvision(self) -> None:
         if (cause := quirks.unfit_torchvision()) is not None:

@@ -8,9 +8,10 @@ know whether the model is any good: low `label_mass` is the caller's to notice.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from safejudge.engines import tokens, trivial
+from safejudge.engines import tokens
 from safejudge.engines.guide import SchemaGuides
 from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
@@ -51,7 +52,8 @@ class HFEngine(LocalModel):
     `max_pixels` are scaled down before the model's own processor sees them, those of fewer than
     `min_pixels` up; None leaves both to the processor. `revision` is the branch, tag or commit of a
     model of the hub; None its main one. `template_args`, `reply_prefix` and `line_break` are of
-    `ChatSettings`, `backend` is of `Checkpoint`; `least_mass` is what `prove_place` asks. Raises
+    `ChatSettings`, `backend` is of `Checkpoint`; `least_mass` is what `prove_place` asks.
+    `dialect` is one of `DIALECTS`, or "none"; None finds it by the model's name. Raises
     `EngineSetupError`. Calls may come from several threads; they run one after the other.
     """
 
@@ -73,6 +75,7 @@ class HFEngine(LocalModel):
         line_break: bool = True,
         backend: str | None = None,
         least_mass: float = LEAST_MASS,
+        dialect: str | None = None,
     ) -> None:
         check_options(batch_size, dtype)
         sizes = PixelRange(min_pixels, max_pixels)
@@ -80,9 +83,9 @@ class HFEngine(LocalModel):
         settings = ChatSettings.checked(template_args, reply_prefix, line_break=line_break)
         checkpoint = Checkpoint(model, uri, revision, backend)
         checkpoint.config()
+        settings = replace(settings, dialect=checkpoint.dialect(dialect))
         self._chat = checkpoint.chat(settings)
-        loader = "AutoModelForImageTextToText" if self._chat.pictures else "AutoModelForCausalLM"
-        loaded = checkpoint.load(loader, device, dtype)
+        loaded = checkpoint.load(checkpoint.loader(self._chat), device, dtype)
         scaled = scale_logits(loaded)
         self._ends = pin_generation(loaded, self._chat.tokenizer)
         self._positions = positions_of(loaded.config)
@@ -98,7 +101,7 @@ class HFEngine(LocalModel):
     def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:
         """Ask the trivial questions by these labels."""
         self._labels = labels
-        return self.answer_probs(trivial.PROBES)
+        return self.answer_probs(self._chat.trivial)
 
     def check_statements(self, statements: Sequence[str]) -> None:
         """Accept every statement: a general model can be asked anything."""
@@ -107,7 +110,7 @@ class HFEngine(LocalModel):
         """Read each probe's label probabilities; see `Engine.answer_probs`."""
         answers: dict[Probe, AnswerProbs] = {}
         with self._running():
-            for batch in self._batches(probes, _probe_kind):
+            for batch in self._batches(probes, self._probe_kind):
                 answers.update(zip(batch, self._answer(batch), strict=True))
         return [answers[probe] for probe in probes]
 
@@ -134,6 +137,10 @@ class HFEngine(LocalModel):
         """Let go of the model; calls after this raise `EngineCallError`."""
         with self._lock:
             self._model = self._reader = self._plain = None  # type: ignore[assignment]
+
+    def _probe_kind(self, probe: Probe) -> Hashable:
+        shapes = tuple(picture.pixels.shape for picture in probe.images)
+        return probe.labels, shapes, self._chat.refuses(probe)
 
     def _batches(
         self, requests: Iterable[Request], kind: Callable[[Request], Hashable]
@@ -189,7 +196,7 @@ class HFEngine(LocalModel):
         if isinstance(error, ValueError):
             return  # a refusal of what was asked, and not a failure of the model
         try:
-            self._read([trivial.PROBES[0]], self._labels.yes_no)
+            self._read([self._chat.trivial[0]], self._labels.yes_no)
         except Exception:  # noqa: BLE001 - whatever it is, it has nothing to do with the request
             raise EngineCallError(
                 f"{self._card.uri}: the model failed, and fails on a trivial question as well. "
@@ -268,10 +275,6 @@ class HFEngine(LocalModel):
             replies, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return [text.strip() for text in texts]
-
-
-def _probe_kind(probe: Probe) -> Hashable:
-    return probe.labels, tuple(picture.pixels.shape for picture in probe.images)
 
 
 def _reasoning_kind(request: Reasoning) -> Hashable:

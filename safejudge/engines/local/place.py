@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safejudge.engines.dialects import NONE, notes
 from safejudge.engines.local.proofs import close_thought
 from safejudge.engines.tokens import LabelBook
-from safejudge.engines.trivial import QUESTIONS
 from safejudge.errors import EngineSetupError
 
 if TYPE_CHECKING:
@@ -41,12 +41,13 @@ def prove_place(
     there. Raises `EngineSetupError` where yes and no have less than `least_mass` after both
     questions.
     """
-    labels = LabelBook(chat.encode, chat.question_prompt(), model)
+    labels = LabelBook(chat.encode, chat.question_prompt(), model, chat.labels)
     answers = read(labels)
     if _answered(answers, least_mass):
+        chat.notes = () if chat.dialect is None else notes(chat.dialect, answers)
         return labels
     opening = chat.opening
-    if not opening and (thought := _empty_thought(answers)):
+    if chat.dialect is None and not opening and (thought := _empty_thought(answers)):
         chat.set_opening(thought)
         closed = LabelBook(chat.encode, chat.question_prompt(), model)
         if _answered(read(closed), least_mass):
@@ -68,13 +69,21 @@ def _answered(answers: Sequence[AnswerProbs], least_mass: float) -> bool:
 
 
 def _elsewhere(answers: Sequence[AnswerProbs], chat: Chat, model: str, least_mass: float) -> str:
-    asked = " / ".join(QUESTIONS)
+    asked = " / ".join(dict.fromkeys(probe.question for probe in chat.trivial))
     tail = chat.question_prompt()[-_TAIL:]
     problems = [answer.problem for answer in answers if answer.problem]
     if problems:
         return f"{model}: it answers not even {asked} ({problems[0]}). Use another model."
     masses = " and ".join(f"{answer.label_mass:.2g}" for answer in answers)
     wanted = " or ".join(dict.fromkeys(repr(answer.top) for answer in answers))
+    if chat.dialect is not None:
+        return (
+            f"{model} does not answer as the dialect {chat.dialect.name} says: asked about "
+            f"{asked}, {' and '.join(chat.labels)} have {masses} of the probability together "
+            f"(least_mass: {least_mass:g}), and it wants to say {wanted}. Its prompts end in "
+            f"{tail!r}. --dialect {NONE} asks it as any other model; --engine-arg least_mass=0 "
+            "opens it as it is."
+        )
     return (
         f"{model} does not answer where it is read: to {asked} yes and no have {masses} of the "
         f"probability together (least_mass: {least_mass:g}), and it wants to say {wanted}. Its "

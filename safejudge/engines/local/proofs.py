@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.dialects import NONE
 from safejudge.engines.local.chat import Chat, ChatSettings
 from safejudge.engines.local.template import FAULTS, RenderError
 from safejudge.errors import EngineSetupError
@@ -18,6 +19,7 @@ from safejudge.text import cut, first_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from safejudge.engines.dialects import Dialect
     from safejudge.engines.local.template import Turn
 
 _OPENED = re.compile(
@@ -34,7 +36,12 @@ def proved_chat(processor: Any, model: str, settings: ChatSettings) -> Chat:
 
     Raises `EngineSetupError` for a template that cannot be relied upon.
     """
-    chat = Chat(processor, model, settings.template_args)
+    chat = Chat(processor, model, settings.template_args, settings.dialect)
+    if settings.dialect is not None:
+        _prove_form(chat, model, settings.dialect)
+        prefix = settings.reply_prefix
+        chat.set_opening(settings.dialect.reply_prefix if prefix is None else prefix)
+        return chat
     _prove(chat, model)
     chat.shows_several = not chat.pictures or _shows_two(chat)
     if settings.line_break:
@@ -58,7 +65,7 @@ def _prove(chat: Chat, model: str) -> None:
     try:
         _prove_turn(chat, model)
         _prove_conversation(chat, model)
-        _prove_tokens(chat, model)
+        _prove_tokens(chat, model, [chat.rendered([_asking(words)]) for words in (_LAST, _REPLY)])
     except RenderError as error:
         raise EngineSetupError(
             f"{model}: {error}. Use a model whose template takes user and assistant turns, or put "
@@ -123,11 +130,14 @@ def _prove_conversation(chat: Chat, model: str) -> None:
     )
 
 
-def _prove_tokens(chat: Chat, model: str) -> None:
+def _asking(words: str) -> Turn:
+    return ("user", _FIRST, 0, words)
+
+
+def _prove_tokens(chat: Chat, model: str, texts: list[str]) -> None:
     """Two prompts without pictures have to be two rows, of the tokens that `encode` makes."""
     if not chat.pictures:
         return  # its processor is the tokenizer itself
-    texts = [chat.rendered([("user", _FIRST, 0, words)]) for words in (_LAST, _REPLY)]
     try:
         made = chat.processor(
             text=texts,
@@ -150,6 +160,42 @@ def _prove_tokens(chat: Chat, model: str) -> None:
             "model that writes questions of its own, such as ShieldGemma 2, cannot be asked yours; "
             "use an instruction-tuned one."
         )
+
+
+# --- a form of question ---------------------------------------------------------------------------
+
+
+def _prove_form(chat: Chat, model: str, dialect: Dialect) -> None:
+    """Hold a template, and the processor behind it, to the form of a dialect.
+
+    The statement, the system prompt and a caption are in the prompt once, and the picture shows.
+    Raises `EngineSetupError`.
+    """
+    instead = f"--dialect {NONE} asks it as any other model"
+    if not chat.pictures:
+        raise EngineSetupError(
+            f"{model} takes text alone, and the dialect {dialect.name} is about pictures; {instead}"
+        )
+    if lacking := [name for name in dialect.variables if name not in chat.variables]:
+        raise EngineSetupError(
+            f"{model}: its chat template has no variable {', '.join(lacking)}, so it asks about "
+            f"its makers' rules and no others: no statement can be put to it in the dialect "
+            f"{dialect.name}. Use another model"
+        )
+    caption = _NEXT if dialect.captions else None
+    try:
+        shown = [chat.formed(_REPLY, caption, count) for count in (0, 1)]
+        words = [_REPLY, *filter(None, [caption, dialect.put("", None).system])]
+        if any(text.count(word) != 1 or "'type'" in text for text in shown for word in words):
+            raise RenderError(f"it does not keep what is asked; it gave {cut(shown[1], 600)!r}")
+        if len({_letters(text) for text in shown}) < len(shown):
+            raise RenderError(f"it ignores the picture; it gave {cut(shown[1], 600)!r}")
+        _prove_tokens(chat, model, [chat.formed(words, None, 0) for words in (_LAST, _REPLY)])
+    except RenderError as error:
+        raise EngineSetupError(
+            f"{model}: its chat template does not fit the dialect {dialect.name}: {error}. "
+            f"{instead}"
+        ) from error
 
 
 def _in_order(text: str, words: Sequence[str]) -> bool:

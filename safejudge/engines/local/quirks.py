@@ -59,12 +59,31 @@ def is_about_a_library(error: BaseException) -> bool:
 def classifier(settings: Mapping[str, Any]) -> str | None:
     """Name the architecture of a checkpoint that scores labels of its own and writes nothing.
 
-    `settings` is its config.json. ShieldGemma 2 is one: its processor writes three policies, and
-    no other question reaches the model.
+    `settings` is its config.json. ShieldGemma 2 is one: its class gives two numbers, and its
+    processor writes three policies; see `asks_no_questions`.
     """
     names = settings.get("architectures") or ()
     named = [name for name in names if isinstance(name, str)]
     return named[0] if named and all(n.endswith("Classification") for n in named) else None
+
+
+def asks_no_questions(processor: Any) -> Any:
+    """Return a processor that takes the questions it is given.
+
+    ShieldGemma 2's writes its makers' policies instead of what it is given. It is Gemma 3's with
+    another call, so Gemma 3's stands in for it, of the same parts and with the same template.
+    """
+    from transformers import Gemma3Processor
+    from transformers.models.shieldgemma2 import ShieldGemma2Processor
+
+    if not isinstance(processor, ShieldGemma2Processor):
+        return processor
+    return Gemma3Processor(
+        processor.image_processor,
+        processor.tokenizer,
+        processor.chat_template,
+        processor.image_seq_length,
+    )
 
 
 def scale_logits(model: Any) -> JSON:

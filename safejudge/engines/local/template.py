@@ -57,7 +57,7 @@ class Template:
     def __init__(self, processor: Any, model: str, args: Mapping[str, Any]) -> None:
         self._tokenizer = getattr(processor, "tokenizer", processor)
         self.text = _find_template(processor, model)
-        names = _variables(self.text, model)
+        names = self.names = _variables(self.text, model)
         if unknown := sorted(args.keys() - names | args.keys() & _OURS):
             known = ", ".join(sorted(names - _OURS)) or "none"
             raise EngineSetupError(
@@ -75,8 +75,10 @@ class Template:
         given = {"template_args": dict(sorted(self.args.items()))} if self.args else {}
         return {"template": self.text, **given, **({"date": str(TODAY)} if self._dated else {})}
 
-    def render(self, messages: list[dict[str, Any]], *, generation_prompt: bool) -> str:
-        """Render messages. Raises `RenderError`."""
+    def render(
+        self, messages: list[dict[str, Any]], *, generation_prompt: bool, **variables: Any
+    ) -> str:
+        """Render messages, with `variables` over those that are set. Raises `RenderError`."""
         try:
             return str(
                 self._tokenizer.apply_chat_template(
@@ -85,7 +87,7 @@ class Template:
                     tokenize=False,
                     add_generation_prompt=generation_prompt,
                     strftime_now=TODAY.strftime,
-                    **self.args,
+                    **{**self.args, **variables},
                 )
             )
         except FAULTS as error:

@@ -9,10 +9,10 @@ the pixels sent. It knows nothing of rules.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from safejudge.engines import tokens, trivial
+from safejudge.engines import tokens
 from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
@@ -47,7 +47,7 @@ class VLLMEngine:
     """One model in a vLLM `LLM`.
 
     `template_args`, `reply_prefix` and `line_break` are of `ChatSettings`; `least_mass` is what
-    `prove_place` asks. `options` are arguments of `vllm.LLM` (`max_model_len`,
+    `prove_place` asks; `dialect` is as for `HFEngine`. `options` are arguments of `vllm.LLM` (`max_model_len`,
     `gpu_memory_utilization`, `dtype`, ...). Raises `EngineSetupError`. Calls may come from several
     threads; they run one after the other.
     """
@@ -62,6 +62,7 @@ class VLLMEngine:
         reply_prefix: str | None = None,
         line_break: bool = True,
         least_mass: float = LEAST_MASS,
+        dialect: str | None = None,
         **options: Any,
     ) -> None:
         settings = ChatSettings.checked(template_args, reply_prefix, line_break=line_break)
@@ -70,6 +71,7 @@ class VLLMEngine:
         self._log = keep_worker_log()
         self._params, self._structured, self._refusals = import_vllm(uri)
         checkpoint = Checkpoint(model, uri, options.get("revision"))
+        settings = replace(settings, dialect=checkpoint.dialect(dialect))
         self._chat = checkpoint.chat(settings)
         self._ends = checkpoint.turn_ends(self._chat.tokenizer)
         self._lock = ProcessLock()
@@ -95,7 +97,7 @@ class VLLMEngine:
     def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:
         """Ask the trivial questions by these labels."""
         self._labels = labels
-        return self.answer_probs(trivial.PROBES)
+        return self.answer_probs(self._chat.trivial)
 
     @property
     def card(self) -> EngineCard:
