@@ -91,6 +91,11 @@ class Dialect:
     """Whether its class in transformers is a classifier around a model that writes text."""
 
     @property
+    def is_served(self) -> bool:
+        """Whether a chat-completions server can be asked in it, by messages alone."""
+        return not (self.reply_prefix or self.variables) and self.labels == YES_NO
+
+    @property
     def digest(self) -> str:
         """Sha256 (hex) over all that a number hangs on: the form, the labels, where they stand."""
         forms = [self.put("{}", None)] + [self.put("{}", "{}")] * self.captions
@@ -148,8 +153,8 @@ _SHIELDSTRAL_SYSTEM = (
 )
 """As the model card has it."""
 _SHIELDSTRAL_MARKS = re.compile(
-    r"\b(?:instruct(?:ion)?|query|question|document|q)\b[\s>\])}*\"'_]*[:=]"
-    r"|[<\[({*#_]\s*(?:instruct(?:ion)?|query|question|document)\b",
+    r"(?<![a-z])(?:instruct(?:ion)?|query|question|document|q)[\s>\])}*\"'_]*[:=]"
+    r"|[<\[({*#_]\s*(?:instruct(?:ion)?|query|question|document)(?![a-z])",
     re.IGNORECASE,
 )
 
@@ -190,8 +195,8 @@ def _llavaguard(statement: str, _: str | None) -> Form:
 
 
 _LLAMAGUARD_MARKS = re.compile(
-    r"\b(?:begin|end)\b[\s_-]*(?:of\s+)?(?:the\s+)?(?:conversation|unsafe)"
-    r"|\b(?:user|agent|assistant)\b[\s>\])}*\"'_]*:",
+    r"(?<![a-z])(?:begin|end)[\s_-]+(?:of\s+)?(?:the\s+)?(?:conversation|unsafe)"
+    r"|(?<![a-z])(?:user|agent|assistant)[\s>\])}*\"'_]*:",
     re.IGNORECASE,
 )
 

@@ -57,7 +57,7 @@ ENGINES = Registry(
         Provider(
             "server",
             "safejudge.engines.server.engine:ServerEngine",
-            ("concurrency", "timeout"),
+            ("concurrency", "timeout", "dialect"),
             "server:http://HOST:PORT/v1#MODEL (any OpenAI-compatible server, vLLM first; its key, "
             "if it wants one, in SAFEJUDGE_API_KEY)",
         ),
@@ -154,8 +154,8 @@ def open_engine(uri: str, /, **options: Any) -> Engine:
 
     `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`,
     `revision` (`HFEngine`), `template_args`, `reply_prefix`, `least_mass`, `dialect` (`HFEngine`,
-    `VLLMEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout`
-    (`ServerEngine`), and whatever an engine of another package takes; `auto` takes the first five,
+    `VLLMEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout`,
+    `dialect` (`ServerEngine`), and whatever an engine of another package takes; `auto` takes the first five,
     and `download`: without it, nothing is fetched. Raises `EngineSetupError`: no engine is assumed,
     and options that mean nothing are refused.
     """

@@ -139,7 +139,7 @@ def test_a_classifier_is_told_for_what_it_is(
     changed = {**settings, "architectures": [name], "model_type": "shieldgemma2"}
     (folder / "config.json").write_text(json.dumps(changed))
     with pytest.raises(EngineSetupError, match=f"a {name} scores labels of its own.*Use a vision"):
-        HFEngine(str(folder), uri="hf:x", device="cpu")
+        HFEngine(str(folder), uri="hf:x", device="cpu", dialect="none")
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from safejudge.engines import tokens
+from safejudge.engines import dialects, tokens, trivial
 from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.guide import check_bounded
 from safejudge.engines.meter import Tokens
 from safejudge.engines.requests import batch_order, no_answer
+from safejudge.engines.local.place import LEAST_MASS
 from safejudge.engines.server import handshake, topk
 from safejudge.engines.server.address import key_for, parts_of
 from safejudge.engines.server.background import Background, gathered
@@ -41,6 +42,7 @@ from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, P
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Sequence
 
+    from safejudge.engines.dialects import Dialect
     from safejudge.engines.server.topk import Reading
     from safejudge.types import JSON
 
@@ -63,8 +65,8 @@ class ServerEngine:
     """One model behind an address such as `http://HOST:PORT/v1#MODEL`.
 
     `#MODEL` may be left out where the server has only one. At most `concurrency` requests are
-    under way at once, each at most `timeout` seconds per attempt. Raises `EngineSetupError`. Calls
-    may come from several threads, with or without a running event loop.
+    under way at once, each at most `timeout` seconds per attempt. `dialect` is one of `DIALECTS`,
+    or "none"; None finds it by the model's name. Raises `EngineSetupError`. Calls may come from several threads, with or without a running event loop.
 
     `card.revision` is empty: nothing that such a server tells pins its weights (a folder may be
     trained further, a name may move), so its answers are not kept for later runs.
@@ -78,6 +80,7 @@ class ServerEngine:
         concurrency: int = 16,
         timeout: float = 120.0,
         retry: Retry | None = None,
+        dialect: str | None = None,
     ) -> None:
         self._base, self._root, model = parts_of(address)
         self._uri = uri
@@ -98,11 +101,13 @@ class ServerEngine:
         self._closed = False
         self._connect()
         try:
-            self._card = self._start(model)
+            self._card = self._start(model, dialect)
+            self._begin_to_ask()
+            if self._dialect is not None:
+                self._card = replace(self._card, notes=self._proved_form(self._dialect))
         except BaseException:
             self.close()
             raise
-        self._begin_to_ask()
 
     def _connect(self) -> None:
         """Open the connections of this process, and the thread that waits for them."""
@@ -113,7 +118,7 @@ class ServerEngine:
     def _begin_to_ask(self) -> None:
         """Ask over the connections of this process, as the start found out."""
         uploads = Uploads() if self._keeps else None
-        self._messages = Messages(None if uploads is None else uploads.name)
+        self._messages = Messages(None if uploads is None else uploads.name, self._dialect)
         self._sender = Sender(
             self._uri,
             f"{self._base}/chat/completions",
@@ -140,11 +145,21 @@ class ServerEngine:
         distinct = sorted(set(probes), key=batch_order)
         for labels in dict.fromkeys(probe.labels for probe in distinct):
             self._resolve(labels)
-        long = {p: self._lengths.too_long((p.instruction, p.question)) for p in distinct}
-        answers = {p: no_answer(p, f"{_TOO_LONG}: {why}") for p, why in long.items() if why}
+        answers = {p: no_answer(p, why) for p in distinct if (why := self._refusal(p))}
         asked = [probe for probe in distinct if probe not in answers]
         answers.update(zip(asked, self._ask_all(self._read, asked), strict=True))
         return [answers[probe] for probe in probes]
+
+    def _refusal(self, probe: Probe) -> str | None:
+        """Say why a probe is not put to the server at all; None if it is."""
+        if self._dialect is not None and (why := self._dialect.refuses(probe)):
+            return why
+        form = self._messages.form(probe)
+        words = (probe.instruction, probe.question)
+        too_long = self._lengths.too_long(
+            words if form is None else (form.system, form.before, form.after)
+        )
+        return f"{_TOO_LONG}: {too_long}" if too_long else None
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Ask for one greedy reply per request; see `Engine.reason`.
@@ -153,6 +168,8 @@ class ServerEngine:
         `NoReply`.
         """
         self._check_open()
+        if self._dialect is not None:
+            return [NoReply(self._dialect.refuses(request) or "") for request in requests]
         distinct = sorted(set(requests), key=batch_order)
         for schema in {request.schema for request in distinct if request.schema is not None}:
             check_bounded(schema)
@@ -182,17 +199,27 @@ class ServerEngine:
         if not (closed or self._home.left()):
             self._background.stop(self._wire.close())
 
-    def _start(self, model: str | None) -> EngineCard:
+    def _start(self, model: str | None, dialect: str | None) -> EngineCard:
         """Find out what the server can do, and prove yes and no; see `handshake`."""
         served = handshake.find_model(self._send, self._base, model)
         name = served.name
+        self._dialect = dialects.choose(dialect, [name])
+        if self._dialect is not None and not self._dialect.is_served:
+            raise EngineSetupError(
+                f"{name} at {self._base}: in the dialect {self._dialect.name} words stand before "
+                "the answer, or in the template, which a server does not take; run it by hf:MODEL "
+                f"or vllm:MODEL. --dialect {dialects.NONE} asks it as any other model"
+            )
+        messages = Messages(None, self._dialect)
+        asked = [messages.of_probe(probe) for probe in trivial.PROBES]
         self._vocabulary = handshake.find_vocabulary(self._send, self._root, name)
         self._lengths = TextLengths(self._vocabulary, served.context)
-        proof = handshake.find_abilities(self._send, self._base, name, self._vocabulary)
+        proof = handshake.find_abilities(self._send, self._base, name, self._vocabulary, asked)
         self._abilities = proof.abilities
         self._readings[YES_NO] = self._yes_no = proof.reading
-        self._abilities = handshake.prove_schema(self._send, self._base, self._abilities)
-        body = self._abilities.read_body(Messages().of_probe(_GREY), proof.reading)
+        if self._dialect is None:  # no other one reasons
+            self._abilities = handshake.prove_schema(self._send, self._base, self._abilities)
+        body = self._abilities.read_body(messages.of_probe(_GREY), proof.reading)
         pictures = handshake.takes_pictures(self._send, self._base, body)
         versions = handshake.find_version(self._send, self._root)
         self._keeps = bool(pictures and versions) and self._keeps_pictures(proof.reading)
@@ -203,11 +230,24 @@ class ServerEngine:
             label_tokens=dict(zip(YES_NO, proof.spellings, strict=True)),
             versions=versions,
             pictures=pictures,
+            dialect="" if self._dialect is None else self._dialect.name,
         )
+
+    def _proved_form(self, dialect: Dialect) -> tuple[str, ...]:
+        """Say what a person should know; raise `EngineSetupError` where it does not answer."""
+        answers = self.answer_probs(dialects.SEEN)
+        if not any(a.problem is None and a.label_mass >= LEAST_MASS for a in answers):
+            said = " and ".join(a.problem or f"{a.label_mass:.2g}, wants {a.top!r}" for a in answers)
+            raise EngineSetupError(
+                f"{self._card.model} at {self._base} does not answer as the dialect "
+                f"{dialect.name} says: {' and '.join(dialect.labels)} have of the probability "
+                f"together: {said}. --dialect {dialects.NONE} asks it as any other model"
+            )
+        return dialects.notes(dialect, answers)
 
     def _keeps_pictures(self, reading: Reading) -> bool:
         """Whether the server keeps pictures by a name, so that each is sent once."""
-        messages = Messages(Uploads().name)
+        messages = Messages(Uploads().name, self._dialect)
         first, again = (
             self._abilities.read_body(messages.of_probe(_GREY, uploaded), reading)
             for uploaded in ((), (_GREY.images[0].digest,))

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from safejudge.engines.server.vocabulary import Send
     from safejudge.types import JSON
 
+TRIVIAL = tuple(question(text) for text in QUESTIONS)
+"""The trivial questions as messages."""
 _TOP = (20, 10, 5)
 """How many likeliest tokens to ask for, until the server agrees."""
 _SHOWN_MODELS = 20
@@ -117,8 +119,14 @@ def find_vocabulary(send: Send, root: str, model: str) -> Vocabulary | None:
     return None
 
 
-def find_abilities(send: Send, base: str, model: str, vocabulary: Vocabulary | None) -> Proof:
-    """Find the best way to read yes and no, and prove it on trivial questions."""
+def find_abilities(
+    send: Send,
+    base: str,
+    model: str,
+    vocabulary: Vocabulary | None,
+    asked: Sequence[list[JSON]] = TRIVIAL,
+) -> Proof:
+    """Find the best way to read yes and no, and prove it on trivial questions: `asked`."""
     try:
         reading = vocabulary.reading(YES_NO) if vocabulary else topk.assumed(YES_NO)
     except tokens.LabelsError as error:
@@ -130,7 +138,7 @@ def find_abilities(send: Send, base: str, model: str, vocabulary: Vocabulary | N
     refusals = []
     for top in (0, *_TOP) if vocabulary else _TOP:
         try:
-            return _proved(send, base, _settled(send, base, model, top, reading), reading)
+            return _proved(send, base, _settled(send, base, model, top, reading), reading, asked)
         except RefusedError as error:
             refusals.append(str(error))
         except UnreadableError as error:
@@ -234,11 +242,13 @@ def _word(field: str) -> re.Pattern[str]:
     return re.compile(rf"['\"`]{field}['\"`]|: {field}$")
 
 
-def _proved(send: Send, base: str, abilities: Abilities, reading: Reading) -> Proof:
+def _proved(
+    send: Send, base: str, abilities: Abilities, reading: Reading, asked: Sequence[list[JSON]]
+) -> Proof:
     """Read the trivial questions; a list of likeliest tokens has to show the labels."""
     replies = [
-        send(f"{base}/chat/completions", abilities.read_body(question(text), reading))
-        for text in QUESTIONS
+        send(f"{base}/chat/completions", abilities.read_body(messages, reading))
+        for messages in asked
     ]
     if not abilities.top:
         for reply in replies:

@@ -15,6 +15,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+from safejudge.engines.dialects import said
 from safejudge.engines.local.chat import user_content
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
@@ -23,6 +24,7 @@ from safejudge.text import storable
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from safejudge.engines.dialects import Dialect, Form
     from safejudge.types import JSON, Picture, Probe, Reasoning
 
 _CACHED_CHARACTERS = 256 * 2**20
@@ -35,16 +37,38 @@ class Messages:
     """Builds messages, and encodes each picture once while it stays in use.
 
     To be used from one thread. With `name` a picture carries the name under which the server keeps
-    it, and one that was `uploaded` before is its name alone.
+    it, and one that was `uploaded` before is its name alone. With `dialect` statements are put in
+    its form.
     """
 
-    def __init__(self, name: Callable[[Picture], str] | None = None) -> None:
+    def __init__(
+        self, name: Callable[[Picture], str] | None = None, dialect: Dialect | None = None
+    ) -> None:
         self._name = name
+        self._dialect = dialect
         self._urls: RecentCache[str, str] = RecentCache(_CACHED_CHARACTERS, len)
 
     def of_probe(self, probe: Probe, uploaded: Collection[str] = ()) -> list[JSON]:
-        """One user turn: instruction, pictures, question."""
-        return [self._first(probe.instruction, probe.images, probe.question, uploaded)]
+        """One user turn: instruction, pictures, question; or a statement in the dialect's form."""
+        form = self.form(probe)
+        if form is None:
+            return [self._first(probe.instruction, probe.images, probe.question, uploaded)]
+        system = [{"role": "system", "content": form.system}] if form.system else []
+        content = [
+            *([{"type": "text", "text": form.before}] if form.before else []),
+            *(self._picture(picture, uploaded) for picture in probe.images),
+            *([{"type": "text", "text": form.after}] if form.after else []),
+        ]
+        return [*system, {"role": "user", "content": content}]
+
+    def form(self, probe: Probe) -> Form | None:
+        """Put a question into the form of the dialect; None where there is none."""
+        asked = None if self._dialect is None else said(probe.instruction, probe.question)
+        if self._dialect is None or asked is None:
+            return None
+        statement, caption = asked
+        words = None if caption is None else neutralise(caption)
+        return self._dialect.put(neutralise(statement), words)
 
     def of_reasoning(self, request: Reasoning, uploaded: Collection[str] = ()) -> list[JSON]:
         """A conversation; instruction and pictures stand in its first turn."""
