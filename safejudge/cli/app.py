@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from safejudge.cli import (
     annotate,
     calibrate,
+    dialects,
     diff,
     explain,
     judge,
@@ -59,6 +60,7 @@ COMMANDS = (
     calibrate,
     replay,
     suites,
+    dialects,
     annotate,
     train_scorer,
     sketch,

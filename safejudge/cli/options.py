@@ -16,6 +16,7 @@ import yaml
 
 from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.constitution.policy_file import load_policy
+from safejudge.engines.dialects import DIALECTS, NONE
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.engines.open import FORMS
 from safejudge.engines.priors import PriorCache
@@ -87,6 +88,15 @@ def assignment(text: str) -> tuple[str, str]:
     if not sign or not name.isidentifier() or not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
     return name, value
+
+
+def dialect(text: str) -> tuple[str, str]:
+    """Read the name of a dialect, as an option of the engine."""
+    if text not in (*DIALECTS, NONE):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no dialect; there are {', '.join(DIALECTS)}, and {NONE}"
+        )
+    return "dialect", text
 
 
 def positive(text: str) -> int:
@@ -315,25 +325,31 @@ class JudgeOptions:
         from safejudge.show.terminal import say
 
         judge = self.spec(rules).open()
-        for note in (*missing(self.policy(), judge.models), *judge.notes):
+        asked = judge.models.engine.card.notes
+        for note in (*asked, *missing(self.policy(), judge.models), *judge.notes):
             say(f"note: {note}")
         return judge
 
     def models(self) -> Models:
         """Open the models that the policy has work for."""
+        from safejudge.show.terminal import say
+
         policy = self.policy()
         engine, engine_args = self._named()
-        return Models.opened(
+        models = Models.opened(
             engine,
             self.encoder if policy.relevance else None,
             self.detector if policy.locates else None,
             PriorCache(PriorCache.default_path()),
             engine_args,
         )
+        for note in models.engine.card.notes:
+            say(f"note: {note}")
+        return models
 
 
 def add_engine_args(parser: argparse.ArgumentParser) -> None:
-    """Add options of the engine, and leave for `auto` to download one."""
+    """Add options of the engine, its dialect among them, and leave for `auto` to download one."""
     parser.add_argument(
         "--engine-arg",
         dest="engine_args",
@@ -342,6 +358,15 @@ def add_engine_args(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="an option of the engine, such as max_model_len=4096; may be given several times",
+    )
+    parser.add_argument(
+        "--dialect",
+        dest="engine_args",
+        action="append",
+        type=dialect,
+        metavar="NAME",
+        help="the form of question that a guard model is trained on (default: found by its name; "
+        f"{NONE}: ask it as any other; safejudge dialects lists them)",
     )
     parser.add_argument(
         "--yes", action="store_true", help="let auto download its model without asking"

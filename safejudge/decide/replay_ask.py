@@ -87,6 +87,10 @@ class Asking:
 def check_same_model(then: Provenance, judge: Judge) -> None:
     """Raise `InputError` unless a judge is of the model that made some records."""
     now = judge.provenance
+    if then.prompts != now.prompts:
+        raise InputError(
+            "--engine: the records were asked in another dialect; name that one with --dialect"
+        )
     pairs = {
         "engine": ((then.model, then.revision), (now.model, now.revision)),
         "encoder": (then.encoder, now.encoder),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from safejudge import prompts
 from safejudge.constitution.load import load_constitution
 from safejudge.decide.replay import Made
+from safejudge.engines.dialects import DIALECTS, prompts_digest
 from safejudge.errors import InputError
 from safejudge.show.page import made_by
 from safejudge.show.page.recorded import result_of
@@ -67,7 +67,8 @@ def _unknown_policy(stored: Stored) -> InputError:
 
 
 def _checked(stored: Stored, made: Made) -> Made:
-    if made.provenance.prompts != prompts.digest():
+    known = {prompts_digest(name) for name in ("", *DIALECTS)}
+    if made.provenance.prompts not in known:
         raise InputError(
             f"{stored.path}: was made with another wording of the questions (prompts); its answers "
             "are none to today's; judge again"

@@ -317,8 +317,8 @@ def _sense(dialect: Dialect, answers: Iterable[AnswerProbs]) -> str:
     if grey is None or red is None:
         return "what its words mean was not tried"
     tried = f"to 'The picture is grey' it says yes with {grey:.2f} of a grey one, {red:.2f} of red"
-    if grey > max(red, 0.5) and red < 0.5:
+    if red < 0.5 < grey:
         return tried
-    if red > max(grey, 0.5):
+    if grey < 0.5 < red:
         return f"{tried}: the contrary of what {dialect.of} means; try it on labelled images first"
     return f"{tried}: so it does not follow every policy; try it on labelled images first"

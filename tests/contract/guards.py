@@ -164,8 +164,13 @@ def plain_processor(processor: Any) -> Any:
     )
 
 
-def save_guard(name: str, folder: Path, *, mass: float = 0.9) -> Path:
-    """Save one that gives its words so much of the mass after its prompts, and hardly any else."""
+def save_guard(
+    name: str, folder: Path, *, mass: float = 0.9, masses: tuple[float, float] | None = None
+) -> Path:
+    """Save one that gives its words so much of the mass after its prompts, and less elsewhere.
+
+    `masses` are those of yes and of no; without, which of the two it says is random.
+    """
     from transformers import AutoModelForImageClassification, AutoModelForImageTextToText
 
     guard = GUARDS[name]
@@ -184,7 +189,8 @@ def save_guard(name: str, folder: Path, *, mass: float = 0.9) -> Path:
                 parameter.normal_(0.0, 0.3)
     _calm(inner)
     yes, no = ids_of(guard, processor.tokenizer)
-    _raise(inner, list(_places(guard, plain_processor(processor))), [(yes + no, mass)], asked=True)
+    wanted = [(yes + no, mass)] if masses is None else list(zip((yes, no), masses, strict=True))
+    _raise(inner, list(_places(guard, plain_processor(processor))), wanted, asked=True)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder

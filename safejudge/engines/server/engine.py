@@ -66,7 +66,8 @@ class ServerEngine:
 
     `#MODEL` may be left out where the server has only one. At most `concurrency` requests are
     under way at once, each at most `timeout` seconds per attempt. `dialect` is one of `DIALECTS`,
-    or "none"; None finds it by the model's name. Raises `EngineSetupError`. Calls may come from several threads, with or without a running event loop.
+    or "none"; None finds it by the model's name. Raises `EngineSetupError`. Calls may come from
+    several threads, with or without a running event loop.
 
     `card.revision` is empty: nothing that such a server tells pins its weights (a folder may be
     trained further, a name may move), so its answers are not kept for later runs.
