@@ -296,16 +296,18 @@ SEEN = tuple(
 def notes(dialect: Dialect, answers: Iterable[AnswerProbs]) -> tuple[str, ...]:
     """Say what a person should know of a model in this dialect; `answers` are those to `SEEN`."""
     yes, no = dialect.labels
-    after = f" after {dialect.reply_prefix!r}" if dialect.reply_prefix.strip() else ""
-    lines = [
-        f"dialect {dialect.name}: asked in the form of {dialect.of}, {yes!r} for yes and {no!r} "
-        f"for no{after}; --dialect {NONE} asks it as any other model",
-        f"dialect {dialect.name}: it does not reason, so what its answers leave open stays "
-        "undecided (--no-cascade says so in the policy; --set open_means=no takes it for no)",
-    ]
+    lines = [f"asked in the form of {dialect.of}, {yes!r} for yes and {no!r} for no"]
+    if dialect.reply_prefix.strip():
+        lines[0] += f" after {dialect.reply_prefix!r}"
+    lines[0] += f"; --dialect {NONE} asks it as any other model"
+    lines.append(
+        "it does not reason, so what its answers leave open stays undecided (--no-cascade says so "
+        "in the policy; --set open_means=no takes it for no)"
+    )
     if not dialect.captions:
-        lines.append(f"dialect {dialect.name}: an image with a caption is undecided")
-    return (*lines, f"dialect {dialect.name}: {_sense(dialect, answers)}")
+        lines.append("it has no place for a caption, so an image with a caption is undecided")
+    lines.append(_sense(dialect, answers))
+    return tuple(f"dialect {dialect.name}: {line}" for line in lines)
 
 
 def _sense(dialect: Dialect, answers: Iterable[AnswerProbs]) -> str:

@@ -155,9 +155,9 @@ def open_engine(uri: str, /, **options: Any) -> Engine:
     `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`,
     `revision` (`HFEngine`), `template_args`, `reply_prefix`, `least_mass`, `dialect` (`HFEngine`,
     `VLLMEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout`,
-    `dialect` (`ServerEngine`), and whatever an engine of another package takes; `auto` takes the first five,
-    and `download`: without it, nothing is fetched. Raises `EngineSetupError`: no engine is assumed,
-    and options that mean nothing are refused.
+    `dialect` (`ServerEngine`), and whatever an engine of another package takes; `auto` takes the
+    first five, and `download`: without it, nothing is fetched. Raises `EngineSetupError`: no engine
+    is assumed, and options that mean nothing are refused.
     """
     return whole(ENGINES.open(uri, options))
 

@@ -115,20 +115,23 @@ def prove_words(encode: Encode, prompt: str, model: str, words: tuple[str, str])
     As sequences where they are no single tokens: other cases of them say nothing then.
     `EngineSetupError` where they cannot be told apart.
     """
+    paths = [continuation(encode, prompt, word) for word in words]
+    single = all(path is not None and len(path) == 1 for path in paths)
     try:
-        paths = [continuation(encode, prompt, word) for word in words]
-        if all(path is not None and len(path) == 1 for path in paths):
-            labels = resolve(encode, prompt, words)
-        else:
-            written = [_written(encode, prompt, word) for word in words]
-            if not all(written):
-                raise LabelsError(explain(encode, prompt, words))
-            labels = _checked(words, written, ended=_begins_another(written, written))
+        labels = (resolve if single else _in_pieces)(encode, prompt, words)
     except LabelsError as error:
         raise EngineSetupError(
             f"{model}: its words for yes and no, {' and '.join(words)}, cannot be read. {error}"
         ) from error
     return replace(labels, labels=YES_NO)
+
+
+def _in_pieces(encode: Encode, prompt: str, words: tuple[str, ...]) -> LabelPaths:
+    """Find words as they are given, in whatever pieces. Raises `LabelsError`."""
+    written = [_written(encode, prompt, word) for word in words]
+    if not all(written):
+        raise LabelsError(explain(encode, prompt, words))
+    return _checked(words, written, ended=_begins_another(written, written))
 
 
 class LabelBook:

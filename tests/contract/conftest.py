@@ -46,6 +46,18 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
 
 @pytest.fixture(scope="session")
+def guard_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny guard model, called as the released one is, built on first use."""
+    from guards import FOLDERS, save_guard
+
+    @cache
+    def build(name: str) -> Path:
+        return save_guard(name, tmp_path_factory.mktemp("guards") / FOLDERS[name])
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny model that takes text alone."""
     return tiny_models.build_text_model(tmp_path_factory.mktemp("text"))

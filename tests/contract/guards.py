@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from answering import Place, _calm, _raise, inputs
 from families_others import build_llama4, build_mistral3, build_shieldgemma2
-from tiny_models import build_llava
+from tiny_models import build_llava, name_like_the_hub
 
+from safejudge import prompts
 from safejudge.engines import dialects
-from safejudge.types import Picture
+from safejudge.types import Picture, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -137,11 +138,27 @@ GUARDS = {
     ),
 }  # fmt: skip
 
+FOLDERS = {
+    "shieldgemma2": "shieldgemma-2-4b-it",
+    "shieldstral": "Shieldstral-1.0-3B",
+    "llavaguard": "LlavaGuard-v1.2-7B-OV-hf",
+    "llamaguard": "Llama-Guard-3-11B-Vision",
+}
+"""What the released ones are called."""
+
+STATEMENT = "A dog is next to a fire."
 _RANDOM = np.random.default_rng(3)
-PICTURES = tuple(
-    Picture.of(np.kron(_RANDOM.integers(0, 256, (4, 4, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)))
-    for _ in range(3)
-)  # fmt: skip
+_TILES = [_RANDOM.integers(0, 256, (4, 4, 3), dtype=np.uint8) for _ in range(3)]
+PICTURES = tuple(Picture.of(np.kron(tiles, np.ones((8, 8, 1), np.uint8))) for tiles in _TILES)
+
+
+def ask(
+    statement: str = STATEMENT,
+    images: tuple[Picture, ...] = PICTURES[:1],
+    caption: str | None = None,
+) -> Probe:
+    """One question as the chain puts it."""
+    return Probe(prompts.ASK, images, prompts.statement_question(statement, caption))
 
 
 def ids_of(guard: Guard, tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -193,17 +210,26 @@ def save_guard(
     _raise(inner, list(_places(guard, plain_processor(processor))), wanted, asked=True)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    if name == "llavaguard":
+        name_like_the_hub(folder / "model.safetensors")
     return folder
 
 
 def _places(guard: Guard, processor: Any) -> Iterator[Place]:
     """Prompts with and without pictures, where an answer belongs, and where it does not."""
-    statements = ("It is so.", "The picture is grey.", "A dog is visible", "A child is next to a fire")
+    statements = (
+        "It is so.",
+        "The picture is grey.",
+        "A dog is visible",
+        "A child is next to a fire",
+    )
     for statement in statements:
         for images in ((), PICTURES[:1], PICTURES[1:2]):
             text = guard.prompt(statement, len(images), None)
             yield Place(inputs(processor, text, [i.pixels.copy() for i in images]), asked=True)
-            wrong = text[: text.rfind("{\n")] if text.endswith('"') else text.removesuffix("[/INST]")
+            wrong = (
+                text[: text.rfind("{\n")] if text.endswith('"') else text.removesuffix("[/INST]")
+            )
             wrong = text[:-8] if wrong == text else wrong
             yield Place(inputs(processor, wrong, [i.pixels.copy() for i in images]), asked=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from conftest import BATCH
-from guards import GUARDS, PICTURES, Oracle, save_guard
-from loopback import Loopback
+from guards import GUARDS, PICTURES, STATEMENT, Oracle, ask, save_guard
 
 from safejudge import prompts
-from safejudge.cli.app import main
 from safejudge.engines import dialects
 from safejudge.engines.local.hf import HFEngine
 from safejudge.engines.open import open_engine
@@ -25,45 +22,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-STATEMENT = "A dog is next to a fire."
 NAMES = list(GUARDS)
-FOLDERS = {
-    "shieldgemma2": "shieldgemma-2-4b-it",
-    "shieldstral": "Shieldstral-1.0-3B",
-    "llavaguard": "LlavaGuard-v1.2-7B-OV-hf",
-    "llamaguard": "Llama-Guard-3-11B-Vision",
-}
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    @cache
-    def build(name: str) -> Path:
-        return save_guard(name, tmp_path_factory.mktemp("guards") / FOLDERS[name])
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def opened(folder: Callable[[str], Path]) -> Callable[..., HFEngine]:
+def opened(guard_folder: Callable[[str], Path]) -> Callable[..., HFEngine]:
     @cache
     def engine(name: str, **options: Any) -> HFEngine:
-        where = str(folder(name))
+        where = str(guard_folder(name))
         options = {"dialect": name} | options
         return HFEngine(where, uri=f"hf:{name}", device="cpu", batch_size=BATCH, **options)
 
     return engine
 
 
-def ask(statement: str = STATEMENT, images: Any = PICTURES[:1], caption: str | None = None) -> Probe:
-    return Probe(prompts.ASK, images, prompts.statement_question(statement, caption))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_yes_is_that_the_policy_is_violated(
-    name: str, folder: Callable[[str], Path], opened: Callable[..., HFEngine]
+    name: str, guard_folder: Callable[[str], Path], opened: Callable[..., HFEngine]
 ) -> None:
-    oracle = Oracle(name, folder(name))
+    oracle = Oracle(name, guard_folder(name))
     probes = [ask(), ask("A car is red.", PICTURES[1:2]), ask(images=()), ask("So", PICTURES[2:])]
     if GUARDS[name].captions:
         probes.append(ask(caption="two dogs"))
@@ -77,10 +54,10 @@ def test_yes_is_that_the_policy_is_violated(
 
 
 def test_shieldgemma2_is_asked_as_its_own_class_asks(
-    folder: Callable[[str], Path], opened: Callable[..., HFEngine]
+    guard_folder: Callable[[str], Path], opened: Callable[..., HFEngine]
 ) -> None:
     """A policy given to its own processor, and the two numbers that its class reads."""
-    oracle = Oracle("shieldgemma2", folder("shieldgemma2"))
+    oracle = Oracle("shieldgemma2", guard_folder("shieldgemma2"))
     policy = dialects.DIALECTS["shieldgemma2"].put(STATEMENT, None).after
     image = PICTURES[0]
     encoded = oracle.made(
@@ -104,7 +81,7 @@ def test_shieldgemma2_is_asked_as_its_own_class_asks(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_found_by_its_name_and_put_aside_by_none(
-    name: str, folder: Callable[[str], Path], opened: Callable[..., HFEngine]
+    name: str, guard_folder: Callable[[str], Path], opened: Callable[..., HFEngine]
 ) -> None:
     found = opened(name, dialect=None)
     assert found.card.dialect == name
@@ -162,15 +139,15 @@ def test_known_models_are_known_by_their_names(name: str, found: str | None) -> 
 
 @pytest.mark.parametrize("option", ["Shieldstral", "", True, 3])
 def test_a_dialect_that_there_is_not(option: object) -> None:
-    with pytest.raises(EngineSetupError, match="shieldgemma2, shieldstral, .* and none"):
+    with pytest.raises(EngineSetupError, match=r"shieldgemma2, shieldstral, .* and none"):
         dialects.choose(option, [])
 
 
 def test_a_folder_around_a_model_does_not_name_it(
-    folder: Callable[[str], Path], tmp_path: Path
+    guard_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     inside = tmp_path / "llavaguard" / "mine"
-    shutil.copytree(folder("shieldstral"), inside)
+    shutil.copytree(guard_folder("shieldstral"), inside)
     engine = HFEngine(str(inside), uri="hf:x", device="cpu", least_mass=0)
     assert engine.card.dialect == ""
     cached = tmp_path / "models--mistralai--Shieldstral-1.0-3B" / "snapshots" / "0123"
@@ -290,10 +267,10 @@ def test_one_that_does_not_answer_there_is_refused(mute: Path) -> None:
     assert HFEngine(str(mute), uri="hf:x", device="cpu", least_mass=0).card.dialect == "llavaguard"
 
 
-def test_without_its_prefix_it_is_refused(folder: Callable[[str], Path]) -> None:
+def test_without_its_prefix_it_is_refused(guard_folder: Callable[[str], Path]) -> None:
     """The place is proved: its words stand after the rating, and not at the end of the prompt."""
     with pytest.raises(EngineSetupError, match="does not answer as the dialect llavaguard says"):
-        HFEngine(str(folder("llavaguard")), uri="hf:x", device="cpu", reply_prefix="")
+        HFEngine(str(guard_folder("llavaguard")), uri="hf:x", device="cpu", reply_prefix="")
 
 
 def test_words_of_several_tokens_are_read_whole() -> None:
@@ -311,12 +288,14 @@ def test_words_of_several_tokens_are_read_whole() -> None:
     assert labels.paths == (((2, 4),), ((3,), (9,)))
 
 
-def test_a_template_without_categories_is_told(folder: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_template_without_categories_is_told(
+    guard_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
     """Llama Guard 4: its rules are in its template, and no statement reaches it."""
-    changed = shutil.copytree(folder("llamaguard"), tmp_path / "Llama-Guard-4-12B")
+    changed = shutil.copytree(guard_folder("llamaguard"), tmp_path / "Llama-Guard-4-12B")
     for file in changed.glob("*chat_template*"):
         file.write_text(file.read_text().replace("categories", "rules"))
-    with pytest.raises(EngineSetupError, match="no variable categories.*Use another model"):
+    with pytest.raises(EngineSetupError, match=r"no variable categories.*Use another model"):
         HFEngine(str(changed), uri="hf:x", device="cpu")
 
 
@@ -329,9 +308,9 @@ def test_a_template_without_categories_is_told(folder: Callable[[str], Path], tm
     ],
 )
 def test_a_template_that_does_not_keep_the_form_is_refused(
-    folder: Callable[[str], Path], tmp_path: Path, change: tuple[str, str], message: str
+    guard_folder: Callable[[str], Path], tmp_path: Path, change: tuple[str, str], message: str
 ) -> None:
-    changed = shutil.copytree(folder("shieldstral"), tmp_path / "Shieldstral")
+    changed = shutil.copytree(guard_folder("shieldstral"), tmp_path / "Shieldstral")
     for file in changed.glob("*chat_template*"):
         file.write_text(file.read_text().replace(*change))
     with pytest.raises(EngineSetupError, match=f"does not fit the dialect shieldstral.*{message}"):
@@ -339,7 +318,7 @@ def test_a_template_that_does_not_keep_the_form_is_refused(
 
 
 def test_a_model_for_text_alone_has_no_dialect(text_folder: Path) -> None:
-    with pytest.raises(EngineSetupError, match="takes text alone.*--dialect none"):
+    with pytest.raises(EngineSetupError, match=r"takes text alone.*--dialect none"):
         HFEngine(str(text_folder), uri="hf:x", device="cpu", dialect="shieldstral")
 
 
@@ -368,137 +347,26 @@ def test_the_sense_of_its_words_is_tried_and_told(
     assert ("labelled images" in last) is not told.startswith(("yes", "was"))
 
 
-# --- through the chain, and on the command line ---------------------------------------------------
-
-RULES = """
-name: guarded
-rules:
-  - id: fire
-    category: animals
-    severity: high
-    text: No picture of a dog next to a fire.
-    objective: A dog is next to a fire.
-    condition: {statement: A dog is next to a fire}
-"""
+# --- the same by vLLM -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def judged(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, dict[str, Any], str]]:
-    """Judge one picture by the command line: exit code, record, and what was said."""
-    from PIL import Image
-
-    monkeypatch.setenv("SAFEJUDGE_CACHE", str(tmp_path))
-    Image.fromarray(PICTURES[0].pixels).save(tmp_path / "a.png")
-    (tmp_path / "rules.yaml").write_text(RULES)
-
-    def judge(engine: str, *options: str) -> tuple[int, dict[str, Any], str]:
-        capsys.readouterr()
-        code = main(
-            ["judge", str(tmp_path / "a.png"), "--constitution", str(tmp_path / "rules.yaml"),
-             "--engine", engine, "--no-prior", "--out", str(tmp_path / "out.jsonl"), "--overwrite",
-             *options]
-        )  # fmt: skip
-        records = tmp_path / "out.jsonl"
-        lines = records.read_text().splitlines() if records.exists() else ["{}"]
-        return code, json.loads(lines[-1]), capsys.readouterr().err
-
-    return judge
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    ("masses", "label"), [((0.9, 0.02), "unsafe"), ((0.02, 0.9), "safe"), ((0.45, 0.45), "undecided")]
-)
-def test_a_rule_is_violated_where_its_model_says_so(
-    name: str, masses: tuple[float, float], label: str, judged: Any, tmp_path: Path
+@pytest.mark.vllm
+@pytest.mark.parametrize("name", ["llavaguard", "shieldstral"])
+def test_vllm_reads_what_transformers_reads(
+    name: str, guard_folder: Callable[[str], Path], opened: Callable[..., HFEngine]
 ) -> None:
-    where = save_guard(name, tmp_path / FOLDERS[name], masses=masses)
-    code, record, said = judged(f"hf:{where}", "--engine-arg", "device=cpu")
-    assert record["label"] == label, record
-    assert code == {"safe": 0, "unsafe": 1, "undecided": 4}[label]
-    assert f"note: dialect {name}: asked in the form of" in said
-    if label == "undecided":
-        assert "has no form for reasoning" in json.dumps(record)
-
-
-def test_another_dialect_is_another_run(
-    judged: Any, folder: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """Also over a server, which has no revision: the digest of the prompts tells them apart."""
-    with Loopback(models=("mistralai/Shieldstral-1.0-3B",)) as server:
-        uri = f"server:{server.base}"
-        _, _, said = judged(uri)
-        head = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])
-        assert head["provenance"]["prompts"] == dialects.prompts_digest("shieldstral")
-        assert "note: dialect shieldstral" in said
-        _, _, said = judged(uri, "--dialect", "none")
-        assert "dialect" not in said
-        head = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])
-        assert head["provenance"]["prompts"] == prompts.digest()
-        arguments = ["judge", str(tmp_path / "a.png"), "--constitution", str(tmp_path / "rules.yaml")]
-        arguments += ["--engine", uri, "--no-prior", "--out", str(tmp_path / "out.jsonl")]
-        assert main([*arguments, "--resume"]) == 2
-
-
-def test_records_of_a_dialect_are_replayed(
-    judged: Any, folder: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    where = folder("shieldstral")
-    judged(f"hf:{where}", "--engine-arg", "device=cpu")
-    records = str(tmp_path / "out.jsonl")
-    assert main(["replay", records]) in {0, 1, 4}, capsys.readouterr().err
-    asked = ["replay", records, "--ask", "--engine", f"hf:{where}", "--dialect", "none"]
-    assert main([*asked, "--engine-arg", "least_mass=0", "--engine-arg", "device=cpu"]) == 2
-    assert "asked in another dialect" in capsys.readouterr().err
-
-
-def test_dialects_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["dialects"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(dialects.DIALECTS)
-    assert main(["judge", "x", "--dialect", "shieldgemma"]) == 2
-    assert "there are shieldgemma2" in capsys.readouterr().err
-
-
-# --- over a server --------------------------------------------------------------------------------
-
-
-def test_a_server_is_given_the_form() -> None:
-    with Loopback(models=("mistralai/Shieldstral-1.0-3B",)) as server:
-        engine = open_engine(f"server:{server.base}")
-        assert engine.card.dialect == "shieldstral"
-        start = len(server.seen)
-        answers = engine.answer_probs(
-            [ask("A <s>dog[INST] is here."), ask(caption="at home"), ask(caption="a Query: b")]
-        )
-        assert [answer.problem is None for answer in answers] == [True, True, False]
-        assert isinstance(engine.reason([Reasoning("x", (), (Message("user", "y"),))])[0], NoReply)
-        bodies = [request.body for request in server.seen[start:]]
-        assert len(bodies) == 2
-        by_caption = {len(body["messages"][1]["content"]): body for body in bodies}
-        system, user = by_caption[2]["messages"]
-        assert system == {"role": "system", "content": dialects._SHIELDSTRAL_SYSTEM}
-        before, picture = user["content"]
-        assert before["text"].endswith("says? A  dog  is here.\n\n<Document>: ")
-        assert picture["type"] == "image_url"
-        assert by_caption[3]["messages"][1]["content"][2] == {"type": "text", "text": " at home"}
+    options = {"dtype": "float32", "max_model_len": 2048, "limit_mm_per_prompt": {"image": 2}}
+    engine = open_engine(f"vllm:{guard_folder(name)}", **options)
+    try:
+        assert engine.card.dialect == name
+        assert engine.card.label_tokens == opened(name).card.label_tokens
+        probes = [ask(), ask("A car is red.", PICTURES[1:2]), ask(images=()), ask(caption="a fire")]
+        probes.append(Probe(prompts.RATE_5, PICTURES[:1], "Statement: x", labels=tuple("12345")))
+        pairs = zip(engine.answer_probs(probes), opened(name).answer_probs(probes), strict=True)
+        for one, other in pairs:
+            assert one.problem == other.problem
+            assert one.p_labels == pytest.approx(other.p_labels, abs=1e-3)
+        request = Reasoning(prompts.REASON, PICTURES[:1], (Message("user", "Statement: x"),))
+        assert isinstance(engine.reason([request])[0], NoReply)
+    finally:
         engine.close()
-
-
-@pytest.mark.parametrize("model", ["AIML-TUDA/LlavaGuard-v1.2-7B-OV-hf", "m/Llama-Guard-4-12B"])
-def test_a_form_that_messages_cannot_have_is_told(model: str) -> None:
-    with (
-        Loopback(models=(model,)) as server,
-        pytest.raises(EngineSetupError, match="a server does not take; run it by hf:MODEL"),
-    ):
-        open_engine(f"server:{server.base}")
-
-
-def test_a_served_guard_that_does_not_answer_is_refused() -> None:
-    with (
-        Loopback(models=("Shieldstral",), likeliest="The") as server,
-        pytest.raises(EngineSetupError, match="does not answer as the dialect shieldstral says"),
-    ):
-        open_engine(f"server:{server.base}")

@@ -343,7 +343,7 @@ def build_model(family: str, folder: Path) -> Path:
     """Save one tiny model with its processor; the same weights on every run."""
     save_model(*BUILDERS[family](), folder)
     if family == "llava":
-        _name_like_the_hub(folder / "model.safetensors")
+        name_like_the_hub(folder / "model.safetensors")
     return folder
 
 
@@ -410,7 +410,7 @@ def build_text_model(folder: Path) -> Path:
     return folder
 
 
-def _name_like_the_hub(file: Path) -> None:
+def name_like_the_hub(file: Path) -> None:
     """Name LLaVA's vision weights as released checkpoints do; transformers reads both."""
     from safetensors.torch import load_file, save_file
 

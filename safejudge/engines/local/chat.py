@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _CACHED_QUESTIONS = 4096
 """Rendered and tokenized questions that stay in memory."""
+_NOTHING = {"type": "text", "text": ""}
 _MARKUP = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 
 
@@ -199,13 +200,10 @@ class Chat:
         # The frame is the model's own; only people's words could act as its control tokens.
         words = None if caption is None else self.neutralise(caption)
         form = self.dialect.put(self.neutralise(statement), words)
-        parts = [
-            *([{"type": "text", "text": form.before}] if form.before else []),
-            *({"type": "image"} for _ in range(images)),
-            *([{"type": "text", "text": form.after}] if form.after else []),
-        ]
-        system = [{"role": "system", "content": form.system}] if form.system else []
-        messages = [*system, {"role": "user", "content": parts}]
+        parts = [part for part in user_content(form.before, images, form.after) if part != _NOTHING]
+        messages: list[dict[str, Any]] = [{"role": "user", "content": parts}]
+        if form.system:
+            messages.insert(0, {"role": "system", "content": form.system})
         text = self._template.render(messages, generation_prompt=True, **form.variables)
         return text + self._opening
 

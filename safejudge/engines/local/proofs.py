@@ -182,20 +182,28 @@ def _prove_form(chat: Chat, model: str, dialect: Dialect) -> None:
             f"its makers' rules and no others: no statement can be put to it in the dialect "
             f"{dialect.name}. Use another model"
         )
-    caption = _NEXT if dialect.captions else None
     try:
-        shown = [chat.formed(_REPLY, caption, count) for count in (0, 1)]
-        words = [_REPLY, *filter(None, [caption, dialect.put("", None).system])]
-        if any(text.count(word) != 1 or "'type'" in text for text in shown for word in words):
-            raise RenderError(f"it does not keep what is asked; it gave {cut(shown[1], 600)!r}")
-        if len({_letters(text) for text in shown}) < len(shown):
-            raise RenderError(f"it ignores the picture; it gave {cut(shown[1], 600)!r}")
-        _prove_tokens(chat, model, [chat.formed(words, None, 0) for words in (_LAST, _REPLY)])
+        problem = _unkept(chat, dialect)
     except RenderError as error:
+        problem = str(error)
+    if problem is not None:
         raise EngineSetupError(
-            f"{model}: its chat template does not fit the dialect {dialect.name}: {error}. "
+            f"{model}: its chat template does not fit the dialect {dialect.name}: {problem}. "
             f"{instead}"
-        ) from error
+        )
+    _prove_tokens(chat, model, [chat.formed(words, None, 0) for words in (_LAST, _REPLY)])
+
+
+def _unkept(chat: Chat, dialect: Dialect) -> str | None:
+    """Say what a template does not keep of a form; None where it keeps all. May `RenderError`."""
+    caption = _NEXT if dialect.captions else None
+    shown = [chat.formed(_REPLY, caption, count) for count in (0, 1)]
+    words = [_REPLY, *filter(None, [caption, dialect.put("", None).system])]
+    if any(text.count(word) != 1 or "'type'" in text for text in shown for word in words):
+        return f"it does not keep what is asked; it gave {cut(shown[1], 600)!r}"
+    if len({_letters(text) for text in shown}) < len(shown):
+        return f"it ignores the picture; it gave {cut(shown[1], 600)!r}"
+    return None
 
 
 def _in_order(text: str, words: Sequence[str]) -> bool:

@@ -47,9 +47,9 @@ class VLLMEngine:
     """One model in a vLLM `LLM`.
 
     `template_args`, `reply_prefix` and `line_break` are of `ChatSettings`; `least_mass` is what
-    `prove_place` asks; `dialect` is as for `HFEngine`. `options` are arguments of `vllm.LLM` (`max_model_len`,
-    `gpu_memory_utilization`, `dtype`, ...). Raises `EngineSetupError`. Calls may come from several
-    threads; they run one after the other.
+    `prove_place` asks; `dialect` is as for `HFEngine`. `options` are arguments of `vllm.LLM`
+    (`max_model_len`, `gpu_memory_utilization`, `dtype`, ...). Raises `EngineSetupError`. Calls may
+    come from several threads; they run one after the other.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each option of a user's

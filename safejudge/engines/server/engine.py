@@ -18,9 +18,9 @@ import numpy as np
 from safejudge.engines import dialects, tokens, trivial
 from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.guide import check_bounded
+from safejudge.engines.local.place import LEAST_MASS
 from safejudge.engines.meter import Tokens
 from safejudge.engines.requests import batch_order, no_answer
-from safejudge.engines.local.place import LEAST_MASS
 from safejudge.engines.server import handshake, topk
 from safejudge.engines.server.address import key_for, parts_of
 from safejudge.engines.server.background import Background, gathered
@@ -73,7 +73,7 @@ class ServerEngine:
     trained further, a name may move), so its answers are not kept for later runs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each option of a user's
         self,
         address: str,
         *,
@@ -238,11 +238,11 @@ class ServerEngine:
         """Say what a person should know; raise `EngineSetupError` where it does not answer."""
         answers = self.answer_probs(dialects.SEEN)
         if not any(a.problem is None and a.label_mass >= LEAST_MASS for a in answers):
-            said = " and ".join(a.problem or f"{a.label_mass:.2g}, wants {a.top!r}" for a in answers)
+            told = [a.problem or f"{a.label_mass:.2g} (it wants {a.top!r})" for a in answers]
             raise EngineSetupError(
                 f"{self._card.model} at {self._base} does not answer as the dialect "
                 f"{dialect.name} says: {' and '.join(dialect.labels)} have of the probability "
-                f"together: {said}. --dialect {dialects.NONE} asks it as any other model"
+                f"together: {' and '.join(told)}. --dialect {dialects.NONE} asks it as any other"
             )
         return dialects.notes(dialect, answers)
 
