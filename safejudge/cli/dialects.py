@@ -34,9 +34,8 @@ def run(_: Options) -> int:
     for dialect in DIALECTS.values():
         yes, no = dialect.labels
         captions = "captions" if dialect.captions else "no captions"
-        where = "any engine" if dialect.is_served else "hf:, vllm:"
-        if dialect.classifies:
-            where = "hf:, server:"
+        runners = [("hf:", True), ("vllm:", not dialect.classifies), ("server:", dialect.is_served)]
+        where = ", ".join(scheme for scheme, able in runners if able)
         words = f"{yes} / {no}"
         print(f"{dialect.name:14}{dialect.of:32}{words:16}{captions:13}{where}")
     return DONE

@@ -92,8 +92,11 @@ class Dialect:
 
     @property
     def is_served(self) -> bool:
-        """Whether a chat-completions server can be asked in it, by messages alone."""
-        return not (self.reply_prefix or self.variables) and self.labels == YES_NO
+        """Whether a chat-completions server can be asked in it: by messages, the last one begun.
+
+        Templates take white space off the ends of a message.
+        """
+        return not self.variables and self.reply_prefix.strip() == self.reply_prefix
 
     @property
     def digest(self) -> str:

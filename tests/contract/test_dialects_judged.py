@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import loopback
 import pytest
 from guards import FOLDERS, GUARDS, PICTURES, ask, save_guard
 from loopback import Loopback
@@ -146,13 +147,51 @@ def test_a_server_is_given_the_form() -> None:
         engine.close()
 
 
-@pytest.mark.parametrize("model", ["AIML-TUDA/LlavaGuard-v1.2-7B-OV-hf", "m/Llama-Guard-4-12B"])
-def test_a_form_that_messages_cannot_have_is_told(model: str) -> None:
+def test_a_form_that_messages_cannot_have_is_told() -> None:
     with (
-        Loopback(models=(model,)) as server,
-        pytest.raises(EngineSetupError, match="a server does not take; run it by hf:MODEL"),
+        Loopback(models=("meta-llama/Llama-Guard-4-12B",)) as server,
+        pytest.raises(EngineSetupError, match=r"is a variable of the template.*run it by hf:MODEL"),
     ):
         open_engine(f"server:{server.base}")
+
+
+def test_a_server_goes_on_with_a_reply_that_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("Unsafe", "Safe", " Unsafe", " Safe", "unsafe", "safe", "UNSAFE", "SAFE")
+    monkeypatch.setattr(loopback, "WORDS", (*loopback.WORDS, *words))
+    ids = {word: 2000 + i for i, word in enumerate(words)}
+    monkeypatch.setattr(loopback, "IDS", loopback.IDS | ids)
+    monkeypatch.setattr(loopback, "TEXTS", loopback.TEXTS | {i: word for word, i in ids.items()})
+    real = loopback.distribution
+
+    def distribution(images: list[bytes], texts: list[str]) -> dict[str, float]:
+        """Sure of its words where the reply is begun, and of others elsewhere."""
+        numbers = real(images, texts)
+        begun = texts[-1] == '{\n    "rating": "'
+        likely = ("Unsafe", "Safe") if begun else ("Yes", "No")
+        for word in ("Unsafe", "Safe", "Yes", "No"):
+            numbers[word] *= 40 if word in likely else 0.001
+        total = sum(numbers.values())
+        return {word: p / total for word, p in numbers.items()}
+
+    monkeypatch.setattr(loopback, "distribution", distribution)
+    with Loopback(models=("AIML-TUDA/LlavaGuard-v1.2-7B-OV-hf",)) as server:
+        engine = open_engine(f"server:{server.base}")
+        assert engine.card.dialect == "llavaguard"
+        assert set(engine.card.label_tokens["yes"]) > {"Unsafe", "unsafe"}
+        (answer,) = engine.answer_probs([ask()])
+        assert answer.label_mass > 0.5
+        body = server.seen[-1].body
+        numbers = distribution([PICTURES[0].pixels.tobytes()], loopback.texts_of(body))
+        yes = sum(p for word, p in numbers.items() if word.strip().lower() == "unsafe")
+        assert answer.p_labels[0] == pytest.approx(yes)
+        assert (body["add_generation_prompt"], body["continue_final_message"]) == (False, True)
+        assert body["messages"][-1] == {"role": "assistant", "content": '{\n    "rating": "'}
+        tokenized = next(r.body for r in server.seen if "messages" in r.body)
+        assert tokenized["continue_final_message"] is True
+        engine.close()
+        server.behave(unknown=("continue_final_message",))
+        with pytest.raises(EngineSetupError, match="continue_final_message"):
+            open_engine(f"server:{server.base}")
 
 
 def test_a_served_guard_that_does_not_answer_is_refused() -> None:

@@ -5,11 +5,12 @@ Found out at the start by `handshake`, and used for every request after. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from safejudge.engines.server import topk
-from safejudge.engines.trivial import ASK
+from safejudge.engines.trivial import ASK, QUESTIONS
+from safejudge.types import YES_NO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,8 @@ EXTRAS: JSON = {
     "chat_template_kwargs": {"enable_thinking": False, "thinking": False},
 }
 """The same for what not every server knows; left out where it is refused."""
+CONTINUED: JSON = {"add_generation_prompt": False, "continue_final_message": True}
+"""The reply goes on with the last message, which is the assistant's (vLLM, SGLang)."""
 LENGTH, NEW_LENGTH = "max_tokens", "max_completion_tokens"
 """What the length of a reply is called, and what newer models of OpenAI's call it."""
 
@@ -78,6 +81,18 @@ class Abilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """How the trivial questions are put, and which words are read for yes and no."""
+
+    messages: tuple[list[JSON], ...]
+    """One conversation for each question."""
+    words: tuple[str, str] = YES_NO
+    """The model's words for yes and no."""
+    fields: JSON = field(default_factory=dict)
+    """What every request has beside the usual fields."""
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """What the first questions proved."""
 
@@ -93,6 +108,10 @@ def question(text: str) -> list[JSON]:
     """Ask something without a picture."""
     parts = [{"type": "text", "text": words} for words in (ASK, text)]
     return [{"role": "user", "content": parts}]
+
+
+PLAIN = Asking(tuple(question(text) for text in QUESTIONS))
+"""How any other model is asked."""
 
 
 def _format(schema: JSON) -> JSON:

@@ -22,6 +22,7 @@ from safejudge.engines.local.place import LEAST_MASS
 from safejudge.engines.meter import Tokens
 from safejudge.engines.requests import batch_order, no_answer
 from safejudge.engines.server import handshake, topk
+from safejudge.engines.server.abilities import CONTINUED, PLAIN, Asking
 from safejudge.engines.server.address import key_for, parts_of
 from safejudge.engines.server.background import Background, gathered
 from safejudge.engines.server.faults import (
@@ -124,7 +125,7 @@ class ServerEngine:
             self._uri,
             f"{self._base}/chat/completions",
             self._wire,
-            trivial=handshake.trivial_body(self._abilities, self._yes_no),
+            trivial=handshake.trivial_body(self._abilities, self._yes_no, self._asking),
             tokens=self.tokens,
             uploads=uploads,
         )
@@ -207,15 +208,17 @@ class ServerEngine:
         self._dialect = dialects.choose(dialect, [name])
         if self._dialect is not None and not self._dialect.is_served:
             raise EngineSetupError(
-                f"{name} at {self._base}: in the dialect {self._dialect.name} words stand before "
-                "the answer, or in the template, which a server does not take; run it by hf:MODEL "
-                f"or vllm:MODEL. --dialect {dialects.NONE} asks it as any other model"
+                f"{name} at {self._base}: in the dialect {self._dialect.name} the statement is a "
+                "variable of the template, and a server is told such once for all; run it by "
+                f"hf:MODEL or vllm:MODEL. --dialect {dialects.NONE} asks it as any other model"
             )
         messages = Messages(None, self._dialect)
-        asked = [messages.of_probe(probe) for probe in trivial.PROBES]
-        self._vocabulary = handshake.find_vocabulary(self._send, self._root, name)
+        self._asking = _asking(messages, self._dialect)
+        self._vocabulary = handshake.find_vocabulary(self._send, self._root, name, self._asking)
         self._lengths = TextLengths(self._vocabulary, served.context)
-        proof = handshake.find_abilities(self._send, self._base, name, self._vocabulary, asked)
+        proof = handshake.find_abilities(
+            self._send, self._base, name, self._vocabulary, self._asking
+        )
         self._abilities = proof.abilities
         self._readings[YES_NO] = self._yes_no = proof.reading
         if self._dialect is None:  # no other one reasons
@@ -329,6 +332,14 @@ class ServerEngine:
         except FailedError as error:
             return NoReply(f"the server failed on this request: {error}")
         return text[: _LONGEST_TOKEN * request.max_tokens]
+
+
+def _asking(messages: Messages, dialect: Dialect | None) -> Asking:
+    """How the trivial questions are put."""
+    if dialect is None:
+        return PLAIN
+    asked = tuple(messages.of_probe(probe) for probe in trivial.PROBES)
+    return Asking(asked, dialect.labels, CONTINUED if dialect.reply_prefix else {})
 
 
 def _texts(request: Reasoning) -> list[str]:

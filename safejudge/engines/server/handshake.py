@@ -22,7 +22,9 @@ from safejudge.engines.server.abilities import (
     LENGTH,
     NEW_LENGTH,
     PINNED,
+    PLAIN,
     Abilities,
+    Asking,
     Proof,
     question,
 )
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     from safejudge.engines.server.vocabulary import Send
     from safejudge.types import JSON
 
-TRIVIAL = tuple(question(text) for text in QUESTIONS)
-"""The trivial questions as messages."""
 _TOP = (20, 10, 5)
 """How many likeliest tokens to ask for, until the server agrees."""
 _SHOWN_MODELS = 20
@@ -107,11 +107,11 @@ def find_version(send: Send, root: str) -> dict[str, str]:
     return {"vllm": plain_name(version[:_LONGEST_NAME])} if isinstance(version, str) else {}
 
 
-def find_vocabulary(send: Send, root: str, model: str) -> Vocabulary | None:
+def find_vocabulary(send: Send, root: str, model: str, asking: Asking = PLAIN) -> Vocabulary | None:
     """Return the server's tokenizer; None if it does not show one."""
     for fields in (EXTRAS, {}):
         try:
-            vocabulary = Vocabulary(send, root, model, fields)
+            vocabulary = Vocabulary(send, root, model, fields | asking.fields, asking.messages[0])
             ids = vocabulary.encode("Yes")
         except (FailedError, RefusedError):
             continue
@@ -124,11 +124,12 @@ def find_abilities(
     base: str,
     model: str,
     vocabulary: Vocabulary | None,
-    asked: Sequence[list[JSON]] = TRIVIAL,
+    asking: Asking = PLAIN,
 ) -> Proof:
-    """Find the best way to read yes and no, and prove it on trivial questions: `asked`."""
+    """Find the best way to read yes and no, and prove it on trivial questions."""
     try:
-        reading = vocabulary.reading(YES_NO) if vocabulary else topk.assumed(YES_NO)
+        read = vocabulary.reading if vocabulary else topk.assumed
+        reading = replace(read(asking.words), labels=YES_NO)
     except tokens.LabelsError as error:
         raise EngineSetupError(
             f"{model} at {base}: yes and no cannot be read. {error}. Use another model."
@@ -138,7 +139,8 @@ def find_abilities(
     refusals = []
     for top in (0, *_TOP) if vocabulary else _TOP:
         try:
-            return _proved(send, base, _settled(send, base, model, top, reading), reading, asked)
+            able = _settled(send, base, model, top, reading, asking)
+            return _proved(send, base, able, reading, asking)
         except RefusedError as error:
             refusals.append(str(error))
         except UnreadableError as error:
@@ -193,12 +195,14 @@ def keeps_pictures(send: Send, base: str, first: JSON, again: JSON) -> bool:
     return len(read) == 1 and brought.text == named.text and abs(brought.p - named.p) < _SAME
 
 
-def trivial_body(abilities: Abilities, reading: Reading) -> JSON:
+def trivial_body(abilities: Abilities, reading: Reading, asking: Asking = PLAIN) -> JSON:
     """A question without a picture that any running server can answer."""
-    return abilities.read_body(question(QUESTIONS[0]), reading)
+    return abilities.read_body(asking.messages[0], reading)
 
 
-def _settled(send: Send, base: str, model: str, top: int, reading: Reading) -> Abilities:
+def _settled(  # noqa: PLR0913, PLR0917 - the server, the model, and how it is asked
+    send: Send, base: str, model: str, top: int, reading: Reading, asking: Asking
+) -> Abilities:
     """Find the fields that the server takes; re-raises what is about log-probabilities.
 
     Extras are left out where they are refused, and the length of a reply is called as it asks for.
@@ -206,12 +210,13 @@ def _settled(send: Send, base: str, model: str, top: int, reading: Reading) -> A
     """
     extras, length = dict(EXTRAS), LENGTH
     while True:
-        abilities = Abilities({"model": model, **PINNED, **extras}, top, length)
+        fields = {"model": model, **PINNED, **extras, **asking.fields}
+        abilities = Abilities(fields, top, length)
         try:
-            send(f"{base}/chat/completions", trivial_body(abilities, reading))
+            send(f"{base}/chat/completions", trivial_body(abilities, reading, asking))
         except RefusedError as error:
             refused = [name for name in extras if name in str(error)]
-            field = _named_field(error, (*PINNED, length))
+            field = _named_field(error, (*PINNED, *asking.fields, length))
             if not refused and field == LENGTH and NEW_LENGTH in str(error):
                 length = NEW_LENGTH
                 continue
@@ -242,13 +247,11 @@ def _word(field: str) -> re.Pattern[str]:
     return re.compile(rf"['\"`]{field}['\"`]|: {field}$")
 
 
-def _proved(
-    send: Send, base: str, abilities: Abilities, reading: Reading, asked: Sequence[list[JSON]]
-) -> Proof:
+def _proved(send: Send, base: str, abilities: Abilities, reading: Reading, asking: Asking) -> Proof:
     """Read the trivial questions; a list of likeliest tokens has to show the labels."""
     replies = [
         send(f"{base}/chat/completions", abilities.read_body(messages, reading))
-        for messages in asked
+        for messages in asking.messages
     ]
     if not abilities.top:
         for reply in replies:

@@ -59,7 +59,9 @@ class Messages:
             *(self._picture(picture, uploaded) for picture in probe.images),
             *([{"type": "text", "text": form.after}] if form.after else []),
         ]
-        return [*system, {"role": "user", "content": content}]
+        begun = "" if self._dialect is None else self._dialect.reply_prefix
+        reply = [{"role": "assistant", "content": begun}] if begun else []
+        return [*system, {"role": "user", "content": content}, *reply]
 
     def form(self, probe: Probe) -> Form | None:
         """Put a question into the form of the dialect; None where there is none."""

@@ -9,9 +9,8 @@ from safejudge.engines import tokens
 from safejudge.engines.forks import ProcessLock
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.server import topk
-from safejudge.engines.server.abilities import question
+from safejudge.engines.server.abilities import CONTINUED, PLAIN
 from safejudge.engines.server.faults import FailedError, RefusedError
-from safejudge.engines.trivial import QUESTIONS
 from safejudge.text import cut
 from safejudge.types import JSON
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 Send: TypeAlias = Callable[[str, JSON | None], JSON]
 """Sends a body to an address (GET without one); raises `RefusedError` and `FailedError`."""
 
+_RENDERING = ("chat_template_kwargs", *CONTINUED)
+"""Fields that say how messages become a prompt."""
 _CACHED_TOKENS = 2**20
 _MOST_IDS = 2**31
 """No vocabulary is larger."""
@@ -29,13 +30,15 @@ _MOST_IDS = 2**31
 class Vocabulary:
     """The server's tokenizer, after the prompt that its template ends every question with."""
 
-    def __init__(self, send: Send, root: str, model: str, fields: JSON) -> None:
+    def __init__(
+        self, send: Send, root: str, model: str, fields: JSON, messages: list[JSON] | None = None
+    ) -> None:
         self._send = send
         self._root = root
         self._model = model
         self._encoded: RecentCache[str, tuple[int, ...]] = RecentCache(_CACHED_TOKENS, len)
         self._lock = ProcessLock()
-        self.prompt = self._rendered(fields)
+        self.prompt = self._rendered(fields, messages or PLAIN.messages[0])
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text. Raises `RefusedError` and `FailedError`."""
@@ -52,7 +55,7 @@ class Vocabulary:
         """Find the single tokens of labels; raises `LabelsError` where there are none."""
         return topk.proved(tokens.resolve(self.encode, self.prompt, labels))
 
-    def _rendered(self, fields: JSON) -> str:
+    def _rendered(self, fields: JSON, messages: list[JSON]) -> str:
         """Return the text of a rendered question, if it becomes the same tokens again.
 
         Otherwise a line of plain text stands for it: what a spelling is split into depends only
@@ -62,9 +65,9 @@ class Vocabulary:
             ids = self._ids(
                 {
                     "model": self._model,
-                    "messages": question(QUESTIONS[0]),
+                    "messages": messages,
                     "add_generation_prompt": True,
-                    **{k: v for k, v in fields.items() if k == "chat_template_kwargs"},
+                    **{k: v for k, v in fields.items() if k in _RENDERING},
                 }
             )
             body = {"model": self._model, "tokens": list(ids)}
