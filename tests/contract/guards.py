@@ -105,7 +105,7 @@ def _shieldstral(statement: str, images: int, caption: str | None) -> str:
 def _llavaguard(statement: str, images: int, _: str | None) -> str:
     words = dialects.DIALECTS["llavaguard"].put(statement, None).after
     pictures = "<image>\n" * images
-    return f'USER: {pictures}{words} ASSISTANT:{{\n    "rating": "'
+    return f'USER: {pictures}{words} ASSISTANT: {{\n    "rating": "'
 
 
 def _llamaguard(statement: str, images: int, caption: str | None) -> str:

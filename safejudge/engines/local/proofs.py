@@ -39,8 +39,11 @@ def proved_chat(processor: Any, model: str, settings: ChatSettings) -> Chat:
     chat = Chat(processor, model, settings.template_args, settings.dialect)
     if settings.dialect is not None:
         _prove_form(chat, model, settings.dialect)
+        begun = settings.dialect.reply_prefix
+        if begun.strip():
+            begun = _space_before_reply(chat) + begun
         prefix = settings.reply_prefix
-        chat.set_opening(settings.dialect.reply_prefix if prefix is None else prefix)
+        chat.set_opening(begun if prefix is None else prefix)
         return chat
     _prove(chat, model)
     chat.shows_several = not chat.pictures or _shows_two(chat)
@@ -192,6 +195,25 @@ def _prove_form(chat: Chat, model: str, dialect: Dialect) -> None:
             f"{instead}"
         )
     _prove_tokens(chat, model, [chat.formed(words, None, 0) for words in (_LAST, _REPLY)])
+
+
+def _space_before_reply(chat: Chat) -> str:
+    """Find the white space that a template writes before the words of a reply: "ASSISTANT: ".
+
+    A reply that is begun for the model has to stand where it was taught to begin one.
+    """
+    user: Turn = ("user", "", 0, _FIRST)
+    for parts in (True, False):
+        chat.assistant_parts = parts
+        try:
+            prompt = chat.rendered([user])
+            past = chat.rendered([user, ("assistant", "", 0, _REPLY)], reply=False)
+        except RenderError:
+            continue
+        between, words, _ = past.removeprefix(prompt).partition(_REPLY)
+        if words and past.startswith(prompt) and between.isspace():
+            return between
+    return ""
 
 
 def _unkept(chat: Chat, dialect: Dialect) -> str | None:
