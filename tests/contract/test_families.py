@@ -16,7 +16,7 @@ from test_hf import encoder_calls
 
 from safejudge import prompts
 from safejudge.engines.local.hf import HFEngine
-from safejudge.engines.server.vocabulary import QUESTIONS
+from safejudge.engines.trivial import QUESTIONS
 from safejudge.errors import EngineSetupError
 from safejudge.types import Probe
 
