@@ -12,8 +12,9 @@ import asyncio
 import os
 import platform
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from itertools import chain, zip_longest
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.flow import Flow
     from safejudge.images.load import ImageSource
-    from safejudge.types import JSON
+    from safejudge.types import JSON, AnswerProbs
 
     Images = Iterable[ImageSource] | npt.NDArray[Any] | torch.Tensor
     Prompts = Iterable[str | None]
@@ -83,16 +84,18 @@ class Judge:
         outside what a model was made for, `PolicyError` for a rule that the policy leaves nothing
         of and for an encoder without a threshold, `EngineSetupError` for an engine without eyes.
         """
-        if not models.engine.card.pictures:
-            raise EngineSetupError(
-                f"{models.engine.card.uri} takes text alone, no pictures. Judging needs a "
-                "vision-language model; this one can compile constitutions."
-            )
+        for engine in models.engines:
+            if not engine.card.pictures:
+                raise EngineSetupError(
+                    f"{engine.card.uri} takes text alone, no pictures. Judging needs a "
+                    "vision-language model; this one can compile constitutions."
+                )
         self.constitution = constitution
         self.models = models
         self.policy = policy_in_effect(policy, models)
         check_rules(constitution, models, self.policy)
         self.provenance = _provenance(constitution, models, self.policy)
+        self.panel = models.panel
 
     @classmethod
     def load(  # noqa: PLR0913 - the facade: one argument for each thing a user chooses
@@ -105,6 +108,8 @@ class Judge:
         encoder: str | Encoder | None = DEFAULT,
         detector: str | Detector | None = DEFAULT,
         engine_args: Mapping[str, Any] | None = None,
+        also: Sequence[str | Engine] = (),
+        escalate_to: str | Engine | None = None,
     ) -> Judge:
         """Load a judge.
 
@@ -116,6 +121,9 @@ class Judge:
         the engine comes with: `hf:sketch` has both, others none. None leaves their stage out,
         whatever the policy says; what the policy does not want is not opened. `engine_args` are
         options of the engine, such as vLLM's `max_model_len` (see `open_engine`).
+        `also` are engines whose answers count as much as those of `engine` (the mean of their
+        log-odds decides); `escalate_to` is the engine that is asked what these leave open, and
+        what `policy.escalate_below` says. They are opened with no options.
         Raises `ConstitutionError`, `EngineSetupError`, `PolicyError`, `StatementError`.
         """
         rules = (
@@ -133,6 +141,8 @@ class Judge:
             detector if chosen.locates else None,
             store,
             engine_args,
+            also=also,
+            escalate_to=escalate_to,
         )
         try:
             judge = cls(rules, models, chosen)
@@ -239,18 +249,27 @@ class Judge:
         if isinstance(image, Failure):
             return image
         shown, use = shown_caption(caption, self.models, self.policy)
-        rules, usage = yield from image_flow(image, self.constitution, self.policy, shown)
+        rules, usage = yield from image_flow(
+            image, self.constitution, self.policy, shown, self.panel
+        )
         return conclude(image, rules, usage, self.provenance, self.policy, caption=use)
 
 
 def policy_in_effect(policy: Policy, models: Models) -> Policy:
     """Switch off the stages that have no model, and put in the encoder's threshold."""
     encoder = None if models.encoder is None else models.encoder.card.uri
-    return policy_beside(policy, encoder, locates=models.detector is not None)
+    return policy_beside(
+        policy,
+        encoder,
+        locates=models.detector is not None,
+        escalates=models.escalation is not None,
+    )
 
 
-def policy_beside(policy: Policy, encoder: str | None, *, locates: bool) -> Policy:
-    """Do the same by the encoder's URI, and whether there is a detector. Raises `PolicyError`."""
+def policy_beside(
+    policy: Policy, encoder: str | None, *, locates: bool, escalates: bool = False
+) -> Policy:
+    """Do the same by the encoder's URI, and whether there are the others. Raises `PolicyError`."""
     changed: dict[str, object] = {}
     if encoder is None or not policy.relevance:
         changed |= {"relevance": False, "relevance_threshold": None}
@@ -258,6 +277,8 @@ def policy_beside(policy: Policy, encoder: str | None, *, locates: bool) -> Poli
         changed["relevance_threshold"] = threshold_of(encoder, policy)
     if not locates:
         changed |= {"crop": False, "region": False}
+    if not escalates:
+        changed["escalate_below"] = None
     return policy.model_copy(update=changed)
 
 
@@ -268,6 +289,8 @@ def missing(policy: Policy, models: Models) -> list[str]:
         notes.append("no encoder, so every rule is asked (--encoder URI would skip the irrelevant)")
     if policy.locates and models.detector is None:
         notes.append("no detector, so no regions are looked at (--detector URI)")
+    if policy.escalate_below is not None and models.escalation is None:
+        notes.append("no engine to escalate to, so escalate_below does nothing (--escalate-to URI)")
     return notes
 
 
@@ -280,8 +303,18 @@ def unread_priors(constitution: Constitution, models: Models, policy: Policy) ->
     if not policy.prior or policy.minimum_label_mass == 0.0:
         return []
     conditions = [asked_condition(rule, policy) for rule in constitution.rules]
-    probes = dict.fromkeys(prior_probe(leaf) for tree in conditions for leaf in leaves(tree))
-    reads = [read_answer("no_image", answer) for answer in models.priors(list(probes))]
+    probes = list(dict.fromkeys(prior_probe(leaf) for tree in conditions for leaf in leaves(tree)))
+    notes = []
+    for place, name in enumerate(models.panel.names):
+        answers = models.priors([replace(probe, engine=place) for probe in probes])
+        of = f"{name}: " if place else ""
+        notes += [f"{of}{note}" for note in _unread(answers, policy)]
+    return notes
+
+
+def _unread(answers: Sequence[AnswerProbs], policy: Policy) -> list[str]:
+    """Say how many priors of one engine are no yes or no."""
+    reads = [read_answer("no_image", answer) for answer in answers]
     problems = [problem for _, problem in reads if problem is not None]
     faint = [r for r, p in reads if p is None and r.label_mass < policy.minimum_label_mass]
     notes = []
@@ -304,7 +337,9 @@ def check_rules(constitution: Constitution, models: Models, policy: Policy) -> N
     conditions = [asked_condition(rule, policy) for rule in constitution.rules]
     preconditions = dict.fromkeys(leaf for tree in conditions for leaf in leaves(tree))
     sentences = (leaf.statements if policy.confirm else (leaf.statement,) for leaf in preconditions)
-    models.engine.check_statements(list(dict.fromkeys(chain.from_iterable(sentences))))
+    statements = list(dict.fromkeys(chain.from_iterable(sentences)))
+    for engine in models.engines:
+        engine.check_statements(statements)
     if models.encoder is not None and policy.filters:
         models.encoder.check_texts([relevance_text(rule) for rule in constitution.rules])
     if models.detector is not None and policy.locates:
@@ -382,6 +417,8 @@ def _provenance(constitution: Constitution, models: Models, policy: Policy) -> P
         revision=card.revision,
         encoder=reference(models.encoder) if policy.filters else None,
         detector=reference(models.detector) if policy.locates else None,
+        also=tuple(ref for engine in models.also if (ref := reference(engine)) is not None),
+        escalate_to=reference(models.escalation),
         versions={"python": platform.python_version(), **versions, **models.versions()},
     )
 

@@ -5,7 +5,7 @@ Takes rules, URIs and a policy; gives a `Judge`, when it is wanted and where it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from safejudge.engines.models import DEFAULT
@@ -38,6 +38,16 @@ class JudgeSpec:
     """The detector's URI; None looks at no regions."""
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     """Options of the engine."""
+    also: tuple[str, ...] = ()
+    """URIs of engines whose answers count as much."""
+    escalate_to: str | None = None
+    """URI of the engine that is asked what those leave open."""
+
+    def __setstate__(self, state: list[Any]) -> None:
+        """Take up what was pickled before there could be several engines."""
+        known = [*state, *(item.default for item in fields(self)[len(state) :])]
+        for item, value in zip(fields(self), known, strict=True):
+            object.__setattr__(self, item.name, value)
 
     def open(self) -> Judge:
         """Load the judge."""
@@ -49,6 +59,8 @@ class JudgeSpec:
             encoder=self.encoder,
             detector=self.detector,
             engine_args=self.engine_args,
+            also=self.also,
+            escalate_to=self.escalate_to,
         )
 
     def on(self, device: str) -> JudgeSpec:

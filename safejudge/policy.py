@@ -7,11 +7,11 @@ published Algorithm 1 (arXiv 2501.00192, sec. 3.6), `clue-tree` its thresholds o
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from safejudge.types import Record
+from safejudge.types import SparseRecord
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -24,8 +24,10 @@ _CASCADE = {True: "reason", False: "undecided"}
 """What an open leaf meant by the switch that stood in the place of `open_means`."""
 
 
-class Policy(Record):
+class Policy(SparseRecord):
     """Every choice that can change a verdict, in one place; defaults live here and only here."""
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"escalate_below"})
 
     name: str = "default"
     """What reports call it."""
@@ -93,6 +95,9 @@ class Policy(Record):
     """Below this P(yes) + P(no) a read is no answer; 1/2 stands for such a prior."""
     unreadable_reasoning: Literal["undecided", "no"] = "undecided"
     """What a reply means that is no Yes and no No: outside the schema, or Unsure."""
+    escalate_below: Annotated[float, Field(gt=0, le=20)] | None = None
+    """Log-odds: what is decided with a margin of a smaller size goes to the engine of
+    `--escalate-to` too; None: only what stays undecided does."""
 
     # Images.
     background: Literal["worst", "white", "black"] = "worst"
@@ -141,11 +146,11 @@ class Policy(Record):
         }
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        """Take up what was pickled before `open_means` and confirmations were fields."""
+        """Take up what was pickled before `open_means` and later settings were fields."""
         fields = dict(state.get("__dict__") or {})
         if "cascade" in fields:
             fields["open_means"] = _CASCADE[fields.pop("cascade")]
-        fields = {"confirm": False, "mirror": False} | fields
+        fields = {"confirm": False, "mirror": False, "escalate_below": None} | fields
         super().__setstate__(state | {"__dict__": fields})
 
     @property

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,28 +67,41 @@ RATINGS = ["Yes", "No", "Unsure", "none", ""]
 
 
 class World:
-    """Models whose answers a seed decides; `asked` are their requests."""
+    """Models whose answers a seed decides; `asked` are their requests.
 
-    def __init__(self, seed):
+    `also` engines count beside the first, and `last`: one is asked after them.
+    """
+
+    def __init__(self, seed, also=0, *, last=False):
         self.seed, self.asked = seed, []
         self.models = Models(
-            FakeEngine(self.probed, replies=self.replied),
+            self.engine(""),
             FakeEncoder(self.similar),
             FakeDetector(self.located),
+            also=tuple(self.engine(f"{number}") for number in range(also)),
+            escalation=self.engine("last") if last else None,
         )
 
-    def of(self, request, most):
+    def engine(self, name):
+        return FakeEngine(
+            lambda request: self.probed(request, name),
+            replies=lambda request: self.replied(request, name),
+            uri=f"fake:{name}",
+        )
+
+    def of(self, request, most, name=""):
         self.asked.append(request)
         pictures = getattr(request, "images", None)
         pictures = [request.picture] if pictures is None else pictures
         words = [v for n in ("question", "text", "words") if (v := getattr(request, n, None))]
-        return draw(self.seed, [p.digest for p in pictures], words, most=most)
+        return draw(f"{self.seed}{name}", [p.digest for p in pictures], words, most=most)
 
-    def probed(self, request):
-        return ANSWERS[self.of(request, len(ANSWERS) if request.images else 4)]
+    def probed(self, request, name):
+        return ANSWERS[self.of(request, len(ANSWERS) if request.images else 4, name)]
 
-    def replied(self, request):
-        rating = RATINGS[draw(self.seed, request.messages[0].text, most=len(RATINGS))]
+    def replied(self, request, name):
+        told = draw(f"{self.seed}{name}", request.messages[0].text, most=len(RATINGS))
+        rating = RATINGS[told]
         self.asked.append(request)
         if request.schema is None:
             return "" if rating == "" else f"thoughts on {request.messages[0].text}"
@@ -169,6 +183,8 @@ policies = st.builds(
         },
     ),
 )
+panels = st.sampled_from([(0, False)] * 3 + [(1, False), (2, False), (0, True), (1, True)])
+bounds = st.sampled_from([None, None, 1.5, 4.0])
 captions = st.sampled_from([None, None, "a toy", "a toy gun in a shop window"])
 
 
@@ -215,9 +231,12 @@ several = settings(
 
 @several
 @given(st.integers(0, 9999), constitutions, policies, captions,
-       st.sampled_from(sorted(IMAGES)))  # fmt: skip
-def test_its_own_policy_gives_the_record_back(seed, rules, policy, caption, image):
-    judge = World(seed).judge(rules, policy)
+       st.sampled_from(sorted(IMAGES)), panels, bounds)  # fmt: skip
+def test_its_own_policy_gives_the_record_back(  # noqa: PLR0917 - drawn things
+    seed, rules, policy, caption, image, panel, below
+):
+    policy = policy.model_copy(update={"escalate_below": below})
+    judge = World(seed, panel[0], last=panel[1]).judge(rules, policy)
     (result,) = judge([IMAGES[image]], [caption])
     replayed = replaying(judge, judge)(result)
     assert line(replayed.result) == line(result)
@@ -246,17 +265,24 @@ def check_like(replayed, real):
 
 @several
 @given(st.integers(0, 9999), constitutions, policies, policies, captions,
-       st.sampled_from(["still", "clear", "moving"]))  # fmt: skip
+       st.sampled_from(["still", "clear", "moving"]), panels,
+       st.tuples(bounds, bounds))  # fmt: skip
 def test_another_policy_gives_what_a_run_gives(  # noqa: PLR0917 - drawn things
-    seed, rules, first, second, caption, image
+    seed, rules, first, second, caption, image, panel, below
 ):
-    world = World(seed)
+    first, second = (
+        policy.model_copy(update={"escalate_below": bound})
+        for policy, bound in zip((first, second), below, strict=True)
+    )
+    world = World(seed, panel[0], last=panel[1])
     before = world.judge(rules, first)
     (result,) = before([IMAGES[image]], [caption])
-    after = Judge(rules, Models(world.models.engine,
-                                world.models.encoder if before.policy.filters else None,
-                                world.models.detector if before.policy.locates else None),
-                  second)  # fmt: skip
+    models = replace(
+        world.models,
+        encoder=world.models.encoder if before.policy.filters else None,
+        detector=world.models.detector if before.policy.locates else None,
+    )
+    after = Judge(rules, models, second)
     (real,) = after([IMAGES[image]], [caption])
     check_like(replaying(before, after)(result), real)
 
@@ -328,7 +354,9 @@ def test_exactly_what_is_missing_is_asked(  # noqa: PLR0917 - drawn things
     assert set(asked) <= wanted
     if image == "still" and before.policy.minimum_confidence == after.policy.minimum_confidence:
         # Of a view without a number a record may not say why it has none.
-        blank = {r for r in wanted if isinstance(r, Probe) and not sum(world.probed(r).p_labels)}
+        blank = {
+            r for r in wanted if isinstance(r, Probe) and not sum(world.probed(r, "").p_labels)
+        }
         assert set(asked) - blank == wanted - known - blank
 
 

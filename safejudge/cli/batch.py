@@ -83,7 +83,7 @@ class Batch:
     def _sum_up(self, intake: Intake) -> None:
         """Say what came of it, before a page that cannot be written ends the run."""
         models = self._judge.models
-        self._progress.sum_up(models.meter, models.engine.tokens)
+        self._progress.sum_up(models.meter, models.tokens)
         if self._file is not None and self._file.others:
             others = counted(self._file.others, "record")
             terminal.say(f"{others} of other images in {self._file.path}: not counted here")

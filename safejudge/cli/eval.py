@@ -172,6 +172,7 @@ def run(options: Options) -> int:
     from safejudge.show.terminal import console, say
 
     suite, out = suites.find_suite(options.suite), options.out
+    _check_panel(suite, options)
     if out is not None and not options.mode.resume:
         results.check_folder(out, overwrite=options.mode.overwrite)
     if options.from_outputs is not None:
@@ -191,6 +192,18 @@ def run(options: Options) -> int:
     print_tables(console(), result.tables, result.findings, result.unread)
     print_end(console(), result.headline, files)
     return code
+
+
+def _check_panel(suite: Suite, options: Options) -> None:
+    """Refuse second opinions where a suite would not ask for them."""
+    judge = options.judge
+    judge.check_panel()
+    if (judge.also or judge.escalate_to is not None) and not suite.panel:
+        stray = "--also" if judge.also else "--escalate-to"
+        raise InputError(
+            f"{stray}: {options.suite} puts questions of its own to one engine; leave it out, or "
+            "measure with labelled or sketchbench"
+        )
 
 
 # --- recorded outputs -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import yaml
 
+from safejudge.cli.panel import add_engines_beside, check_panel
 from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.constitution.policy_file import load_policy
 from safejudge.engines.dialects import DIALECTS, NONE
@@ -190,6 +191,12 @@ class JudgeOptions:
     """URI of the engine."""
     engine_args: tuple[tuple[str, Any], ...]
     """Options of the engine: name and value."""
+    also: tuple[str, ...]
+    """URIs of engines whose answers count as much."""
+    escalate_to: str | None
+    """URI of the engine that is asked what those leave open."""
+    escalate_below: float | None
+    """Margin under which it is asked about what is decided, too."""
     yes: bool
     """Whether `auto` may download without asking."""
     base: str
@@ -230,8 +237,10 @@ class JudgeOptions:
         if exhaustive:
             _add_model(parser, "detector")
             parser.set_defaults(encoder=None, threshold=None)
+            parser.set_defaults(also=[], escalate_to=None, escalate_below=None)
             _add_switches(parser, implied=["no-relevance", "exhaustive"])
         else:
+            add_engines_beside(parser)
             add_models_beside(parser)
             parser.add_argument(
                 "--relevance-threshold",
@@ -253,6 +262,11 @@ class JudgeOptions:
         """Refuse to guess what the rules are, or which model is to be trusted with them."""
         self._constitution()
         self._engine()
+        self.check_panel()
+
+    def check_panel(self) -> None:
+        """Refuse what cannot be asked beside the engine. Raises `InputError`."""
+        check_panel(self.also, self.escalate_to, self.escalate_below)
 
     def _constitution(self) -> str:
         if self.constitution is None:
@@ -292,6 +306,8 @@ class JudgeOptions:
                     f"--relevance-threshold {self.threshold} is no cosine; give -1 to 1"
                 )
             changes["relevance_threshold"] = self.threshold
+        if self.escalate_below is not None:
+            changes["escalate_below"] = self.escalate_below
         if self.frames is not None:
             changes["max_frames"] = None if self.frames == "all" else self.frames
         policy = load_policy(self.base, self.settings)
@@ -318,6 +334,8 @@ class JudgeOptions:
             encoder=self.encoder,
             detector=self.detector,
             engine_args=engine_args,
+            also=self.also,
+            escalate_to=self.escalate_to,
         )
 
     def open(self, rules: Constitution | None = None) -> Judge:
@@ -342,6 +360,8 @@ class JudgeOptions:
             self.detector if policy.locates else None,
             PriorCache(PriorCache.default_path()),
             engine_args,
+            also=self.also,
+            escalate_to=self.escalate_to,
         )
         for note in models.engine.card.notes:
             say(f"note: {note}")

@@ -252,6 +252,8 @@ def _judge(options: Options, then: Made, constitution: Constitution, policy: Pol
         encoder=encoder,
         detector=detector,
         engine_args=dict(options.engine_args),
+        also=[ref.uri for ref in made_by.also],
+        escalate_to=None if made_by.escalate_to is None else made_by.escalate_to.uri,
     )
     try:
         check_same_model(made_by, judge)

@@ -19,12 +19,12 @@ from safejudge.decide.replay_reads import PixelViews, Reads, caption_now, stand_
 from safejudge.errors import InputError
 from safejudge.flow import NotAsked, drive, gather
 from safejudge.judge import policy_beside
+from safejudge.method.counting import counted_flow
 from safejudge.method.precondition import Scene
 from safejudge.method.relevance import relevance_text
 from safejudge.method.verdict import (
     asked_condition,
     conclude,
-    counted_flow,
     rule_flow,
     rule_not_asked,
     scenes_flow,
@@ -109,7 +109,8 @@ def made_now(
     made_by = then.provenance
     encoder, detector = encoder or made_by.encoder, detector or made_by.detector
     uri = None if encoder is None else encoder.uri
-    policy = policy_beside(policy, uri, locates=detector is not None)
+    escalates = made_by.escalate_to is not None
+    policy = policy_beside(policy, uri, locates=detector is not None, escalates=escalates)
     for name in _LIMITS:
         before, after = getattr(then.policy, name), getattr(policy, name)
         if after != before:
@@ -143,6 +144,7 @@ class Replay:
         }
         self._kept = _alike(then, now)
         self._is_same = len(self._kept) == len(self._conditions)
+        self._panel = then.provenance.panel
 
     def reads_of(self, judgment: Judgment) -> Reads:
         """Take in what a record says, for as many replays as one likes."""
@@ -199,7 +201,8 @@ class Replay:
     ) -> Flow[tuple[Rules, Usage]]:
         policy = self.now.policy
         scenes = [
-            Scene(picture, caption, policy, reads.pixels or reads.views) for picture in pictures
+            Scene(picture, caption, policy, reads.pixels or reads.views, self._panel)
+            for picture in pictures
         ]
         return scenes_flow(scenes, self.constitution, policy)
 
@@ -219,7 +222,7 @@ class Replay:
             return {rule: kept[rule] for rule in self._conditions}, before.usage
         others = [rule for rule in self.constitution.rules if rule.id not in kept]
         flows = (self._deciding_flow(rule, before, reads, same=same) for rule in others)
-        judged, usage = yield from counted_flow(gather(flows))
+        judged, usage = yield from counted_flow(gather(flows), self._panel)
         found = kept | {rule.id: verdict for rule, verdict in zip(others, judged, strict=True)}
         return {rule: found[rule] for rule in self._conditions}, usage
 
@@ -236,7 +239,8 @@ class Replay:
         if not self._is_asked(rule, picture, reads):
             return verdict
         caption, _ = caption_now(before.caption, *self._policies)
-        found = yield from rule_flow(condition, Scene(picture, caption, policy, reads.views))
+        scene = Scene(picture, caption, policy, reads.views, self._panel)
+        found = yield from rule_flow(condition, scene)
         if found.outcome != "violated":
             return verdict
         return found.model_copy(update={"bound": "lower", "similarity": old.similarity})

@@ -91,10 +91,19 @@ def check_same_model(then: Provenance, judge: Judge) -> None:
         raise InputError(
             "--engine: the records were asked in another dialect; name that one with --dialect"
         )
+    if (len(then.also), then.escalate_to is None) != (len(now.also), now.escalate_to is None):
+        raise InputError(
+            f"the records were made with the engines {', '.join(then.panel.names)}, and this judge "
+            f"asks {', '.join(now.panel.names)}; open it with the same"
+        )
     pairs = {
         "engine": ((then.model, then.revision), (now.model, now.revision)),
         "encoder": (then.encoder, now.encoder),
         "detector": (then.detector, now.detector),
+        "escalate-to": (then.escalate_to, now.escalate_to),
+    } | {
+        f"also {before.uri}": (before, after)
+        for before, after in zip(then.also, now.also, strict=True)
     }
     for name, (before, after) in pairs.items():
         old, new = (None if made is None else _revision(made) for made in (before, after))

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     )
 
     Boxes = tuple[Box, ...]
+    _Asked = tuple[int, str, str | None]
+    """Which engine, which question, about which picture."""
 
 CAPTION = "(the caption that was shown)"
 """Stands for the text of a caption, which no record holds."""
@@ -193,18 +195,21 @@ class Reads:
         """Of an image that is at hand: what the requests show."""
         self._policy = policy
         self._caption = caption
-        self._probes: dict[tuple[str, str | None], AnswerProbs] = {}
+        self._probes: dict[_Asked, AnswerProbs] = {}
         self._boxes: dict[tuple[str, tuple[str, ...]], Boxes] = {}
-        self._traces: dict[tuple[str, str], ReasoningTrace] = {}
+        self._traces: dict[_Asked, ReasoningTrace] = {}
         self._similar: dict[tuple[str, str], float] = {}
-        self._unclear: set[tuple[str, str | None]] = set()
+        self._unclear: set[_Asked] = set()
         """Reads without a number of which the record does not say why: no use to another policy."""
         if constitution is not None and policy.filters:
             self._add_similarities(judgment.rules, constitution)
         for verdict in judgment.rules.values():
             for look in (verdict, verdict.set_aside):
                 for answer in () if look is None else look.preconditions:
-                    self._add(answer, look or verdict)
+                    for place, opinion in enumerate(answer.opinions):
+                        self._add(opinion, look or verdict, place)
+                    after = 0 if answer.engine is None else len(answer.opinions)
+                    self._add(answer, look or verdict, after)
 
     def _add_similarities(
         self, verdicts: Mapping[str, RuleVerdict], constitution: Constitution
@@ -215,8 +220,8 @@ class Reads:
                 number = verdict.similarity
                 self._similar[key] = math.nan if number is None else number
 
-    def _add(self, verdict: PreconditionVerdict, look: RuleVerdict) -> None:
-        """Take in one answer and how it came about."""
+    def _add(self, verdict: PreconditionVerdict, look: RuleVerdict, engine: int) -> None:
+        """Take in one answer, of the engine at this place, and how it came about."""
         picture = stand_in(look.frame, look.background)
         question = self._question(verdict.statement, look)
         boxes = verdict.boxes
@@ -225,7 +230,7 @@ class Reads:
             self._boxes[picture.digest, words_of(verdict.look_at or "")] = boxes
         if boxes:
             crop = self.views.region_crop(picture, boxes)
-            if self._policy.crop:
+            if self._policy.crop and verdict.reads:
                 small = any(read.view == "region_crop" for read in verdict.reads)
                 self.views.note_share(picture, boxes, self._policy.crop_area, small=small)
         shown: dict[View, str | None] = {"full": picture.digest, "no_image": None}
@@ -235,32 +240,37 @@ class Reads:
         problems = _problems(verdict)
         for read in verdict.reads:
             if read.view in shown:
-                key = (question, shown[read.view])
+                key = (engine, question, shown[read.view])
                 answer = _recorded(read, problems.get(read.view))
                 self._add_read(key, answer, unclear=_is_unclear(read, verdict))
         read_crop = any(
-            read.view == "region_crop" and read.score is not None for read in verdict.reads
+            read.view == "region_crop" and read.score is not None
+            for read in verdict.answers[0].reads
         )
         nearest = crop if read_crop and crop is not None else picture
         if verdict.reasoning is not None:
-            self._traces.setdefault((question, nearest.digest), verdict.reasoning)
+            self._traces.setdefault((engine, question, nearest.digest), verdict.reasoning)
         for confirmation in verdict.confirmations:
-            self._add_confirmation(verdict.statement, confirmation, look, nearest)
+            self._add_confirmation(verdict.statement, confirmation, look, (engine, nearest))
 
     def _add_confirmation(
-        self, statement: str, said: Confirmation, look: RuleVerdict, picture: Picture
+        self, statement: str, said: Confirmation, look: RuleVerdict, asked: tuple[int, Picture]
     ) -> None:
-        """Take in what was asked beside a statement; the first unread look has the problem."""
-        keys: list[tuple[str, str | None]] = []
+        """Take in what an engine was asked beside a statement about a picture.
+
+        The first unread look has the problem.
+        """
+        engine, picture = asked
+        keys: list[_Asked] = []
         if said.by == "contrast":
             orders = ((statement, said.statement), (said.statement, statement))
-            keys += [(prompts.choice_question(*order), picture.digest) for order in orders]
+            keys += [(engine, prompts.choice_question(*order), picture.digest) for order in orders]
         elif said.by == "mirrored":
             mirrored = self.views.mirrored(picture)
-            keys += [(self._question(statement, look), mirrored.digest)]
+            keys += [(engine, self._question(statement, look), mirrored.digest)]
         else:
             question = self._question(said.statement, look)
-            keys += [(question, picture.digest), (question, None)]
+            keys += [(engine, question, picture.digest), (engine, question, None)]
         problem = said.problem
         for key, read in zip(keys, said.reads, strict=False):
             told = None
@@ -268,7 +278,7 @@ class Reads:
                 told, problem = problem.removeprefix(f"view {read.view}: "), None
             self._add_read(key, _recorded(read, told), unclear=False)
 
-    def _add_read(self, key: tuple[str, str | None], answer: AnswerProbs, *, unclear: bool) -> None:
+    def _add_read(self, key: _Asked, answer: AnswerProbs, *, unclear: bool) -> None:
         """Take in a read, which may stand in several traces; the one that says most counts."""
         if key not in self._probes or (key in self._unclear and not unclear):
             self._probes[key] = answer
@@ -282,7 +292,7 @@ class Reads:
     def answer(self, request: Request, policy: Policy) -> Answer | None:
         """Answer a request of a flow of this policy; None: it was not asked."""
         if isinstance(request, Probe) and not request.images:
-            return self._probes.get((request.question, None))
+            return self._probes.get((request.engine, request.question, None))
         shown = request.images[0] if isinstance(request, Probe | Reasoning) else request.picture
         found = (self._about(digest, request, policy) for digest in self._digests(shown))
         return next((answer for answer in found if answer is not None), None)
@@ -296,7 +306,7 @@ class Reads:
     def _about(self, digest: str, request: Request, policy: Policy) -> Answer | None:
         match request:
             case Probe():
-                key = (request.question, digest)
+                key = (request.engine, request.question, digest)
                 unclear = key in self._unclear and policy != self._policy
                 return None if unclear else self._probes.get(key)
             case Reasoning():
@@ -318,7 +328,7 @@ class Reads:
 
     def _reply(self, digest: str, request: Reasoning) -> str | None:
         """What was said in a reasoning of this length, or the JSON that ended it."""
-        trace = self._traces.get((request.messages[0].text, digest))
+        trace = self._traces.get((request.engine, request.messages[0].text, digest))
         if trace is None:
             return None
         if request.schema is None:

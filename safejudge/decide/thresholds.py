@@ -9,7 +9,7 @@ they are left out of the policy's digest here.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from safejudge.errors import InputError
 from safejudge.files.atomic import replacing, writing
 from safejudge.text import cut, one_line
-from safejudge.types import ModelRef, Record
+from safejudge.types import ModelRef, Record, SparseRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,8 +107,10 @@ class RuleThresholds(Record):
         return self
 
 
-class MadeBy(Record):
+class MadeBy(SparseRecord):
     """What thresholds belong to."""
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"also", "escalate_to"})
 
     model: str
     revision: str
@@ -118,6 +120,8 @@ class MadeBy(Record):
     constitution: str
     encoder: ModelRef | None = None
     detector: ModelRef | None = None
+    also: tuple[ModelRef, ...] = ()
+    escalate_to: ModelRef | None = None
     labels: str
     """Sha256 of the file of labels."""
 
@@ -132,6 +136,8 @@ class MadeBy(Record):
             constitution=provenance.constitution,
             encoder=provenance.encoder,
             detector=provenance.detector,
+            also=provenance.also,
+            escalate_to=provenance.escalate_to,
             labels=labels,
         )
 
@@ -284,6 +290,12 @@ def _refuse_others(then: MadeBy, now: MadeBy) -> None:
         pair = [getattr(made, name) for made in (then, now)]
         if len({None if ref is None else ref.revision for ref in pair}) > 1:
             differing.append(name)
+    opinions = [
+        [ref.revision or ref.uri for ref in (*made.also, *filter(None, [made.escalate_to]))]
+        for made in (then, now)
+    ]
+    if opinions[0] != opinions[1] or (then.escalate_to is None) != (now.escalate_to is None):
+        differing.append("panel of engines (--also, --escalate-to)")
     if differing:
         raise InputError(
             f"the thresholds were made with another {' and '.join(differing)} (model then "

@@ -30,6 +30,11 @@ STAGES: dict[type, str] = {
 """What the requests of a flow are called."""
 
 
+def stage_of(kind: type, engine: str = "") -> str:
+    """Call requests of a kind by their stage; `engine` names one beside a judge's first."""
+    return f"{STAGES[kind]} of {engine}" if engine else STAGES[kind]
+
+
 @dataclass(slots=True)
 class Tokens:
     """What was put to an engine since it was opened; see `Engine.tokens`."""
@@ -38,6 +43,17 @@ class Tokens:
     """Tokens of all prompts, those of their pictures included."""
     cached: int | None = None
     """How many of them were in the prefix cache; None where nobody says."""
+
+    @staticmethod
+    def sum_of(counts: Iterable[Tokens | None]) -> Tokens | None:
+        """Add up what several engines read; None if none of them counts."""
+        known = [count for count in counts if count is not None]
+        if len(known) < 2:
+            return known[0] if known else None
+        total = Tokens()
+        for count in known:
+            total.add(count.prompt, count.cached)
+        return total
 
     def add(self, prompt: int, cached: int | None) -> None:
         """Count one prompt."""
@@ -55,6 +71,14 @@ class Meter:
     requests: Counter[str] = field(default_factory=Counter)
     """By stage, as they came: a flow makes equal ones one before. Language priors from the disk
     count too."""
+
+    @property
+    def questions(self) -> int:
+        """Of all engines."""
+        stage = STAGES[Probe]
+        of_others = f"{stage} of "
+        return sum(n for s, n in self.requests.items() if s == stage or s.startswith(of_others))
+
     _lock: ProcessLock = field(default_factory=ProcessLock, repr=False)
 
     @contextmanager

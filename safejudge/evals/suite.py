@@ -142,6 +142,9 @@ class Suite:
     """Makes the tables of a folder that `judge` wrote, and asks no model."""
     constitution: bool = False
     """Whether `judge` cannot do without a constitution."""
+    panel: bool = False
+    """Whether all that `judge` asks are the questions of rules, so that several engines can be
+    asked them."""
 
 
 def scored_one_way(score: Callable[[Path], EvalResult]) -> FromOutputs:

@@ -100,7 +100,13 @@ def runs(plain: Run, names: Sequence[str], repeats: int) -> dict[str, Run]:
 def _changed(plain: Run, variant: Variant) -> Run:
     if variant.change is not None:
         return replace(plain, change=variant.change)
-    models = Models(Blind(plain.models.engine), cache=plain.models.cache)
+    seeing = plain.models
+    models = Models(
+        Blind(seeing.engine),
+        cache=seeing.cache,
+        also=tuple(map(Blind, seeing.also)),
+        escalation=None if seeing.escalation is None else Blind(seeing.escalation),
+    )
     return replace(plain, models=models, policy=plain.policy.model_copy(update=_BLIND))
 
 

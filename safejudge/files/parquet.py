@@ -1,7 +1,8 @@
 """Records as a folder of Parquet files, which together are one table for whatever reads Parquet.
 
 Takes records; gives part-00000.parquet and so on, each whole or not there at all. The columns are
-the fields of a record; `rules`, the trace, is JSON, since its form follows the constitution. What
+the fields of a record; `rules`, the trace, is JSON, since its form follows the constitution, and so
+is `by_engine`, the part of `usage` that only several engines have. What
 made the records stands in each part as `safejudge` of the schema's metadata: the JSON that is the
 first line of a file of records.
 """
@@ -39,6 +40,7 @@ SCHEMA = pa.schema(
         "score": pa.float64(),
         "margin": pa.float64(),
         "rules": pa.string(),
+        "by_engine": pa.string(),
         "usage": pa.struct(
             {name: pa.int64() for name in ("probes", "reasoning_calls", "detector_calls")}
         ),
@@ -53,7 +55,8 @@ SCHEMA = pa.schema(
 RECORDS, SECONDS = 4096, 10.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
-_COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules")
+_COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules", "by_engine")
+_TELLING = ("unreadable", "label_mass", "not_asked", "opinions")
 HEAD = b"safejudge"
 """The key under which a part's schema says what made its records."""
 _NAME = re.compile(r"part-(\d+)\.parquet")
@@ -69,6 +72,8 @@ def to_table(rows: Sequence[JSON]) -> pa.Table:
     for line in lines:
         if "rules" in line:
             line["rules"] = records.to_line(line["rules"]).rstrip("\n")
+        if by_engine := line.get("usage", {}).pop("by_engine", None):
+            line["by_engine"] = records.to_line(by_engine).rstrip("\n")
     return pa.Table.from_pylist(lines, schema=SCHEMA)
 
 
@@ -196,11 +201,11 @@ class Parts:
     def _counts(self, row: JSON, folder: str | None) -> bool:
         """Count a record; False for one that no longer stands, or stands there twice."""
         key, place = row["image"], "stands"
-        record = {name: value for name, value in row.items() if value is not None}
+        record = _counted(row)
         if self._standing is not None:
             rules = record.get("rules", "")
             # Parsing every trace takes seconds a million; few hold what may have to be asked again.
-            telling = any(f'"{t}"' in rules for t in ("unreadable", "label_mass", "not_asked"))
+            telling = any(f'"{t}"' in rules for t in _TELLING)
             record["rules"] = json.loads(rules) if telling else {}
             key, place = self._standing.place(record, folder)
             if place == "of":
@@ -223,11 +228,19 @@ class Parts:
 
     def _count(self, table: pa.Table) -> None:
         for row in table.select(_COUNTED).to_pylist():
-            record = {name: value for name, value in row.items() if value is not None}
+            record = _counted(row)
             if "rules" in record:
                 record["rules"] = json.loads(record["rules"])
             self.recorded[row["image"]] += 1
             self.tally.add(record)
+
+
+def _counted(row: JSON) -> JSON:
+    """What a tally counts of a row."""
+    record = {name: value for name, value in row.items() if value is not None}
+    if "by_engine" in record:
+        record["usage"] = record["usage"] | {"by_engine": json.loads(record.pop("by_engine"))}
+    return record
 
 
 def _is_ours(schema: pa.Schema) -> bool:

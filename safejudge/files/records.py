@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
+BESIDE = ("also", "escalate_to")
+"""As much, where a judge has several engines; not written where it has one."""
 
 DECISION = "decision"
 """Under which a record says what to do with its image, where thresholds were given."""
@@ -53,7 +55,7 @@ def record(
     if decision is not None:
         content[DECISION] = decision
     if provenance is not None:
-        content["provenance"] = provenance.model_dump(include=set(COMPARED))
+        content["provenance"] = provenance.model_dump(include={*COMPARED, *BESIDE})
     return content
 
 
@@ -148,8 +150,9 @@ def compare(path: Path, earlier: JSON, head: JSON) -> None:
     if "safejudge" not in earlier or not isinstance(provenance, dict):
         raise foreign(path)
     beside = ("captions", "thresholds")
-    old = {key: provenance.get(key) for key in COMPARED} | {key: earlier.get(key) for key in beside}
-    new = {key: head["provenance"][key] for key in COMPARED} | {
+    models = (*COMPARED, *BESIDE)
+    old = {key: provenance.get(key) for key in models} | {key: earlier.get(key) for key in beside}
+    new = {key: head["provenance"].get(key) for key in models} | {
         key: head.get(key) for key in beside
     }
     differing = [key for key in new if old[key] != new[key]]
@@ -173,12 +176,16 @@ _DESCRIPTIONS = {
     "revision": "model revision",
     "encoder": "encoder",
     "detector": "detector",
+    "also": "second opinion (--also)",
+    "escalate_to": "engine to escalate to",
     "captions": "prompt file (captions) or data",
     "thresholds": "file of thresholds",
 }
 
 
 def _described(value: object) -> str:
+    if isinstance(value, list):  # several models
+        return ", ".join(map(_described, value))
     if isinstance(value, dict):  # a model beside the judge
         return f"{value.get('uri')} {_described(value.get('revision'))}"
     text = str(value) if value is not None else "none"

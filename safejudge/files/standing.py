@@ -119,4 +119,8 @@ def _unanswered(precondition: JSON) -> bool:
     reasoning = precondition.get("reasoning")
     if reasoning is not None:
         return not reasoning.get("text")
-    return any(read.get("score") is None for read in precondition.get("reads", ()))
+    if any(read.get("score") is None for read in precondition.get("reads", ())):
+        return True
+    # Of several engines each counts, unless another was asked after them and answered.
+    asked_after = "engine" in precondition
+    return not asked_after and any(map(_unanswered, precondition.get("opinions", ())))

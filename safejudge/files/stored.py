@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from safejudge.errors import InputError, OutputError
-from safejudge.files.records import COMPARED
+from safejudge.files.records import BESIDE, COMPARED
 from safejudge.text import cut, one_line
 
 if TYPE_CHECKING:
@@ -223,6 +223,8 @@ def _record(row: JSON) -> JSON:
     if row.get("error") is not None:
         return {name: row.get(name) for name in ("image", "id", "error")}
     kept: JSON = {name: value for name, value in row.items() if value is not None}
+    if "by_engine" in kept:
+        kept["usage"] = kept["usage"] | {"by_engine": json.loads(kept.pop("by_engine"))}
     return {"score": None, "margin": None} | kept | {"rules": json.loads(kept.get("rules", "{}"))}
 
 
@@ -231,7 +233,7 @@ def _record(row: JSON) -> JSON:
 
 def _compared(head: JSON) -> JSON:
     made = head["provenance"] if isinstance(head.get("provenance"), dict) else {}
-    return {name: made.get(name) for name in COMPARED}
+    return {name: made.get(name) for name in (*COMPARED, *BESIDE)}
 
 
 def unreadable(record: StoredRecord, error: Exception) -> OutputError:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from safejudge.files.records import DECISION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from safejudge.types import JSON
 
 
@@ -46,6 +48,13 @@ class Tally:
     """Statements that got neither yes nor no of an image (too little label mass), by what the
     model wanted to say instead; where the records that were counted hold them."""
 
+    engines: dict[str, Counter[str]] = field(default_factory=dict)
+    """Where a judge has several engines: `questions` and `reasonings` of each, and statements that
+    it gave no answer to (`silent`)."""
+    statements: Counter[str] = field(default_factory=Counter)
+    """There too: the answers to statements of each image by each rule, `all` and those that another
+    engine was asked about after the others (`escalated`)."""
+
     def add(self, record: JSON) -> None:
         """Count one record."""
         self.labels[record.get("label", "failed")] += 1
@@ -58,6 +67,10 @@ class Tally:
         self.probes += usage.get("probes", 0)
         self.reasoning_calls += usage.get("reasoning_calls", 0)
         self.detector_calls += usage.get("detector_calls", 0)
+        for engine, spent in usage.get("by_engine", {}).items():
+            self._engine(engine).update(
+                questions=spent["probes"], reasonings=spent["reasoning_calls"]
+            )
         if (frames := record.get("frames")) and frames["looked_at"] < frames["of"]:
             self.frames.update(frames, cut=1)
         use = record.get("caption")
@@ -67,6 +80,30 @@ class Tally:
         if isinstance(rules := record.get("rules"), dict):
             self.rules.update(rule["outcome"] for rule in rules.values())
             self.unanswered.update(_unanswered(rules))
+            if "by_engine" in usage:
+                self._add_opinions(rules)
+
+    def _engine(self, name: str) -> Counter[str]:
+        return self.engines.setdefault(name, Counter())
+
+    def _add_opinions(self, rules: JSON) -> None:
+        """Count whom the statements went to, and who had no answer."""
+        for verdict in _answers(rules):
+            escalated = "engine" in verdict
+            self.statements.update(all=1, escalated=int(escalated))
+            for opinion in (*verdict.get("opinions", ()), *([verdict] if escalated else ())):
+                silent = opinion["test"] in _SILENT and opinion.get("reasoning") is None
+                self._engine(opinion["engine"])["silent"] += silent
+
+
+_SILENT = ("label_mass", "unreadable")
+
+
+def _answers(rules: JSON) -> Iterator[JSON]:
+    """Yield every answer to a statement, of a captioned image in both looks."""
+    for rule in rules.values():
+        for look in (rule, rule.get("set_aside") or {}):
+            yield from look.get("preconditions", ())
 
 
 def _unanswered(rules: JSON) -> list[str]:
@@ -75,6 +112,12 @@ def _unanswered(rules: JSON) -> list[str]:
     for rule in rules.values():
         for verdict in rule.get("preconditions", ()):
             if verdict.get("test") == "label_mass":
-                reads = [read for read in verdict["reads"] if read["view"] != "no_image"]
+                looks = [
+                    read
+                    for answer in (verdict, *verdict.get("opinions", ()))
+                    if answer["test"] == "label_mass"
+                    for read in answer["reads"]
+                ]
+                reads = [read for read in looks if read["view"] != "no_image"]
                 wanted[verdict["statement"]] = str(reads[-1].get("top")) if reads else ""
     return list(wanted.values())

@@ -68,11 +68,19 @@ def unconfirmed(
 def confirm_flow(
     leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
 ) -> Flow[PreconditionVerdict]:
+    """Ask about a precondition that holds once more, and go on where that leaves it open."""
+    heard = yield from heard_flow(leaf, verdict, scene)
+    return (yield from finished_flow(leaf, taken_for_no(heard, scene.policy), scene))
+
+
+@unless_not_asked
+def heard_flow(
+    leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
+) -> Flow[PreconditionVerdict]:
     """Ask about a precondition that holds once more, all in one wave; the lowest score counts."""
     flows = list(_confirmations(leaf, verdict, scene))
     said = yield from gather(flows)
-    heard = verdict.model_copy(update={"confirmations": tuple(said)})
-    return (yield from finished_flow(leaf, taken_for_no(_lowered(heard), scene.policy), scene))
+    return _lowered(verdict.model_copy(update={"confirmations": tuple(said)}))
 
 
 def _confirmations(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from safejudge.flow import Flow, NotAsked, ask
 from safejudge.method import debias, questions, reasoning, views
 from safejudge.method.regions import region_flow
-from safejudge.types import Outcome, Precondition, PreconditionVerdict
+from safejudge.types import ALONE, Outcome, Panel, Precondition, PreconditionVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +55,8 @@ class Scene:
     """The choices that can change a verdict."""
     views: Views = views
     """What makes the other views of the picture."""
+    panel: Panel = ALONE
+    """Who is asked; the steps of this module ask one engine, those of `opinions` all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +331,10 @@ def was_read(verdict: PreconditionVerdict, policy: Policy) -> bool:
         return True
     # Where the engine could not answer one of the two, nobody went on to reason.
     reasoned = verdict.test == "unreadable" and verdict.reasoning is not None
-    return reasoned and _has_prior(verdict, policy) and _answered_a_picture(verdict, policy)
+    return reasoned and all(
+        _has_prior(answer, policy) and _answered_a_picture(answer, policy)
+        for answer in verdict.answers
+    )
 
 
 def _answered_a_picture(verdict: PreconditionVerdict, policy: Policy) -> bool:

@@ -11,38 +11,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from safejudge.errors import PolicyError
 from safejudge.flow import gather
 from safejudge.method import debias, logic
-from safejudge.method.confirm import confirm_flow, unconfirmed
-from safejudge.method.precondition import (
-    Scene,
-    Step,
+from safejudge.method.confirm import unconfirmed
+from safejudge.method.counting import counted_flow
+from safejudge.method.opinions import (
     closer_flow,
+    confirm_flow,
+    escalated_flow,
     next_step,
-    not_asked,
-    nothing_asked,
     precondition_flow,
     read_flow,
     reasoned_flow,
 )
+from safejudge.method.precondition import Scene, Step, not_asked, nothing_asked
 from safejudge.method.relevance import doubtful, relevance_flow, relevant
 from safejudge.types import (
+    ALONE,
     AllOf,
     CaptionUse,
     Condition,
     Constitution,
     ImageInput,
     Judgment,
-    Locate,
     Outcome,
+    Panel,
     Precondition,
     PreconditionVerdict,
-    Probe,
     Provenance,
-    Reasoning,
     Rule,
     RuleVerdict,
     UndecidedBy,
@@ -59,8 +58,6 @@ if TYPE_CHECKING:
     Verdicts = Mapping[Precondition, PreconditionVerdict]
     Scenes = Mapping[Precondition, Scene]
     """How each precondition of a rule is looked at."""
-
-T = TypeVar("T")
 
 _RULE_OUTCOME = {
     Outcome.YES: "violated",
@@ -168,7 +165,7 @@ def settle_flow(
 
     while (leaf := logic.next_leaf(condition, outcomes(), skip=verdicts)) is not None:
         verdicts[leaf] = yield from first(leaf, scenes[leaf])
-    for step in (closer_flow, reasoned_flow):
+    for step in (closer_flow, escalated_flow, reasoned_flow):
         while True:
             passed_over = [
                 leaf for leaf, v in verdicts.items() if _step(v, scenes[leaf]) is not step
@@ -180,7 +177,7 @@ def settle_flow(
 
 
 def _step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
-    return next_step(verdict, scene.policy)
+    return next_step(verdict, scene)
 
 
 def _final(verdicts: Verdicts, scenes: Scenes) -> list[Precondition]:
@@ -243,13 +240,17 @@ def _bound(outcome: str, low: float, high: float) -> Literal["exact", "lower", "
 
 
 def image_flow(
-    image: ImageInput, constitution: Constitution, policy: Policy, caption: str | None = None
+    image: ImageInput,
+    constitution: Constitution,
+    policy: Policy,
+    caption: str | None = None,
+    panel: Panel = ALONE,
 ) -> Flow[tuple[dict[str, RuleVerdict], Usage]]:
     """Judge every rule on every picture of one image; per rule the worst picture counts.
 
     The questions about one picture stand together in each wave, for the engine's prefix cache.
     """
-    scenes = [Scene(picture, caption, policy) for picture in image.pictures]
+    scenes = [Scene(picture, caption, policy, panel=panel) for picture in image.pictures]
     return (yield from scenes_flow(scenes, constitution, policy))
 
 
@@ -259,7 +260,7 @@ def scenes_flow(
     """Judge every rule on every picture of one image, as they are looked at."""
     conditions = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
     verdicts, usage = yield from counted_flow(
-        gather(scene_flow(constitution, conditions, scene) for scene in scenes)
+        gather(scene_flow(constitution, conditions, scene) for scene in scenes), scenes[0].panel
     )
     worst = {
         rule: _worst(condition, [rules[rule] for rules in verdicts], scenes)
@@ -356,23 +357,6 @@ def _badness(verdict: RuleVerdict) -> tuple[int, int, float]:
     outcomes = (verdict.outcome, verdict.unfiltered or verdict.outcome)
     first, second = map(_WORSE.index, outcomes)
     return first, second, -1.0 if verdict.score is None else verdict.score
-
-
-def counted_flow(flow: Flow[T]) -> Flow[tuple[T, Usage]]:
-    """Run a flow of distinct requests and count them."""
-    probes = replies = searches = 0
-    try:
-        wave = next(flow)
-        while True:
-            probes += sum(isinstance(r, Probe) and bool(r.images) for r in wave)
-            replies += sum(isinstance(r, Reasoning) for r in wave)
-            searches += sum(isinstance(r, Locate) for r in wave)
-            wave = flow.send((yield wave))
-    except StopIteration as end:
-        usage = Usage(probes=probes, reasoning_calls=replies, detector_calls=searches)
-        return end.value, usage
-    finally:
-        flow.close()
 
 
 def is_open(verdict: RuleVerdict) -> bool:

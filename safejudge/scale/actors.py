@@ -161,7 +161,7 @@ class Worker:
             return _table(_problem(error), [])
         self._attempts.end.remote(window)
         models = self._judge.models
-        spent = account(models.meter, models.engine.tokens)
+        spent = account(models.meter, models.tokens)
         return _table(self._message | {"actor": self._name, "spent": spent}, rows)
 
     def _begin(self, window: int, entries: Sequence[Entry]) -> None:

@@ -17,14 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from safejudge.engines.meter import STAGES
 from safejudge.show.reasons import differs, reason
 from safejudge.text import clean, clean_lines, counted, quoted
 from safejudge.types import (
     Failure,
     Precondition,
     PreconditionVerdict,
-    Probe,
     Result,
 )
 
@@ -257,11 +255,33 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
             f"answers: {unanswered} of {counted(tally.probes, 'question')} got neither yes nor no; "
             f"mostly the model wanted to say {quoted(wanted)}"
         )
+    lines += opinions(tally)
     if skipped := tally.rules["not_relevant"]:
         rules = tally.rules.total()
         lines.append(
             f"rules: {rules - skipped} of {rules} asked, {skipped} skipped by the relevance filter"
         )
+    return lines
+
+
+def opinions(tally: Tally) -> list[str]:
+    """Say what each of several engines was asked, and how much went on to the last."""
+    if not tally.engines:
+        return []
+    spent = [
+        f"{name} {counted(counts['questions'], 'question')}, "
+        f"{counted(counts['reasonings'], 'reasoning call')}"
+        for name, counts in tally.engines.items()
+    ]
+    lines = [f"engines: {'; '.join(spent)}"]
+    if escalated := tally.statements["escalated"]:
+        answers = tally.statements["all"]
+        lines.append(f"escalated: {escalated} of {counted(answers, 'answer')} to statements")
+    lines += [
+        f"no answer: {name} gave none to {counted(silent, 'statement')}"
+        for name, counts in tally.engines.items()
+        if (silent := counts["silent"])
+    ]
     return lines
 
 
@@ -292,7 +312,7 @@ def costs(meter: Meter, tokens: Tokens | None, seconds: float, judges: int = 1) 
     shares = [f"{name} {duration:.2f}" for name, duration in [*stages, ("the rest", remainder)]]
     times = "" if judges == 1 else f" x {judges} actors"
     parts = [f"{seconds:.2f} s{times}: {', '.join(shares)}"]
-    questions = meter.requests[STAGES[Probe]]
+    questions = meter.questions
     if questions:
         parts.append(f"{rate(questions, seconds)} questions/s")
     if tokens is not None and 0 < tokens.prompt < _COUNTABLE:

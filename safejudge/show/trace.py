@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from safejudge.policy import Policy
+    from safejudge.types import Provenance
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
 
@@ -124,7 +125,7 @@ def _heading(judgment: Judgment, policy: Policy, truth: str | None) -> Text:
         ", no rule is relevant\n" if judgment.score is None else f", score {judgment.score:.2f}\n",
     )
     head.append(
-        f"engine {clean(provenance.model)}, policy {clean(policy.name)}, constitution "
+        f"{_engines(provenance)}, policy {clean(policy.name)}, constitution "
         f"{provenance.constitution[:12]}, image {judgment.id[:12]}\n"
         f"{counted(usage.probes, 'question')}, "
         f"{counted(usage.reasoning_calls, 'reasoning call')}; "
@@ -139,6 +140,14 @@ def _heading(judgment: Judgment, policy: Policy, truth: str | None) -> Text:
     if words := caption_words(judgment):
         head.append(f"\n{words}", "yellow")
     return head
+
+
+def _engines(provenance: Provenance) -> str:
+    """Name who was asked."""
+    panel = provenance.panel
+    named = " and ".join(map(clean, panel.engines))
+    after = "" if panel.escalation is None else f", then {clean(panel.escalation)}"
+    return f"engine{'s' if len(panel.engines) > 1 else ''} {named}{after}"
 
 
 def _title(rule: Rule, verdict: RuleVerdict) -> Text:
@@ -193,7 +202,9 @@ def _node(condition: Condition, verdicts: Verdicts, policy: Policy, shown: Notes
 
 def _leaf(verdict: PreconditionVerdict, policy: Policy, shown: Notes) -> Text:
     """Say what was read, which test decided, and what the reasoning said."""
-    lines = [wording.reads_in_words(verdict), *wording.tests_in_words(verdict, policy)]
+    lines = [clean(line) for line in wording.opinions_in_words(verdict, policy)]
+    lines += [wording.reads_in_words(verdict)] if verdict.reads else []
+    lines += wording.tests_in_words(verdict, policy)
     lines += map(clean, wording.confirmations_in_words(verdict))
     boxes, trace = wording.boxes_in_words(verdict), verdict.reasoning
     if boxes is not None:

@@ -178,6 +178,16 @@ _TAKEN_BACK = {
 
 def plainly(verdict: PreconditionVerdict) -> str:
     """Say without a number what was answered, how surely, and because of what."""
+    several = len(verdict.answers)
+    if several > 1 and verdict.test in ("accept", "reject"):
+        return f"sure: {verdict.outcome}, by the mean of {several} engines"
+    said = _plainly(verdict)
+    if verdict.engine is not None and verdict.opinions:
+        return f"{verdict.engine} was asked after the others: {said}"
+    return said
+
+
+def _plainly(verdict: PreconditionVerdict) -> str:
     if verdict.outcome is Outcome.UNDECIDED:
         if verdict.reasoning is not None and verdict.reasoning.rating is None:
             return "unsure, and what it reasoned could not be read"
@@ -276,6 +286,8 @@ def tests_in_words(verdict: PreconditionVerdict, policy: Policy | None) -> list[
         return [f"decided by: {verdict.test.replace('_', ' ')}"]
     if verdict.test == "not_asked":
         return [f"not asked: {verdict.note}"]
+    if len(verdict.answers) > 1:
+        return [_mean_in_words(verdict)]
     *open_views, last = _tested(verdict, policy)
     decided = _first_decision(verdict, last, policy)
     lines = [_first_tests(verdict, view, policy, None) for view in open_views]
@@ -298,6 +310,29 @@ def _first_decision(
     limits, m = bounds(verdict, policy), number(verdict, view, policy)
     accepted = limits is not None and m is not None and m > limits.high
     return "accept" if verdict.confirmations and accepted else None
+
+
+def opinions_in_words(verdict: PreconditionVerdict, policy: Policy | None) -> list[str]:
+    """Write what each of several engines answered, a line each, and who was asked after them."""
+    if policy is not None:  # nobody reasons about one opinion
+        policy = policy.model_copy(update={"open_means": "undecided"})
+    lines = [
+        f"{opinion.engine}: {reads_in_words(opinion)}; "
+        f"{'; '.join(tests_in_words(opinion, policy))} → {opinion.outcome}, "
+        f"score {opinion.score:.2f}"
+        for opinion in verdict.opinions
+    ]
+    return lines if verdict.engine is None or not lines else [*lines, f"then {verdict.engine}:"]
+
+
+def _mean_in_words(verdict: PreconditionVerdict) -> str:
+    """Write the mean of the engines' log-odds, or why there is none."""
+    if any(opinion.test in ("label_mass", "unreadable") for opinion in verdict.opinions):
+        return "no mean: an engine gave no answer"
+    margins = [opinion.margin for opinion in verdict.opinions]
+    told = ", ".join(f"{margin:.2f}" for margin in margins)
+    mean = f"mean of the log-odds {told}: {sum(margins) / len(margins):.2f}"
+    return f"{mean}; counts as no" if verdict.test == "open_no" else mean
 
 
 def _tested(verdict: PreconditionVerdict, policy: Policy) -> list[View]:

@@ -5,8 +5,9 @@ Types that live only in the process are frozen dataclasses: hashable, so equal r
 request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 """
 
-from safejudge.types.base import JSON, Outcome, Record, Severity
+from safejudge.types.base import JSON, Outcome, Record, Severity, SparseRecord
 from safejudge.types.intake import Intake
+from safejudge.types.panel import ALONE, Panel
 from safejudge.types.pictures import Failure, Frames, ImageInput, Picture
 from safejudge.types.requests import (
     YES_NO,
@@ -56,6 +57,7 @@ from safejudge.types.verdicts import (
 )
 
 __all__ = [
+    "ALONE",
     "JSON",
     "YES_NO",
     "AllOf",
@@ -81,6 +83,7 @@ __all__ = [
     "NoReply",
     "NoneOf",
     "Outcome",
+    "Panel",
     "Picture",
     "Precondition",
     "PreconditionVerdict",
@@ -95,6 +98,7 @@ __all__ = [
     "RuleVerdict",
     "Severity",
     "Similarity",
+    "SparseRecord",
     "Step",
     "UndecidedBy",
     "Usage",

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class Record(BaseModel):
     """Base of every type that is written to a file or sent over a wire."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SparseRecord(Record):
+    """A record some of whose fields came later; they are written only where they hold something.
+
+    So files that do not need them are, byte for byte, what they were before.
+    """
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are left out while they are None or empty."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        for name in self.SPARSE:
+            if name in fields and getattr(self, name) in (None, (), {}):
+                del fields[name]
+        return fields
 
 
 class Outcome(StrEnum):

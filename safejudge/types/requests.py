@@ -35,6 +35,8 @@ class Probe:
     """The part that differs; comes last."""
     labels: tuple[str, ...] = YES_NO
     """The answers to compare. A label that is not one token is scored as a sequence."""
+    engine: int = 0
+    """Place in the judge's `Panel` of the engine that is asked; an engine itself always gets 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Reasoning:
     """The reply must be JSON of this (bounded) model; None for free text."""
     max_tokens: int = 256
     """The reply is cut there."""
+    engine: int = 0
+    """As that of a `Probe`."""
 
 
 class NoReply(str):

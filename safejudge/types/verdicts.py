@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import (
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import Field
 
-from safejudge.types.base import Outcome, Record
+from safejudge.types.base import Outcome, Record, SparseRecord
+from safejudge.types.panel import Panel
 from safejudge.types.pictures import Failure, Frames
 from safejudge.types.requests import Box
 
@@ -67,8 +65,10 @@ class Confirmation(Record):
     """Why it could not be read, where the engine said."""
 
 
-class PreconditionVerdict(Record):
+class PreconditionVerdict(SparseRecord):
     """The answer to one precondition on one picture, and how it came about."""
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"confirmations", "engine", "opinions"})
 
     statement: str
     """The statement that was asked."""
@@ -88,7 +88,7 @@ class PreconditionVerdict(Record):
     margin: float
     """log-odds of `score`."""
     reads: tuple[Read, ...]
-    """Every look, in the order taken."""
+    """Every look, in the order taken; none where the mean of several engines counts."""
     boxes: tuple[Box, ...] | None = None
     """The region of the central object, the surest box first; None if it was not looked for."""
     reasoning: ReasoningTrace | None = None
@@ -97,14 +97,17 @@ class PreconditionVerdict(Record):
     """What a person should know: why it stayed undecided, what the engine reported."""
     confirmations: tuple[Confirmation, ...] = ()
     """What was asked beside it, because the rule was about to be violated."""
+    engine: str | None = None
+    """URI of the engine whose answer this is, where it is one of `opinions`, or was asked after
+    them; else None."""
+    opinions: tuple[PreconditionVerdict, ...] = ()
+    """What each of several engines answered, in the order of the judge's panel: their mean is this
+    verdict, or `engine` was asked because of what they left open."""
 
-    @model_serializer(mode="wrap")
-    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what was not asked, which is most of the time."""
-        written: dict[str, Any] = write(self)
-        if not self.confirmations:
-            written.pop("confirmations", None)
-        return written
+    @property
+    def answers(self) -> tuple[PreconditionVerdict, ...]:
+        """The verdicts of one engine each that make up this one: itself, or those of the mean."""
+        return self.opinions if self.engine is None and self.opinions else (self,)
 
 
 class RuleVerdict(Record):
@@ -144,11 +147,13 @@ class CaptionUse(Record):
     """How much of it was shown: all, the beginning, or 0 where it was too long."""
 
 
-class Usage(Record):
+class Usage(SparseRecord):
     """What one image needed, whatever stood beside it in the batch.
 
     Not counted: the questions without an image, which all images share and the disk keeps.
     """
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"by_engine"})
 
     probes: int = 0
     """Different yes/no questions with a picture of this image (after early stop)."""
@@ -156,6 +161,8 @@ class Usage(Record):
     """Replies generated for this image."""
     detector_calls: int = 0
     """Different sets of words looked for in a picture of this image."""
+    by_engine: dict[str, Usage] = Field(default_factory=dict)
+    """Questions and replies of each engine, by its URI, where a judge has several."""
 
 
 class ModelRef(Record):
@@ -167,8 +174,10 @@ class ModelRef(Record):
     """Digest of its weights and settings."""
 
 
-class Provenance(Record):
+class Provenance(SparseRecord):
     """What produced a judgment."""
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"also", "escalate_to"})
 
     constitution: str
     """Digest of the constitution."""
@@ -184,8 +193,18 @@ class Provenance(Record):
     """The dual encoder of the relevance filter; None if every rule is asked."""
     detector: ModelRef | None = None
     """The detector that finds central objects; None if no regions are looked at."""
+    also: tuple[ModelRef, ...] = ()
+    """The engines whose answers count as much as those of the first, by their URIs."""
+    escalate_to: ModelRef | None = None
+    """The engine that is asked what these leave open."""
     versions: dict[str, str]
     """Versions of safejudge, torch, transformers, ... that took part."""
+
+    @property
+    def panel(self) -> Panel:
+        """The engines by their places."""
+        last = None if self.escalate_to is None else self.escalate_to.uri
+        return Panel((self.model, *(ref.uri for ref in self.also)), last)
 
 
 class Judgment(Record):

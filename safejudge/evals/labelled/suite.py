@@ -98,4 +98,5 @@ SUITE = Suite(
     judge=judge,
     report=report,
     constitution=True,
+    panel=True,
 )

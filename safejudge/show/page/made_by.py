@@ -79,7 +79,12 @@ def policy_of(provenance: Provenance, policies: Iterable[Policy]) -> Policy | No
     encoder = None if provenance.encoder is None else provenance.encoder.uri
     for policy in policies:
         try:
-            beside = policy_beside(policy, encoder, locates=provenance.detector is not None)
+            beside = policy_beside(
+                policy,
+                encoder,
+                locates=provenance.detector is not None,
+                escalates=provenance.escalate_to is not None,
+            )
         except PolicyError:  # no threshold is known for the encoder
             continue
         for form, digest in ((beside, beside.digest()), beside.as_of_0_1_0()):

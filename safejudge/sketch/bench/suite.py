@@ -50,4 +50,5 @@ SUITE = Suite(
     "drawn scenes with exact truth, drawn for the run",
     judge=judge,
     report=labelled.report,
+    panel=True,
 )
