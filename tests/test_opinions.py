@@ -371,3 +371,53 @@ def test_captions_fit_every_engine():
 
 def test_log_odds_of_three_quarters_are_the_bound():
     assert debias.margin(0.75) == pytest.approx(math.log(3))
+
+
+# --- what is asked once more ----------------------------------------------------------------------
+
+HELD = Precondition(statement="a gun is visible", contrast=("a toy is visible",))
+
+
+class Doubter(Speaker):
+    """Says of a choice how much likelier the first is named as the statement."""
+
+    def __init__(self, name, number, choice, **more):
+        super().__init__(name, {"gun": number}, **more)
+        self.choice = choice
+
+    def answer(self, probe):
+        if not probe.images or probe.labels == ("yes", "no"):
+            return super().answer(probe)
+        statement_first = probe.question.index("gun") < probe.question.index("toy")
+        return self.choice if statement_first else 1 - self.choice
+
+
+@pytest.mark.parametrize(("choice", "outcome", "test"), [(0.9, "yes", "accept"),
+                                                         (0.05, "no", "contrast")])  # fmt: skip
+def test_the_engine_that_would_reason_is_asked_once_more(choice, outcome, test):
+    first, other = Doubter("a", 0.97, choice), Doubter("b", 0.99, 0.5)
+    found = answer(judged(HELD, first, other))
+    assert (found.outcome, found.test) == (outcome, test)
+    assert len(found.opinions) == 2
+    assert len(first.asked) == 3
+    assert len(other.asked) == 1
+    small, large = Doubter("small", 0.5, 0.5), Doubter("large", 0.97, choice)
+    found = answer(judged(HELD, small, last=large))
+    assert (found.outcome, found.test, found.engine) == (outcome, test, "fake:large")
+    assert len(small.asked) == 1
+    assert len(large.asked) == 3
+
+
+@pytest.mark.parametrize("also", [False, True])
+def test_a_yes_that_is_taken_back_by_little_goes_on(also):
+    first, other = Doubter("a", 0.99999, 0.2), Doubter("b", 0.99999, 0.5)
+    large = Doubter("large", 0.98, 0.9)
+    policy = ALONE.model_copy(update={"escalate_below": 3.0})
+    speakers = [first, other] if also else [first]
+    alone = answer(judged(HELD, *speakers, policy=policy))
+    assert (alone.outcome, alone.test) == ("no", "contrast")
+    found = answer(judged(HELD, *speakers, last=large, policy=policy))
+    assert (found.outcome, found.engine) == ("yes", "fake:large")
+    assert [said.outcome for said in found.confirmations] == ["yes"]
+    assert len(large.asked) == 3
+    assert [len(each.confirmations) for each in found.opinions] == [1, *[0] * also]
