@@ -138,6 +138,7 @@ def test_parts_without_a_model_are_not_left_out(models):
     more = {variant.name for variant in bench.variants(models)} - names
     assert more == {
         "default without relevance", "default with region removal", "default without crop",
+        "default with region removal, no confirmation (as it was)",
     }  # fmt: skip
 
 

@@ -159,6 +159,7 @@ def test_the_detector_finds_what_stands_under_look_at():
     picture[2:6, 2:6] = 9
     judge = load(
         lambda p: 0.5 if not p.images else 0.8 if (p.images[0].pixels == 9).any() else 0.1,
+        policy=Policy(relevance_threshold=0.2, region=True),
         detector=detector,
     )
     (result,) = judge([picture])

@@ -291,8 +291,9 @@ def test_another_policy_gives_what_a_drawn_run_gives(drawn, monkeypatch, name):
 @needs_weights
 def test_records_of_0_1_0_are_replayed(tmp_path, monkeypatch, capsys):
     shutil.copy(SAVED / "records.jsonl", tmp_path)
+    shutil.copy(SAVED / "sketch.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert replay("records.jsonl", "--constitution", "sketch", "--out", "again.jsonl") == 0
+    assert replay("records.jsonl", "--constitution", "./sketch.yaml", "--out", "again.jsonl") == 0
     assert "0 of 6 images change" in capsys.readouterr().out
     for old, new in zip(lines("records.jsonl")[1:], lines("again.jsonl")[1:], strict=True):
         before, after = json.loads(old), json.loads(new)
@@ -301,4 +302,4 @@ def test_records_of_0_1_0_are_replayed(tmp_path, monkeypatch, capsys):
         ]
         for rule, verdict in before["rules"].items():
             assert verdict == {key: after["rules"][rule][key] for key in verdict}
-    assert replay("records.jsonl", "--constitution", "sketch", "--set", "open_means=no") in (0, 1)
+    assert replay("records.jsonl", "--constitution", "./sketch.yaml", "--set", "open_means=no") in (0, 1)

@@ -136,7 +136,7 @@ def saved(tmp_path, monkeypatch):
 
 
 def test_records_of_0_1_0_are_shown_with_their_bounds(saved, capsys):
-    assert report("records.jsonl", "--constitution", "sketch") == 0
+    assert report("records.jsonl", "--constitution", "./sketch.yaml") == 0
     assert "warning" not in capsys.readouterr().err
     root = read("records.html")
     assert [len(a.all("img")) for a in root.all("article")] == [1] * 6
@@ -159,7 +159,7 @@ def test_rules_that_are_not_the_ones_are_refused(saved, capsys, options, said):
 
 
 def test_without_the_policy_no_bounds_are_drawn(saved, capsys):
-    assert report("records.jsonl", "--constitution", "sketch", "--policy", "clue") == 0
+    assert report("records.jsonl", "--constitution", "./sketch.yaml", "--policy", "clue") == 0
     assert "--policy clue is not the one" in capsys.readouterr().err
     root = read("records.html")
     assert "the numbers stand without the bounds" in root.one("header").text

@@ -83,7 +83,11 @@ def variants(models: Models) -> tuple[Variant, ...]:
     def but(name: str, **switched: object) -> Variant:
         return Variant(f"default {name}", default.model_copy(update=switched))
 
-    regions = (but("with region removal", region=True), but("without crop", crop=False))
+    regions = (
+        but("with region removal", region=True),
+        but("with region removal, no confirmation (as it was)", region=True, confirm=False),
+        but("without crop", crop=False),
+    )
     bare = {"open_means": "no", "crop": False}
     return (
         Variant("whole constitution, yes/no", at_once=one_word_flow),
