@@ -1,26 +1,28 @@
 """How long it takes to judge records again: many records under ten policies, no engine opened.
 
-    python benchmarks/replay.py --records 2000
+    python benchmarks/replay.py [--records 2000]
 
-Draws scenes, judges them once with `sketch`, and repeats these records up to the number asked for;
-then replays all of them under ten policies. Records seconds by policy, what changes, what is open
-and what a run would ask next. Reading files of records, and writing them, is not counted.
+Draws so many scenes and judges them with `sketch`, minutes on one core; both stay in
+`runs/replay`, where a run that was stopped goes on. Then replays every record under ten policies.
+Records seconds by policy, what changes, what is open and what a run would ask next. Reading files
+of records, and writing them, is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+import subprocess
+import sys
 import time
-from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measure import record
 
+from safejudge.decide import replay_records
 from safejudge.decide.replay import Made, Replay, made_now
 from safejudge.decide.replay_changes import Changes
-from safejudge.judge import Judge
+from safejudge.files.stored import open_stored
 from safejudge.show.markdown import table
 from safejudge.sketch.scenes import write_scenes
 from safejudge.types import Judgment
@@ -28,6 +30,8 @@ from safejudge.types import Judgment
 if TYPE_CHECKING:
     from safejudge.types import Result
 
+RUN = Path("runs/replay")
+"""Scenes, and their records."""
 POLICIES = {
     "default": {},
     "open counts as no": {"open_means": "no"},
@@ -43,23 +47,30 @@ POLICIES = {
 """What is replayed, as changes of `default`."""
 
 
-def judged(scenes: int, seed: int) -> tuple[Made, list[Result]]:
-    """Judge drawn scenes once, and say what judged them."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_scenes(Path(folder) / "scenes", scenes, seed)
-        with Judge.load("sketch", "hf:sketch") as judge:
-            results = judge(sorted(Path(folder, "scenes").glob("*.png")))
-            return Made(judge.constitution, judge.policy, judge.provenance), results
+def judged(count: int, seed: int) -> tuple[Made, list[Result]]:
+    """Judge drawn scenes that have no record yet; return all records, and what judged them."""
+    run = RUN / f"{count}-{seed}"
+    if len([*run.glob("scene-*.png")]) != count:
+        write_scenes(run, count, seed, overwrite=True)
+    out = RUN / f"{count}-{seed}.jsonl"
+    command = [
+        sys.executable, "-m", "safejudge", "judge", str(run), "--constitution", "sketch",
+        "--engine", "hf:sketch", "--out", str(out), "--resume",
+    ]  # fmt: skip
+    done = subprocess.run(command, check=False)
+    if done.returncode not in {0, 1, 4}:
+        sys.exit(f"judge ended with {done.returncode}")
+    stored = open_stored(out)
+    made = replay_records.made_then(stored, None, ())
+    return made, [result for _, result in replay_records.results(stored, made.provenance)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=int, default=2000)
-    parser.add_argument("--scenes", type=int, default=200, help="judged once, then repeated")
     parser.add_argument("--seed", type=int, default=20261129)
     options = parser.parse_args()
-    then, once = judged(options.scenes, options.seed)
-    results = list(islice(cycle(once), options.records))
+    then, results = judged(options.records, options.seed)
     begun = time.perf_counter()
     own = Replay(then, then)
     reads = [own.reads_of(result) for result in results if isinstance(result, Judgment)]
@@ -79,8 +90,8 @@ def main() -> None:
     whole = taken + sum(seconds.values())
     text = table(["policy", "seconds", "images that change", "open", "a run would ask"], rows)
     text += (
-        f"\n\n{len(results)} records ({options.scenes} scenes, repeated) taken in in {taken:.2f} s "
-        f"and replayed under {len(rows)} policies in {whole:.1f} s all together; no engine opened."
+        f"\n\n{len(results)} records of as many drawn scenes: taken in in {taken:.2f} s, and with "
+        f"their replays under {len(rows)} policies {whole:.1f} s; no engine opened."
     )
     record("replay", {"records": len(results), "seconds": seconds, "taken_in": taken}, text)
 
