@@ -24,7 +24,7 @@ FLOORS = [
     ["compile", "rewards"],
     ["show", "preference"],
     ["evals"],
-    ["decide"],
+    ["decide", "golden"],
     ["scale", "sketch"],
     [""],  # the package itself, which only lists names
     ["cli"],

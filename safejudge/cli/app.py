@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from safejudge.cli import (
     annotate,
     calibrate,
+    check,
     dialects,
     diff,
     explain,
@@ -55,6 +56,7 @@ COMMANDS = (
     compile_rules,
     lint,
     diff,
+    check,
     evaluate,
     report,
     calibrate,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from safejudge.evals.suite import Coverage
     from safejudge.files.tally import Tally
     from safejudge.types import Intake
@@ -17,7 +19,7 @@ DONE = 0
 """The command did what it is for; of images: every one is safe."""
 UNSAFE = CHANGED = BROKEN = 1
 """At least one image is unsafe, or to be blocked where thresholds decide; of two constitutions:
-something changed; of thresholds: a promise is broken."""
+something changed; of golden images: one comes out otherwise; of thresholds: a promise is broken."""
 INPUT = 2
 """The command, the constitution or a file has to be changed first, or no image could be judged;
 argparse's own code."""
@@ -45,6 +47,21 @@ exit codes:
 
 UNANSWERED = 0.05
 """The share of questions to which a model may say neither yes nor no."""
+
+OF_CHECK = """\
+exit codes:
+  0    every example comes out as expected
+  1    at least one comes out otherwise
+  2    the command, the constitution or an example has to be changed first, or
+       no example could be judged at all
+  3    the engine failed
+  4    none comes out otherwise, but one is undecided or could not be read, or
+       something was not looked at: a picture of the folder without a label,
+       frames of an animation; or the model said neither yes nor no to more
+       than 1 in 20 questions
+  130  stopped by Ctrl-C
+"""
+"""What the help of `check` says of them."""
 
 OF_VERDICTS = """\
 exit codes:
@@ -83,12 +100,29 @@ def of_run(tally: Tally, intake: Intake, *, frames_named: bool) -> int:
     user named how many are enough (`frames_named`); or if more than `UNANSWERED` of the questions
     got neither yes nor no. Else `DONE`.
     """
-    missed = intake.missed or (tally.frames["cut"] and not frames_named)
-    missed = missed or tally.unanswered.total() > UNANSWERED * tally.probes
+    missed = intake.missed or _unlooked(tally, frames_named=frames_named)
     code = of_tally(tally)
     if code == OPEN and tally.labels.total() == tally.labels["failed"]:
         return INPUT
     return OPEN if code == DONE and missed else code
+
+
+def _unlooked(tally: Tally, *, frames_named: bool) -> bool:
+    """Whether frames were not looked at, or too many questions were not answered."""
+    cut = tally.frames["cut"] > 0 and not frames_named
+    return cut or tally.unanswered.total() > UNANSWERED * tally.probes
+
+
+def of_check(
+    statuses: Collection[str], tally: Tally, *, unlabelled: bool, frames_named: bool
+) -> int:
+    """Return how a check of golden images ends; `statuses` are those of `golden.outcomes`."""
+    if tally.labels.total() == tally.labels["failed"]:
+        return INPUT
+    if "differs" in statuses:
+        return CHANGED
+    missed = unlabelled or _unlooked(tally, frames_named=frames_named)
+    return OPEN if "open" in statuses or missed else DONE
 
 
 def of_coverage(coverage: Coverage | None) -> int:

@@ -16,7 +16,7 @@ examples:
 
 exit codes:
   0    no errors; there may be warnings
-  2    at least one file would be refused
+  2    at least one file would be refused, or an example by `safejudge check`
 """
 
 
@@ -45,15 +45,19 @@ def add(commands: Any) -> None:
 def run(options: Options) -> int:
     """Check the files and print every problem, a line each."""
     from safejudge.constitution.lint.findings import lint
+    from safejudge.golden.examples import lint_examples
 
-    errors = warnings = 0
+    errors = warnings = examples = 0
     for file in options.files:
-        for finding in lint(file):
+        of_examples, count = lint_examples(file)
+        examples += count
+        for finding in [*lint(file), *of_examples]:
             location = file if finding.line is None else f"{file}:{finding.line}"
             print(clean(f"{location}: {finding.level}: {finding.problem}"))
             if finding.instead:
                 print(clean(f"  instead: {finding.instead}"))
             errors += finding.level == "error"
             warnings += finding.level == "warning"
-    print(f"files: {len(options.files)}, errors: {errors}, warnings: {warnings}")
+    told = f", examples: {examples}" if examples else ""
+    print(f"files: {len(options.files)}, errors: {errors}, warnings: {warnings}{told}")
     return INPUT if errors else DONE

@@ -215,17 +215,20 @@ class JudgeOptions:
     """Those of `SWITCHES` that were given."""
 
     @staticmethod
-    def add(parser: argparse.ArgumentParser, *, exhaustive: bool = False) -> None:
+    def add(
+        parser: argparse.ArgumentParser, *, exhaustive: bool = False, rules: bool = True
+    ) -> None:
         """Add the arguments; no default for the two that matter most, rules and engine.
 
         `exhaustive`: the command asks every question, so nothing is offered that would leave some
-        out.
+        out. Without `rules` the command has an argument `constitution` of its own.
         """
-        parser.add_argument(
-            "--constitution",
-            metavar="C",
-            help="the rules: a YAML file, or the name of a shipped one",
-        )
+        if rules:
+            parser.add_argument(
+                "--constitution",
+                metavar="C",
+                help="the rules: a YAML file, or the name of a shipped one",
+            )
         parser.add_argument(
             "--engine",
             metavar="URI",

@@ -84,6 +84,8 @@ class Reading:
     """On which line everything stands."""
     constitution: Constitution | None = None
     """The rules; None where there are errors."""
+    draft: Draft | None = None
+    """What people wrote, examples too; None where the file is refused."""
     errors: list[Finding] = field(default_factory=list)
     """What refuses the file."""
     lock: Lock | None = None
@@ -112,9 +114,9 @@ def read_source(source: str | os.PathLike[str]) -> Reading:
     try:
         lock = _lock_of(draft, source)
     except ConstitutionError as error:
-        return Reading(file, sheet, lock_error=error)
+        return Reading(file, sheet, draft=draft, lock_error=error)
     constitution, errors = _completed(draft, lock, sheet, file)
-    return Reading(file, sheet, constitution, errors, lock)
+    return Reading(file, sheet, constitution, draft, errors, lock)
 
 
 def read_draft(source: str | os.PathLike[str]) -> Draft:

@@ -9,12 +9,13 @@ import difflib
 import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from safejudge.constitution import strict_yaml
+from safejudge.constitution.advice import MEANT, OPERATORS, WRITE, in_words
 from safejudge.constitution.strict_yaml import (
     Refused,
     Remark,
@@ -30,6 +31,7 @@ from safejudge.types import (
     Condition,
     Draft,
     DraftRule,
+    Example,
     ModerationKey,
     NoneOf,
     Precondition,
@@ -48,59 +50,15 @@ MAX_TREE = 8
 MAX_CONTRAST = 4
 """Most near misses of one statement; each costs two questions."""
 
-OPERATORS = ("all", "any", "none")
-"""The keys that combine parts."""
-
 FREE_TEXT = frozenset(
     ("description", "text", "objective", "relevance", "condition", "statement", "explanation",
-     "review", "contrast", "reworded", *OPERATORS)
+     "review", "contrast", "reworded", "why", *OPERATORS)
 )  # fmt: skip
 """Keys whose values are sentences; what stands under the others is a name or a word."""
 _THINGS = FREE_TEXT | {"look_at"}
 """Keys under which even one word and a sign belong together: `look_at: jersey #10`."""
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
-_MEANT = {
-    "and": "all",
-    "or": "any",
-    "not": "none",
-    "except": "none",
-    "unless": "none",
-    **dict.fromkeys((*OPERATORS, "statement", "preconditions"), "condition"),
-}
-_WRITE = {
-    "name": "`name:` and a short title, such as `name: street-pictures`",
-    "description": "`description:` and a sentence or two, or leave the key out",
-    "rules": "`rules:` and below it at least one rule, each starting with `- id: ...`",
-    "id": "`id:` and lower-case words joined by - or _, such as `id: armed-child`",
-    "category": "`category:` and a heading, such as `category: weapons`",
-    "severity": "`severity:` and one of low, medium, high, critical",
-    "text": "`text:` and the rule as people say it",
-    "objective": "`objective:` and the same rule in words that a picture settles",
-    "relevance": "`relevance:` and the rule in few words, or leave the key out",
-    "moderation": (
-        "`moderation:` and a list of OpenAI's categories, such as `moderation: [violence]`, or "
-        "leave the key out"
-    ),
-    "condition": "`condition:` and a statement, or one of `all:`, `any:`, `none:` and a list",
-    "statement": "a sentence that a picture shows or does not show: `a person is visible`",
-    "look_at": "`look_at:` and the central object, such as `look_at: knife`, or leave it out",
-    "contrast": (
-        "`contrast:` and a list of near misses, such as "
-        "`contrast: [an adult is holding a gun]`, or leave the key out"
-    ),
-    "reworded": "`reworded:` and the statement in other words, or leave the key out",
-    "all": "`all:` and below it the statements that must all hold, each after `- `",
-    "any": "`any:` and below it the statements of which one must hold, each after `- `",
-    "none": "`none:` and below it the exceptions, each after `- `",
-}
-_KINDS: dict[type, str] = {str: "text", list: "a list", dict: "a mapping of keys"}
-_KIND_NAMES = {
-    "string_type": "text",
-    "enum": "text",
-    "literal_error": "text",
-    "tuple_type": "a list",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +150,7 @@ class ConditionNode(Strict):
     def _one_kind(self) -> ConditionNode:
         parts = self.all or self.any or self.none
         if self.statement is None and parts is None:
-            raise _problem("has no `statement`, `all`, `any` or `none`", _WRITE["condition"])
+            raise _problem("has no `statement`, `all`, `any` or `none`", WRITE["condition"])
         for key in ("look_at", "contrast", "reworded"):
             if getattr(self, key) is not None and parts is not None:
                 raise _problem(f"has `{key}` beside an operator", f"`{key}` with its `statement`")
@@ -222,12 +180,22 @@ def _check_other_words(node: ConditionNode) -> None:
         for text in filter(None, texts):
             if (plain := _plain(text)) in said:
                 problem = f"has {quoted(text)} under `{key}`, which is {said[plain]}"
-                raise _problem(problem, _WRITE[key])
+                raise _problem(problem, WRITE[key])
             said[plain] = f"there already, under `{key}`"
 
 
 def _plain(text: str) -> str:
     return text.casefold().rstrip(" .")
+
+
+class _Example(Strict):
+    image: Annotated[str, one_line(1000)]
+    expect: Literal["violated", "not_violated"]
+    why: Annotated[str, one_line(1000)] = ""
+
+    def typed(self) -> Example:
+        """Convert to the core type."""
+        return Example(image=self.image, expect=self.expect, why=self.why)
 
 
 class _Rule(Strict):
@@ -239,11 +207,12 @@ class _Rule(Strict):
     relevance: Annotated[str, one_line(300)] | None = None
     moderation: Annotated[tuple[ModerationKey, ...], Field(min_length=1)] | None = None
     condition: ConditionNode | None = None
+    examples: Annotated[tuple[_Example, ...], Field(min_length=1)] = ()
 
     @model_validator(mode="after")
     def _condition_has_an_objective(self) -> _Rule:
         if self.condition is not None and self.objective is None:
-            raise _problem("has a `condition` and lacks `objective`", _WRITE["objective"])
+            raise _problem("has a `condition` and lacks `objective`", WRITE["objective"])
         return self
 
     @model_validator(mode="after")
@@ -274,7 +243,22 @@ class _Rule(Strict):
 class _File(Strict):
     name: Annotated[str, one_line(80)]
     description: Annotated[str, one_line(2000)] | None = None
+    golden: Annotated[str, one_line(1000)] | None = None
     rules: Annotated[tuple[_Rule, ...], Field(min_length=1)]
+
+    def typed(self) -> Draft:
+        """Convert to the core type."""
+        return Draft(
+            name=self.name,
+            description=self.description or "",
+            rules=tuple(rule.typed() for rule in self.rules),
+            golden=self.golden,
+            examples={
+                rule.id: tuple(example.typed() for example in rule.examples)
+                for rule in self.rules
+                if rule.examples
+            },
+        )
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -309,8 +293,7 @@ def parse(raw: bytes) -> tuple[Draft | None, Sheet, list[Finding]]:
     ]
     if file is None or findings:
         return None, sheet, findings
-    rules = tuple(rule.typed() for rule in file.rules)
-    return Draft(name=file.name, description=file.description or "", rules=rules), sheet, []
+    return file.typed(), sheet, []
 
 
 def doubts(sheet: Sheet) -> Iterator[Finding]:
@@ -328,7 +311,7 @@ def _merge(misread: list[Remark], complaints: list[Remark]) -> list[Remark]:
     merged = []
     for remark in misread:
         key = _key(remark.where)
-        instead = remark.instead or _WRITE.get(key, "a value, or leave the key out")
+        instead = remark.instead or WRITE.get(key, "a value, or leave the key out")
         if remark.where in advice and (key == "id" or not remark.instead):
             instead = advice[remark.where]
         merged.append(replace(remark, instead=instead))
@@ -356,46 +339,25 @@ def _complaints(errors: list[ErrorDetails], sheet: Sheet) -> list[Remark]:
             # About the mapping, so that a misread value under the key does not hide it.
             complaints.append(Remark(where[:-1], sheet.lines[where], problem, instead))
             continue
-        problem, instead = _word(error, where)
+        problem, instead = in_words(error, _key(where))
         problem = f"{name_place(where)} {problem}"
         complaints.append(Remark(where, sheet.lines[where], problem, instead))
     for where, keys in missing.items():
         lacking = [key for key in keys if (*where, key) not in misspelt]
         if lacking:
             problem = f"{name_place(where)} lacks " + ", ".join(f"`{key}`" for key in lacking)
-            instead = "; ".join(_WRITE[key] for key in lacking)
+            instead = "; ".join(WRITE[key] for key in lacking)
             complaints.append(Remark(where, sheet.lines[where], problem, instead))
     return complaints
-
-
-def _word(error: ErrorDetails, where: Where) -> tuple[str, str]:
-    """Say what is wrong with a value, and what to write instead."""
-    value, example = error["input"], _WRITE[_key(where)]
-    if error["type"] == "refused":
-        return error["ctx"]["problem"], error["ctx"]["instead"] or example
-    if error["type"] == "too_short":
-        return "is an empty list", example
-    if error["type"] == "too_long":
-        most = error["ctx"]["max_length"]
-        return f"lists {len(value)}", f"at most {most}, those that are mistaken for it most often"
-    if error["type"] == "enum" and isinstance(value, str):
-        near = difflib.get_close_matches(value.lower(), list(Severity), 1)
-        instead = f"`severity: {near[0]}`" if near else example
-        return f"is {quoted(value)}, which is not low, medium, high or critical", instead
-    if error["type"] == "literal_error" and isinstance(value, str):
-        near = difflib.get_close_matches(value.lower(), get_args(ModerationKey), 1)
-        instead = f"`{near[0]}`" if near else f"one of {', '.join(get_args(ModerationKey))}"
-        return f"is {quoted(value)}, which is none of OpenAI's categories", instead
-    kind = _KIND_NAMES.get(error["type"], "a mapping of keys")
-    return f"is {_KINDS[type(value)]} where {kind} is expected", example
 
 
 def _meant_key(where: Where) -> tuple[str, str]:
     """Guess which key an unknown one stands for ("" if none is near), and put it as advice."""
     models: dict[int, type[BaseModel]] = {1: _File, 3: _Rule}
-    keys, key = list(models.get(len(where), ConditionNode).model_fields), str(where[-1])
+    model = _Example if "examples" in where[:-1] else models.get(len(where), ConditionNode)
+    keys, key = list(model.model_fields), str(where[-1])
     near = difflib.get_close_matches(key.lower(), keys, 1)
-    meant = near[0] if near else _MEANT.get(key.lower(), "")
+    meant = near[0] if near else MEANT.get(key.lower(), "")
     if meant not in keys:
         return "", f"one of these keys, or none: {', '.join(keys)}"
     if meant == "condition" and not near:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from safejudge.engines.store import StoreError, TextStore
 from safejudge.engines.wrapped import WrappedEngine
 from safejudge.errors import OutputError
-from safejudge.types import AnswerProbs, Probe, Reasoning
+from safejudge.types import AnswerProbs, Probe, Reasoning, are_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,12 +33,17 @@ class CachedEngine(WrappedEngine):
 
     An engine without a revision (a server, a script) is told from others by its URI alone: use a
     file of its own for what may change behind one. Answers with a problem are asked again. Raises
-    `OutputError` where the file cannot be used.
+    `OutputError` where the file cannot be used; a damaged answer in it is asked again.
     """
 
-    def __init__(self, engine: Engine, file: Path) -> None:
+    def __init__(self, engine: Engine, file: Path, capacity: int | None = None) -> None:
+        """Keep at most `capacity` answers (None: all), those that were given last."""
         super().__init__(engine)
-        self._store = TextStore(file, "answers")
+        self.known = 0
+        """Requests that the file answered."""
+        self.asked = 0
+        """Requests that the engine inside was asked."""
+        self._store = TextStore(file, "answers", capacity)
         self._stored([])  # a file that will not do is refused before anything is asked
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
@@ -57,8 +62,13 @@ class CachedEngine(WrappedEngine):
         model = self.card.revision or self.card.uri
         keys = {request: _key(model, request) for request in requests}
         stored = self._stored(list(keys.values()))
-        texts = {request: stored[key] for request, key in keys.items() if key in stored}
+        texts = {
+            request: stored[key]
+            for request, key in keys.items()
+            if key in stored and _is_answer(request, stored[key])
+        }
         missing = [request for request in keys if request not in texts]
+        self.known, self.asked = self.known + len(texts), self.asked + len(missing)
         for start in range(0, len(missing), _BATCH):
             batch = missing[start : start + _BATCH]
             fresh = dict(zip(batch, ask(batch), strict=True))
@@ -94,8 +104,15 @@ def _key(model: str, request: Probe | Reasoning) -> str:
 
 
 def _is_answer(request: Probe | Reasoning, text: str) -> bool:
-    """Whether this is an answer, and not a failure that may pass."""
-    return _decoded(text).problem is None if isinstance(request, Probe) else bool(text)
+    """Whether this is an answer, and neither a failure that may pass nor damaged."""
+    if isinstance(request, Reasoning):
+        return bool(text)
+    try:
+        answer = _decoded(text)
+        whole = len(answer.p_labels) == len(request.labels) and are_probabilities(answer.p_labels)
+    except (TypeError, ValueError):
+        return False
+    return whole and answer.problem is None
 
 
 def _encoded(answer: AnswerProbs) -> str:

@@ -20,7 +20,7 @@ from safejudge.constitution.diff import effect_of
 from safejudge.text import clean, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -36,13 +36,31 @@ _EFFECTS: dict[Effect, tuple[str, str]] = {
 }
 
 
-def changed_rules(changes: Sequence[Change]) -> RenderableType:
-    """Write the changes for a person, by rule, and a line that counts them."""
+def changed_rules(
+    changes: Sequence[Change], beside: Mapping[str, Sequence[Text]] | None = None
+) -> RenderableType:
+    """Write the changes for a person, by rule, and a line that counts them.
+
+    `beside` are lines that stand below the changes of a rule, by its id.
+    """
     blocks: list[RenderableType] = []
     for rule, changed in groupby(changes, key=lambda change: change.rule):
         group = list(changed)
-        blocks += [_heading(rule, group), _table(group), Text()]
+        blocks += [_heading(rule, group), _table(group)]
+        if beside and rule in beside:
+            blocks.append(marked("  >", beside[rule]))
+        blocks.append(Text())
     return Group(*blocks, Text(_counts(changes)))
+
+
+def marked(mark: str, lines: Sequence[Text]) -> Table:
+    """Set lines in behind a mark, their further lines too."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=3)
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row(Text(mark, "dim"), line)
+    return table
 
 
 def _heading(rule: str, group: Sequence[Change]) -> Text:

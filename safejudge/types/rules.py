@@ -115,6 +115,17 @@ class Rule(DraftRule):
     condition: Condition
 
 
+class Example(Record):
+    """An image that a rule is written for, or against, and what has to come out of it."""
+
+    image: str
+    """Its path, from the folder of the constitution's file."""
+    expect: Literal["violated", "not_violated"]
+    """What the rule has to come to."""
+    why: str = ""
+    """Why, in the author's words."""
+
+
 class Draft(Record):
     """A constitution as people wrote it; rules without a condition are still to be compiled."""
 
@@ -124,6 +135,10 @@ class Draft(Record):
     """What it is for, in a sentence or two."""
     rules: Annotated[tuple[DraftRule, ...], Field(min_length=1)]
     """At least one rule; ids are unique."""
+    golden: str | None = None
+    """A folder of labelled images, from the folder of the file; None: there is none."""
+    examples: dict[str, tuple[Example, ...]] = Field(default_factory=dict)
+    """What stands as examples under rules, by the rule's id."""
 
 
 class Constitution(Record):
@@ -148,7 +163,7 @@ class Constitution(Record):
         return rules
 
     def digest(self) -> str:
-        """Sha256 (hex) of everything that can change a verdict."""
+        """Sha256 (hex) of everything that can change a verdict; so not of a file's examples."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
