@@ -52,6 +52,22 @@ def test_a_failure_is_asked_again(tmp_path):
     assert cached.answer_probs([probe])[0].score == 0.5
 
 
+@pytest.mark.parametrize(
+    "text", ["no JSON", "[]", '[[0.5], "", true, null]', '[["a", 1], "", true, null]', "null",
+             '[[0.5, 7.0], "", true, null]'],
+)  # fmt: skip
+def test_a_damaged_answer_is_asked_again(tmp_path, text):
+    probe, file = Probe("look", (PICTURES[0],), "q"), tmp_path / "answers"
+    answer = CachedEngine(FakeEngine(), file).answer_probs([probe])
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE answers SET value = ?", (text,))
+    cached = CachedEngine(FakeEngine(), file)
+    assert cached.answer_probs([probe]) == answer
+    assert (cached.known, cached.asked) == (0, 1)
+    assert cached.answer_probs([probe]) == answer
+    assert (cached.known, cached.asked) == (1, 1)
+
+
 def test_another_picture_or_wording_is_another_request(tmp_path):
     one, two, _ = PICTURES
     engine = FakeEngine()

@@ -97,6 +97,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         path.relative_to(ROOT).as_posix() for path in package if path.suffix not in {".pyc", ".md"}
     }
     rules = {f"safejudge/{path.relative_to(ROOT)}" for path in ROOT.glob("constitutions/**/*.yaml")}
+    golden = [path for path in (ROOT / "constitutions" / "golden").rglob("*") if path.is_file()]
+    rules |= {f"safejudge/{path.relative_to(ROOT)}" for path in golden}
     assert names == wanted | rules
     assert {"safejudge/py.typed", "safejudge/constitutions/sketch.yaml"} <= names
     assert "safejudge/constitutions/rubrics/fidelity.yaml" in names

@@ -135,9 +135,10 @@ class Draft(Record):
     """What it is for, in a sentence or two."""
     rules: Annotated[tuple[DraftRule, ...], Field(min_length=1)]
     """At least one rule; ids are unique."""
-    golden: str | None = None
+    # Written out, a draft is its rules: files of examples lie beside its own file, nowhere else.
+    golden: str | None = Field(default=None, exclude=True)
     """A folder of labelled images, from the folder of the file; None: there is none."""
-    examples: dict[str, tuple[Example, ...]] = Field(default_factory=dict)
+    examples: dict[str, tuple[Example, ...]] = Field(default_factory=dict, exclude=True)
     """What stands as examples under rules, by the rule's id."""
 
 
