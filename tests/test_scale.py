@@ -16,8 +16,19 @@ import pytest
 from PIL import Image
 
 from safejudge.cli import app as cli
+from safejudge.decide.thresholds import (
+    Absent,
+    MadeBy,
+    Reasoning,
+    RuleThresholds,
+    Threshold,
+    Thresholds,
+    dump,
+    rule_digest,
+)
 from safejudge.errors import InputError, OutputError
 from safejudge.files import records
+from safejudge.files.stored import open_stored
 from safejudge.files.tally import Tally
 from safejudge.images import shards as sources
 from safejudge.judge import Judge
@@ -195,6 +206,67 @@ def test_files_shards_and_captions(cluster, shards, capsys):
             intake=Intake(found=10),
             judged_by=alone.described(),
         ) | {"date": head["date"]}
+
+
+@pytest.fixture
+def decided(shards):
+    """Thresholds for the made-up judge: some images are blocked, some are for a person."""
+
+    def write(block):
+        with Judge.load("sketch", "fake:") as judge:
+            made_by = MadeBy.of(judge.provenance, judge.policy, "0")
+            rules = judge.constitution.rules
+        cut = Threshold(at=block, promise=0.05, delta=0.1, n=90, errors=0, bound=0.04)
+        entries = {
+            rule.id: RuleThresholds.model_validate({
+                "digest": rule_digest(rule), "labels": 90, "violations": 9, "block": cut,
+                "pass": cut.model_copy(update={"at": block / 2}),
+                "probability": Absent(why="few"),
+            })
+            for rule in rules
+        }  # fmt: skip
+        reasoning = Reasoning(verdict="not asked", n=0, reasoned=0)
+        made = Thresholds(
+            date="2026-11-29", made_by=made_by, images=(), reasoning=reasoning, rules=entries
+        )
+        dump(made, shards / f"{block}.yaml")
+        return shards / f"{block}.yaml"
+
+    return write
+
+
+def test_thresholds_decide_as_they_do_without_ray(cluster, shards, decided, capsys):
+    for shade in range(6):
+        (shards / "in" / f"more{shade}.png").write_bytes(png(40 * shade))
+    pictures = ["in/a.png", *(f"in/more{shade}.png" for shade in range(6)), "in/gone.png"]
+    words = [*pictures, "--thresholds", decided(0.8), "--window", 3]
+    ends, told = [], []
+    for more in (["--ray", "--out", "out"], ["--out", "out.jsonl"]):
+        ends.append(cli.main(["judge", *map(str, words), *FAKE, *more]))
+        lines = capsys.readouterr().err.splitlines()
+        told.append([line for line in lines if "actions: " in line or "thresholds" in line])
+    assert ends[0] == ends[1]
+    assert told[0] == told[1]
+    assert "actions: " in told[0][-1]
+    with_ray, without = open_stored(Path("out")), open_stored(Path("out.jsonl"))
+    assert with_ray.head["thresholds"] == without.head["thresholds"]
+    both = [
+        [{k: v for k, v in record.content.items() if v is not None} for record in stored]
+        for stored in (with_ray, without)
+    ]
+    assert by_name(both[0]) == by_name(both[1])
+    actions = {record["decision"]["action"] for record in both[0]}
+    assert {"block", "person"} <= actions
+    assert cli.main(["report", "out"]) == 0
+    capsys.readouterr()
+    again = [*pictures, "--window", 3, "--out", "out", "--resume"]
+    assert judge(*again, "--thresholds", decided(0.8)) == ends[0]
+    assert told[0][-1] in capsys.readouterr().err
+    assert judge(*again, "--thresholds", decided(0.7)) == 2
+    assert "another file of thresholds" in capsys.readouterr().err
+    assert judge(*again) == 2
+    assert judge(*words, "--out", "other", "--no-cascade") == 2
+    assert "made with another policy" in capsys.readouterr().err
 
 
 def test_what_was_stopped_goes_on(cluster, shards, monkeypatch, capsys):
@@ -427,7 +499,7 @@ def test_no_more_is_read_than_may_be_judged(shards):
 
 
 def test_no_field_of_a_record_is_left_out():
-    fields = {*Judgment.model_fields, *Failure.model_fields, "error"}
+    fields = {*Judgment.model_fields, *Failure.model_fields, "error", "decision"}
     assert set(parts.SCHEMA.names) == fields - {"provenance", "reason", "message"}
 
 

@@ -318,6 +318,7 @@ def _refuse_ray_options(options: Options) -> None:
 
 
 def _ray_options(options: Options) -> RayOptions:
+    from safejudge.decide.thresholds import load
     from safejudge.scale.run import RayOptions
 
     if options.report is not None:
@@ -325,13 +326,12 @@ def _ray_options(options: Options) -> RayOptions:
             "--report goes without --ray; leave it out, and make the page of the records "
             f"afterwards: safejudge report {options.out or 'DIR'}"
         )
-    if options.thresholds is not None:
-        raise InputError("--thresholds goes without --ray; leave one of them out")
     if options.out is None:
         raise InputError("--ray writes Parquet files into a folder; name it with --out DIR")
     return RayOptions(
         paths=options.paths,
         out=options.out,
+        thresholds=None if options.thresholds is None else load(options.thresholds),
         prompts=options.prompts,
         ignore=options.ignore,
         limit=options.batching.limit,

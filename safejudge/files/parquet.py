@@ -47,15 +47,18 @@ SCHEMA = pa.schema(
         "frames": pa.struct({"looked_at": pa.int64(), "of": pa.int64()}),
         "caption": pa.struct({"tokens": pa.int64(), "shown": pa.int64()}),
         "undecided_by": pa.list_(pa.string()),
+        "decision": pa.struct({name: pa.string() for name in ("action", "why", "rules")}),
         "error": pa.struct({"reason": pa.string(), "message": pa.string()}),
     }
 )
-"""Those of a judgment are null where the image failed, and `error` where it did not."""
+"""Those of a judgment are null where the image failed, and `error` where it did not; `decision`
+is null where no thresholds were given, and its `rules` are JSON as well."""
 
 RECORDS, SECONDS = 4096, 10.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
-_COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules", "by_engine")
+_COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules", "by_engine",
+            "decision")  # fmt: skip
 _TELLING = ("unreadable", "label_mass", "not_asked", "opinions")
 HEAD = b"safejudge"
 """The key under which a part's schema says what made its records."""
@@ -70,8 +73,9 @@ def to_table(rows: Sequence[JSON]) -> pa.Table:
     """Make a table of records; its texts are those that a file of lines would hold."""
     lines = [json.loads(records.to_line(row)) for row in rows]
     for line in lines:
-        if "rules" in line:
-            line["rules"] = records.to_line(line["rules"]).rstrip("\n")
+        for holder in (line, line.get(records.DECISION)):
+            if holder is not None and "rules" in holder:
+                holder["rules"] = records.to_line(holder["rules"]).rstrip("\n")
         if by_engine := line.get("usage", {}).pop("by_engine", None):
             line["by_engine"] = records.to_line(by_engine).rstrip("\n")
     return pa.Table.from_pylist(lines, schema=SCHEMA)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from safejudge.errors import InputError, OutputError
-from safejudge.files.records import BESIDE, COMPARED
+from safejudge.files.records import BESIDE, COMPARED, DECISION
 from safejudge.text import cut, one_line
 
 if TYPE_CHECKING:
@@ -220,12 +220,22 @@ def _reading(file: Path) -> Iterator[None]:
 
 def _record(row: JSON) -> JSON:
     """The record that a row was made of: without what it has not, the trace as it was."""
+    decided = _decision(row.get(DECISION))
     if row.get("error") is not None:
-        return {name: row.get(name) for name in ("image", "id", "error")}
+        return {name: row.get(name) for name in ("image", "id", "error")} | decided
     kept: JSON = {name: value for name, value in row.items() if value is not None}
     if "by_engine" in kept:
         kept["usage"] = kept["usage"] | {"by_engine": json.loads(kept.pop("by_engine"))}
-    return {"score": None, "margin": None} | kept | {"rules": json.loads(kept.get("rules", "{}"))}
+    rules = {"rules": json.loads(kept.get("rules", "{}"))}
+    return {"score": None, "margin": None} | kept | rules | decided
+
+
+def _decision(held: JSON | None) -> JSON:
+    """What a row says to do with its image; nothing where no thresholds were given."""
+    if held is None:
+        return {}
+    decision = {name: value for name, value in held.items() if value is not None}
+    return {DECISION: decision | {"rules": json.loads(decision.get("rules", "{}"))}}
 
 
 # --- what made them -------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import tee
 from typing import TYPE_CHECKING, Any
 
+from safejudge.decide.decision import Decider
 from safejudge.engines.meter import account
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
+    from safejudge.decide.thresholds import Thresholds
     from safejudge.images.entries import Entry
     from safejudge.judge import Judge
     from safejudge.opening import JudgeSpec
@@ -61,6 +63,8 @@ class ActorOptions:
     """Whether captions that lie beside the images count: not beside a prompt file."""
     folder: str
     """Where the command was given; relative paths are meant from there."""
+    thresholds: Thresholds | None = None
+    """What decides about each image; None: nothing does."""
 
 
 # --- the pool -------------------------------------------------------------------------------------
@@ -142,6 +146,7 @@ class Worker:
         self._options, self._attempts = options, attempts
         self._name = uuid.uuid4().hex
         self._judge: Judge | None = None
+        self._decider: Decider | None = None
         try:
             self._message = self._open()
         except Exception as error:  # noqa: BLE001 - raised, it would be tried again and again
@@ -189,6 +194,9 @@ class Worker:
         notes = [f"warning: {warning.message}" for warning in caught]
         lacking = missing(policy, self._judge.models)
         notes += [f"note: {note}" for note in (*lacking, *self._judge.notes)]
+        if options.thresholds is not None:
+            self._decider = Decider(options.thresholds, self._judge)
+            notes += [f"warning: thresholds: {note}" for note in self._decider.notes]
         return {
             "provenance": self._judge.provenance.model_dump(mode="json"),
             "judged_by": self._judge.described(),
@@ -216,7 +224,13 @@ class Worker:
             )
         )
         found |= {e: _renamed(r, e) for e, r in zip(readable, results, strict=True)}
-        return [records.record(entry.name, found[entry]) for entry in entries]
+        return [
+            records.record(entry.name, found[entry], decision=self._decided(found[entry]))
+            for entry in entries
+        ]
+
+    def _decided(self, result: Result) -> JSON | None:
+        return None if self._decider is None else self._decider(result).record()
 
 
 def _renamed(result: Result, entry: Entry) -> Result:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
+    from safejudge.decide.thresholds import Thresholds
     from safejudge.files.parquet import Parts
     from safejudge.files.tally import Tally
     from safejudge.images.entries import Entry
@@ -56,6 +57,8 @@ class RayOptions:
     """Images judged together."""
     ignore: tuple[str, ...] = ()
     """Patterns of files that need not be looked at."""
+    thresholds: Thresholds | None = None
+    """What decides about each image; None: nothing does."""
     prompts: str | None = None
     """A file of captions; None: those that lie beside the images."""
     limit: int | None = None
@@ -96,14 +99,19 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
         window=options.window,
         captions=options.prompts is None,
         folder=str(Path.cwd()),
+        thresholds=options.thresholds,
     )
     standing = standing_of_entries(entries, chosen_policy(spec.policy).max_bytes)
     with Parts(
         options.out, resume=options.resume, overwrite=options.overwrite, standing=standing
     ) as parts:
-        tally = _Run(entries, captions, intake, parts).run(actor_options, options)
-    for line in terminal.coverage(intake, parts.tally) if tally is not None else ():
-        say(line)
+        digest = None if options.thresholds is None else options.thresholds.digest()
+        tally = _Run(entries, captions, intake, parts, digest).run(actor_options, options)
+    if tally is not None:
+        if (actions := terminal.actions(tally)) is not None:
+            say(actions)
+        for line in terminal.coverage(intake, tally):
+            say(line)
     return tally, intake
 
 
@@ -130,9 +138,15 @@ class _Run:
     """One run: what comes back from the actors is counted, kept and shown."""
 
     def __init__(
-        self, entries: Sequence[Entry], captions: str | None, intake: Intake, parts: Parts
+        self,
+        entries: Sequence[Entry],
+        captions: str | None,
+        intake: Intake,
+        parts: Parts,
+        thresholds: str | None,
     ) -> None:
         self._parts, self._captions, self._intake = parts, captions, intake
+        self._thresholds = thresholds
         self._entries = [e for e in entries if not parts.recorded[key_of(e.name)]]
         self._waiting = Counter(entry.name for entry in self._entries)
         self._head: JSON | None = None
@@ -201,6 +215,7 @@ class _Run:
             folder=str(Path.cwd()),
             intake=self._intake,
             judged_by=message["judged_by"],
+            thresholds=self._thresholds,
         )
         if self._head is not None:
             records.compare(self._parts.folder, self._head, head)
