@@ -389,3 +389,76 @@ def test_the_frame_that_decided_is_found_though_the_seed_is_not_known(place, mon
     article = read("f.html").one("article")
     assert f"frame {shades.index(255)}" in article.one("summary", class_="about").text
     assert len(article.all("img")) == 1
+
+
+# --- what is to be done ---------------------------------------------------------------------------
+
+DECISIONS = {
+    "in/000.png": {"action": "pass", "rules": {"bright": {
+        "action": "pass", "threshold": 0.25, "promise": 0.05, "probability": 0.01}}},
+    "in/128.png": {"action": "person", "why": "not passed by <b>bright</b>", "rules": {"bright": {
+        "action": "person", "why": "between the thresholds"}}},
+    "in/255.png": {"action": "block", "rules": {"bright": {
+        "action": "block", "threshold": 0.75, "promise": 0.1}}},
+    "in/broken.png": {"action": "person", "why": "not judged: unreadable"},
+}  # fmt: skip
+
+
+def decide(file, decisions):
+    """Put decisions into a file of records, as `judge --thresholds` does."""
+    head, *lines = file.read_text("utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    for record in found:
+        if record["image"] in decisions:
+            record["decision"] = decisions[record["image"]]
+    file.write_text("\n".join([head, *map(json.dumps, found)]) + "\n", encoding="utf-8")
+
+
+def test_a_page_shows_what_is_to_be_done_and_by_which_promise(place, capsys):
+    decide(place / "r.jsonl", DECISIONS)
+    capsys.readouterr()
+    assert report("r.jsonl") == 0
+    assert capsys.readouterr().out.endswith("actions: 1 to be blocked, 1 passed, 2 for a person\n")
+    root = read("r.html")
+    actions = {a["data-name"]: a["data-action"] for a in root.all("article")}
+    assert actions == {name: told["action"] for name, told in DECISIONS.items()}
+    head, main = root.one("header").text, root.one("main").text
+    assert "1 to be blocked 1 passed 2 for a person" in head
+    assert (
+        "bright 1 above 0.75, at most 10 % innocent 1 below 0.25, at most 5 % violating 1" in head
+    )
+    assert "block: above 0.75, at most 10 % innocent" in main
+    assert "pass: below 0.25, at most 5 % violating; probability 0.01" in main
+    assert "a person: not passed by <b>bright</b>" in main  # as text, so it is escaped
+    assert "a person: between the thresholds" in main
+
+
+def test_records_of_which_some_have_no_decision_say_so(place):
+    decide(place / "r.jsonl", {"in/255.png": DECISIONS["in/255.png"]})
+    assert report("r.jsonl") == 0
+    root = read("r.html")
+    assert "3 images without an action: no thresholds decided" in root.one("header").text
+    assert len([a for a in root.all("article") if "data-action" in a.attributes]) == 1
+
+
+def test_without_thresholds_a_page_speaks_of_no_action(place, capsys):
+    capsys.readouterr()
+    assert report("r.jsonl") == 0
+    assert "actions" not in capsys.readouterr().out
+    text = Path("r.html").read_text("utf-8")
+    assert 'id="action"' not in text
+    assert "data-action=" not in text
+
+
+@pytest.mark.parametrize("damaged", [{"action": "let go"}, "block", {"rules": {}}, [1]])
+def test_a_damaged_decision_is_refused_and_not_left_out(place, damaged, capsys):
+    decide(place / "r.jsonl", {"in/000.png": damaged})
+    assert report("r.jsonl") == 2
+    assert "is not as this version of safejudge writes records" in capsys.readouterr().err
+
+
+def test_what_is_judged_again_keeps_no_action(place):
+    decide(place / "r.jsonl", DECISIONS)
+    words = ["r.jsonl", "--set", "accept_factor=0.9", "--set", "reject_factor=0.6"]
+    assert cli.main(["replay", *words, "--report", "f.html"]) in {0, 1, 4}
+    assert "data-action=" not in Path("f.html").read_text("utf-8")

@@ -100,7 +100,8 @@ class Batch:
 
     def _output(self, path: str, result: Result) -> None:
         piped = self._file is None and not sys.stdout.isatty()
-        decision = None if self._decider is None else self._decider(result).record()
+        decided = None if self._decider is None else self._decider(result)
+        decision = None if decided is None else decided.record()
         line = records.record(path, result, self._judge.provenance if piped else None, decision)
         if self._file is not None:
             self._file.append([line])
@@ -109,7 +110,7 @@ class Batch:
             sys.stdout.flush()
         self._tally.add(line)
         if self._report is not None:
-            self._report.add_file(path, result, self._captions[path])
+            self._report.add_file(path, result, self._captions[path], decided)
         if sys.stdout.isatty():
             self._console.print(
                 self._rows.table([(path, result)], "" if decision is None else decision["action"])

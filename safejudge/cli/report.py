@@ -141,6 +141,8 @@ def _report_records(options: Options) -> int:
         raise InputError(f"{path}: holds no record yet; judge something first")
     report.write(0 if about.intake is None else about.intake.wanted)
     print(f"{report.counts.finding()}; {clean(str(page))}")
+    if to_do := report.counts.to_do():
+        print(f"actions: {to_do}")
     return DONE
 
 

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pydantic import Field
-
 from safejudge.decide.probability import Line
 from safejudge.decide.sample import was_read
 from safejudge.decide.thresholds import Slope, Threshold, fit, load
-from safejudge.types import Failure, Record
+from safejudge.types import Decision, Failure, RuleDecision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,45 +23,11 @@ if TYPE_CHECKING:
     from safejudge.decide.thresholds import RuleThresholds, Thresholds
     from safejudge.judge import Judge
     from safejudge.policy import Policy
-    from safejudge.types import JSON, Judgment, Result, RuleVerdict
+    from safejudge.types import Judgment, Result, RuleVerdict
 
 Side: TypeAlias = Literal["violated", "not_violated"] | None
 EVEN = 0.5
 """The probability at which both are as likely."""
-
-
-class RuleDecision(Record):
-    """What one rule says to do."""
-
-    action: Literal["block", "pass", "person", "not_asked"]
-    why: str | None = None
-    """Why a person is asked."""
-    threshold: float | None = None
-    """The score beyond which the action is taken."""
-    promise: float | None = None
-    """At most this share of what it does so is an error."""
-    probability: float | None = None
-    """That the rule is violated; None where that is not calibrated, or the score is a bound."""
-    likely: Side = None
-    """Which is likelier by the labels, promised or not; without a line of its own, what the judge
-    says. None where it says neither, and where a bound does not settle it."""
-
-
-class Decision(Record):
-    """What to do with an image."""
-
-    action: Literal["block", "pass", "person"]
-    why: str | None = None
-    """Why a person is asked."""
-    likely: Literal["unsafe", "safe"] | None = None
-    """Which is likelier by the labels: unsafe if one rule is likely violated, safe if every rule
-    that was asked is likely not. Nothing is promised of it, and no action hangs on it."""
-    rules: dict[str, RuleDecision] = Field(default_factory=dict)
-    """What each rule says."""
-
-    def record(self) -> JSON:
-        """For a record: without what is not there."""
-        return self.model_dump(mode="json", exclude_none=True)
 
 
 class Decider:

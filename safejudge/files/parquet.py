@@ -47,7 +47,7 @@ SCHEMA = pa.schema(
         "frames": pa.struct({"looked_at": pa.int64(), "of": pa.int64()}),
         "caption": pa.struct({"tokens": pa.int64(), "shown": pa.int64()}),
         "undecided_by": pa.list_(pa.string()),
-        "decision": pa.struct({name: pa.string() for name in ("action", "why", "rules")}),
+        "decision": pa.struct({name: pa.string() for name in ("action", "why", "likely", "rules")}),
         "error": pa.struct({"reason": pa.string(), "message": pa.string()}),
     }
 )

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from safejudge.show.actions import in_words
 from safejudge.show.reasons import differs, reason
 from safejudge.text import clean, clean_lines, counted, quoted
 from safejudge.types import (
@@ -214,10 +215,7 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
 
 def actions(tally: Tally) -> str | None:
     """Say what thresholds want done with images; None without any."""
-    if not tally.actions:
-        return None
-    words = {"block": "to be blocked", "pass": "passed", "person": "for a person"}
-    return "actions: " + ", ".join(f"{tally.actions[name]} {told}" for name, told in words.items())
+    return f"actions: {in_words(tally.actions)}" if tally.actions else None
 
 
 def coverage(given: Intake, tally: Tally) -> list[str]:

@@ -6,6 +6,7 @@ request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 """
 
 from safejudge.types.base import JSON, Outcome, Record, Severity, SparseRecord
+from safejudge.types.decisions import Decision, RuleDecision
 from safejudge.types.intake import Intake
 from safejudge.types.panel import ALONE, Panel
 from safejudge.types.pictures import Failure, Frames, ImageInput, Picture
@@ -69,6 +70,7 @@ __all__ = [
     "Condition",
     "Confirmation",
     "Constitution",
+    "Decision",
     "Draft",
     "DraftRule",
     "EngineCard",
@@ -97,6 +99,7 @@ __all__ = [
     "Record",
     "Result",
     "Rule",
+    "RuleDecision",
     "RuleVerdict",
     "Severity",
     "Similarity",

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from safejudge.method import logic
 from safejudge.method.verdict import asked_condition
-from safejudge.show import reasons, wording
+from safejudge.show import actions, reasons, wording
 from safejudge.show.page.counts import LISTED, label_of, severity_of
 from safejudge.show.page.evidence import evidence
 from safejudge.show.page.templates import environment
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from safejudge.types import (
         Condition,
         Constitution,
+        Decision,
         ImageInput,
         Picture,
         PreconditionVerdict,
@@ -50,6 +51,8 @@ class Beside(NamedTuple):
     """What is true of it, where somebody labelled it."""
     before: str | None = None
     """What it was called before it was judged again."""
+    decision: Decision | None = None
+    """What thresholds say to do with it."""
 
 
 class _Row(NamedTuple):
@@ -80,6 +83,7 @@ class Cards:
             reasons=reasons,
             scale=_scale,
             settled_by=settled_by,
+            told=actions.of_rule,
             counted=counted,
             operator=operator,
             parts=parts,
@@ -104,6 +108,7 @@ class Cards:
             caption=beside.caption,
             truth=beside.truth,
             before=beside.before,
+            decision=beside.decision,
             result=result,
             policy=self._policy,
             label=label,

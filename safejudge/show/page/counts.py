@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from safejudge.show.actions import cut_of, in_words
 from safejudge.show.reasons import differs
 from safejudge.show.terminal import left_out
 from safejudge.text import counted
@@ -17,7 +18,8 @@ from safejudge.types import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from safejudge.types import Intake, Judgment, Result, Rule
+    from safejudge.show.actions import Cut
+    from safejudge.types import Decision, Intake, Judgment, Result, Rule
 
 LABELS = ("unsafe", "undecided", "failed", "safe")
 """In the order in which a person wants to see them."""
@@ -74,10 +76,20 @@ class Counts:
     """Images that a label is about, by whether it says the same."""
     absent: Counter[str] = field(default_factory=Counter)
     """Pictures that are not on the page, by the reason."""
+    actions: Counter[str] = field(default_factory=Counter)
+    """Images per action; empty where no thresholds decided."""
+    rule_actions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Images per rule's id and what it says to do."""
+    cuts: dict[tuple[str, str], Cut] = field(default_factory=dict)
+    """By rule and action, the threshold by which it acted, and its promise."""
 
-    def add(self, result: Result, truth: str | None = None) -> None:
+    def add(
+        self, result: Result, truth: str | None = None, decision: Decision | None = None
+    ) -> None:
         """Count one result; `truth` is what somebody labelled the image."""
         self.labels[label_of(result)] += 1
+        if decision is not None:
+            self._add_decision(decision)
         if truth is not None:
             self.labelled[not differs(result, truth)] += 1
         if isinstance(result, Failure):
@@ -89,6 +101,13 @@ class Counts:
         if use is not None and use.shown < use.tokens:
             self.captions["beginning" if use.shown else "nothing"] += 1
 
+    def _add_decision(self, decision: Decision) -> None:
+        self.actions[decision.action] += 1
+        for rule, told in decision.rules.items():
+            self.rule_actions[rule, told.action] += 1
+            if (cut := cut_of(told)) is not None:
+                self.cuts[rule, told.action] = cut
+
     @property
     def total(self) -> int:
         """Images."""
@@ -99,9 +118,15 @@ class Counts:
         found = ", ".join(f"{self.labels[name]} {name}" for name in LABELS if self.labels[name])
         return f"{counted(self.total, 'image')}{f': {found}' if found else ''}"
 
+    def to_do(self) -> str:
+        """Say what thresholds want done: "1 to be blocked, ..."; "" where none decided."""
+        return in_words(self.actions) if self.actions else ""
+
     def unsettled(self) -> list[str]:
         """Say what of these images was not looked at, or not settled, a line each."""
         lines = []
+        if self.actions and (alone := self.total - self.actions.total()):
+            lines.append(f"{counted(alone, 'image')} without an action: no thresholds decided")
         if wrong := self.labelled[False]:
             total = counted(self.labelled.total(), "image")
             lines.append(f"{wrong} of {total} with a label judged otherwise than it says")

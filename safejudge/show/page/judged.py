@@ -18,7 +18,7 @@ from markupsafe import Markup
 from safejudge.files.atomic import writing
 from safejudge.images.load import load_images
 from safejudge.policy import Policy
-from safejudge.show import wording
+from safejudge.show import actions, wording
 from safejudge.show.page import sheets
 from safejudge.show.page.card import Beside, Cards
 from safejudge.show.page.counts import LABELS, LISTED, Counts, Harm, came_in, label_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from safejudge.show.page.evidence import Seek
     from safejudge.show.terminal import TruthOf
-    from safejudge.types import Constitution, Intake, Provenance, Result
+    from safejudge.types import Constitution, Decision, Intake, Provenance, Result
 
 __all__ = ["About", "Report", "check"]
 
@@ -60,6 +60,8 @@ class _Waiting(NamedTuple):
     harm: Harm
     number: int
     label: str
+    action: str
+    """What is to be done with it; "" where no thresholds decided."""
     outcomes: tuple[tuple[str, str], ...]
     """Rules that are violated or undecided."""
     start: int
@@ -101,7 +103,13 @@ class Report:
         """How many results were added or counted."""
         return self.counts.total
 
-    def add_file(self, path: str, result: Result, caption: str | None = None) -> None:
+    def add_file(
+        self,
+        path: str,
+        result: Result,
+        caption: str | None = None,
+        decision: Decision | None = None,
+    ) -> None:
         """Add the result of the image at `path`, which is decoded once more.
 
         It stands without a picture if it cannot be read, or is not what was judged any more.
@@ -115,7 +123,8 @@ class Report:
                 absent = "changed"
             else:
                 image = loaded
-        self.add(path, result, Beside(image, absent, caption, self.truth_of(path)))
+        truth = self.truth_of(path)
+        self.add(path, result, Beside(image, absent, caption, truth, decision=decision))
 
     def add(self, name: str, result: Result, beside: Beside | None = None) -> None:
         """Add one result, with what is known beside it."""
@@ -131,18 +140,21 @@ class Report:
                 harm=Harm.of(result, self.about.constitution.rules),
                 number=number,
                 label=label_of(result),
+                action="" if beside.decision is None else beside.decision.action,
                 outcomes=tuple((n, v.outcome) for n, v in verdicts.items() if v.outcome in LISTED),
                 start=start,
                 size=len(markup),
             )
         )
-        self.counts.add(result, beside.truth)
+        self.counts.add(result, beside.truth, beside.decision)
         if beside.image is None and not isinstance(result, Failure):
             self.counts.absent[beside.absent or "not at hand"] += 1
 
-    def count_only(self, result: Result, truth: str | None = None) -> None:
+    def count_only(
+        self, result: Result, truth: str | None = None, decision: Decision | None = None
+    ) -> None:
         """Count one result that is not to be shown."""
-        self.counts.add(result, truth)
+        self.counts.add(result, truth, decision)
 
     def write(self, expected: int = 0) -> None:
         """Write all pages or none, once; the first says if less than `expected` images came.
@@ -152,7 +164,7 @@ class Report:
         shown = sorted(self._waiting)[: self._most]
         groups = [shown[start : start + PAGE] for start in range(0, len(shown), PAGE)] or [[]]
         template = environment()
-        template.globals.update(wording=wording, counted=counted)
+        template.globals.update(wording=wording, counted=counted, actions=actions)
         page = template.get_template("judged.html")
         common = {
             "about": self.about,
@@ -183,6 +195,7 @@ class Report:
             "first": 1 + (number - 1) * PAGE,
             "images": self._images(group),
             "on_page": len(group),
+            "to_do": Counter(waiting.action for waiting in group),
             "labels": {label: labels[label] for label in LABELS},
             "outcomes": Counter(pair for waiting in group for pair in waiting.outcomes),
         }

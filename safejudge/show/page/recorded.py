@@ -20,7 +20,7 @@ from safejudge.policy import Policy
 from safejudge.show.page.card import Beside
 from safejudge.show.page.counts import Harm
 from safejudge.show.page.thumbnail import deciding_picture
-from safejudge.types import Failure, Judgment
+from safejudge.types import Decision, Failure, Judgment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ def add_worst(report: Report, stored: Stored, most: int) -> None:
         if number in chosen:
             add(report, record, result)
         else:
-            report.count_only(result, _truth(report, record, result))
+            report.count_only(result, _truth(report, record, result), decision_of(record))
 
 
 def add_all(report: Report, stored: Stored, captions: Mapping[str, str | None]) -> None:
@@ -58,6 +58,7 @@ def results(
     for record in stored:
         try:
             result = result_of(record, provenance)
+            decision_of(record)
         except (ValidationError, KeyError, TypeError, ValueError) as error:
             raise OutputError(
                 f"{record.where}: is not as this version of safejudge writes records, so no report "
@@ -80,6 +81,12 @@ def result_of(record: StoredRecord, provenance: Provenance) -> Result:
     return Judgment.model_validate({**judged, "provenance": provenance})
 
 
+def decision_of(record: StoredRecord) -> Decision | None:
+    """Read what thresholds said to do; None where none were given. Raises `ValueError`."""
+    held = record.content.get(DECISION)
+    return None if held is None else Decision.model_validate(held)
+
+
 def add(
     report: Report,
     record: StoredRecord,
@@ -89,14 +96,16 @@ def add(
 ) -> None:
     """Show one record, with its picture if that is still there and the same.
 
-    `before` says what it was called before it was judged again.
+    `before` says what it was called before it was judged again: then what was to be done with it
+    counts no more.
     """
     image, absent = None, ""
     if isinstance(result, Judgment):
         found = _image(record, result, report.about.policy or Policy())
         image, absent = (None, found) if isinstance(found, str) else (found, "")
     truth = _truth(report, record, result)
-    report.add(result.image, result, Beside(image, absent, caption, truth, before))
+    decision = decision_of(record) if before is None else None
+    report.add(result.image, result, Beside(image, absent, caption, truth, before, decision))
 
 
 def _truth(report: Report, record: StoredRecord, result: Result) -> str | None:
