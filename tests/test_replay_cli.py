@@ -79,6 +79,19 @@ def test_its_own_policy_gives_the_same_file(place, capsys, monkeypatch):
     assert replay("r.jsonl", "--constitution", "rules.yaml", "--set", "open_means=undecided") == 0
 
 
+def test_what_was_decided_stays_with_what_it_was_decided_about(place):
+    head, *rest = map(json.loads, Path("r.jsonl").read_text("utf-8").splitlines())
+    head["thresholds"] = "0" * 64
+    told = [record | {"decision": {"action": "person", "rules": {}}} for record in rest]
+    Path("d.jsonl").write_text("".join(map(to_line, [head, *told])), encoding="utf-8")
+    assert replay("d.jsonl", "--out", "own.jsonl") == 0
+    assert Path("own.jsonl").read_bytes() == Path("d.jsonl").read_bytes()
+    replay("d.jsonl", "--set", "accept_factor=0.9", "--out", "other.jsonl")
+    other = [json.loads(line) for line in Path("other.jsonl").read_text("utf-8").splitlines()]
+    assert "thresholds" not in other[0]
+    assert not any("decision" in record for record in other)
+
+
 def test_another_policy_is_shown_by_rule(place, capsys, engine):
     capsys.readouterr()
     assert replay("r.jsonl", "--set", "accept_factor=0", "--out", "new.jsonl",

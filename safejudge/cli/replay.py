@@ -293,6 +293,7 @@ class _Sink:
         from safejudge.files.recordfile import RecordFile
 
         self._file, self._page = None, None
+        self._decided = then.provenance == now.provenance
         self._waiting: list[JSON] = []
         again = options.overwrite
         if options.out is not None:
@@ -306,10 +307,13 @@ class _Sink:
 
     def put(self, record: StoredRecord, before: Result, after: Result, *, changes: bool) -> None:
         """Take one record, and whether it changes."""
+        from safejudge.files.records import DECISION
         from safejudge.files.records import record as record_of
 
         if self._file is not None:
-            self._waiting.append(record_of(record.content["image"], after))
+            # What was to be done was decided about this judgment, and about no other.
+            decision = record.content.get(DECISION) if self._decided and after == before else None
+            self._waiting.append(record_of(record.content["image"], after, decision=decision))
             if len(self._waiting) >= _TOGETHER:
                 self._flush()
         if self._page is not None:

@@ -92,7 +92,7 @@ def head_of(stored: Stored, then: Made, now: Made) -> JSON:
     """Make the first line of replayed records: that of the records, and what they are made by now.
 
     `replayed` says what they were made by when a model was asked; it is left out where that is the
-    same.
+    same. Thresholds decided about the records as they were, so others are without.
     """
     head = stored.head | {"provenance": now.provenance.model_dump(mode="json")}
     if now.constitution is not None:
@@ -103,4 +103,6 @@ def head_of(stored: Stored, then: Made, now: Made) -> JSON:
         for name in ("constitution", "policy")
         if getattr(then.provenance, name) != getattr(now.provenance, name)
     }
+    if changed:
+        head.pop("thresholds", None)
     return head | ({"replayed": changed} if changed else {})
