@@ -13,7 +13,7 @@ from rich.console import Console
 
 from safejudge.cli import app as cli
 from safejudge.constitution import diff
-from safejudge.constitution.diff import changes, effect_of
+from safejudge.constitution.diff import changes, effect_of, one_at_a_time
 from safejudge.constitution.load import dump_constitution, load_constitution
 from safejudge.method.logic import evaluate
 from safejudge.show.diff import changed_rules, words
@@ -271,6 +271,30 @@ def test_one_part_more_or_less_is_always_told_for_certain(tree, data):
     there, back = between(tree, bigger), between(bigger, tree)
     assert (effect_of(there), effect_of(back)) == (("more", "less") if more else ("less", "more"))
     assert len(there) == len(back) == 1
+
+
+@given(trees.filter(lambda tree: not isinstance(tree, Precondition)), st.data())
+def test_one_edit_is_made_whole_and_alone(tree, data):
+    tree = numbered(tree, count())
+    bigger, _ = grown(tree, data.draw)
+    for old, new in ((tree, bigger), (bigger, tree)):
+        (edited,) = one_at_a_time(old, new)
+        assert between(edited, new) == []
+
+
+@given(edits())
+def test_edits_come_one_at_a_time(pair):
+    old, new = pair
+    found = [*one_at_a_time(old, new)]
+    assert bool(found) is bool(between(old, new))
+    assert all(between(old, edited) for edited in found)
+    assert len({*map(repr, found)}) == len(found)
+
+
+def test_the_only_exception_goes_with_its_list():
+    old, new = all_of(KNIFE, none_of(TOY)), all_of(KNIFE, GUN, none_of(STAGE))
+    kinds = [[c.kind for c in between(old, edited)] for edited in one_at_a_time(old, new)]
+    assert sorted(kinds) == [["exception added"], ["exception removed"], ["requirement added"]]
 
 
 # --- rules and texts ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from safejudge.golden.answers import default_path, kept
 from safejudge.golden.examples import Example, lint_examples, load_examples, read_examples
 from safejudge.golden.moves import moves
 from safejudge.golden.outcomes import check
+from safejudge.golden.single_edits import by_single_edits
 from safejudge.judge import Judge
 from safejudge.policy import Policy
 from safejudge.types import (
@@ -33,6 +34,7 @@ from safejudge.types import (
     Provenance,
     RuleVerdict,
     Usage,
+    leaves,
 )
 
 SHIPPED = Path(read_source("sketch").file)
@@ -435,6 +437,54 @@ def test_an_edit_is_named_beside_what_it_moved(copied, tmp_path, capsys):
     assert moved["moved"][0]["edits"][0]["kind"] == "exception removed"
     assert moved["status"] == "differs"
     assert run(new, "--out", out) == INPUT  # it is not written over unasked
+
+
+def test_of_several_edits_the_one_is_named_that_moved_it(copied, capsys):
+    text = copied.read_text("utf-8")
+    text = text.replace(
+        "{statement: a police officer is visible, look_at: police officer}",
+        "{statement: a child is visible, look_at: child}", 1,
+    ).replace(
+        "        - the scene is outdoors\n",
+        "        - the scene is indoors\n        - {statement: a person is visible}\n", 1,
+    )  # fmt: skip
+    new = copied.with_name("new.yaml")
+    new.write_text(text, encoding="utf-8")
+    assert run(new, "--against", copied) == CHANGED
+    said = " ".join(capsys.readouterr().out.split())
+    gone = "near-armed-group.png: not violated -> violated, expected not violated by exception"
+    assert f"{gone} removed: a police officer is visible" in said
+    assert "violated by requirement reworded: the scene is indoors" in said
+    assert "by several" not in said
+
+
+def test_edits_that_only_together_move_an_example_are_named_together():
+    old = load_constitution("sketch")
+    rule = next(rule for rule in old.rules if rule.id == "armed-group")
+    edited = rule.model_dump_json().replace("at least three people", "at least two people")
+    edited = edited.replace("a weapon is lying", "a knife is lying")
+    new = old.model_copy(update={"rules": (type(rule).model_validate_json(edited),)})
+    edits = changes(old.model_copy(update={"rules": (rule,)}), new)
+    asked = "at least two people are visible", "a knife is lying on the ground"
+    before, after = (
+        judgment(**{"armed-group": verdict(outcome, asked)})
+        for outcome in ("not_violated", "violated")
+    )
+    moved = moves([example()], [before], [after], edits)
+    tried = []
+
+    def judged_by(constitution, examples):
+        statements = {leaf.statement for leaf in leaves(constitution.rules[0].condition)}
+        tried.append(statements)
+        return [after if wanted <= statements else before] * len(examples)
+
+    for wanted, alone in (({*asked}, False), ({asked[0]}, True), (set(), True)):
+        tried.clear()
+        (move,) = by_single_edits(moved, old, new, judged_by)
+        assert move.alone is alone
+        assert len(move.edits) == {1: 1}.get(len(wanted), 2)
+        assert all(len(statements & {*asked}) == 1 for statements in tried)
+        assert len(tried) == 2
 
 
 def test_what_cannot_be_read_or_has_no_label_is_no_pass(copied, capsys):

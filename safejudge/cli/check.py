@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from safejudge.golden.moves import Move
     from safejudge.golden.outcomes import Check
     from safejudge.judge import Judge
-    from safejudge.types import Result
+    from safejudge.types import Constitution, Result
 
 EXAMPLES = """\
 examples:
@@ -84,6 +84,7 @@ def run(options: Options) -> int:
     from safejudge.golden.examples import load_examples
     from safejudge.golden.moves import moves
     from safejudge.golden.outcomes import check
+    from safejudge.golden.single_edits import by_single_edits
     from safejudge.judge import Judge
     from safejudge.show.terminal import say
 
@@ -105,10 +106,13 @@ def run(options: Options) -> int:
         checks = [*map(check, found.examples, results)]
         moved, edits = None, []
         if old is not None:
-            then = Judge(old, judge.models, options.judge.policy())
-            before, _ = _judged(then, found.examples)
+
+            def judged_by(other: Constitution, examples: Sequence[Example]) -> list[Result]:
+                return _judged(Judge(other, judge.models, options.judge.policy()), examples)[0]
+
             edits = changes(old, rules)
-            moved = moves(found.examples, before, results, edits)
+            moved = moves(found.examples, judged_by(old, found.examples), results, edits)
+            moved = by_single_edits(moved, old, rules, judged_by)
         _show(checks, edits, moved, judge, engine)
         if options.out is not None:
             _write(options, judge, checks, moved)

@@ -138,6 +138,56 @@ def _conditions(old: Condition, new: Condition, spot: _Spot) -> list[Change]:
     return min(readings, key=len)
 
 
+def one_at_a_time(old: Condition, new: Condition) -> Iterator[Condition]:
+    """Yield the old condition with one edit of those that lead to the new one, each in its turn.
+
+    Conditions are tidied before: what changes no verdict is no edit. A list that became another
+    kind of list is one edit with all that changed in it.
+    """
+    edited = _one_at_a_time(_tidy(old), _tidy(new))
+    yield from (condition for condition in edited if condition is not None)
+
+
+def _one_at_a_time(old: Condition, new: Condition) -> Iterator[Condition | None]:
+    """Do the same with tidy ones; None where an exception went that was the only one."""
+    if _key(old) == _key(new):
+        return
+    kind = _kind_of_both(old, new)
+    if kind is None:
+        yield new
+        return
+    whole, wanted = (parts(side) if type(side) is kind else (side,) for side in (old, new))
+    for before, after in _pairs(whole, wanted, _key, _alike):
+        if before is None and after is not None:
+            yield _listed(kind, (*whole, after))
+        elif before is not None:
+            for edited in [None] if after is None else _one_at_a_time(before, after):
+                swapped = [edited if part is before else part for part in whole]
+                left = [part for part in swapped if part is not None]
+                if left:
+                    yield _listed(kind, left)
+                elif kind is NoneOf:
+                    yield None
+
+
+def _kind_of_both(old: Condition, new: Condition) -> Kind | None:
+    """Say as what kind of list both are read, one of them perhaps of one part; None for none."""
+    if isinstance(old, Precondition) and isinstance(new, Precondition):
+        return None
+    if not isinstance(old, Precondition) and type(old) is type(new):
+        return type(old)
+    for kind in (AllOf, AnyOf):
+        if kind in (type(old), type(new)):
+            keys = [{*map(_key, parts(s) if type(s) is kind else (s,))} for s in (old, new)]
+            if keys[0] & keys[1]:
+                return kind
+    return None
+
+
+def _listed(kind: Kind, inner: Sequence[Condition]) -> Condition:
+    return kind.model_validate({_NAMES[kind]: tuple(inner)})
+
+
 def _tidy(condition: Condition) -> Condition:
     """Write a condition without what changes no verdict; exceptions of one `all` become a list."""
     if isinstance(condition, Precondition):

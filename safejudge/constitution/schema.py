@@ -312,7 +312,7 @@ def _merge(misread: list[Remark], complaints: list[Remark]) -> list[Remark]:
     for remark in misread:
         key = _key(remark.where)
         instead = remark.instead or WRITE.get(key, "a value, or leave the key out")
-        if remark.where in advice and (key == "id" or not remark.instead):
+        if remark.where in advice and (key in ("id", "expect") or not remark.instead):
             instead = advice[remark.where]
         merged.append(replace(remark, instead=instead))
     misread_places = {remark.where for remark in misread}

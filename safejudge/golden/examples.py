@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from safejudge.constitution.advice import WRITE
 from safejudge.constitution.load import read_source
 from safejudge.constitution.schema import Finding
 from safejudge.errors import ConstitutionError, InputError
-from safejudge.evals.labelled.labels import find_labels, label_rows
+from safejudge.evals.labelled.labels import NAMES, label_rows
 from safejudge.evals.labelled.places import unlabelled
 from safejudge.files.below import leads_out
 from safejudge.files.names import Names, plain_form
@@ -162,7 +163,7 @@ class _Sheet:
         name = plain_form(written) if "\\" in written else os.path.normpath(written)
         if leads_out(self._base, written):
             problem = f"{subject}the image {quoted(written)} lies outside the constitution's folder"
-            instead = f"a picture below {self._base}, by its path from there"
+            instead = "a picture below the folder of this file, by its path from there"
             self.findings.append(Finding(line, "error", problem, instead))
             return None
         beside = (self._base / name).parent
@@ -172,7 +173,7 @@ class _Sheet:
         if found is None or not (self._base / found).is_file():
             what = "is no file" if (self._base / name).exists() else "is not there"
             problem = f"{subject}the image {quoted(written)} {what}{names.hint(Path(name).name)}"
-            instead = f"the path of a picture, from {self._base}"
+            instead = WRITE["image"]
             self.findings.append(Finding(line, "error", problem, instead))
             return None
         return found.as_posix()
@@ -185,11 +186,12 @@ class _Sheet:
         line = self._lines["golden",]
         try:
             self.folder = self._folder(draft.golden)
-            self.labels = _labels(self.folder)
-            rows = label_rows(self.labels, self.rules)
+            labels = _labels(self.folder)
+            rows = label_rows(labels, self.rules)
         except InputError as error:
             self._refuse(line, one_line(str(error)))
             return
+        self.labels = labels
         names = Names(_files(self.folder))
         for where, label in rows:
             if (name := self._placed(names, label.image, where, line)) is not None:
@@ -221,11 +223,13 @@ class _Sheet:
 
     def _refuse(self, line: int, problem: str) -> None:
         instead = "`golden:` and a folder below that of this file, with `labels.csv` in it"
-        self.findings.append(Finding(line, "error", f'"golden": {problem}', instead))
+        self.findings.append(Finding(line, "error", f"`golden`: {problem}", instead))
 
 
 def _labels(folder: Path) -> Path:
-    file = find_labels(folder)
+    file = next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    if file is None:
+        raise InputError(f"{folder} has no {' or '.join(NAMES)}")
     if leads_out(folder, file.name):
         raise InputError(f"{file}: is a link that leads out of the folder")
     return file

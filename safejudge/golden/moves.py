@@ -41,7 +41,9 @@ class Move:
     now: str
     """What it comes to."""
     edits: tuple[Change, ...]
-    """Those of which one, or all together, moved it; none where the model answers otherwise."""
+    """Those that may have moved it; none where the model answers otherwise."""
+    alone: bool = False
+    """Whether each of them is known to move it without the others (`single_edits`)."""
 
     @property
     def expected(self) -> str | None:
@@ -56,6 +58,7 @@ class Move:
             "was": self.was,
             "now": self.now,
             "edits": [{"kind": e.kind, "old": e.old, "new": e.new} for e in self.edits],
+            "each_alone": self.alone or len(self.edits) == 1,
         }
 
 
@@ -90,13 +93,18 @@ def _of_rules(
     for rule in dict.fromkeys((*new, *old)):
         pair = old.get(rule), new.get(rule)
         was, now = (NO_RULE if verdict is None else verdict.outcome for verdict in pair)
-        if _counts(was) == _counts(now):
+        if outcome_of(was) == outcome_of(now):
             continue
-        of_rule = [e for e in edits if e.rule == rule and e.kind not in _SILENT]
+        of_rule = [e for e in edits if e.rule == rule and changes_outcomes(e)]
         yield Move(example, rule, was, now, tuple(_blamed(of_rule, *pair)))
 
 
-def _counts(outcome: str) -> str:
+def changes_outcomes(edit: Change) -> bool:
+    """Whether an edit may change what a rule comes to."""
+    return edit.kind not in _SILENT
+
+
+def outcome_of(outcome: str) -> str:
     """What an outcome comes to for an image: a rule that is skipped, or not there, is none."""
     return "not_violated" if outcome in ("not_relevant", NO_RULE) else outcome
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
+from safejudge.golden.moves import changes_outcomes
 from safejudge.show.diff import changed_rules, marked
 from safejudge.show.terminal import STYLES
-from safejudge.text import clean, counted
+from safejudge.text import clean, counted, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +72,11 @@ def moved(edits: Sequence[Change], moves: Sequence[Move]) -> RenderableType:
     alone: list[Move] = []
     for move in moves:
         (by_rule[move.rule] if move.edits else alone).append(move)
+    counts = Counter(edit.rule for edit in edits if changes_outcomes(edit))
+    several = {rule for rule, count in counts.items() if count > 1}
     beside = {
-        rule: [_move(move) for move in by_rule[rule]] or [Text("moves no example", "dim")]
+        rule: [_move(move, several=rule in several) for move in by_rule[rule]]
+        or [Text("moves no example", "dim")]
         for rule in dict.fromkeys(edit.rule for edit in edits)
         if rule
     }
@@ -87,7 +91,20 @@ def moved(edits: Sequence[Change], moves: Sequence[Move]) -> RenderableType:
     return Group(*blocks, Text())
 
 
-def _move(move: Move, *, named: bool = False) -> Text:
+def _by(move: Move) -> str:
+    """Say which of several edits of its rule moved an example."""
+    named = "; ".join(f"{edit.kind}: {_brief(edit)}" for edit in move.edits)
+    if len(move.edits) == 1:
+        return f"by {named}"
+    return f"by each of these alone: {named}" if move.alone else f"by several of these: {named}"
+
+
+def _brief(edit: Change) -> str:
+    """The new text of an edit, or the old one of what is gone, as far as one line holds it."""
+    return cut(clean(edit.new or edit.old or ""), 60)
+
+
+def _move(move: Move, *, named: bool = False, several: bool = False) -> Text:
     subject = f"{move.rule}, " if named else ""
     line = Text.assemble(
         f"{clean(subject)}{clean(move.example.name)}: {_plain(move.was)} -> ",
@@ -97,9 +114,8 @@ def _move(move: Move, *, named: bool = False) -> Text:
         met = _same(move.now, move.expected)
         words = "as expected" if met else f"expected {_plain(move.expected)}"
         line.append(f", {words}", "green" if met else "bold red")
-    if len(move.edits) > 1:
-        kinds = dict.fromkeys(edit.kind for edit in move.edits)
-        line.append(f"  by one of these, or by several: {', '.join(kinds)}", "dim")
+    if several:
+        line.append(f"\n{_by(move)}", "dim")
     return line
 
 
