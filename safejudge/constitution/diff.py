@@ -159,13 +159,13 @@ def _one_at_a_time(old: Condition, new: Condition) -> Iterator[Condition | None]
     whole, wanted = (parts(side) if type(side) is kind else (side,) for side in (old, new))
     for before, after in _pairs(whole, wanted, _key, _alike):
         if before is None and after is not None:
-            yield _listed(kind, (*whole, after))
+            yield _list_of(kind, (*whole, after))
         elif before is not None:
             for edited in [None] if after is None else _one_at_a_time(before, after):
                 swapped = [edited if part is before else part for part in whole]
                 left = [part for part in swapped if part is not None]
                 if left:
-                    yield _listed(kind, left)
+                    yield _list_of(kind, left)
                 elif kind is NoneOf:
                     yield None
 
@@ -184,7 +184,7 @@ def _kind_of_both(old: Condition, new: Condition) -> Kind | None:
     return None
 
 
-def _listed(kind: Kind, inner: Sequence[Condition]) -> Condition:
+def _list_of(kind: Kind, inner: Sequence[Condition]) -> Condition:
     return kind.model_validate({_NAMES[kind]: tuple(inner)})
 
 

@@ -123,8 +123,8 @@ def _blamed(
 
 
 def _touches(edit: Change, asked: Iterable[str]) -> bool:
-    """Whether an edit concerns a statement that was asked, or how all of them combine."""
-    if edit.kind in ("operator", "look_at"):
+    """Whether an edit concerns a statement that was asked, or how statements combine or are put."""
+    if edit.kind in ("operator", "look_at", "contrast", "reworded"):
         return True
     words = f"{edit.old or ''}\n{edit.new or ''}"
     return any(statement in words for statement in asked)
