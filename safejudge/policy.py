@@ -150,7 +150,9 @@ class Policy(SparseRecord):
         fields = dict(state.get("__dict__") or {})
         if "cascade" in fields:
             fields["open_means"] = _CASCADE[fields.pop("cascade")]
-        fields = {"confirm": False, "mirror": False, "escalate_below": None} | fields
+        # Behind what is there: a digest keeps the order of the fields.
+        later = {"confirm": False, "mirror": False, "escalate_below": None}
+        fields |= {name: value for name, value in later.items() if name not in fields}
         super().__setstate__(state | {"__dict__": fields})
 
     @property

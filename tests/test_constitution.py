@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,12 @@ def test_what_ships_loads_and_lints_clean(name):
     loaded = load_constitution(name)
     assert loaded == load_constitution(ROOT / "constitutions" / f"{name}.yaml")
     assert parse(dump_constitution(loaded).encode())[0].model_dump() == loaded.model_dump()
+
+
+@pytest.mark.parametrize("name", shipped_constitutions())
+def test_another_process_knows_it_by_the_same_digest(name):
+    loaded = load_constitution(name)
+    assert pickle.loads(pickle.dumps(loaded)).digest() == loaded.digest()  # noqa: S301 - our own
 
 
 def test_the_wheel_lists_every_package():

@@ -194,3 +194,9 @@ def test_a_wrong_policy_ends_with_2(capsys, tmp_path):
         assert "there is no policy 'clu'; choose from clue" in capsys.readouterr().err
         assert cli.main([*command, *chosen, "--set", "reject_facto=1"]) == 2
         assert "do you mean reject_factor?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_another_process_knows_it_by_the_same_digest(name):
+    policy = POLICIES[name]()
+    assert pickle.loads(pickle.dumps(policy)).digest() == policy.digest()  # noqa: S301 - our own

@@ -36,7 +36,7 @@ from safejudge.scale import actors
 from safejudge.scale import run as scale
 from safejudge.scale.cluster import check_reachable
 from safejudge.sketch.scenes import write_scenes
-from safejudge.types import Failure, Intake, Judgment
+from safejudge.types import Decision, Failure, Intake, Judgment
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
 pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
@@ -501,6 +501,8 @@ def test_no_more_is_read_than_may_be_judged(shards):
 def test_no_field_of_a_record_is_left_out():
     fields = {*Judgment.model_fields, *Failure.model_fields, "error", "decision"}
     assert set(parts.SCHEMA.names) == fields - {"provenance", "reason", "message"}
+    decision = parts.SCHEMA.field("decision").type
+    assert {decision.field(n).name for n in range(decision.num_fields)} == {*Decision.model_fields}
 
 
 def test_texts_are_those_of_a_line():

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_LATER: dict[str, Any] = {"contrast": (), "reworded": None}
+"""What a statement had not at first."""
+
+
 class Precondition(Record):
     """A leaf of a condition: one statement that a picture shows or does not show."""
 
@@ -40,7 +44,9 @@ class Precondition(Record):
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Take up what was pickled before there were near misses and other words."""
-        fields = {"contrast": (), "reworded": None} | (state.get("__dict__") or {})
+        held = state.get("__dict__") or {}
+        # Behind what is there: what is written, and so a digest, keeps the order of the fields.
+        fields = held | {k: v for k, v in _LATER.items() if k not in held}
         super().__setstate__(state | {"__dict__": fields})
 
     @property
