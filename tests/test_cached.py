@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,18 @@ def test_a_damaged_answer_is_asked_again(tmp_path, text):
     assert (cached.known, cached.asked) == (0, 1)
     assert cached.answer_probs([probe]) == answer
     assert (cached.known, cached.asked) == (1, 1)
+
+
+def test_another_dialect_is_asked_anew(tmp_path):
+    class Guard(FakeEngine):
+        @property
+        def card(self):
+            return replace(super().card, dialect="shieldgemma")
+
+    probe, engines = Probe("look", (PICTURES[0],), "q"), (FakeEngine(), Guard())
+    for engine in engines:
+        CachedEngine(engine, tmp_path / "answers").answer_probs([probe])
+    assert all(engine.history == [(probe,)] for engine in engines)
 
 
 def test_another_picture_or_wording_is_another_request(tmp_path):

@@ -59,7 +59,9 @@ class CachedEngine(WrappedEngine):
         return self._texts(requests, self.engine.reason)
 
     def _texts(self, requests: Sequence[R], ask: Callable[[Sequence[R]], list[str]]) -> list[str]:
-        model = self.card.revision or self.card.uri
+        card = self.card
+        # The same question in the form of a guard model is another one.
+        model = (card.revision or card.uri) + (f" in {card.dialect}" if card.dialect else "")
         keys = {request: _key(model, request) for request in requests}
         stored = self._stored(list(keys.values()))
         texts = {
