@@ -315,4 +315,7 @@ def test_records_of_0_1_0_are_replayed(tmp_path, monkeypatch, capsys):
         ]
         for rule, verdict in before["rules"].items():
             assert verdict == {key: after["rules"][rule][key] for key in verdict}
-    assert replay("records.jsonl", "--constitution", "./sketch.yaml", "--set", "open_means=no") in (0, 1)
+    assert replay("records.jsonl", "--constitution", "./sketch.yaml", "--set", "open_means=no") in (
+        0,
+        1,
+    )
