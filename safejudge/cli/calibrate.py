@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import BROKEN, DONE, OF_CALIBRATION, OPEN
-from safejudge.cli.options import layout, runs, variants
+from safejudge.cli.options import layout, runs
+from safejudge.cli.switches import variants
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError, OutputError
 from safejudge.policy import POLICIES

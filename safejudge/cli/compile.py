@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, OPEN
-from safejudge.cli.options import add_engine_args, layout, positive, runs
+from safejudge.cli.options import add_engine_args, layout, runs
+from safejudge.cli.values import positive
 from safejudge.compile import ROUNDS
 from safejudge.constitution.load import lock_path, shipped_constitutions
 from safejudge.engines.open import open_engine

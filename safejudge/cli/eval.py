@@ -11,15 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import INPUT, OF_MEASURES, of_coverage
-from safejudge.cli.options import (
-    Batching,
-    JudgeOptions,
-    OutputMode,
-    layout,
-    positive,
-    runs,
-    setting,
-)
+from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, runs
+from safejudge.cli.values import positive, setting
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError, OutputError
 from safejudge.judge import WINDOW, missing, unread_priors

@@ -10,15 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_run
-from safejudge.cli.options import (
-    Batching,
-    JudgeOptions,
-    OutputMode,
-    add_ignore,
-    layout,
-    positive,
-    runs,
-)
+from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
+from safejudge.cli.values import positive
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
 from safejudge.images.listing import list_images, standing_of

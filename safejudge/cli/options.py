@@ -7,24 +7,23 @@ from the parsed line, at the door of the command; `argparse.Namespace` goes no f
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from itertools import chain, combinations
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
-
-import yaml
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from safejudge.cli.panel import add_engines_beside, check_panel
+from safejudge.cli.switches import SWITCHES, add_switches
+from safejudge.cli.values import assignment, dialect, frames, positive, setting
 from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.constitution.policy_file import load_policy
-from safejudge.engines.dialects import DIALECTS, NONE
+from safejudge.engines.dialects import NONE
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.engines.open import FORMS
 from safejudge.engines.priors import PriorCache
 from safejudge.errors import InputError
 from safejudge.judge import missing
 from safejudge.opening import JudgeSpec
-from safejudge.policy import EARLIER, POLICIES, Policy
+from safejudge.policy import POLICIES, Policy
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -67,111 +66,7 @@ def read(options: type[T], line: argparse.Namespace) -> T:
     return options(**values)
 
 
-# --- values ---------------------------------------------------------------------------------------
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """Read NAME=VALUE; the value as YAML reads it (number, true, text, {a: 1})."""
-    name, sign, value = text.partition("=")
-    name = name.strip().lstrip("-").replace("-", "_")
-    if not sign or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value cannot be read") from error
-
-
-def assignment(text: str) -> tuple[str, str]:
-    """Read FIELD=VALUE; what kind of value it is the field says."""
-    name, sign, value = text.partition("=")
-    name, value = name.strip().replace("-", "_"), value.strip()
-    if not sign or not name.isidentifier() or not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
-    return name, value
-
-
-def dialect(text: str) -> tuple[str, str]:
-    """Read the name of a dialect, as an option of the engine."""
-    if text not in (*DIALECTS, NONE):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no dialect; there are {', '.join(DIALECTS)}, and {NONE}"
-        )
-    return "dialect", text
-
-
-def positive(text: str) -> int:
-    """Read a whole number above 0."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return number
-
-
-def frames(text: str) -> int | Literal["all"]:
-    """Read how many frames are looked at: a whole number above 0, or `all`."""
-    return "all" if text == "all" else positive(text)
-
-
 # --- models, rules and policy ---------------------------------------------------------------------
-
-
-class Switch(NamedTuple):
-    """An option without a value that changes the policy."""
-
-    help: str
-    changes: Mapping[str, bool | str]
-    """Fields of the policy, and what they become."""
-
-
-SWITCHES = {
-    "no-relevance": Switch("ask every rule, however unlike the picture", {"relevance": False}),
-    "no-regions": Switch(
-        "no crops, and no comparison with the picture without the central object",
-        {"crop": False, "region": False},
-    ),
-    "no-prior": Switch(
-        "do not ask every statement without the picture too; compare with 1/2 instead",
-        {"prior": False},
-    ),
-    "no-cascade": Switch(
-        "no reasoning: what the short answers leave open is undecided",
-        {"open_means": "undecided"},
-    ),
-    "exhaustive": Switch(
-        "ask every question of every rule, so that scores are exact", {"exhaustive": True}
-    ),
-    "no-second-look": Switch(
-        "trust captions: do not look without its caption at what an image does not violate with it",
-        {"second_look": False},
-    ),
-    "cut-captions": Switch(
-        "show the beginning of a caption that is too long; else the image is undecided",
-        {"cut_captions": True},
-    ),
-    "every-frame": Switch(
-        "an animation is never safe while some of its frames were not looked at",
-        {"every_frame": True},
-    ),
-}
-"""What switches one stage off, or early stopping."""
-
-
-def variants(policies: Iterable[Policy]) -> Iterator[Policy]:
-    """Yield some policies, each with every set of switches, the fewest first.
-
-    Presets also as they were before.
-    """
-    now = list(policies)
-    bases = [*now, *chain.from_iterable(EARLIER.get(policy.name, ()) for policy in now)]
-    sets = chain.from_iterable(combinations(SWITCHES, n) for n in range(len(SWITCHES) + 1))
-    for switches in sets:
-        changes = {name: on for switch in switches for name, on in SWITCHES[switch].changes.items()}
-        for base in bases:
-            yield base.model_copy(update=changes)
 
 
 _COMPANIONS = {
@@ -241,7 +136,7 @@ class JudgeOptions:
             _add_model(parser, "detector")
             parser.set_defaults(encoder=None, threshold=None)
             parser.set_defaults(also=[], escalate_to=None, escalate_below=None)
-            _add_switches(parser, implied=["no-relevance", "exhaustive"])
+            add_switches(parser, implied=["no-relevance", "exhaustive"])
         else:
             add_engines_beside(parser)
             add_models_beside(parser)
@@ -252,7 +147,7 @@ class JudgeOptions:
                 metavar="T",
                 help="ask a rule above this similarity (default: what is stated for the encoder)",
             )
-            _add_switches(parser, implied=[])
+            add_switches(parser, implied=[])
         parser.add_argument(
             "--frames",
             type=frames,
@@ -435,19 +330,6 @@ def add_models_beside(parser: argparse.ArgumentParser) -> None:
     """Add the models beside the engine: encoder and detector."""
     for name in _COMPANIONS:
         _add_model(parser, name)
-
-
-def _add_switches(parser: argparse.ArgumentParser, implied: list[str]) -> None:
-    for name, switch in SWITCHES.items():
-        if name not in implied:
-            parser.add_argument(
-                f"--{name}",
-                dest="switches",
-                action="append_const",
-                const=name,
-                default=implied,
-                help=switch.help,
-            )
 
 
 def _add_model(parser: argparse.ArgumentParser, name: str) -> None:

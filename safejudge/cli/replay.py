@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import CHANGED, DONE, OPEN
-from safejudge.cli.options import (
-    add_engine_args,
-    add_policy,
-    layout,
-    positive,
-    runs,
-    variants,
-)
+from safejudge.cli.options import add_engine_args, add_policy, layout, runs
+from safejudge.cli.switches import variants
+from safejudge.cli.values import positive
 from safejudge.constitution.load import load_constitution
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
-from safejudge.cli.options import layout, positive, runs, variants
+from safejudge.cli.options import layout, runs
+from safejudge.cli.switches import variants
+from safejudge.cli.values import positive
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError
 from safejudge.files.stored import holds_parts

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from safejudge.cli.exits import DONE
-from safejudge.cli.options import add_models_beside, layout, positive, runs
+from safejudge.cli.options import add_models_beside, layout, runs
+from safejudge.cli.values import positive
 from safejudge.engines.models import Models
 from safejudge.text import clean, counted
 

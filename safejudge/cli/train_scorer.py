@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
-from safejudge.cli.options import OutputMode, layout, positive, runs
+from safejudge.cli.options import OutputMode, layout, runs
+from safejudge.cli.values import positive
 from safejudge.preference.recipe import Recipe
 from safejudge.text import clean, counted
 

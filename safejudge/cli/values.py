@@ -1,0 +1,56 @@
+"""Values of options: text of a command line -> what it stands for, or why it is none."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Literal
+
+import yaml
+
+from safejudge.engines.dialects import DIALECTS, NONE
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE; the value as YAML reads it (number, true, text, {a: 1})."""
+    name, sign, value = text.partition("=")
+    name = name.strip().lstrip("-").replace("-", "_")
+    if not sign or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value cannot be read") from error
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Read FIELD=VALUE; what kind of value it is the field says."""
+    name, sign, value = text.partition("=")
+    name, value = name.strip().replace("-", "_"), value.strip()
+    if not sign or not name.isidentifier() or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
+    return name, value
+
+
+def dialect(text: str) -> tuple[str, str]:
+    """Read the name of a dialect, as an option of the engine."""
+    if text not in (*DIALECTS, NONE):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no dialect; there are {', '.join(DIALECTS)}, and {NONE}"
+        )
+    return "dialect", text
+
+
+def positive(text: str) -> int:
+    """Read a whole number above 0."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return number
+
+
+def frames(text: str) -> int | Literal["all"]:
+    """Read how many frames are looked at: a whole number above 0, or `all`."""
+    return "all" if text == "all" else positive(text)
