@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
+from kept import Kept
 from measure import record
 
 from safejudge.engines.local.hf import HFEngine
@@ -39,6 +40,8 @@ HEAD = [
     "family", "untold", "a prompt ends with", "mass", "transformers, dP", "batch, dM",
     "in bfloat16", "in float16", "vLLM, dM", "odd sizes", "patch rows, plain", "patch rows",
 ]  # fmt: skip
+PATIENCE = 600
+"""Seconds that vLLM may take to open a model and answer; it compiles some for minutes."""
 QUESTIONS = 20
 """About one picture, for the rows of patches that its vision encoder works on."""
 
@@ -152,11 +155,14 @@ def measured(name: str, folder: Path, vllm: str | None) -> Iterator[tuple[str, A
 def through_vllm(name: str, folder: Path, python: str, ours: list[list[float]]) -> float | str:
     """Largest |dM| to vLLM's reads, in a process of its own environment; or what it said."""
     out = folder / "vllm.json"
-    run = subprocess.run(
-        [python, __file__, "--read", name, str(folder), str(out)],
-        capture_output=True, text=True, timeout=600, check=False,
-        env={**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"},
-    )  # fmt: skip
+    try:
+        run = subprocess.run(
+            [python, __file__, "--read", name, str(folder), str(out)],
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
+            env={**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"no answer in {PATIENCE} s"
     if run.returncode or not out.is_file():
         said = [line for line in run.stderr.splitlines() if "Error" in line]
         # What vLLM's own process met stands behind what the other says of it.
@@ -184,6 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("families", nargs="*", choices=[[], *FAMILIES], help="all of them if none")
     parser.add_argument("--vllm-python", metavar="PATH", help="Python of an environment with vLLM")
+    parser.add_argument("--kept", type=Path, help="goes on where a run with this file was stopped")
     parser.add_argument("--read", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -191,6 +198,7 @@ def main() -> None:
         read_by_vllm(*args.read)
         return
     numbers: dict[str, dict[str, Any]] = {}
+    kept = Kept(args.kept)
     with tempfile.TemporaryDirectory() as scratch:
         for name in args.families or FAMILIES:
             try:
@@ -198,7 +206,7 @@ def main() -> None:
             except ImportError as error:
                 numbers[name] = {"untold": f"not built: {first_line(error)[:120]}"}
                 continue
-            numbers[name] = dict(measured(name, folder, args.vllm_python))
+            numbers[name] = kept.row(name, lambda: dict(measured(name, folder, args.vllm_python)))  # noqa: B023 - called at once
             print(name, numbers[name], flush=True)
     columns = [column for column in HEAD[1:] if any(column in row for row in numbers.values())]
     rows = [
