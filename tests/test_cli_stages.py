@@ -62,7 +62,7 @@ def outcomes(records, rule):
 
 
 def test_all_stages(asked, capsys):
-    records = judge(capsys, "--no-cascade")
+    records = judge(capsys, "--no-cascade", "--set", "region=true")
     assert outcomes(records, "bright")[0] == "not_relevant"
     assert outcomes(records, "bright")[-1] == "violated"
     assert records[0]["rules"]["bright"]["similarity"] == pytest.approx(0.01)

@@ -14,6 +14,7 @@ from safejudge import Judge, load_constitution
 from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
 from safejudge.evals.labelled.beside import Truths
+from safejudge.method.logic import answered
 from safejudge.show import reasons, terminal, wording
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes
@@ -40,7 +41,8 @@ def test_the_scene_that_is_explained_is_judged_rightly_and_for_the_right_reasons
         verdict = result.rules[rule.id]
         if verdict.outcome != "violated":
             continue
-        for answer in wording.settling(rule.condition, wording.by_precondition(verdict)):
+        answers = answered(rule.condition, verdict.preconditions)
+        for answer in wording.settling(rule.condition, answers):
             holds = grammar()[normal(answer.statement)].holds(scene) == 1.0
             assert (answer.outcome is Outcome.YES) == holds, answer.statement
             settled += 1
