@@ -41,7 +41,7 @@ HEAD = [
     "in bfloat16", "in float16", "vLLM, dM", "odd sizes", "patch rows, plain", "patch rows",
 ]  # fmt: skip
 PATIENCE = 600
-"""Seconds that vLLM may take to open a model and answer; it compiles some for minutes."""
+"""Seconds that vLLM may take to open a model and answer."""
 QUESTIONS = 20
 """About one picture, for the rows of patches that its vision encoder works on."""
 
@@ -174,6 +174,7 @@ def read_by_vllm(name: str, folder: str, out: str) -> None:
     """The other process: answer the probes and leave the probabilities in a file."""
     options: dict[str, Any] = {"dtype": "float32", "max_model_len": 1024}
     options["limit_mm_per_prompt"] = {"image": 4, "video": 0}
+    options["enforce_eager"] = True  # it compiles some architectures for minutes
     if FAMILIES[name].opening:
         options["reply_prefix"] = FAMILIES[name].opening
     with_vllm = open_engine(f"vllm:{folder}", **options)
