@@ -245,6 +245,31 @@ def test_its_own_policy_gives_the_record_back(  # noqa: PLR0917 - drawn things
     assert not replayed.missing
 
 
+@pytest.mark.parametrize("said", [0.97, 0.6, 0.03])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_crop_looked_at_after_a_confirmation_is_not_what_that_was_about(said, mirror):
+    def answer(request):
+        if not request.images:
+            return 0.5
+        if request.images[0].pixels.shape[0] < SIDE:
+            return said  # the crop
+        return 0.97 if "a gun is visible" in request.question else 0.6
+
+    box = Box(word="gun", confidence=0.9, left=1, top=1, right=3, bottom=3)
+    models = Models(
+        FakeEngine(answer, replies=lambda r: "x" if r.schema is None else '{"rationale": "", '
+                   '"rating": "Yes"}'), None, FakeDetector(lambda _: [box])
+    )  # fmt: skip
+    gun = Precondition(statement="a gun is visible", look_at="gun", reworded="there is a gun")
+    judge = Judge(constitution([gun]), models, Policy(mirror=mirror, crop_area=0.05))
+    (result,) = judge([STILL])
+    (found,) = result.rules["rule-0"].preconditions
+    assert {c.shown for c in found.confirmations} == {None}
+    assert "region_crop" in {read.view for read in found.reads}
+    replayed = replaying(judge, judge)(result)
+    assert (line(replayed.result), replayed.missing) == (line(result), frozenset())
+
+
 # --- another policy -------------------------------------------------------------------------------
 
 

@@ -233,14 +233,14 @@ class Reads:
             if self._policy.crop and verdict.reads:
                 small = any(read.view == "region_crop" for read in verdict.reads)
                 self.views.note_share(picture, boxes, self._policy.crop_area, small=small)
-        shown: dict[View, str | None] = {"full": picture.digest, "no_image": None}
+        asked: dict[View, str | None] = {"full": picture.digest, "no_image": None}
         if crop is not None and boxes is not None:
             removed = self.views.region_removed(picture, boxes, self._policy.fill)
-            shown |= {"region_crop": crop.digest, "region_removed": removed.digest}
+            asked |= {"region_crop": crop.digest, "region_removed": removed.digest}
         problems = _problems(verdict)
         for read in verdict.reads:
-            if read.view in shown:
-                key = (engine, question, shown[read.view])
+            if read.view in asked:
+                key = (engine, question, asked[read.view])
                 answer = _recorded(read, problems.get(read.view))
                 self._add_read(key, answer, unclear=_is_unclear(read, verdict))
         read_crop = any(
@@ -251,7 +251,8 @@ class Reads:
         if verdict.reasoning is not None:
             self._traces.setdefault((engine, question, nearest.digest), verdict.reasoning)
         for confirmation in verdict.confirmations:
-            self._add_confirmation(verdict.statement, confirmation, look, (engine, nearest))
+            shown = picture if confirmation.shown is None or crop is None else crop
+            self._add_confirmation(verdict.statement, confirmation, look, (engine, shown))
 
     def _add_confirmation(
         self, statement: str, said: Confirmation, look: RuleVerdict, asked: tuple[int, Picture]

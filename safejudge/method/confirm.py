@@ -80,7 +80,9 @@ def heard_flow(
     """Ask about a precondition that holds once more, all in one wave; the lowest score counts."""
     flows = list(_confirmations(leaf, verdict, scene))
     said = yield from gather(flows)
-    return _lowered(verdict.model_copy(update={"confirmations": tuple(said)}))
+    if shown_picture(verdict, scene) is not scene.picture:
+        said = [confirmation.model_copy(update={"shown": "region_crop"}) for confirmation in said]
+    return lowered(verdict.model_copy(update={"confirmations": tuple(said)}))
 
 
 def _confirmations(
@@ -155,8 +157,8 @@ def _tested_flow(
     )
 
 
-def _lowered(verdict: PreconditionVerdict) -> PreconditionVerdict:
-    """Let the lowest score count, and the outcome that belongs to it.
+def lowered(verdict: PreconditionVerdict) -> PreconditionVerdict:
+    """Let the lowest score of a yes and its confirmations count, and the outcome that belongs to it.
 
     A choice that neither statement wins says nothing. Looks that leave the statement open count
     only against an answer that was read: what a dearer step found stays.

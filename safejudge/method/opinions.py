@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from safejudge.flow import Flow, Request
     from safejudge.method.precondition import Scene, Step
     from safejudge.policy import Policy
-    from safejudge.types import Precondition
+    from safejudge.types import Confirmation, Precondition
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ def closer_flow(
     )
     closer = dict(zip(asked, looks, strict=True))
     answers = [closer.get(place, answer) for place, answer in enumerate(verdict.answers)]
-    return _concluded(answers, scene)
+    return _concluded(answers, scene, verdict.confirmations)
 
 
 def escalated_flow(
@@ -223,9 +223,19 @@ def _is_reasoned(verdict: PreconditionVerdict, policy: Policy) -> bool:
 # --- the mean -------------------------------------------------------------------------------------
 
 
-def _concluded(answers: Sequence[PreconditionVerdict], scene: Scene) -> PreconditionVerdict:
-    """Make one verdict of those of the engines; open counts as no where the policy says so."""
+def _concluded(
+    answers: Sequence[PreconditionVerdict],
+    scene: Scene,
+    confirmations: tuple[Confirmation, ...] = (),
+) -> PreconditionVerdict:
+    """Make one verdict of those of the engines; open counts as no where the policy says so.
+
+    What was asked once more already still counts against a mean that is a yes.
+    """
     verdict = answers[0] if len(answers) == 1 else mean_verdict(_named(answers, scene))
+    if confirmations:
+        verdict = verdict.model_copy(update={"confirmations": confirmations})
+        verdict = confirm.lowered(verdict) if verdict.outcome is Outcome.YES else verdict
     return _taken_for_no(verdict, scene)
 
 

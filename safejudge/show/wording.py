@@ -224,6 +224,7 @@ def _confirmation(confirmation: Confirmation) -> str:
     score = confirmation.problem or "no answer"
     if confirmation.score is not None:
         score = f"score {confirmation.score:.2f}"
+    score += _view_note(confirmation.shown or "full")
     if confirmation.by == "contrast":
         first, last = numbers
         return (

@@ -46,8 +46,10 @@ class ReasoningTrace(Record):
     """Why the reply could not be read."""
 
 
-class Confirmation(Record):
+class Confirmation(SparseRecord):
     """What a precondition that makes a rule violated was asked beside its statement."""
+
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"shown"})
 
     by: Literal["contrast", "reworded", "mirrored"]
     """A choice between the statement and a near miss; the statement in other words; the statement
@@ -63,6 +65,8 @@ class Confirmation(Record):
     """In [0, 1], above 1/2 for the statement; None where nothing could be read."""
     problem: str | None = None
     """Why it could not be read, where the engine said."""
+    shown: Literal["region_crop"] | None = None
+    """What it was asked about: the crop of the central object; None: the full view."""
 
 
 class PreconditionVerdict(SparseRecord):
