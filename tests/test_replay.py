@@ -23,6 +23,7 @@ from safejudge.images.load import load_image
 from safejudge.judge import Judge
 from safejudge.method.verdict import is_open
 from safejudge.policy import Policy
+from safejudge.show.wording import tests_in_words
 from safejudge.types import (
     AllOf,
     AnswerProbs,
@@ -257,7 +258,7 @@ def test_a_crop_looked_at_after_a_confirmation_is_not_what_that_was_about(said, 
 
     box = Box(word="gun", confidence=0.9, left=1, top=1, right=3, bottom=3)
     models = Models(
-        FakeEngine(answer, replies=lambda r: "x" if r.schema is None else '{"rationale": "", '
+        FakeEngine(answer, replies=lambda r: "x" if r.schema is None else '{"rationale": "because", '
                    '"rating": "Yes"}'), None, FakeDetector(lambda _: [box])
     )  # fmt: skip
     gun = Precondition(statement="a gun is visible", look_at="gun", reworded="there is a gun")
@@ -266,6 +267,35 @@ def test_a_crop_looked_at_after_a_confirmation_is_not_what_that_was_about(said, 
     (found,) = result.rules["rule-0"].preconditions
     assert {c.shown for c in found.confirmations} == {None}
     assert "region_crop" in {read.view for read in found.reads}
+    assert tests_in_words(found, judge.policy)[0] == "accept: M 0.97 > 0.80 + 0.20·p0 = 0.90"
+    replayed = replaying(judge, judge)(result)
+    assert (line(replayed.result), replayed.missing) == (line(result), frozenset())
+
+
+def test_what_was_confirmed_stays_when_an_engine_looks_closer_after_it():
+    def engine(whole, near):
+        def answer(request):
+            if not request.images:
+                return 0.5
+            if request.question == "Statement: there is a gun":
+                return 0.6
+            return near if request.images[0].pixels.shape[0] < SIDE else whole
+
+        reply = json.dumps({"rationale": "because", "rating": "No"})
+        return FakeEngine(answer, replies=lambda r: "x" if r.schema is None else reply,
+                          uri=f"fake:{whole}")  # fmt: skip
+
+    box = Box(word="gun", confidence=0.9, left=1, top=1, right=3, bottom=3)
+    models = Models(
+        engine(0.6, 0.7), None, FakeDetector(lambda _: [box]), also=(engine(0.999, 0.999),)
+    )
+    gun = Precondition(statement="a gun is visible", look_at="gun", reworded="there is a gun")
+    judge = Judge(constitution([gun]), models, Policy(crop_area=0.05))
+    (result,) = judge([STILL])
+    (found,) = result.rules["rule-0"].preconditions
+    assert "region_crop" in {read.view for read in found.opinions[0].reads}
+    assert [(c.shown, c.outcome) for c in found.confirmations] == [(None, "undecided")]
+    assert (found.test, found.outcome) == ("reasoning", "no")
     replayed = replaying(judge, judge)(result)
     assert (line(replayed.result), replayed.missing) == (line(result), frozenset())
 

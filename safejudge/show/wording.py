@@ -291,7 +291,10 @@ def tests_in_words(verdict: PreconditionVerdict, policy: Policy | None) -> list[
         return [_mean_in_words(verdict)]
     *open_views, last = _tested(verdict, policy)
     decided = _first_decision(verdict, last, policy)
-    lines = [_first_tests(verdict, view, policy, None) for view in open_views]
+    lines = [
+        _first_tests(verdict, view, policy, _confirmed(verdict, view, policy))
+        for view in open_views
+    ]
     lines.append(_first_tests(verdict, last, policy, decided))
     if decided is None:
         lines += _region_test(verdict, policy)
@@ -308,6 +311,13 @@ def _first_decision(
     """Say what the first two tests decided; a confirmation comes after a yes of theirs, too."""
     if verdict.test in ("reject", "accept"):
         return "reject" if verdict.test == "reject" else "accept"
+    return _confirmed(verdict, view, policy)
+
+
+def _confirmed(
+    verdict: PreconditionVerdict, view: View, policy: Policy
+) -> Literal["accept"] | None:
+    """Say whether the first two tests said yes by a view before something was asked once more."""
     limits, m = bounds(verdict, policy), number(verdict, view, policy)
     accepted = limits is not None and m is not None and m > limits.high
     return "accept" if verdict.confirmations and accepted else None
