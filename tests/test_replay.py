@@ -13,7 +13,7 @@ from PIL import Image
 
 from safejudge.decide.replay import Made, Replay, made_now
 from safejudge.decide.replay_ask import Asking
-from safejudge.decide.replay_reads import CAPTION, OTHER_CAPTION, Reads, caption_now
+from safejudge.decide.replay_reads import CAPTION, OTHER_CAPTION, Reads, caption_now, stand_in
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
 from safejudge.engines.models import Models
 from safejudge.errors import InputError
@@ -21,9 +21,11 @@ from safejudge.files.records import record, to_line
 from safejudge.flow import drive
 from safejudge.images.load import load_image
 from safejudge.judge import Judge
+from safejudge.method import opinions
+from safejudge.method.precondition import Scene, not_asked
 from safejudge.method.verdict import is_open
 from safejudge.policy import Policy
-from safejudge.show.wording import tests_in_words
+from safejudge.show import wording
 from safejudge.types import (
     AllOf,
     AnswerProbs,
@@ -257,17 +259,17 @@ def test_a_crop_looked_at_after_a_confirmation_is_not_what_that_was_about(said, 
         return 0.97 if "a gun is visible" in request.question else 0.6
 
     box = Box(word="gun", confidence=0.9, left=1, top=1, right=3, bottom=3)
-    models = Models(
-        FakeEngine(answer, replies=lambda r: "x" if r.schema is None else '{"rationale": "because", '
-                   '"rating": "Yes"}'), None, FakeDetector(lambda _: [box])
-    )  # fmt: skip
+    reply = json.dumps({"rationale": "because", "rating": "Yes"})
+    engine = FakeEngine(answer, replies=lambda r: "x" if r.schema is None else reply)
+    models = Models(engine, None, FakeDetector(lambda _: [box]))
     gun = Precondition(statement="a gun is visible", look_at="gun", reworded="there is a gun")
     judge = Judge(constitution([gun]), models, Policy(mirror=mirror, crop_area=0.05))
     (result,) = judge([STILL])
     (found,) = result.rules["rule-0"].preconditions
     assert {c.shown for c in found.confirmations} == {None}
     assert "region_crop" in {read.view for read in found.reads}
-    assert tests_in_words(found, judge.policy)[0] == "accept: M 0.97 > 0.80 + 0.20·p0 = 0.90"
+    first, *_ = wording.tests_in_words(found, judge.policy)
+    assert first == "accept: M 0.97 > 0.80 + 0.20·p0 = 0.90"
     replayed = replaying(judge, judge)(result)
     assert (line(replayed.result), replayed.missing) == (line(result), frozenset())
 
@@ -298,6 +300,22 @@ def test_what_was_confirmed_stays_when_an_engine_looks_closer_after_it():
     assert (found.test, found.outcome) == ("reasoning", "no")
     replayed = replaying(judge, judge)(result)
     assert (line(replayed.result), replayed.missing) == (line(result), frozenset())
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_what_several_engines_were_not_asked_once_more_ends_there(last):
+    engines = [FakeEngine(lambda r: 0.97 if r.images else 0.5, uri=f"fake:{n}") for n in range(3)]
+    models = Models(engines[0], None, None, also=(engines[1],),
+                    escalation=engines[2] if last else None)  # fmt: skip
+    rules = constitution([Precondition(statement="a gun is visible")])
+    before, after = (Judge(rules, models, Policy(mirror=mirror)) for mirror in (False, True))
+    (result,) = before([STILL])
+    (found,) = result.rules["rule-0"].preconditions
+    scene = Scene(stand_in(None, None), None, after.policy, panel=after.panel)
+    assert opinions.next_step(not_asked(found, "the mirrored view"), scene) is None
+    replayed = replaying(before, after)(result)
+    assert replayed.result.undecided_by == ("not_asked",)
+    assert [request.images[0].digest for request in replayed.missing] == ["None/None mirrored "]
 
 
 # --- another policy -------------------------------------------------------------------------------

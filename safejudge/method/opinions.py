@@ -88,6 +88,8 @@ def next_step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
     if panel.is_one or verdict.engine is not None:
         step = precondition.next_step(verdict, policy)
         return _STEPS.get(step, step) if step is not None else None
+    if verdict.test == "not_asked":
+        return None
     if verdict.test in {"open", "label_mass"} and _unsure(verdict, policy):
         return closer_flow
     if panel.escalation is not None and _goes_on(verdict, policy):
@@ -197,8 +199,6 @@ def _unsure(verdict: PreconditionVerdict, policy: Policy) -> list[int]:
 
 def _goes_on(verdict: PreconditionVerdict, policy: Policy) -> bool:
     """Whether the last engine is asked: what is undecided, and what is not sure enough."""
-    if verdict.test == "not_asked":
-        return False
     below = policy.escalate_below
     unsure = below is not None and abs(verdict.margin) < below
     return unsure or verdict.outcome is Outcome.UNDECIDED
