@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from safejudge import prompts
 from safejudge.constitution.diff import changes
@@ -25,6 +26,7 @@ from safejudge.types import (
     Outcome,
     Picture,
     Precondition,
+    PreconditionVerdict,
     Probe,
     leaves,
 )
@@ -328,3 +330,21 @@ def test_a_constitution_without_them_has_the_digest_that_it_had(tmp_path):
 def test_other_words_that_cannot_be_meant_are_refused(tmp_path, edit, said):
     with pytest.raises(ConstitutionError, match=said):
         loaded(tmp_path, FILE.replace(*edit))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"test": "contrast", "confirmations": []},
+        {"confirmations": [{"by": "contrast", "statement": "adult", "reads": [], "outcome": "no",
+                            "score": 0.1}]},
+        {"confirmations": [{"by": "mirrored", "statement": "child", "reads": [], "outcome": "yes",
+                            "score": None}]},
+    ],
+)  # fmt: skip
+def test_a_record_that_does_not_hold_what_decided_is_none(changed):
+    said = leaf(judge(CHILD, World({"child": YES, "kid": YES})))
+    written = said.model_dump(mode="json")
+    assert PreconditionVerdict.model_validate(written) == said
+    with pytest.raises(ValidationError):
+        PreconditionVerdict.model_validate(written | changed)

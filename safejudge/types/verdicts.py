@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from safejudge.types.base import Outcome, Record, SparseRecord
 from safejudge.types.panel import Panel
@@ -68,6 +68,13 @@ class Confirmation(SparseRecord):
     shown: Literal["region_crop"] | None = None
     """What it was asked about: the crop of the central object; None: the full view."""
 
+    @model_validator(mode="after")
+    def _has_its_looks(self) -> Self:
+        """Refuse a record that nothing can be told from."""
+        if len(self.reads) not in {"contrast": (2,), "reworded": (1, 2)}.get(self.by, (1,)):
+            raise ValueError(f"{self.by} has {len(self.reads)} reads")
+        return self
+
 
 class PreconditionVerdict(SparseRecord):
     """The answer to one precondition on one picture, and how it came about."""
@@ -107,6 +114,15 @@ class PreconditionVerdict(SparseRecord):
     opinions: tuple[PreconditionVerdict, ...] = ()
     """What each of several engines answered, in the order of the judge's panel: their mean is this
     verdict, or `engine` was asked because of what they left open."""
+
+    @model_validator(mode="after")
+    def _has_what_decided(self) -> Self:
+        """Refuse a record that says that something decided which it does not hold."""
+        if self.test in ("contrast", "reworded") and self.test not in {
+            confirmation.by for confirmation in self.confirmations
+        }:
+            raise ValueError(f"{self.test} decided, and is not among the confirmations")
+        return self
 
     @property
     def answers(self) -> tuple[PreconditionVerdict, ...]:
