@@ -508,3 +508,13 @@ def test_lint_counts_examples_and_names_what_is_wrong_with_them(copied, capsys):
     assert cli.main(["lint", str(copied)]) == INPUT
     assert "labels.csv:2: 'masked-and-armed.png' is not there" in capsys.readouterr().out
     assert run(copied) == INPUT
+
+
+def test_an_output_that_is_there_is_not_gone_on_with(copied, tmp_path, capsys):
+    out = tmp_path / "checked.jsonl"
+    out.write_text("mine")
+    assert run(copied, "--out", str(out)) == 2
+    said = capsys.readouterr().err
+    assert "--overwrite" in said
+    assert "--resume" not in said
+    assert out.read_text() == "mine"

@@ -95,7 +95,7 @@ def run(options: Options) -> int:
         say(f"warning: {finding.problem}")
     old = None if options.against is None else load_constitution(options.against)
     if options.out is not None:
-        check_output(options.out, resume=False, overwrite=options.overwrite)
+        check_output(options.out, overwrite=options.overwrite)
     with ExitStack() as stack:
         judge = stack.enter_context(options.judge.open(rules))
         engine, forgets = stack.enter_context(kept(judge.models.engine))

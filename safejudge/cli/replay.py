@@ -224,7 +224,7 @@ def _check(options: Options) -> None:
             raise InputError(
                 f"--out {options.out}: these are the records that are read; name another"
             )
-        check_output(options.out, resume=False, overwrite=options.overwrite)
+        check_output(options.out, overwrite=options.overwrite)
     if options.report is not None:
         check(options.report, out=options.out, resume=False, overwrite=options.overwrite)
 

@@ -36,11 +36,17 @@ if TYPE_CHECKING:
 _BEGIN = b'{"safejudge": '
 
 
-def check_output(path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise `OutputError` where it is clear before any work that `path` cannot be written."""
+def check_output(path: Path, *, resume: bool | None = None, overwrite: bool) -> None:
+    """Raise `OutputError` where it is clear before any work that `path` cannot be written.
+
+    `resume` None: the command writes a whole file, and cannot go on with one.
+    """
     exists = check_file(path, "name one, or pipe the standard output")
-    if exists and not resume and not overwrite:
-        raise _exists(path)
+    if exists and not overwrite:
+        if resume is None:
+            raise OutputError(f"{path}: exists already; --overwrite starts anew, or name another")
+        if not resume:
+            raise _exists(path)
 
 
 def _exists(path: Path) -> OutputError:
