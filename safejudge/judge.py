@@ -160,7 +160,8 @@ class Judge:
         Asks for the language prior of every statement, which the disk keeps, when it is looked at
         for the first time: by `load` where that opens the engine. Raises `EngineCallError`.
         """
-        return tuple(unread_priors(self.constitution, self.models, self.policy))
+        made = (self.constitution, self.models, self.policy)
+        return (*refused_choices(*made), *unread_priors(*made))
 
     def __call__(self, images: Images, prompts: Prompts | None = None) -> list[Result]:
         """Judge a list of sources, or a batch (array or tensor, N x H x W x C or N x C x H x W).
@@ -292,6 +293,20 @@ def missing(policy: Policy, models: Models) -> list[str]:
     if policy.escalate_below is not None and models.escalation is None:
         notes.append("no engine to escalate to, so escalate_below does nothing (--escalate-to URI)")
     return notes
+
+
+def refused_choices(constitution: Constitution, models: Models, policy: Policy) -> list[str]:
+    """Say which engines cannot choose between a statement and its near misses (`confirm`)."""
+    conditions = [asked_condition(rule, policy) for rule in constitution.rules]
+    near = {(leaf.statement, o) for c in conditions for leaf in leaves(c) for o in leaf.contrast}
+    if not (policy.confirm and near):
+        return []
+    return [
+        f"{engine.card.uri}: the dialect {engine.card.dialect} has no form for a choice, so "
+        f"near misses of the constitution ({len(near)}) take no violation back (`reworded` may)"
+        for engine in dict.fromkeys((models.engine, models.escalation))
+        if engine is not None and engine.card.dialect
+    ]
 
 
 def unread_priors(constitution: Constitution, models: Models, policy: Policy) -> list[str]:

@@ -1,7 +1,7 @@
 """What a violation rests on is asked once more: what is asked, when, and what it takes back."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from safejudge import prompts
+from safejudge.cli.options import notes_of
 from safejudge.constitution.diff import changes
 from safejudge.constitution.load import dump_constitution, load_constitution
+from safejudge.engines.fake import FakeEngine
+from safejudge.engines.models import Models
 from safejudge.errors import ConstitutionError
 from safejudge.flow import drive, gather
+from safejudge.judge import Judge, refused_choices
 from safejudge.method import logic
 from safejudge.method.precondition import Scene
 from safejudge.method.verdict import rule_flow
@@ -22,12 +26,14 @@ from safejudge.types import (
     AllOf,
     AnswerProbs,
     AnyOf,
+    Constitution,
     NoneOf,
     Outcome,
     Picture,
     Precondition,
     PreconditionVerdict,
     Probe,
+    Rule,
     leaves,
 )
 
@@ -348,3 +354,23 @@ def test_a_record_that_does_not_hold_what_decided_is_none(changed):
     assert PreconditionVerdict.model_validate(written) == said
     with pytest.raises(ValidationError):
         PreconditionVerdict.model_validate(written | changed)
+
+
+@pytest.mark.parametrize("last", [None, "guard"])
+def test_an_engine_that_cannot_choose_is_told(last):
+    def engine(dialect, name):
+        made = FakeEngine(uri=f"fake:{name}")
+        made._card = replace(made.card, dialect=dialect, notes=(f"asked as {dialect}",))
+        return made
+
+    first = engine("" if last else "llavaguard", "first")
+    models = Models(first, None, None, escalation=engine("llavaguard", last) if last else None)
+    rules = Constitution(name="c", rules=(
+        Rule(id="r", category="c", severity="low", text="t", objective="o", condition=CHILD),
+    ))  # fmt: skip
+    (note,) = refused_choices(rules, models, POLICY)
+    assert note.startswith(f"fake:{last or 'first'}: the dialect llavaguard has no form")
+    assert note in Judge(rules, models, POLICY).notes
+    assert refused_choices(rules, models, Policy(confirm=False)) == []
+    assert notes_of(models)[-1].endswith("asked as llavaguard")
+    assert notes_of(models)[-1].startswith("fake:guard: ") == (last is not None)

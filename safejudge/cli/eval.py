@@ -15,7 +15,7 @@ from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, ru
 from safejudge.cli.values import positive, setting
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError, OutputError
-from safejudge.judge import WINDOW, missing, unread_priors
+from safejudge.judge import WINDOW, missing, refused_choices, unread_priors
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -294,6 +294,7 @@ def _opened(options: Options, bar: Progress) -> Models:
     if options.judge.constitution is not None:
         notes = [
             *missing(policy, models),
+            *refused_choices(options.judge.rules(), models, policy),
             *unread_priors(options.judge.rules(), models, policy),
         ]
         for note in notes:

@@ -241,7 +241,7 @@ class JudgeOptions:
         from safejudge.show.terminal import say
 
         judge = self.spec(rules).open()
-        asked = judge.models.engine.card.notes
+        asked = notes_of(judge.models)
         for note in (*asked, *missing(self.policy(), judge.models), *judge.notes):
             say(f"note: {note}")
         return judge
@@ -261,9 +261,18 @@ class JudgeOptions:
             also=self.also,
             escalate_to=self.escalate_to,
         )
-        for note in models.engine.card.notes:
+        for note in notes_of(models):
             say(f"note: {note}")
         return models
+
+
+def notes_of(models: Models) -> list[str]:
+    """List what a person should know of how engines are asked; those beside the first by name."""
+    return [
+        f"{engine.card.uri}: {note}" if place else note
+        for place, engine in enumerate(models.engines)
+        for note in engine.card.notes
+    ]
 
 
 def add_engine_args(parser: argparse.ArgumentParser) -> None:

@@ -158,7 +158,7 @@ def _tested_flow(
 
 
 def lowered(verdict: PreconditionVerdict) -> PreconditionVerdict:
-    """Let the lowest score of a yes and its confirmations count, and the outcome it belongs to.
+    """Let the lowest score of a yes and its confirmations count, and the outcome that it means.
 
     A choice that neither statement wins says nothing. Looks that leave the statement open count
     only against an answer that was read: what a dearer step found stays.
