@@ -176,6 +176,7 @@ def test_damage_of_labels_is_told_with_their_line(tmp_path, labels, says):
     (error, *_) = [finding for finding in findings if finding.level == "error"]
     assert error.line == 2
     assert says in error.problem
+    assert "a row of `image`" in error.instead
 
 
 @pytest.mark.parametrize("golden", ["gone", "..", "/tmp", "rules.yaml", "out"])
@@ -186,6 +187,7 @@ def test_a_folder_lies_below_the_constitution(tmp_path, golden):
     (home / "out").symlink_to(tmp_path / "golden")
     (finding,), _ = lint_examples(rules(home, f"golden: {golden}"))
     assert (finding.level, finding.line) == ("error", 2)
+    assert "a folder below" in finding.instead
 
 
 def test_labels_that_are_a_link_to_elsewhere_are_refused(tmp_path):
@@ -222,7 +224,9 @@ def test_a_picture_without_a_label_is_told(tmp_path):
     found = read_examples(read_source(
         rules(tmp_path, golden, ["image: golden/c.png, expect: violated"])))  # fmt: skip
     assert found.unlabelled == ("b.png",)
-    assert [finding.level for finding in found.findings] == ["warning"]
+    (warning,) = found.findings
+    assert warning.level == "warning"
+    assert warning.problem.startswith("1 picture of golden has no label")
 
 
 def test_a_file_without_examples_is_nothing_to_check(tmp_path):

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from safejudge.constitution.load import Reading
 
 
+_FOLDER = "`golden:` and a folder below that of this file, with `labels.csv` in it"
+_ROW = "a row of `image`, and `violations` (ids of rules) or `label` (safe, unsafe)"
+"""What to write where the labels are wrong."""
+
+
 @dataclass(slots=True)
 class Example:
     """One picture, and what has to come out of it."""
@@ -123,7 +128,8 @@ def read_examples(reading: Reading) -> Examples:
         found.unlabelled = _unlabelled(sheet.folder, sheet.labels, found.examples)
     if found.unlabelled:
         many = counted(len(found.unlabelled), "picture")
-        problem = f"{many} of {draft.golden} have no label (the first: {found.unlabelled[0]})"
+        have = "has" if len(found.unlabelled) == 1 else "have"
+        problem = f"{many} of {draft.golden} {have} no label (the first: {found.unlabelled[0]})"
         instead = "a row for each, or the picture elsewhere"
         found.findings.append(Finding(reading.sheet.lines["golden",], "warning", problem, instead))
     return found
@@ -187,9 +193,13 @@ class _Sheet:
         try:
             self.folder = self._folder(draft.golden)
             labels = _labels(self.folder)
+        except InputError as error:
+            self._refuse(line, one_line(str(error)), _FOLDER)
+            return
+        try:
             rows = label_rows(labels, self.rules)
         except InputError as error:
-            self._refuse(line, one_line(str(error)))
+            self._refuse(line, one_line(str(error)), _ROW)
             return
         self.labels = labels
         names = Names(_files(self.folder))
@@ -214,15 +224,16 @@ class _Sheet:
             return None
         name = names.find(os.path.normpath(written))
         if leads_out(self.folder, written) or (name and leads_out(self.folder, name)):
-            self._refuse(line, f"{where}: the picture {written!r:.200} lies outside {self.folder}")
+            self._refuse(
+                line, f"{where}: the picture {written!r:.200} lies outside {self.folder}", _ROW
+            )
             return None
         if name is None or not (self.folder / name).is_file():
-            self._refuse(line, f"{where}: {written!r:.200} is not there{names.hint(written)}")
+            self._refuse(line, f"{where}: {written!r:.200} is not there{names.hint(written)}", _ROW)
             return None
         return name
 
-    def _refuse(self, line: int, problem: str) -> None:
-        instead = "`golden:` and a folder below that of this file, with `labels.csv` in it"
+    def _refuse(self, line: int, problem: str, instead: str) -> None:
         self.findings.append(Finding(line, "error", f"`golden`: {problem}", instead))
 
 
