@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from safejudge import prompts
 from safejudge.cli.options import notes_of
 from safejudge.constitution.diff import changes
+from safejudge.constitution.lint.checks import RuleForm, idle_confirmation
 from safejudge.constitution.load import dump_constitution, load_constitution
 from safejudge.engines.fake import FakeEngine
 from safejudge.engines.models import Models
@@ -374,3 +375,11 @@ def test_an_engine_that_cannot_choose_is_told(last):
     assert refused_choices(rules, models, Policy(confirm=False)) == []
     assert notes_of(models)[-1].endswith("asked as llavaguard")
     assert notes_of(models)[-1].startswith("fake:guard: ") == (last is not None)
+
+
+def test_lint_tells_of_near_misses_that_are_never_asked():
+    night = Precondition(statement="night", reworded="it is dark")
+    tree = AllOf(all=(CHILD, NoneOf(none=(night, Precondition(statement="fog")))))
+    (fault,) = idle_confirmation(RuleForm("o", tree, "none"))
+    assert fault.path == ("condition", "all", 1, "none", 0, "statement")
+    assert "`reworded` would never be asked" in fault.problem

@@ -145,6 +145,17 @@ def foreign_words(form: RuleForm) -> Iterator[Fault]:
             )
 
 
+def idle_confirmation(form: RuleForm) -> Iterator[Fault]:
+    """Find near misses and other words of exceptions, which are never asked once more."""
+    for path, leaf in _placed_statements(form.condition):
+        written = {"contrast": leaf.contrast, "reworded": leaf.reworded}
+        keys = [key for key, words in written.items() if words]
+        if keys and "none" in path:
+            named = " and ".join(f"`{key}`" for key in keys)
+            problem = f"stands under `none`, so its {named} would never be asked"
+            yield Fault(path, leaf.statement, problem, f"the exception without {named}")
+
+
 CHECKS = (
     Check(unfaithful_condition, repairable=True),
     Check(foreign_words, repairable=False),
@@ -153,6 +164,7 @@ CHECKS = (
     Check(incoherent_condition, repairable=True),
     Check(vague_statement, repairable=False),
     Check(malformed_statement, repairable=True),
+    Check(idle_confirmation, repairable=False),
 )
 """All of them, in the order in which the compiler tells a model what to mend."""
 
