@@ -272,3 +272,11 @@ def test_the_drawn_judge_agrees_with_itself(tmp_path):
             for rule, verdict in one.rules.items():
                 assert other.rules[rule].score == pytest.approx(verdict.score, abs=1e-4)
         assert one.usage.probes < others[0].usage.probes <= 2 * one.usage.probes
+
+
+@pytest.mark.parametrize("bound", ["1", "0", "-2", "21", "nan", "much"])
+def test_a_bound_that_nothing_can_lie_below_is_refused(bound, capsys):
+    command = ["judge", "in", "--constitution", "sketch", "--engine", "hf:sketch"]
+    with pytest.raises(SystemExit):
+        cli.parse([*command, "--escalate-to", "hf:sketch", f"--escalate-below={bound}"])
+    assert "no number above 1.1" in capsys.readouterr().err

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING
 
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
+from safejudge.method.debias import MARGIN_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+LEAST = math.log(3.0)
+"""The margin of a score of 3/4, beyond which the first two tests decide (`debias`)."""
 
 
 def add_engines_beside(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +43,16 @@ def add_engines_beside(parser: argparse.ArgumentParser) -> None:
 
 
 def _margin(text: str) -> float:
-    """Read a margin: above 0, and no more than there are."""
+    """Read a margin that something decided can have less of."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number <= 20:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0, 20 at most")
+    if not LEAST < number <= MARGIN_LIMIT:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number above {LEAST:.1f} (what short answers decide has more), "
+            f"{MARGIN_LIMIT:g} at most"
+        )
     return number
 
 
