@@ -495,7 +495,7 @@ def test_what_cannot_be_read_or_has_no_label_is_no_pass(copied, capsys):
     target = copied.parent / "golden" / "sketch"
     picture(target / "more.png")
     assert run(copied) == OPEN
-    assert "1 picture of golden/sketch have no label" in capsys.readouterr().err
+    assert "1 picture of golden/sketch has no label" in capsys.readouterr().err
     (target / "more.png").unlink()
     (target / "masked-and-armed.png").write_bytes(b"no picture")
     assert run(copied) == OPEN
