@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import TYPE_CHECKING
 
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
-from safejudge.method.debias import MARGIN_LIMIT
+from safejudge.method.debias import DECIDED, MARGIN_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-LEAST = math.log(3.0)
-"""The margin of a score of 3/4, beyond which the first two tests decide (`debias`)."""
 
 
 def add_engines_beside(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +44,9 @@ def _margin(text: str) -> float:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not LEAST < number <= MARGIN_LIMIT:
+    if not DECIDED < number <= MARGIN_LIMIT:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no number above {LEAST:.1f} (what short answers decide has more), "
+            f"{text!r} is no number above {DECIDED:.1f} (what short answers decide has more), "
             f"{MARGIN_LIMIT:g} at most"
         )
     return number

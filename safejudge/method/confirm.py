@@ -25,18 +25,11 @@ The lowest score counts. What cannot be read says nothing, and takes nothing bac
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal
 
 from safejudge.flow import ask, gather
 from safejudge.method import debias, logic, questions
-from safejudge.method.precondition import (
-    finished_flow,
-    settled,
-    shown_picture,
-    taken_for_no,
-    unless_not_asked,
-)
+from safejudge.method.precondition import settled, shown_picture, unless_not_asked
 from safejudge.types import Confirmation, Outcome, Precondition
 
 if TYPE_CHECKING:
@@ -66,15 +59,6 @@ def unconfirmed(
 
 @unless_not_asked
 def confirm_flow(
-    leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
-) -> Flow[PreconditionVerdict]:
-    """Ask about a precondition that holds once more, and go on where that leaves it open."""
-    heard = yield from heard_flow(leaf, verdict, scene)
-    return (yield from finished_flow(leaf, taken_for_no(heard, scene.policy), scene))
-
-
-@unless_not_asked
-def heard_flow(
     leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
 ) -> Flow[PreconditionVerdict]:
     """Ask about a precondition that holds once more, all in one wave; the lowest score counts."""
@@ -118,7 +102,7 @@ def _choice_flow(
     score, outcome = None, Outcome.UNDECIDED
     if first is not None and last is not None:
         half = (debias.margin(first) - debias.margin(last)) / 2
-        score = 1.0 / (1.0 + math.exp(-half))
+        score = debias.score_of(half)
         outcome = Outcome.YES if score > EVEN else outcome
         outcome = Outcome.NO if score < debias.REJECTED else outcome
     return Confirmation(

@@ -50,6 +50,9 @@ MARGIN_LIMIT = 20.0
 REJECTED = 0.25
 """What is rejected scores at most so much."""
 
+DECIDED = math.log(3.0)
+"""Margin of a score of 3/4: what the first two tests decide has at least so much, or so little."""
+
 UNREAD_SCORE = 0.5
 """Score where nothing could be read."""
 
@@ -145,6 +148,11 @@ def moved(score: float, outcome: Outcome) -> float:
             return score / 2.0
         case Outcome.UNDECIDED:
             return score
+
+
+def score_of(margin: float) -> float:
+    """Score in [0, 1] of these log-odds; `margin` the other way round."""
+    return 1.0 / (1.0 + math.exp(-margin))
 
 
 def margin(score: float) -> float:

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BOUND = math.log(3.0)
-"""Log-odds of 3/4: the margin beyond which the first two tests decide."""
-
 
 def addressed(flow: Flow[T], place: int) -> Flow[T]:
     """Put the questions and reasonings of a flow to the engine at this place of the panel."""
@@ -153,10 +150,11 @@ def reasoned_flow(
 def confirm_flow(
     leaf: Precondition, verdict: PreconditionVerdict, scene: Scene
 ) -> Flow[PreconditionVerdict]:
-    """Ask once more about a precondition that holds; the engine that would reason is asked."""
-    if scene.panel.is_one:
-        return (yield from confirm.confirm_flow(leaf, verdict, scene))
-    heard = yield from _of_one_flow(confirm.heard_flow, leaf, verdict, scene)
+    """Ask once more about a precondition that holds, and go on where that leaves it open.
+
+    The engine that would reason is asked.
+    """
+    heard = yield from _of_one_flow(confirm.confirm_flow, leaf, verdict, scene)
     return (yield from _finished_flow(leaf, _taken_for_no(heard, scene), scene))
 
 
@@ -291,7 +289,7 @@ def _mean(opinions: Sequence[PreconditionVerdict]) -> tuple[Outcome, _Test, floa
             return Outcome.UNDECIDED, test, debias.UNREAD_SCORE, told
     margin = math.fsum(opinion.margin for opinion in opinions) / len(opinions)
     scores = {opinion.score for opinion in opinions}
-    score = scores.pop() if len(scores) == 1 else 1.0 / (1.0 + math.exp(-margin))
+    score = scores.pop() if len(scores) == 1 else debias.score_of(margin)
     outcomes = {opinion.outcome for opinion in opinions}
     outcome = outcomes.pop() if len(outcomes) == 1 else _side(margin)
     by_region = all(opinion.test == "region" for opinion in opinions)
@@ -305,6 +303,6 @@ def _mean(opinions: Sequence[PreconditionVerdict]) -> tuple[Outcome, _Test, floa
 
 
 def _side(margin: float) -> Outcome:
-    if margin > _BOUND:
+    if margin > debias.DECIDED:
         return Outcome.YES
-    return Outcome.NO if margin < -_BOUND else Outcome.UNDECIDED
+    return Outcome.NO if margin < -debias.DECIDED else Outcome.UNDECIDED
