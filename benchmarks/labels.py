@@ -18,7 +18,6 @@ was chosen on them.
 from __future__ import annotations
 
 import argparse
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,12 +26,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from measure import record
+from promises import DELTA, LABELS, SHARES, Count, beyond, cut, errors_of, limit, risk
 from twin import open_models
 
 from safejudge.constitution.load import load_constitution
-from safejudge.decide import probability, promises
+from safejudge.decide import probability
 from safejudge.decide.probability import Line, Rows
-from safejudge.decide.promises import Cut, Promise
+from safejudge.decide.promises import Promise
 from safejudge.engines.cached import CachedEngine
 from safejudge.evals.stats.curves import calibration_error
 from safejudge.policy import Policy
@@ -47,10 +47,7 @@ Places = npt.NDArray[np.int64]
 POLICY = Policy(open_means="undecided", crop=False).exhaustively()
 FITS = (30, 50, 100, 200, 300, 500)
 DRAWS = 20
-LABELS = (100, 300, 1000)
 SPLITS = 40
-SHARES = (0.05, 0.1)
-DELTA = 0.1
 
 
 @dataclass(frozen=True)
@@ -147,6 +144,8 @@ class Gain:
     borderline: float
     image_ece: float
     rule_ece: float
+    rule_ece_before: float
+    """Of the scores as they are, on the same scenes."""
     lines: float
     """Share of rules with a line."""
 
@@ -162,6 +161,7 @@ def gain(scores: Scores, sample: Places | None) -> Gain:
     chances, called = probabilities(scores, lines)
     chances, called, truths = chances[rest], called[rest], scores.truths[rest]
     asked = (scores.asked & scores.known)[rest]
+    plain = (1 / (1 + np.exp(-scores.margins)))[rest]
     image, near = called.any(axis=1), scores.borderline[rest]
     return Gain(
         f1(image, truths.any(axis=1)),
@@ -169,33 +169,25 @@ def gain(scores: Scores, sample: Places | None) -> Gain:
         float(image[near].mean()),
         calibration_error(chances.max(axis=1).tolist(), truths.any(axis=1).tolist()),
         calibration_error(chances[asked].tolist(), truths[asked].tolist()),
+        calibration_error(plain[asked].tolist(), truths[asked].tolist()),
         float(np.mean([line is not None for line in lines])),
     )
 
 
-def gains(scores: Scores) -> Iterator[tuple[int, list[Gain], int]]:
-    """Yield the number of labels, its draws, and how many of those with a line made ECE worse."""
-    yield 0, [gain(scores, None)], 0
+def gains(scores: Scores) -> Iterator[tuple[int, list[Gain]]]:
+    """Yield the number of labelled scenes, and what each of its draws came to."""
+    yield 0, [gain(scores, None)]
     for n in FITS:
-        runs, worse = [], 0
-        for draw in range(DRAWS):
-            order = np.random.default_rng((n, draw, 174)).permutation(len(scores.truths))
-            run = gain(scores, order[:n])
-            rest = np.ones(len(scores.truths), dtype=bool)
-            rest[order[:n]] = False
-            asked = (scores.asked & scores.known)[rest]
-            plain = (1 / (1 + np.exp(-scores.margins)))[rest][asked]
-            before = calibration_error(plain.tolist(), scores.truths[rest][asked].tolist())
-            worse += run.lines > 0 and run.rule_ece > before
-            runs.append(run)
-        yield n, runs, worse
+        lots = (np.random.default_rng((n, draw, 174)) for draw in range(DRAWS))
+        yield n, [gain(scores, lot.permutation(len(scores.truths))[:n]) for lot in lots]
 
 
-def gains_table(found: Sequence[tuple[int, list[Gain], int]]) -> str:
+def gains_table(found: Sequence[tuple[int, list[Gain]]]) -> str:
     rows = []
-    for n, runs, worse in found:
+    for n, runs in found:
         image = [run.image_f1 for run in runs]
-        used = sum(run.lines > 0 for run in runs)
+        used = [run for run in runs if run.lines > 0]
+        worse = sum(run.rule_ece > run.rule_ece_before for run in used)
         means = {
             name: float(np.mean([getattr(run, name) for run in runs]))
             for name in ("rule_f1", "borderline", "image_ece", "rule_ece", "lines")
@@ -203,7 +195,7 @@ def gains_table(found: Sequence[tuple[int, list[Gain], int]]) -> str:
         rows.append((
             str(n), f"{np.mean(image):.3f}", f"{min(image):.3f}", f"{means['rule_f1']:.3f}",
             f"{means['borderline']:.3f}", f"{means['image_ece']:.3f}", f"{means['rule_ece']:.3f}",
-            f"{means['lines']:.0%}", f"{worse} of {used}" if n else "",
+            f"{means['lines']:.0%}", f"{worse} of {len(used)}" if n else "",
         ))  # fmt: skip
     heads = ("labelled scenes", "image F1, mean", "worst", "rule F1", "borderline, false alarms",
              "image ECE", "rule ECE", "rules with a line", "rule ECE worse")  # fmt: skip
@@ -211,16 +203,6 @@ def gains_table(found: Sequence[tuple[int, list[Gain], int]]) -> str:
 
 
 # --- 2: promises ----------------------------------------------------------------------------------
-
-
-@dataclass
-class Count:
-    """What became of one kind of promise."""
-
-    runs: int = 0
-    cuts: int = 0
-    broken: int = 0
-    covered: float = 0.0
 
 
 def kept(scores: Scores) -> dict[tuple[str, float, int], Count]:
@@ -232,30 +214,27 @@ def kept(scores: Scores) -> dict[tuple[str, float, int], Count]:
             points = 1 / (1 + np.exp(-scores.margins[:, column]))
             for action in ("block", "pass"):
                 truths = scores.truths[:, column]
-                errors = ~truths if action == "block" else truths
-                find = promises.above if action == "block" else promises.below
+                errors = errors_of(truths, action)
                 for n in LABELS:
                     sample = rows[:n][there[rows[:n]]]
                     for share in SHARES:
-                        found = find(points[sample], errors[sample], Promise(share, DELTA))
+                        at = cut(points[sample], errors[sample], action, Promise(share, DELTA))
+                        acted = there & beyond(points, at, action)
                         count = counts[action, share, n]
                         count.runs += 1
-                        if isinstance(found, Cut):
-                            beyond = points > found.at if action == "block" else points < found.at
-                            acted = there & beyond
-                            count.cuts += 1
-                            count.broken += bool(acted.any() and errors[acted].mean() > share)
-                            count.covered += float(acted.sum() / max(1, there.sum()))
+                        count.cuts += at is not None
+                        count.broken += risk(errors, acted) > share
+                        count.covered += float(acted.sum() / max(1, there.sum()))
     return counts
 
 
 def kept_table(counts: dict[tuple[str, float, int], Count]) -> str:
     rows = []
     for (action, share, n), count in counts.items():
-        limit = DELTA + 2 * math.sqrt(DELTA * (1 - DELTA) / count.runs)
         rows.append((
             action, f"{share:.0%}", str(n), f"{count.cuts / count.runs:.0%}",
-            f"{count.broken / count.runs:.3f}", f"{limit:.3f}", f"{count.covered / count.runs:.3f}",
+            f"{count.broken / count.runs:.3f}", f"{limit(count.runs):.3f}",
+            f"{count.covered / count.runs:.3f}",
         ))  # fmt: skip
     heads = ("action", "promise", "labelled scenes", "a threshold is found", "broken", "limit",
              "coverage")  # fmt: skip
@@ -283,7 +262,7 @@ def main() -> None:
         f"{kept_table(counts)}"
     )
     numbers = {
-        "gains": {str(n): [vars(run) for run in runs] for n, runs, _ in found},
+        "gains": {str(n): [vars(run) for run in runs] for n, runs in found},
         "promises": {f"{a} {s} {n}": vars(c) for (a, s, n), c in counts.items()},
     }
     record(f"labels-{name}", numbers, text)
