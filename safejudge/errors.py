@@ -7,9 +7,13 @@
     │   ├── ImageError             one image; a batch turns it into a `Failure` and goes on
     │   ├── PolicyError            an unknown or contradictory setting
     │   └── OutputError            an output file that may not be written or continued
-    └── EngineError              the model side
-        ├── EngineSetupError       it cannot be started: a URI, an extra, a model, its label tokens
-        └── EngineCallError        it failed while answering; the same call may succeed later
+    ├── EngineError              the model side
+    │   ├── EngineSetupError       it cannot be started: a URI, an extra, a model, its label tokens
+    │   └── EngineCallError        it failed while answering; the same call may succeed later
+    └── BusyError                nobody's fault; the same call may succeed later
+        ├── QueueFullError         too much waits already
+        ├── DeadlineError          it took longer than the caller would wait
+        └── ClosingError           whoever judges is about to end
 
 A message names the thing, the value and the next step. Nothing here is ever turned into a score.
 """
@@ -71,3 +75,19 @@ class EngineSetupError(EngineError):
 
 class EngineCallError(EngineError):
     """A running engine failed on a call."""
+
+
+class BusyError(SafejudgeError):
+    """Nobody's fault, and nothing was judged: ask again later."""
+
+
+class QueueFullError(BusyError):
+    """Too much waits to be judged already."""
+
+
+class DeadlineError(BusyError):
+    """An image was not judged in the time that its caller gives it."""
+
+
+class ClosingError(BusyError):
+    """Whoever judges is about to end, and takes no more."""

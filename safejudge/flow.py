@@ -95,60 +95,127 @@ def room(size: int) -> int:
     return max(1, size // 4)
 
 
+class Pool(Generic[T]):
+    """Flows under way together, `size` at most; others may begin while these go on.
+
+    As in `gather` requests are merged into waves, cheap ones first, but not for ever: once
+    `size / LATE` flows have begun after the oldest, the dear request that it waits for is asked
+    next, with all others of that kind. So results come steadily, and dear requests still come in
+    batches. Flows come in by `room(size)`, so first questions are asked in batches, too. Equal
+    requests of flows that are under way together, or begin within a room of one another, are asked
+    once; older answers are let go of, for their requests hold pictures. For one thread.
+    """
+
+    def __init__(self, answer: Answerer, size: int) -> None:
+        self._answer, self._size = answer, size
+        self._live: _Live[T] = _Live()
+        self.begun = 0
+        """How many flows have begun: the number of the next."""
+
+    @property
+    def under_way(self) -> int:
+        """How many flows have begun and not ended."""
+        return len(self._live.pending)
+
+    @property
+    def oldest(self) -> int:
+        """The number of the flow that began first of those under way; else of the next."""
+        return next(iter(self._live.pending), self.begun)
+
+    @property
+    def room(self) -> int:
+        """How many flows may begin now; none while the oldest has waited long enough."""
+        return 0 if self._is_late() else places(self._size - self.under_way, self._size)
+
+    def begin(self, flows: Iterable[Flow[T]]) -> None:
+        """Run flows until they want something unknown or end; each gets the next number."""
+        self._live.forget()
+        for flow in flows:
+            number, self.begun = self.begun, self.begun + 1
+            self._live.start(number, flow)
+
+    def step(self) -> None:
+        """Ask one wave, if a flow is under way, and run the flows that know enough.
+
+        Raises what the one who answers raises, and `EngineCallError` for another number of answers.
+        """
+        if self._live.pending:
+            wave = self._live.wave(self.oldest) if self._is_late() else self._live.wave()
+            self._live.take(wave, _answers(self._answer, wave))
+
+    def ended(self) -> dict[int, T]:
+        """Hand over the results of flows that have ended, by number."""
+        results, self._live.results = self._live.results, {}
+        return results
+
+    def drop(self, number: int) -> None:
+        """End a flow whose result nobody waits for; what only it wants is not asked."""
+        self._live.drop(number)
+
+    def forget(self) -> None:
+        """Let go of old answers, and so of pictures, although no flow begins."""
+        self._live.forget()
+
+    def close(self) -> None:
+        """End every flow that has not ended."""
+        self._live.close()
+
+    def _is_late(self) -> bool:
+        waited = self.begun - self.oldest
+        return waited > self._size / LATE and self._live.waits_for_dear(self.oldest)
+
+
+def places(free: int, size: int) -> int:
+    """How many of the free places of a pool are given away: a room of them, or none."""
+    return room(size) if free >= room(size) else 0
+
+
 def pool(
     flows: Iterable[Flow[T]],
     answer: Answerer,
     size: int,
     has_room: Callable[[], bool] = lambda: True,
 ) -> Iterator[T]:
-    """Run flows from a supply, perhaps endless, `size` at once; yield results in order.
+    """Run flows from a supply, perhaps endless, in a `Pool`; yield results in order.
 
-    As in `gather` requests are merged into waves, cheap ones first, but not for ever: once
-    `size / LATE` flows have begun after the oldest, the dear request that it waits for is asked
-    next, with all others of that kind. So results come steadily, and dear requests still come in
-    batches. A flow that ends makes room for the next, so that those few that take many steps leave
-    no engine idle. Flows come in by `room(size)`. A flow may end before an earlier one: then its
-    result waits, and the newest flow is at most `AHEAD * size` after the oldest. Equal requests of
-    flows that are under way together, or begin within a room of one another, are asked once; older
-    answers are let go of, for their requests hold pictures. While memory `has_room` no more, none
-    is taken from the supply, unless no flow is under way.
+    A flow that ends makes room for the next, so that those few that take many steps leave no engine
+    idle. A flow may end before an earlier one: then its result waits, and the newest flow is at
+    most `AHEAD * size` after the oldest. While memory `has_room` no more, none is taken from the
+    supply, unless no flow is under way.
 
     Raises what `answer` raises, and `EngineCallError` when it returns another number of answers.
     """
-    supply = enumerate(flows)
-    live: _Live[T] = _Live()
-    yielded = started = 0
+    supply = iter(flows)
+    running: Pool[T] = Pool(answer, size)
+    results: dict[int, T] = {}
+    yielded = 0
     try:
         while True:
-            while yielded in live.results:
-                yield live.results.pop(yielded)
+            results |= running.ended()
+            while yielded in results:
+                yield results.pop(yielded)
                 yielded += 1
-            late = started - yielded > size / LATE and live.waits_for_dear(yielded)
-            free = min(size - len(live.pending), yielded + AHEAD * size - started)
             if not has_room():
-                live.forget()
-            count = room(size) if free >= room(size) and not late else 0
-            new = list(_taken(supply, live, has_room, count))
+                running.forget()
+            ahead = yielded + AHEAD * size - running.begun
+            count = min(running.room, places(ahead, size))
+            new = list(_taken(supply, running, has_room, count))
             if new:
-                live.forget()
-                started += len(new)
-                for index, flow in new:
-                    live.start(index, flow)
-                continue
-            if not live.pending:
+                running.begin(new)
+            elif running.under_way:
+                running.step()
+            else:
                 return
-            wave = live.wave(yielded) if late else live.wave()
-            live.take(wave, _answers(answer, wave))
     finally:
-        live.close()
+        running.close()
 
 
 def _taken(
-    supply: Iterator[tuple[int, Flow[T]]], live: _Live[T], has_room: Callable[[], bool], most: int
-) -> Iterator[tuple[int, Flow[T]]]:
+    supply: Iterator[Flow[T]], running: Pool[T], has_room: Callable[[], bool], most: int
+) -> Iterator[Flow[T]]:
     """Take flows from the supply while there is room, but one where nothing else is to do."""
     for count in range(most):
-        if not (has_room() or (count == 0 and not live.pending)):
+        if not (has_room() or (count == 0 and not running.under_way)):
             return
         yield from islice(supply, 1)
 
@@ -195,6 +262,12 @@ class _Live(Generic[T]):
         awaited = (r for requests in self.pending.values() for r in requests if self._knows(r))
         awaited_answers = {request: self._answer(request) for request in awaited}
         self._older, self._recent = self._recent | awaited_answers, {}
+
+    def drop(self, index: int) -> None:
+        """End one flow that has not ended."""
+        self.pending.pop(index, None)
+        if (flow := self._flows.pop(index, None)) is not None:
+            flow.close()
 
     def close(self) -> None:
         """End every flow that has not ended."""

@@ -12,15 +12,13 @@ import asyncio
 import os
 import platform
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
-from itertools import chain, zip_longest
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Self
-
-from PIL import Image
 
 from safejudge.constitution.load import load_constitution
 from safejudge.constitution.policy_file import load_policy
@@ -30,9 +28,9 @@ from safejudge.engines.models import DEFAULT, Models, reference
 from safejudge.engines.priors import PriorCache
 from safejudge.errors import EngineSetupError, InputError
 from safejudge.flow import pool, room
-from safejudge.images.ahead import Budget, ReadAhead
-from safejudge.images.arrays import is_array
-from safejudge.images.load import load_images, split_batch
+from safejudge.images.ahead import HELD, Budget, ReadAhead
+from safejudge.images.load import load_images
+from safejudge.images.pairs import paired
 from safejudge.method.captions import plain_caption, shown_caption
 from safejudge.method.logic import flatten
 from safejudge.method.questions import prior_probe, read_answer
@@ -40,32 +38,21 @@ from safejudge.method.regions import words_of
 from safejudge.method.relevance import relevance_text, threshold_of
 from safejudge.method.verdict import asked_condition, conclude, image_flow
 from safejudge.policy import Policy
+from safejudge.queueing import Front, Limits
 from safejudge.text import counted
 from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-    import torch
+    from threading import Event
 
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.flow import Flow
     from safejudge.images.load import ImageSource
+    from safejudge.images.pairs import Images, Pair, Prompts
     from safejudge.types import JSON, AnswerProbs
-
-    Images = Iterable[ImageSource] | npt.NDArray[Any] | torch.Tensor
-    Prompts = Iterable[str | None]
-    Pair = tuple[ImageSource, str | None]
-    """An image, and the text that belongs to it."""
 
 WINDOW = 32
 """Images judged together, unless the caller says otherwise."""
-
-HELD = 2**30
-"""Bytes of decoded pictures that a call holds at a time; one image more may be taken while some
-are left. What engines make of them comes on top."""
-
-
-_MISSING: Any = object()
 
 
 class Judge:
@@ -188,7 +175,14 @@ class Judge:
         """
         if window < 1:
             raise InputError(f"window is {window}; it must be at least 1")
-        return self._judged(_paired(_sources(images), prompts), window)
+        return self._judged(paired(images, prompts), window)
+
+    def front(self, limits: Limits | None = None) -> Front:
+        """Open the front that many callers may put images to at once, also from an event loop.
+
+        Close it before the judge; it is a context manager. See `queueing`.
+        """
+        return Front(self, Limits() if limits is None else limits)
 
     def allows(self, image: ImageSource, prompt: str | None = None) -> bool:
         """Whether an image may pass: only if it is safe.
@@ -239,17 +233,33 @@ class Judge:
         reading = ReadAhead(budget, ahead)
 
         def read(place: int, pair: Pair) -> Flow[Result]:
-            source, caption = pair
-            with self.models.meter.stage(IMAGES, 1):
-                (image,) = load_images([source], self.policy, first=place, stop=reading.stopped)
-            return self._flow(budget.holding(image), caption)
+            return self.reading(*pair, place=place, budget=budget, stop=reading.stopped)
 
         return reading.read(pairs, read)
+
+    def reading(
+        self,
+        image: ImageSource,
+        prompt: str | None,
+        *,
+        place: int = 0,
+        budget: Budget | None = None,
+        stop: Event | None = None,
+    ) -> Flow[Result]:
+        """Read one image now, in this thread; return the flow that judges it.
+
+        `place` names an image without a path, `budget` counts its pixels, and a file that takes
+        long is given up when another thread sets `stop`.
+        """
+        with self.models.meter.stage(IMAGES, 1):
+            (read,) = load_images([image], self.policy, first=place, stop=stop)
+        return self._flow(read if budget is None else budget.holding(read), prompt)
 
     def _flow(self, image: ImageInput | Failure, caption: str | None) -> Flow[Result]:
         if isinstance(image, Failure):
             return image
-        shown, use = shown_caption(caption, self.models, self.policy)
+        plain = None if caption is None else plain_caption(caption)
+        shown, use = shown_caption(plain, self.models, self.policy)
         rules, usage = yield from image_flow(
             image, self.constitution, self.policy, shown, self.panel
         )
@@ -361,53 +371,6 @@ def check_rules(constitution: Constitution, models: Models, policy: Policy) -> N
         looked_for = (leaf.look_at for leaf in preconditions if leaf.look_at is not None)
         words = dict.fromkeys(word for look_at in looked_for for word in words_of(look_at))
         models.detector.check_words(list(words))
-
-
-def _sources(images: Images) -> Iterable[ImageSource]:
-    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Image.Image):
-        raise InputError(
-            f"images is one {type(images).__name__}; put it in a list: judge([image]), "
-            "or ask judge.allows(image)"
-        )
-    if is_array(images):
-        return split_batch(images)
-    if not isinstance(images, Iterable):
-        raise InputError(
-            f"images is a {type(images).__name__}; hand over a list of paths, bytes, PIL images "
-            "or arrays, or one array of a batch"
-        )
-    return images
-
-
-def _paired(images: Iterable[ImageSource], prompts: Prompts | None) -> Iterator[Pair]:
-    """Put each image beside its caption; both sides must be equally long."""
-    if prompts is None:
-        return ((image, None) for image in images)
-    if isinstance(prompts, str) or not isinstance(prompts, Iterable):
-        raise InputError(
-            f"prompts is one {type(prompts).__name__}; hand over a list with one text, or None, "
-            "per image"
-        )
-    if isinstance(images, Sized) and isinstance(prompts, Sized) and len(images) != len(prompts):
-        raise InputError(
-            f"{counted(len(images), 'image')} but {counted(len(prompts), 'prompt')}; hand over one "
-            "text, or None, "
-            "per image"
-        )
-    return _zipped(images, prompts)
-
-
-def _zipped(images: Iterable[ImageSource], prompts: Prompts) -> Iterator[Pair]:
-    pairs = zip_longest(images, prompts, fillvalue=_MISSING)
-    for index, (image, prompt) in enumerate(pairs):
-        if image is _MISSING or prompt is _MISSING:
-            short = "images" if image is _MISSING else "prompts"
-            raise InputError(f"{short} ended after {index} items; both must be equally long")
-        if prompt is not None and not isinstance(prompt, str):
-            raise InputError(
-                f"prompts[{index}] is a {type(prompt).__name__}; hand over text or None"
-            )
-        yield image, None if prompt is None else plain_caption(prompt)
 
 
 def chosen_policy(policy: str | Policy) -> Policy:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 S = TypeVar("S")
 
+HELD = 2**30
+"""Bytes of decoded pictures that a judge holds at a time; one image more may be taken while some
+are left. What engines make of them comes on top."""
+
 _TICK = 0.01
 """Seconds between two looks whether there is room again."""
 

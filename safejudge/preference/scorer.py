@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from safejudge.engines.base import Encoder
-    from safejudge.judge import Images, Prompts
+    from safejudge.images.pairs import Images, Prompts
     from safejudge.types import Picture
 
 

@@ -48,7 +48,7 @@ from safejudge.types import Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from safejudge.judge import Images, Prompts
+    from safejudge.images.pairs import Images, Prompts
     from safejudge.policy import Policy
     from safejudge.types import Condition, Constitution, RuleVerdict
 

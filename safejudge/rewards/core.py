@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from safejudge.engines.priors import PriorCache
-    from safejudge.judge import Images, Prompts
+    from safejudge.images.pairs import Images, Prompts
     from safejudge.policy import Policy
     from safejudge.rewards.arithmetic import Blend
     from safejudge.types import Condition, Judgment, Result

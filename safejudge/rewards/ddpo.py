@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from safejudge.judge import Images
+    from safejudge.images.pairs import Images
     from safejudge.rewards.core import SafetyReward
 
     Scores = npt.NDArray[np.float32]

@@ -27,7 +27,8 @@ from safejudge.types import Failure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from safejudge.judge import Judge, Prompts
+    from safejudge.images.pairs import Prompts
+    from safejudge.judge import Judge
     from safejudge.types import Result
 
     Pictures = np.ndarray[Any, Any] | torch.Tensor | list[Image.Image]

@@ -1,0 +1,6 @@
+"""Images of many callers that share one judge's batches: who is next, and what is under way."""
+
+from safejudge.queueing.front import Front
+from safejudge.queueing.queue import Entry, FlowQueue, Limits
+
+__all__ = ["Entry", "FlowQueue", "Front", "Limits"]
