@@ -25,7 +25,7 @@ FLOORS = [
     ["show", "preference"],
     ["evals"],
     ["decide", "golden"],
-    ["scale", "sketch"],
+    ["scale", "sketch", "serve"],
     [""],  # the package itself, which only lists names
     ["cli"],
     ["__main__"],

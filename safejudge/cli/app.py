@@ -22,6 +22,7 @@ from safejudge.cli import (
     annotate,
     calibrate,
     check,
+    config,
     dialects,
     diff,
     explain,
@@ -30,6 +31,7 @@ from safejudge.cli import (
     relevance,
     replay,
     report,
+    serve,
     sketch,
     streams,
     suites,
@@ -63,6 +65,7 @@ COMMANDS = (
     replay,
     suites,
     dialects,
+    serve,
     annotate,
     train_scorer,
     sketch,
@@ -144,7 +147,9 @@ def parse(argv: Sequence[str] | None) -> tuple[Callable[[Any], int], Any]:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
-    line = parser.parse_args(argv)
+    line = parser.parse_args(
+        config.expanded(sys.argv[1:] if argv is None else argv, commands.choices)
+    )
     return line.run, read(line.options, line)
 
 

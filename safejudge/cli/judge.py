@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_run
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
-from safejudge.cli.values import positive
+from safejudge.cli.values import amount, positive
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
 from safejudge.images.listing import list_images, standing_of
@@ -133,7 +133,7 @@ def _add_ray(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gpus-per-actor",
-        type=_amount,
+        type=amount,
         metavar="G",
         help="with --ray: GPUs for each of them; 0.5 lets two share one (default: 1 if there are "
         "any)",
@@ -143,17 +143,6 @@ def _add_ray(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="with --ray: a cluster that runs (default: $RAY_ADDRESS, or this machine alone)",
     )
-
-
-def _amount(text: str) -> float:
-    """Read a number that is not negative."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
-    return number
 
 
 def run(options: Options) -> int:

@@ -54,3 +54,14 @@ def positive(text: str) -> int:
 def frames(text: str) -> int | Literal["all"]:
     """Read how many frames are looked at: a whole number above 0, or `all`."""
     return "all" if text == "all" else positive(text)
+
+
+def amount(text: str) -> float:
+    """Read a number that is not negative."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return number

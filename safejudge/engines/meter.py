@@ -16,7 +16,7 @@ from safejudge.engines.forks import ProcessLock
 from safejudge.types import Locate, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from safejudge.types import JSON
 
@@ -79,6 +79,8 @@ class Meter:
         of_others = f"{stage} of "
         return sum(n for s, n in self.requests.items() if s == stage or s.startswith(of_others))
 
+    told: Callable[[str, float, int], None] | None = None
+    """Is told of every stretch of work: its stage, seconds and requests; in whatever thread."""
     _lock: ProcessLock = field(default_factory=ProcessLock, repr=False)
 
     @contextmanager
@@ -92,6 +94,8 @@ class Meter:
             with self._lock:
                 self.seconds[name] += seconds
                 self.requests[name] += requests
+            if self.told is not None:
+                self.told(name, seconds, requests)
 
 
 def account(meter: Meter, tokens: Tokens | None) -> JSON:

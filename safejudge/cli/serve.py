@@ -1,0 +1,199 @@
+"""`safejudge serve`: the judge behind HTTP, for moderation stacks, gateways and monitors."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safejudge.cli import config
+from safejudge.cli.options import JudgeOptions, layout, runs
+from safejudge.cli.values import amount, positive
+from safejudge.errors import InputError
+from safejudge.queueing import Limits
+
+if TYPE_CHECKING:
+    from safejudge.serve.settings import OnUndecided, Settings
+
+MIB = 2**20
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+
+EXAMPLES = """\
+examples:
+  safejudge serve --constitution sketch --engine hf:sketch
+  safejudge serve --config serve.yaml --port 8080
+  safejudge keys add keys.txt shop
+  safejudge serve --config serve.yaml --host 0.0.0.0 --keys keys.txt
+
+routes:
+  POST /v1/moderations    as OpenAI's moderation endpoint, with pictures
+  POST /v1/judge          the whole record of judge --out
+  POST /beta/litellm_basic_guardrail_api    a guardrail of LiteLLM's proxy
+  GET  /v1/modelspecs, POST /v1/classify, /v1/policies    as ROOST's Pigeon
+  POST /v1/systemone      yes/no questions, as vLLM's System One
+  GET  /health, /ready, /metrics, /docs; POST /admin/reload
+
+SIGTERM and Ctrl-C end the server when what is under way has been answered;
+SIGHUP reads constitution, policy, thresholds and keys anew. A key of the
+engine's own server is in SAFEJUDGE_API_KEY.
+
+exit codes:
+  0    ended by SIGTERM or Ctrl-C, and every request was answered
+  2    the command, the constitution or a file has to be changed first
+  3    the engine failed to open
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of `safejudge serve`."""
+
+    judge: JudgeOptions
+    config: str | None
+    """The file of options that was read already."""
+    thresholds: Path | None
+    """A file that `calibrate` wrote."""
+    host: str
+    port: int
+    keys: Path | None
+    """A file that `safejudge keys` wrote."""
+    on_undecided: OnUndecided
+    allow_host: tuple[str, ...]
+    max_images: int
+    max_body: float
+    timeout: float
+    drain: float
+    window: int
+    max_waiting: int
+    max_per_client: int
+    access_log: str
+    log_captions: bool
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "serve",
+        help="serve the judge over HTTP",
+        description="Serve one judge over HTTP. Requests of many clients share its batches.",
+        **layout(EXAMPLES),
+    )
+    JudgeOptions.add(parser)
+    config.add(parser)
+    parser.add_argument(
+        "--thresholds",
+        type=Path,
+        metavar="FILE.yaml",
+        help="decide by these, which calibrate wrote: block, pass or ask a person",
+    )
+    _add_network(parser)
+    _add_limits(parser)
+    parser.add_argument(
+        "--access-log",
+        default="-",
+        metavar="FILE",
+        help="one line of JSON per request: a file, - for standard output, or none",
+    )
+    parser.add_argument(
+        "--log-captions", action="store_true", help="write captions into that log, too"
+    )
+    runs(parser, Options, run)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen (default: %(default)s); others than this machine's own want --keys",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8750, metavar="N", help="the port (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        metavar="FILE",
+        help="who may ask: a file that `safejudge keys` made",
+    )
+    parser.add_argument(
+        "--on-undecided",
+        choices=("flag", "error", "pass"),
+        default="flag",
+        help="what short answers say of an undecided image (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host that pictures may be fetched from: images.example.com, *.example.com; may be "
+        "given several times (default: no URL is followed)",
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    numbers = (
+        ("--max-images", positive, 16, "N", "images of one request"),
+        ("--max-body", amount, 64.0, "MIB", "MiB of one request"),
+        ("--timeout", amount, 60.0, "S", "seconds after which a request is given up"),
+        ("--drain", amount, 30.0, "S", "seconds that requests get when the server ends"),
+        ("--window", positive, Limits().size, "N", "images judged together"),
+        ("--max-waiting", positive, Limits().waiting, "N", "images that may wait"),
+        ("--max-per-client", positive, Limits().per_client, "N", "images of one client"),
+    )
+    for name, kind, default, metavar, text in numbers:
+        parser.add_argument(
+            name, type=kind, default=default, metavar=metavar, help=f"{text} (default: %(default)s)"
+        )
+
+
+def run(options: Options) -> int:
+    """Serve until a signal ends it."""
+    options.judge.check()
+    lacking = [name for name in _NEEDED if find_spec(name) is None]
+    if lacking:
+        raise InputError(f"serve needs {', '.join(lacking)}: pip install 'safejudge[serve]'")
+    from safejudge.decide.thresholds import load
+    from safejudge.serve.run import serve
+    from safejudge.serve.service import Loaded
+
+    # The engine is chosen once, perhaps by a question; rules and thresholds are read at every load.
+    spec = options.judge.spec()
+
+    def loaded() -> Loaded:
+        from dataclasses import replace
+
+        thresholds = None if options.thresholds is None else load(options.thresholds)
+        new = replace(spec, constitution=options.judge.rules(), policy=options.judge.policy())
+        return Loaded(new, thresholds)
+
+    return serve(loaded, _settings(options), options.access_log)
+
+
+def _settings(options: Options) -> Settings:
+    from safejudge.serve.settings import Settings
+
+    body = int(options.max_body * MIB)
+    if body < 1:
+        raise InputError(f"--max-body {options.max_body} leaves no request a byte")
+    return Settings(
+        host=options.host,
+        port=options.port,
+        keys=options.keys,
+        on_undecided=options.on_undecided,
+        hosts=options.allow_host,
+        images=options.max_images,
+        body=body,
+        bodies=4 * body,
+        seconds=options.timeout,
+        drain=options.drain,
+        limits=Limits(
+            size=options.window,
+            waiting=options.max_waiting,
+            per_client=options.max_per_client,
+        ),
+        log_captions=options.log_captions,
+    )

@@ -1,0 +1,1 @@
+"""`safejudge serve`: one open engine behind HTTP, for the stacks that moderators have already."""

@@ -1,0 +1,150 @@
+"""One request that asks the judge: who, for how long, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+from safejudge.serve.faults import ClientLeftError, RequestError
+from safejudge.serve.inputs import uploads_of
+from safejudge.serve.spans import span, told
+from safejudge.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from safejudge.serve.fetch import Fetcher
+    from safejudge.serve.gate import Visit
+    from safejudge.serve.metrics import Metrics
+    from safejudge.serve.service import Answered, Service, Upload, Version
+    from safejudge.serve.settings import Settings
+    from safejudge.types import Constitution
+
+T = TypeVar("T")
+
+DEADLINE = "x-deadline-seconds"
+"""The header in which a caller says how long it waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all requests of one server share."""
+
+    service: Service
+    settings: Settings
+    fetcher: Fetcher
+    metrics: Metrics
+    reload: Callable[[], object]
+    """Reads the files of rules and keys anew."""
+    policies: dict[str, Constitution] = field(default_factory=dict)
+    """Rules that clients handed in, by digest, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request. A version is fixed when it comes in, and judges all of it."""
+
+    context: Context
+    version: Version
+    visit: Visit
+    seconds: float
+    request: Request
+
+    async def uploads(
+        self, names: Sequence[str], captions: Sequence[str | None] | None = None
+    ) -> list[Upload]:
+        """Read images that the request names. Raises `RequestError` where they are too many."""
+        self.check_count(len(names))
+        texts = [None] * len(names) if captions is None else captions
+        return await uploads_of(names, texts, self.context.fetcher)
+
+    def check_count(self, images: int) -> None:
+        """Raise `RequestError` for more images than one request may have."""
+        most = self.context.settings.images
+        if images > most:
+            raise RequestError(
+                400,
+                f"{images} images are more than the {most} that one request may have; send several",
+                code="too_many_images",
+            )
+
+    async def judge(self, uploads: Sequence[Upload], version: Version | None = None) -> Answered:
+        """Judge the images of this request, and write down what came of them."""
+        with span("safejudge.judge"):
+            answered = await self._while_there(
+                self.context.service.judge(
+                    uploads,
+                    client=self.visit.client,
+                    seconds=self.seconds,
+                    version=version or self.version,
+                )
+            )
+            told(answered)
+        self._note(uploads, answered)
+        return answered
+
+    def _note(self, uploads: Sequence[Upload], answered: Answered) -> None:
+        """Write down for the log what came of the images."""
+        log = self.visit.log
+        images = zip(answered.results, answered.findings, strict=True)
+        log["images"] = [
+            {"id": result.id, "finding": finding}
+            | ({"reason": result.reason} if isinstance(result, Failure) else {})
+            for result, finding in images
+        ]
+        if self.context.settings.log_captions:
+            log["captions"] = [upload.caption for upload in uploads]
+        log["constitution"] = answered.coverage.constitution
+
+    async def _while_there(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work as long as the caller is there. Raises `ClientLeftError`."""
+        task = asyncio.ensure_future(work)
+        watch = asyncio.ensure_future(_left(self.request))
+        try:
+            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ClientLeftError("the caller closed the connection")
+            return task.result()
+        finally:
+            task.cancel()
+            watch.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Wait until the caller closes the connection; routes have read the body before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def asking(request: Request) -> Asking:
+    """Begin to answer a request. Raises what says that nothing is judged now."""
+    context: Context = request.app.state.context
+    return Asking(
+        context,
+        context.service.version,
+        request.state.visit,
+        _seconds(request, context.settings.seconds),
+        request,
+    )
+
+
+Asks = Annotated[Asking, Depends(asking)]
+"""The parameter of a route that judges."""
+
+
+def _seconds(request: Request, most: float) -> float:
+    text = request.headers.get(DEADLINE)
+    if text is None:
+        return most
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise RequestError(
+            400, f"{DEADLINE} is no number above 0", code="invalid_deadline", param=DEADLINE
+        )
+    return min(seconds, most)

@@ -1,0 +1,176 @@
+"""`POST /v1/judge`: the whole record of `safejudge judge --out`, for every image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from starlette.datastructures import UploadFile
+
+from safejudge.files import records
+from safejudge.serve.asking import Asks
+from safejudge.serve.coverage import Coverage
+from safejudge.serve.examples import SCENE, refusals
+from safejudge.serve.faults import RequestError, none_judged
+from safejudge.serve.service import Answered, Upload
+from safejudge.show import trace
+from safejudge.text import plain_name, quoted
+from safejudge.types import Failure, Result
+
+if TYPE_CHECKING:
+    from safejudge.serve.asking import Asking
+
+router = APIRouter(tags=["safejudge"])
+WIDTH = 100
+"""Columns of an explanation."""
+
+
+class NamedImage(BaseModel):
+    """One image of a request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: Annotated[str, Field(min_length=1)]
+    """A data URL; or an address, where the server may fetch from its host."""
+    caption: Annotated[str, Field(max_length=100_000)] | None = None
+    """The prompt or caption that belongs to it."""
+    name: Annotated[str, Field(max_length=1000)] | None = None
+    """What the record calls it."""
+
+
+class JudgeRequest(BaseModel):
+    """Images to be judged."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: Annotated[list[NamedImage], Field(min_length=1)]
+
+
+class JudgeReply(BaseModel):
+    """A record for each image, in order, as `safejudge judge --out` writes it."""
+
+    results: list[dict[str, Any]]
+    coverage: Coverage
+
+
+_FORM = {
+    "type": "object",
+    "properties": {
+        "image": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "caption": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["image"],
+}
+
+
+@router.post(
+    "/v1/judge",
+    responses=refusals(413, 422, 503, 504),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": JudgeRequest.model_json_schema(
+                        ref_template="#/components/schemas/{model}"
+                    ),
+                    "examples": {"picture": {"value": {"images": [{"image": SCENE}]}}},
+                },
+                "multipart/form-data": {"schema": _FORM},
+            },
+        }
+    },
+)
+async def judge(
+    request: Request,
+    asking: Asks,
+    explain: Annotated[
+        Literal["text"] | None, Query(description="add the trace as a person reads it")
+    ] = None,
+) -> JudgeReply:
+    """Judge images, sent as files of a form (`image`, `caption`) or as JSON."""
+    form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+    uploads, names = await (_of_form(request, asking) if form else _of_json(request, asking))
+    answered = await asking.judge(uploads)
+    results = [
+        _record(answered, place, names[place], explains=explain is not None)
+        for place in range(len(uploads))
+    ]
+    failures = [one for one in answered.results if isinstance(one, Failure)]
+    if len(failures) == len(uploads):
+        status, message = none_judged(failures)
+        coverage = answered.coverage.model_dump(mode="json")
+        raise RequestError(
+            status, message, code="not_judged", extra={"results": results, "coverage": coverage}
+        )
+    return JudgeReply(results=results, coverage=answered.coverage)
+
+
+async def _of_json(request: Request, asking: Asking) -> tuple[list[Upload], list[str | None]]:
+    try:
+        asked = JudgeRequest.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestError(400, _first(error), code="invalid_request") from error
+    uploads = await asking.uploads(
+        [one.image for one in asked.images], [one.caption for one in asked.images]
+    )
+    return uploads, [one.name for one in asked.images]
+
+
+async def _of_form(request: Request, asking: Asking) -> tuple[list[Upload], list[str | None]]:
+    most = asking.context.settings.images
+    async with request.form(max_files=most, max_fields=most) as form:
+        strange = sorted({name for name, _ in form.multi_items()} - {"image", "caption"})
+        if strange:
+            raise RequestError(
+                400,
+                f"the form has {quoted(strange[0])}; its fields are image and caption",
+                code="invalid_request",
+                param=plain_name(strange[0])[:100],
+            )
+        files = [file for file in form.getlist("image") if isinstance(file, UploadFile)]
+        captions = [text for text in form.getlist("caption") if isinstance(text, str)]
+        if not files:
+            raise RequestError(
+                400, "the form has no file `image`", code="invalid_request", param="image"
+            )
+        if captions and len(captions) != len(files):
+            raise RequestError(
+                400,
+                f"{len(files)} images but {len(captions)} captions; send one for each, or none",
+                code="invalid_request",
+                param="caption",
+            )
+        asking.check_count(len(files))
+        texts: list[str | None] = [*captions] or [None] * len(files)
+        uploads = [Upload(await file.read(), text) for file, text in zip(files, texts, strict=True)]
+        return uploads, [file.filename for file in files]
+
+
+def _record(answered: Answered, place: int, name: str | None, *, explains: bool) -> dict[str, Any]:
+    result, decision = answered.results[place], answered.decisions[place]
+    decided = None if decision is None else decision.record()
+    called = plain_name(name) if name else f"image[{place}]"
+    record = records.record(called, result, answered.version.judge.provenance, decided)
+    if explains:
+        record["explanation"] = _explanation(answered, result)
+    return record
+
+
+def _explanation(answered: Answered, result: Result) -> str:
+    if isinstance(result, Failure):
+        return result.message
+    judge = answered.version.judge
+    console = Console(width=WIDTH, color_system=None, force_terminal=False, no_color=True)
+    with console.capture() as capture:
+        console.print(trace.explanation(result, judge.constitution.rules, judge.policy))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _first(error: ValidationError) -> str:
+    """Say what is wrong first, and where."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(map(str, fault["loc"]))
+    return f"{where}: {fault['msg']}" if where else str(fault["msg"])

@@ -1,0 +1,90 @@
+"""`POST /beta/litellm_basic_guardrail_api`: LiteLLM's `generic_guardrail_api`.
+
+Every picture of a call is judged, on its way to a model or back from one. `action` is always there,
+because the proxy reads a missing one as leave to pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+
+from safejudge.serve.asking import Asks
+from safejudge.serve.coverage import Coverage
+from safejudge.serve.examples import refusals
+from safejudge.serve.routes.details import flags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from safejudge.serve.service import Answered
+
+router = APIRouter(tags=["LiteLLM"])
+
+
+class GuardrailRequest(BaseModel):
+    """What the proxy sends; what is not read here may be there, too."""
+
+    model_config = ConfigDict(extra="allow")
+
+    input_type: Literal["request", "response"] = "request"
+    texts: list[str] | None = None
+    images: list[str] | None = None
+    """Data URLs, addresses, or bare base64."""
+    structured_messages: list[Any] | None = None
+    """The conversation in OpenAI's form; pictures of it that `images` lacks are judged, too."""
+
+
+class GuardrailReply(BaseModel):
+    """What the proxy is to do."""
+
+    action: Literal["NONE", "BLOCKED", "GUARDRAIL_INTERVENED"]
+    blocked_reason: str | None = None
+    coverage: Coverage
+
+
+@router.post("/beta/litellm_basic_guardrail_api", responses=refusals(413, 503, 504))
+async def guardrail(asked: GuardrailRequest, asking: Asks) -> GuardrailReply:
+    """Judge every picture of a call. Texts are not judged: a call without pictures passes."""
+    pictures = list(dict.fromkeys([*(asked.images or ()), *_pictures(asked.structured_messages)]))
+    answered = await asking.judge(await asking.uploads(pictures))
+    open_flags = asking.context.settings.on_undecided != "pass"
+    pairs = zip(answered.results, answered.decisions, strict=True)
+    blocking = [place for place, pair in enumerate(pairs) if flags(*pair, open_flags=open_flags)]
+    return GuardrailReply(
+        action="BLOCKED" if blocking else "NONE",
+        blocked_reason=_reason(answered, blocking) if blocking else None,
+        coverage=answered.coverage,
+    )
+
+
+def _pictures(node: Any) -> Iterator[str]:
+    """Find every picture of a conversation, however deep, and in either of OpenAI's forms."""
+    open_nodes = [node]
+    while open_nodes:
+        node = open_nodes.pop()
+        if isinstance(node, list):
+            open_nodes.extend(node)
+        elif isinstance(node, dict):
+            picture = node.get("image_url")
+            url = picture.get("url") if isinstance(picture, dict) else picture
+            if isinstance(url, str) and url:
+                yield url
+            open_nodes.extend(node.values())
+
+
+def _reason(answered: Answered, blocking: list[int]) -> str:
+    """Say why, without a word of what the picture shows."""
+    categories = {rule.id: rule.category for rule in answered.version.judge.constitution.rules}
+    violated = dict.fromkeys(
+        categories[rule]
+        for place in blocking
+        for rule in getattr(answered.results[place], "violations", ())
+    )
+    if violated:
+        return f"an image violates a rule: {', '.join(violated)}"
+    if any(answered.findings[place] == "failed" for place in blocking):
+        return "an image could not be judged"
+    return "an image could not be settled, and nobody has looked at it"

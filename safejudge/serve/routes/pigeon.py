@@ -1,0 +1,228 @@
+"""ROOST Pigeon's shape: `GET /v1/modelspecs`, `POST /v1/classify`, `POST /v1/policies`.
+
+Pigeon is a prototype, so its shape may move; all of it is in this file. One label stands for each
+rule. What cannot be judged is answered with 422, never with a 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from safejudge.constitution.load import load_constitution
+from safejudge.decide.sample import was_read
+from safejudge.errors import ConstitutionError, InputError
+from safejudge.serve.asking import Asks, Context
+from safejudge.serve.coverage import Coverage
+from safejudge.serve.examples import SCENE, refusals
+from safejudge.serve.faults import RequestError, none_judged
+from safejudge.serve.service import Version
+from safejudge.text import quoted
+from safejudge.types import Constitution, Failure, Judgment
+
+router = APIRouter(tags=["ROOST"])
+MOST_POLICIES = 16
+"""Policies that are kept; an older one goes for a newer."""
+
+
+class Label(BaseModel):
+    """What a classifier says: one rule."""
+
+    id: str
+    display: str
+    valueType: Literal["score"] = "score"  # noqa: N815 - Pigeon's name
+
+
+class ModelSpec(BaseModel):
+    """What the server offers."""
+
+    id: str
+    version: str
+    kind: Literal["classifier"] = "classifier"
+    base: str
+    modelId: str  # noqa: N815 - Pigeon's name
+    inputTypes: list[Literal["image", "text"]]  # noqa: N815 - Pigeon's name
+    labels: list[Label]
+
+
+class ClassifyInput(BaseModel):
+    """What is classified."""
+
+    text: Annotated[str, Field(max_length=100_000)] | None = None
+    """The caption of the picture."""
+    mediaUrl: str | None = None  # noqa: N815 - Pigeon's name
+    """A data URL; or an address, where the server may fetch from its host."""
+
+
+class ClassifyRequest(BaseModel):
+    """One input, and by what it is classified."""
+
+    model: str
+    """The id of a model spec."""
+    input: ClassifyInput
+    policy: str | None = None
+    """The id of a policy that was handed in; None: the server's rules."""
+
+
+class Score(BaseModel):
+    """How strongly one rule is violated, in [0, 1]; 0 for a rule that the filter skipped."""
+
+    label: str
+    score: float
+
+
+class ClassifyReply(BaseModel):
+    """A score for each rule."""
+
+    model: str
+    results: list[Score]
+    coverage: Coverage
+
+
+class PolicyRequest(BaseModel):
+    """Other rules to classify by."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    policy: Annotated[str, Field(min_length=1, max_length=1_000_000)]
+    """A constitution, as YAML; every rule needs its condition."""
+
+
+class PolicyReply(BaseModel):
+    """Under which id the rules are known until the server ends."""
+
+    id: str
+    labels: list[Label]
+
+
+@router.get("/v1/modelspecs", responses=refusals(503))
+async def modelspecs(request: Request) -> list[ModelSpec]:
+    """Say what the server offers: one classifier, its rules as labels."""
+    context: Context = request.app.state.context
+    version = context.service.version
+    made = version.judge.provenance
+    return [
+        ModelSpec(
+            id=_id(version),
+            version=made.constitution[:12],
+            base=made.model,
+            modelId=f"{made.model}@{made.revision[:12]}" if made.revision else made.model,
+            inputTypes=["image"],
+            labels=_labels(version.judge.constitution),
+        )
+    ]
+
+
+@router.post(
+    "/v1/classify",
+    responses=refusals(404, 413, 422, 503, 504),
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/json": {
+                    "examples": {
+                        "picture": {"value": {"model": "safejudge", "input": {"mediaUrl": SCENE}}}
+                    }
+                }
+            }
+        }
+    },
+)
+async def classify(asked: ClassifyRequest, asking: Asks) -> ClassifyReply:
+    """Score one picture by every rule."""
+    if asked.model not in ("safejudge", _id(asking.version)):
+        raise RequestError(
+            404,
+            f"there is no model {quoted(asked.model)}; there is {_id(asking.version)}",
+            code="model_not_found",
+            param="model",
+        )
+    if not asked.input.mediaUrl:
+        raise RequestError(
+            422,
+            "the input has no mediaUrl, and this classifier judges pictures, not text alone",
+            code="no_image",
+            param="input",
+        )
+    version = await _version(asked.policy, asking.context, asking.version)
+    uploads = await asking.uploads([asked.input.mediaUrl], [asked.input.text or None])
+    answered = await asking.judge(uploads, version)
+    (result,) = answered.results
+    extra = {"coverage": answered.coverage.model_dump(mode="json")}
+    if isinstance(result, Failure):
+        status, message = none_judged([result])
+        raise RequestError(status, message, code="not_judged", param="input", extra=extra)
+    _check_read(result, extra)
+    return ClassifyReply(
+        model=_id(asking.version),
+        results=[
+            Score(label=rule, score=verdict.score or 0.0) for rule, verdict in result.rules.items()
+        ],
+        coverage=answered.coverage,
+    )
+
+
+@router.post("/v1/policies", responses=refusals(422, 503), status_code=201)
+async def policies(asked: PolicyRequest, asking: Asks) -> PolicyReply:
+    """Take other rules, which `classify` can be asked to go by; for keys with the role admin."""
+    context = asking.context
+    try:
+        rules = await asyncio.to_thread(_read, asked.policy)
+        await asyncio.to_thread(
+            context.service.beside, rules, asking.version.judge.policy, asking.version
+        )
+    except InputError as error:
+        raise RequestError(422, str(error), code="policy_refused", param="policy") from error
+    kept = context.policies
+    digest = rules.digest()
+    kept[digest] = rules
+    while len(kept) > MOST_POLICIES:
+        kept.pop(next(iter(kept)))
+    return PolicyReply(id=digest, labels=_labels(rules))
+
+
+async def _version(policy: str | None, context: Context, version: Version) -> Version:
+    if policy is None:
+        return version
+    rules = context.policies.get(policy)
+    if rules is None:
+        raise RequestError(
+            404,
+            f"there is no policy {quoted(policy)}; hand it in at /v1/policies once more",
+            code="policy_not_found",
+            param="policy",
+        )
+    return await asyncio.to_thread(context.service.beside, rules, version.judge.policy, version)
+
+
+def _read(text: str) -> Constitution:
+    """Read rules as files are read. Raises `InputError`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "policy.yaml"
+        file.write_text(text, encoding="utf-8", errors="replace")
+        try:
+            return load_constitution(file)
+        except ConstitutionError as error:
+            raise ConstitutionError("policy", error.line, error.problem, error.instead) from None
+
+
+def _id(version: Version) -> str:
+    return f"safejudge-{version.judge.constitution.name}"
+
+
+def _labels(rules: Constitution) -> list[Label]:
+    return [Label(id=rule.id, display=rule.text) for rule in rules.rules]
+
+
+def _check_read(result: Judgment, extra: dict[str, Any]) -> None:
+    """Refuse a score that rests on no answer."""
+    unread = [rule for rule, verdict in result.rules.items() if not was_read(verdict)]
+    unseen = result.label == "undecided" and set(result.undecided_by) & {"frames", "caption"}
+    if unread or unseen:
+        told = f"no readable answer to {', '.join(unread)}" if unread else "not looked at whole"
+        raise RequestError(422, told, code="not_judged", param="input", extra=extra)

@@ -1,0 +1,309 @@
+"""The judge as a service: images of many clients in, results with their coverage out.
+
+Knows nothing of HTTP. One engine is open; every request is judged by one version of the rules from
+start to end. An engine that fails is opened anew, and until then every request is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from safejudge.decide.decision import Decider
+from safejudge.errors import (
+    ClosingError,
+    DeadlineError,
+    EngineCallError,
+    EngineError,
+    InputError,
+    SafejudgeError,
+)
+from safejudge.judge import Judge, chosen_policy, missing
+from safejudge.queueing import Front
+from safejudge.serve.coverage import Coverage, coverage_of
+from safejudge.text import first_line
+from safejudge.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from safejudge.decide.thresholds import Thresholds
+    from safejudge.opening import JudgeSpec
+    from safejudge.policy import Policy
+    from safejudge.queueing import Entry, Limits
+    from safejudge.serve.metrics import Metrics
+    from safejudge.types import Constitution, Decision, Result
+
+LOG = logging.getLogger("safejudge.serve")
+
+Finding: TypeAlias = Literal["unsafe", "open", "failed", "safe"]
+"""What comes of one image: to be flagged, not settled, not judged, or nothing against it."""
+
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds between two tries to open an engine that failed; the last one from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files and options say that a server is opened from."""
+
+    spec: JudgeSpec
+    """Rules, models and policy."""
+    thresholds: Thresholds | None = None
+    """What decides what to do with an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of the rules. A request is judged by one, from start to end."""
+
+    number: int
+    """Counts up from 1."""
+    spec: JudgeSpec
+    """What it was opened from."""
+    judge: Judge
+    """Rules, policy and models."""
+    front: Front
+    """Where images wait; versions of the same models share it."""
+    decider: Decider | None
+    """What thresholds say; None without any."""
+    notes: tuple[str, ...]
+    """What a person should know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One image as it came in."""
+
+    image: bytes | Failure
+    """The encoded file, or why there is none."""
+    caption: str | None = None
+    """The text that belongs to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a request is answered with."""
+
+    version: Version
+    """By what it was judged."""
+    results: tuple[Result, ...]
+    """One for each image, in order."""
+    decisions: tuple[Decision | None, ...]
+    """What to do with each; None without thresholds."""
+    coverage: Coverage
+    """What was looked at."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What comes of each image; thresholds speak before labels."""
+        return tuple(map(finding_of, self.results, self.decisions))
+
+
+def finding_of(result: Result, decision: Decision | None) -> Finding:
+    """Say what comes of one image."""
+    if isinstance(result, Failure):
+        return "failed"
+    if decision is not None:
+        by_action: dict[str, Finding] = {"block": "unsafe", "person": "open", "pass": "safe"}
+        return by_action[decision.action]
+    return "open" if result.label == "undecided" else result.label
+
+
+class Service:
+    """A judge that many clients ask. Thread-safe; `judge` is for event loops."""
+
+    def __init__(
+        self, load: Callable[[], Loaded], limits: Limits, metrics: Metrics | None = None
+    ) -> None:
+        """Open the judge. `load` reads the files, at the start and for every reload.
+
+        Raises what reading and opening raise.
+        """
+        self._load, self._limits, self._metrics = load, limits, metrics
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._down: Exception | None = None
+        self._version = self._opened(1)
+
+    # --- state --------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> Version:
+        """The state of the rules now. Raises `EngineCallError` while no engine answers."""
+        version, down = self._version, self._down
+        if self._ended.is_set():
+            raise ClosingError("the server is ending; ask another one")
+        if down is not None:
+            raise EngineCallError(
+                f"the engine has failed and is being opened anew: {first_line(down)}"
+            )
+        return version
+
+    @property
+    def problem(self) -> str | None:
+        """Why the service judges nothing now; None: it judges."""
+        try:
+            version = self.version
+        except SafejudgeError as error:
+            return str(error)
+        failed = version.front.queue.error
+        return None if failed is None else first_line(failed)
+
+    def load_now(self) -> tuple[int, int]:
+        """How many images wait, and how many are under way."""
+        queue = self._version.front.queue
+        return queue.waiting, queue.under_way
+
+    # --- judging ------------------------------------------------------------------------------
+
+    async def judge(
+        self, uploads: Sequence[Upload], *, client: str, seconds: float, version: Version
+    ) -> Answered:
+        """Judge the images of one request, all by one version.
+
+        What nobody waits for any more, because the caller was cancelled or `seconds` have passed,
+        is not asked. Raises `QueueFullError`, `DeadlineError`, `ClosingError`, `EngineCallError`.
+        """
+        if self._metrics is not None:
+            self._metrics.received(len(uploads))
+        asked = [(u.image, u.caption) for u in uploads if not isinstance(u.image, Failure)]
+        entries = version.front.submit_all(
+            asked, client=client, seconds=seconds, judge=version.judge
+        )
+        judged = iter(await _all(entries, seconds))
+        results = tuple(
+            upload.image if isinstance(upload.image, Failure) else next(judged)
+            for upload in uploads
+        )
+        decider = version.decider
+        decisions = tuple(None if decider is None else decider(result) for result in results)
+        answered = Answered(version, results, decisions, coverage_of(version.judge, results))
+        if self._metrics is not None:
+            self._metrics.answered(answered, [entry.waited for entry in entries])
+        return answered
+
+    # --- the life of a version ----------------------------------------------------------------
+
+    def reload(self) -> Version:
+        """Read the files anew; requests from now on are judged by them, earlier ones are not.
+
+        The models stay. Raises `InputError` for what would need others, and for what the files
+        say wrong: then nothing has changed.
+        """
+        with self._lock:
+            old = self.version
+            loaded = self._load()
+            other = replace(loaded.spec, constitution=old.spec.constitution, policy=old.spec.policy)
+            if other != old.spec:
+                raise InputError(
+                    "a reload keeps the models that are open; restart the server for others"
+                )
+            new = self._made(old.number + 1, loaded, old.judge.models, old.front)
+            self._version = new
+        return new
+
+    def beside(self, rules: Constitution, policy: Policy, version: Version) -> Version:
+        """Make a version of other rules for one request, with the models of a version.
+
+        Thresholds are not for it. Raises `InputError` for rules that cannot be asked.
+        """
+        judge = Judge(rules, version.judge.models, policy)
+        spec = replace(version.spec, constitution=rules, policy=policy)
+        return Version(version.number, spec, judge, version.front, None, ())
+
+    def close(self, *, seconds: float | None = None) -> None:
+        """Take no more, end what is under way within `seconds`, and close the models."""
+        self._ended.set()
+        version = self._version
+        version.front.close(seconds=seconds)
+        # Whoever opens an engine now, after a failure, closes it again.
+        if self._lock.acquire(timeout=-1 if seconds is None else seconds):
+            self._lock.release()
+        version.judge.close()
+
+    def _opened(self, number: int) -> Version:
+        loaded = self._load()
+        judge = loaded.spec.open()
+        try:
+            _prove(judge)
+            return self._made(number, loaded, judge.models, None, judge)
+        except BaseException:
+            judge.close()
+            raise
+
+    def _made(
+        self,
+        number: int,
+        loaded: Loaded,
+        models: Any,
+        front: Front | None,
+        judge: Judge | None = None,
+    ) -> Version:
+        policy = chosen_policy(loaded.spec.policy)
+        judge = judge or Judge(loaded.spec.constitution, models, policy)
+        decider = None if loaded.thresholds is None else Decider(loaded.thresholds, judge)
+        notes = (*missing(policy, models), *judge.notes, *(decider.notes if decider else ()))
+        if front is None:
+            if self._metrics is not None:
+                models.meter.told = self._metrics.worked
+            front = Front(judge, self._limits, self._failed)
+        return Version(number, loaded.spec, judge, front, decider, notes)
+
+    def _failed(self, error: Exception) -> None:
+        """Refuse everything, and begin to open the engine anew."""
+        self._down = error
+        LOG.error("the engine has failed: %s", first_line(error))
+        threading.Thread(target=self._recover, name="safejudge-recovery", daemon=True).start()
+
+    def _recover(self) -> None:
+        for tried in range(10**9):
+            with self._lock:
+                if self._ended.is_set():
+                    return
+                old = self._version
+                old.front.close(drain=False)
+                old.judge.close()
+                try:
+                    self._version = new = self._opened(old.number + 1)
+                    if self._ended.is_set():
+                        new.front.close(drain=False)
+                        new.judge.close()
+                except Exception as error:  # noqa: BLE001 - tried again, and told, whatever it is
+                    self._down = error
+                else:
+                    self._down = None
+                    LOG.warning("the engine answers again")
+                    return
+            LOG.error("the engine does not open: %s", first_line(self._down))
+            self._ended.wait(_PAUSES[min(tried, len(_PAUSES) - 1)])
+
+
+async def _all(entries: Sequence[Entry[Any]], seconds: float) -> list[Any]:
+    """Wait for every result; leave all of them where one fails, or time is up."""
+    waiting = [asyncio.wrap_future(entry.future) for entry in entries]
+    try:
+        # The queue tells of deadlines as well, but not while the engine is busy.
+        async with asyncio.timeout(seconds):
+            return list(await asyncio.gather(*waiting))
+    except TimeoutError:
+        raise DeadlineError(
+            f"the images were not judged within {seconds:g} s; send fewer, or allow more time"
+        ) from None
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _prove(judge: Judge) -> None:
+    """Judge a picture made here. Raises `EngineError` where that gives no judgment."""
+    steps = np.linspace(32, 224, 96, dtype=np.uint8)
+    pixels = np.stack([np.tile(steps, (96, 1))] * 3, axis=-1)
+    (result,) = judge([pixels])
+    if isinstance(result, Failure):
+        raise EngineError(f"the engine did not judge a plain picture: {result.message}")
