@@ -25,7 +25,8 @@ FLOORS = [
     ["show", "preference"],
     ["evals"],
     ["decide", "golden"],
-    ["scale", "sketch", "serve"],
+    ["scale", "sketch"],
+    ["serve"],
     [""],  # the package itself, which only lists names
     ["cli"],
     ["__main__"],

@@ -1,1 +1,1 @@
-"""`safejudge serve`: one open engine behind HTTP, for the stacks that moderators have already."""
+"""The judge as an HTTP server: who may ask, what is fetched for whom."""

@@ -156,7 +156,7 @@ class Fetcher:
                 f"{target.shown}: its host has no address, or one that is not public; {_INSTEAD}, "
                 f"or have the operator list the host as internal:{target.origin}",
             )
-        return found
+        return found[:_MOST_ADDRESSES]
 
     def _redirected(self, target: Target, reply: httpcore2.Response, left: int) -> Target:
         if not left:
