@@ -21,7 +21,7 @@ import httpx2
 
 from safejudge.errors import ImageError, PolicyError
 from safejudge.serve.hosts import Hosts, Target, is_reachable
-from safejudge.text import clean, cut, first_line
+from safejudge.text import first_line
 
 if TYPE_CHECKING:
     import ssl
@@ -134,10 +134,8 @@ class Fetcher:
                     return self._redirected(target, reply, left)
                 return await self._body(target, reply)
         except _FAILURES as error:
-            # What a server sends may be quoted in it.
-            said = cut(clean(first_line(error)), 200)
-            message = f"{target.shown}: cannot be fetched ({said}); try again later, or {_INSTEAD}"
-            raise ImageError("url", message) from error
+            message = f"{target.shown}: cannot be fetched ({first_line(error)})"
+            raise ImageError("url", f"{message}; try again later, or {_INSTEAD}") from error
 
     async def _addresses(self, target: Target) -> Sequence[str]:
         """Return the addresses of a host, all of which are allowed."""
@@ -147,7 +145,7 @@ class Fetcher:
             try:
                 found = await self._resolve(target.host, target.port)
             except (OSError, UnicodeError) as error:
-                message = f"{target.shown}: its host has no address ({clean(first_line(error))})"
+                message = f"{target.shown}: its host has no address ({first_line(error)})"
                 raise ImageError("url", f"{message}; check the name, or {_INSTEAD}") from error
         # One that is not allowed, among others that are, is a mistake or an attack.
         if not found or not all(is_reachable(ip, internal=target.internal) for ip in found):

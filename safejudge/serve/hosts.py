@@ -10,7 +10,8 @@ Pure: it resolves no name and opens no connection; `fetch` does. What an operato
     internal:http://media.internal:8000    a host of one's own network
 
 An `internal:` host may have private and loopback addresses. It has to be named in full. The
-addresses at which clouds tell machines their secrets are out of reach even so.
+addresses at which clouds tell machines their secrets are out of reach even so, and so is IPv4 by
+way of IPv6 (mapped, 6to4, Teredo, NAT64), which hides whom a connection ends at.
 
 A URL has to be spelled in the one ordinary way. What programs read differently (user names,
 backslashes, numbers in place of an IPv4 address) is refused, not repaired.
