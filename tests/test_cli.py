@@ -216,7 +216,9 @@ def test_exit_codes_of_mistakes(place, capsys, argv, code, said):
     assert (place / "rules.yaml").read_text() == RULES
 
 
-@pytest.mark.parametrize("argv", [["--version"], ["--help"], ["judge", "--help"], ["lint", "-h"]])
+@pytest.mark.parametrize(
+    "argv", [["--version"], ["--help"], ["judge", "--help"], ["lint", "-h"], ["keys", "add", "-h"]]
+)
 def test_help_and_version(capsys, argv):
     assert cli.main(argv) == 0
     out = capsys.readouterr().out
@@ -238,6 +240,9 @@ def test_help_and_version(capsys, argv):
         ["suites"],
         ["annotate", "d", "--out", "o", "--rubric", "fidelity=f"],
         ["train-scorer", "p", "--out", "o", "--backbone", "b", "--aspect", "fidelity"],
+        ["keys", "add", "f", "n", "--role", "review"],
+        ["keys", "list", "f"],
+        ["keys", "remove", "f", "n"],
         ["sketch", "bench"],
         ["sketch", "scenes", "--out", "o"],
         ["sketch", "mj-bench", "--out", "o"],

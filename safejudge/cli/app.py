@@ -27,6 +27,7 @@ from safejudge.cli import (
     diff,
     explain,
     judge,
+    keys,
     lint,
     relevance,
     replay,
@@ -68,6 +69,7 @@ COMMANDS = (
     serve,
     annotate,
     train_scorer,
+    keys,
     sketch,
 )
 """Every command, in the order of the help."""
