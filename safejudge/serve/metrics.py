@@ -16,8 +16,7 @@ from safejudge.types import Failure, Reasoning
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from safejudge.serve.service import Answered
-    from safejudge.types import Judgment, RuleVerdict
+    from safejudge.types import Decision, Judgment, Result, RuleVerdict
 
 _SHARES = tuple(n / 20 for n in range(1, 21))
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -119,12 +118,17 @@ class Metrics:
         if stage.startswith(STAGES[Reasoning]):
             self._reasoning.inc(requests)
 
-    def answered(self, answered: Answered, waited: Iterable[float | None]) -> None:
-        """Count what came of the images of one request."""
+    def answered(
+        self,
+        results: Iterable[Result],
+        decisions: Iterable[Decision | None],
+        waited: Iterable[float | None],
+    ) -> None:
+        """Count what came of the images of one request; `waited` in seconds."""
         for seconds in waited:
             if seconds is not None:
                 self._seconds.labels("waiting").observe(seconds)
-        for result, decision in zip(answered.results, answered.decisions, strict=True):
+        for result, decision in zip(results, decisions, strict=True):
             if decision is not None:
                 self._actions.labels(decision.action).inc()
             if isinstance(result, Failure):

@@ -136,7 +136,8 @@ class Service:
     @property
     def version(self) -> Version:
         """The state of the rules now. Raises `EngineCallError` while no engine answers."""
-        version, down = self._version, self._down
+        version = self._version
+        down = self._down or version.front.queue.error
         if self._ended.is_set():
             raise ClosingError("the server is ending; ask another one")
         if down is not None:
@@ -149,11 +150,10 @@ class Service:
     def problem(self) -> str | None:
         """Why the service judges nothing now; None: it judges."""
         try:
-            version = self.version
+            _ = self.version
         except SafejudgeError as error:
             return str(error)
-        failed = version.front.queue.error
-        return None if failed is None else first_line(failed)
+        return None
 
     def load_now(self) -> tuple[int, int]:
         """How many images wait, and how many are under way."""
@@ -185,7 +185,7 @@ class Service:
         decisions = tuple(None if decider is None else decider(result) for result in results)
         answered = Answered(version, results, decisions, coverage_of(version.judge, results))
         if self._metrics is not None:
-            self._metrics.answered(answered, [entry.waited for entry in entries])
+            self._metrics.answered(results, decisions, [entry.waited for entry in entries])
         return answered
 
     # --- the life of a version ----------------------------------------------------------------
