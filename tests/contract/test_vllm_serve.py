@@ -77,7 +77,7 @@ def test_reads_are_exact_and_those_of_transformers(engine: ServerEngine) -> None
 
 def test_pictures_are_sent_once(engine: ServerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     brought = []
-    send = engine._wire.send
+    send = engine._line.wire.send
 
     async def seen(url: str, build: Any, **more: Any) -> Any:
         brought.extend(
@@ -87,7 +87,7 @@ def test_pictures_are_sent_once(engine: ServerEngine, monkeypatch: pytest.Monkey
         )
         return await send(url, build, **more)
 
-    monkeypatch.setattr(engine._wire, "send", seen)
+    monkeypatch.setattr(engine._line.wire, "send", seen)
     fresh = Picture.of(255 - SCENES[0].pixels)
     probes = [Probe(prompts.ASK, (fresh,), prompts.statement_question(s)) for s in STATEMENTS]
     first = engine.answer_probs(probes)

@@ -1,4 +1,4 @@
-"""What a `server:` address says, and the key that goes there."""
+"""What the address of a server says, and the key that goes there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ OPENAI = {"host": "api.openai.com", "key": "OPENAI_API_KEY"}
 """The one host that the key of this other variable is sent to: it was issued for nobody else."""
 
 
-def parts_of(address: str) -> tuple[str, str, str | None]:
-    """Base address, the server's root (without /v1) and the model's name."""
+def parts_of(address: str, scheme: str = "server") -> tuple[str, str, str | None]:
+    """Base address, the server's root (without /v1) and the model's name.
+
+    `scheme` stands before the address in a URI. Raises `EngineSetupError`.
+    """
     try:
         split = urlsplit(address)
         usable = split.scheme in {"http", "https"} and split.hostname and split.port != 0
@@ -22,11 +25,11 @@ def parts_of(address: str) -> tuple[str, str, str | None]:
         usable = False
     if not usable or split.query:
         raise EngineSetupError(
-            f"server:{address} is no server's address. Write server:http://HOST:PORT/v1#MODEL"
+            f"{scheme}:{address} is no server's address. Write {scheme}:http://HOST:PORT/v1#MODEL"
         )
     if "@" in split.netloc:
         raise EngineSetupError(
-            f"server:{split.scheme}://...@{split.hostname}: a password does not belong in an "
+            f"{scheme}:{split.scheme}://...@{split.hostname}: a password does not belong in an "
             f"address that goes into records. Put the server's key into {KEY}."
         )
     base = f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}"

@@ -8,23 +8,17 @@ the caller's to notice.
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from safejudge.engines import dialects, tokens, trivial
-from safejudge.engines.forks import Home, ProcessLock
 from safejudge.engines.guide import check_bounded
 from safejudge.engines.local.place import LEAST_MASS
 from safejudge.engines.meter import Tokens
 from safejudge.engines.requests import batch_order, no_answer
 from safejudge.engines.server import handshake, topk
 from safejudge.engines.server.abilities import CONTINUED, PLAIN, Asking
-from safejudge.engines.server.address import key_for, parts_of
-from safejudge.engines.server.background import Background, gathered
+from safejudge.engines.server.address import parts_of
 from safejudge.engines.server.faults import (
     DoubledError,
     FailedError,
@@ -32,32 +26,22 @@ from safejudge.engines.server.faults import (
     UnlabelledError,
     UnreadableError,
 )
-from safejudge.engines.server.http import Retry, Transport
-from safejudge.engines.server.lengths import TextLengths
+from safejudge.engines.server.lengths import TOO_LONG, TextLengths
+from safejudge.engines.server.line import Line
 from safejudge.engines.server.messages import Messages
-from safejudge.engines.server.sender import FEW_TRIES, Sender
+from safejudge.engines.server.sender import Sender
 from safejudge.engines.server.uploads import Uploads
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Picture, Probe, Reasoning
+from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Sequence
+    from collections.abc import Collection, Sequence
 
     from safejudge.engines.dialects import Dialect
+    from safejudge.engines.server.http import Retry
     from safejudge.engines.server.topk import Reading
     from safejudge.types import JSON
 
-R = TypeVar("R", Probe, Reasoning)
-T = TypeVar("T")
-
-_GREY = Probe(
-    "Answer the question with Yes or No.",
-    (Picture.of(np.full((224, 224, 3), 128, np.uint8)),),
-    "Is the picture grey?",
-)
-"""A question with a picture, to see whether the model takes any."""
-
-_TOO_LONG = "the model cannot take this request"
 _LONGEST_TOKEN = 64
 """Characters. A reply that is longer than that by its tokens was not cut where it was to be."""
 
@@ -86,22 +70,16 @@ class ServerEngine:
     ) -> None:
         self._base, self._root, model = parts_of(address)
         self._uri = uri
-        if concurrency < 1 or timeout <= 0:
-            raise EngineSetupError(
-                f"concurrency ({concurrency}) and timeout ({timeout}) must be above 0"
-            )
-        self._transport = partial(
-            Transport,
-            key_for(self._base),
-            timeout=timeout,
-            retry=retry or Retry(),
-            concurrency=concurrency,
-        )
         self.tokens = Tokens()
         self._readings: dict[tuple[str, ...], Reading | str] = {}
-        self._lock = ProcessLock()
-        self._closed = False
-        self._connect()
+        self._line = Line(
+            uri,
+            self._base,
+            concurrency=concurrency,
+            timeout=timeout,
+            retry=retry,
+            renewed=self._begin_to_ask,
+        )
         try:
             self._card = self._start(model, dialect)
             self._begin_to_ask()
@@ -111,12 +89,6 @@ class ServerEngine:
             self.close()
             raise
 
-    def _connect(self) -> None:
-        """Open the connections of this process, and the thread that waits for them."""
-        self._home = Home()
-        self._wire = self._transport()
-        self._background = Background()
-
     def _begin_to_ask(self) -> None:
         """Ask over the connections of this process, as the start found out."""
         uploads = Uploads() if self._keeps else None
@@ -124,7 +96,7 @@ class ServerEngine:
         self._sender = Sender(
             self._uri,
             f"{self._base}/chat/completions",
-            self._wire,
+            self._line.wire,
             trivial=handshake.trivial_body(self._abilities, self._yes_no, self._asking),
             tokens=self.tokens,
             uploads=uploads,
@@ -149,7 +121,7 @@ class ServerEngine:
             self._resolve(labels)
         answers = {p: no_answer(p, why) for p in distinct if (why := self._refusal(p))}
         asked = [probe for probe in distinct if probe not in answers]
-        answers.update(zip(asked, self._ask_all(self._read, asked), strict=True))
+        answers.update(zip(asked, self._line.ask_all(self._read, asked), strict=True))
         return [answers[probe] for probe in probes]
 
     def _refusal(self, probe: Probe) -> str | None:
@@ -161,7 +133,7 @@ class ServerEngine:
         too_long = self._lengths.too_long(
             words if form is None else (form.system, form.before, form.after)
         )
-        return f"{_TOO_LONG}: {too_long}" if too_long else None
+        return f"{TOO_LONG}: {too_long}" if too_long else None
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
         """Ask for one greedy reply per request; see `Engine.reason`.
@@ -169,7 +141,7 @@ class ServerEngine:
         A request that the server refuses or cannot answer, while it answers others, is a
         `NoReply`.
         """
-        self._check_open()
+        self._line.check_open()
         if self._dialect is not None:
             return [NoReply(self._dialect.refuses(request) or "") for request in requests]
         distinct = sorted(set(requests), key=batch_order)
@@ -177,33 +149,30 @@ class ServerEngine:
             check_bounded(schema)
         long = {r: self._lengths.too_long(_texts(r)) for r in distinct}
         replies: dict[Reasoning, str] = {
-            r: NoReply(f"{_TOO_LONG}: {why}") for r, why in long.items() if why
+            r: NoReply(f"{TOO_LONG}: {why}") for r, why in long.items() if why
         }
         asked = [request for request in distinct if request not in replies]
-        replies.update(zip(asked, self._ask_all(self._write, asked), strict=True))
+        replies.update(zip(asked, self._line.ask_all(self._write, asked), strict=True))
         return [replies[request] for request in requests]
 
     def text_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count by the server's tokenizer, or bytes where it shows none."""
-        self._check_open()
+        self._line.check_open()
         return self._lengths.tokens(texts)
 
     def cut_text(self, text: str, tokens: int) -> str:
         """Cut by the server's tokenizer, or by bytes where it shows none."""
-        self._check_open()
+        self._line.check_open()
         return self._lengths.cut(text, tokens)
 
     def close(self) -> None:
         """Close every connection; calls under way and later ones raise `EngineCallError`."""
-        with self._lock:
-            closed, self._closed = self._closed, True
-        # Those that a forked child inherited are its parent's.
-        if not (closed or self._home.left()):
-            self._background.stop(self._wire.close())
+        self._line.close()
 
     def _start(self, model: str | None, dialect: str | None) -> EngineCard:
         """Find out what the server can do, and prove yes and no; see `handshake`."""
-        served = handshake.find_model(self._send, self._base, model)
+        send = self._line.send
+        served = handshake.find_model(send, self._base, model)
         name = served.name
         self._dialect = dialects.choose(dialect, [name])
         if self._dialect is not None and not self._dialect.is_served:
@@ -214,18 +183,16 @@ class ServerEngine:
             )
         messages = Messages(None, self._dialect)
         self._asking = _asking(messages, self._dialect)
-        self._vocabulary = handshake.find_vocabulary(self._send, self._root, name, self._asking)
+        self._vocabulary = handshake.find_vocabulary(send, self._root, name, self._asking)
         self._lengths = TextLengths(self._vocabulary, served.context)
-        proof = handshake.find_abilities(
-            self._send, self._base, name, self._vocabulary, self._asking
-        )
+        proof = handshake.find_abilities(send, self._base, name, self._vocabulary, self._asking)
         self._abilities = proof.abilities
         self._readings[YES_NO] = self._yes_no = proof.reading
         if self._dialect is None:  # no other one reasons
-            self._abilities = handshake.prove_schema(self._send, self._base, self._abilities)
-        body = self._abilities.read_body(messages.of_probe(_GREY), proof.reading)
-        pictures = handshake.takes_pictures(self._send, self._base, body)
-        versions = handshake.find_version(self._send, self._root)
+            self._abilities = handshake.prove_schema(send, self._base, self._abilities)
+        body = self._abilities.read_body(messages.of_probe(trivial.PICTURED), proof.reading)
+        pictures = handshake.takes_pictures(send, self._base, body)
+        versions = handshake.find_version(send, self._root)
         self._keeps = bool(pictures and versions) and self._keeps_pictures(proof.reading)
         return EngineCard(
             uri=self._uri,
@@ -253,19 +220,14 @@ class ServerEngine:
         """Whether the server keeps pictures by a name, so that each is sent once."""
         messages = Messages(Uploads().name, self._dialect)
         first, again = (
-            self._abilities.read_body(messages.of_probe(_GREY, uploaded), reading)
-            for uploaded in ((), (_GREY.images[0].digest,))
+            self._abilities.read_body(messages.of_probe(trivial.PICTURED, uploaded), reading)
+            for uploaded in ((), (trivial.PICTURED.images[0].digest,))
         )
-        return handshake.keeps_pictures(self._send, self._base, first, again)
-
-    def _send(self, url: str, body: JSON | None) -> JSON:
-        """Send one request and wait for it, from any thread but the background's."""
-        build = None if body is None else (lambda: body)
-        return self._background.run(self._wire.send(url, build, tries=FEW_TRIES))
+        return handshake.keeps_pictures(self._line.send, self._base, first, again)
 
     def _resolve(self, labels: tuple[str, ...]) -> None:
         """Find out once how a label set is read, or why it cannot be."""
-        self._check_open()
+        self._line.check_open()
         if labels in self._readings:
             return
         try:
@@ -276,26 +238,6 @@ class ServerEngine:
             self._readings[labels] = f"labels {labels!r}: {error}"
         except (RefusedError, FailedError) as error:
             raise EngineCallError(f"{self._uri}: the tokenizer failed. {error}") from error
-
-    def _ask_all(
-        self, ask: Callable[[R], Coroutine[Any, Any, T]], requests: Sequence[R]
-    ) -> Sequence[T]:
-        """Ask everything at once (the transport bounds what is under way), in order."""
-        self._check_open()
-        try:
-            return self._background.run(gathered([ask(request) for request in requests]))
-        except CancelledError:
-            self._check_open()
-            raise
-
-    def _check_open(self) -> None:
-        """Raise `EngineCallError` where this is closed; connect anew in a forked child."""
-        with self._lock:
-            if self._closed:
-                raise EngineCallError(f"{self._uri} is closed; open it again")
-            if self._home.left():
-                self._connect()
-                self._begin_to_ask()
 
     async def _read(self, probe: Probe) -> AnswerProbs:
         reading = self._readings[probe.labels]

@@ -72,12 +72,15 @@ class _Reply(BaseModel):
     colour: str = Field(min_length=1, max_length=20)
 
 
-def find_model(send: Send, base: str, model: str | None) -> Served:
-    """Return the model as the server knows it; with None its only one."""
+def find_model(send: Send, base: str, model: str | None, scheme: str = "server") -> Served:
+    """Return the model as the server knows it; with None its only one.
+
+    `scheme` is what stands before the server's address in a URI. Raises `EngineSetupError`.
+    """
     try:
         listed = send(f"{base}/models", None).get("data")
     except (FailedError, RefusedError) as error:
-        raise EngineSetupError(_unreached(base, error)) from error
+        raise EngineSetupError(unreached(base, error, scheme)) from error
     entries = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
     served = {name: m for m in entries if (name := _name_of(m)) is not None}
     if model is None and len(served) == 1:
@@ -90,7 +93,7 @@ def find_model(send: Send, base: str, model: str | None) -> Served:
     tail = f" and {len(served) - _SHOWN_MODELS} more" if len(served) > _SHOWN_MODELS else ""
     listing = (", ".join(names) or "no model") + tail
     advice = "Name one" if model is None else f"There is no model {model!r}; name one that is there"
-    raise EngineSetupError(f"{base} serves {listing}. {advice}: server:{base}#MODEL")
+    raise EngineSetupError(f"{base} serves {listing}. {advice}: {scheme}:{base}#MODEL")
 
 
 def _name_of(entry: JSON) -> str | None:
@@ -286,14 +289,15 @@ def _schema_problem(send: Send, base: str, abilities: Abilities) -> str | None:
     return None
 
 
-def _unreached(base: str, error: FailedError | RefusedError) -> str:
+def unreached(base: str, error: FailedError | RefusedError, scheme: str) -> str:
+    """Say that a server cannot be used, and what to do about it."""
     status = error.status if isinstance(error, FailedError) else 400
     if status in {401, 403}:
         step = "Set SAFEJUDGE_API_KEY to a key that this server accepts"
     elif status == BUSY:
         step = "It refuses requests for now; wait, or see to its quota"
     elif status == 404:
-        step = "Is /v1 missing at the end of the address? server:http://HOST:PORT/v1#MODEL"
+        step = f"Is /v1 missing at the end of the address? {scheme}:http://HOST:PORT/v1#MODEL"
     elif status is not None and 300 <= status < 400:
         step = "Give the final address"
     elif "(TLS)" in str(error):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from safejudge.engines.server.vocabulary import Vocabulary
 
-
+TOO_LONG = "the model cannot take this request"
+"""What is said before the length of a text that is not sent."""
 _LONGER = 16
 """Characters of a word; each further one is a request."""
 

@@ -33,6 +33,17 @@ _CONTROL = re.compile(r"<[^<>\s]{1,80}>|\[/?[A-Z_]{2,40}\]")
 """What control tokens look like in all vocabularies we know: <|im_end|>, </s>, <image>, [INST]."""
 
 
+class DataUrls:
+    """Pictures as data URLs, each encoded once while it stays in use; to be used by one thread."""
+
+    def __init__(self) -> None:
+        self._urls: RecentCache[str, str] = RecentCache(_CACHED_CHARACTERS, len)
+
+    def of(self, picture: Picture) -> str:
+        """Return a picture as PNG, pixel for pixel."""
+        return self._urls.fetch(picture.digest, lambda: _data_url(picture))
+
+
 class Messages:
     """Builds messages, and encodes each picture once while it stays in use.
 
@@ -46,7 +57,7 @@ class Messages:
     ) -> None:
         self._name = name
         self._dialect = dialect
-        self._urls: RecentCache[str, str] = RecentCache(_CACHED_CHARACTERS, len)
+        self._urls = DataUrls()
 
     def of_probe(self, probe: Probe, uploaded: Collection[str] = ()) -> list[JSON]:
         """One user turn: instruction, pictures, question; or a statement in the dialect's form."""
@@ -92,12 +103,9 @@ class Messages:
 
     def _picture(self, picture: Picture, uploaded: Collection[str]) -> JSON:
         if self._name is None:
-            return {"type": "image_url", "image_url": {"url": self._url(picture)}}
-        address = None if picture.digest in uploaded else {"url": self._url(picture)}
+            return {"type": "image_url", "image_url": {"url": self._urls.of(picture)}}
+        address = None if picture.digest in uploaded else {"url": self._urls.of(picture)}
         return {"type": "image_url", "image_url": address, "uuid": self._name(picture)}
-
-    def _url(self, picture: Picture) -> str:
-        return self._urls.fetch(picture.digest, lambda: _data_url(picture))
 
 
 def neutralise(text: str) -> str:

@@ -40,6 +40,8 @@ class Sender:
     """Where it is counted what was read."""
     uploads: Uploads | None
     """Pictures that the server keeps; None: it keeps none."""
+    prompt: str = "prompt"
+    """What the server calls the prompt where it counts its tokens."""
     _failed: int = 0
     """Requests in a row that got no reply."""
 
@@ -78,7 +80,7 @@ class Sender:
             await self._check_alive(error)
             raise
         self._failed = 0
-        self.tokens.add(*topk.tokens_used(reply))
+        self.tokens.add(*topk.tokens_used(reply, self.prompt))
         return reply
 
     async def _check_alive(self, failed: FailedError) -> None:

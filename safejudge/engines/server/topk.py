@@ -106,17 +106,17 @@ def reply_text(reply: JSON) -> str:
     return content if isinstance(content, str) else ""
 
 
-def tokens_used(reply: JSON) -> tuple[int, int | None]:
+def tokens_used(reply: JSON, called: str = "prompt") -> tuple[int, int | None]:
     """Tokens of the prompt, 0 where the server does not tell, and how many of them were cached.
 
-    Numbers that cannot be counts are none.
+    `called` is what the protocol calls a prompt. Numbers that cannot be counts are none.
     """
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         return 0, None
-    details = usage.get("prompt_tokens_details")
+    details = usage.get(f"{called}_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    prompt = usage.get("prompt_tokens")
+    prompt = usage.get(f"{called}_tokens")
     prompt = prompt if type(prompt) is int and 0 <= prompt <= _MOST_TOKENS else 0
     return prompt, cached if type(cached) is int and 0 <= cached <= prompt else None
 
