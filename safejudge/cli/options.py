@@ -128,7 +128,8 @@ class JudgeOptions:
             "--engine",
             metavar="URI",
             help="the model: auto (an open one that fits the memory here), hf:ORG/MODEL, "
-            "vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, hf:sketch",
+            "vllm:ORG/MODEL, server:http://HOST:PORT/v1#MODEL, "
+            "decisions:http://HOST:PORT/v1#MODEL (OpenAI's Decisions, System One), hf:sketch",
         )
         add_engine_args(parser)
         add_policy(parser)

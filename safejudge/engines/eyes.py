@@ -53,6 +53,12 @@ Servers that list the likeliest tokens give many such."""
 _NEAR, _OPEN, ENOUGH = 1e-3, 0.02, 3
 """A server's numbers of one prompt differ a little from time to time. Those within `_NEAR` are as
 good as equal, where scores keep `_OPEN` from 0 and 1, if that is so of `ENOUGH` questions."""
+_SERVERS, _ROUNDING = ("server:", "decisions:"), "decisions:"
+"""Engines whose numbers of one prompt differ from time to time, and which of them may round."""
+_TWO_DECIMALS, _TIED = 0.005, 0.1
+"""Scores on the grid of half a hundredth (where an engine puts a rounded 0) tie by chance: such a
+one counts as those that are nearly equal do, and only that far from 0 and 1, where few others lie.
+"""
 _REMEMBERED = 4096
 """Questions, and pictures, that are remembered."""
 
@@ -259,14 +265,15 @@ class Eyes:
             return ENOUGH
         if not (_tells(answer, _CERTAIN) and _tells(without, _CERTAIN)):
             return None
-        if (answer.score, answer.label_mass) == (without.score, without.label_mass):
+        tied = self._uri.startswith(_ROUNDING) and _is_rounded(answer)
+        if (answer.score, answer.label_mass) == (without.score, without.label_mass) and not tied:
             return ENOUGH
-        if not self._uri.startswith("server:"):  # numbers of one prompt are equal there
+        if not self._uri.startswith(_SERVERS):  # numbers of one prompt are equal there
             return 0
         apart = abs((answer.score or 0) - (without.score or 0))
         if max(apart, abs(answer.label_mass - without.label_mass)) > _NEAR:
             return 0
-        return 1 if _tells(answer, _OPEN) else None
+        return 1 if _tells(answer, _TIED if tied else _OPEN) else None
 
     def _tell(self) -> None:
         unseen = sum(bool(self._alike.get(key)) for key in self._last)
@@ -306,3 +313,9 @@ def _tells(answer: AnswerProbs, margin: float) -> bool:
     """Whether these are numbers that two prompts do not share by chance."""
     score = answer.score
     return score is not None and margin < score < 1 - margin
+
+
+def _is_rounded(answer: AnswerProbs) -> bool:
+    """Whether a score may be one of two decimals."""
+    steps = (answer.score or 0) / _TWO_DECIMALS
+    return abs(steps - round(steps)) < _CERTAIN

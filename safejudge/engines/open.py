@@ -62,6 +62,13 @@ ENGINES = Registry(
             "if it wants one, in SAFEJUDGE_API_KEY)",
         ),
         Provider(
+            "decisions",
+            "safejudge.engines.decisions.engine:DecisionsEngine",
+            ("concurrency", "timeout"),
+            "decisions:http://HOST:PORT/v1#MODEL (a server that answers closed questions: "
+            "OpenAI's Decisions, System One; its key in SAFEJUDGE_API_KEY too)",
+        ),
+        Provider(
             "fake:",
             "safejudge.engines.fake:open_fake",
             (),
@@ -155,9 +162,10 @@ def open_engine(uri: str, /, **options: Any) -> Engine:
     `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`,
     `revision` (`HFEngine`), `template_args`, `reply_prefix`, `least_mass`, `dialect` (`HFEngine`,
     `VLLMEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout`,
-    `dialect` (`ServerEngine`), and whatever an engine of another package takes; `auto` takes the
-    first five, and `download`: without it, nothing is fetched. Raises `EngineSetupError`: no engine
-    is assumed, and options that mean nothing are refused.
+    `dialect` (`ServerEngine`; the first two `DecisionsEngine` too), and whatever an engine of
+    another package takes; `auto` takes the first five, and `download`: without it, nothing is
+    fetched. Raises `EngineSetupError`: no engine is assumed, and options that mean nothing are
+    refused.
     """
     return whole(ENGINES.open(uri, options))
 

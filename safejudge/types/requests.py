@@ -48,7 +48,8 @@ class AnswerProbs:
     top: str = ""
     """The likeliest first token as text; tells a person what the model wanted to say."""
     exact: bool = True
-    """False where a server showed only its top tokens and a label is an upper bound."""
+    """False where a number is an upper bound: a server showed only its top tokens, rounded to 0,
+    or does not tell the label mass."""
     problem: str | None = None
     """Why there is no usable answer; then the numbers mean nothing."""
     prompt_tokens: int | None = field(default=None, compare=False)

@@ -30,7 +30,7 @@ class Read(Record):
     top: str = ""
     """The likeliest first token."""
     exact: bool = True
-    """False where the numbers are bounds (top-k servers)."""
+    """False where the numbers are bounds (`AnswerProbs.exact`)."""
 
 
 class ReasoningTrace(Record):
