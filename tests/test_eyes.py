@@ -268,12 +268,12 @@ def test_pictures_seen_long_ago_do_not_hide_that_the_last_are_not():
 PICTURES = [Picture.of(shade(value)) for value in range(40)]
 
 
-def wave(pairs):
+def wave(pairs, total=0.98):
     """Probes about pictures and their questions without, and the scores of both."""
     probes, answers = [], []
     for picture, question, score, prior in pairs:
         probes += [Probe("i", (picture,), question), Probe("i", (), question)]
-        answers += [AnswerProbs((p, 0.98 - p)) for p in (score, prior)]
+        answers += [AnswerProbs((p, total - p)) for p in (score, prior)]
     return probes, answers
 
 
@@ -291,10 +291,11 @@ def test_one_answer_that_differs_shows_that_a_picture_is_seen():
 SERVER = "server:http://127.0.0.1:1/v1#m"
 
 
-def reads(*pairs, uri=SERVER):
+def reads(*pairs, uri=SERVER, total=0.98):
     """Whether a picture is unseen whose questions got these scores, with it and without."""
     watched = Eyes(uri)
-    watched.watch(*wave((PICTURES[0], f"q{i}", *pair) for i, pair in enumerate(pairs)))
+    shown = [(PICTURES[0], f"q{i}", *pair) for i, pair in enumerate(pairs)]
+    watched.watch(*wave(shown, total))
     return watched.unseen(Reasoning("i", (PICTURES[0],), (Message("user", "?"),))) is not None
 
 
@@ -394,3 +395,30 @@ def test_no_reply_is_what_a_flow_is_sent():
     assert isinstance(blind, NoReply)
     assert fine
     assert not isinstance(fine, NoReply)
+
+
+DECISIONS = "decisions:http://127.0.0.1:1/v1#m"
+
+
+def test_numbers_of_two_decimals_tie_by_chance_where_a_server_may_round():
+    def rounded(*pairs):
+        return reads(*pairs, uri=DECISIONS, total=1.0)
+
+    ties = [(0.4, 0.4), (0.3, 0.3), (0.6, 0.6)]
+    assert not rounded(*ties[:2])
+    assert rounded(*ties)
+    assert not rounded(*ties, (0.5, 0.51))
+    assert not rounded(*[(0.05, 0.05), (0.005, 0.005), (0.93, 0.93)] * 9)
+    assert reads((0.4, 0.4), total=1.0)  # other engines do not
+    assert rounded((0.41234, 0.41271), (0.3, 0.2998), (0.6123, 0.6121))
+    assert rounded((0.412345, 0.412345))
+
+
+def test_many_pictures_with_the_rounded_number_of_none_end_no_run():
+    watched = Eyes(DECISIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watched.watch(
+            *([Probe("i", (p,), "q") for p in PICTURES] + [Probe("i", (), "q")],
+              [AnswerProbs((0.03, 0.97))] * 41)
+        )  # fmt: skip

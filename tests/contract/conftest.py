@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tiny_models
+from limits import HANG
 
 from safejudge.engines.open import open_engine
 from safejudge.types import Picture
@@ -97,8 +98,12 @@ ON_VLLM = [
 ]
 
 
+ON_DECISIONS = ["decisions:systemone", "decisions:decisions"]
+"""Over a server that speaks this protocol, and makes its answers up as `fake:` does."""
+
+
 # Of the session, so that all tests of one engine run together and one vLLM is open at a time.
-@pytest.fixture(scope="session", params=["fake:", *FAMILIES, "hf:sketch", *ON_VLLM])
+@pytest.fixture(scope="session", params=["fake:", *FAMILIES, "hf:sketch", *ON_DECISIONS, *ON_VLLM])
 def engine(
     request: pytest.FixtureRequest,
     shared: Callable[[str], Engine],
@@ -108,6 +113,14 @@ def engine(
         opened = open_vllm(request.param.removeprefix("vllm:"))
         yield opened
         opened.close()
+    elif request.param in ON_DECISIONS:
+        from deciding import Deciding
+
+        protocol = request.param.removeprefix("decisions:")
+        with Deciding(speaks=(protocol,)) as server:
+            opened = open_engine(f"decisions:{server.base}", timeout=HANG)
+            yield opened
+            opened.close()
     else:
         yield shared(request.param)
 

@@ -345,10 +345,12 @@ class Loopback(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
+    handler: type[Handler] = Handler
+    behaviour: type[Any] = Manners
 
     def __init__(self, port: int = 0, **manners: Any) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
-        self.manners = Manners(**manners)
+        super().__init__(("127.0.0.1", port), self.handler)
+        self.manners = self.behaviour(**manners)
         self.seen: list[Request] = []
         self.kept: dict[str, Any] = {}
         """Pictures by their names."""

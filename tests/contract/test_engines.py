@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from safejudge import prompts
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.world.sample import even_scene
-from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
     from safejudge.engines.base import Engine
@@ -66,7 +66,7 @@ def test_card_names_the_label_tokens(engine: Engine) -> None:
         for label, spellings in card.label_tokens.items()
         for spelling in spellings
     )
-    assert len(card.revision) == 64
+    assert len(card.revision) == (0 if card.uri.startswith("decisions:") else 64)
     assert card.uri
 
 
@@ -145,6 +145,16 @@ def test_one_reply_per_request_the_same_every_time(engine: Engine) -> None:
     assert engine.reason(requests[::-1]) == replies[::-1]
 
 
+@pytest.fixture
+def writer(engine: Engine) -> Engine:
+    """The same engine, if it writes text; one that does not says so of each request."""
+    if engine.card.uri.startswith("decisions:"):
+        (reply,) = engine.reason([free("Well?")])
+        assert isinstance(reply, NoReply)
+        pytest.skip(reply.problem)
+    return engine
+
+
 class Report(BaseModel):
     """Every kind of field that a bounded schema may have."""
 
@@ -159,8 +169,8 @@ def forced(schema: type[BaseModel], question: str, tokens: int) -> Reasoning:
 
 
 @pytest.mark.parametrize("schema", [prompts.ReasonedAnswer, Report])
-def test_a_schema_forces_compact_json(engine: Engine, schema: type[BaseModel]) -> None:
-    for reply in engine.reason([forced(schema, "Well?", 900), forced(schema, "And?", 900)]):
+def test_a_schema_forces_compact_json(writer: Engine, schema: type[BaseModel]) -> None:
+    for reply in writer.reason([forced(schema, "Well?", 900), forced(schema, "And?", 900)]):
         schema.model_validate_json(reply)
         decoded = json.loads(reply)
         assert json.dumps(decoded, separators=(",", ":"), ensure_ascii=False) == reply
@@ -172,11 +182,11 @@ def test_a_cut_reply_is_a_string_that_does_not_validate(engine: Engine) -> None:
             prompts.ReasonedAnswer.model_validate_json(reply)
 
 
-def test_requests_of_many_kinds_in_one_call(engine: Engine) -> None:
+def test_requests_of_many_kinds_in_one_call(writer: Engine) -> None:
     mixed = [free("What?"), forced(Report, "Well?", 200), free("What?", images=())]
-    replies = engine.reason(mixed)
+    replies = writer.reason(mixed)
     Report.model_validate_json(replies[1])
-    assert [engine.reason([request])[0] for request in mixed] == replies
+    assert [writer.reason([request])[0] for request in mixed] == replies
 
 
 def test_any_text_may_be_a_statement(engine: Engine) -> None:
