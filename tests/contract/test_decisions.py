@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import loopback
+import numpy as np
 import pytest
 from conftest import picture
 from deciding import BOTH, Deciding, asked, made_up
@@ -22,6 +23,7 @@ from safejudge import prompts
 from safejudge.cli import app as cli
 from safejudge.cli.switches import SWITCHES
 from safejudge.engines.decisions.engine import DecisionsEngine
+from safejudge.engines.decisions.rounding import ENOUGH, Rounding
 from safejudge.engines.fake import made_up_answer
 from safejudge.engines.open import open_engine, takes_option
 from safejudge.engines.server.http import Retry
@@ -648,6 +650,25 @@ def test_numbers_that_are_not_rounded_warn_of_nothing(server: Deciding) -> None:
         engine = connect(server)
         engine.answer_probs(crowd(100, 2))
     assert not any("rounds" in note for note in engine.card.notes)
+
+
+@pytest.mark.parametrize("p", [1e-9, 1 - 1e-9, 0.5, 0.5000001, 0.004, 0.9999, 1 / 3, 0.0, 1.0])
+def test_other_numbers_show_no_grid_of_two_decimals(p: float) -> None:
+    rounding = Rounding()
+    for _ in range(100):
+        rounding.see((p,))
+    assert rounding.step in {None, 1e-3, 1e-4}
+    assert (rounding.step is None) == (p not in {0.004, 0.9999})
+    rounding.see((0.123456789, 0.876543211))
+    assert rounding.step is None
+
+
+def test_float32_is_on_a_grid_too() -> None:
+    rounding = Rounding()
+    for p in np.arange(1, 1 + ENOUGH, dtype=np.float32) / np.float32(100):
+        assert rounding.step is None
+        rounding.see((float(p),))
+    assert rounding.step == pytest.approx(0.01)
 
 
 def test_rounding_is_noticed_while_answers_come(server: Deciding) -> None:

@@ -110,7 +110,7 @@ def find_protocol(send: Send, base: str, model: str, urls: DataUrls) -> Spoken:
             reasons.append(f"{protocol.name}: {found}")
     if not spoken:
         raise EngineSetupError(
-            f"{base} answers no closed questions, in neither of the two protocols that are tried "
+            f"{model} at {base} cannot be asked closed questions, in neither of the two protocols "
             f"({'; '.join(reasons)}). Choose a server that speaks one of them "
             "(OpenAI's Decisions, or System One as vLLM has it for some models), name another "
             f"model ({SCHEME}:{base}#MODEL), or ask this one by its chat: server:{base}#{model}"

@@ -17,6 +17,10 @@ _FLOAT32 = 1e-7
 """How far a rounded number may be off its grid where it was kept in float32."""
 
 
+_EQUAL = 1e-6
+"""How far P may be off 1/2 where two logits are equal, by float32's last digits."""
+
+
 class Rounding:
     """Watches the probabilities of one server; thread-safe."""
 
@@ -32,7 +36,7 @@ class Rounding:
 
         0 and 1 lie on every grid, and 1/2 is what equal logits give: those tell nothing.
         """
-        telling = [p for p in told if p not in {0.0, 0.5, 1.0}]
+        telling = [p for p in told if p not in {0.0, 1.0} and abs(p - 0.5) > _EQUAL]
         if not telling:
             return
         with self._lock:
@@ -49,7 +53,9 @@ class Rounding:
 
 
 def _fit(told: list[float], places: int) -> bool:
-    return all(abs(p - round(p, places)) < _FLOAT32 for p in told)
+    """Whether numbers lie on a grid; what is nearly 0 or 1 and neither was not rounded to it."""
+    rounded = [(p, round(p, places)) for p in told]
+    return all(0.0 < near < 1.0 and abs(p - near) < _FLOAT32 for p, near in rounded)
 
 
 def within(shares: tuple[float, ...], step: float | None) -> tuple[float, ...]:
