@@ -3,8 +3,8 @@
 Starts `safejudge serve` as users do and asks it over HTTP, one picture a request: 1, 8 and 64
 clients at once, each waiting for its answer before it asks again; a client that sends slowly beside
 fast ones; more than may wait; a reload, a kill and SIGTERM under load; and many requests in a row,
-while its memory is looked at. The offline pool (`Judge.stream`) is measured before and after, so that
-ratios are of one run.
+while its memory is looked at. The offline pool (`Judge.stream`) is measured before and after, so
+that ratios are of one run.
 
 `python benchmarks/serving.py [hf:sketch] [--images 256] [--requests 50000]`; with `--vllm`, in the
 environment of vLLM, everything goes through `server:` to vLLM's own server.
