@@ -7,6 +7,7 @@ body is read here, whole and within limits, so no route can be made to hold more
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -21,7 +22,7 @@ from safejudge.serve.keys import token_of
 from safejudge.text import plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import AsyncIterator, Callable, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,6 +35,8 @@ OPEN = frozenset({"/health", "/ready", "/openapi.json", "/docs"})
 """Paths that want no key."""
 ROLES = {"/metrics": "metrics", "/admin/reload": "admin", "/v1/policies": "admin"}
 """What a client has to be for a path; `judge` for all others."""
+LINGER = 5.0
+"""Seconds that a client which is refused may go on sending, to no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,9 @@ class Gate:
                 body = await self._body(scope, receive)
             except RequestError as error:
                 log["error"] = error.code
-                await _refuse(error, send)
+                await _refuse(error, receive, send, min(LINGER, self._settings.seconds))
                 return
             held = len(body)
-            self._held += held
             await self._app(scope, _replayed(body, receive), send)
         finally:
             self._held -= held
@@ -126,25 +128,23 @@ class Gate:
         return client.name
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """Read the body. Raises `RequestError` 408, 413 and 429."""
+        """Read the body, and count what of it is held. Raises `RequestError` 408, 413 and 429."""
         most = self._settings.body
         told = _told_length(scope)
-        self._check_size(told, most)
+        self._check_size(told, most, told)
         parts: list[bytes] = []
         size = 0
         try:
             async with asyncio.timeout(self._settings.seconds):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise RequestError(400, "the body ended early", code="incomplete_body")
-                    part = message.get("body", b"")
+                async for part in _parts(receive):
+                    self._check_size(size + len(part), most, len(part))
                     size += len(part)
-                    self._check_size(size, most)
+                    self._held += len(part)
                     parts.append(part)
-                    more = message.get("more_body", False)
-        except TimeoutError:
+        except BaseException as error:
+            self._held -= size
+            if not isinstance(error, TimeoutError):
+                raise
             raise RequestError(
                 408,
                 f"the body did not arrive within {self._settings.seconds:g} s",
@@ -152,12 +152,13 @@ class Gate:
             ) from None
         return b"".join(parts)
 
-    def _check_size(self, size: int, most: int) -> None:
+    def _check_size(self, size: int, most: int, more: int) -> None:
+        """Check a body of `size` bytes, of which `more` are not held yet."""
         if size > most:
             raise RequestError(
                 413, f"the body is larger than {most} bytes; send less", code="body_too_large"
             )
-        if self._held + size > self._settings.bodies:
+        if self._held + more > self._settings.bodies:
             raise RequestError(
                 429, "too many bytes are being judged; try again in a moment", code="bodies_full"
             )
@@ -194,6 +195,17 @@ def _told_length(scope: Scope) -> int:
     return 0
 
 
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield a body as it comes. Raises `RequestError` where it ends early."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError(400, "the body ended early", code="incomplete_body")
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
 def _replayed(body: bytes, receive: Receive) -> Receive:
     """Give the body at once, and after it what the connection says."""
     given = False
@@ -208,10 +220,17 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _refuse(error: RequestError, send: Send) -> None:
+async def _refuse(error: RequestError, receive: Receive, send: Send, seconds: float) -> None:
+    """Answer at once, and then let the client end within `seconds` what it is sending."""
     status, body, headers = reply_to(error)
-    # The rest of the body is not read, so the connection cannot be used again.
+    # What a client still sends is forgotten, so the connection cannot be used again.
     headers["Connection"] = "close"
     start = JSONResponse(body, status, headers)
     await send({"type": "http.response.start", "status": status, "headers": start.raw_headers})
-    await send({"type": "http.response.body", "body": start.body})
+    await send({"type": "http.response.body", "body": start.body, "more_body": True})
+    # Closed while it sends, a client is told of a broken connection instead of the reply.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await receive()).get("more_body", False):
+                pass
+    await send({"type": "http.response.body", "body": b""})
