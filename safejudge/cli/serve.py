@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli import config
 from safejudge.cli.options import JudgeOptions, layout, runs
 from safejudge.cli.values import amount, positive
+from safejudge.engines.open import takes_option
 from safejudge.errors import InputError
 from safejudge.queueing import Limits
 
 if TYPE_CHECKING:
+    from safejudge.opening import JudgeSpec
     from safejudge.serve.settings import OnUndecided, Settings
 
 MIB = 2**20
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+
+_PATIENCE = 3.0
+"""Seconds that a request to an engine's own server is tried, unless --engine-arg says another."""
 
 EXAMPLES = """\
 examples:
@@ -161,16 +166,21 @@ def run(options: Options) -> int:
     from safejudge.serve.service import Loaded
 
     # The engine is chosen once, perhaps by a question; rules and thresholds are read at every load.
-    spec = options.judge.spec()
+    spec = hurried(options.judge.spec(), options.timeout)
 
     def loaded() -> Loaded:
-        from dataclasses import replace
-
         thresholds = None if options.thresholds is None else load(options.thresholds)
         new = replace(spec, constitution=options.judge.rules(), policy=options.judge.policy())
         return Loaded(new, thresholds)
 
     return serve(loaded, _settings(options), options.access_log)
+
+
+def hurried(spec: JudgeSpec, seconds: float) -> JudgeSpec:
+    """Let an engine behind HTTP give up soon: callers wait, and want to know that it is gone."""
+    wanted = {"timeout": seconds, "patience": _PATIENCE}
+    options = {name: value for name, value in wanted.items() if takes_option(spec.engine, name)}
+    return replace(spec, engine_args=options | dict(spec.engine_args))
 
 
 def _settings(options: Options) -> Settings:

@@ -57,14 +57,14 @@ ENGINES = Registry(
         Provider(
             "server",
             "safejudge.engines.server.engine:ServerEngine",
-            ("concurrency", "timeout", "dialect"),
+            ("concurrency", "timeout", "patience", "dialect"),
             "server:http://HOST:PORT/v1#MODEL (any OpenAI-compatible server, vLLM first; its key, "
             "if it wants one, in SAFEJUDGE_API_KEY)",
         ),
         Provider(
             "decisions",
             "safejudge.engines.decisions.engine:DecisionsEngine",
-            ("concurrency", "timeout"),
+            ("concurrency", "timeout", "patience"),
             "decisions:http://HOST:PORT/v1#MODEL (a server that answers closed questions: "
             "OpenAI's Decisions, System One; its key in SAFEJUDGE_API_KEY too)",
         ),
@@ -162,9 +162,9 @@ def open_engine(uri: str, /, **options: Any) -> Engine:
     `options` are those of its class: `device`, `dtype`, `batch_size`, `max_pixels`, `min_pixels`,
     `revision` (`HFEngine`), `template_args`, `reply_prefix`, `least_mass`, `dialect` (`HFEngine`,
     `VLLMEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout`,
-    `dialect` (`ServerEngine`; the first two `DecisionsEngine` too), and whatever an engine of
-    another package takes; `auto` takes the first five, and `download`: without it, nothing is
-    fetched. Raises `EngineSetupError`: no engine is assumed, and options that mean nothing are
+    `patience`, `dialect` (`ServerEngine`; the first three `DecisionsEngine` too), and whatever an
+    engine of another package takes; `auto` takes the first five, and `download`: without it,
+    nothing is fetched. Raises `EngineSetupError`: no engine is assumed, and options that mean nothing are
     refused.
     """
     return whole(ENGINES.open(uri, options))

@@ -109,8 +109,8 @@ class Running:
         for note in version.notes:
             say(f"note: {note}")
         self._server.started_told = lambda port: say(
-            f"{version.judge.constitution.name} by {version.judge.provenance.model}: "
-            f"http://{self._settings.host}:{port} (/docs says how to ask)"
+            f"http://{self._settings.host}:{port} judges by {version.judge.constitution.name} with "
+            f"{version.judge.provenance.model}; /docs says how to ask"
         )
         try:
             await self._server.serve()

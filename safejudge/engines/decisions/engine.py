@@ -26,6 +26,7 @@ from safejudge.engines.server import topk
 from safejudge.engines.server.address import parts_of
 from safejudge.engines.server.faults import DoubledError, FailedError, RefusedError, UnreadableError
 from safejudge.engines.server.handshake import find_version, find_vocabulary
+from safejudge.engines.server.http import PATIENCE
 from safejudge.engines.server.lengths import TOO_LONG, TextLengths
 from safejudge.engines.server.line import Line
 from safejudge.engines.server.messages import DataUrls
@@ -78,19 +79,21 @@ class DecisionsEngine:
     """One model behind an address such as `http://HOST:PORT/v1#MODEL`.
 
     `#MODEL` may be left out where the server has only one. At most `concurrency` requests are
-    under way at once, each at most `timeout` seconds per attempt. Raises `EngineSetupError`. Calls
+    under way at once, each at most `timeout` seconds per attempt; none is tried again `patience`
+    seconds after its first attempt. Raises `EngineSetupError`. Calls
     may come from several threads, with or without a running event loop.
 
     `card.revision` is empty, as `ServerEngine`'s is: nothing pins the weights behind an address.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each option of a user's
         self,
         address: str,
         *,
         uri: str,
         concurrency: int = 16,
         timeout: float = 120.0,
+        patience: float = PATIENCE,
         retry: Retry | None = None,
     ) -> None:
         self._base, self._root, model = parts_of(address, SCHEME)
@@ -103,6 +106,7 @@ class DecisionsEngine:
             self._base,
             concurrency=concurrency,
             timeout=timeout,
+            patience=patience,
             retry=retry,
             renewed=self._begin_to_ask,
         )

@@ -26,6 +26,7 @@ from safejudge.engines.server.faults import (
     UnlabelledError,
     UnreadableError,
 )
+from safejudge.engines.server.http import PATIENCE
 from safejudge.engines.server.lengths import TOO_LONG, TextLengths
 from safejudge.engines.server.line import Line
 from safejudge.engines.server.messages import Messages
@@ -50,7 +51,8 @@ class ServerEngine:
     """One model behind an address such as `http://HOST:PORT/v1#MODEL`.
 
     `#MODEL` may be left out where the server has only one. At most `concurrency` requests are
-    under way at once, each at most `timeout` seconds per attempt. `dialect` is one of `DIALECTS`,
+    under way at once, each at most `timeout` seconds per attempt; none is tried again `patience`
+    seconds after its first attempt. `dialect` is one of `DIALECTS`,
     or "none"; None finds it by the model's name. Raises `EngineSetupError`. Calls may come from
     several threads, with or without a running event loop.
 
@@ -65,6 +67,7 @@ class ServerEngine:
         uri: str,
         concurrency: int = 16,
         timeout: float = 120.0,
+        patience: float = PATIENCE,
         retry: Retry | None = None,
         dialect: str | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class ServerEngine:
             self._base,
             concurrency=concurrency,
             timeout=timeout,
+            patience=patience,
             retry=retry,
             renewed=self._begin_to_ask,
         )

@@ -41,6 +41,8 @@ _REFUSED = frozenset({400, 413, 415, 422})
 BUSY = 429
 """What it answers where it wants fewer requests for a while."""
 _AGAIN = frozenset({408, 409, 425, BUSY, *range(500, 600)})
+PATIENCE = 300.0
+"""Seconds after which no further attempt begins, unless somebody wants it sooner."""
 _CONNECT_SECONDS = 10.0
 _SILENT_SECONDS = 5.0
 """A request that waited longer is worth a word."""
@@ -56,7 +58,7 @@ class Retry:
     """Seconds before the second attempt."""
     longest: float = 30.0
     """No wait of our own is longer; one that the server asks for may be."""
-    patience: float = 300.0
+    patience: float = PATIENCE
     """Seconds after which no further attempt begins."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """How to wait; tests wait by counting."""

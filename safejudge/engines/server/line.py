@@ -26,7 +26,8 @@ class Line:
     """The connections of one engine to its server, and the thread that waits for them.
 
     At most `concurrency` requests are under way at once, each at most `timeout` seconds per
-    attempt. Raises `EngineSetupError` where one of these is not above 0.
+    attempt; no attempt begins `patience` seconds after the first. Raises `EngineSetupError` where
+    one of these is not above 0.
     """
 
     def __init__(  # noqa: PLR0913 - the server, and how it is to be asked
@@ -36,20 +37,22 @@ class Line:
         *,
         concurrency: int,
         timeout: float,
+        patience: float,
         retry: Retry | None,
         renewed: Callable[[], None],
     ) -> None:
         """Connect to `base`; `renewed` is called once a forked child has connected anew."""
-        if concurrency < 1 or timeout <= 0:
+        if concurrency < 1 or timeout <= 0 or patience <= 0:
             raise EngineSetupError(
-                f"concurrency ({concurrency}) and timeout ({timeout}) must be above 0"
+                f"concurrency ({concurrency}), timeout ({timeout}) and patience ({patience}) must "
+                "be above 0"
             )
         self._uri = uri
         self._transport = partial(
             Transport,
             key_for(base),
             timeout=timeout,
-            retry=retry or Retry(),
+            retry=retry or Retry(patience=patience),
             concurrency=concurrency,
         )
         self._renewed = renewed
