@@ -164,8 +164,8 @@ def open_engine(uri: str, /, **options: Any) -> Engine:
     `VLLMEngine`), all arguments of `vllm.LLM` (`VLLMEngine`), `concurrency`, `timeout`,
     `patience`, `dialect` (`ServerEngine`; the first three `DecisionsEngine` too), and whatever an
     engine of another package takes; `auto` takes the first five, and `download`: without it,
-    nothing is fetched. Raises `EngineSetupError`: no engine is assumed, and options that mean nothing are
-    refused.
+    nothing is fetched. Raises `EngineSetupError`: no engine is assumed, and options that mean
+    nothing are refused.
     """
     return whole(ENGINES.open(uri, options))
 

@@ -7,23 +7,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import tiny_models
+from given import BATCH, FAMILIES
 from limits import HANG
 
 from safejudge.engines.open import open_engine
-from safejudge.types import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from safejudge.engines.base import Engine
     from safejudge.engines.local.hf import HFEngine
-
-FAMILIES = tuple(tiny_models.BUILDERS)
-BATCH = 4
-"""Small, so that every list below spans several batches."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -152,11 +147,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(params=FAMILIES)
 def tiny(request: pytest.FixtureRequest, shared: Callable[[str], Engine]) -> HFEngine:
     return shared(request.param)  # type: ignore[return-value]
-
-
-def picture(seed: int, height: int = 40, width: int = 56) -> Picture:
-    """A coloured checkerboard with some noise."""
-    random = np.random.default_rng(seed)
-    tiles = random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
-    pixels = np.kron(tiles, np.ones((8, 8, 1), dtype=np.uint8))
-    return Picture.of(pixels ^ random.integers(0, 8, pixels.shape, dtype=np.uint8))

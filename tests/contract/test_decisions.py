@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import loopback
 import numpy as np
 import pytest
-from conftest import picture
 from deciding import BOTH, Deciding, asked, made_up
+from given import picture
 from limits import HANG, Limits
 from loopback import MODEL
 from test_forks import in_child

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny_pairs
 import torch
-from conftest import picture
+from given import picture
 from tiny_pairs import DINO_LIMIT, OWL_LIMIT
 
 from safejudge.engines.recent import RecentCache

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import BATCH
+from given import BATCH
 from guards import GUARDS, PICTURES, STATEMENT, Oracle, ask, save_guard
 
 from safejudge import prompts

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tiny_pairs
 import torch
-from conftest import picture
+from given import picture
 from tiny_pairs import CLIP_LIMIT, SIGLIP_LIMIT
 
 from safejudge.engines.vision import encoder as module

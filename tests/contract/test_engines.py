@@ -8,7 +8,7 @@ import random
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from conftest import picture
+from given import picture
 from pydantic import BaseModel, Field
 
 from safejudge import prompts

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
-from conftest import BATCH
 from families import FAMILIES, build_family
 from family_reads import MIXED, ODD, RED, Oracle, ask
+from given import BATCH
 from test_engines import close_to, forced, free, read
 from test_hf import encoder_calls
 

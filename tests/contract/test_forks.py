@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import loopback
 import pytest
 import torch
-from conftest import picture
+from given import picture
 from loopback import Loopback
 
 from safejudge import prompts

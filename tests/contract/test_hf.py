@@ -11,7 +11,7 @@ from unittest.mock import MagicMock, patch
 import pytest
 import tiny_models
 import torch
-from conftest import BATCH, FAMILIES, picture
+from given import BATCH, FAMILIES, picture
 from pydantic import BaseModel, Field
 from test_engines import BLUE, MIXED, RED, WIDE, WORDS, ask, close_to, forced, free
 

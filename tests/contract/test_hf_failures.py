@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import picture
+from given import picture
 
 from safejudge import prompts
 from safejudge.engines import trivial

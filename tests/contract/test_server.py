@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import loopback
 import numpy as np
 import pytest
-from conftest import picture
+from given import picture
 from limits import HANG, Limits
 from loopback import MODEL, WORDS, Loopback, distribution, pixels_of, texts_of, urls_of
 from PIL import Image

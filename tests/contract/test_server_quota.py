@@ -8,7 +8,7 @@ from typing import Any
 
 import loopback
 import pytest
-from conftest import picture
+from given import picture
 from limits import Limits
 from loopback import MODEL, Loopback
 from PIL import Image

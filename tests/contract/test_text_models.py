@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import picture
+from given import picture
 
 from safejudge import Judge, prompts
 from safejudge.compile.run import compile_constitution

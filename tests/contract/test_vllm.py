@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
-from conftest import picture
+from given import picture
 
 from safejudge import prompts
 from safejudge.engines.guide import json_regex
