@@ -1,6 +1,7 @@
 # Everything runs in .venv, made on first use and brought up to date when the requirements change.
 #
 #   make demo     draw a dozen scenes, judge them, show one judgment in full, and make a page
+#   make serve    serve that judge over HTTP on this machine, until Ctrl-C
 #   make eval     draw pairs as MJ-Bench has them, and measure the shipped judge on them (minutes)
 #   make test     everything that has to pass: lint, types, tests, and those of vLLM where it runs
 #   make clean    remove all of it
@@ -17,7 +18,7 @@ BIN := .venv/bin
 # Its date says when .venv was last in order.
 STAMP := .venv/installed
 
-.PHONY: setup demo eval test test-vllm lint clean
+.PHONY: setup demo serve eval test test-vllm lint clean
 
 setup: $(STAMP)
 
@@ -78,6 +79,9 @@ demo: $(STAMP)
 	@test -t 1 || $(BIN)/python -c "$$LABELS"  # judge shows its table on terminals only
 	@$(call finding,explain $(EXPLAINED) $(SKETCH))
 	@echo; echo "demo.html shows every picture, what was said of it, and what is true"
+
+serve: $(STAMP)
+	$(BIN)/safejudge serve $(SKETCH)
 
 eval: $(STAMP)
 	$(BIN)/safejudge sketch mj-bench --out drawn --count 40 --overwrite
