@@ -111,14 +111,14 @@ def web_of(service):
 @pytest.fixture(scope="session")
 def scenes(service):
     """Unsafe and safe scenes, as the judge finds them when nobody serves it."""
-    drawn = islice(mixed_scenes(load_constitution("sketch"), "scenes-7"), 3)
+    drawn = islice(mixed_scenes(load_constitution("sketch"), "scenes-7"), 6)
     pixels = [draw(scene).pixels for scene, _ in drawn]
     results = service.version.judge(pixels)
     found = [
         Scene(png_of(one), result.label, result.violations)
         for one, result in zip(pixels, results, strict=True)
     ]
-    assert {scene.label for scene in found} == {"safe", "unsafe"}
+    assert [scene.label for scene in found].count("safe") == 4
     return found
 
 

@@ -61,18 +61,47 @@ async def guardrail(asked: GuardrailRequest, asking: Asks) -> GuardrailReply:
 
 
 def _pictures(node: Any) -> Iterator[str]:
-    """Find every picture of a conversation, however deep, and in either of OpenAI's forms."""
+    """Find every picture of a conversation, however deep, and whoever's form it has."""
     open_nodes = [node]
     while open_nodes:
         node = open_nodes.pop()
         if isinstance(node, list):
             open_nodes.extend(node)
         elif isinstance(node, dict):
-            picture = node.get("image_url")
-            url = picture.get("url") if isinstance(picture, dict) else picture
-            if isinstance(url, str) and url:
-                yield url
+            yield from filter(None, _of_block(node))
             open_nodes.extend(node.values())
+
+
+def _of_block(block: dict[str, Any]) -> Iterator[str]:
+    """Find the pictures that one block holds itself."""
+    # OpenAI's chat has an object there, its responses a string.
+    picture = block.get("image_url")
+    yield _text(picture.get("url") if isinstance(picture, dict) else picture)
+    # What image models return.
+    if "b64_json" in block:
+        yield _text(block["b64_json"]) or _text(block.get("url"))
+    # Anthropic and Google name the kind beside the bytes.
+    kinds = (_text(block.get(key)) for key in ("media_type", "mime_type", "mimeType"))
+    kind = next(filter(None, kinds), "")
+    if kind.startswith("image/") and _text(block.get("data")):
+        yield f"data:{kind};base64,{block['data']}"
+    source = block.get("source")
+    if block.get("type") in ("image", "input_image"):
+        inner = source if isinstance(source, dict) else {}
+        yield _text(inner.get("url"))
+        # Bytes that lie with the provider cannot be had here: that name fails, and so blocks.
+        files = (_text(place.get("file_id")) for place in (block, inner))
+        yield from (f"file:{name}" for name in files if name)
+    # Any other field; but text that a person wrote is no picture, whatever it looks like.
+    yield from (
+        value
+        for key, value in block.items()
+        if key not in ("text", "content") and _text(value)[:11].lower() == "data:image/"
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _reason(answered: Answered, blocking: list[int]) -> str:
