@@ -3,7 +3,7 @@
 #   make demo     draw a dozen scenes, judge them, show one judgment in full, and make a page
 #   make serve    serve that judge over HTTP on this machine, until Ctrl-C
 #   make eval     draw pairs as MJ-Bench has them, and measure the shipped judge on them (minutes)
-#   make test     everything that has to pass: lint, types, tests, and those of vLLM where it runs
+#   make test     everything that has to pass: lint, types, tests, and those of vLLM and LiteLLM where these run
 #   make clean    remove all of it
 
 # Any Python from 3.11 on: make test PYTHON=python3.12
@@ -18,7 +18,7 @@ BIN := .venv/bin
 # Its date says when .venv was last in order.
 STAMP := .venv/installed
 
-.PHONY: setup demo serve eval test test-vllm lint clean
+.PHONY: setup demo serve eval test test-vllm test-litellm lint clean
 
 setup: $(STAMP)
 
@@ -50,10 +50,15 @@ test: lint
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -m families tests/contract
 	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/vllm.sh
+	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/litellm.sh
 
 # Only the tests that need vLLM, in .venv-vllm. Takes minutes the first time.
 test-vllm:
 	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/vllm.sh
+
+# Only the tests that need LiteLLM's proxy, in .venv-litellm. Takes minutes the first time.
+test-litellm: $(STAMP)
+	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/litellm.sh
 
 # Image, label and violated rules, from the records of the demo; and what is violated in truth.
 define LABELS
@@ -88,4 +93,4 @@ eval: $(STAMP)
 	$(BIN)/safejudge eval mj-bench --data drawn $(SKETCH) --out eval --overwrite
 
 clean:
-	rm -rf .venv .venv-vllm build demo demo.jsonl demo.html drawn eval dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm .venv-litellm build demo demo.jsonl demo.html drawn eval dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
