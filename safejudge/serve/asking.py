@@ -29,7 +29,7 @@ DEADLINE = "x-deadline-seconds"
 """The header in which a caller says how long it waits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
     """What all requests of one server share."""
 
@@ -37,7 +37,7 @@ class Context:
     settings: Settings
     fetcher: Fetcher
     metrics: Metrics
-    reload: Callable[[], object]
+    reload: Callable[[], object] = lambda: None
     """Reads the files of rules and keys anew."""
     policies: dict[str, Constitution] = field(default_factory=dict)
     """Rules that clients handed in, by digest, the oldest first."""

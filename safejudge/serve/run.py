@@ -7,13 +7,17 @@ import contextlib
 import ipaddress
 import logging
 import signal
+import socket
 import sys
+import threading
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import uvicorn
 
 from safejudge.errors import InputError, SafejudgeError
+from safejudge.judge import chosen_policy
 from safejudge.serve.app import api_of, gated
 from safejudge.serve.asking import Context
 from safejudge.serve.fetch import Fetcher
@@ -25,9 +29,10 @@ from safejudge.show.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from safejudge.serve.service import Loaded
+    from safejudge.serve.service import Loaded, Version
     from safejudge.serve.settings import Settings
 
+T = TypeVar("T")
 LOG = logging.getLogger("safejudge.serve")
 
 
@@ -38,14 +43,16 @@ def serve(load: Callable[[], Loaded], settings: Settings, log: str) -> int:
     """
     check(settings)
     keys = None if settings.keys is None else Keys.load(settings.keys)
+    first = load()  # what is wrong with a file is told before anything listens
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
     metrics = Metrics()
     service = Service(load, settings.limits, metrics)
+    fetcher = Fetcher(settings.hosts, max_bytes=chosen_policy(first.spec.policy).max_bytes)
+    context = Context(service, settings, fetcher, metrics)
     try:
-        with _opened(log) as stream:
-            running = Running(service, settings, metrics, keys, stream)
-            asyncio.run(running.run())
+        with _opened(log) as stream, _bound(settings) as listening:
+            asyncio.run(Running(context, keys, stream, listening).run())
     finally:
         service.close(seconds=settings.drain)
     return 0
@@ -71,25 +78,16 @@ class Running:
     """One server that runs."""
 
     def __init__(
-        self,
-        service: Service,
-        settings: Settings,
-        metrics: Metrics,
-        keys: Keys | None,
-        log: TextIO | None,
+        self, context: Context, keys: Keys | None, log: TextIO | None, listening: socket.socket
     ) -> None:
-        self._service, self._settings, self._keys = service, settings, keys
-        metrics.watch(service.load_now, lambda: service.problem)
-        most = service.version.judge.policy.max_bytes
-        fetcher = Fetcher(settings.hosts, max_bytes=most)
-        self._fetcher = fetcher
-        context = Context(service, settings, fetcher, metrics, self.reload)
-        app = gated(api_of(context), lambda: self._keys, log)
+        """Serve at a socket that listens; `reload` becomes that of the context."""
+        self._context, self._keys, self._listening = context, keys, listening
+        context.reload = self.reload
+        service, settings = context.service, context.settings
+        context.metrics.watch(service.load_now, lambda: service.problem)
         self._server = _Server(
             uvicorn.Config(
-                app,
-                host=settings.host,
-                port=settings.port,
+                gated(api_of(context), lambda: self._keys, log),
                 access_log=False,
                 log_level="warning",
                 lifespan="off",
@@ -99,28 +97,41 @@ class Running:
         )
 
     async def run(self) -> None:
-        """Serve until a signal."""
+        """Serve until a signal. Raises what opening the judge raises."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         if hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
-        version = self._service.version
+        # It listens while the engine opens, so that whoever watches it sees both.
+        serving = asyncio.ensure_future(self._server.serve([self._listening]))
+        opening = _in_thread(self._context.service.open)
+        try:
+            both: set[asyncio.Future[Any]] = {serving, opening}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                self._tell(opening.result())
+            await serving
+        finally:
+            self._server.should_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
+            await self._context.fetcher.close()
+
+    def _tell(self, version: Version) -> None:
+        """Say what is served, and where."""
         for note in version.notes:
             say(f"note: {note}")
-        self._server.started_told = lambda port: say(
-            f"http://{self._settings.host}:{port} judges by {version.judge.constitution.name} with "
-            f"{version.judge.provenance.model}; /docs says how to ask"
+        say(
+            f"http://{self._context.settings.host}:{self._listening.getsockname()[1]} judges by "
+            f"{version.judge.constitution.name} with {version.judge.provenance.model}; "
+            "/docs says how to ask"
         )
-        try:
-            await self._server.serve()
-        finally:
-            await self._fetcher.close()
 
     def reload(self) -> None:
         """Read rules, policy, thresholds and keys anew. Raises what is wrong with one of them."""
-        keys = None if self._settings.keys is None else Keys.load(self._settings.keys)
-        version = self._service.reload()
+        file = self._context.settings.keys
+        keys = None if file is None else Keys.load(file)
+        version = self._context.service.reload()
         self._keys = keys
         LOG.info("reloaded: constitution %s", version.judge.provenance.constitution[:12])
 
@@ -134,26 +145,49 @@ class Running:
         asyncio.get_running_loop().run_in_executor(None, work)
 
     def _end(self) -> None:
-        say("ending: what is under way is still answered")
+        self._server.force_exit = self._server.should_exit  # somebody said so twice
         self._server.should_exit = True
+        say("ending: what is under way is still answered")
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to us, and says where it listens."""
-
-    started_told: Callable[[int], None]
+    """Leaves the signals to us."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Bind, and say where."""
-        await super().startup(sockets)  # type: ignore[arg-type]
-        if self.started:
-            (first, *_) = self.servers
-            self.started_told(first.sockets[0].getsockname()[1])
+
+def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Run something in a thread that ends with the process, however long it takes."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    threading.Thread(target=run, name="safejudge-opening", daemon=True).start()
+    return asyncio.wrap_future(done)
+
+
+@contextlib.contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """Listen. Raises `InputError` where that address or port cannot be had."""
+    host, port = settings.host, settings.port
+    try:
+        (family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"cannot listen at {host}, port {port}: {error}; choose others with --host and --port"
+        ) from error
+    with listening:
+        yield listening
 
 
 @contextlib.contextmanager

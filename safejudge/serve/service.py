@@ -64,7 +64,7 @@ class Version:
 
     number: int
     """Counts up from 1."""
-    spec: JudgeSpec
+    loaded: Loaded
     """What it was opened from."""
     judge: Judge
     """Rules, policy and models."""
@@ -121,15 +121,18 @@ class Service:
     def __init__(
         self, load: Callable[[], Loaded], limits: Limits, metrics: Metrics | None = None
     ) -> None:
-        """Open the judge. `load` reads the files, at the start and for every reload.
-
-        Raises what reading and opening raise.
-        """
+        """Judge nothing yet; see `open`. `load` reads the files, at the start and to reload."""
         self._load, self._limits, self._metrics = load, limits, metrics
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._down: Exception | None = None
-        self._version = self._opened(1)
+        self._version: Version | None = None
+
+    def open(self) -> Version:
+        """Open the judge, and have it judge a picture. Raises what reading and opening raise."""
+        with self._lock:
+            self._version = version = self._opened(1, self._load())
+        return version
 
     # --- state --------------------------------------------------------------------------------
 
@@ -137,9 +140,10 @@ class Service:
     def version(self) -> Version:
         """The state of the rules now. Raises `EngineCallError` while no engine answers."""
         version = self._version
+        self._check_goes_on()
+        if version is None:
+            raise EngineCallError("the engine is being opened; ask again in a moment")
         down = self._down or version.front.queue.error
-        if self._ended.is_set():
-            raise ClosingError("the server is ending; ask another one")
         if down is not None:
             raise EngineCallError(
                 f"the engine has failed and is being opened anew: {first_line(down)}"
@@ -157,6 +161,8 @@ class Service:
 
     def load_now(self) -> tuple[int, int]:
         """How many images wait, and how many are under way."""
+        if self._version is None:
+            return 0, 0
         queue = self._version.front.queue
         return queue.waiting, queue.under_way
 
@@ -199,8 +205,8 @@ class Service:
         with self._lock:
             old = self.version
             loaded = self._load()
-            other = replace(loaded.spec, constitution=old.spec.constitution, policy=old.spec.policy)
-            if other != old.spec:
+            was = old.loaded.spec
+            if replace(loaded.spec, constitution=was.constitution, policy=was.policy) != was:
                 raise InputError(
                     "a reload keeps the models that are open; restart the server for others"
                 )
@@ -214,28 +220,33 @@ class Service:
         Thresholds are not for it. Raises `InputError` for rules that cannot be asked.
         """
         judge = Judge(rules, version.judge.models, policy)
-        spec = replace(version.spec, constitution=rules, policy=policy)
-        return Version(version.number, spec, judge, version.front, None, ())
+        spec = replace(version.loaded.spec, constitution=rules, policy=policy)
+        return Version(version.number, Loaded(spec), judge, version.front, None, ())
 
     def close(self, *, seconds: float | None = None) -> None:
         """Take no more, end what is under way within `seconds`, and close the models."""
         self._ended.set()
-        version = self._version
-        version.front.close(seconds=seconds)
-        # Whoever opens an engine now, after a failure, closes it again.
+        if self._version is None:
+            return
+        self._version.front.close(seconds=seconds)
+        # Whoever opens an engine anew closes it again.
         if self._lock.acquire(timeout=-1 if seconds is None else seconds):
             self._lock.release()
-        version.judge.close()
+        self._version.judge.close()
 
-    def _opened(self, number: int) -> Version:
-        loaded = self._load()
+    def _opened(self, number: int, loaded: Loaded) -> Version:
         judge = loaded.spec.open()
         try:
             _prove(judge)
+            self._check_goes_on()
             return self._made(number, loaded, judge.models, None, judge)
         except BaseException:
             judge.close()
             raise
+
+    def _check_goes_on(self) -> None:
+        if self._ended.is_set():
+            raise ClosingError("the server is ending; ask another one")
 
     def _made(
         self,
@@ -253,7 +264,7 @@ class Service:
             if self._metrics is not None:
                 models.meter.told = self._metrics.worked
             front = Front(judge, self._limits, self._failed)
-        return Version(number, loaded.spec, judge, front, decider, notes)
+        return Version(number, loaded, judge, front, decider, notes)
 
     def _failed(self, error: Exception) -> None:
         """Refuse everything, and begin to open the engine anew."""
@@ -262,18 +273,16 @@ class Service:
         threading.Thread(target=self._recover, name="safejudge-recovery", daemon=True).start()
 
     def _recover(self) -> None:
+        """Open the engine again and again, by the rules that were there when it failed."""
         for tried in range(10**9):
             with self._lock:
-                if self._ended.is_set():
-                    return
                 old = self._version
+                if old is None or self._ended.is_set():
+                    return
                 old.front.close(drain=False)
                 old.judge.close()
                 try:
-                    self._version = new = self._opened(old.number + 1)
-                    if self._ended.is_set():
-                        new.front.close(drain=False)
-                        new.judge.close()
+                    self._version = self._opened(old.number + 1, old.loaded)
                 except Exception as error:  # noqa: BLE001 - tried again, and told, whatever it is
                     self._down = error
                 else:

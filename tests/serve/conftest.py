@@ -91,6 +91,7 @@ def service(installed):
     """A service within this process; apps with settings of their own share it."""
     spec = JudgeSpec(load_constitution("sketch"), "hf:sketch", cache=None)
     opened = Service(lambda: Loaded(spec), Limits(per_client=PER_CLIENT), Metrics())
+    opened.open()
     yield opened
     opened.close(seconds=10)
 

@@ -126,6 +126,7 @@ def files(plug):
 def service(files, monkeypatch):
     monkeypatch.setattr("safejudge.serve.service._PAUSES", (0.01,))
     service = Service(files, Limits(size=4), Metrics())
+    service.open()
     yield service
     service.close(seconds=PATIENCE)
 
@@ -324,6 +325,7 @@ def test_a_deadline_that_passes_is_no_verdict(service, plug):
 
 def test_too_much_is_refused_and_room_comes_back(files, plug):
     service = Service(files, Limits(size=2, waiting=2, per_client=50), Metrics())
+    service.open()
     plug.holds.set()
     version = service.version
     with pytest.raises(QueueFullError):

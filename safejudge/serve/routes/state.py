@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from safejudge.errors import SafejudgeError
+from safejudge.errors import InputError
 from safejudge.serve.asking import Context
 from safejudge.serve.examples import refusals
 from safejudge.serve.faults import RequestError
@@ -59,7 +59,7 @@ async def reload(request: Request) -> Ready:
     context: Context = request.app.state.context
     try:
         await asyncio.to_thread(context.reload)
-    except (SafejudgeError, OSError) as error:
+    except (InputError, OSError) as error:
         raise RequestError(422, f"nothing was reloaded: {error}", code="not_reloaded") from error
     return _ready(context)
 
