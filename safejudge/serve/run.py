@@ -44,8 +44,7 @@ def serve(load: Callable[[], Loaded], settings: Settings, log: str) -> int:
     check(settings)
     keys = None if settings.keys is None else Keys.load(settings.keys)
     first = load()  # what is wrong with a file is told before anything listens
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    LOG.setLevel(logging.INFO)
+    _log_to_stderr()
     metrics = Metrics()
     service = Service(load, settings.limits, metrics)
     fetcher = Fetcher(settings.hosts, max_bytes=chosen_policy(first.spec.policy).max_bytes)
@@ -56,6 +55,14 @@ def serve(load: Callable[[], Loaded], settings: Settings, log: str) -> int:
     finally:
         service.close(seconds=settings.drain)
     return 0
+
+
+def _log_to_stderr() -> None:
+    """Write down what happens to the server; libraries speak for themselves."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
 
 
 def check(settings: Settings) -> None:
