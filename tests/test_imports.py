@@ -26,7 +26,7 @@ FLOORS = [
     ["evals"],
     ["decide", "golden"],
     ["scale", "sketch"],
-    ["serve"],
+    ["guards", "serve"],
     [""],  # the package itself, which only lists names
     ["cli"],
     ["__main__"],
