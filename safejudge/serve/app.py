@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from safejudge.errors import SafejudgeError
 from safejudge.serve.faults import body_of, headers_of, reply_to
 from safejudge.serve.gate import Gate
+from safejudge.serve.page import router as page
 from safejudge.serve.routes import judge, litellm, moderations, pigeon, state, systemone
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("safejudge.serve")
 ROUTERS = (moderations.router, judge.router, litellm.router, pigeon.router, systemone.router,
-           state.router)  # fmt: skip
+           state.router, page)  # fmt: skip
 ABOUT = """
 Judges whether images are safe, by rules that people write. Every reply says what was looked at
 (`coverage`). What nobody looked at is never called safe: it is flagged, or an error.

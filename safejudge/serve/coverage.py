@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from safejudge.types import Failure
 from safejudge.types.base import Record
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class RuleCoverage(Record):
     """What became of one rule, over the images of a request."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     asked: int
     """Images that it was asked about."""
     skipped: int
@@ -30,6 +32,8 @@ class RuleCoverage(Record):
 
 class Coverage(Record):
     """What came in with a request, and what was looked at. Digests are SHA-256, in hex."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     received: int
     """Images that came in, however they came."""

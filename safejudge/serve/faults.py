@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
 from safejudge.errors import (
     BusyError,
     ClosingError,
@@ -15,6 +13,7 @@ from safejudge.errors import (
     QueueFullError,
     SafejudgeError,
 )
+from safejudge.serve.wire import Wire
 from safejudge.text import cut
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ RETRY = 2
 """Seconds after which a caller may ask again."""
 
 
-class Fault(BaseModel):
+class Fault(Wire):
     """What went wrong."""
 
     message: str
@@ -42,7 +41,7 @@ class Fault(BaseModel):
     """One word for machines."""
 
 
-class FaultReply(BaseModel):
+class FaultReply(Wire):
     """An error, as OpenAI's API has it."""
 
     error: Fault

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import Field
 
 from safejudge.serve.faults import Fault
 from safejudge.serve.service import Answered, finding_of
+from safejudge.serve.wire import Wire
 from safejudge.types import Decision, Failure, Result
 
 
-class ImageDetail(BaseModel):
+class ImageDetail(Wire):
     """What was found about one image."""
 
     id: str | None
-    """SHA-256 of the file; None where no bytes could be had."""
+    """SHA-256 of the file; null where no bytes could be had."""
     label: Literal["safe", "unsafe", "undecided", "failed"]
     """`failed`: nobody looked at it, and `error` says why."""
     action: Literal["block", "pass", "person"] | None = None
     """What the thresholds say, where the server has some."""
     score: float | None = None
     """The highest score of a rule, in [0, 1]."""
-    violations: list[str] = []
+    violations: list[str] = Field(default_factory=list)
     """Ids of the rules that it violates."""
-    undecided: list[str] = []
+    undecided: list[str] = Field(default_factory=list)
     """Ids of the rules that could not be settled."""
     error: Fault | None = None
     """Why it was not judged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from rich.console import Console
 from starlette.datastructures import UploadFile
 
@@ -15,6 +15,7 @@ from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
 from safejudge.serve.service import Answered, Upload
+from safejudge.serve.wire import Wire
 from safejudge.show import trace
 from safejudge.text import plain_name, quoted
 from safejudge.types import Failure, Result
@@ -27,7 +28,7 @@ WIDTH = 100
 """Columns of an explanation."""
 
 
-class NamedImage(BaseModel):
+class NamedImage(Wire):
     """One image of a request."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,7 +41,7 @@ class NamedImage(BaseModel):
     """What the record calls it."""
 
 
-class JudgeRequest(BaseModel):
+class JudgeRequest(Wire):
     """Images to be judged."""
 
     model_config = ConfigDict(extra="forbid")
@@ -48,10 +49,11 @@ class JudgeRequest(BaseModel):
     images: Annotated[list[NamedImage], Field(min_length=1)]
 
 
-class JudgeReply(BaseModel):
+class JudgeReply(Wire):
     """A record for each image, in order, as `safejudge judge --out` writes it."""
 
     results: list[dict[str, Any]]
+    """One for each image, in order."""
     coverage: Coverage
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from safejudge.serve.asking import Asks
 from safejudge.serve.coverage import Coverage
-from safejudge.serve.examples import refusals
+from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.routes.details import flags
+from safejudge.serve.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,28 +25,43 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["LiteLLM"])
 
 
-class GuardrailRequest(BaseModel):
+class GuardrailRequest(Wire):
     """What the proxy sends; what is not read here may be there, too."""
 
     model_config = ConfigDict(extra="allow")
 
     input_type: Literal["request", "response"] = "request"
+    """Whether it is on its way to a model or back."""
     texts: list[str] | None = None
+    """Taken and not judged."""
     images: list[str] | None = None
     """Data URLs, addresses, or bare base64."""
     structured_messages: list[Any] | None = None
     """The conversation in OpenAI's form; pictures of it that `images` lacks are judged, too."""
 
 
-class GuardrailReply(BaseModel):
+class GuardrailReply(Wire):
     """What the proxy is to do."""
 
     action: Literal["NONE", "BLOCKED", "GUARDRAIL_INTERVENED"]
+    """`BLOCKED`, or `NONE` to let it pass."""
     blocked_reason: str | None = None
+    """Categories of rules, not what the picture shows."""
     coverage: Coverage
 
 
-@router.post("/beta/litellm_basic_guardrail_api", responses=refusals(413, 503, 504))
+_EXAMPLE = {"input_type": "request", "texts": ["What is this?"], "images": [SCENE]}
+
+
+@router.post(
+    "/beta/litellm_basic_guardrail_api",
+    responses=refusals(413, 503, 504),
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/json": {"examples": {"picture": {"value": _EXAMPLE}}}}
+        }
+    },
+)
 async def guardrail(asked: GuardrailRequest, asking: Asks) -> GuardrailReply:
     """Judge every picture of a call. Texts are not judged: a call without pictures passes."""
     pictures = list(dict.fromkeys([*(asked.images or ()), *_pictures(asked.structured_messages)]))

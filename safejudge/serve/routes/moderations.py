@@ -10,13 +10,14 @@ import uuid
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from safejudge.serve.asking import Asking, Asks
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import Fault, RequestError, none_judged
 from safejudge.serve.routes.details import ImageDetail, details_of, flags
+from safejudge.serve.wire import Wire
 from safejudge.types import Failure, ModerationKey
 
 if TYPE_CHECKING:
@@ -27,21 +28,21 @@ KEYS: tuple[ModerationKey, ...] = get_args(ModerationKey)
 router = APIRouter(tags=["OpenAI"])
 
 
-class TextPart(BaseModel):
+class TextPart(Wire):
     """Text beside the pictures: their caption."""
 
     type: Literal["text"]
     text: Annotated[str, Field(max_length=100_000)]
 
 
-class ImageURL(BaseModel):
+class ImageURL(Wire):
     """Where a picture is."""
 
     url: Annotated[str, Field(min_length=1)]
     """A data URL; or an address, where the server may fetch from its host."""
 
 
-class ImagePart(BaseModel):
+class ImagePart(Wire):
     """A picture."""
 
     type: Literal["image_url"]
@@ -51,15 +52,16 @@ class ImagePart(BaseModel):
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
-class ModerationRequest(BaseModel):
+class ModerationRequest(Wire):
     """What is to be judged. Several parts are one input."""
 
     input: str | list[str] | list[Part]
+    """Parts of one input, with a picture among them; text alone is a 422."""
     model: str | None = None
     """Taken and ignored: this server has one judge."""
 
 
-class Found(BaseModel):
+class Found(Wire):
     """What OpenAI's form has no place for."""
 
     label: Literal["safe", "unsafe", "undecided", "failed"]
@@ -70,26 +72,30 @@ class Found(BaseModel):
     """Each image, in order."""
 
 
-class ModerationResult(BaseModel):
+class ModerationResult(Wire):
     """What was found about one input."""
 
     flagged: bool
+    """Whether to keep it out: unsafe, not judged, or undecided where the server flags that."""
     categories: dict[str, bool]
     """OpenAI's categories and our rules: whether one is violated."""
     category_scores: dict[str, float]
     """The highest score, in [0, 1]; 0 for a category that no rule belongs to, and for a rule that
     was not asked."""
     category_applied_input_types: dict[str, list[Literal["text", "image"]]]
+    """What is judged for it: pictures, or nothing where no rule belongs to it."""
     safejudge: Found
     error: Fault | None = None
     """Where the server says so of what is not settled: nothing was found out about this input."""
 
 
-class ModerationReply(BaseModel):
+class ModerationReply(Wire):
     """The reply; `results` holds one for each input."""
 
     id: str
+    """A new one each time."""
     model: str
+    """What the engine was chosen by."""
     results: list[ModerationResult]
     coverage: Coverage
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from safejudge.constitution.load import load_constitution
 from safejudge.decide.sample import was_read
@@ -22,6 +22,7 @@ from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
 from safejudge.serve.service import Version
+from safejudge.serve.wire import Wire
 from safejudge.text import quoted
 from safejudge.types import Constitution, Failure, Judgment
 
@@ -30,27 +31,35 @@ MOST_POLICIES = 16
 """Policies that are kept; an older one goes for a newer."""
 
 
-class Label(BaseModel):
+class Label(Wire):
     """What a classifier says: one rule."""
 
     id: str
+    """The id of the rule."""
     display: str
+    """The rule, as people wrote it."""
     valueType: Literal["score"] = "score"  # noqa: N815 - Pigeon's name
 
 
-class ModelSpec(BaseModel):
+class ModelSpec(Wire):
     """What the server offers."""
 
     id: str
+    """What `classify` calls it."""
     version: str
+    """The beginning of the digest of the rules."""
     kind: Literal["classifier"] = "classifier"
     base: str
+    """What the engine was chosen by."""
     modelId: str  # noqa: N815 - Pigeon's name
+    """The same, with the beginning of its revision."""
     inputTypes: list[Literal["image", "text"]]  # noqa: N815 - Pigeon's name
+    """What it takes."""
     labels: list[Label]
+    """One for each rule."""
 
 
-class ClassifyInput(BaseModel):
+class ClassifyInput(Wire):
     """What is classified."""
 
     text: Annotated[str, Field(max_length=100_000)] | None = None
@@ -59,32 +68,36 @@ class ClassifyInput(BaseModel):
     """A data URL; or an address, where the server may fetch from its host."""
 
 
-class ClassifyRequest(BaseModel):
+class ClassifyRequest(Wire):
     """One input, and by what it is classified."""
 
     model: str
     """The id of a model spec."""
     input: ClassifyInput
     policy: str | None = None
-    """The id of a policy that was handed in; None: the server's rules."""
+    """The id of a policy that was handed in; without one, by the server's rules."""
 
 
-class Score(BaseModel):
+class Score(Wire):
     """How strongly one rule is violated, in [0, 1]; 0 for a rule that the filter skipped."""
 
     label: str
+    """The id of the rule."""
     score: float
+    """In [0, 1]."""
 
 
-class ClassifyReply(BaseModel):
+class ClassifyReply(Wire):
     """A score for each rule."""
 
     model: str
+    """The id of the model spec."""
     results: list[Score]
+    """One for each rule, in order."""
     coverage: Coverage
 
 
-class PolicyRequest(BaseModel):
+class PolicyRequest(Wire):
     """Other rules to classify by."""
 
     model_config = ConfigDict(extra="forbid")
@@ -93,11 +106,13 @@ class PolicyRequest(BaseModel):
     """A constitution, as YAML; every rule needs its condition."""
 
 
-class PolicyReply(BaseModel):
+class PolicyReply(Wire):
     """Under which id the rules are known until the server ends."""
 
     id: str
+    """What `classify` takes as `policy`."""
     labels: list[Label]
+    """One for each rule."""
 
 
 @router.get("/v1/modelspecs", responses=refusals(503))
@@ -167,7 +182,28 @@ async def classify(asked: ClassifyRequest, asking: Asks) -> ClassifyReply:
     )
 
 
-@router.post("/v1/policies", responses=refusals(422, 503), status_code=201)
+_RULES = """\
+name: weapons
+rules:
+  - id: gun
+    category: weapons
+    severity: high
+    text: No guns.
+    objective: A gun is visible.
+    condition: {statement: a gun is visible}
+"""
+
+
+@router.post(
+    "/v1/policies",
+    responses=refusals(422, 503),
+    status_code=201,
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/json": {"examples": {"rules": {"value": {"policy": _RULES}}}}}
+        }
+    },
+)
 async def policies(asked: PolicyRequest, asking: Asks) -> PolicyReply:
     """Take other rules, which `classify` can be asked to go by; for keys with the role admin."""
     context = asking.context

@@ -6,26 +6,28 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
 
 from safejudge.errors import InputError
 from safejudge.serve.asking import Context
 from safejudge.serve.examples import refusals
 from safejudge.serve.faults import RequestError
+from safejudge.serve.wire import Wire
 
 router = APIRouter(tags=["operation"])
 
 
-class Health(BaseModel):
+class Health(Wire):
     """That the process answers."""
 
     status: str
+    """`ok`."""
 
 
-class Ready(BaseModel):
+class Ready(Wire):
     """That the engine has proved its labels and judged a picture, and answers still."""
 
     ready: bool
+    """Always true; else the status is 503."""
     constitution: str
     """Digest of the rules."""
     policy: str

@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from safejudge.decide.sample import was_read
 from safejudge.errors import StatementError
@@ -21,6 +21,7 @@ from safejudge.serve.asking import Asks
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
+from safejudge.serve.wire import Wire
 from safejudge.text import quoted
 from safejudge.types import JSON, Constitution, Failure, Precondition, Rule, Severity
 
@@ -32,43 +33,51 @@ MOST = 64
 """Questions of one request."""
 
 
-class Question(BaseModel):
+class Question(Wire):
     """One question; what is not known here is refused, as vLLM does."""
 
     model_config = ConfigDict(extra="forbid")
 
     type: str
+    """`noul`; others are refused."""
     instructions: Annotated[str, Field(min_length=1, max_length=2000)]
     """A statement that the picture shows or does not show."""
     criteria: Any = None
+    """Refused."""
 
 
-class SystemOneRequest(BaseModel):
+class SystemOneRequest(Wire):
     """Questions about one picture."""
 
     state: Any = None
     """Text that belongs to the picture: its caption. Other JSON is taken as text."""
     questions: Annotated[dict[str, Question], Field(min_length=1)]
+    """By ids of your own."""
     images: list[str] | None = None
     """One data URL; or an address, where the server may fetch from its host."""
     instructions: str | None = None
+    """More text that belongs to the picture."""
     audio: list[str] | None = None
+    """Refused."""
     videos: list[str] | None = None
+    """Refused."""
     model: str | None = None
+    """Taken and ignored: this server has one judge."""
 
 
-class Noul(BaseModel):
+class Noul(Wire):
     """The answer to one question."""
 
     type: Literal["noul"] = "noul"
     noul: float
     """How strongly the statement holds, in [0, 1]; above 1/2 for yes."""
     probabilities: dict[Literal["yes", "no"], float]
+    """Both answers; together 1."""
     confidence: float
     """The larger probability times `label_mass`."""
 
 
-class Diagnostics(BaseModel):
+class Diagnostics(Wire):
     """How the answer was read."""
 
     label_mass: float
@@ -77,22 +86,27 @@ class Diagnostics(BaseModel):
     """Whether the likeliest first token was a yes or a no."""
 
 
-class SystemOneReply(BaseModel):
+class SystemOneReply(Wire):
     """An answer for each question, by its id."""
 
     id: str
+    """A new one each time."""
     object: Literal["structured_decision"] = "structured_decision"
     created: int
+    """Seconds since 1970."""
     model: str
+    """What the engine was chosen by."""
     answers: dict[str, Noul]
+    """By the ids of the questions."""
     diagnostics: dict[str, Diagnostics]
+    """By the ids of the questions."""
     coverage: Coverage
 
 
 _EXAMPLE: JSON = {
     "state": "a picture from a user",
     "images": [SCENE],
-    "questions": {"fire": {"type": "noul", "instructions": "Something is on fire."}},
+    "questions": {"fire": {"type": "noul", "instructions": "A fire is visible."}},
 }
 
 

@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from safejudge.text import clean
 
 
-def environment() -> Environment:
-    """Templates that escape everything, with invisible characters spelled out before."""
+def environment(package: str = "safejudge.show.page") -> Environment:
+    """Templates that escape everything, with invisible characters spelled out before.
+
+    Those of `package` come first, and may extend the ones here.
+    """
     return Environment(
-        loader=PackageLoader("safejudge.show.page", "."),
+        loader=ChoiceLoader(
+            [PackageLoader(name, ".") for name in dict.fromkeys((package, __package__))]
+        ),
         autoescape=True,
         finalize=_cleaned,
         undefined=StrictUndefined,
