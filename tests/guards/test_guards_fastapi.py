@@ -110,6 +110,16 @@ def test_only_a_policy_lets_in_what_was_not_settled(shared, policy, passing):
         assert codes(told["large"]) == [("body.x", "too_large")]
 
 
+def test_a_file_that_is_too_large_is_not_read(shared, monkeypatch):
+    async def read(*_):
+        raise AssertionError("was read")
+
+    monkeypatch.setattr("starlette.datastructures.UploadFile.read", read)
+    app = site(UploadGuard(shared(policy={"max_bytes": 2000})))
+    reply = post(app, "/one", files={"x": file(png("green") + bytes(3000))})
+    assert codes(reply) == [("body.x", "too_large")]
+
+
 def test_one_refused_file_refuses_all_and_says_which(shared):
     app = site(UploadGuard(shared()))
     two = [("a", file(png("green"))), ("a", file(png("blue"))), ("b", file(png("orange")))]
