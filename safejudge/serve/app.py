@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from safejudge.errors import SafejudgeError
 from safejudge.serve.faults import body_of, headers_of, reply_to
-from safejudge.serve.gate import Gate
+from safejudge.serve.gate import OPEN, Gate
 from safejudge.serve.page import router as page
 from safejudge.serve.routes import judge, litellm, moderations, pigeon, state, systemone
 
@@ -44,6 +46,7 @@ def api_of(context: Context) -> FastAPI:
         redoc_url=None,
     )
     api.state.context = context
+    api.openapi = partial(_document, api)  # type: ignore[method-assign]  # as FastAPI says to do it
     for router in ROUTERS:
         api.include_router(router)
     # Starlette wants one signature for handlers of every kind of error.
@@ -56,6 +59,34 @@ def api_of(context: Context) -> FastAPI:
     for kind, handler in handlers.items():
         api.add_exception_handler(kind, handler)
     return api
+
+
+def _document(api: FastAPI) -> dict[str, Any]:
+    """Describe the routes: what FastAPI knows of them, and what the gate does before them."""
+    if api.openapi_schema is None:
+        made = get_openapi(
+            title=api.title, version=api.version, description=api.description, routes=api.routes
+        )
+        made["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        }
+        # Without a file of keys nobody needs one.
+        made["security"] = [{"bearer": []}, {"header": []}, {}]
+        for path, methods in made["paths"].items():
+            for operation in methods.values():
+                _correct(operation, path)
+        api.openapi_schema = made
+    return api.openapi_schema
+
+
+def _correct(operation: dict[str, Any], path: str) -> None:
+    if path in OPEN:
+        operation["security"] = []
+    # FastAPI takes for granted that it answers with 422 what has another form; here that is 400.
+    replies = operation["responses"]
+    if "HTTPValidationError" in str(replies.get("422")):
+        del replies["422"]
 
 
 def gated(api: FastAPI, keys: Callable[[], Keys | None], log: TextIO | None) -> ASGIApp:

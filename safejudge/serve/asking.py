@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
 from safejudge.serve.faults import ClientLeftError, RequestError
 from safejudge.serve.inputs import uploads_of
@@ -119,14 +119,24 @@ async def _left(request: Request) -> None:
         pass
 
 
-def asking(request: Request) -> Asking:
+def asking(
+    request: Request,
+    deadline: Annotated[
+        str | None,
+        Header(
+            alias=DEADLINE,
+            description="After so many seconds the caller waits no longer, and nothing is asked.",
+            json_schema_extra={"pattern": r"^[0-9]*[1-9][0-9]*$"},
+        ),
+    ] = None,
+) -> Asking:
     """Begin to answer a request. Raises what says that nothing is judged now."""
     context: Context = request.app.state.context
     return Asking(
         context,
         context.service.version,
         request.state.visit,
-        _seconds(request, context.settings.seconds),
+        _seconds(deadline, context.settings.seconds),
         request,
     )
 
@@ -135,8 +145,7 @@ Asks = Annotated[Asking, Depends(asking)]
 """The parameter of a route that judges."""
 
 
-def _seconds(request: Request, most: float) -> float:
-    text = request.headers.get(DEADLINE)
+def _seconds(text: str | None, most: float) -> float:
     if text is None:
         return most
     try:

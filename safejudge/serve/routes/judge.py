@@ -57,6 +57,23 @@ class JudgeReply(Wire):
     coverage: Coverage
 
 
+def _whole(schema: dict[str, Any]) -> dict[str, Any]:
+    """Write what a schema refers to into it: a part of a document has no place for definitions."""
+    named = schema.pop("$defs", {})
+
+    def written(node: Any) -> Any:
+        if isinstance(node, list):
+            return list(map(written, node))
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return written(named[node["$ref"].rpartition("/")[2]])
+        return {key: written(value) for key, value in node.items()}
+
+    whole: dict[str, Any] = written(schema)
+    return whole
+
+
 _FORM = {
     "type": "object",
     "properties": {
@@ -75,9 +92,7 @@ _FORM = {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": JudgeRequest.model_json_schema(
-                        ref_template="#/components/schemas/{model}"
-                    ),
+                    "schema": _whole(JudgeRequest.model_json_schema()),
                     "examples": {"picture": {"value": {"images": [{"image": SCENE}]}}},
                 },
                 "multipart/form-data": {"schema": _FORM},

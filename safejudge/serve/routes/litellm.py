@@ -6,9 +6,9 @@ because the proxy reads a missing one as leave to pass.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from pydantic import ConfigDict
 
 from safejudge.serve.asking import Asks
@@ -50,19 +50,18 @@ class GuardrailReply(Wire):
     coverage: Coverage
 
 
-_EXAMPLE = {"input_type": "request", "texts": ["What is this?"], "images": [SCENE]}
+_EXAMPLES: dict[str, Any] = {
+    "picture": {
+        "summary": "a request with a picture",
+        "value": {"input_type": "request", "texts": ["what is this?"], "images": [SCENE]},
+    }
+}
 
 
-@router.post(
-    "/beta/litellm_basic_guardrail_api",
-    responses=refusals(413, 503, 504),
-    openapi_extra={
-        "requestBody": {
-            "content": {"application/json": {"examples": {"picture": {"value": _EXAMPLE}}}}
-        }
-    },
-)
-async def guardrail(asked: GuardrailRequest, asking: Asks) -> GuardrailReply:
+@router.post("/beta/litellm_basic_guardrail_api", responses=refusals(413, 503, 504))
+async def guardrail(
+    asked: Annotated[GuardrailRequest, Body(openapi_examples=_EXAMPLES)], asking: Asks
+) -> GuardrailReply:
     """Judge every picture of a call. Texts are not judged: a call without pictures passes."""
     pictures = list(dict.fromkeys([*(asked.images or ()), *_pictures(asked.structured_messages)]))
     answered = await asking.judge(await asking.uploads(pictures))

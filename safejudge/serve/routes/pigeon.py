@@ -182,15 +182,15 @@ async def classify(asked: ClassifyRequest, asking: Asks) -> ClassifyReply:
     )
 
 
-_RULES = """\
-name: weapons
+_POLICY = """\
+name: fire
 rules:
-  - id: gun
-    category: weapons
+  - id: vehicle-on-fire
+    category: fire
     severity: high
-    text: No guns.
-    objective: A gun is visible.
-    condition: {statement: a gun is visible}
+    text: No burning vehicles.
+    objective: A vehicle is on fire.
+    condition: a vehicle is on fire
 """
 
 
@@ -200,7 +200,7 @@ rules:
     status_code=201,
     openapi_extra={
         "requestBody": {
-            "content": {"application/json": {"examples": {"rules": {"value": {"policy": _RULES}}}}}
+            "content": {"application/json": {"examples": {"fire": {"value": {"policy": _POLICY}}}}}
         }
     },
 )

@@ -42,7 +42,7 @@ class Ready(Wire):
     """What a person should know of rules, policy and models."""
 
 
-@router.get("/health")
+@router.get("/health", responses=refusals())
 async def health() -> Health:
     """Say that the process answers, whatever the engine does."""
     return Health(status="ok")
@@ -66,7 +66,11 @@ async def reload(request: Request) -> Ready:
     return _ready(context)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={**refusals(), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics(request: Request) -> Response:
     """Show every counter, for Prometheus."""
     context: Context = request.app.state.context

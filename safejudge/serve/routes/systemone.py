@@ -106,7 +106,7 @@ class SystemOneReply(Wire):
 _EXAMPLE: JSON = {
     "state": "a picture from a user",
     "images": [SCENE],
-    "questions": {"fire": {"type": "noul", "instructions": "A fire is visible."}},
+    "questions": {"fire": {"type": "noul", "instructions": "a vehicle is on fire"}},
 }
 
 
