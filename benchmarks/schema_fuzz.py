@@ -128,7 +128,7 @@ def _call(case: Case, chance: random.Random, pictures: Sequence[str], tally: Tal
     """Make one call, and write down what is wrong with the reply."""
     route = f"{case.method.upper()} {case.operation.path}"
     changed = _put(case, chance, pictures)
-    reply = case.call()
+    reply = case.call(timeout=90)  # more than the server takes for any
     tally.statuses[route, reply.status_code] += 1
     checks = [*CHECKS] if changed else [*CHECKS, negative_data_rejection]
     try:

@@ -8,7 +8,7 @@ import json
 import pytest
 import schema_fuzz
 
-CALLS = 240
+CALLS = 150
 
 
 @pytest.fixture(scope="module")
