@@ -102,10 +102,7 @@ def test_its_lines_work_when_they_are_pasted(server, keys, safe, tmp_path):
     assert pasted(f"curl {server.url}/docs", SAFEJUDGE_KEY="") == 200
     lines = lines_of((tmp_path / "reply").read_text(encoding="utf-8"))
     assert len(lines) > 10
-    # The drawn judge cannot read the meadow of the examples; who asks for a number hears that.
-    unread = [f"{server.url}/v1/classify", f"{server.url}/v1/systemone"]
     for line in lines:
-        wanted = {422} if shlex.split(line)[1] in unread else {200, 201}
-        assert pasted(line) in wanted, line
+        assert pasted(line) in (200, 201), line
     keyed = [line for line in lines if "Authorization" in line]
     assert {pasted(line, SAFEJUDGE_KEY="wrong") for line in keyed} == {401}
