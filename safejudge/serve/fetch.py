@@ -56,7 +56,8 @@ class Fetcher:
     `allowed` is the operator's list (`hosts` says what it may hold; `InputError` where it is
     wrong); with an empty one every URL is refused. A picture has at most `max_bytes` and comes
     within `seconds`, from looking up its name to the last byte, redirects included. Of redirects
-    `redirects` are followed, each under all the same rules. `tls` says whose certificates are
+    `redirects` are followed, each under all the same rules. So many pictures are fetched `at_once`
+    that memory is bounded; who waits for a turn has its `seconds` still. `tls` says whose certificates are
     believed; None: those that the system believes.
     """
 
@@ -67,6 +68,7 @@ class Fetcher:
         max_bytes: int,
         seconds: float = 10.0,
         redirects: int = 0,
+        at_once: int = 8,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -77,6 +79,7 @@ class Fetcher:
         self._max_bytes = max_bytes
         self._seconds = seconds
         self._redirects = redirects
+        self._turns = asyncio.Semaphore(at_once)
         self._resolve = resolve or resolve_name
         self._tls = tls or httpx2.create_ssl_context(trust_env=False)
         self._network: httpcore2.AsyncNetworkBackend = httpcore2.AnyIOBackend()
@@ -92,7 +95,7 @@ class Fetcher:
             raise ImageError("url", f"nothing is fetched while the server stops; {_INSTEAD} later")
         target, left = self._hosts.admit(url), self._redirects
         try:
-            async with asyncio.timeout(self._seconds):
+            async with self._turns, asyncio.timeout(self._seconds):
                 while not isinstance(reply := await self._get(target, left), bytes):
                     target, left = reply, left - 1
         except TimeoutError:
