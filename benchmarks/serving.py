@@ -284,8 +284,9 @@ def full(engine: str, images: Sequence[bytes], folder: Path) -> tuple[str, dict[
         after = asyncio.run(closed_loop(server, images[:WARM], 4))
     text = (
         f"With room for 8 that wait and 8 under way, 64 clients that give up were answered "
-        f"{_counts(given_up.statuses)}; 64 that try again {_counts(tried.statuses)}, so all "
-        f"{len(images)} pictures were judged. Four clients after it: {_counts(after.statuses)}."
+        f"{_counts(given_up.statuses)}; 64 that try again {_counts(tried.statuses)}: "
+        f"{tried.statuses['200']} of {len(images)} pictures were judged. Four clients after it: "
+        f"{_counts(after.statuses)}."
     )
     return text, {
         "given_up": dict(given_up.statuses),
@@ -468,6 +469,7 @@ def main() -> None:
                 numbers[name] = found
                 print(texts[-1], flush=True)
     name = "serving-vllm" if options.vllm else f"serving-{options.engine.partition(':')[2]}"
+    name += "".join(f"-{part.split()[-1].lower()}" for part in options.only)
     title = "vLLM's own server (CPU), by `server:`" if options.vllm else options.engine
     numbers |= {"seed": options.seed, "images": options.images}
     record(name, numbers, f"# Serving {title}\n\n" + "\n\n".join(texts))

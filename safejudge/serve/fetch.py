@@ -57,8 +57,8 @@ class Fetcher:
     wrong); with an empty one every URL is refused. A picture has at most `max_bytes` and comes
     within `seconds`, from looking up its name to the last byte, redirects included. Of redirects
     `redirects` are followed, each under all the same rules. So many pictures are fetched `at_once`
-    that memory is bounded; who waits for a turn has its `seconds` still. `tls` says whose certificates are
-    believed; None: those that the system believes.
+    that memory is bounded; who waits for a turn has its `seconds` still. `tls` says whose
+    certificates are believed; None: those that the system believes.
     """
 
     def __init__(  # noqa: PLR0913 - a limit each
