@@ -26,6 +26,7 @@ FLOORS = [
     ["evals"],
     ["decide", "golden"],
     ["scale", "sketch"],
+    ["journal"],
     ["guards", "serve"],
     [""],  # the package itself, which only lists names
     ["cli"],

@@ -1,0 +1,1 @@
+"""The journal: every judgment as a row, and what people decided about it."""
