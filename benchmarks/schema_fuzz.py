@@ -239,6 +239,7 @@ def opened() -> tuple[Service, ASGIApp]:
     """Open the sketch judge, and an application over it within this process."""
     spec = JudgeSpec(load_constitution("sketch"), "hf:sketch", cache=None)
     service = Service(lambda: Loaded(spec), Limits(), Metrics())
+    service.open()
     return service, app_of(service)
 
 
