@@ -45,19 +45,30 @@ class Decider:
         """Read a file of thresholds. Raises `InputError`."""
         return cls(load(path), judge)
 
-    def __call__(self, result: Result) -> Decision:
-        """Decide about one image."""
+    def __call__(
+        self, result: Result, settled: Mapping[str, RuleDecision] | None = None
+    ) -> Decision:
+        """Decide about one image; what is `settled` of its rules, by people, is not asked here."""
         if isinstance(result, Failure):
             return Decision(action="person", why=f"not judged: {result.reason}")
-        return decide(result, self._rules, self._policy)
+        return decide(result, self._rules, self._policy, settled)
 
 
-def decide(judgment: Judgment, rules: Mapping[str, RuleThresholds], policy: Policy) -> Decision:
+def decide(
+    judgment: Judgment,
+    rules: Mapping[str, RuleThresholds],
+    policy: Policy,
+    settled: Mapping[str, RuleDecision] | None = None,
+) -> Decision:
     """Decide about a judgment by the thresholds of its rules; one without any asks a person.
 
-    `policy` is the one that it was judged by.
+    `policy` is the one that it was judged by; rules that people have `settled` go by what they say.
     """
-    said = {rule: _rule(verdict, rules.get(rule)) for rule, verdict in judgment.rules.items()}
+    by_people = settled or {}
+    said = {
+        rule: by_people.get(rule) or _rule(verdict, rules.get(rule))
+        for rule, verdict in judgment.rules.items()
+    }
     actions = {decision.action for decision in said.values()} - {"not_asked"}
     unseen = _unseen(judgment, policy)
     likely = _likely(said.values(), unseen)

@@ -11,13 +11,24 @@ import pytest
 from sqlalchemy import select
 
 from safejudge import InputError, Judge, OutputError, Policy
+from safejudge.decide.decision import decide as decide_by
 from safejudge.engines.fake import FakeEngine
 from safejudge.files import records
 from safejudge.journal import tables
-from safejudge.journal.people import Said, agreed_on, decide, decisions, holding, outdated, withdraw
+from safejudge.journal.held import settled_actions, with_people
+from safejudge.journal.people import (
+    Held,
+    Said,
+    agreed_on,
+    decide,
+    decisions,
+    holding,
+    outdated,
+    withdraw,
+)
 from safejudge.journal.queue import needs_of, open_counts, questions
 from safejudge.journal.store import DAY, Journal, Need, Row, is_journal, plain, rule_digest
-from safejudge.types import Decision, Failure, RuleDecision
+from safejudge.types import CaptionUse, Decision, Failure, Frames, RuleDecision
 
 PATIENCE = 60
 
@@ -298,3 +309,46 @@ def test_needs_are_what_is_not_settled(judge, results):
             assert [n.why for n in needs_of(result, person)] == ["between"]
             assert needs_of(result, Decision(action="block")) == ()
     assert sum(shares.values()) == 20
+
+
+# --- what people decided counts ---------------------------------------------------------------
+
+
+def test_a_judgment_goes_by_what_people_decided(judge, results):
+    for result in results:
+        if isinstance(result, Failure):
+            every = {"cat": Held("does_not", ("ann",), 0.0), "dog": Held("does_not", ("ann",), 0.0)}
+            assert with_people(result, every, judge.policy) is result
+            continue
+        assert with_people(result, {}, judge.policy) is result
+        for verdict, label in (("violates", "unsafe"), ("does_not", "safe")):
+            held = {rule: Held(verdict, ("ann",), 0.0) for rule in ("cat", "dog")}
+            said = with_people(result, held, judge.policy)
+            assert said.label == label
+            assert {v.score for v in said.rules.values()} == {float(verdict == "violates")}
+            assert said.id == result.id
+        one = with_people(result, {"cat": Held("does_not", ("ann",), 0.0)}, judge.policy)
+        assert one.rules["dog"] == result.rules["dog"]
+        assert (one.label == "unsafe") == (result.rules["dog"].outcome == "violated")
+
+
+def test_what_nobody_looked_at_stays_open_whatever_people_say_of_rules(judge, results):
+    policy = judge.policy.model_copy(update={"every_frame": True})
+    unseen = results[0].model_copy(update={"frames": Frames(looked_at=8, of=80)})
+    held = {rule: Held("does_not", ("ann",), 0.0) for rule in ("cat", "dog")}
+    said = with_people(unseen, held, policy)
+    assert (said.label, said.undecided_by) == ("undecided", ("frames",))
+    hidden = results[0].model_copy(update={"caption": CaptionUse(tokens=900, shown=0)})
+    assert with_people(hidden, held, policy).undecided_by == ("caption",)
+
+
+def test_thresholds_leave_to_people_what_they_settled(judge, results):
+    judgment = results[0]
+    held = {"cat": Held("violates", ("ann",), 0.0), "dog": Held("does_not", ("ann",), 0.0)}
+    decision = decide_by(judgment, {}, judge.policy, settled_actions(held))
+    assert decision.action == "block"
+    assert decision.rules["cat"].why == "a person decided"
+    both = {rule: Held("does_not", ("ann",), 0.0) for rule in held}
+    assert decide_by(judgment, {}, judge.policy, settled_actions(both)).action == "pass"
+    half = {"dog": both["dog"]}
+    assert decide_by(judgment, {}, judge.policy, settled_actions(half)).action == "person"

@@ -1,0 +1,54 @@
+"""A judgment beside what people decided about the same image: what counts is what they say.
+
+Takes a result and the decisions that hold; gives the result that is answered. The record that the
+judge made stays what it was; an answer says which rules people settled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safejudge.method.verdict import conclude
+from safejudge.types import Failure, ImageInput, RuleDecision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safejudge.journal.people import Held
+    from safejudge.policy import Policy
+    from safejudge.types import Result
+
+BY_PERSON = "a person decided"
+"""Why an action is taken."""
+
+
+def with_people(result: Result, held: Mapping[str, Held], policy: Policy) -> Result:
+    """Return a judgment as people settled it: outcomes and label; a rule's score is then 0 or 1.
+
+    What keeps a label undecided beside its rules (frames, a caption) does so still. An image that
+    could not be read stays a failure: nobody has looked at it.
+    """
+    if isinstance(result, Failure) or not result.rules.keys() & held.keys():
+        return result
+    rules = dict(result.rules)
+    for rule in rules.keys() & held.keys():
+        violated = held[rule].verdict == "violates"
+        rules[rule] = rules[rule].model_copy(
+            update={
+                "outcome": "violated" if violated else "not_violated",
+                "score": float(violated),
+                "margin": None,
+                "bound": "exact",
+            }
+        )
+    image = ImageInput(result.id, result.image, (), result.frames)
+    made = (result.usage, result.provenance, policy)
+    return conclude(image, rules, *made, caption=result.caption)
+
+
+def settled_actions(held: Mapping[str, Held]) -> dict[str, RuleDecision]:
+    """Say what people's decisions do, in the place of thresholds."""
+    return {
+        rule: RuleDecision(action="block" if one.verdict == "violates" else "pass", why=BY_PERSON)
+        for rule, one in held.items()
+    }
