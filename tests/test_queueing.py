@@ -170,6 +170,8 @@ def test_several_join_all_or_none():
     engine = Held()
     with FlowQueue(engine, Limits(per_client=3)) as queue:
         queue.submit([asking("a"), asking("b")], client="k")
+        with pytest.raises(InputError, match="that may wait"):
+            queue.submit([asking(str(n)) for n in range(4)], client="k")
         with pytest.raises(QueueFullError, match="of this client"):
             queue.submit([asking("c"), asking("d")], client="k")
         (other,) = queue.submit([asking("e")], client="other")

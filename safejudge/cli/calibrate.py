@@ -77,7 +77,11 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES, OF_CALIBRATION),
     )
     parser.add_argument(
-        "--records", type=Path, required=True, metavar="R", help="what judge --out wrote"
+        "--records",
+        type=Path,
+        required=True,
+        metavar="R",
+        help="what judge --out wrote; or a journal",
     )
     parser.add_argument("--labels", type=Path, required=True, metavar="L", help="what is true")
     what = parser.add_mutually_exclusive_group(required=True)
@@ -129,12 +133,12 @@ def share(text: str) -> float:
 def run(options: Options) -> int:
     """Calibrate, or check what was calibrated before."""
     from safejudge.decide.sample import read_sample
-    from safejudge.files.stored import open_stored
+    from safejudge.journal.stored import open_records
     from safejudge.show.page import made_by
     from safejudge.show.terminal import say
 
     _check_outputs(options)
-    stored = open_stored(options.records)
+    stored = open_records(options.records)
     names = [options.preset] if options.preset is not None else list(POLICIES)
     about = made_by.about(stored, options.constitution, variants(map(load_policy, names)))
     sample = read_sample(stored, about, options.labels)

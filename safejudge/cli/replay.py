@@ -98,7 +98,8 @@ def add(commands: Any) -> None:
         "path",
         type=Path,
         metavar="RECORDS",
-        help="what judge --out wrote: a file of lines, or with --ray a folder of Parquet files",
+        help="what judge --out wrote: a file of lines, or with --ray a folder of Parquet files; or "
+        "a journal",
     )
     parser.add_argument(
         "--constitution",
@@ -148,10 +149,10 @@ def run(options: Options) -> int:
     """Replay the records, and say what changes."""
     from safejudge.decide.replay_changes import Changes
     from safejudge.decide.replay_records import made_then, results
-    from safejudge.files.stored import open_stored
+    from safejudge.journal.stored import open_records
 
     _check(options)
-    stored = open_stored(options.path)
+    stored = open_records(options.path)
     then = made_then(
         stored, options.constitution, variants(factory() for factory in POLICIES.values())
     )

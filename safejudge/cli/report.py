@@ -59,7 +59,7 @@ def add(commands: Any) -> None:
         "(results.json, report.html, ...) are made where they are missing.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("path", type=Path, metavar="PATH", help="what --out named")
+    parser.add_argument("path", type=Path, metavar="PATH", help="what --out named, or a journal")
     records = parser.add_argument_group("of records")
     records.add_argument(
         "--out",
@@ -115,7 +115,7 @@ def _refuse(options: Options, names: tuple[str, ...], why: str) -> None:
 def _report_records(options: Options) -> int:
     from safejudge.evals.labelled.beside import Truths
     from safejudge.evals.suites import MARK
-    from safejudge.files.stored import open_stored
+    from safejudge.journal.stored import open_records
     from safejudge.show.page import made_by, recorded, sheets
     from safejudge.show.page.judged import Report
     from safejudge.show.terminal import say
@@ -123,7 +123,7 @@ def _report_records(options: Options) -> int:
     path = options.path
     if (path.parent / MARK).exists():
         raise InputError(f"{path}: is part of an eval; name its folder: report {path.parent}")
-    stored = open_stored(path)
+    stored = open_records(path)
     _check_policy(options, stored)
     names = [options.preset] if options.preset is not None else list(POLICIES)
     about = made_by.about(stored, options.constitution, variants(map(load_policy, names)))

@@ -16,7 +16,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from safejudge.errors import ClosingError, DeadlineError, EngineCallError, QueueFullError
+from safejudge.errors import (
+    ClosingError,
+    DeadlineError,
+    EngineCallError,
+    InputError,
+    QueueFullError,
+)
 from safejudge.flow import Pool, room
 from safejudge.queueing.line import FairLine
 from safejudge.text import counted
@@ -150,8 +156,8 @@ class FlowQueue(Generic[T]):
     ) -> list[Entry[T]]:
         """Let flows join, all or none; `sizes` are the bytes that each holds until it begins.
 
-        After `seconds` nobody waits for them. Raises `QueueFullError` where there is no room now,
-        `ClosingError` after `close`, and `EngineCallError` where the engine has failed.
+        After `seconds` nobody waits for them. Raises `InputError` for more than there is ever room
+        for, `QueueFullError` where there is no room now, `ClosingError` after `close`, and `EngineCallError` where the engine has failed.
         """
         now = self._clock()
         deadline = None if seconds is None else now + seconds
@@ -212,6 +218,9 @@ class FlowQueue(Generic[T]):
 
     def _check_room(self, client: str, count: int, size: int) -> None:
         limits = self.limits
+        most = min(limits.per_client, limits.waiting)
+        if count > most:  # to ask again would change nothing
+            raise InputError(f"{count} images of one call are more than the {most} that may wait")
         if self._open[client] + count > limits.per_client:
             raise QueueFullError(
                 f"{counted(self._open[client], 'image')} of this client "
