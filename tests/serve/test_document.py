@@ -28,7 +28,7 @@ def operations(document):
             yield method, path, operation
 
 
-def test_every_example_is_answered(document, web_of):
+def test_every_example_is_answered(document, web_of, safe):
     sent = []
 
     async def work():
@@ -42,6 +42,10 @@ def test_every_example_is_answered(document, web_of):
                     told = reply.json().get("coverage")
                     assert told is None or told["judged"] == told["received"] == 1, path
                     sent.append(path)
+                if "multipart/form-data" in content:
+                    form = {"files": {"image": safe.png}, "data": {"caption": "two people"}}
+                    reply = await web.request(method, path, **form)
+                    assert reply.status_code == 200, reply.text
 
     asyncio.run(work())
     with_body = {path for _, path, operation in operations(document) if "requestBody" in operation}
