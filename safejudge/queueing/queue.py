@@ -157,7 +157,8 @@ class FlowQueue(Generic[T]):
         """Let flows join, all or none; `sizes` are the bytes that each holds until it begins.
 
         After `seconds` nobody waits for them. Raises `InputError` for more than there is ever room
-        for, `QueueFullError` where there is no room now, `ClosingError` after `close`, and `EngineCallError` where the engine has failed.
+        for, `QueueFullError` where there is none now, `ClosingError` after `close`, and
+        `EngineCallError` where the engine has failed.
         """
         now = self._clock()
         deadline = None if seconds is None else now + seconds

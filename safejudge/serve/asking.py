@@ -16,6 +16,7 @@ from safejudge.types import Failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from safejudge.journal.store import Journal
     from safejudge.serve.fetch import Fetcher
     from safejudge.serve.gate import Visit
     from safejudge.serve.metrics import Metrics
@@ -39,6 +40,8 @@ class Context:
     metrics: Metrics
     reload: Callable[[], object] = lambda: None
     """Reads the files of rules and keys anew."""
+    journal: Journal | None = None
+    """Where judgments and people's decisions are kept; None: nowhere."""
     policies: dict[str, Constitution] = field(default_factory=dict)
     """Rules that clients handed in, by digest, the oldest first."""
 

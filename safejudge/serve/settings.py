@@ -43,5 +43,12 @@ class Settings:
     """Seconds that requests under way get when the server ends."""
     limits: Limits = field(default_factory=Limits)
     """How much may wait and be under way."""
+    reviewers: int = 1
+    """People who have to answer a question before it leaves the queue."""
+    thumbnail: int = 0
+    """The longer side, in pixels, of the small picture that the journal keeps of what a person
+    should look at; 0: none is kept."""
+    audit: float = 0.0
+    """The share of all images that people see, whatever the judge says."""
     log_captions: bool = False
     """Whether the access log holds captions."""
