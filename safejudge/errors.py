@@ -13,6 +13,7 @@
     └── BusyError                nobody's fault; the same call may succeed later
         ├── QueueFullError         too much waits already
         ├── DeadlineError          it took longer than the caller would wait
+        ├── JournalError           what has to be kept cannot be kept now
         └── ClosingError           whoever judges is about to end
 
 A message names the thing, the value and the next step. Nothing here is ever turned into a score.
@@ -87,6 +88,10 @@ class QueueFullError(BusyError):
 
 class DeadlineError(BusyError):
     """An image was not judged in the time that its caller gives it."""
+
+
+class JournalError(BusyError):
+    """The journal cannot be read or written: nothing is answered that cannot be kept."""
 
 
 class ClosingError(BusyError):

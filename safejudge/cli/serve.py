@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from safejudge.queueing import Limits
 
 if TYPE_CHECKING:
     from safejudge.opening import JudgeSpec
+    from safejudge.serve.ledger import Ledger
     from safejudge.serve.settings import OnUndecided, Settings
 
 MIB = 2**20
@@ -75,6 +77,12 @@ class Options:
     max_per_client: int
     access_log: str
     log_captions: bool
+    journal: str | None
+    """Where every judgment is kept: a file, or an address."""
+    answer_repeats: bool
+    reviewers: int
+    thumbnails: int
+    audit: float
 
 
 def add(commands: Any) -> None:
@@ -104,7 +112,45 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--log-captions", action="store_true", help="write captions into that log, too"
     )
+    _add_journal(parser)
     runs(parser, Options, run)
+
+
+def _add_journal(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("to keep what was judged, and what people decide")
+    group.add_argument(
+        "--journal",
+        metavar="FILE",
+        help="keep every judgment in this SQLite file, or in postgresql://USER@HOST/DATABASE; what "
+        "people decided counts in the answers",
+    )
+    group.add_argument(
+        "--answer-repeats",
+        action="store_true",
+        help="answer an image that was judged before from the journal, and say so",
+    )
+    group.add_argument(
+        "--reviewers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="people who have to agree (default: %(default)s)",
+    )
+    group.add_argument(
+        "--thumbnails",
+        type=positive,
+        default=0,
+        metavar="PIXELS",
+        help="keep a small picture, of so many pixels on its longer side, of what people should "
+        "look at (default: none)",
+    )
+    group.add_argument(
+        "--audit",
+        type=amount,
+        default=0.0,
+        metavar="SHARE",
+        help="show people this share of all images, whatever the judge says (default: 0)",
+    )
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +204,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> int:
     """Serve until a signal ends it."""
     options.judge.check()
+    _check_journal(options)
     lacking = [name for name in _NEEDED if find_spec(name) is None]
     if lacking:
         raise InputError(f"serve needs {', '.join(lacking)}: pip install 'safejudge[serve]'")
@@ -173,7 +220,29 @@ def run(options: Options) -> int:
         new = replace(spec, constitution=options.judge.rules(), policy=options.judge.policy())
         return Loaded(new, thresholds)
 
-    return serve(loaded, _settings(options), options.access_log)
+    with ExitStack() as stack:
+        ledger = None if options.journal is None else _ledger(options, stack)
+        return serve(loaded, _settings(options), options.access_log, ledger)
+
+
+def _ledger(options: Options, stack: ExitStack) -> Ledger:
+    """Open the journal that the server keeps."""
+    if find_spec("sqlalchemy") is None:
+        raise InputError("--journal needs sqlalchemy: pip install 'safejudge[journal]'")
+    from safejudge.journal.store import Journal
+    from safejudge.serve.ledger import Ledger
+
+    if options.audit > 1:
+        raise InputError(f"--audit {options.audit} is no share; give 0 to 1, such as 0.01")
+    assert options.journal is not None  # noqa: S101 - the caller looked
+    journal = stack.enter_context(Journal(options.journal))
+    return Ledger(
+        journal,
+        reviewers=options.reviewers,
+        audit=options.audit,
+        thumbnail=options.thumbnails,
+        repeats=options.answer_repeats,
+    )
 
 
 def hurried(spec: JudgeSpec, seconds: float) -> JudgeSpec:
@@ -181,6 +250,18 @@ def hurried(spec: JudgeSpec, seconds: float) -> JudgeSpec:
     wanted = {"timeout": seconds, "patience": _PATIENCE}
     options = {name: value for name, value in wanted.items() if takes_option(spec.engine, name)}
     return replace(spec, engine_args=options | dict(spec.engine_args))
+
+
+def _check_journal(options: Options) -> None:
+    stray = {
+        "--answer-repeats": options.answer_repeats,
+        "--reviewers": options.reviewers != 1,
+        "--thumbnails": options.thumbnails,
+        "--audit": options.audit,
+    }
+    named = [name for name, given in stray.items() if given]
+    if named and options.journal is None:
+        raise InputError(f"{', '.join(named)}: means nothing without --journal FILE")
 
 
 def _settings(options: Options) -> Settings:
@@ -206,4 +287,7 @@ def _settings(options: Options) -> Settings:
             per_client=options.max_per_client,
         ),
         log_captions=options.log_captions,
+        reviewers=options.reviewers,
+        thumbnail=options.thumbnails,
+        audit=options.audit,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import uuid
 import zlib
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -244,6 +245,28 @@ class Journal:
             for row in rows:
                 yield _kept(row)
 
+    def known(self, judge: Judge, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], JSON]:
+        """Return records of images that were judged by the same rules, policy and models.
+
+        Keys are image id and caption, which is empty where there is none. Failures are not there.
+        """
+        found: dict[tuple[str, str], JSON] = {}
+        with self.reading() as connection:
+            digest = digest_of(json.dumps(_compared(head_of(judge)), sort_keys=True))
+            head = connection.execute(select(HEADS.c.id).where(HEADS.c.digest == digest)).scalar()
+            table = JUDGMENTS.c
+            for image_id, caption in dict.fromkeys(keys) if head is not None else ():
+                wanted = select(table.record).where(
+                    table.image_id == image_id,
+                    table.head == head,
+                    table.caption == (digest_of(caption) if caption else ""),
+                    table.variant == "",
+                    table.label != FAILED,
+                )
+                if (record := connection.execute(wanted).scalar()) is not None:
+                    found[image_id, caption] = unpacked(record)
+        return found
+
     def heads(self) -> dict[int, JSON]:
         """Return everything that made judgments, by number, the earliest first."""
         with self.reading() as connection:
@@ -408,8 +431,8 @@ def _values(row: Row) -> JSON:
 
 
 def _image_id(result: Result) -> str:
-    """Name an image by its bytes; one that has none by its name, which is all that there is."""
-    return result.id or digest_of(f"name:{records.image_name(result.image)}")
+    """Name an image by its bytes; where nobody had any, each try is one of its own."""
+    return result.id or digest_of(f"none:{uuid.uuid4()}")
 
 
 def _kept(row: Any) -> Kept:

@@ -10,6 +10,7 @@ from safejudge.errors import (
     DeadlineError,
     EngineError,
     InputError,
+    JournalError,
     QueueFullError,
     SafejudgeError,
 )
@@ -75,6 +76,7 @@ _KINDS: tuple[tuple[type[SafejudgeError], int, str], ...] = (
     (QueueFullError, 429, "queue_full"),
     (DeadlineError, 504, "deadline"),
     (ClosingError, 503, "closing"),
+    (JournalError, 503, "journal"),
     (BusyError, 503, "busy"),
     (EngineError, 503, "engine_down"),
     (ClientLeftError, 499, "client_left"),

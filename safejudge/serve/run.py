@@ -29,6 +29,7 @@ from safejudge.show.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from safejudge.serve.ledger import Ledger
     from safejudge.serve.service import Loaded, Version
     from safejudge.serve.settings import Settings
 
@@ -36,8 +37,12 @@ T = TypeVar("T")
 LOG = logging.getLogger("safejudge.serve")
 
 
-def serve(load: Callable[[], Loaded], settings: Settings, log: str) -> int:
+def serve(
+    load: Callable[[], Loaded], settings: Settings, log: str, ledger: Ledger | None = None
+) -> int:
     """Serve until SIGTERM or SIGINT; return 0. `log` names the access log, `-` or `none`.
+
+    `ledger` keeps every judgment; None: nobody does.
 
     Raises `InputError` for settings that cannot be served, and what opening the judge raises.
     """
@@ -46,9 +51,10 @@ def serve(load: Callable[[], Loaded], settings: Settings, log: str) -> int:
     first = load()  # what is wrong with a file is told before anything listens
     _log_to_stderr()
     metrics = Metrics()
-    service = Service(load, settings.limits, metrics)
+    service = Service(load, settings.limits, metrics, ledger)
     fetcher = Fetcher(settings.hosts, max_bytes=chosen_policy(first.spec.policy).max_bytes)
     context = Context(service, settings, fetcher, metrics)
+    context.journal = None if ledger is None else ledger.journal
     try:
         with _opened(log) as stream, _bound(settings) as listening:
             asyncio.run(Running(context, keys, stream, listening).run())

@@ -23,6 +23,7 @@ from safejudge.errors import (
     InputError,
     SafejudgeError,
 )
+from safejudge.journal.held import settled_actions, with_people
 from safejudge.judge import Judge, chosen_policy, missing
 from safejudge.queueing import Front
 from safejudge.serve.coverage import Coverage, coverage_of
@@ -30,14 +31,16 @@ from safejudge.text import first_line
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from safejudge.decide.thresholds import Thresholds
+    from safejudge.journal.people import Held
     from safejudge.opening import JudgeSpec
     from safejudge.policy import Policy
     from safejudge.queueing import Entry, Limits
+    from safejudge.serve.ledger import Ledger
     from safejudge.serve.metrics import Metrics
-    from safejudge.types import Constitution, Decision, Result
+    from safejudge.types import Constitution, Decision, Judgment, Result
 
 LOG = logging.getLogger("safejudge.serve")
 
@@ -74,6 +77,8 @@ class Version:
     """What thresholds say; None without any."""
     notes: tuple[str, ...]
     """What a person should know."""
+    own: bool = True
+    """Whether these are the server's rules; others are used by name, and nothing of them kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,10 @@ class Answered:
     """What to do with each; None without thresholds."""
     coverage: Coverage
     """What was looked at."""
+    people: tuple[Mapping[str, Held], ...]
+    """What people decided of each image, by rule; it counts in `results`."""
+    repeated: tuple[bool, ...]
+    """Whether each was answered from the journal."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -119,9 +128,17 @@ class Service:
     """A judge that many clients ask. Thread-safe; `judge` is for event loops."""
 
     def __init__(
-        self, load: Callable[[], Loaded], limits: Limits, metrics: Metrics | None = None
+        self,
+        load: Callable[[], Loaded],
+        limits: Limits,
+        metrics: Metrics | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
-        """Judge nothing yet; see `open`. `load` reads the files, at the start and to reload."""
+        """Judge nothing yet; see `open`. `load` reads the files, at the start and to reload.
+
+        `ledger` keeps every judgment; None: nobody does.
+        """
+        self._ledger = ledger
         self._load, self._limits, self._metrics = load, limits, metrics
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -179,20 +196,45 @@ class Service:
         if self._metrics is not None:
             self._metrics.received(len(uploads))
         asked = [(u.image, u.caption) for u in uploads if not isinstance(u.image, Failure)]
-        entries = version.front.submit_all(
-            asked, client=client, seconds=seconds, judge=version.judge
-        )
-        judged = iter(await _all(entries, seconds))
-        results = tuple(
-            upload.image if isinstance(upload.image, Failure) else next(judged)
+        ledger = self._ledger if version.own else None
+        known: list[Judgment | None] = [None] * len(asked)
+        if ledger is not None:
+            known = await asyncio.to_thread(ledger.known, version.judge, asked)
+        new = [pair for pair, said in zip(asked, known, strict=True) if said is None]
+        entries = version.front.submit_all(new, client=client, seconds=seconds, judge=version.judge)
+        fresh = iter(await _all(entries, seconds))
+        said = iter([(one or next(fresh), one is not None) for one in known])
+        pairs = [
+            (upload.image, False) if isinstance(upload.image, Failure) else next(said)
             for upload in uploads
-        )
-        decider = version.decider
-        decisions = tuple(None if decider is None else decider(result) for result in results)
-        answered = Answered(version, results, decisions, coverage_of(version.judge, results))
+        ]
+        own = [result for result, _ in pairs]
+        people = await self._kept(version, uploads, own, client, ledger)
+        answered = _answered(version, own, people, tuple(repeated for _, repeated in pairs))
         if self._metrics is not None:
-            self._metrics.answered(results, decisions, [entry.waited for entry in entries])
+            waited = [entry.waited for entry in entries]
+            self._metrics.answered(answered.results, answered.decisions, waited)
         return answered
+
+    async def _kept(
+        self,
+        version: Version,
+        uploads: Sequence[Upload],
+        results: Sequence[Result],
+        client: str,
+        ledger: Ledger | None,
+    ) -> list[Mapping[str, Held]]:
+        """Keep what the judge said, and return what people said of the same images."""
+        if ledger is None:
+            return [{} for _ in results]
+
+        judged = [
+            (None if isinstance(u.image, Failure) else u.image, u.caption, result)
+            for u, result in zip(uploads, results, strict=True)
+        ]
+        return await asyncio.to_thread(
+            ledger.settle, version.judge, version.decider, judged, client
+        )
 
     # --- the life of a version ----------------------------------------------------------------
 
@@ -221,7 +263,7 @@ class Service:
         """
         judge = Judge(rules, version.judge.models, policy)
         spec = replace(version.loaded.spec, constitution=rules, policy=policy)
-        return Version(version.number, Loaded(spec), judge, version.front, None, ())
+        return Version(version.number, Loaded(spec), judge, version.front, None, (), own=False)
 
     def close(self, *, seconds: float | None = None) -> None:
         """Take no more, end what is under way within `seconds`, and close the models."""
@@ -291,6 +333,25 @@ class Service:
                     return
             LOG.error("the engine does not open: %s", first_line(self._down))
             self._ended.wait(_PAUSES[min(tried, len(_PAUSES) - 1)])
+
+
+def _answered(
+    version: Version,
+    own: Sequence[Result],
+    people: Sequence[Mapping[str, Held]],
+    repeated: tuple[bool, ...],
+) -> Answered:
+    """Put together what is answered: the judge's word, and people's before it."""
+    judge, decider = version.judge, version.decider
+    results = tuple(
+        with_people(result, held, judge.policy) for result, held in zip(own, people, strict=True)
+    )
+    decisions = tuple(
+        None if decider is None else decider(result, settled_actions(held))
+        for result, held in zip(results, people, strict=True)
+    )
+    covered = coverage_of(judge, results)
+    return Answered(version, results, decisions, covered, tuple(people), repeated)
 
 
 async def _all(entries: Sequence[Entry[Any]], seconds: float) -> list[Any]:

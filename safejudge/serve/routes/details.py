@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,21 @@ from safejudge.serve.faults import Fault
 from safejudge.serve.service import Answered, finding_of
 from safejudge.serve.wire import Wire
 from safejudge.types import Decision, Failure, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safejudge.journal.people import Held
+
+
+class PersonSaid(Wire):
+    """What people decided of one image and rule."""
+
+    verdict: Literal["violates", "does_not"]
+    reviewers: list[str]
+    """Who said so."""
+    at: float
+    """When the last of them did, in seconds since 1970 (UTC)."""
 
 
 class ImageDetail(Wire):
@@ -27,8 +42,21 @@ class ImageDetail(Wire):
     """Ids of the rules that it violates."""
     undecided: list[str] = Field(default_factory=list)
     """Ids of the rules that could not be settled."""
+    people: dict[str, PersonSaid] = Field(default_factory=dict)
+    """Rules that people settled; what they say counts."""
+    repeated: bool = False
+    """Whether it was judged before, and answered from the journal."""
     error: Fault | None = None
     """Why it was not judged."""
+
+
+def people_of(held: Mapping[str, Held]) -> dict[str, PersonSaid]:
+    """Say what people decided of one image."""
+    return {
+        rule: PersonSaid(verdict=said, reviewers=list(one.reviewers), at=one.at)
+        for rule, one in held.items()
+        if (said := one.verdict) != "cannot_tell"
+    }
 
 
 def detail_of(result: Result, decision: Decision | None) -> ImageDetail:
@@ -49,7 +77,12 @@ def detail_of(result: Result, decision: Decision | None) -> ImageDetail:
 
 def details_of(answered: Answered) -> list[ImageDetail]:
     """Say what was found about every image of a request."""
-    return list(map(detail_of, answered.results, answered.decisions))
+    found = map(detail_of, answered.results, answered.decisions)
+    beside = zip(found, answered.people, answered.repeated, strict=True)
+    return [
+        detail.model_copy(update={"people": people_of(held), "repeated": repeated})
+        for detail, held, repeated in beside
+    ]
 
 
 def flags(result: Result, decision: Decision | None, *, open_flags: bool) -> bool:

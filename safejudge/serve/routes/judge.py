@@ -14,6 +14,7 @@ from safejudge.serve.asking import Asks
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
+from safejudge.serve.routes.details import people_of
 from safejudge.serve.service import Answered, Upload
 from safejudge.serve.wire import Wire
 from safejudge.show import trace
@@ -171,6 +172,11 @@ def _record(answered: Answered, place: int, name: str | None, *, explains: bool)
     decided = None if decision is None else decision.record()
     called = plain_name(name) if name else f"image[{place}]"
     record = records.record(called, result, answered.version.judge.provenance, decided)
+    if answered.people[place]:
+        said = people_of(answered.people[place])
+        record["people"] = {rule: one.model_dump(mode="json") for rule, one in said.items()}
+    if answered.repeated[place]:
+        record["repeated"] = True
     if explains:
         record["explanation"] = _explanation(answered, result)
     return record

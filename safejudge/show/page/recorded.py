@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from safejudge.files.stored import Stored, StoredRecord
     from safejudge.show.page.judged import Report
-    from safejudge.types import Constitution, ImageInput, Provenance, Result
+    from safejudge.types import JSON, Constitution, ImageInput, Provenance, Result
 
 
 def add_worst(report: Report, stored: Stored, most: int) -> None:
@@ -74,7 +74,11 @@ def results(
 
 def result_of(record: StoredRecord, provenance: Provenance) -> Result:
     """Read a record. Raises what reading another form of it raises: `ValueError` and the like."""
-    content = record.content
+    return result_of_content(record.content, provenance)
+
+
+def result_of_content(content: JSON, provenance: Provenance) -> Result:
+    """Read what a record holds; raises as `result_of` does."""
     if content.get("error") is not None:
         return Failure(image=content["image"], id=content.get("id"), **content["error"])
     judged = {name: value for name, value in content.items() if name != DECISION}

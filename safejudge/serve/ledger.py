@@ -1,0 +1,136 @@
+"""What a server keeps in its journal, and what it takes from it.
+
+Every judgment is kept before it is answered. What people decided about an image counts in the
+answer. Where the operator wants it, an image that was judged before is answered from the journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from safejudge.errors import ImageError, JournalError, SafejudgeError
+from safejudge.images.load import load_image
+from safejudge.journal.people import holding
+from safejudge.journal.queue import needs_of
+from safejudge.journal.store import Row, rule_digest
+from safejudge.show.page.recorded import result_of_content
+from safejudge.show.page.thumbnail import deciding_picture
+from safejudge.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from safejudge.decide.decision import Decider
+    from safejudge.journal.people import Held
+    from safejudge.journal.store import Journal, Need
+    from safejudge.judge import Judge
+    from safejudge.types import Judgment, Result
+
+_QUALITY = 80
+_LARGEST = 2**16
+"""Bytes of a small picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A journal as a server uses it; its calls may take a moment, so no event loop makes them."""
+
+    journal: Journal
+    reviewers: int = 1
+    """People who have to agree."""
+    audit: float = 0.0
+    """The share of all images that people see anyway."""
+    thumbnail: int = 0
+    """The longer side, in pixels, of the small picture of what people should look at; 0: none."""
+    repeats: bool = False
+    """Whether an image that was judged before is answered from the journal."""
+
+    def known(
+        self, judge: Judge, images: Sequence[tuple[bytes, str | None]]
+    ) -> list[Judgment | None]:
+        """Return what was said of each image before, by the same rules, policy and models."""
+        if not self.repeats or not images:
+            return [None] * len(images)
+        keys = [(hashlib.sha256(image).hexdigest(), caption or "") for image, caption in images]
+        try:
+            kept = self.journal.known(judge, keys)
+        except SafejudgeError as error:
+            raise JournalError(str(error)) from error
+        found: list[Judgment | None] = []
+        for key in keys:
+            record = kept.get(key)
+            result = None if record is None else result_of_content(record, judge.provenance)
+            found.append(None if isinstance(result, Failure) else result)
+        return found
+
+    def settle(
+        self,
+        judge: Judge,
+        decider: Decider | None,
+        judged: Sequence[tuple[bytes | None, str | None, Result]],
+        client: str,
+    ) -> list[Mapping[str, Held]]:
+        """Keep what the judge said of each image; return what people said of it, by rule.
+
+        `judged` are the file, where there is one, its caption, and the result. Raises
+        `JournalError` where the journal cannot be read or written.
+        """
+        held = self._held(judge, [result for *_, result in judged])
+        rows = []
+        for (image, caption, result), settled in zip(judged, held, strict=True):
+            decision = None if decider is None else decider(result)
+            needs = tuple(
+                need
+                for need in needs_of(result, decision, audit=self.audit)
+                if need.rule not in settled
+            )
+            small = self._small(image, result, judge) if needs else None
+            rows.append(Row(result, decision, caption, client, needs=needs, thumbnail=small))
+        self._add(judge, rows)
+        return held
+
+    def _held(self, judge: Judge, results: Sequence[Result]) -> list[Mapping[str, Held]]:
+        digests = {rule.id: rule_digest(rule) for rule in judge.constitution.rules}
+        ids = {result.id for result in results if result.id is not None}
+        try:
+            by_image = holding(self.journal, ids, digests, reviewers=self.reviewers)
+        except SafejudgeError as error:
+            raise JournalError(str(error)) from error
+        return [by_image.get(result.id or "", {}) for result in results]
+
+    def keep_shadow(
+        self, judge: Judge, variant: str, image: bytes, result: Result, needs: tuple[Need, ...]
+    ) -> None:
+        """Keep what another version said, under its name. Raises `JournalError`."""
+        small = self._small(image, result, judge) if needs else None
+        self._add(judge, [Row(result, variant=variant, needs=needs, thumbnail=small)])
+
+    def _add(self, judge: Judge, rows: Sequence[Row]) -> None:
+        try:
+            self.journal.add(judge, rows)
+        except SafejudgeError as error:
+            raise JournalError(str(error)) from error
+
+    def _small(self, image: bytes | None, result: Result, judge: Judge) -> bytes | None:
+        """Make a small picture of what was judged, for people."""
+        if image is None or not self.thumbnail:
+            return None
+        try:
+            read = load_image(image, name="image", policy=judge.policy)
+        except ImageError:
+            return None
+        picture = deciding_picture(result, read) or read.pictures[0]
+        small = Image.fromarray(picture.pixels)
+        side = self.thumbnail
+        while True:
+            small.thumbnail((side, side))
+            stream = io.BytesIO()
+            small.save(stream, "JPEG", quality=_QUALITY)
+            if stream.tell() <= _LARGEST or side < 32:
+                return stream.getvalue()
+            side = side * 2 // 3
