@@ -20,12 +20,17 @@ from safejudge.show.progress import ImageProgress
 from safejudge.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from safejudge.decide.decision import Decider
     from safejudge.files.recordfile import RecordFile
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
     from safejudge.show.terminal import TruthOf
-    from safejudge.types import Intake, Result
+    from safejudge.types import Decision, Intake, Result
+
+    Keep = Callable[[Result, Decision | None, str | None], None]
+    """Keeps a result, with what thresholds say and the image's caption."""
 
 
 class Batch:
@@ -41,10 +46,11 @@ class Batch:
         *,
         truth_of: TruthOf = lambda _: None,
         decider: Decider | None = None,
+        keep: Keep = lambda *_: None,
     ) -> None:
         """Find out which of the pairs, paths with captions, have no record in `file` yet."""
         self._judge, self._window, self._file, self._report = judge, window, file, report
-        self._decider = decider
+        self._decider, self._keep = decider, keep
         total = len(pairs)
         if file is not None:
             pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
@@ -108,6 +114,7 @@ class Batch:
         elif piped:
             sys.stdout.write(records.to_line(line))
             sys.stdout.flush()
+        self._keep(result, decided, self._captions[path])
         self._tally.add(line)
         if self._report is not None:
             self._report.add_file(path, result, self._captions[path], decided)

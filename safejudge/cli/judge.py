@@ -6,6 +6,7 @@ import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,14 @@ from safejudge.images.listing import list_images, standing_of
 from safejudge.judge import WINDOW
 
 if TYPE_CHECKING:
+    from safejudge.cli.batch import Keep
     from safejudge.decide.decision import Decider
     from safejudge.decide.thresholds import Thresholds
     from safejudge.evals.labelled.beside import Truths
     from safejudge.judge import Judge
     from safejudge.scale.run import RayOptions
     from safejudge.show.page.judged import Report
-    from safejudge.types import Intake
+    from safejudge.types import Decision, Intake, Result
 
 EXAMPLES = """\
 examples:
@@ -64,6 +66,8 @@ class Options:
     """A page."""
     thresholds: Path | None
     """A file that `calibrate` wrote."""
+    journal: str | None
+    """A journal that every judgment is kept in."""
     mode: OutputMode
     batching: Batching
     ray: bool
@@ -102,6 +106,12 @@ def add(commands: Any) -> None:
         metavar="FILE.yaml",
         help="say what to do with each image: block, pass or ask a person; calibrate makes the "
         "file",
+    )
+    parser.add_argument(
+        "--journal",
+        metavar="FILE",
+        help="keep every judgment in this journal, too: an SQLite file, or "
+        "postgresql://USER@HOST/DATABASE",
     )
     OutputMode.add(
         parser,
@@ -217,8 +227,27 @@ def _judge_here(options: Options) -> int:
             report,
             truth_of=truths.of,
             decider=decider,
+            keep=_keeper(options, judge, stack),
         )
         return batch.run(intake, frames_named=options.judge.frames is not None)
+
+
+def _keeper(options: Options, judge: Judge, stack: ExitStack) -> Keep:
+    """Open the journal that was named, and return what keeps a result in it."""
+    if options.journal is None:
+        return lambda *_: None
+    if find_spec("sqlalchemy") is None:
+        raise InputError("--journal needs sqlalchemy: pip install 'safejudge[journal]'")
+    from safejudge.journal.queue import needs_of
+    from safejudge.journal.store import Journal, Row
+
+    journal = stack.enter_context(Journal(options.journal))
+
+    def keep(result: Result, decision: Decision | None, caption: str | None) -> None:
+        row = Row(result, decision, caption, "judge", needs=needs_of(result, decision))
+        journal.add(judge, [row])
+
+    return keep
 
 
 def _open_report(  # noqa: PLR0913 - what a page is begun with
@@ -303,6 +332,11 @@ def _ray_options(options: Options) -> RayOptions:
     from safejudge.decide.thresholds import load
     from safejudge.scale.run import RayOptions
 
+    if options.journal is not None:
+        raise InputError(
+            "--journal goes without --ray; leave it out, and take the records in afterwards: "
+            f"safejudge journal import JOURNAL {options.out or 'DIR'}"
+        )
     if options.report is not None:
         raise InputError(
             "--report goes without --ray; leave it out, and make the page of the records "

@@ -36,7 +36,7 @@ from safejudge.text import cut, one_line
 from safejudge.types import Judgment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -131,16 +131,27 @@ class Journal:
         The same image with the same caption, judged by the same rules, policy and models, is kept
         once. Raises `OutputError` where the journal cannot be written.
         """
+        digests = {rule.id: rule_digest(rule) for rule in judge.constitution.rules}
+        return self.add_made(head_of(judge), digests, rows, at=at)
+
+    def add_made(
+        self,
+        head: JSON,
+        digests: Mapping[str, str],
+        rows: Sequence[Row],
+        *,
+        at: float | None = None,
+    ) -> int:
+        """Keep judgments of what a head of records says, with the digests of its rules."""
         if not rows:
             return 0
-        digests = {rule.id: rule_digest(rule) for rule in judge.constitution.rules}
         now = time.time() if at is None else at
         with self.writing() as connection:
-            head = self._head(connection, head_of(judge))
-            return sum(self._add(connection, head, digests, row, now) for row in rows)
+            number = self._head(connection, head)
+            return sum(self._add(connection, number, digests, row, now) for row in rows)
 
     def _add(
-        self, connection: Connection, head: int, digests: dict[str, str], row: Row, now: float
+        self, connection: Connection, head: int, digests: Mapping[str, str], row: Row, now: float
     ) -> int:
         result = row.result
         added = connection.execute(
@@ -174,7 +185,7 @@ class Journal:
 
     def _head(self, connection: Connection, head: JSON) -> int:
         """Return the row of what made judgments, which is written once."""
-        text = json.dumps(head, sort_keys=True)
+        text = json.dumps(head)
         digest = digest_of(json.dumps(_compared(head), sort_keys=True))
         known = self._heads.get(digest)
         if known is None:
