@@ -25,7 +25,7 @@ FLOORS = [
     ["show", "preference"],
     ["evals"],
     ["decide", "golden"],
-    ["scale", "sketch"],
+    ["cards", "scale", "sketch"],
     ["journal"],
     ["guards", "serve"],
     [""],  # the package itself, which only lists names

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from safejudge.cli import (
     annotate,
     calibrate,
+    card,
     check,
     config,
     dialects,
@@ -64,6 +65,7 @@ COMMANDS = (
     evaluate,
     report,
     calibrate,
+    card,
     replay,
     suites,
     dialects,

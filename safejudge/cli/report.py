@@ -179,16 +179,7 @@ def _report_eval(options: Options) -> int:
 
     folder = options.path
     name = suites.suite_of(folder)
-    suite = suites.find_suite(name)
-    if suite.report is None:
-        raise InputError(f"{folder}: scored recorded outputs; score them again with eval")
-    try:
-        result = reliability.report(suite.report, folder)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # somebody changed them
-        raise InputError(
-            f"{folder}: its files are not as this version of safejudge writes them "
-            f"({type(error).__name__}: {error}); restore them, or measure again with eval"
-        ) from error
+    result = reliability.read(suites.find_suite(name), folder)
     files: list[Path] = []
     if options.write or not all((folder / file).exists() for file in results.SHOWN):
         config = results.read_config(folder, name)

@@ -17,7 +17,7 @@ from safejudge.errors import InputError
 from safejudge.evals.stats import curves
 from safejudge.evals.stats.agreement import mean
 from safejudge.evals.stats.intervals import FEW, Estimate, gained, mean_of, share_of
-from safejudge.evals.suite import EvalResult, Prediction
+from safejudge.evals.suite import EvalResult, Prediction, Suite
 from safejudge.evals.variants import REPEAT, VARIANTS, folders
 from safejudge.show.figures import Chart, Series, Table
 from safejudge.show.markdown import figure
@@ -29,6 +29,19 @@ Pairs = list[tuple[Prediction, Prediction]]
 """The same samples, plain and changed."""
 Comparisons = dict[str, dict[str, dict[str, Estimate]]]
 """By protocol, then by variant, then by what is compared (`_COMPARED`)."""
+
+
+def read(suite: Suite, folder: Path) -> EvalResult:
+    """Make the tables of a folder that `eval` wrote. Raises `InputError` for what is no such."""
+    if suite.report is None:
+        raise InputError(f"{folder}: scored recorded outputs; score them again with eval")
+    try:
+        return report(suite.report, folder)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # somebody changed them
+        raise InputError(
+            f"{folder}: its files are not as this version of safejudge writes them "
+            f"({type(error).__name__}: {error}); restore them, or measure again with eval"
+        ) from error
 
 
 def report(scored: Callable[[Path], EvalResult], out: Path) -> EvalResult:

@@ -50,7 +50,7 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
 def write_config(out: Path, config: JSON) -> None:
     """Keep how a run was made, so that its results can be made anew from its records."""
     with writing(out / CONFIG):
-        (out / CONFIG).write_text(_json(_plain(config)), encoding="utf-8")
+        (out / CONFIG).write_text(_json(plain(config)), encoding="utf-8")
 
 
 def read_config(out: Path, suite: str) -> JSON:
@@ -96,7 +96,7 @@ def write_results(
     """
     if pictures is None and config.get("data"):
         pictures = Path(config["data"])
-    config, numbers = _plain(config), _plain(result.numbers)
+    config, numbers = plain(config), plain(result.numbers)
     versions = {suite: metadata.version("safejudge")}
     made = made_of(out, config)
     results = {
@@ -113,7 +113,7 @@ def write_results(
     }
     samples = [
         {"doc_id": number, "doc_hash": _digest(sample), **sample}
-        for number, sample in enumerate(map(_plain, result.samples))
+        for number, sample in enumerate(map(plain, result.samples))
     ]
     for_lmms = lmms.results(suite, numbers, len(samples), config, versions)
     moment = lmms.moment_of(out)
@@ -158,7 +158,7 @@ def _rows(result: EvalResult) -> Iterator[_Row]:
         violations = sample["target"]["violations"]
         for name, rule in sample["rules"].items():
             violated = None if violations is None else name in violations
-            score, unfiltered = _plain(rule["score"]), rule.get("unfiltered")
+            score, unfiltered = plain(rule["score"]), rule.get("unfiltered")
             yield _Row(sample["image"], name, violated, rule["outcome"], score, unfiltered)
 
 
@@ -211,12 +211,12 @@ def _listed(result: EvalResult) -> str:
     return "\n".join(f"- {line}" for line in (*result.findings, *result.unread))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The same with null for NaN and infinity."""
     if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

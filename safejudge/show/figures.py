@@ -26,6 +26,8 @@ class Table:
     keys: tuple[str, ...] = ()
     """Headings of the columns that matter most: where there is no room for all, these stay beside
     the first, and the others stand under their row. Without any, those to the left stay."""
+    bias: bool = False
+    """Whether it compares how groups of people are judged."""
 
 
 @dataclass(frozen=True, slots=True)

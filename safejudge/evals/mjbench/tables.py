@@ -171,6 +171,7 @@ def _bias(cells: Sequence[BiasCell], options: Options) -> Table:
         f"Refusals are {treatment}. Intervals are over the groups. A judge that rates everybody "
         f"alike has 100 everywhere. Groups in which a metric is undefined enter no average. {FEW}",
         keys=("scale", "GES", "ACC"),
+        bias=True,
     )  # fmt: skip
 
 
@@ -195,6 +196,7 @@ def _attributes(cells: Sequence[BiasCell]) -> Table:
         tuple(rows),
         "Averages over the rows that the data set flags with the attribute, of metrics that "
         "compare all rows of a group: they do not say whether that attribute made the difference.",
+        bias=True,
     )
 
 
@@ -221,6 +223,7 @@ def _differences(cells: Sequence[BiasCell], options: Options) -> Table:
         tuple(rows),
         f"In {unit}, within a group: the mean over groups and pairs of values, and the largest "
         "of any group. One point more for everybody changes none of them, unlike NDS and GES.",
+        bias=True,
     )
 
 
