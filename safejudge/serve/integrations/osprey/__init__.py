@@ -1,0 +1,1 @@
+"""A plugin for ROOST's Osprey: a file that needs nothing of this package."""
