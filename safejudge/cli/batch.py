@@ -22,6 +22,7 @@ from safejudge.text import counted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
     from safejudge.files.recordfile import RecordFile
     from safejudge.judge import Judge
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from safejudge.show.terminal import TruthOf
     from safejudge.types import Decision, Intake, Result
 
-    Keep = Callable[[Result, Decision | None, str | None], None]
-    """Keeps a result, with what thresholds say and the image's caption."""
+    Keep = Callable[[Result, Decision | None, str | None, Comparison | None], None]
+    """Keeps a result, with what thresholds say, the image's caption, and the shadow whose it is."""
 
 
 class Batch:
@@ -47,10 +48,11 @@ class Batch:
         truth_of: TruthOf = lambda _: None,
         decider: Decider | None = None,
         keep: Keep = lambda *_: None,
+        shadow: Comparison | None = None,
     ) -> None:
         """Find out which of the pairs, paths with captions, have no record in `file` yet."""
         self._judge, self._window, self._file, self._report = judge, window, file, report
-        self._decider, self._keep = decider, keep
+        self._decider, self._keep, self._shadow = decider, keep, shadow
         total = len(pairs)
         if file is not None:
             pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
@@ -97,12 +99,21 @@ class Batch:
             terminal.say(actions)
         for line in terminal.coverage(intake, self._tally):
             terminal.say(line)
+        if self._shadow is not None and self._images:
+            self._shadow.say()
 
     def _judge_all(self) -> None:
-        """Put each result where it goes."""
+        """Put each result where it goes; beside it, what a shadow says of the same image."""
         results = self._judge.stream(self._images, self._prompts, window=self._window)
-        for path, result in zip(self._images, results, strict=True):
+        if self._shadow is None:
+            for path, result in zip(self._images, results, strict=True):
+                self._output(path, result)
+            return
+        others = self._shadow.results(self._images, self._prompts, self._window)
+        for path, result, other in zip(self._images, results, others, strict=True):
             self._output(path, result)
+            self._shadow.add(path, result, other)
+            self._keep(other, None, self._captions[path], self._shadow)
 
     def _output(self, path: str, result: Result) -> None:
         piped = self._file is None and not sys.stdout.isatty()
@@ -114,7 +125,7 @@ class Batch:
         elif piped:
             sys.stdout.write(records.to_line(line))
             sys.stdout.flush()
-        self._keep(result, decided, self._captions[path])
+        self._keep(result, decided, self._captions[path], None)
         self._tally.add(line)
         if self._report is not None:
             self._report.add_file(path, result, self._captions[path], decided)

@@ -22,7 +22,7 @@ from safejudge.errors import InputError
 from safejudge.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 OPTION = "--config"
 
@@ -64,6 +64,15 @@ def _words(file: Path, parser: ArgumentParser) -> Iterator[str]:
         for name, action in parser._option_string_actions.items()  # noqa: SLF001
         if name.startswith("--") and name not in (OPTION, "--help")
     }
+    for key, value, where in entries(file, actions):
+        yield from _option(key, value, actions[key], where)
+
+
+def entries(file: Path, known: Collection[str]) -> Iterator[tuple[str, Any, str]]:
+    """Yield each key of a file, its value, and where it stands.
+
+    Raises `InputError` for a file that cannot be read, and for a key that is not among `known`.
+    """
     try:
         sheet = strict_yaml.read(file.read_bytes(), typed=True)
     except OSError as error:
@@ -74,11 +83,20 @@ def _words(file: Path, parser: ArgumentParser) -> Iterator[str]:
         raise InputError(f"{file}:{remark.line}: {remark.problem}; {remark.instead}")
     for key, value in sheet.data.items():
         where = f"{file}:{sheet.lines[(key,)]}"
-        if key not in actions:
-            near = difflib.get_close_matches(key.replace("_", "-"), actions, 1, 0.6)
-            advice = f"do you mean {near[0]}?" if near else f"there are {', '.join(actions)}"
+        if key not in known:
+            near = difflib.get_close_matches(key.replace("_", "-"), known, 1, 0.6)
+            advice = f"do you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise InputError(f"{where}: {quoted(key)} is no option; {advice}")
-        yield from _option(key, value, actions[key], where)
+        yield key, value, where
+
+
+def texts(key: str, value: Any, where: str) -> list[str]:
+    """Return the values of an option: one, those of a list, or NAME=VALUE of a mapping."""
+    if isinstance(value, dict):
+        return [f"{name}={_text(part, where, key)}" for name, part in value.items()]
+    if isinstance(value, list):
+        return [_text(part, where, key) for part in value]
+    return [value]
 
 
 def _option(key: str, value: Any, action: Action, where: str) -> Iterator[str]:
@@ -89,13 +107,7 @@ def _option(key: str, value: Any, action: Action, where: str) -> Iterator[str]:
         if value == "true":
             yield f"--{key}"
         return
-    if isinstance(value, dict):
-        values = [f"{name}={_text(part, where, key)}" for name, part in value.items()]
-    elif isinstance(value, list):
-        values = [_text(part, where, key) for part in value]
-    else:
-        values = [value]
-    for text in values:
+    for text in texts(key, value, where):
         yield f"--{key}={text}"
 
 

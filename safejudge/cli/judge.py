@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,10 +16,11 @@ from safejudge.cli.values import amount, positive
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
 from safejudge.images.listing import list_images, standing_of
-from safejudge.judge import WINDOW
+from safejudge.judge import WINDOW, chosen_policy
 
 if TYPE_CHECKING:
     from safejudge.cli.batch import Keep
+    from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
     from safejudge.decide.thresholds import Thresholds
     from safejudge.evals.labelled.beside import Truths
@@ -68,6 +69,8 @@ class Options:
     """A file that `calibrate` wrote."""
     journal: str | None
     """A journal that every judgment is kept in."""
+    shadow: Path | None
+    """A file that says what another version of the rules does otherwise."""
     mode: OutputMode
     batching: Batching
     ray: bool
@@ -112,6 +115,13 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="keep every judgment in this journal, too: an SQLite file, or "
         "postgresql://USER@HOST/DATABASE",
+    )
+    parser.add_argument(
+        "--shadow",
+        type=Path,
+        metavar="OTHER.yaml",
+        help="judge by another version, too, and say what would change; the file has what is "
+        "different: constitution, policy, set, engine",
     )
     OutputMode.add(
         parser,
@@ -228,8 +238,25 @@ def _judge_here(options: Options) -> int:
             truth_of=truths.of,
             decider=decider,
             keep=_keeper(options, judge, stack),
+            shadow=_shadow(options, judge, stack),
         )
         return batch.run(intake, frames_named=options.judge.frames is not None)
+
+
+def _shadow(options: Options, judge: Judge, stack: ExitStack) -> Comparison | None:
+    """Open the judge of another version; with the same models, where it has none of its own."""
+    if options.shadow is None:
+        return None
+    from safejudge.cli.shadow import Comparison, name_of, options_of
+    from safejudge.judge import Judge
+
+    spec = options.judge.spec()
+    other = options_of(options.shadow, options.judge).spec()
+    if replace(other, constitution=spec.constitution, policy=spec.policy) == spec:
+        beside = Judge(other.constitution, judge.models, chosen_policy(other.policy))
+    else:
+        beside = stack.enter_context(other.open())
+    return Comparison(name_of(options.shadow), beside)
 
 
 def _keeper(options: Options, judge: Judge, stack: ExitStack) -> Keep:
@@ -243,9 +270,14 @@ def _keeper(options: Options, judge: Judge, stack: ExitStack) -> Keep:
 
     journal = stack.enter_context(Journal(options.journal))
 
-    def keep(result: Result, decision: Decision | None, caption: str | None) -> None:
-        row = Row(result, decision, caption, "judge", needs=needs_of(result, decision))
-        journal.add(judge, [row])
+    def keep(
+        result: Result, decision: Decision | None, caption: str | None, shadow: Comparison | None
+    ) -> None:
+        if shadow is None:
+            row = Row(result, decision, caption, "judge", needs=needs_of(result, decision))
+            journal.add(judge, [row])
+        else:
+            journal.add(shadow.judge, [Row(result, None, caption, "judge", shadow.name)])
 
     return keep
 
@@ -332,6 +364,8 @@ def _ray_options(options: Options) -> RayOptions:
     from safejudge.decide.thresholds import load
     from safejudge.scale.run import RayOptions
 
+    if options.shadow is not None:
+        raise InputError("--shadow goes without --ray; replay --ask does the same with its records")
     if options.journal is not None:
         raise InputError(
             "--journal goes without --ray; leave it out, and take the records in afterwards: "

@@ -79,3 +79,43 @@ def test_what_is_old_is_let_go_of(judged, capsys):
 def test_what_is_no_journal_is_refused(tmp_path, capsys):
     assert main(["journal", "search", str(tmp_path / "missing.db")]) == 2
     assert "is no journal" in capsys.readouterr().err
+
+
+def test_a_shadow_says_what_would_change_and_is_kept_under_its_name(judged, tmp_path, capsys):
+    journal, out = judged
+    other = tmp_path / "strict.yaml"
+    other.write_text("set: {accept_factor: 0.0, reject_factor: 1.0}\n", encoding="utf-8")
+    again = tmp_path / "again.jsonl"
+    pictures = str(tmp_path / "pictures")
+    options = ["--journal", str(journal), "--out", str(again), "--shadow", str(other)]
+    main(["judge", pictures, *FAKE, *options])
+    told = capsys.readouterr().err
+    assert lines(again)[1:] == lines(out)[1:]
+    assert "shadow strict:" in told
+    main(["journal", "search", str(journal), "--variant", "strict", "--limit", "20"])
+    shadows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(shadows) == 7
+    file = tmp_path / "strict.jsonl"
+    settings = ["--set", "accept_factor=0.0", "--set", "reject_factor=1.0"]
+    main(["judge", pictures, *FAKE, *settings, "--out", str(file)])
+    expected = {json.loads(line)["image"]: json.loads(line) for line in lines(file)[1:]}
+    for shadow in shadows:
+        assert shadow.get("label") == expected[shadow["image"]].get("label")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("conztitution: x\n", "do you mean constitution"),
+        ("policy: [a, b]\n", "is one value"),
+        ("set: {1: 2}\n", "FIELD=VALUE"),
+        ("engine: 'fake:'\nport: 80\n", "`port` is no option"),
+    ],
+)
+def test_a_file_of_a_shadow_is_strict(tmp_path, capsys, text, told):
+    other = tmp_path / "other.yaml"
+    other.write_text(text, encoding="utf-8")
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    assert main(["judge", str(picture), *FAKE, "--shadow", str(other)]) == 2
+    assert told in capsys.readouterr().err
