@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from safejudge.opening import JudgeSpec
     from safejudge.serve.ledger import Ledger
     from safejudge.serve.settings import OnUndecided, Settings
+    from safejudge.serve.shadow import ShadowPlan
 
 MIB = 2**20
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
@@ -83,6 +84,9 @@ class Options:
     reviewers: int
     thumbnails: int
     audit: float
+    shadow: Path | None
+    """A file that says what another version of the rules does otherwise."""
+    share: float
 
 
 def add(commands: Any) -> None:
@@ -150,6 +154,20 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="SHARE",
         help="show people this share of all images, whatever the judge says (default: 0)",
+    )
+    group.add_argument(
+        "--shadow",
+        type=Path,
+        metavar="OTHER.yaml",
+        help="judge a share of the images by another version, too, after they were answered; the "
+        "file has what is different: constitution, policy, set, engine",
+    )
+    group.add_argument(
+        "--share",
+        type=amount,
+        default=0.05,
+        metavar="SHARE",
+        help="of the images that the shadow judges (default: %(default)s)",
     )
 
 
@@ -222,7 +240,22 @@ def run(options: Options) -> int:
 
     with ExitStack() as stack:
         ledger = None if options.journal is None else _ledger(options, stack)
-        return serve(loaded, _settings(options), options.access_log, ledger)
+        plan = None if options.shadow is None else _plan(options, options.shadow)
+        return serve(loaded, _settings(options), options.access_log, ledger, plan)
+
+
+def _plan(options: Options, file: Path) -> ShadowPlan:
+    """Read what another version does otherwise; each time that the rules are loaded, anew."""
+    from safejudge.cli.shadow import name_of, options_of
+    from safejudge.serve.shadow import ShadowPlan
+
+    if not 0 < options.share <= 1:
+        raise InputError(f"--share {options.share} is no share above 0; give 0.05 for 5 in 100")
+
+    def loaded() -> JudgeSpec:
+        return hurried(options_of(file, options.judge).spec(), options.timeout)
+
+    return ShadowPlan(name_of(file), loaded, options.share)
 
 
 def _ledger(options: Options, stack: ExitStack) -> Ledger:
@@ -258,6 +291,7 @@ def _check_journal(options: Options) -> None:
         "--reviewers": options.reviewers != 1,
         "--thumbnails": options.thumbnails,
         "--audit": options.audit,
+        "--shadow": options.shadow is not None,
     }
     named = [name for name, given in stray.items() if given]
     if named and options.journal is None:

@@ -103,12 +103,18 @@ class Ledger:
             raise JournalError(str(error)) from error
         return [by_image.get(result.id or "", {}) for result in results]
 
-    def keep_shadow(
-        self, judge: Judge, variant: str, image: bytes, result: Result, needs: tuple[Need, ...]
+    def keep_shadow(  # noqa: PLR0913, PLR0917 - what a row is made of
+        self,
+        judge: Judge,
+        variant: str,
+        image: bytes,
+        caption: str | None,
+        result: Result,
+        needs: tuple[Need, ...],
     ) -> None:
         """Keep what another version said, under its name. Raises `JournalError`."""
         small = self._small(image, result, judge) if needs else None
-        self._add(judge, [Row(result, variant=variant, needs=needs, thumbnail=small)])
+        self._add(judge, [Row(result, None, caption, "", variant, needs, small)])
 
     def _add(self, judge: Judge, rows: Sequence[Row]) -> None:
         try:

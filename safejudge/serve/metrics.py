@@ -88,6 +88,18 @@ class Metrics:
             "Requests that were not judged because too much waited.",
             registry=registry,
         )
+        self._shadowed = Counter(
+            "safejudge_shadow_images",
+            "Images that a shadow judged, by what it says and whether that is another label.",
+            ["variant", "label", "differs"],
+            registry=registry,
+        )
+        self._dropped = Counter(
+            "safejudge_shadow_dropped",
+            "Images that a shadow was to judge and had no time for.",
+            ["variant"],
+            registry=registry,
+        )
         for label in ("safe", "unsafe", "undecided", "failed"):
             self._images.labels(label)
 
@@ -146,6 +158,16 @@ class Metrics:
                 self._score.labels(rule).observe(verdict.score)
             for mass in _masses(verdict):
                 self._mass.observe(mass)
+
+    def shadowed(self, variant: str, before: Result, after: Result) -> None:
+        """Count an image that a shadow judged, too."""
+        was, now = (r.reason if isinstance(r, Failure) else r.label for r in (before, after))
+        label = "failed" if isinstance(after, Failure) else now
+        self._shadowed.labels(variant, label, str(was != now).lower()).inc()
+
+    def shadow_dropped(self, variant: str) -> None:
+        """Count an image that a shadow had no time for."""
+        self._dropped.labels(variant).inc()
 
     def text(self) -> bytes:
         """Write everything in the text form of Prometheus."""

@@ -32,17 +32,22 @@ if TYPE_CHECKING:
     from safejudge.serve.ledger import Ledger
     from safejudge.serve.service import Loaded, Version
     from safejudge.serve.settings import Settings
+    from safejudge.serve.shadow import Shadow, ShadowPlan
 
 T = TypeVar("T")
 LOG = logging.getLogger("safejudge.serve")
 
 
 def serve(
-    load: Callable[[], Loaded], settings: Settings, log: str, ledger: Ledger | None = None
+    load: Callable[[], Loaded],
+    settings: Settings,
+    log: str,
+    ledger: Ledger | None = None,
+    plan: ShadowPlan | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; return 0. `log` names the access log, `-` or `none`.
 
-    `ledger` keeps every judgment; None: nobody does.
+    `ledger` keeps every judgment; None: nobody does. `plan` is of a shadow.
 
     Raises `InputError` for settings that cannot be served, and what opening the judge raises.
     """
@@ -51,7 +56,8 @@ def serve(
     first = load()  # what is wrong with a file is told before anything listens
     _log_to_stderr()
     metrics = Metrics()
-    service = Service(load, settings.limits, metrics, ledger)
+    shadow = None if plan is None else _shadow(plan, settings, ledger, metrics)
+    service = Service(load, settings.limits, metrics, ledger, shadow)
     fetcher = Fetcher(settings.hosts, max_bytes=chosen_policy(first.spec.policy).max_bytes)
     context = Context(service, settings, fetcher, metrics)
     context.journal = None if ledger is None else ledger.journal
@@ -61,6 +67,15 @@ def serve(
     finally:
         service.close(seconds=settings.drain)
     return 0
+
+
+def _shadow(
+    plan: ShadowPlan, settings: Settings, ledger: Ledger | None, metrics: Metrics
+) -> Shadow:
+    from safejudge.serve.shadow import Shadow  # it takes sqlalchemy
+
+    plan.load()  # what is wrong with a file is told before anything listens
+    return Shadow(plan, settings.limits, ledger, metrics)
 
 
 def _log_to_stderr() -> None:

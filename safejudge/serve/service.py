@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from safejudge.queueing import Entry, Limits
     from safejudge.serve.ledger import Ledger
     from safejudge.serve.metrics import Metrics
+    from safejudge.serve.shadow import Shadow
     from safejudge.types import Constitution, Decision, Judgment, Result
 
 LOG = logging.getLogger("safejudge.serve")
@@ -133,12 +134,13 @@ class Service:
         limits: Limits,
         metrics: Metrics | None = None,
         ledger: Ledger | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         """Judge nothing yet; see `open`. `load` reads the files, at the start and to reload.
 
-        `ledger` keeps every judgment; None: nobody does.
+        `ledger` keeps every judgment; None: nobody does. `shadow` judges a share, too.
         """
-        self._ledger = ledger
+        self._ledger, self._shadow = ledger, shadow
         self._load, self._limits, self._metrics = load, limits, metrics
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -214,6 +216,11 @@ class Service:
         if self._metrics is not None:
             waited = [entry.waited for entry in entries]
             self._metrics.answered(answered.results, answered.decisions, waited)
+        if self._shadow is not None and version.own:
+            read = [
+                r for u, r in zip(uploads, own, strict=True) if not isinstance(u.image, Failure)
+            ]
+            self._shadow.offer(asked, read)
         return answered
 
     async def _kept(
@@ -270,6 +277,8 @@ class Service:
         self._ended.set()
         if self._version is None:
             return
+        if self._shadow is not None:
+            self._shadow.close()
         self._version.front.close(seconds=seconds)
         # Whoever opens an engine anew closes it again.
         if self._lock.acquire(timeout=-1 if seconds is None else seconds):
@@ -306,6 +315,8 @@ class Service:
             if self._metrics is not None:
                 models.meter.told = self._metrics.worked
             front = Front(judge, self._limits, self._failed)
+        if self._shadow is not None:
+            self._shadow.begin(loaded.spec, judge, front)
         return Version(number, loaded, judge, front, decider, notes)
 
     def _failed(self, error: Exception) -> None:

@@ -23,10 +23,14 @@ from safejudge import (
 )
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import ClosingError, DeadlineError, QueueFullError
+from safejudge.journal.queue import questions
+from safejudge.journal.store import Journal
 from safejudge.opening import JudgeSpec
 from safejudge.queueing import Limits
+from safejudge.serve.ledger import Ledger
 from safejudge.serve.metrics import Metrics
 from safejudge.serve.service import Loaded, Service, Upload
+from safejudge.serve.shadow import Shadow, ShadowPlan
 from safejudge.types import AnswerProbs
 
 PATIENCE = 60
@@ -359,3 +363,68 @@ def test_rules_that_are_handed_in_leave_the_others_alone(service):
     answered = judged(service, png(), version=beside)
     assert list(answered.results[0].rules) == ["cow"]
     assert list(judged(service, png()).results[0].rules) == ["cat"]
+
+
+# --- a shadow -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shadowed(files, tmp_path):
+    """A service with a journal and a shadow that has other rules."""
+    other = replace(files.spec, constitution=rules("dog"))
+    with Journal(str(tmp_path / "journal.db")) as journal:
+        ledger, metrics = Ledger(journal), Metrics()
+        plan = ShadowPlan("other", lambda: other, 1.0)
+        shadow = Shadow(plan, Limits(), ledger, metrics)
+        service = Service(files, Limits(size=4), metrics, ledger, shadow)
+        service.open()
+        yield service, journal
+        service.close(seconds=PATIENCE)
+
+
+def test_a_shadow_is_kept_under_its_name_and_answers_nobody(shadowed, plug):
+    service, journal = shadowed
+    answered = judged(service, png(1), b"no picture", png(2))
+    assert [list(r.rules) for r in answered.results if not isinstance(r, Failure)] == [["cat"]] * 2
+    until(lambda: journal.count() == 6)
+    shadows = list(journal.search(variant="other"))
+    assert [list(one.record.get("rules", {})) for one in shadows].count(["dog"]) == 2
+    assert len(list(journal.search())) == 3
+    asked = questions(journal, "ann", why="shadow")
+    assert {one.rule for one in asked} == {"dog"}
+    text = service._metrics.text().decode()
+    assert (
+        'safejudge_shadow_images_total{differs="false",label="unsafe",variant="other"} 2.0' in text
+    )
+    assert plug.opens == 1  # with the models that are open
+
+
+def test_a_shadow_that_cannot_be_opened_is_told_and_the_rest_goes_on(files, plug, caplog):
+    def missing():
+        raise InputError("other.yaml: cannot be read")
+
+    shadow = Shadow(ShadowPlan("other", missing, 1.0), Limits(), None, None)
+    service = Service(files, Limits(), Metrics(), None, shadow)
+    service.open()
+    assert judged(service, png()).coverage.judged == 1
+    assert "the shadow other does not open" in caplog.text
+    service.close(seconds=PATIENCE)
+
+
+def test_a_shadow_gets_its_share_and_no_more_than_there_is_time_for(files, plug):
+    metrics = Metrics()
+    plan = ShadowPlan("half", lambda: replace(files.spec, constitution=rules("dog")), 0.5)
+    shadow = Shadow(plan, Limits(), None, metrics)
+    service = Service(files, Limits(per_client=300), metrics, None, shadow)
+    service.open()
+    judged(service, *map(png, range(100)))
+
+    def shadows():
+        found = [s for m in metrics.registry.collect() for s in m.samples]
+        return sum(s.value for s in found if s.name in (
+            "safejudge_shadow_images_total", "safejudge_shadow_dropped_total"
+        ))  # fmt: skip
+
+    until(lambda: shadow._waiting == 0)
+    assert 25 < shadows() < 75
+    service.close(seconds=PATIENCE)
