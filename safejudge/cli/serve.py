@@ -84,6 +84,7 @@ class Options:
     reviewers: int
     thumbnails: int
     audit: float
+    retention: float
     shadow: Path | None
     """A file that says what another version of the rules does otherwise."""
     share: float
@@ -154,6 +155,13 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="SHARE",
         help="show people this share of all images, whatever the judge says (default: 0)",
+    )
+    group.add_argument(
+        "--retention",
+        type=amount,
+        default=0.0,
+        metavar="DAYS",
+        help="let go of judgments that are older; what people decided stays (default: keep all)",
     )
     group.add_argument(
         "--shadow",
@@ -292,6 +300,7 @@ def _check_journal(options: Options) -> None:
         "--thumbnails": options.thumbnails,
         "--audit": options.audit,
         "--shadow": options.shadow is not None,
+        "--retention": options.retention,
     }
     named = [name for name, given in stray.items() if given]
     if named and options.journal is None:
@@ -324,4 +333,5 @@ def _settings(options: Options) -> Settings:
         reviewers=options.reviewers,
         thumbnail=options.thumbnails,
         audit=options.audit,
+        retention=options.retention,
     )

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOG = logging.getLogger("safejudge.serve")
+_HOUR = 3600.0
+"""Seconds."""
 
 
 def serve(
@@ -134,6 +136,7 @@ class Running:
         # It listens while the engine opens, so that whoever watches it sees both.
         serving = asyncio.ensure_future(self._server.serve([self._listening]))
         opening = _in_thread(self._context.service.open)
+        pruning = asyncio.ensure_future(self._prune())
         try:
             both: set[asyncio.Future[Any]] = {serving, opening}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -141,9 +144,21 @@ class Running:
                 self._tell(opening.result())
             await serving
         finally:
+            pruning.cancel()
             self._server.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
             await self._context.fetcher.close()
+
+    async def _prune(self) -> None:
+        """Let go of old judgments, now and every hour."""
+        journal, days = self._context.journal, self._context.settings.retention
+        while journal is not None and days:
+            try:
+                gone = await asyncio.to_thread(journal.prune, days, "retention")
+                LOG.info("retention: %d judgments deleted", gone)
+            except SafejudgeError as error:
+                LOG.error("retention: %s", error)  # noqa: TRY400 - no bug
+            await asyncio.sleep(_HOUR)
 
     def _tell(self, version: Version) -> None:
         """Say what is served, and where."""

@@ -50,5 +50,7 @@ class Settings:
     should look at; 0: none is kept."""
     audit: float = 0.0
     """The share of all images that people see, whatever the judge says."""
+    retention: float = 0.0
+    """Days after which judgments leave the journal; 0: never."""
     log_captions: bool = False
     """Whether the access log holds captions."""
