@@ -1,6 +1,7 @@
 """Flows of many clients in one pool: who is next, who leaves, and what happens when it ends."""
 
 import asyncio
+import os
 import threading
 from concurrent.futures import CancelledError
 
@@ -170,7 +171,7 @@ def test_several_join_all_or_none():
     engine = Held()
     with FlowQueue(engine, Limits(per_client=3)) as queue:
         queue.submit([asking("a"), asking("b")], client="k")
-        with pytest.raises(InputError, match="that may wait"):
+        with pytest.raises(InputError, match="than may ever wait"):
             queue.submit([asking(str(n)) for n in range(4)], client="k")
         with pytest.raises(QueueFullError, match="of this client"):
             queue.submit([asking("c"), asking("d")], client="k")
@@ -247,6 +248,78 @@ def test_an_engine_that_fails_fails_all_at_once():
         queue.submit([asking("more")])
     assert len(engine.asked) == 1
     queue.close()
+
+
+def test_what_waits_is_read_although_nobody_wants_what_was_read_before():
+    engine, looks = Held(), []
+    limits = Limits(size=4, readers=1)
+    with FlowQueue(engine, limits, has_room=lambda: looks.append(1) or True) as queue:
+
+        def seen(action):
+            """Do something, and wait until the reader has looked and waits again."""
+            before = len(looks)
+            done = action()
+            until(lambda: len(looks) > before)
+            return done
+
+        (first,) = queue.submit([asking("first", "again")])
+        engine.wait()
+        (left,) = queue.submit([asking("left")])
+        until(lambda: len(queue._ready) == 1)
+        (last,) = seen(lambda: queue.submit([asking("last")]))
+        seen(left.future.cancel)
+        engine.go(1)
+        engine.wait()  # with the second question: what was read is not there any more
+        until(lambda: len(queue._ready) == 1)  # so the next is read now, although nothing ended
+        engine.go()
+        result(first), result(last)
+    assert "left" not in [name for wave in engine.asked for name in wave]
+
+
+def test_what_is_no_exception_ends_no_thread_silently():
+    class Panic(BaseException):
+        """As Rust code raises it."""
+
+    def broken():
+        raise Panic("reading")
+
+    engine = Held(opened=True)
+    queue = FlowQueue(engine, Limits(readers=1))
+    bad, good = queue.submit([broken, asking("good")])
+    with pytest.raises(EngineCallError, match="Panic: reading"):
+        result(bad)
+    assert result(good) == ["good"]
+    engine.error = Panic("answering")
+    (failed,) = queue.submit([asking("failed")])
+    with pytest.raises(EngineCallError, match="Panic: answering"):
+        result(failed)
+    with pytest.raises(EngineCallError):
+        queue.submit([asking("later")])
+    queue.close()
+
+
+def test_limits_that_let_nothing_in_are_refused():
+    with pytest.raises(InputError, match=r"Limits\.size is 0"):
+        Limits(size=0)
+    limits = Limits(size=4, waiting_bytes=10, per_client=3)
+    with FlowQueue(Held(opened=True), limits) as queue:
+        for many, sizes in ((4, [0] * 4), (1, [11])):
+            with pytest.raises(InputError, match="fewer at a time"):
+                queue.submit([asking("x")] * many, sizes=sizes)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_is_told_that_the_threads_stayed_behind():
+    with FlowQueue(Held(opened=True), Limits()) as queue:
+        child = os.fork()
+        if child == 0:
+            try:
+                queue.submit([asking("x")])
+            except InputError:
+                queue.close()  # and waits for nobody
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 def test_a_queue_that_closes_answers_what_it_accepted():

@@ -16,7 +16,7 @@ from safejudge.errors import InputError, QueueFullError
 from safejudge.flow import room
 from safejudge.images.ahead import HELD, Budget
 from safejudge.images.pairs import paired
-from safejudge.queueing.queue import Entry, FlowQueue, Limits
+from safejudge.queueing.queue import FlowQueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from safejudge.flow import Answerer, Flow
     from safejudge.images.load import ImageSource
     from safejudge.images.pairs import Images, Prompts
+    from safejudge.queueing.entry import Entry, Limits
     from safejudge.types import Result
 
 _PAUSE = 0.02

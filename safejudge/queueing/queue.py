@@ -8,11 +8,11 @@ any more is ended, and what only it wanted is not asked. Knows nothing of rules,
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter, deque
-from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
@@ -24,11 +24,13 @@ from safejudge.errors import (
     QueueFullError,
 )
 from safejudge.flow import Pool, room
+from safejudge.queueing.entry import Entry, Limits, ordinary
 from safejudge.queueing.line import FairLine
 from safejudge.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     from safejudge.flow import Answerer, Flow
 
@@ -36,58 +38,6 @@ T = TypeVar("T")
 
 _TICK = 0.01
 """Seconds between two looks whether memory has room again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much may be under way, and wait, at a time."""
-
-    size: int = 32
-    """Flows that share the engine's batches."""
-    waiting: int = 512
-    """Entries that wait to begin."""
-    waiting_bytes: int = 2**29
-    """Bytes that those hold."""
-    per_client: int = 128
-    """Entries of one client that wait or are under way."""
-    readers: int = 2
-    """Threads that read images."""
-
-
-@dataclass(slots=True, eq=False)
-class Entry(Generic[T]):
-    """One flow of a client: it waits, is under way, or has ended."""
-
-    client: str
-    """Whose it is; clients take turns."""
-    begin: Callable[[], Flow[T]] = field(repr=False)
-    """Makes the flow, in a thread of its own; what it raises is the result."""
-    size: int
-    """Bytes that it holds while it waits."""
-    deadline: float | None
-    """The moment (of the queue's clock) after which nobody waits for it; None: for ever."""
-    joined: float
-    """When it came."""
-    future: Future[T] = field(default_factory=Future, repr=False)
-    """Its result. To cancel it is to leave: then it is asked nothing more."""
-    waited: float | None = None
-    """Seconds until it was begun; None before."""
-
-    def end(self, result: T) -> None:
-        """Tell the result, if anybody still waits for it."""
-        if not self.future.cancelled():
-            try:
-                self.future.set_result(result)
-            except InvalidStateError:  # left in the meantime
-                return
-
-    def fail(self, error: BaseException) -> None:
-        """Tell why there is no result, if anybody still waits for it."""
-        if not self.future.done():
-            try:
-                self.future.set_exception(error)
-            except InvalidStateError:  # left in the meantime
-                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +72,7 @@ class FlowQueue(Generic[T]):
         self.error: Exception | None = None
         """Why the engine failed; None while it answers."""
         self._has_room, self._failed, self._clock = has_room, failed, clock
+        self._process = os.getpid()
         self._changed = threading.Condition()
         # All of these belong to whoever holds the lock.
         self._line: FairLine[Entry[T]] = FairLine()
@@ -156,10 +107,12 @@ class FlowQueue(Generic[T]):
     ) -> list[Entry[T]]:
         """Let flows join, all or none; `sizes` are the bytes that each holds until it begins.
 
-        After `seconds` nobody waits for them. Raises `InputError` for more than there is ever room
-        for, `QueueFullError` where there is none now, `ClosingError` after `close`, and
-        `EngineCallError` where the engine has failed.
+        After `seconds` nobody waits for them. Raises `QueueFullError` where there is no room now,
+        `InputError` where there never is, `ClosingError` after `close`, and `EngineCallError` where
+        the engine has failed.
         """
+        if self._is_forked():
+            raise InputError("this queue belongs to the process before a fork; open one in this")
         now = self._clock()
         deadline = None if seconds is None else now + seconds
         sizes = [0] * len(begins) if sizes is None else sizes
@@ -195,6 +148,8 @@ class FlowQueue(Generic[T]):
 
         After `seconds` what has not ended fails. Calling it twice is fine.
         """
+        if self._is_forked():
+            return
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -211,6 +166,10 @@ class FlowQueue(Generic[T]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _is_forked(self) -> bool:
+        """Whether this is a forked process: the threads stayed behind, and perhaps a held lock."""
+        return os.getpid() != self._process
+
     def _check_open(self) -> None:
         if self.error is not None:
             raise EngineCallError(f"the engine has failed: {self.error}") from self.error
@@ -219,9 +178,12 @@ class FlowQueue(Generic[T]):
 
     def _check_room(self, client: str, count: int, size: int) -> None:
         limits = self.limits
-        most = min(limits.per_client, limits.waiting)
-        if count > most:  # to ask again would change nothing
-            raise InputError(f"{count} images of one call are more than the {most} that may wait")
+        if count > min(limits.per_client, limits.waiting) or size > limits.waiting_bytes:
+            raise InputError(
+                f"{counted(count, 'image')} of {size} bytes at once are more than may ever wait: "
+                f"{limits.waiting} of {limits.waiting_bytes} bytes, and {limits.per_client} of one "
+                "client; hand in fewer at a time"
+            )
         if self._open[client] + count > limits.per_client:
             raise QueueFullError(
                 f"{counted(self._open[client], 'image')} of this client "
@@ -241,8 +203,8 @@ class FlowQueue(Generic[T]):
         while (entry := self._next()) is not None:
             try:
                 flow = _guarded(entry.begin())
-            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this one alone
-                entry.fail(error)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it concerns this one alone
+                entry.fail(ordinary(error))
                 flow = None
             with self._changed:
                 self._reading -= 1
@@ -300,11 +262,12 @@ class FlowQueue(Generic[T]):
                 self._tell()
                 self._pool.step()
                 self._tell()
-        except Exception as error:  # noqa: BLE001 - an engine may raise anything
+        except BaseException as error:  # noqa: BLE001 - an engine may raise anything
+            failure = ordinary(error)
             with self._changed:
-                self.error = error
-            self._fail_all(error)
-            self._failed(error)
+                self.error = failure
+            self._fail_all(failure)
+            self._failed(failure)
         finally:
             self._pool.close()
 
@@ -317,6 +280,8 @@ class FlowQueue(Generic[T]):
                     return None
                 self._changed.wait()
             count = min(len(self._ready), self._pool.room)
+            if count:  # readers may go on; where nobody waits for these, nothing else tells them
+                self._changed.notify_all()
             return [self._ready.popleft() for _ in range(count)]
 
     def _begin(self, batch: Sequence[tuple[Entry[T], Flow[T | _Raised]]]) -> None:
@@ -328,7 +293,11 @@ class FlowQueue(Generic[T]):
             self._pool.forget()
         wanted = [(entry, flow) for entry, flow in batch if self._is_wanted(entry)]
         first = self._pool.begun
-        self._running.update({first + n: entry for n, (entry, _) in enumerate(wanted)})
+        with self._changed:
+            self._running.update({first + n: entry for n, (entry, _) in enumerate(wanted)})
+            if self._over is not None:  # said to all who were here, but these were on their way
+                for entry, _ in wanted:
+                    entry.fail(self._over)
         self._pool.begin(flow for _, flow in wanted)
 
     def _tell(self) -> None:
@@ -346,7 +315,8 @@ class FlowQueue(Generic[T]):
             left = [*self._line.keep(lambda _: False), *(entry for entry, _ in self._ready)]
             self._ready.clear()
             self._bytes = 0
-            for entry in (*left, *self._running.values()):
+            # A copy: the engine's thread may go on meanwhile.
+            for entry in (*left, *self._running.copy().values()):
                 entry.fail(error)
             self._changed.notify_all()
 

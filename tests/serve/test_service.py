@@ -333,7 +333,7 @@ def test_too_much_is_refused_and_room_comes_back(files, plug):
     plug.holds.set()
     version = service.version
     queue = version.front.queue
-    with pytest.raises(InputError, match="that may wait"):
+    with pytest.raises(InputError, match="than may ever wait"):
         judged(service, *map(png, range(3)))
     accepted = [version.front.submit(png())]
     assert plug.begun.acquire(timeout=PATIENCE)
