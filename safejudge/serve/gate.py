@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 import uuid
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from safejudge.serve.settings import Settings
     from safejudge.types import JSON
 
+LOG = logging.getLogger("safejudge.serve")
 OPEN = frozenset({"/health", "/ready", "/openapi.json", "/docs"})
 """Paths that want no key."""
 ROLES = {"/metrics": "metrics", "/admin/reload": "admin", "/v1/policies": "admin"}
@@ -65,6 +67,7 @@ class Gate:
         self._app, self._settings, self._keys = app, settings, keys
         self._metrics, self._log = metrics, log
         self._held = 0
+        self._mute = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -132,7 +135,7 @@ class Gate:
         most = self._settings.body
         told = _told_length(scope)
         self._check_size(told, most, told)
-        parts: list[bytes] = []
+        body = bytearray()  # parts may be single bytes, so a list of them would take far more
         size = 0
         try:
             async with asyncio.timeout(self._settings.seconds):
@@ -140,7 +143,7 @@ class Gate:
                     self._check_size(size + len(part), most, len(part))
                     size += len(part)
                     self._held += len(part)
-                    parts.append(part)
+                    body += part
         except BaseException as error:
             self._held -= size
             if not isinstance(error, TimeoutError):
@@ -150,7 +153,7 @@ class Gate:
                 f"the body did not arrive within {self._settings.seconds:g} s",
                 code="slow_body",
             ) from None
-        return b"".join(parts)
+        return bytes(body)
 
     def _check_size(self, size: int, most: int, more: int) -> None:
         """Check a body of `size` bytes, of which `more` are not held yet."""
@@ -178,9 +181,16 @@ class Gate:
             "status": status,
             "seconds": round(seconds, 4),
         } | log
-        # ASCII, so that nothing a caller wrote can steer a terminal or split a line.
-        self._log.write(json.dumps(line) + "\n")
-        self._log.flush()
+        try:
+            # ASCII, so that nothing a caller wrote can steer a terminal or split a line.
+            self._log.write(json.dumps(line) + "\n")
+            self._log.flush()
+        except OSError as error:  # no reason to answer nobody any more; told once, until it works
+            if not self._mute:
+                LOG.error("the access log cannot be written: %s", error)  # noqa: TRY400 - no bug
+            self._mute = True
+        else:
+            self._mute = False
 
 
 def _named(keys: Keys, scope: Scope) -> Client | None:

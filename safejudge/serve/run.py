@@ -10,9 +10,9 @@ import signal
 import socket
 import sys
 import threading
-from concurrent.futures import Future
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO
 
 import uvicorn
 
@@ -24,6 +24,7 @@ from safejudge.serve.fetch import Fetcher
 from safejudge.serve.keys import Keys
 from safejudge.serve.metrics import Metrics
 from safejudge.serve.service import Service
+from safejudge.serve.threads import in_thread
 from safejudge.show.terminal import say
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from safejudge.serve.settings import Settings
     from safejudge.serve.shadow import Shadow, ShadowPlan
 
-T = TypeVar("T")
 LOG = logging.getLogger("safejudge.serve")
 _HOUR = 3600.0
 """Seconds."""
@@ -63,11 +63,13 @@ def serve(
     fetcher = Fetcher(settings.hosts, max_bytes=chosen_policy(first.spec.policy).max_bytes)
     context = Context(service, settings, fetcher, metrics)
     context.journal = None if ledger is None else ledger.journal
+    running = None
     try:
         with _opened(log) as stream, _bound(settings) as listening:
-            asyncio.run(Running(context, keys, stream, listening).run())
+            running = Running(context, keys, stream, listening)
+            asyncio.run(running.run())
     finally:
-        service.close(seconds=settings.drain)
+        service.close(seconds=settings.drain if running is None else running.left())
     return 0
 
 
@@ -112,6 +114,10 @@ class Running:
     ) -> None:
         """Serve at a socket that listens; `reload` becomes that of the context."""
         self._context, self._keys, self._listening = context, keys, listening
+        self._until: float | None = None
+        self._lock = threading.Lock()
+        self._told = False
+        self._reloading: asyncio.Task[None] | None = None
         context.reload = self.reload
         service, settings = context.service, context.settings
         context.metrics.watch(service.load_now, lambda: service.problem)
@@ -135,7 +141,7 @@ class Running:
             loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         # It listens while the engine opens, so that whoever watches it sees both.
         serving = asyncio.ensure_future(self._server.serve([self._listening]))
-        opening = _in_thread(self._context.service.open)
+        opening = in_thread(self._context.service.open)
         pruning = asyncio.ensure_future(self._prune())
         try:
             both: set[asyncio.Future[Any]] = {serving, opening}
@@ -173,24 +179,45 @@ class Running:
     def reload(self) -> None:
         """Read rules, policy, thresholds and keys anew. Raises what is wrong with one of them."""
         file = self._context.settings.keys
-        keys = None if file is None else Keys.load(file)
-        version = self._context.service.reload()
-        self._keys = keys
+        with self._lock:  # of two, the one that ends last has read the files last
+            keys = None if file is None else Keys.load(file)
+            version = self._context.service.reload()
+            self._keys = keys
         LOG.info("reloaded: constitution %s", version.judge.provenance.constitution[:12])
 
     def _reload_soon(self) -> None:
-        def work() -> None:
+        """Reload; told so meanwhile, once more after it, however often."""
+        self._told = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.ensure_future(self._reload_as_told())
+
+    async def _reload_as_told(self) -> None:
+        while self._told:
+            self._told = False
             try:
-                self.reload()
+                await in_thread(self.reload)
             except (SafejudgeError, OSError) as error:
                 LOG.error("nothing was reloaded: %s", error)  # noqa: TRY400 - no bug
-
-        asyncio.get_running_loop().run_in_executor(None, work)
+            except Exception:
+                LOG.exception("nothing was reloaded, by a bug")
 
     def _end(self) -> None:
-        self._server.force_exit = self._server.should_exit  # somebody said so twice
+        drain = self._context.settings.drain
+        if self._until is None:
+            self._until = time.monotonic() + drain
+            # Then an engine may hang: whoever waits for it is told, and nobody waits longer.
+            asyncio.get_running_loop().call_later(drain, self._context.service.refuse)
+        else:  # somebody said so twice
+            self._server.force_exit = True
+            self._until = time.monotonic()
         self._server.should_exit = True
         say("ending: what is under way is still answered")
+
+    def left(self) -> float:
+        """Seconds that are left to end in."""
+        if self._until is None:
+            return self._context.settings.drain
+        return max(0.0, self._until - time.monotonic())
 
 
 class _Server(uvicorn.Server):
@@ -200,22 +227,6 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
-
-
-def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Run something in a thread that ends with the process, however long it takes."""
-    done: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-
-    threading.Thread(target=run, name="safejudge-opening", daemon=True).start()
-    return asyncio.wrap_future(done)
 
 
 @contextlib.contextmanager
@@ -244,5 +255,8 @@ def _opened(log: str) -> Iterator[TextIO | None]:
             stream = Path(log).open("a", encoding="utf-8")  # noqa: SIM115 - closed below
         except OSError as error:
             raise InputError(f"{log}: cannot be written ({error.strerror})") from error
-        with stream:
+        try:
             yield stream
+        finally:
+            with contextlib.suppress(OSError):  # a disk that is full was told of before
+                stream.close()

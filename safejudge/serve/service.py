@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -50,6 +51,10 @@ Finding: TypeAlias = Literal["unsafe", "open", "failed", "safe"]
 
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between two tries to open an engine that failed; the last one from then on."""
+
+
+_MOMENT = 2.0
+"""Seconds that models get to close, however late it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,11 @@ class Service:
 
     # --- judging ------------------------------------------------------------------------------
 
+    def received(self, images: int) -> None:
+        """Count images that came in, whatever becomes of them."""
+        if self._metrics is not None:
+            self._metrics.received(images)
+
     async def judge(
         self, uploads: Sequence[Upload], *, client: str, seconds: float, version: Version
     ) -> Answered:
@@ -195,8 +205,7 @@ class Service:
         What nobody waits for any more, because the caller was cancelled or `seconds` have passed,
         is not asked. Raises `QueueFullError`, `DeadlineError`, `ClosingError`, `EngineCallError`.
         """
-        if self._metrics is not None:
-            self._metrics.received(len(uploads))
+        self.received(len(uploads))
         asked = [(u.image, u.caption) for u in uploads if not isinstance(u.image, Failure)]
         ledger = self._ledger if version.own else None
         known: list[Judgment | None] = [None] * len(asked)
@@ -272,18 +281,35 @@ class Service:
         spec = replace(version.loaded.spec, constitution=rules, policy=policy)
         return Version(version.number, Loaded(spec), judge, version.front, None, (), own=False)
 
+    def refuse(self) -> None:
+        """Take no more, and fail at once what is still under way."""
+        self._ended.set()
+        if self._version is not None:
+            self._version.front.close(seconds=0.0)
+
     def close(self, *, seconds: float | None = None) -> None:
-        """Take no more, end what is under way within `seconds`, and close the models."""
+        """Take no more, end what is under way within `seconds`, and close the models.
+
+        Models that are still busy a moment later are left to the end of the process.
+        """
         self._ended.set()
         if self._version is None:
             return
         if self._shadow is not None:
             self._shadow.close()
+        until = None if seconds is None else time.monotonic() + seconds
         self._version.front.close(seconds=seconds)
-        # Whoever opens an engine anew closes it again.
-        if self._lock.acquire(timeout=-1 if seconds is None else seconds):
-            self._lock.release()
-        self._version.judge.close()
+        # In a thread: an engine that hangs, or is being opened, does not let go of its locks.
+        closing = threading.Thread(target=self._close_models, name="safejudge-end", daemon=True)
+        closing.start()
+        closing.join(None if until is None else max(_MOMENT, until - time.monotonic()))
+        if closing.is_alive():
+            LOG.warning("the engine is still busy; the process ends without it")
+
+    def _close_models(self) -> None:
+        with self._lock:  # whoever opens an engine anew closes it again
+            if self._version is not None:
+                self._version.judge.close()
 
     def _opened(self, number: int, loaded: Loaded) -> Version:
         judge = loaded.spec.open()
@@ -374,7 +400,7 @@ async def _all(entries: Sequence[Entry[Any]], seconds: float) -> list[Any]:
             return list(await asyncio.gather(*waiting))
     except TimeoutError:
         raise DeadlineError(
-            f"the images were not judged within {seconds:g} s; send fewer, or allow more time"
+            f"the images were not judged within {seconds:.3g} s; send fewer, or allow more time"
         ) from None
     finally:
         for future in waiting:

@@ -38,8 +38,9 @@ def judge(web_of):
     def ask(*scenes, headers=None):
         async def work():
             async with web_of() as web:
-                body = {"images": [{"image": scene.url} for scene in scenes]}
-                return await web.post("/v1/judge", json=body, headers=headers)
+                # Files of a form are there: nothing has to be read before they are judged.
+                files = [("image", ("a.png", scene.png)) for scene in scenes]
+                return await web.post("/v1/judge", files=files, headers=headers)
 
         return asyncio.run(work())
 

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field
 from safejudge.constitution.load import load_constitution
 from safejudge.decide.sample import was_read
 from safejudge.errors import ConstitutionError, InputError
-from safejudge.serve.asking import Asks, Context
+from safejudge.serve.asking import Asking, Asks, Context
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
@@ -164,7 +164,7 @@ async def classify(asked: ClassifyRequest, asking: Asks) -> ClassifyReply:
             code="no_image",
             param="input",
         )
-    version = await _version(asked.policy, asking.context, asking.version)
+    version = await _version(asked.policy, asking)
     uploads = await asking.uploads([asked.input.mediaUrl], [asked.input.text or None])
     answered = await asking.judge(uploads, version)
     (result,) = answered.results
@@ -209,9 +209,7 @@ async def policies(asked: PolicyRequest, asking: Asks) -> PolicyReply:
     context = asking.context
     try:
         rules = await asyncio.to_thread(_read, asked.policy)
-        await asyncio.to_thread(
-            context.service.beside, rules, asking.version.judge.policy, asking.version
-        )
+        await asking.beside(rules, asking.version.judge.policy)
     except InputError as error:
         raise RequestError(422, str(error), code="policy_refused", param="policy") from error
     kept = context.policies
@@ -222,10 +220,10 @@ async def policies(asked: PolicyRequest, asking: Asks) -> PolicyReply:
     return PolicyReply(id=digest, labels=_labels(rules))
 
 
-async def _version(policy: str | None, context: Context, version: Version) -> Version:
+async def _version(policy: str | None, asking: Asking) -> Version:
     if policy is None:
-        return version
-    rules = context.policies.get(policy)
+        return asking.version
+    rules = asking.context.policies.get(policy)
     if rules is None:
         raise RequestError(
             404,
@@ -233,7 +231,7 @@ async def _version(policy: str | None, context: Context, version: Version) -> Ve
             code="policy_not_found",
             param="policy",
         )
-    return await asyncio.to_thread(context.service.beside, rules, version.judge.policy, version)
+    return await asking.beside(rules, asking.version.judge.policy)
 
 
 def _read(text: str) -> Constitution:

@@ -7,10 +7,11 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from safejudge.errors import InputError
+from safejudge.errors import DeadlineError, InputError
 from safejudge.serve.asking import Context
 from safejudge.serve.examples import refusals
 from safejudge.serve.faults import RequestError
+from safejudge.serve.threads import in_thread
 from safejudge.serve.wire import Wire
 
 router = APIRouter(tags=["operation"])
@@ -55,12 +56,16 @@ async def ready(request: Request) -> Ready:
     return _ready(context)
 
 
-@router.post("/admin/reload", responses=refusals(422, 503))
+@router.post("/admin/reload", responses=refusals(422, 503, 504))
 async def reload(request: Request) -> Ready:
     """Read constitution, policy, thresholds and keys anew; nothing changes where one is wrong."""
     context: Context = request.app.state.context
     try:
-        await asyncio.to_thread(context.reload)
+        # It goes on after that: an engine that hangs keeps it, and the caller should know.
+        async with asyncio.timeout(context.settings.seconds):
+            await asyncio.shield(in_thread(context.reload))
+    except TimeoutError:
+        raise DeadlineError("the reload has not ended yet; see the server's log") from None
     except (InputError, OSError) as error:
         raise RequestError(422, f"nothing was reloaded: {error}", code="not_reloaded") from error
     return _ready(context)

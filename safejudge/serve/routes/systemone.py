@@ -6,7 +6,6 @@ is reasoned. An answer that could not be read is an error, never a number.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 import uuid
@@ -126,9 +125,7 @@ async def systemone(asked: SystemOneRequest, asking: Asks) -> SystemOneReply:
     policy = asking.version.judge.policy.unfiltered().exhaustively()
     policy = policy.model_copy(update={"open_means": "undecided", "name": "systemone"})
     try:
-        version = await asyncio.to_thread(
-            asking.context.service.beside, _rules(asked, ids), policy, asking.version
-        )
+        version = await asking.beside(_rules(asked, ids), policy)
     except StatementError as error:
         raise RequestError(400, str(error), code="statement_refused", param="questions") from error
     answered = await asking.judge(uploads, version)
