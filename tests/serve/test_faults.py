@@ -19,7 +19,7 @@ from safejudge.cli.app import main
 from safejudge.serve.keys import add
 from tests.contract.loopback import Loopback, stall
 
-PATIENCE = 120
+PATIENCE = 600
 OTHER = cycle(range(256))
 RULES = """\
 name: things
@@ -89,7 +89,8 @@ def test_an_engine_that_is_gone_is_told_and_comes_back(rules, safe, cache):
 
 def test_sigterm_under_load_answers_what_was_accepted(scenes, cache, tmp_path, installed):
     log = tmp_path / "access.jsonl"
-    with Live(*SKETCH, cache=cache, log=log) as live, ThreadPoolExecutor(12) as clients:
+    patient = ("--drain", "600", "--timeout", "600")
+    with Live(*SKETCH, *patient, cache=cache, log=log) as live, ThreadPoolExecutor(12) as clients:
         replies = [clients.submit(judged, live, scenes[n % len(scenes)]) for n in range(12)]
         # The metrics say that the server has them all: each was read whole.
         until(lambda: received(live) == 12)

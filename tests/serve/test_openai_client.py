@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 
 import openai
 import pytest
@@ -222,11 +223,29 @@ def test_a_body_too_large_is_told_so_and_not_hung_up_on(client, size):
     assert (error.value.status_code, error.value.code) == (413, "body_too_large")
 
 
-def test_a_client_with_too_much_in_line_is_told_when_to_ask_again(asked, safe):
-    with pytest.raises(openai.RateLimitError) as error:
+def test_what_may_never_wait_is_refused_for_good(asked, safe):
+    with pytest.raises(openai.BadRequestError, match="than may ever wait"):
         asked(*[safe.part] * (PER_CLIENT + 1))
-    assert error.value.code == "queue_full"
-    assert int(error.value.response.headers["retry-after"]) > 0
+
+
+def test_a_client_with_too_much_in_line_is_told_when_to_ask_again(asked, safe, service):
+    go = threading.Event()
+
+    def held():
+        go.wait()
+        raise ZeroDivisionError  # and judges nothing
+
+    queue = service.version.front.queue
+    places = queue.submit([held] * PER_CLIENT, client="127.0.0.1")
+    try:
+        with pytest.raises(openai.RateLimitError) as error:
+            asked(safe.part)
+        assert error.value.code == "queue_full"
+        assert int(error.value.response.headers["retry-after"]) > 0
+    finally:
+        go.set()
+    for place in places:
+        assert isinstance(place.future.exception(60), ZeroDivisionError)
 
 
 @pytest.mark.parametrize("input_", [None, 5, [{"type": "image_url"}], [{"type": "file"}], {}])
