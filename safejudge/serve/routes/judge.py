@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field, ValidationError
+from python_multipart.multipart import parse_options_header
 from rich.console import Console
 from starlette.datastructures import UploadFile
 
 from safejudge.files import records
 from safejudge.serve.asking import Asks
+from safejudge.serve.bodies import StrictRoute
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
@@ -24,7 +26,7 @@ from safejudge.types import Failure, Result
 if TYPE_CHECKING:
     from safejudge.serve.asking import Asking
 
-router = APIRouter(tags=["safejudge"])
+router = APIRouter(tags=["safejudge"], route_class=StrictRoute)
 WIDTH = 100
 """Columns of an explanation."""
 
@@ -128,7 +130,7 @@ async def judge(
 
 async def _of_json(request: Request, asking: Asking) -> tuple[list[Upload], list[str | None]]:
     try:
-        asked = JudgeRequest.model_validate_json(await request.body())
+        asked = JudgeRequest.model_validate(await request.json())
     except ValidationError as error:
         raise RequestError(400, _first(error), code="invalid_request") from error
     uploads = await asking.uploads(
@@ -139,7 +141,9 @@ async def _of_json(request: Request, asking: Asking) -> tuple[list[Upload], list
 
 async def _of_form(request: Request, asking: Asking) -> tuple[list[Upload], list[str | None]]:
     most = asking.context.settings.images
+    whole = await request.body()  # so that it can be looked at twice
     async with request.form(max_files=most, max_fields=most) as form:
+        _check_whole(request.headers["content-type"], whole)
         strange = sorted({name for name, _ in form.multi_items()} - {"image", "caption"})
         if strange:
             raise RequestError(
@@ -150,6 +154,13 @@ async def _of_form(request: Request, asking: Asking) -> tuple[list[Upload], list
             )
         files = [file for file in form.getlist("image") if isinstance(file, UploadFile)]
         captions = [text for text in form.getlist("caption") if isinstance(text, str)]
+        if len(files) + len(captions) < len(form.multi_items()):
+            raise RequestError(
+                400,
+                "an image of the form has no file name, or a caption has one: send images as "
+                "files, captions as text",
+                code="invalid_request",
+            )
         if not files:
             raise RequestError(
                 400, "the form has no file `image`", code="invalid_request", param="image"
@@ -165,6 +176,21 @@ async def _of_form(request: Request, asking: Asking) -> tuple[list[Upload], list
         texts: list[str | None] = [*captions] or [None] * len(files)
         uploads = [Upload(await file.read(), text) for file, text in zip(files, texts, strict=True)]
         return uploads, [file.filename for file in files]
+
+
+def _check_whole(kind: str, body: bytes) -> None:
+    """Raise `RequestError` for a form that was cut, or goes on behind its end.
+
+    Both are read as far as they go, so that an image could be sent which nobody looks at.
+    """
+    _, options = parse_options_header(kind)
+    end = b"\r\n--" + options.get(b"boundary", b"") + b"--"
+    if body.find(end) < 0 or body[body.find(end) :].rstrip() != end:
+        raise RequestError(
+            400,
+            "the form does not end with its boundary; send it whole, and nothing after it",
+            code="invalid_request",
+        )
 
 
 def _record(answered: Answered, place: int, name: str | None, *, explains: bool) -> dict[str, Any]:

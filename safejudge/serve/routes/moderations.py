@@ -10,9 +10,10 @@ import uuid
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from fastapi import APIRouter, Body
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from safejudge.serve.asking import Asking, Asks
+from safejudge.serve.bodies import StrictRoute, check_all_read
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import Fault, RequestError, none_judged
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
     from safejudge.types import Constitution, Result
 
 KEYS: tuple[ModerationKey, ...] = get_args(ModerationKey)
-router = APIRouter(tags=["OpenAI"])
+router = APIRouter(tags=["OpenAI"], route_class=StrictRoute)
+_OTHERS = ConfigDict(extra="allow")
+"""Other fields may be there, and are looked through for pictures."""
 
 
 class TextPart(Wire):
     """Text beside the pictures: their caption."""
+
+    model_config = _OTHERS
 
     type: Literal["text"]
     text: Annotated[str, Field(max_length=100_000)]
@@ -38,12 +43,16 @@ class TextPart(Wire):
 class ImageURL(Wire):
     """Where a picture is."""
 
+    model_config = _OTHERS
+
     url: Annotated[str, Field(min_length=1)]
     """A data URL; or an address, where the server may fetch from its host."""
 
 
 class ImagePart(Wire):
     """A picture."""
+
+    model_config = _OTHERS
 
     type: Literal["image_url"]
     image_url: ImageURL
@@ -54,6 +63,8 @@ Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 class ModerationRequest(Wire):
     """What is to be judged. Several parts are one input."""
+
+    model_config = _OTHERS
 
     input: str | list[str] | list[Part]
     """Parts of one input, with a picture among them; text alone is a 422."""
@@ -155,6 +166,7 @@ def _parts(asked: ModerationRequest) -> tuple[list[str], str | None]:
             code="no_image",
             param="input",
         )
+    check_all_read(asked.model_dump(), pictures)
     texts = [part.text for part in parts if isinstance(part, TextPart) and part.text]
     return pictures, "\n".join(texts) or None
 

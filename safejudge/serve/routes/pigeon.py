@@ -18,6 +18,7 @@ from safejudge.constitution.load import load_constitution
 from safejudge.decide.sample import was_read
 from safejudge.errors import ConstitutionError, InputError
 from safejudge.serve.asking import Asking, Asks, Context
+from safejudge.serve.bodies import StrictRoute, check_all_read
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
@@ -26,7 +27,7 @@ from safejudge.serve.wire import Wire
 from safejudge.text import quoted
 from safejudge.types import Constitution, Failure, Judgment
 
-router = APIRouter(tags=["ROOST"])
+router = APIRouter(tags=["ROOST"], route_class=StrictRoute)
 MOST_POLICIES = 16
 """Policies that are kept; an older one goes for a newer."""
 
@@ -60,7 +61,9 @@ class ModelSpec(Wire):
 
 
 class ClassifyInput(Wire):
-    """What is classified."""
+    """What is classified; in other fields no picture may be."""
+
+    model_config = ConfigDict(extra="allow")
 
     text: Annotated[str, Field(max_length=100_000)] | None = None
     """The caption of the picture."""
@@ -70,6 +73,8 @@ class ClassifyInput(Wire):
 
 class ClassifyRequest(Wire):
     """One input, and by what it is classified."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
     """The id of a model spec."""
@@ -164,6 +169,7 @@ async def classify(asked: ClassifyRequest, asking: Asks) -> ClassifyReply:
             code="no_image",
             param="input",
         )
+    check_all_read(asked.model_dump(), [asked.input.mediaUrl])
     version = await _version(asked.policy, asking)
     uploads = await asking.uploads([asked.input.mediaUrl], [asked.input.text or None])
     answered = await asking.judge(uploads, version)

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field
 from safejudge.decide.sample import was_read
 from safejudge.errors import StatementError
 from safejudge.serve.asking import Asks
+from safejudge.serve.bodies import StrictRoute, check_all_read
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
@@ -27,7 +28,7 @@ from safejudge.types import JSON, Constitution, Failure, Precondition, Rule, Sev
 if TYPE_CHECKING:
     from safejudge.types import Judgment
 
-router = APIRouter(tags=["System One"])
+router = APIRouter(tags=["System One"], route_class=StrictRoute)
 MOST = 64
 """Questions of one request."""
 
@@ -46,7 +47,9 @@ class Question(Wire):
 
 
 class SystemOneRequest(Wire):
-    """Questions about one picture."""
+    """Questions about one picture; in other fields no picture may be."""
+
+    model_config = ConfigDict(extra="allow")
 
     state: Any = None
     """Text that belongs to the picture: its caption. Other JSON is taken as text."""
@@ -166,6 +169,7 @@ def _checked(asked: SystemOneRequest) -> dict[str, str]:
             code="one_image",
             param="images",
         )
+    check_all_read(asked.model_dump(), asked.images or ())
     if len(asked.questions) > MOST:
         raise RequestError(
             400,
