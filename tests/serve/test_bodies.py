@@ -4,14 +4,12 @@ import asyncio
 import base64
 import json
 
-import numpy as np
 import pytest
 
+from safejudge.serve.examples import SCENE
 from safejudge.serve.pictures import pictures_in
-from tests.serve.conftest import png_of
 
-PNG = png_of(np.zeros((8, 8, 3), np.uint8))
-BASE64 = base64.b64encode(PNG).decode()
+BASE64 = SCENE.partition(",")[2]
 URL = f"data:image/png;base64,{BASE64}"
 KIND = {"mime_type": "Image/PNG"}
 
