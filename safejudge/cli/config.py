@@ -13,7 +13,8 @@ Keys are strict: a name that is no option is refused with its line.
 from __future__ import annotations
 
 import difflib
-from argparse import Action, ArgumentParser
+from argparse import Action, ArgumentParser, _AppendAction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +51,11 @@ def expanded(argv: Sequence[str], commands: Mapping[str, ArgumentParser]) -> lis
 
 
 def _file(words: Sequence[str]) -> str | None:
-    for place, word in enumerate(words):
-        if word == OPTION and place + 1 < len(words):
-            return words[place + 1]
-        if word.startswith(f"{OPTION}="):
-            return word.partition("=")[2]
-    return None
+    files = [after for word, after in pairwise(words) if word == OPTION]
+    files += [word.partition("=")[2] for word in words if word.startswith(f"{OPTION}=")]
+    if len(files) > 1:
+        raise InputError(f"{OPTION} is given twice; put all options into one file")
+    return files[0] if files else None
 
 
 def _words(file: Path, parser: ArgumentParser) -> Iterator[str]:
@@ -107,6 +107,8 @@ def _option(key: str, value: Any, action: Action, where: str) -> Iterator[str]:
         if value == "true":
             yield f"--{key}"
         return
+    if isinstance(value, dict | list) and not isinstance(action, _AppendAction):
+        raise InputError(f"{where}: {quoted(key)} has one value; write it without a list")
     for text in texts(key, value, where):
         yield f"--{key}={text}"
 

@@ -333,6 +333,24 @@ def test_a_label_mass_that_is_none_is_a_problem(number: Any) -> None:
     assert good.problem is None
 
 
+def test_a_label_mass_that_was_told_and_is_not_any_more_is_a_problem() -> None:
+    """Else 1 would stand for it, and whoever wants a least mass would find nothing."""
+
+    def without_first(reply: Any) -> Any:
+        del reply["diagnostics"]["q1"]
+        return reply
+
+    with Deciding() as server:
+        engine = connect(server)
+        server.behave(twist=without_first)
+        bad, good = engine.answer_probs([ask((RED,), "a."), ask((RED,), "b.")])
+        server.behave(twist=lambda reply: reply | {"diagnostics": []})
+        (worse,) = engine.answer_probs([ask((RED,), "c.")])
+    assert "no label mass" in str(bad.problem)
+    assert good.problem is None
+    assert "no label mass" in str(worse.problem)
+
+
 @pytest.mark.parametrize(
     ("listed", "says"),
     [

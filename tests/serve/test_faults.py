@@ -181,6 +181,9 @@ def test_a_reload_takes_rules_and_keys_and_refuses_what_is_wrong(rules, safe, ca
         ("- engine\n", r"serve\.yaml:1: the file holds a list"),
         ("port: 1\nport: 2\n", r"serve\.yaml:2"),
         ("config: other.yaml\n", r"serve\.yaml:1: `config` is no option"),
+        ("keys: []\n", r"serve\.yaml:1: `keys` has one value"),
+        ("host: [127.0.0.1, 0.0.0.0]\n", r"serve\.yaml:1: `host` has one value"),
+        ("port: {a: 1}\n", r"serve\.yaml:1: `port` has one value"),
     ],
 )
 def test_a_file_of_options_is_strict(tmp_path, capsys, text, told):
@@ -188,6 +191,11 @@ def test_a_file_of_options_is_strict(tmp_path, capsys, text, told):
     file.write_text(text, encoding="utf-8")
     assert main(["serve", "--config", str(file)]) == 2
     assert re.search(told, capsys.readouterr().err)
+
+
+def test_a_second_file_of_options_is_not_passed_over(capsys):
+    assert main(["serve", "--config", "a.yaml", "--config=b.yaml"]) == 2
+    assert "--config is given twice" in capsys.readouterr().err
 
 
 def test_options_of_a_file_are_those_of_the_command(tmp_path):

@@ -280,8 +280,17 @@ class DecisionsEngine:
         reply = await self._sender.send(pictures, body)
         length = topk.tokens_used(reply, _PROMPT)[0] or None
         alone = length if len(group) == 1 else None
-        reads = protocol.read(reply, group)
+        reads = [self._complete(read) for read in protocol.read(reply, group)]
         return {probe: _Told(read, alone) for probe, read in zip(group, reads, strict=True)}
+
+    def _complete(self, read: Read) -> Read:
+        """Refuse an answer without the label mass that this server told at the start.
+
+        1 would stand for it, and `Policy.minimum_label_mass` would find nothing.
+        """
+        if isinstance(read, Answer) and read.mass is None and self._spoken.tells_mass:
+            return UnreadableError("the answer has no label mass, which this server told before")
+        return read
 
     def _warn_of_rounding(self) -> None:
         """Say once that the server rounds, where its answers show it."""

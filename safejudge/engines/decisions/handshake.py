@@ -72,7 +72,7 @@ class Spoken:
     @property
     def tells_mass(self) -> bool:
         """Whether it says how much probability the labels have."""
-        return any(answer.mass is not None for answer in self.proof)
+        return all(answer.mass is not None for answer in self.proof)
 
     @property
     def unsure(self) -> bool:
