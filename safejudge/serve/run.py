@@ -124,6 +124,8 @@ class Running:
         self._server = _Server(
             uvicorn.Config(
                 gated(api_of(context), lambda: self._keys, log),
+                # httptools, which vLLM brings along, takes headers without end, and before a key.
+                http="h11",
                 access_log=False,
                 log_level="warning",
                 lifespan="off",

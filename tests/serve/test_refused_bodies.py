@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import socket
 
 import pytest
 
@@ -31,6 +32,13 @@ def test_a_client_that_reads_only_when_it_has_sent_everything_reads_the_reply(
         assert error["code"] == ("body_too_large" if known else "invalid_api_key")
     finally:
         connection.close()
+
+
+def test_headers_without_end_are_refused(server):
+    """Before a key is looked at; the parser that takes them all may be installed as well."""
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 2**17)
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 class Bodies:
