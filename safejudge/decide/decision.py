@@ -87,7 +87,7 @@ def decide(
 
 def _likely(
     said: Iterable[RuleDecision], unseen: Sequence[str]
-) -> Literal["unsafe", "safe"] | None:
+) -> Literal["safe", "unsafe"] | None:
     """Say which an image likely is; one that was not looked at whole is never likely safe."""
     sides = {decision.likely for decision in said if decision.action != "not_asked"}
     if "violated" in sides:

@@ -32,7 +32,7 @@ class Decision(Record):
     action: Literal["block", "pass", "person"]
     why: str | None = None
     """Why a person is asked."""
-    likely: Literal["unsafe", "safe"] | None = None
+    likely: Literal["safe", "unsafe"] | None = None
     """Which is likelier by the labels: unsafe if one rule is likely violated, safe if every rule
     that was asked is likely not. Nothing is promised of it, and no action hangs on it."""
     rules: dict[str, RuleDecision] = Field(default_factory=dict)
