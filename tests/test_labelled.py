@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from contextlib import closing
@@ -14,6 +15,7 @@ from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import Models
 from safejudge.errors import InputError, OutputError
 from safejudge.evals.labelled.labels import Label, find_labels, read_labels
+from safejudge.evals.labelled.places import placed
 from safejudge.evals.labelled.suite import judge, report
 from safejudge.evals.labelled.tables import score
 from safejudge.evals.results import write_results
@@ -54,9 +56,39 @@ def test_what_a_file_leaves_out_is_not_known(tmp_path):
     assert label.unsafe is False
 
 
+def test_a_label_with_an_id_means_the_file_that_holds_those_bytes(tmp_path):
+    digest = hashlib.sha256(b"one").hexdigest()
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "moved.png").write_bytes(b"one")
+    (tmp_path / "old.png").write_bytes(b"another one by now")
+    gone = Label(image="old.png", label="safe", id="0" * 64)
+    rows = [("l:2", Label(image="/elsewhere/old.png", label="safe", id=digest)), ("l:3", gone)]
+    with pytest.warns(UserWarning, match="old.png"):
+        found = placed(rows, tmp_path)
+    assert [label.image for label in found] == ["below/moved.png", "0" * 64]
+
+
+def test_a_rule_that_nobody_decided_about_stays_unknown(tmp_path):
+    known, half, open_ = labels_of(
+        tmp_path,
+        "image,label,violations,unknown\na,,fire,knife\nb,,,knife\nc,unsafe,,fire knife\n",
+    )
+    assert [known.violates(rule) for rule in RULES] == [True, None]
+    assert [half.violates(rule) for rule in RULES] == [False, None]
+    assert [open_.violates(rule) for rule in RULES] == [None, None]
+    assert (known.unsafe, half.unsafe, open_.unsafe) == (True, None, True)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("image,violations,unknown\na,fire,fire\n", "fire stands in `violations` and in `unknown`"),
+        ("image,label,unknown\na,safe,fire\n", "is safe, and fire is unknown"),
+        ("image,violations,unknown\na,,fire knife\n", ":2: says nothing"),
+        ("image,unknown\na,fire\n", ":2: has neither"),
+        ("image,violations,unknown\na,,fier\n", "no rule 'fier'"),
+        ("image,label,id\na,safe,123\n", "`id` is '123'"),
+        (f"image,label,id\na,safe,{'a' * 64}\nb,safe,{'a' * 64}\n", ":3: a second row for the id"),
         ("name,label\na,safe\n", ":1: the first line must name the columns `image`"),
         ("image,label\na,save\n", ":2: `label`"),
         ("image,label\na,\n", ":2: has neither"),

@@ -128,13 +128,12 @@ def _labels(facts: Facts) -> dict[str, dict[str, str]]:
 def _by_rule(facts: Facts) -> dict[str, str]:
     if facts.constitution is None or not facts.labels:
         return {}
-    known = [label.violations for label in facts.labels if label.violations is not None]
     safe = sum(label.violations is None and label.label == "safe" for label in facts.labels)
-    violating = Counter(rule for violations in known for rule in violations)
-    found = {
-        rule.id: f"{violating[rule.id]} violating, of {len(known) + safe} whose truth is known"
-        for rule in facts.constitution.rules
-    }
+    found = {}
+    for rule in facts.constitution.rules:
+        said = Counter(label.violates(rule.id) for label in facts.labels)
+        known = said[True] + said[False] + safe
+        found[rule.id] = f"{said[True]} violating, of {known} whose truth is known"
     groups = Counter(label.group for label in facts.labels if label.group is not None)
     shared = sum(count > 1 for count in groups.values())
     apart = f"{shared} of several images" if groups else "none: every image stands for itself"

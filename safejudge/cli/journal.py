@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safejudge.cli import journal_moves, journal_people
 from safejudge.cli.exits import DONE, INPUT
+from safejudge.cli.journal_open import action, opened
 from safejudge.cli.options import layout, runs
-from safejudge.cli.values import amount, positive
+from safejudge.cli.values import positive
 from safejudge.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from safejudge.journal.store import Journal, Kept, Row
-    from safejudge.types import JSON
+    from safejudge.journal.store import Kept
 
 EXAMPLES = """\
 examples:
@@ -29,6 +24,7 @@ examples:
   safejudge journal show journal.db 4d1f0c
   safejudge journal export journal.db --out records.jsonl
   safejudge journal import journal.db records.jsonl
+  safejudge journal labels journal.db --out labels.csv
   safejudge journal prune journal.db --days 90
 
 A journal is an SQLite file or postgresql://USER@HOST/DATABASE. replay, report
@@ -40,8 +36,6 @@ exit codes:
   2    the journal or a file has to be changed first, or nothing was found
 """
 _FEW = 50
-_TOGETHER = 200
-"""Records that are read or written at a time."""
 
 
 def add(commands: Any) -> None:
@@ -55,25 +49,8 @@ def add(commands: Any) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     _add_search(actions)
     _add_show(actions)
-    _add_moves(actions)
-
-
-def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
-    )
-    parser.add_argument("journal", metavar="JOURNAL", help="the file or address of a journal")
-    return parser
-
-
-def _opened(name: str) -> Journal:
-    if find_spec("sqlalchemy") is None:
-        raise InputError("a journal needs sqlalchemy: pip install 'safejudge[journal]'")
-    from safejudge.journal.store import Journal, is_journal
-
-    if not is_journal(name):
-        raise InputError(f"{name}: is no journal; serve --journal and judge --journal make one")
-    return Journal(name)
+    journal_moves.add(actions)
+    journal_people.add(actions)
 
 
 # --- looking ----------------------------------------------------------------------------------
@@ -97,7 +74,7 @@ class Search:
 
 
 def _add_search(actions: Any) -> None:
-    parser = _action(actions, "search", "list judgments, the newest first; JSON lines in a pipe")
+    parser = action(actions, "search", "list judgments, the newest first; JSON lines in a pipe")
     parser.add_argument("--image-id", metavar="SHA256", help="of this image; a beginning is enough")
     parser.add_argument("--rule", metavar="ID", help="of which this rule has --outcome")
     parser.add_argument(
@@ -128,7 +105,7 @@ def search(options: Search) -> int:
         for name in ("image_id", "rule", "outcome", "label", "since", "until", "client",
                      "reviewer", "variant", "limit")
     }  # fmt: skip
-    with _opened(options.journal) as journal:
+    with opened(options.journal) as journal:
         found = list(journal.search(**wanted, newest=True))
     if not sys.stdout.isatty():
         for one in found:
@@ -154,7 +131,7 @@ class Show:
 
 
 def _add_show(actions: Any) -> None:
-    parser = _action(actions, "show", "show an image: judgments, people's decisions, changes")
+    parser = action(actions, "show", "show an image: judgments, people's decisions, changes")
     parser.add_argument("image", metavar="IMAGE", help="its SHA-256, or how it begins")
     runs(parser, Show, show)
 
@@ -164,7 +141,7 @@ def show(options: Show) -> int:
     from safejudge.journal.people import decisions
     from safejudge.text import clean
 
-    with _opened(options.journal) as journal:
+    with opened(options.journal) as journal:
         found = list(journal.search(image_id=options.image, variant=None))
         ids = {one.image_id for one in found}
         if len(ids) > 1:
@@ -207,130 +184,3 @@ def day(text: str) -> float:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no day; write 2026-11-30") from error
-
-
-# --- out, in, and away --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """Options of `safejudge journal export`."""
-
-    journal: str
-    out: Path
-    overwrite: bool
-    head: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """Options of `safejudge journal import`."""
-
-    journal: str
-    records: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Prune:
-    """Options of `safejudge journal prune`."""
-
-    journal: str
-    days: float
-
-
-def _add_moves(actions: Any) -> None:
-    parser = _action(actions, "export", "write judgments as judge --out does")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
-    parser.add_argument("--overwrite", action="store_true", help="begin the file anew")
-    parser.add_argument(
-        "--head",
-        type=positive,
-        metavar="N",
-        help="those of this version of rules, policy and models (default: the latest)",
-    )
-    runs(parser, Export, export)
-    parser = _action(actions, "import", "take judgments from a file of records")
-    parser.add_argument("records", type=Path, metavar="RECORDS", help="what judge --out wrote")
-    runs(parser, Import, take_in)
-    parser = _action(actions, "prune", "delete judgments that are older; decisions stay")
-    parser.add_argument("--days", type=amount, required=True, metavar="N", help="older than this")
-    runs(parser, Prune, prune)
-
-
-def export(options: Export) -> int:
-    """Write the judgments of one head."""
-    from safejudge.files.recordfile import RecordFile, check_output
-    from safejudge.journal.stored import JournalRecords
-    from safejudge.text import counted
-
-    check_output(options.out, overwrite=options.overwrite)
-    _opened(options.journal).close()
-    stored = JournalRecords(options.journal, options.head)
-    count = 0
-    with RecordFile(options.out, stored.head, resume=False, overwrite=options.overwrite) as file:
-        for batch in _batches(record.content for record in stored):
-            file.append(batch)
-            count += len(batch)
-    print(f"{counted(count, 'record')} in {options.out}")
-    return DONE
-
-
-def take_in(options: Import) -> int:
-    """Keep the records of a file."""
-    from safejudge.files.stored import open_stored
-    from safejudge.journal.store import Journal
-    from safejudge.show.page import made_by
-    from safejudge.show.page.recorded import results
-    from safejudge.text import counted
-
-    stored = open_stored(options.records)
-    about = made_by.about(stored, None, ())
-    count = added = 0
-    with Journal(options.journal) as journal:
-        found = results(stored, about.constitution, about.provenance)
-        for batch in _batches(_row(record.content, result) for record, result in found):
-            count += len(batch)
-            added += journal.add_made(stored.head, journal_digests(stored.head), batch)
-    print(f"{counted(count, 'record')}, {added} of them new in {options.journal}")
-    return DONE
-
-
-def _row(content: JSON, result: Any) -> Row:
-    from safejudge.files.records import DECISION
-    from safejudge.journal.store import Row
-    from safejudge.types import Decision
-
-    held = content.get(DECISION)
-    return Row(result, None if held is None else Decision.model_validate(held), client="import")
-
-
-def journal_digests(head: JSON) -> dict[str, str]:
-    """Return the digests of the rules that a head of records holds."""
-    from safejudge.journal.store import rule_digest
-    from safejudge.types import Constitution
-
-    rules = Constitution.model_validate(head["constitution"])
-    return {rule.id: rule_digest(rule) for rule in rules.rules}
-
-
-def prune(options: Prune) -> int:
-    """Delete what is old."""
-    from safejudge.text import counted
-
-    with _opened(options.journal) as journal:
-        gone = journal.prune(options.days, _user())
-    print(f"{counted(gone, 'judgment')} deleted")
-    return DONE
-
-
-def _user() -> str:
-    """Name whoever runs this, for the trail of changes."""
-    try:
-        return getpass.getuser()[:64]
-    except (KeyError, OSError):
-        return "unknown"
-
-
-def _batches(items: Iterator[Any]) -> Iterator[list[Any]]:
-    while batch := list(islice(items, _TOGETHER)):
-        yield batch

@@ -1,9 +1,10 @@
 """Records beside labels -> per rule the scores whose truth is known, and what was left out.
 
 Takes stored records and a file of labels, as `eval labelled` reads it; finds the record of each
-label by where its picture lies, else by its name. A row is one image under one rule that was asked.
-What cannot speak for a threshold is left out and counted: scores that are bounds, answers that
-could not be read, images that say nothing new (the same bytes, or a group that has one already).
+label by its id where it has one, else by where its picture lies, else by its name. A row is one
+image under one rule that was asked. What cannot speak for a threshold is left out and counted:
+scores that are bounds, answers that could not be read, images that say nothing new (the same bytes,
+or a group that has one already).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from safejudge.evals.labelled.labels import Label
     from safejudge.files.stored import Stored
     from safejudge.show.page.judged import About
-    from safejudge.types import RuleVerdict
+    from safejudge.types import Result, RuleVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def read_sample(stored: Stored, about: About, labels: Path) -> Sample:
     sample = Sample({rule: RuleSample() for rule in rules})
     found: list[tuple[Label, Judgment]] = []
     for record, result in recorded.results(stored, about.constitution, about.provenance):
-        label = known.take(result.image, record.folder)
+        label = known.take(result, record.folder)
         if label is None:
             sample.unlabelled += 1
         elif isinstance(result, Judgment):
@@ -131,17 +132,24 @@ def read_sample(stored: Stored, about: About, labels: Path) -> Sample:
 
 
 class _Labels:
-    """Labels by the places of their images, and by their names."""
+    """Labels by the ids of their images; those without one by their places and names."""
 
     def __init__(self, labels: Sequence[Label], folder: Path) -> None:
-        self._places = {key_of(label.image, os.path.abspath(folder)): label for label in labels}  # noqa: PTH100 - as text
-        self._names = {os.path.normpath(label.image): label for label in labels}
+        self._ids = {label.id: label for label in labels if label.id is not None}
+        named = [label for label in labels if label.id is None]
+        self._places = {key_of(label.image, os.path.abspath(folder)): label for label in named}  # noqa: PTH100 - as text
+        self._names = {os.path.normpath(label.image): label for label in named}
         self._taken: set[str] = set()
         self.first = labels[0].image
 
-    def take(self, image: str, folder: str | None) -> Label | None:
+    def take(self, result: Result, folder: str | None) -> Label | None:
         """Return the label of a record, once."""
-        label = self._places.get(key_of(image, folder)) or self._names.get(os.path.normpath(image))
+        image = result.image
+        label = (
+            self._ids.get(result.id or "")
+            or self._places.get(key_of(image, folder))
+            or self._names.get(os.path.normpath(image))
+        )
         if label is None or label.image in self._taken:
             return None
         self._taken.add(label.image)
@@ -150,7 +158,7 @@ class _Labels:
     @property
     def left(self) -> int:
         """Labels that no record took."""
-        return len(self._names) - len(self._taken)
+        return len(self._ids) + len(self._names) - len(self._taken)
 
 
 def _independent(found: Iterable[tuple[Label, Judgment]]) -> Iterator[tuple[Label, Judgment]]:
@@ -184,9 +192,7 @@ def _add(sample: Sample, label: Label, judgment: Judgment) -> None:
 
 def truth_of(label: Label, rule: str) -> bool | None:
     """Whether an image violates a rule; a safe one violates none. None: not known."""
-    if label.violations is not None:
-        return rule in label.violations
-    return False if label.label == "safe" else None
+    return False if label.label == "safe" else label.violates(rule)
 
 
 def was_read(verdict: RuleVerdict) -> bool:

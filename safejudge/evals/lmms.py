@@ -114,9 +114,8 @@ def _target(row: JSON) -> str:
     target = _first(row, _TARGETS)
     if isinstance(target, dict):  # of labelled images; what is safe violates nothing
         violations = target.get("violations")
-        target = target.get("label") or (
-            None if violations is None else "unsafe" if violations else "safe"
-        )
+        known = violations is not None and (violations or not target.get("unknown"))
+        target = target.get("label") or (None if not known else "unsafe" if violations else "safe")
     return "" if target is None else str(target)
 
 

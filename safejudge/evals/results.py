@@ -155,9 +155,10 @@ class _Row(NamedTuple):
 
 def _rows(result: EvalResult) -> Iterator[_Row]:
     for sample in result.samples:
-        violations = sample["target"]["violations"]
+        violations, unknown = sample["target"]["violations"], sample["target"].get("unknown", ())
         for name, rule in sample["rules"].items():
-            violated = None if violations is None else name in violations
+            known = violations is not None and name not in unknown
+            violated = name in violations if known else None
             score, unfiltered = plain(rule["score"]), rule.get("unfiltered")
             yield _Row(sample["image"], name, violated, rule["outcome"], score, unfiltered)
 

@@ -206,8 +206,13 @@ class _Sheet:
         for where, label in rows:
             if (name := self._placed(names, label.image, where, line)) is not None:
                 path = self.folder / name
-                violations = label.violations
-                violated = {} if violations is None else {r: r in violations for r in self.rules}
+                if label.id not in (None, digest_of(path)):
+                    self._refuse(
+                        line, f"{where}: {name} holds other bytes than its `id` says", _ROW
+                    )
+                    continue
+                said = {rule: label.violates(rule) for rule in self.rules}
+                violated = {rule: is_so for rule, is_so in said.items() if is_so is not None}
                 shown = path.relative_to(self._base).as_posix()
                 yield _Claim(shown, path, where, line, violated, label.unsafe, "")
 

@@ -185,8 +185,9 @@ def mistakes(
             ranked += _image_mistakes(constitution, label, record)
         else:
             for rule in constitution.rules:
-                if rule.id in record["rules"]:
-                    verdict, target = record["rules"][rule.id], rule.id in label.violations
+                target = label.violates(rule.id)
+                if target is not None and rule.id in record["rules"]:
+                    verdict = record["rules"][rule.id]
                     ranked += _rule_mistakes(rule, label.image, verdict, target=target)
     ranked.sort(key=lambda row: row[:2])
     return tuple(mistake for _, _, mistake in ranked[:MISTAKES])

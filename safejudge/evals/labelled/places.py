@@ -1,7 +1,8 @@
 """Names of labels -> files below the folder of the data; and which pictures there have no label.
 
 A label may spell a name another way than the disk does (`files.names`); the name on the disk is
-what is judged and recorded. A name that leads out of the folder is refused, whatever is there.
+what is judged and recorded. A name that leads out of the folder is refused, whatever is there. A
+label with an id means the file that holds those bytes, wherever in the folder it lies.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from safejudge.errors import InputError
 from safejudge.evals.pictures import tell_missing
 from safejudge.files.below import leads_out
 from safejudge.files.names import Names
-from safejudge.images.listing import Listing, list_images
+from safejudge.images.listing import Listing, digest_of, list_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,15 +54,21 @@ def placed(rows: Sequence[tuple[str, Label]], folder: Path) -> list[Label]:
     """
     if not folder.is_dir():
         raise InputError(f"--data {folder}: there is no such folder")
-    names = Names(_files(folder))
+    files = _files(folder)
+    names = Names(files)
+    contents = _contents(folder, files) if any(label.id for _, label in rows) else {}
     owners: dict[str, str] = {}
     labels, missing = [], []
     for where, label in rows:
-        _refuse_outside(folder, label.image, where)
-        name = names.find(os.path.normpath(label.image))
+        if label.id is None:
+            _refuse_outside(folder, label.image, where)
+            name = names.find(os.path.normpath(label.image))
+        else:
+            name = contents.get(label.id)
         if name is None:
             missing.append((where, label.image))
-            name = label.image
+            # What lies at the name holds other bytes than those that were labelled.
+            name = label.image if label.id is None else label.id
         else:
             _refuse_outside(folder, name, where)
         if name in owners:
@@ -82,6 +89,11 @@ def _files(folder: Path) -> list[str]:
         for parent, _, names in os.walk(folder)
         for name in names
     ]
+
+
+def _contents(folder: Path, files: Sequence[str]) -> dict[str | None, str]:
+    """Name a file of each content, by its sha256: the first where several hold the same."""
+    return {digest_of(folder / name): name for name in sorted(files, reverse=True)}
 
 
 def _refuse_outside(folder: Path, name: str, where: str) -> None:

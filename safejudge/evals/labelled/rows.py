@@ -73,7 +73,7 @@ def image_row(label: Label, record: JSON) -> Row:
 
 def knows(label: Label, record: JSON, rule: str) -> bool:
     """Whether it is known if an image violates a rule that was judged."""
-    return label.violations is not None and rule in record["rules"]
+    return label.violates(rule) is not None and rule in record["rules"]
 
 
 def rule_row(label: Label, record: JSON, rule: str) -> Row:
@@ -81,7 +81,7 @@ def rule_row(label: Label, record: JSON, rule: str) -> Row:
     verdict = record["rules"][rule]
     return Row(
         label.group or label.image,
-        rule in (label.violations or ()),
+        bool(label.violates(rule)),
         CALLED[verdict["outcome"]],
         verdict["score"],
         verdict["bound"] == "exact",

@@ -180,9 +180,10 @@ def _sample(label: Label, record: JSON) -> JSON:
         name: {field: verdict.get(field) for field in ("outcome", "score", "unfiltered")}
         for name, verdict in rules.items()
     }
+    unknown = {"unknown": label.unknown} if label.unknown else {}
     return {
         "image": label.image,
-        "target": {"label": label.label, "violations": label.violations},
+        "target": {"label": label.label, "violations": label.violations} | unknown,
         "resps": [answer],
         "filtered_resps": [answer["label"]],
         "score": record.get("score"),
@@ -270,7 +271,7 @@ def _stages(constitution: Constitution, judged: Judged) -> Table:
         for label, record in judged:
             if not knows(label, record, rule.id):
                 continue
-            target = rule.id in (label.violations or ())
+            target = bool(label.violates(rule.id))
             verdict = record["rules"][rule.id]
             called = CALLED[verdict["outcome"]]
             if (called is Outcome.YES) != target or called is Outcome.UNDECIDED:
