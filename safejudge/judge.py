@@ -29,6 +29,7 @@ from safejudge.engines.priors import PriorCache
 from safejudge.errors import EngineSetupError, InputError
 from safejudge.flow import pool, room
 from safejudge.images.ahead import HELD, Budget, ReadAhead
+from safejudge.images.hashes import HashList, need_pdqhash
 from safejudge.images.load import load_images
 from safejudge.images.pairs import paired
 from safejudge.method.captions import plain_caption, shown_caption
@@ -41,6 +42,7 @@ from safejudge.policy import Policy
 from safejudge.queueing import Front, Limits
 from safejudge.text import counted
 from safejudge.types import Constitution, Failure, ImageInput, Provenance, Result, leaves
+from safejudge.types.pictures import LISTED
 
 if TYPE_CHECKING:
     from threading import Event
@@ -81,6 +83,10 @@ class Judge:
         self.models = models
         self.policy = policy_in_effect(policy, models)
         check_rules(constitution, models, self.policy)
+        if models.skip is not None:
+            need_pdqhash()
+        self.skip = models.skip
+        """Hashes of pictures that no model is shown."""
         self.provenance = _provenance(constitution, models, self.policy)
         self.panel = models.panel
 
@@ -97,6 +103,7 @@ class Judge:
         engine_args: Mapping[str, Any] | None = None,
         also: Sequence[str | Engine] = (),
         escalate_to: str | Engine | None = None,
+        skip: str | os.PathLike[str] | HashList | None = None,
     ) -> Judge:
         """Load a judge.
 
@@ -111,6 +118,8 @@ class Judge:
         `also` are engines whose answers count as much as those of `engine` (the mean of their
         log-odds decides); `escalate_to` is the engine that is asked what these leave open, and
         what `policy.escalate_below` says. They are opened with no options.
+        `skip` are hashes of pictures that no model may be shown: a file (`images.hashes`), or what
+        was read of one. An image that matches is a `Failure` with the reason `listed`.
         Raises `ConstitutionError`, `EngineSetupError`, `PolicyError`, `StatementError`.
         """
         rules = (
@@ -118,6 +127,7 @@ class Judge:
             if isinstance(constitution, Constitution)
             else load_constitution(constitution)
         )
+        listed = skip if skip is None or isinstance(skip, HashList) else HashList.read(skip)
         chosen = chosen_policy(policy)
         if not chosen.tree:
             _warn_of_losses(rules)
@@ -130,6 +140,7 @@ class Judge:
             engine_args,
             also=also,
             escalate_to=escalate_to,
+            skip=listed,
         )
         try:
             judge = cls(rules, models, chosen)
@@ -188,7 +199,7 @@ class Judge:
         """Whether an image may pass: only if it is safe.
 
         Undecided images and failures pass only where the policy says so by name
-        (`allow_undecided`, `allow_failures`).
+        (`allow_undecided`, `allow_failures`); what matches a hash of `skip` never does.
         """
         (result,) = self([image], [prompt])
         return self.passes(result)
@@ -206,7 +217,7 @@ class Judge:
     def passes(self, result: Result) -> bool:
         """Whether an image that was judged may pass; see `allows`."""
         if isinstance(result, Failure):
-            return self.policy.allow_failures
+            return self.policy.allow_failures and result.reason != LISTED
         return result.label == "safe" or (
             result.label == "undecided" and self.policy.allow_undecided
         )
@@ -253,6 +264,8 @@ class Judge:
         """
         with self.models.meter.stage(IMAGES, 1):
             (read,) = load_images([image], self.policy, first=place, stop=stop)
+            if self.skip is not None and not isinstance(read, Failure):
+                read = self.skip.refusal(read) or read
         return self._flow(read if budget is None else budget.holding(read), prompt)
 
     def _flow(self, image: ImageInput | Failure, caption: str | None) -> Flow[Result]:
@@ -397,6 +410,7 @@ def _provenance(constitution: Constitution, models: Models, policy: Policy) -> P
         detector=reference(models.detector) if policy.locates else None,
         also=tuple(ref for engine in models.also if (ref := reference(engine)) is not None),
         escalate_to=reference(models.escalation),
+        skip_hashes=None if models.skip is None else models.skip.digest,
         versions={"python": platform.python_version(), **versions, **models.versions()},
     )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from safejudge.engines.priors import PriorCache
+    from safejudge.images.hashes import HashList
     from safejudge.policy import Policy
     from safejudge.types import Constitution
 
@@ -42,6 +43,8 @@ class JudgeSpec:
     """URIs of engines whose answers count as much."""
     escalate_to: str | None = None
     """URI of the engine that is asked what those leave open."""
+    skip: HashList | None = None
+    """Hashes of pictures that no model may be shown."""
 
     def __setstate__(self, state: list[Any]) -> None:
         """Take up what was pickled before there could be several engines."""
@@ -61,6 +64,7 @@ class JudgeSpec:
             engine_args=self.engine_args,
             also=self.also,
             escalate_to=self.escalate_to,
+            skip=self.skip,
         )
 
     def on(self, device: str) -> JudgeSpec:

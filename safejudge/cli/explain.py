@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES, OF_VERDICTS),
     )
     parser.add_argument("image", metavar="IMAGE", help="the image")
-    JudgeOptions.add(parser)
+    JudgeOptions.add(parser, skips=True)
     parser.add_argument("--rule", metavar="ID", help="show only this rule, in full")
     parser.add_argument("--prompt", metavar="TEXT", help="the prompt or caption of the image")
     runs(parser, Options, run)

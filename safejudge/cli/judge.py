@@ -89,7 +89,7 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES, OF_VERDICTS),
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
-    JudgeOptions.add(parser)
+    JudgeOptions.add(parser, skips=True)
     parser.add_argument(
         "--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from safejudge.cli.panel import add_engines_beside, check_panel
@@ -21,6 +22,7 @@ from safejudge.engines.models import DEFAULT, Models
 from safejudge.engines.open import FORMS
 from safejudge.engines.priors import PriorCache
 from safejudge.errors import InputError
+from safejudge.images.hashes import HashList
 from safejudge.judge import missing
 from safejudge.opening import JudgeSpec
 from safejudge.policy import POLICIES, Policy
@@ -108,15 +110,22 @@ class JudgeOptions:
     """Most frames of an animation that are looked at; None: as the policy says."""
     switches: tuple[str, ...]
     """Those of `SWITCHES` that were given."""
+    skip_hashes: Path | None = None
+    """A file of hashes of pictures that no model may be shown."""
 
     @staticmethod
     def add(
-        parser: argparse.ArgumentParser, *, exhaustive: bool = False, rules: bool = True
+        parser: argparse.ArgumentParser,
+        *,
+        exhaustive: bool = False,
+        rules: bool = True,
+        skips: bool = False,
     ) -> None:
         """Add the arguments; no default for the two that matter most, rules and engine.
 
         `exhaustive`: the command asks every question, so nothing is offered that would leave some
-        out. Without `rules` the command has an argument `constitution` of its own.
+        out. Without `rules` the command has an argument `constitution` of its own. `skips`: the
+        command shows pictures to models by a judge alone, which can hold them against a list.
         """
         if rules:
             parser.add_argument(
@@ -149,6 +158,16 @@ class JudgeOptions:
                 help="ask a rule above this similarity (default: what is stated for the encoder)",
             )
             add_switches(parser, implied=[])
+        if skips:
+            parser.add_argument(
+                "--skip-hashes",
+                type=Path,
+                metavar="FILE",
+                help="show no model a picture that matches a PDQ hash of this file, 64 hex digits "
+                "a line; it counts as one that could not be judged",
+            )
+        else:
+            parser.set_defaults(skip_hashes=None)
         parser.add_argument(
             "--frames",
             type=frames,
@@ -218,6 +237,10 @@ class JudgeOptions:
                 )
         return policy.model_copy(update=changes)
 
+    def skip(self) -> HashList | None:
+        """Read the hashes of pictures that no model may be shown. Raises `InputError`."""
+        return None if self.skip_hashes is None else HashList.read(self.skip_hashes)
+
     def spec(self, rules: Constitution | None = None) -> JudgeSpec:
         """Return what the judge is opened from, with these rules or with the chosen ones.
 
@@ -225,6 +248,7 @@ class JudgeOptions:
         """
         policy = self.policy()
         rules = self.rules() if rules is None else rules
+        skip = self.skip()
         engine, engine_args = self._named()
         return JudgeSpec(
             rules,
@@ -235,6 +259,7 @@ class JudgeOptions:
             engine_args=engine_args,
             also=self.also,
             escalate_to=self.escalate_to,
+            skip=skip,
         )
 
     def open(self, rules: Constitution | None = None) -> Judge:

@@ -44,7 +44,7 @@ routes:
   GET  /health, /ready, /metrics, /docs; POST /admin/reload
 
 SIGTERM and Ctrl-C end the server when what is under way has been answered;
-SIGHUP reads constitution, policy, thresholds and keys anew. A key of the
+SIGHUP reads constitution, policy, thresholds, hashes and keys anew. A key of the
 engine's own server is in SAFEJUDGE_API_KEY.
 
 exit codes:
@@ -98,7 +98,7 @@ def add(commands: Any) -> None:
         description="Serve one judge over HTTP. Requests of many clients share its batches.",
         **layout(EXAMPLES),
     )
-    JudgeOptions.add(parser)
+    JudgeOptions.add(parser, skips=True)
     config.add(parser)
     parser.add_argument(
         "--thresholds",
@@ -243,7 +243,8 @@ def run(options: Options) -> int:
 
     def loaded() -> Loaded:
         thresholds = None if options.thresholds is None else load(options.thresholds)
-        new = replace(spec, constitution=options.judge.rules(), policy=options.judge.policy())
+        judge = options.judge
+        new = replace(spec, constitution=judge.rules(), policy=judge.policy(), skip=judge.skip())
         return Loaded(new, thresholds)
 
     with ExitStack() as stack:

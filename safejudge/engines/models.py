@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from safejudge.engines.base import Detector, Encoder, Engine
+    from safejudge.images.hashes import HashList
     from safejudge.types import AnswerProbs
 
 DEFAULT = "default"
@@ -59,6 +60,8 @@ class Models:
     """The engine that is asked what those leave open."""
     more_eyes: tuple[Eyes | None, ...] = ()
     """Those of the engines beside the first, by place; none: nobody watches."""
+    skip: HashList | None = None
+    """Pictures that none of them may be shown; a judge holds every image against it."""
     _lock: ProcessLock = field(default_factory=ProcessLock, repr=False)
     _closed: bool = False
 
@@ -72,12 +75,14 @@ class Models:
         *,
         also: Sequence[str | Engine] = (),
         escalate_to: str | Engine | None = None,
+        skip: HashList | None = None,
     ) -> Models:
         """Open what is named by a URI and own it; objects stay the caller's.
 
         `"default"` is what the engine comes with (`KITS`), or nothing. `engine_args` are options
         of the engine that is opened here. `also` and `escalate_to` are further engines (`Panel`);
-        those of `also` are put in the order of their URIs. Raises `EngineSetupError`, also for an
+        those of `also` are put in the order of their URIs. `skip` is what none of them may be
+        shown. Raises `EngineSetupError`, also for an
         engine that does not see (`eyes.prove_sight`).
         """
         if engine_args and not isinstance(engine, str):
@@ -112,6 +117,7 @@ class Models:
                 also=tuple(engine for engine, _ in beside),
                 escalation=None if last is None else last[0],
                 more_eyes=tuple(eyes for _, eyes in (*beside, *filter(None, [last]))),
+                skip=skip,
             )
         except BaseException:
             for model in owned:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
-BESIDE = ("also", "escalate_to")
-"""As much, where a judge has several engines; not written where it has one."""
+BESIDE = ("also", "escalate_to", "skip_hashes")
+"""As much, where a judge has several engines, or a list of pictures to show to none; not written
+where it has not."""
 
 DECISION = "decision"
 """Under which a record says what to do with its image, where thresholds were given."""
@@ -178,6 +179,7 @@ _DESCRIPTIONS = {
     "detector": "detector",
     "also": "second opinion (--also)",
     "escalate_to": "engine to escalate to",
+    "skip_hashes": "list of hashes (--skip-hashes)",
     "captions": "prompt file (captions) or data",
     "thresholds": "file of thresholds",
 }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from safejudge.errors import BusyError, QueueFullError
 from safejudge.types import Failure
+from safejudge.types.pictures import LISTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,6 +72,8 @@ def refusal_of(result: Result, opened: Opened) -> Refusal | None:
     judge, decider = opened.judge, opened.decider
     if isinstance(result, Failure):
         code: Code = "too_large" if result.reason in LARGE else "unreadable"
+        if result.reason == LISTED:
+            code = "unsettled"  # whoever uploads it learns nothing of the list
         refusal = None if judge.passes(result) else Refusal(code)
     elif decider is not None:
         refusal = _decided(decider(result), opened)

@@ -34,11 +34,12 @@ from safejudge.journal.tables import (
 )
 from safejudge.text import cut, one_line
 from safejudge.types import Judgment
+from safejudge.types.pictures import LISTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from safejudge.judge import Judge
     from safejudge.types import JSON, Decision, Result, Rule
@@ -162,6 +163,8 @@ class Journal:
         ).scalar()
         if added is None:
             return 0
+        if not isinstance(result, Judgment) and result.reason == LISTED:
+            _hide(connection, _image_id(result))
         if isinstance(result, Judgment):
             scores = [
                 {
@@ -218,19 +221,30 @@ class Journal:
         client: str | None = None,
         reviewer: str | None = None,
         variant: str | None = "",
-        head: int | None = None,
+        heads: Sequence[int] | None = None,
         limit: int | None = None,
         newest: bool = False,
     ) -> Iterator[Kept]:
         """Yield the judgments that fit all that is named; in the order in which they came.
 
         `image_id` may be a beginning of one. `rule` finds images of which it has this `outcome`.
-        `variant` None: shadows, too. `since` and `until` are seconds since 1970.
+        `heads` are numbers of what made them. `variant` None: shadows, too. `since` and `until`
+        are seconds since 1970.
         """
         wanted = select(JUDGMENTS)
         table = JUDGMENTS.c
-        if numbers is not None:
-            wanted = wanted.where(table.id.in_(numbers))
+        plain_terms: Sequence[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = (
+            (numbers, table.id.in_),
+            (heads, table.head.in_),
+            (label, table.label.__eq__),
+            (client, table.client.__eq__),
+            (variant, table.variant.__eq__),
+            (since, table.at.__ge__),
+            (until, table.at.__lt__),
+        )
+        for value, holds in plain_terms:
+            if value is not None:
+                wanted = wanted.where(holds(value))
         if image_id is not None:
             wanted = wanted.where(table.image_id >= image_id, table.image_id < image_id + "g")
         if rule is not None:
@@ -240,14 +254,6 @@ class Journal:
         if reviewer is not None:
             seen = select(PEOPLE.c.image_id).where(PEOPLE.c.reviewer == reviewer)
             wanted = wanted.where(table.image_id.in_(seen))
-        if since is not None:
-            wanted = wanted.where(table.at >= since)
-        if until is not None:
-            wanted = wanted.where(table.at < until)
-        exact = {"label": label, "client": client, "variant": variant, "head": head}
-        for name, value in exact.items():
-            if value is not None:
-                wanted = wanted.where(table[name] == value)
         order = table.id.desc() if newest else table.id
         with self.reading() as connection:
             rows = connection.execution_options(yield_per=100).execute(
@@ -412,6 +418,20 @@ def audit(connection: Connection, who: str, what: str, content: JSON) -> None:
     """Write down a change, in the transaction that makes it."""
     values = {"at": time.time(), "who": who, "what": what, "content": json.dumps(content)}
     connection.execute(insert(AUDIT).values(values))
+
+
+def judged_by(head: JSON) -> str:
+    """Digest what made judgments, but for the list of what was shown to nobody, which grows."""
+    made = _compared(head)
+    del made["provenance"]["skip_hashes"]
+    return digest_of(json.dumps(made, sort_keys=True))
+
+
+def _hide(connection: Connection, image_id: str) -> None:
+    """Show nobody an image that is on a list now: no small picture of it, and no question."""
+    of_image = JUDGMENTS.c.image_id == image_id
+    connection.execute(JUDGMENTS.update().where(of_image).values(thumbnail=None))
+    connection.execute(NEEDS.update().where(NEEDS.c.image_id == image_id).values(open=0))
 
 
 def _compared(head: JSON) -> JSON:

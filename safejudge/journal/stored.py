@@ -1,7 +1,8 @@
 """A journal read as records: what replays, reports and calibrates files does so with a journal.
 
 Takes a path or an address; gives what `files.stored` gives. Of a journal that holds judgments of
-several rules, policies or models, those of the latest are read, or of the one that `#N` names.
+several rules, policies or models, those of the latest are read, or of the one that `#N` names. That
+the list of what is shown to no model has grown makes no other judgment.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.files.stored import Stored, StoredRecord, open_stored
-from safejudge.journal.store import Journal, is_journal
+from safejudge.journal.store import Journal, is_journal, judged_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from safejudge.types import JSON
 
@@ -57,17 +58,31 @@ class JournalRecords:
             raise InputError(
                 f"{self.path}: has no head {number}; it has {', '.join(map(str, heads))}"
             )
-        self._number = max(heads) if number is None else number
-        self.head: JSON = heads[self._number]
-        if len(heads) > 1 and number is None:
+        latest = max(heads) if number is None else number
+        made_by = {number: judged_by(head) for number, head in heads.items()}
+        same = [n for n, made in made_by.items() if made == made_by[latest]]
+        self._numbers = [latest] if number is not None else same
+        self.head: JSON = _joined([heads[n] for n in self._numbers])
+        versions = len(set(made_by.values()))
+        if versions > 1 and number is None:
             warnings.warn(
-                f"{self.path}: {len(heads)} versions of rules, policy or models judged; "
-                f"what the latest made is read ({self._number}). {self.path}#N names another",
+                f"{self.path}: {versions} versions of rules, policy or models judged; "
+                f"what the latest made is read ({latest}). {self.path}#N names another",
                 UserWarning,
                 stacklevel=3,
             )
 
     def __iter__(self) -> Iterator[StoredRecord]:
         """Read every judgment that was answered, in the order in which they came; no shadows."""
-        for kept in self._journal.search(head=self._number):
+        for kept in self._journal.search(heads=self._numbers):
             yield StoredRecord(f"{self.path}:{kept.id}", kept.record, None)
+
+
+def _joined(heads: Sequence[JSON]) -> JSON:
+    """Return the last of some heads; without a list of hashes, where theirs differ."""
+    head = heads[-1]
+    lists = {other["provenance"].get("skip_hashes") for other in heads}
+    if len(lists) == 1:
+        return head
+    made = {n: value for n, value in head["provenance"].items() if n != "skip_hashes"}
+    return head | {"provenance": made}

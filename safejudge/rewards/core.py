@@ -20,6 +20,7 @@ from safejudge.constitution.load import load_constitution
 from safejudge.engines.models import DEFAULT
 from safejudge.errors import EngineCallError, InputError
 from safejudge.images.arrays import is_array
+from safejudge.images.hashes import HashList
 from safejudge.images.load import split_batch
 from safejudge.judge import Judge
 from safejudge.method.precondition import was_read
@@ -100,6 +101,7 @@ class SafetyReward:
         *,
         detector: str | None = DEFAULT,
         engine_args: Mapping[str, Any] | None = None,
+        skip: str | os.PathLike[str] | HashList | None = None,
         grading: Grading | None = None,
         blend: Blend | None = None,
         with_prompts: bool = True,
@@ -127,6 +129,7 @@ class SafetyReward:
             encoder=None,  # what is asked is everything; see the class
             detector=detector,
             engine_args=dict(engine_args or {}),
+            skip=skip if skip is None or isinstance(skip, HashList) else HashList.read(skip),
         )
         return cls(
             opening,

@@ -264,11 +264,22 @@ class Service:
             old = self.version
             loaded = self._load()
             was = old.loaded.spec
-            if replace(loaded.spec, constitution=was.constitution, policy=was.policy) != was:
+            kept: dict[str, Any] = {
+                "constitution": was.constitution,
+                "policy": was.policy,
+                "skip": was.skip,
+            }
+            if replace(loaded.spec, **kept) != was:
                 raise InputError(
                     "a reload keeps the models that are open; restart the server for others"
                 )
-            new = self._made(old.number + 1, loaded, old.judge.models, old.front)
+            models = old.judge.models
+            models.skip = loaded.spec.skip  # every judge that is made from now on holds it
+            try:
+                new = self._made(old.number + 1, loaded, models, old.front)
+            except BaseException:
+                models.skip = was.skip
+                raise
             self._version = new
         return new
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+LISTED = "listed"
+"""The reason of a `Failure` that no model may be shown; it passes nowhere."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """Pixels as a model will see them: one frame on one background.
@@ -92,6 +96,6 @@ class Failure(Record):
     """Sha256 of the source bytes, where they could be read."""
     reason: str
     """One word for machines: missing, outside, empty, truncated, not_an_image, unsupported,
-    too_large, too_many_pixels, too_slow, bad_array, url, unreadable, no_decoder, engine."""
+    too_large, too_many_pixels, too_slow, bad_array, url, unreadable, no_decoder, engine, listed."""
     message: str
     """What happened and what to do, for people."""

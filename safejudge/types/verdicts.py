@@ -197,7 +197,7 @@ class ModelRef(Record):
 class Provenance(SparseRecord):
     """What produced a judgment."""
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"also", "escalate_to"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"also", "escalate_to", "skip_hashes"})
 
     constitution: str
     """Digest of the constitution."""
@@ -217,6 +217,8 @@ class Provenance(SparseRecord):
     """The engines whose answers count as much as those of the first, by their URIs."""
     escalate_to: ModelRef | None = None
     """The engine that is asked what these leave open."""
+    skip_hashes: str | None = None
+    """Digest of the list of hashes whose pictures were shown to no model; None: there was none."""
     versions: dict[str, str]
     """Versions of safejudge, torch, transformers, ... that took part."""
 
