@@ -114,6 +114,13 @@ def questions(
     return found
 
 
+def open_images(journal: Journal) -> set[str]:
+    """Return the ids of images of which something is open."""
+    wanted = select(NEEDS.c.image_id).where(NEEDS.c.open == 1).distinct()
+    with journal.reading() as connection:
+        return {str(row.image_id) for row in connection.execute(wanted)}
+
+
 def open_counts(journal: Journal) -> dict[str, int]:
     """Count the open questions by why they are asked."""
     wanted = select(NEEDS.c.why, func.count()).where(NEEDS.c.open == 1).group_by(NEEDS.c.why)

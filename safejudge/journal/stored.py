@@ -61,8 +61,9 @@ class JournalRecords:
         latest = max(heads) if number is None else number
         made_by = {number: judged_by(head) for number, head in heads.items()}
         same = [n for n, made in made_by.items() if made == made_by[latest]]
-        self._numbers = [latest] if number is not None else same
-        self.head: JSON = _joined([heads[n] for n in self._numbers])
+        self.numbers = [latest] if number is not None else same
+        """Of the heads whose judgments are read."""
+        self.head: JSON = _joined([heads[n] for n in self.numbers])
         versions = len(set(made_by.values()))
         if versions > 1 and number is None:
             warnings.warn(
@@ -74,7 +75,7 @@ class JournalRecords:
 
     def __iter__(self) -> Iterator[StoredRecord]:
         """Read every judgment that was answered, in the order in which they came; no shadows."""
-        for kept in self._journal.search(heads=self._numbers):
+        for kept in self._journal.search(heads=self.numbers):
             yield StoredRecord(f"{self.path}:{kept.id}", kept.record, None)
 
 
