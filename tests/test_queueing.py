@@ -276,6 +276,34 @@ def test_what_waits_is_read_although_nobody_wants_what_was_read_before():
     assert "left" not in [name for wave in engine.asked for name in wave]
 
 
+def test_a_queue_of_those_who_left_closes():
+    begun, held = threading.Event(), threading.Event()
+
+    def reading():
+        begun.set()
+        assert held.wait(PATIENCE)
+        raise ValueError("first")
+
+    queue = FlowQueue(Held(opened=True), Limits(size=4, readers=1))
+    first, last = queue.submit([reading, asking("last")])
+    assert begun.wait(PATIENCE)
+    last.future.cancel()
+    keep = queue._line.keep
+
+    def slowly(wanted):
+        queue._changed.wait(0.05)  # the engine's thread looks once more, and sees the last one
+        return keep(wanted)
+
+    queue._line.keep = slowly
+    closing = threading.Thread(target=queue.close, daemon=True)
+    closing.start()
+    until(lambda: queue._closing)
+    held.set()
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
+    assert isinstance(first.future.exception(), ValueError)
+
+
 def test_what_is_no_exception_ends_no_thread_silently():
     class Panic(BaseException):
         """As Rust code raises it."""

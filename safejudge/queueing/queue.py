@@ -229,6 +229,7 @@ class FlowQueue(Generic[T]):
                         entry.waited = self._clock() - entry.joined
                         return entry
                     if self._closing:
+                        self._changed.notify_all()  # those who left went without a word
                         return None
                 # Pixels are freed without a word, so that has to be looked for.
                 self._changed.wait(None if fits or not self._line else _TICK)
