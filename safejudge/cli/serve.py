@@ -245,7 +245,7 @@ def run(options: Options) -> int:
         thresholds = None if options.thresholds is None else load(options.thresholds)
         judge = options.judge
         new = replace(spec, constitution=judge.rules(), policy=judge.policy(), skip=judge.skip())
-        return Loaded(new, thresholds)
+        return Loaded(new, thresholds, frames_named=options.judge.frames is not None)
 
     with ExitStack() as stack:
         ledger = None if options.journal is None else _ledger(options, stack)

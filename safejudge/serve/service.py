@@ -65,6 +65,9 @@ class Loaded:
     """Rules, models and policy."""
     thresholds: Thresholds | None = None
     """What decides what to do with an image."""
+    frames_named: bool = False
+    """Whether the operator said how many frames of an animation are enough; else one of which a
+    frame went unseen is open, unless it is unsafe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +120,26 @@ class Answered:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What comes of each image; thresholds speak before labels."""
-        return tuple(map(finding_of, self.results, self.decisions))
+        pairs = zip(self.results, self.decisions, strict=True)
+        return tuple(finding_of(*pair, frames=not self.frames_named) for pair in pairs)
+
+    @property
+    def frames_named(self) -> bool:
+        """Whether the operator said how many frames are enough."""
+        return self.version.loaded.frames_named
 
 
-def finding_of(result: Result, decision: Decision | None) -> Finding:
-    """Say what comes of one image."""
+def finding_of(result: Result, decision: Decision | None, *, frames: bool) -> Finding:
+    """Say what comes of one image; `frames`: what has frames that nobody looked at is not safe."""
     if isinstance(result, Failure):
         return "failed"
     if decision is not None:
         by_action: dict[str, Finding] = {"block": "unsafe", "person": "open", "pass": "safe"}
-        return by_action[decision.action]
-    return "open" if result.label == "undecided" else result.label
+        finding = by_action[decision.action]
+    else:
+        finding = "open" if result.label == "undecided" else result.label
+    unseen = frames and result.frames is not None and not result.frames.all
+    return "open" if finding == "safe" and unseen else finding
 
 
 class Service:
@@ -290,7 +302,15 @@ class Service:
         """
         judge = Judge(rules, version.judge.models, policy)
         spec = replace(version.loaded.spec, constitution=rules, policy=policy)
-        return Version(version.number, Loaded(spec), judge, version.front, None, (), own=False)
+        return Version(
+            version.number,
+            replace(version.loaded, spec=spec),
+            judge,
+            version.front,
+            None,
+            (),
+            own=False,
+        )
 
     def refuse(self) -> None:
         """Take no more, and fail at once what is still under way."""

@@ -57,7 +57,7 @@ class Switched(FakeEngine):
     """Answers yes, waits, or fails, as it is told."""
 
     def __init__(self, plug):
-        super().__init__(lambda probe: AnswerProbs((0.98, 0.01) if probe.images else (0.2, 0.7)))
+        super().__init__(lambda probe: plug.answers if probe.images else AnswerProbs((0.2, 0.7)))
         self._plug = plug
 
     def answer_probs(self, probes):
@@ -76,6 +76,8 @@ class Switched(FakeEngine):
 class Plug:
     """What a test does to the engine behind a service."""
 
+    answers: AnswerProbs = field(default_factory=lambda: AnswerProbs((0.98, 0.01)))
+    """About every picture."""
     broken: Exception | None = None
     opens: int = 0
     closed_for: int = 0
@@ -139,6 +141,16 @@ def png(seed=0):
     pixels = np.random.default_rng(seed).integers(0, 255, (16, 16, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def gif(frames):
+    random = np.random.default_rng(7)
+    pictures = [
+        Image.fromarray(random.integers(0, 255, (16, 16, 3), dtype=np.uint8)) for _ in range(frames)
+    ]
+    stream = io.BytesIO()
+    pictures[0].save(stream, "GIF", save_all=True, append_images=pictures[1:])
     return stream.getvalue()
 
 
@@ -363,6 +375,20 @@ def test_rules_that_are_handed_in_leave_the_others_alone(service):
     answered = judged(service, png(), version=beside)
     assert list(answered.results[0].rules) == ["cow"]
     assert list(judged(service, png()).results[0].rules) == ["cat"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_an_animation_that_was_not_looked_at_whole_is_not_safe(plug, named):
+    spec = Spec(rules("cat"), "one", Policy(open_means="no", reject_factor=0.0))
+    plug.answers = AnswerProbs((0.001, 0.99))
+    loaded = Loaded(spec, frames_named=named)
+    service = Service(lambda: loaded, Limits())
+    service.open()
+    answered = judged(service, gif(40), png())
+    assert [result.label for result in answered.results] == ["safe", "safe"]
+    assert answered.findings == ("safe" if named else "open", "safe")
+    assert answered.coverage.frames_unseen == 32
+    service.close(seconds=PATIENCE)
 
 
 # --- a shadow -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from safejudge.serve.faults import Fault
-from safejudge.serve.service import Answered, finding_of
+from safejudge.serve.service import Answered, Finding
 from safejudge.serve.wire import Wire
 from safejudge.types import Decision, Failure, Result
 
@@ -42,6 +42,9 @@ class ImageDetail(Wire):
     """Ids of the rules that it violates."""
     undecided: list[str] = Field(default_factory=list)
     """Ids of the rules that could not be settled."""
+    frames_unseen: int = 0
+    """Frames of an animation that nobody looked at; where the operator did not say how many are
+    enough, such an image is undecided, unless it is unsafe."""
     people: dict[str, PersonSaid] = Field(default_factory=dict)
     """Rules that people settled; what they say counts."""
     repeated: bool = False
@@ -72,20 +75,23 @@ def detail_of(result: Result, decision: Decision | None) -> ImageDetail:
         score=result.score,
         violations=list(result.violations),
         undecided=[r for r, verdict in result.rules.items() if verdict.outcome == "undecided"],
+        frames_unseen=0 if result.frames is None else result.frames.of - result.frames.looked_at,
     )
 
 
 def details_of(answered: Answered) -> list[ImageDetail]:
     """Say what was found about every image of a request."""
     found = map(detail_of, answered.results, answered.decisions)
-    beside = zip(found, answered.people, answered.repeated, strict=True)
+    beside = zip(found, answered.people, answered.repeated, answered.findings, strict=True)
     return [
-        detail.model_copy(update={"people": people_of(held), "repeated": repeated})
-        for detail, held, repeated in beside
+        detail.model_copy(
+            update={"people": people_of(held), "repeated": repeated}
+            | ({"label": "undecided"} if (finding, detail.label) == ("open", "safe") else {})
+        )
+        for detail, held, repeated, finding in beside
     ]
 
 
-def flags(result: Result, decision: Decision | None, *, open_flags: bool) -> bool:
+def flags(finding: Finding, *, open_flags: bool) -> bool:
     """Whether an image is flagged; one that nobody looked at always is."""
-    finding = finding_of(result, decision)
     return finding in ("unsafe", "failed") or (finding == "open" and open_flags)

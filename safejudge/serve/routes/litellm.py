@@ -68,8 +68,8 @@ async def guardrail(
     pictures = list(dict.fromkeys([*(asked.images or ()), *pictures_in(others)]))
     answered = await asking.judge(await asking.uploads(pictures))
     open_flags = asking.context.settings.on_undecided != "pass"
-    pairs = zip(answered.results, answered.decisions, strict=True)
-    blocking = [place for place, pair in enumerate(pairs) if flags(*pair, open_flags=open_flags)]
+    found = enumerate(answered.findings)
+    blocking = [place for place, finding in found if flags(finding, open_flags=open_flags)]
     return GuardrailReply(
         action="BLOCKED" if blocking else "NONE",
         blocked_reason=_reason(answered, blocking) if blocking else None,

@@ -176,9 +176,8 @@ def _result(answered: Answered, asking: Asking) -> ModerationResult:
     on_undecided = asking.context.settings.on_undecided
     images = details_of(answered)
     findings = answered.findings
-    pairs = zip(answered.results, answered.decisions, strict=True)
     open_flags = on_undecided != "pass"
-    flagged = any(flags(*pair, open_flags=open_flags) for pair in pairs)
+    flagged = any(flags(finding, open_flags=open_flags) for finding in findings)
     # What is unsafe is settled, whatever stands beside it.
     unsettled = "unsafe" not in findings and bool({"open", "failed"} & set(findings))
     error = _error(images) if on_undecided == "error" and unsettled else None

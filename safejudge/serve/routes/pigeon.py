@@ -22,7 +22,7 @@ from safejudge.serve.bodies import StrictRoute, check_all_read
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
-from safejudge.serve.service import Version
+from safejudge.serve.service import Finding, Version
 from safejudge.serve.wire import Wire
 from safejudge.text import quoted
 from safejudge.types import Constitution, Failure, Judgment
@@ -178,7 +178,7 @@ async def classify(asked: ClassifyRequest, asking: Asks) -> ClassifyReply:
     if isinstance(result, Failure):
         status, message = none_judged([result])
         raise RequestError(status, message, code="not_judged", param="input", extra=extra)
-    _check_read(result, extra)
+    _check_read(result, answered.findings[0], extra)
     return ClassifyReply(
         model=_id(asking.version),
         results=[
@@ -259,10 +259,11 @@ def _labels(rules: Constitution) -> list[Label]:
     return [Label(id=rule.id, display=rule.text) for rule in rules.rules]
 
 
-def _check_read(result: Judgment, extra: dict[str, Any]) -> None:
+def _check_read(result: Judgment, finding: Finding, extra: dict[str, Any]) -> None:
     """Refuse a score that rests on no answer."""
     unread = [rule for rule, verdict in result.rules.items() if not was_read(verdict)]
-    unseen = result.label == "undecided" and set(result.undecided_by) & {"frames", "caption"}
+    open_by = set(result.undecided_by) & {"frames", "caption"}
+    unseen = finding == "open" and (open_by or result.label == "safe")
     if unread or unseen:
         told = f"no readable answer to {', '.join(unread)}" if unread else "not looked at whole"
         raise RequestError(422, told, code="not_judged", param="input", extra=extra)
