@@ -254,10 +254,14 @@ class Journal:
         if reviewer is not None:
             seen = select(PEOPLE.c.image_id).where(PEOPLE.c.reviewer == reviewer)
             wanted = wanted.where(table.image_id.in_(seen))
-        order = table.id.desc() if newest else table.id
+        # By time, where that is asked for: else PostgreSQL looks at all that came before.
+        timed = since is not None or until is not None
+        order = [table.at, table.id] if timed else [table.id]
         with self.reading() as connection:
             rows = connection.execution_options(yield_per=100).execute(
-                wanted.order_by(order).limit(limit)
+                wanted.order_by(*(column.desc() if newest else column for column in order)).limit(
+                    limit
+                )
             )
             for row in rows:
                 yield _kept(row)

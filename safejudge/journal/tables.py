@@ -70,8 +70,9 @@ JUDGMENTS = Table(
     Column("thumbnail", LargeBinary),
     # What is judged again by the same, is the same judgment.
     UniqueConstraint("image_id", "head", "caption", "variant", name="judged_once"),
-    Index("judgments_at", "at"),
+    Index("judgments_at", "at", "id"),
     Index("judgments_label", "label", "id"),
+    sqlite_autoincrement=True,  # a number that was let go of never names another image
 )
 """One row an image: `at` in seconds since 1970 (UTC), `caption` a digest, `variant` the name of a
 shadow or empty, `record` the compressed JSON of the record."""
@@ -116,8 +117,10 @@ PEOPLE = Table(
     Column("note", Text, nullable=False),
     Column("withdrawn_at", Float),
     Column("withdrawn_by", String(64)),
-    Index("people_image", "image_id", "rule"),
+    Index("people_image", "image_id", "rule", "reviewer", "withdrawn_at"),
     Index("people_rule", "rule", "at"),
+    Index("people_at", "at"),
+    sqlite_autoincrement=True,
 )
 """What people decided: one row a decision, which is withdrawn and never changed."""
 
@@ -141,9 +144,11 @@ WEEKS = Table(
     Column("outcome", String(16), primary_key=True),
     Column("tenth", Integer, primary_key=True),
     Column("count", Integer, nullable=False),
+    Column("total", Float, nullable=False),
 )
-"""Judgments by rule, week since 1970, outcome and tenth of the score (-1: none); made when somebody
-looks, up to the judgment that `summed` names."""
+"""What was answered by rule, week (see `weeks.py`), outcome and tenth of the score (-1: none): how
+often, and the sum of the scores; made when somebody looks, up to the judgment that `summed` names.
+It stays when judgments are let go of."""
 
 SUMMED = Table("summed", META, Column("judgment", _ID, primary_key=True))
 

@@ -7,7 +7,7 @@ from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TextIO
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
@@ -47,7 +47,7 @@ def api_of(context: Context) -> FastAPI:
     )
     api.state.context = context
     api.openapi = partial(_document, api)  # type: ignore[method-assign]  # as FastAPI says to do it
-    for router in ROUTERS:
+    for router in (*ROUTERS, *_review()):
         api.include_router(router)
     # Starlette wants one signature for handlers of every kind of error.
     handlers: dict[type[Exception], Any] = {
@@ -59,6 +59,17 @@ def api_of(context: Context) -> FastAPI:
     for kind, handler in handlers.items():
         api.add_exception_handler(kind, handler)
     return api
+
+
+def _review() -> tuple[APIRouter, ...]:
+    """Return the routes of a review; none where a journal could not be opened anyway."""
+    try:
+        from safejudge.serve.review import routes, shell  # noqa: PLC0415 - of another extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sqlalchemy":
+            raise
+        return ()
+    return shell.router, routes.router
 
 
 def _document(api: FastAPI) -> dict[str, Any]:

@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     from safejudge.types import JSON
 
 LOG = logging.getLogger("safejudge.serve")
-OPEN = frozenset({"/health", "/ready", "/openapi.json", "/docs"})
+REVIEW = frozenset({"/review", "/review/review.css", "/review/review.js", "/review/icon.svg"})
+"""The page on which people decide, without anything that it shows."""
+OPEN = frozenset({"/health", "/ready", "/openapi.json", "/docs"}) | REVIEW
 """Paths that want no key."""
 ROLES = {"/metrics": "metrics", "/admin/reload": "admin", "/v1/policies": "admin"}
-"""What a client has to be for a path; `judge` for all others."""
+"""What a client has to be for a path; `judge` for all others but those of a review."""
+REVIEW_API = "/review/api/"
+"""What paths begin with that want the role `review`."""
 LINGER = 5.0
 """Seconds that a client which is refused may go on sending, to no use."""
 
@@ -123,7 +127,8 @@ class Gate:
                 "no valid key; send `Authorization: Bearer KEY` with one of the server's keys",
                 code="invalid_api_key",
             )
-        role = ROLES.get(scope["path"], "judge")
+        path = scope["path"]
+        role = "review" if path.startswith(REVIEW_API) else ROLES.get(path, "judge")
         if role not in client.roles:
             raise RequestError(
                 403, f"the key of {client.name} has no role `{role}`", code="missing_role"

@@ -7,15 +7,13 @@ answer. Where the operator wants it, an image that was judged before is answered
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from PIL import Image
 
 from safejudge.errors import ImageError, JournalError, SafejudgeError
 from safejudge.images.load import load_image
 from safejudge.journal.people import holding
+from safejudge.journal.picture import shrunk
 from safejudge.journal.queue import needs_of
 from safejudge.journal.store import Row, rule_digest
 from safejudge.show.page.recorded import result_of_content
@@ -30,10 +28,6 @@ if TYPE_CHECKING:
     from safejudge.journal.store import Journal, Need
     from safejudge.judge import Judge
     from safejudge.types import Judgment, Result
-
-_QUALITY = 80
-_LARGEST = 2**16
-"""Bytes of a small picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +125,4 @@ class Ledger:
         except ImageError:
             return None
         picture = deciding_picture(result, read) or read.pictures[0]
-        small = Image.fromarray(picture.pixels)
-        side = self.thumbnail
-        while True:
-            small.thumbnail((side, side))
-            stream = io.BytesIO()
-            small.save(stream, "JPEG", quality=_QUALITY)
-            if stream.tell() <= _LARGEST or side < 32:
-                return stream.getvalue()
-            side = side * 2 // 3
+        return shrunk(picture.pixels, self.thumbnail)

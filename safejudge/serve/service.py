@@ -187,6 +187,11 @@ class Service:
         return version
 
     @property
+    def latest(self) -> Version | None:
+        """The state of the rules, whether or not an engine answers; None before `open`."""
+        return self._version
+
+    @property
     def problem(self) -> str | None:
         """Why the service judges nothing now; None: it judges."""
         try:

@@ -7,21 +7,19 @@ rule. What cannot be judged is answered with 422, never with a 0.
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
 
-from safejudge.constitution.load import load_constitution
 from safejudge.decide.sample import was_read
-from safejudge.errors import ConstitutionError, InputError
+from safejudge.errors import InputError
 from safejudge.serve.asking import Asking, Asks, Context
 from safejudge.serve.bodies import StrictRoute, check_all_read
 from safejudge.serve.coverage import Coverage
 from safejudge.serve.examples import SCENE, refusals
 from safejudge.serve.faults import RequestError, none_judged
+from safejudge.serve.handed_in import rules_in
 from safejudge.serve.service import Finding, Version
 from safejudge.serve.wire import Wire
 from safejudge.text import quoted
@@ -214,7 +212,7 @@ async def policies(asked: PolicyRequest, asking: Asks) -> PolicyReply:
     """Take other rules, which `classify` can be asked to go by; for keys with the role admin."""
     context = asking.context
     try:
-        rules = await asyncio.to_thread(_read, asked.policy)
+        rules = await asyncio.to_thread(rules_in, asked.policy)
         await asking.beside(rules, asking.version.judge.policy)
     except InputError as error:
         raise RequestError(422, str(error), code="policy_refused", param="policy") from error
@@ -238,17 +236,6 @@ async def _version(policy: str | None, asking: Asking) -> Version:
             param="policy",
         )
     return await asking.beside(rules, asking.version.judge.policy)
-
-
-def _read(text: str) -> Constitution:
-    """Read rules as files are read. Raises `InputError`."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "policy.yaml"
-        file.write_text(text, encoding="utf-8", errors="replace")
-        try:
-            return load_constitution(file)
-        except ConstitutionError as error:
-            raise ConstitutionError("policy", error.line, error.problem, error.instead) from None
 
 
 def _id(version: Version) -> str:

@@ -22,6 +22,8 @@ from safejudge.text import clean_lines, counted
 from safejudge.types import AllOf, Failure, leaves, operator, parts
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from safejudge.policy import Policy
     from safejudge.show.page.evidence import Seek
     from safejudge.types import (
@@ -75,19 +77,7 @@ class Cards:
         `seek` looks for what a violation rests on, see `evidence`.
         """
         self._rules, self._policy, self._seek = constitution.rules, policy, seek
-        templates = environment()
-        templates.filters["lines"] = _lines
-        templates.globals.update(
-            wording=wording,
-            answered=logic.answered,
-            reasons=reasons,
-            scale=_scale,
-            settled_by=settled_by,
-            told=actions.of_rule,
-            counted=counted,
-            operator=operator,
-            parts=parts,
-        )
+        templates = with_trees(environment())
         self._template = templates.get_template("judged_image.html")
 
     def card(self, number: int, name: str, result: Result, beside: Beside) -> str:
@@ -139,6 +129,23 @@ class Cards:
             _Row(rule, *asked_form(rule, verdicts[rule.id], self._policy), verdicts[rule.id])
             for rule in self._rules
         ]
+
+
+def with_trees(templates: Environment) -> Environment:
+    """Give templates what those have to be handed that draw a rule's tree (`rule_tree.html`)."""
+    templates.filters["lines"] = _lines
+    templates.globals.update(
+        wording=wording,
+        answered=logic.answered,
+        reasons=reasons,
+        scale=_scale,
+        settled_by=settled_by,
+        told=actions.of_rule,
+        counted=counted,
+        operator=operator,
+        parts=parts,
+    )
+    return templates
 
 
 def asked_form(

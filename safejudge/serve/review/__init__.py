@@ -1,0 +1,1 @@
+"""The page on which people decide, and look at their rules."""
