@@ -121,7 +121,7 @@ def open_images(journal: Journal) -> set[str]:
         return {str(row.image_id) for row in connection.execute(wanted)}
 
 
-MOST = 10_000
+MOST = 1000
 """Nobody counts further for the sake of a number on a page."""
 
 

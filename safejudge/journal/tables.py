@@ -117,7 +117,7 @@ PEOPLE = Table(
     Column("note", Text, nullable=False),
     Column("withdrawn_at", Float),
     Column("withdrawn_by", String(64)),
-    Index("people_image", "image_id", "rule", "reviewer", "withdrawn_at"),
+    Index("people_image", "image_id", "rule"),
     Index("people_rule", "rule", "at"),
     Index("people_at", "at"),
     sqlite_autoincrement=True,
