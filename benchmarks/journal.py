@@ -27,7 +27,8 @@ from sqlalchemy import text
 from safejudge import AllOf, Constitution, Judge, Precondition, Rule, Severity
 from safejudge.engines.fake import FakeEngine
 from safejudge.journal.queue import questions
-from safejudge.journal.store import DAY, Journal, Row, head_of, packed, rule_digest
+from safejudge.journal.rows import Row, packed, rule_digest
+from safejudge.journal.store import DAY, Journal
 from safejudge.journal.weeks import bring_up_to_date
 from safejudge.serve.review import lead, routes
 from safejudge.serve.review.asked import Review
@@ -97,7 +98,7 @@ def fill(journal: Journal, judge: Judge, count: int) -> float:
     (result,) = judge(pictures(1))
     values = {"record": packed({"image": "x"} | result.model_dump(mode="json"))}
     with journal.writing() as connection:
-        values["head"] = journal._head(connection, head_of(judge))  # noqa: SLF001
+        values["head"] = journal._head(connection, journal.made_by(judge))  # noqa: SLF001
     first_rule, *_ = judge.constitution.rules
     (first,) = _numbers(journal, "SELECT COALESCE(MAX(id), 0) FROM judgments")
     for start in range(first, first + count, TOGETHER):

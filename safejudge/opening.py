@@ -52,6 +52,11 @@ class JudgeSpec:
         for item, value in zip(fields(self), known, strict=True):
             object.__setattr__(self, item.name, value)
 
+    def shares_models(self, other: JudgeSpec) -> bool:
+        """Whether judges of both can share what is open: only rules, policy or list differ."""
+        alike = replace(other, constitution=self.constitution, policy=self.policy, skip=self.skip)
+        return alike == self
+
     def open(self) -> Judge:
         """Load the judge."""
         return Judge.load(

@@ -256,7 +256,8 @@ def test_provenance_says_which_list(judge, known):
 def test_what_is_listed_later_loses_its_small_picture_and_its_question(judge, known, tmp_path):
     pytest.importorskip("sqlalchemy")
     from safejudge.journal.queue import open_counts
-    from safejudge.journal.store import Journal, Need, Row
+    from safejudge.journal.rows import Need, Row
+    from safejudge.journal.store import Journal
     from safejudge.journal.stored import JournalRecords
 
     data = encoded(scene(1))

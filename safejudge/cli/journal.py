@@ -16,7 +16,7 @@ from safejudge.cli.values import positive
 from safejudge.errors import InputError
 
 if TYPE_CHECKING:
-    from safejudge.journal.store import Kept
+    from safejudge.journal.rows import Kept
 
 EXAMPLES = """\
 examples:

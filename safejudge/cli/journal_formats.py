@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safejudge.journal.label_studio import TaskMaker
-    from safejudge.journal.store import Journal, Kept
+    from safejudge.journal.rows import Kept
+    from safejudge.journal.store import Journal
     from safejudge.journal.stored import JournalRecords
     from safejudge.policy import Policy
     from safejudge.show.page.judged import About
@@ -77,7 +78,7 @@ def _write(stream: TextIO, make: TaskMaker, judged: Iterator[Kept], left_out: Co
 
 def _maker(journal: Journal, about: About, wanted: Tasks) -> TaskMaker:
     from safejudge.journal.label_studio import TaskMaker, addressed
-    from safejudge.journal.store import rule_digest
+    from safejudge.journal.rows import rule_digests
     from safejudge.policy import Policy
 
     policy = about.policy or Policy()
@@ -91,7 +92,7 @@ def _maker(journal: Journal, about: About, wanted: Tasks) -> TaskMaker:
         return f"data:image/jpeg;base64,{base64.b64encode(small).decode()}"
 
     return TaskMaker(
-        {rule.id: rule_digest(rule) for rule in about.constitution.rules},
+        rule_digests(about.constitution),
         f"{about.provenance.model} {about.provenance.revision[:12]}",
         address,
         lambda kept: _size(kept, policy),
@@ -155,7 +156,7 @@ def _judged(
     journal: Journal, stored: JournalRecords, chosen: set[str] | None, left_out: Counter[str]
 ) -> Iterator[Kept]:
     """Yield a judgment of each image; one with several captions has several, and one is enough."""
-    from safejudge.journal.store import FAILED
+    from safejudge.journal.rows import FAILED
 
     seen: set[str] = set()
     for kept in journal.search(heads=stored.numbers):

@@ -13,7 +13,7 @@ from safejudge.cli.values import amount, positive
 from safejudge.errors import InputError
 
 if TYPE_CHECKING:
-    from safejudge.journal.store import Row
+    from safejudge.journal.rows import Row
     from safejudge.types import JSON
 
 
@@ -143,6 +143,7 @@ def take_in(options: Import) -> int:
     if options.label_studio:
         return _take_annotations(options)
     from safejudge.files.stored import open_stored
+    from safejudge.journal.rows import made_of
     from safejudge.journal.store import Journal
     from safejudge.show.page import made_by
     from safejudge.show.page.recorded import results
@@ -150,12 +151,13 @@ def take_in(options: Import) -> int:
 
     stored = open_stored(options.records)
     about = made_by.about(stored, None, ())
+    made = made_of(stored.head)
     count = added = 0
     with Journal(options.journal) as journal:
         found = results(stored, about.constitution, about.provenance)
         for batch in batches(_row(record.content, result) for record, result in found):
             count += len(batch)
-            added += journal.add_made(stored.head, journal_digests(stored.head), batch)
+            added += journal.add_made(made, batch)
     print(f"{counted(count, 'record')}, {added} of them new in {options.journal}")
     return DONE
 
@@ -177,20 +179,11 @@ def _take_annotations(options: Import) -> int:
 
 def _row(content: JSON, result: Any) -> Row:
     from safejudge.files.records import DECISION
-    from safejudge.journal.store import Row
+    from safejudge.journal.rows import Row
     from safejudge.types import Decision
 
     held = content.get(DECISION)
     return Row(result, None if held is None else Decision.model_validate(held), client="import")
-
-
-def journal_digests(head: JSON) -> dict[str, str]:
-    """Return the digests of the rules that a head of records holds."""
-    from safejudge.journal.store import rule_digest
-    from safejudge.types import Constitution
-
-    rules = Constitution.model_validate(head["constitution"])
-    return {rule.id: rule_digest(rule) for rule in rules.rules}
 
 
 def prune(options: Prune) -> int:

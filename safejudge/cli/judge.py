@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -252,7 +252,7 @@ def _shadow(options: Options, judge: Judge, stack: ExitStack) -> Comparison | No
 
     spec = options.judge.spec()
     other = options_of(options.shadow, options.judge).spec()
-    if replace(other, constitution=spec.constitution, policy=spec.policy) == spec:
+    if other.shares_models(spec):
         beside = Judge(other.constitution, judge.models, chosen_policy(other.policy))
     else:
         beside = stack.enter_context(other.open())
@@ -266,7 +266,8 @@ def _keeper(options: Options, judge: Judge, stack: ExitStack) -> Keep:
     if find_spec("sqlalchemy") is None:
         raise InputError("--journal needs sqlalchemy: pip install 'safejudge[journal]'")
     from safejudge.journal.queue import needs_of
-    from safejudge.journal.store import Journal, Row
+    from safejudge.journal.rows import Row
+    from safejudge.journal.store import Journal
 
     journal = stack.enter_context(Journal(options.journal))
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from safejudge.journal.store import Journal, Kept
+    from safejudge.journal.rows import Kept
+    from safejudge.journal.store import Journal
     from safejudge.types import JSON, Constitution
 
 IMAGE, REGIONS, RULE = "image", "regions", "rule-"

@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from safejudge.evals.labelled.labels import Label
 from safejudge.journal.people import agreed_on, decisions
-from safejudge.journal.store import FAILED, rule_digest
+from safejudge.journal.rows import FAILED, rule_digests
 from safejudge.journal.tables import JUDGMENTS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ _OPEN = "answers that no reviewer could give (cannot tell)"
 def agreed_labels(journal: Journal, rules: Constitution, *, reviewers: int = 1) -> Agreed:
     """Return what at least so many `reviewers` say, and nobody contradicts."""
     found = Agreed()
-    digests = {rule.id: rule_digest(rule) for rule in rules.rules}
+    digests = rule_digests(rules)
     by_image: dict[str, dict[str, list[PersonDecision]]] = {}
     for said in decisions(journal):
         by_image.setdefault(said.image_id, {}).setdefault(said.rule, []).append(said)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, exists, func, not_, select
 
-from safejudge.journal.store import Need
+from safejudge.journal.rows import Need
 from safejudge.journal.tables import NEEDS, PEOPLE
 from safejudge.types import Failure
 
@@ -47,8 +47,8 @@ def needs_of(result: Result, decision: Decision | None, *, audit: float = 0.0) -
     if isinstance(result, Failure):
         return ()
     needs = list(_unsettled(result, decision))
-    if not needs and _drawn(result.id) < audit and (rule := _highest(result)) is not None:
-        needs.append(Need(rule, "audit", 1.0 - _drawn(result.id)))
+    if not needs and drawn("audit", result.id) < audit and (rule := _highest(result)) is not None:
+        needs.append(Need(rule, "audit", 1.0 - drawn("audit", result.id)))
     return tuple(needs)
 
 
@@ -79,9 +79,9 @@ def _highest(judgment: Judgment) -> str | None:
     return max(scores, key=lambda rule: scores[rule]) if scores else None
 
 
-def _drawn(image_id: str) -> float:
-    """Draw a number in [0, 1) for an image, always the same."""
-    return int(hashlib.sha256(f"audit:{image_id}".encode()).hexdigest()[:12], 16) / 16**12
+def drawn(purpose: str, image_id: str) -> float:
+    """Draw a number in [0, 1) for an image, always the same for one purpose."""
+    return int(hashlib.sha256(f"{purpose}:{image_id}".encode()).hexdigest()[:12], 16) / 16**12
 
 
 def questions(

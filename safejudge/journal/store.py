@@ -6,100 +6,47 @@ added is on disk when `add` returns. Several processes may write at once.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-import uuid
-import zlib
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, create_engine, event, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from safejudge.errors import InputError, OutputError
-from safejudge.files import records
-from safejudge.journal.tables import (
-    AUDIT,
-    HEADS,
-    JUDGMENTS,
-    NEEDS,
-    PEOPLE,
-    SCORES,
-    prepare,
+from safejudge.journal.database import WRITES, engine_of, insert_into, plain
+from safejudge.journal.rows import (
+    FAILED,
+    Kept,
+    MadeBy,
+    Row,
+    digest_of,
+    image_id_of,
+    kept_of,
+    made_by,
+    unpacked,
+    values_of,
 )
+from safejudge.journal.tables import AUDIT, HEADS, JUDGMENTS, NEEDS, PEOPLE, SCORES, prepare
 from safejudge.text import cut, one_line
 from safejudge.types import Judgment
 from safejudge.types.pictures import LISTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
     from safejudge.judge import Judge
-    from safejudge.types import JSON, Decision, Result, Rule
+    from safejudge.types import JSON
 
-SCHEMES = ("sqlite:", "postgresql:", "postgresql+psycopg:")
-"""What the address of a journal begins with; anything else is the path of an SQLite file."""
-FAILED = "failed"
-"""The label of an image that could not be judged."""
-_SQLITE = b"SQLite format 3\x00"
-_WRITES = "safejudge_writes"
-"""The option of a connection that is going to write."""
 _MANY = 500
 """Rows of one statement."""
 DAY = 86_400.0
 """Seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A question to people about one image."""
-
-    rule: str
-    why: str
-    """undecided, between (thresholds), shadow or audit."""
-    rank: float
-    """How urgent it is, in [0, 1]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One judgment to be kept."""
-
-    result: Result
-    decision: Decision | None = None
-    """What thresholds said."""
-    caption: str | None = None
-    """Of which a digest is kept."""
-    client: str = ""
-    variant: str = ""
-    """The name of a shadow; empty for what was answered."""
-    needs: tuple[Need, ...] = ()
-    """What people should look at."""
-    thumbnail: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One judgment as the journal has it."""
-
-    id: int
-    at: float
-    image: str
-    image_id: str
-    head: int
-    variant: str
-    client: str
-    label: str
-    action: str | None
-    record: JSON = field(repr=False)
-    """As `judge --out` writes it."""
 
 
 class Journal:
@@ -113,8 +60,8 @@ class Journal:
         """
         self.name = plain(address)
         try:
-            self.engine = _engine(address)
-            with self.engine.execution_options(**{_WRITES: True}).begin() as connection:
+            self.engine = engine_of(address)
+            with self.engine.execution_options(**WRITES).begin() as connection:
                 prepare(connection, self.name)
         except (SQLAlchemyError, ImportError, OSError) as error:
             raise InputError(
@@ -123,6 +70,7 @@ class Journal:
                 "pip install 'safejudge[journal]')"
             ) from error
         self._heads: dict[str, int] = {}
+        self._made: WeakKeyDictionary[Judge, MadeBy] = WeakKeyDictionary()
 
     # --- adding -------------------------------------------------------------------------------
 
@@ -132,45 +80,42 @@ class Journal:
         The same image with the same caption, judged by the same rules, policy and models, is kept
         once. Raises `OutputError` where the journal cannot be written.
         """
-        digests = {rule.id: rule_digest(rule) for rule in judge.constitution.rules}
-        return self.add_made(head_of(judge), digests, rows, at=at)
+        return self.add_made(self.made_by(judge), rows, at=at)
 
-    def add_made(
-        self,
-        head: JSON,
-        digests: Mapping[str, str],
-        rows: Sequence[Row],
-        *,
-        at: float | None = None,
-    ) -> int:
-        """Keep judgments of what a head of records says, with the digests of its rules."""
+    def add_made(self, made: MadeBy, rows: Sequence[Row], *, at: float | None = None) -> int:
+        """Keep judgments of what made them; see `add`."""
         if not rows:
             return 0
         now = time.time() if at is None else at
         with self.writing() as connection:
-            number = self._head(connection, head)
-            return sum(self._add(connection, number, digests, row, now) for row in rows)
+            head = self._head(connection, made)
+            return sum(self._add(connection, head, made, row, now) for row in rows)
 
-    def _add(
-        self, connection: Connection, head: int, digests: Mapping[str, str], row: Row, now: float
-    ) -> int:
+    def made_by(self, judge: Judge) -> MadeBy:
+        """Say what a judge makes; worked out once."""
+        made = self._made.get(judge)
+        if made is None:
+            made = self._made[judge] = made_by(judge)
+        return made
+
+    def _add(self, connection: Connection, head: int, made: MadeBy, row: Row, now: float) -> int:
         result = row.result
         added = connection.execute(
-            _insert(connection, JUDGMENTS)
-            .values(_values(row) | {"at": now, "head": head})
+            insert_into(connection, JUDGMENTS)
+            .values(values_of(row) | {"at": now, "head": head})
             .on_conflict_do_nothing()
             .returning(JUDGMENTS.c.id)
         ).scalar()
         if added is None:
             return 0
         if not isinstance(result, Judgment) and result.reason == LISTED:
-            _hide(connection, _image_id(result))
+            _hide(connection, image_id_of(result))
         if isinstance(result, Judgment):
             scores = [
                 {
                     "judgment": added,
                     "rule": rule,
-                    "rule_digest": digests.get(rule, ""),
+                    "rule_digest": made.rules.get(rule, ""),
                     "outcome": verdict.outcome,
                     "score": verdict.score,
                 }
@@ -178,7 +123,7 @@ class Journal:
             ]
             connection.execute(insert(SCORES), scores)
         if row.needs:
-            image_id = _image_id(result)
+            image_id = image_id_of(result)
             asked = [
                 {"judgment": added, "image_id": image_id, "open": 1, **asdict(need)}
                 for need in row.needs
@@ -186,21 +131,25 @@ class Journal:
             connection.execute(insert(NEEDS), asked)
         return 1
 
-    def _head(self, connection: Connection, head: JSON) -> int:
+    def _head(self, connection: Connection, made: MadeBy) -> int:
         """Return the row of what made judgments, which is written once."""
-        text = json.dumps(head)
-        digest = digest_of(json.dumps(_compared(head), sort_keys=True))
-        known = self._heads.get(digest)
+        known = self._heads.get(made.digest)
         if known is None:
+            values = {"digest": made.digest, "content": json.dumps(made.head)}
             connection.execute(
-                _insert(connection, HEADS).values(digest=digest, content=text)
-                .on_conflict_do_nothing()
-            )  # fmt: skip
-            known = connection.execute(select(HEADS.c.id).where(HEADS.c.digest == digest)).scalar()
+                insert_into(connection, HEADS).values(values).on_conflict_do_nothing()
+            )
+            known = self._known_head(connection, made)
             assert known is not None  # noqa: S101 - it was there, or was just written
             # Kept once the transaction stands: another call may find out for itself meanwhile.
-            self._heads[digest] = int(known)
-        return int(known)
+            self._heads[made.digest] = known
+        return known
+
+    @staticmethod
+    def _known_head(connection: Connection, made: MadeBy) -> int | None:
+        wanted = select(HEADS.c.id).where(HEADS.c.digest == made.digest)
+        found = connection.execute(wanted).scalar()
+        return None if found is None else int(found)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -264,7 +213,7 @@ class Journal:
                 )
             )
             for row in rows:
-                yield _kept(row)
+                yield kept_of(row)
 
     def known(self, judge: Judge, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], JSON]:
         """Return records of images that were judged by the same rules, policy and models.
@@ -273,8 +222,7 @@ class Journal:
         """
         found: dict[tuple[str, str], JSON] = {}
         with self.reading() as connection:
-            digest = digest_of(json.dumps(_compared(head_of(judge)), sort_keys=True))
-            head = connection.execute(select(HEADS.c.id).where(HEADS.c.digest == digest)).scalar()
+            head = self._known_head(connection, self.made_by(judge))
             table = JUDGMENTS.c
             for image_id, caption in dict.fromkeys(keys) if head is not None else ():
                 wanted = select(table.record).where(
@@ -339,7 +287,7 @@ class Journal:
     def writing(self) -> Iterator[Connection]:
         """Change something, all or nothing. Raises `OutputError` where it cannot be written."""
         try:
-            with self.engine.execution_options(**{_WRITES: True}).begin() as connection:
+            with self.engine.execution_options(**WRITES).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise OutputError(
@@ -369,66 +317,10 @@ class Journal:
         self.close()
 
 
-def is_journal(text: str) -> bool:
-    """Whether a path or an address is that of a journal."""
-    if text.startswith(SCHEMES):
-        return True
-    try:
-        with Path(text).open("rb") as file:
-            return file.read(len(_SQLITE)) == _SQLITE
-    except OSError:
-        return False
-
-
-def plain(address: str) -> str:
-    """Name a journal in a message: without the password that its address may hold."""
-    if not address.startswith(SCHEMES):
-        return address
-    try:
-        return make_url(address).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return address.partition(":")[0] + ":..."
-
-
-def head_of(judge: Judge) -> JSON:
-    """Say what made judgments, as the head of a file of records."""
-    made = judge.provenance
-    return records.header(made.versions["safejudge"], made, None, judged_by=judge.described())
-
-
-def rule_digest(rule: Rule) -> str:
-    """Return what a decision about a rule hangs on: what it says, and by what it is judged."""
-    said = rule.model_dump(mode="json", include={"text", "objective", "condition"})
-    return digest_of(json.dumps(said, sort_keys=True))[:16]
-
-
-def digest_of(text: str) -> str:
-    """SHA-256 (hex) of a text."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
-def packed(record: JSON) -> bytes:
-    """Compress a record."""
-    return zlib.compress(records.to_line(record).encode(), 6)
-
-
-def unpacked(content: bytes) -> JSON:
-    """Read a compressed record."""
-    record: JSON = json.loads(zlib.decompress(content))
-    return record
-
-
 def audit(connection: Connection, who: str, what: str, content: JSON) -> None:
     """Write down a change, in the transaction that makes it."""
     values = {"at": time.time(), "who": who, "what": what, "content": json.dumps(content)}
     connection.execute(insert(AUDIT).values(values))
-
-
-def judged_by(head: JSON) -> str:
-    """Digest what made judgments, but for the list of what was shown to nobody, which grows."""
-    made = _compared(head)
-    del made["provenance"]["skip_hashes"]
-    return digest_of(json.dumps(made, sort_keys=True))
 
 
 def _hide(connection: Connection, image_id: str) -> None:
@@ -436,74 +328,3 @@ def _hide(connection: Connection, image_id: str) -> None:
     of_image = JUDGMENTS.c.image_id == image_id
     connection.execute(JUDGMENTS.update().where(of_image).values(thumbnail=None))
     connection.execute(NEEDS.update().where(NEEDS.c.image_id == image_id).values(open=0))
-
-
-def _compared(head: JSON) -> JSON:
-    """Leave of a head what makes another judgment: versions and days may move on."""
-    made = head["provenance"]
-    named = {name: made.get(name) for name in (*records.COMPARED, *records.BESIDE)}
-    return {"provenance": named} | {name: head.get(name) for name in ("constitution", "policy")}
-
-
-def _values(row: Row) -> JSON:
-    """Return what the row of a judgment holds, but when it came and what made it."""
-    result, decision = row.result, row.decision
-    record = records.record(
-        result.image, result, None, None if decision is None else decision.record()
-    )
-    return {
-        "image": record["image"],
-        "image_id": _image_id(result),
-        "caption": digest_of(row.caption) if row.caption else "",
-        "variant": row.variant,
-        "client": row.client,
-        "label": result.label if isinstance(result, Judgment) else FAILED,
-        "action": None if decision is None else decision.action,
-        "score": result.score if isinstance(result, Judgment) else None,
-        "record": packed(record),
-        "thumbnail": row.thumbnail,
-    }
-
-
-def _image_id(result: Result) -> str:
-    """Name an image by its bytes; where nobody had any, each try is one of its own."""
-    return result.id or digest_of(f"none:{uuid.uuid4()}")
-
-
-def _kept(row: Any) -> Kept:
-    return Kept(
-        row.id, row.at, row.image, row.image_id, row.head, row.variant, row.client, row.label,
-        row.action, unpacked(row.record),
-    )  # fmt: skip
-
-
-def _insert(connection: Connection, table: Any) -> Any:
-    """Insert, in the dialect that knows what to do about a row that is there already."""
-    known = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return known.insert(table)
-
-
-def _engine(address: str) -> Engine:
-    if not address.startswith(SCHEMES):
-        address = f"sqlite:///{address}"
-    if address.startswith("postgresql:"):
-        address = address.replace("postgresql:", "postgresql+psycopg:", 1)
-    if not address.startswith("sqlite:"):
-        return create_engine(address, pool_pre_ping=True)
-    engine = create_engine(address, connect_args={"timeout": 60.0})
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _: Any) -> None:
-        # Readers do not wait for the writer; a process that is killed loses what it had not
-        # committed. Who writes waits for others a minute.
-        connection.isolation_level = None
-        for setting in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {setting}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # Who will write asks for it at once: a reader that becomes a writer would be refused.
-        writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.files.stored import Stored, StoredRecord, open_stored
-from safejudge.journal.store import Journal, is_journal, judged_by
+from safejudge.journal.database import is_journal
+from safejudge.journal.rows import judged_by
+from safejudge.journal.store import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,6 +7,7 @@ answer. Where the operator wants it, an image that was judged before is answered
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,18 @@ from safejudge.images.load import load_image
 from safejudge.journal.people import holding
 from safejudge.journal.picture import shrunk
 from safejudge.journal.queue import needs_of
-from safejudge.journal.store import Row, rule_digest
+from safejudge.journal.rows import Row
 from safejudge.show.page.recorded import result_of_content
 from safejudge.show.page.thumbnail import deciding_picture
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from safejudge.decide.decision import Decider
     from safejudge.journal.people import Held
-    from safejudge.journal.store import Journal, Need
+    from safejudge.journal.rows import Need
+    from safejudge.journal.store import Journal
     from safejudge.judge import Judge
     from safejudge.types import Judgment, Result
 
@@ -45,19 +47,23 @@ class Ledger:
     """Whether an image that was judged before is answered from the journal."""
 
     def known(
-        self, judge: Judge, images: Sequence[tuple[bytes, str | None]]
+        self, judge: Judge, files: Sequence[tuple[bytes | None, str | None]]
     ) -> list[Judgment | None]:
-        """Return what was said of each image before, by the same rules, policy and models."""
-        if not self.repeats or not images:
-            return [None] * len(images)
-        keys = [(hashlib.sha256(image).hexdigest(), caption or "") for image, caption in images]
-        try:
-            kept = self.journal.known(judge, keys)
-        except SafejudgeError as error:
-            raise JournalError(str(error)) from error
+        """Return what was said of each file before, by the same rules, policy and models.
+
+        `files` are bytes, where there are some, and their captions.
+        """
+        if not self.repeats:
+            return [None] * len(files)
+        keys = [
+            None if image is None else (hashlib.sha256(image).hexdigest(), caption or "")
+            for image, caption in files
+        ]
+        with _told():
+            kept = self.journal.known(judge, [key for key in keys if key is not None])
         found: list[Judgment | None] = []
         for key in keys:
-            record = kept.get(key)
+            record = None if key is None else kept.get(key)
             result = None if record is None else result_of_content(record, judge.provenance)
             found.append(None if isinstance(result, Failure) else result)
         return found
@@ -85,16 +91,15 @@ class Ledger:
             )
             small = self._small(image, result, judge) if needs else None
             rows.append(Row(result, decision, caption, client, needs=needs, thumbnail=small))
-        self._add(judge, rows)
+        with _told():
+            self.journal.add(judge, rows)
         return held
 
     def _held(self, judge: Judge, results: Sequence[Result]) -> list[Mapping[str, Held]]:
-        digests = {rule.id: rule_digest(rule) for rule in judge.constitution.rules}
+        digests = self.journal.made_by(judge).rules
         ids = {result.id for result in results if result.id is not None}
-        try:
+        with _told():
             by_image = holding(self.journal, ids, digests, reviewers=self.reviewers)
-        except SafejudgeError as error:
-            raise JournalError(str(error)) from error
         return [by_image.get(result.id or "", {}) for result in results]
 
     def keep_shadow(  # noqa: PLR0913, PLR0917 - what a row is made of
@@ -108,13 +113,8 @@ class Ledger:
     ) -> None:
         """Keep what another version said, under its name. Raises `JournalError`."""
         small = self._small(image, result, judge) if needs else None
-        self._add(judge, [Row(result, None, caption, "", variant, needs, small)])
-
-    def _add(self, judge: Judge, rows: Sequence[Row]) -> None:
-        try:
-            self.journal.add(judge, rows)
-        except SafejudgeError as error:
-            raise JournalError(str(error)) from error
+        with _told():
+            self.journal.add(judge, [Row(result, None, caption, "", variant, needs, small)])
 
     def _small(self, image: bytes | None, result: Result, judge: Judge) -> bytes | None:
         """Make a small picture of what was judged, for people."""
@@ -126,3 +126,12 @@ class Ledger:
             return None
         picture = deciding_picture(result, read) or read.pictures[0]
         return shrunk(picture.pixels, self.thumbnail)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say of whatever a journal cannot do that nothing is answered that cannot be kept."""
+    try:
+        yield
+    except SafejudgeError as error:
+        raise JournalError(str(error)) from error

@@ -14,7 +14,7 @@ from safejudge.engines.meter import IMAGES, STAGES
 from safejudge.types import Failure, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from safejudge.types import Decision, Judgment, Result, RuleVerdict
 
@@ -27,78 +27,46 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._received = Counter(
-            "safejudge_images_received", "Images that came in.", registry=registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"safejudge_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(f"safejudge_{name}", text, labels, buckets=buckets, registry=registry)
+
+        self._received = counter("images_received", "Images that came in.")
+        self._judged = counter("images_judged", "Images that were looked at.")
+        self._images = counter("images", "Images by what came of them.", "label")
+        self._failures = counter(
+            "failures", "Images that could not be judged, by reason.", "reason"
         )
-        self._judged = Counter(
-            "safejudge_images_judged", "Images that were looked at.", registry=registry
+        self._actions = counter("actions", "Images by what thresholds say.", "action")
+        self._outcomes = counter(
+            "rule_outcomes", "Outcomes of rules, over all images.", "rule", "outcome"
         )
-        self._images = Counter(
-            "safejudge_images", "Images by what came of them.", ["label"], registry=registry
-        )
-        self._failures = Counter(
-            "safejudge_failures",
-            "Images that could not be judged, by reason.",
-            ["reason"],
-            registry=registry,
-        )
-        self._actions = Counter(
-            "safejudge_actions", "Images by what thresholds say.", ["action"], registry=registry
-        )
-        self._outcomes = Counter(
-            "safejudge_rule_outcomes",
-            "Outcomes of rules, over all images.",
-            ["rule", "outcome"],
-            registry=registry,
-        )
-        self._questions = Counter(
-            "safejudge_questions", "Requests to models, by stage.", ["stage"], registry=registry
-        )
-        self._reasoning = Counter(
-            "safejudge_reasoning", "Replies that were reasoned.", registry=registry
-        )
-        self._seconds = Histogram(
-            "safejudge_seconds",
+        self._questions = counter("questions", "Requests to models, by stage.", "stage")
+        self._reasoning = counter("reasoning", "Replies that were reasoned.")
+        self._seconds = histogram(
+            "seconds",
             "Seconds of work, by stage; a wave of requests is one observation.",
-            ["stage"],
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
+            "stage",
         )
-        self._mass = Histogram(
-            "safejudge_label_mass",
-            "P(yes) + P(no) of questions about pictures.",
-            buckets=_SHARES,
-            registry=registry,
+        self._mass = histogram("label_mass", "P(yes) + P(no) of questions about pictures.", _SHARES)
+        self._score = histogram("score", "Scores of rules that were asked.", _SHARES, "rule")
+        self._requests = counter("requests", "Requests by route and status.", "route", "status")
+        self._refused = counter(
+            "requests_refused", "Requests that were not judged because too much waited."
         )
-        self._score = Histogram(
-            "safejudge_score",
-            "Scores of rules that were asked.",
-            ["rule"],
-            buckets=_SHARES,
-            registry=registry,
-        )
-        self._requests = Counter(
-            "safejudge_requests",
-            "Requests by route and status.",
-            ["route", "status"],
-            registry=registry,
-        )
-        self._refused = Counter(
-            "safejudge_requests_refused",
-            "Requests that were not judged because too much waited.",
-            registry=registry,
-        )
-        self._shadowed = Counter(
-            "safejudge_shadow_images",
+        self._shadowed = counter(
+            "shadow_images",
             "Images that a shadow judged, by what it says and whether that is another label.",
-            ["variant", "label", "differs"],
-            registry=registry,
+            "variant",
+            "label",
+            "differs",
         )
-        self._dropped = Counter(
-            "safejudge_shadow_dropped",
-            "Images that a shadow was to judge and had no time for.",
-            ["variant"],
-            registry=registry,
+        self._dropped = counter(
+            "shadow_dropped", "Images that a shadow was to judge and had no time for.", "variant"
         )
         for label in ("safe", "unsafe", "undecided", "failed"):
             self._images.labels(label)

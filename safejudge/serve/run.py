@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -66,7 +67,7 @@ def serve(
     running = None
     try:
         with _opened(log) as stream, _bound(settings) as listening:
-            running = Running(context, keys, stream, listening)
+            running = Running(context, keys, stream, listening, first)
             asyncio.run(running.run())
     finally:
         service.close(seconds=settings.drain if running is None else running.left())
@@ -110,9 +111,18 @@ class Running:
     """One server that runs."""
 
     def __init__(
-        self, context: Context, keys: Keys | None, log: TextIO | None, listening: socket.socket
+        self,
+        context: Context,
+        keys: Keys | None,
+        log: TextIO | None,
+        listening: socket.socket,
+        first: Loaded,
     ) -> None:
-        """Serve at a socket that listens; `reload` becomes that of the context."""
+        """Serve at a socket that listens, by what was read `first`.
+
+        `reload` becomes that of the context.
+        """
+        self._first = first
         self._context, self._keys, self._listening = context, keys, listening
         self._until: float | None = None
         self._lock = threading.Lock()
@@ -143,7 +153,7 @@ class Running:
             loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         # It listens while the engine opens, so that whoever watches it sees both.
         serving = asyncio.ensure_future(self._server.serve([self._listening]))
-        opening = in_thread(self._context.service.open)
+        opening = in_thread(partial(self._context.service.open, self._first))
         pruning = asyncio.ensure_future(self._prune())
         try:
             both: set[asyncio.Future[Any]] = {serving, opening}

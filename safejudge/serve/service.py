@@ -99,6 +99,11 @@ class Upload:
     caption: str | None = None
     """The text that belongs to it."""
 
+    @property
+    def file(self) -> tuple[bytes | None, str | None]:
+        """The bytes, where there are some, and the caption."""
+        return None if isinstance(self.image, Failure) else self.image, self.caption
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -164,10 +169,13 @@ class Service:
         self._down: Exception | None = None
         self._version: Version | None = None
 
-    def open(self) -> Version:
-        """Open the judge, and have it judge a picture. Raises what reading and opening raise."""
+    def open(self, loaded: Loaded | None = None) -> Version:
+        """Open the judge, and have it judge a picture; `loaded` is what was read already.
+
+        Raises what reading and opening raise.
+        """
         with self._lock:
-            self._version = version = self._opened(1, self._load())
+            self._version = version = self._opened(1, loaded or self._load())
         return version
 
     # --- state --------------------------------------------------------------------------------
@@ -223,51 +231,35 @@ class Service:
         is not asked. Raises `QueueFullError`, `DeadlineError`, `ClosingError`, `EngineCallError`.
         """
         self.received(len(uploads))
-        asked = [(u.image, u.caption) for u in uploads if not isinstance(u.image, Failure)]
         ledger = self._ledger if version.own else None
-        known: list[Judgment | None] = [None] * len(asked)
+        files = [upload.file for upload in uploads]
+        known: list[Judgment | None] = [None] * len(files)
         if ledger is not None:
-            known = await asyncio.to_thread(ledger.known, version.judge, asked)
-        new = [pair for pair, said in zip(asked, known, strict=True) if said is None]
+            known = await asyncio.to_thread(ledger.known, version.judge, files)
+        new = [
+            (image, caption)
+            for (image, caption), said in zip(files, known, strict=True)
+            if image is not None and said is None
+        ]
         entries = version.front.submit_all(new, client=client, seconds=seconds, judge=version.judge)
         fresh = iter(await _all(entries, seconds))
-        said = iter([(one or next(fresh), one is not None) for one in known])
-        pairs = [
-            (upload.image, False) if isinstance(upload.image, Failure) else next(said)
-            for upload in uploads
+        own: list[Result] = [
+            upload.image if isinstance(upload.image, Failure) else said or next(fresh)
+            for upload, said in zip(uploads, known, strict=True)
         ]
-        own = [result for result, _ in pairs]
-        people = await self._kept(version, uploads, own, client, ledger)
-        answered = _answered(version, own, people, tuple(repeated for _, repeated in pairs))
+        people: Sequence[Mapping[str, Held]] = [{}] * len(own)
+        if ledger is not None:
+            judged = [(*file, result) for file, result in zip(files, own, strict=True)]
+            people = await asyncio.to_thread(
+                ledger.settle, version.judge, version.decider, judged, client
+            )
+        answered = _answered(version, own, people, tuple(said is not None for said in known))
         if self._metrics is not None:
             waited = [entry.waited for entry in entries]
             self._metrics.answered(answered.results, answered.decisions, waited)
         if self._shadow is not None and version.own:
-            read = [
-                r for u, r in zip(uploads, own, strict=True) if not isinstance(u.image, Failure)
-            ]
-            self._shadow.offer(asked, read)
+            self._shadow.offer(files, own)
         return answered
-
-    async def _kept(
-        self,
-        version: Version,
-        uploads: Sequence[Upload],
-        results: Sequence[Result],
-        client: str,
-        ledger: Ledger | None,
-    ) -> list[Mapping[str, Held]]:
-        """Keep what the judge said, and return what people said of the same images."""
-        if ledger is None:
-            return [{} for _ in results]
-
-        judged = [
-            (None if isinstance(u.image, Failure) else u.image, u.caption, result)
-            for u, result in zip(uploads, results, strict=True)
-        ]
-        return await asyncio.to_thread(
-            ledger.settle, version.judge, version.decider, judged, client
-        )
 
     # --- the life of a version ----------------------------------------------------------------
 
@@ -281,12 +273,7 @@ class Service:
             old = self.version
             loaded = self._load()
             was = old.loaded.spec
-            kept: dict[str, Any] = {
-                "constitution": was.constitution,
-                "policy": was.policy,
-                "skip": was.skip,
-            }
-            if replace(loaded.spec, **kept) != was:
+            if not loaded.spec.shares_models(was):
                 raise InputError(
                     "a reload keeps the models that are open; restart the server for others"
                 )

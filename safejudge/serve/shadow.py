@@ -6,14 +6,14 @@ more than the engine has time for: where too many images wait for it, more are l
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safejudge.errors import SafejudgeError
-from safejudge.journal.store import Need
+from safejudge.journal.queue import drawn
+from safejudge.journal.rows import Need
 from safejudge.judge import Judge, chosen_policy
 from safejudge.queueing import Front
 from safejudge.text import first_line
@@ -67,7 +67,7 @@ class Shadow:
         """
         try:
             other = self._plan.load()
-            if replace(other, constitution=spec.constitution, policy=spec.policy) == spec:
+            if other.shares_models(spec):
                 self._judge = Judge(other.constitution, judge.models, chosen_policy(other.policy))
                 self._front = front
             elif self._owned is None:
@@ -77,13 +77,17 @@ class Shadow:
             self._judge = None
             LOG.error("the shadow %s does not open: %s", self._plan.name, first_line(error))  # noqa: TRY400 - no bug
 
-    def offer(self, images: Sequence[tuple[bytes, str | None]], results: Sequence[Result]) -> None:
-        """Judge a share of what was answered; returns at once."""
+    def offer(
+        self, files: Sequence[tuple[bytes | None, str | None]], results: Sequence[Result]
+    ) -> None:
+        """Judge a share of the files that were answered; returns at once."""
         judge, front = self._judge, self._front
         if judge is None or front is None:
             return
-        for (image, caption), result in zip(images, results, strict=True):
-            if result.id is None or _drawn(result.id) >= self._plan.share:
+        for (image, caption), result in zip(files, results, strict=True):
+            if image is None or result.id is None:
+                continue
+            if drawn("shadow", result.id) >= self._plan.share:
                 continue
             with self._lock:
                 full = self._waiting >= _WAITING
@@ -148,8 +152,3 @@ def differences(before: Result, after: Result) -> Iterator[Need]:
         if (was == "violated") != (verdict.outcome == "violated"):
             gap = abs((verdict.score or 0.0) - ((said.score if said else None) or 0.0))
             yield Need(rule, "shadow", gap)
-
-
-def _drawn(image_id: str) -> float:
-    """Draw a number in [0, 1) for an image, always the same."""
-    return int(hashlib.sha256(f"shadow:{image_id}".encode()).hexdigest()[:12], 16) / 16**12

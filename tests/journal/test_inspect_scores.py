@@ -6,7 +6,8 @@ import pytest
 
 from safejudge.cli.app import main
 from safejudge.journal.inspect_scores import score_of
-from safejudge.journal.store import Journal, Row
+from safejudge.journal.rows import Row
+from safejudge.journal.store import Journal
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from safejudge.decide.decision import decide as decide_by
 from safejudge.engines.fake import FakeEngine
 from safejudge.files import records
 from safejudge.journal import tables
+from safejudge.journal.database import is_journal, plain
 from safejudge.journal.held import settled_actions, with_people
 from safejudge.journal.people import (
     Held,
@@ -27,7 +28,8 @@ from safejudge.journal.people import (
     withdraw,
 )
 from safejudge.journal.queue import needs_of, open_counts, questions
-from safejudge.journal.store import DAY, Journal, Need, Row, is_journal, plain, rule_digest
+from safejudge.journal.rows import Need, Row, rule_digest
+from safejudge.journal.store import DAY, Journal
 from safejudge.types import CaptionUse, Decision, Failure, Frames, RuleDecision
 
 PATIENCE = 60
@@ -170,7 +172,8 @@ import numpy as np
 from conftest import rules
 from safejudge import Judge
 from safejudge.engines.fake import FakeEngine
-from safejudge.journal.store import Journal, Row
+from safejudge.journal.rows import Row
+from safejudge.journal.store import Journal
 judge = Judge.load(rules("cat"), FakeEngine(), cache=None)
 journal = Journal(sys.argv[1])
 number = 0

@@ -12,7 +12,8 @@ from safejudge.cli.app import main
 from safejudge.journal.label_studio import addressed, config_of, read_annotations, take_in
 from safejudge.journal.people import Said, decide, decisions, holding
 from safejudge.journal.queue import open_counts
-from safejudge.journal.store import Journal, Need, Row, rule_digest
+from safejudge.journal.rows import Need, Row, rule_digest
+from safejudge.journal.store import Journal
 from safejudge.types import Box
 
 LATER = "2100-01-01T10:00:00.000000Z"

@@ -12,7 +12,8 @@ from safejudge.decide.sample import read_sample
 from safejudge.evals.labelled.labels import read_labels
 from safejudge.journal.labels import agreed_labels, as_csv
 from safejudge.journal.people import Said, decide, withdraw
-from safejudge.journal.store import Journal, Row, rule_digest
+from safejudge.journal.rows import Row, rule_digest
+from safejudge.journal.store import Journal
 from safejudge.journal.stored import JournalRecords
 from safejudge.show.page import made_by
 

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from safejudge.journal import weeks
 from safejudge.journal.beside import answers, beside_the_judge
 from safejudge.journal.people import Said, decide
-from safejudge.journal.store import DAY, Journal, Need, Row, rule_digest
+from safejudge.journal.rows import Need, Row, rule_digest
+from safejudge.journal.store import DAY, Journal
 from safejudge.journal.tables import SCORES
 from safejudge.journal.weeks import bring_up_to_date, first_weeks, monday, week_of
 from safejudge.types import Failure
@@ -125,7 +126,7 @@ def test_a_number_that_comes_late_is_counted(postgresql, judge, results):
     with Journal(place) as slow, Journal(place) as other:
         other.add(judge, [Row(judged[0])])
         with slow.writing() as connection:
-            slow._add(connection, 1, {}, Row(judged[1]), MONDAY)
+            slow._add(connection, 1, slow.made_by(judge), Row(judged[1]), MONDAY)
             other.add(judge, [Row(judged[2])])
             thread = threading.Thread(target=bring_up_to_date, args=(other,))
             thread.start()

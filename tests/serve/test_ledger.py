@@ -9,7 +9,8 @@ from safejudge import load_constitution
 from safejudge.engines.meter import STAGES
 from safejudge.journal.people import Said, decide, withdraw
 from safejudge.journal.queue import questions
-from safejudge.journal.store import Journal, rule_digest
+from safejudge.journal.rows import rule_digest
+from safejudge.journal.store import Journal
 from safejudge.opening import JudgeSpec
 from safejudge.queueing import Limits
 from safejudge.serve.app import api_of, gated

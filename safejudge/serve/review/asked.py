@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from safejudge.journal.store import rule_digest
+from safejudge.journal.rows import rule_digests
 from safejudge.serve.asking import Context
 from safejudge.serve.faults import RequestError
 
@@ -47,7 +47,7 @@ class Review:
     @property
     def digests(self) -> dict[str, str]:
         """What decisions about the rules in force hang on, by id."""
-        return {name: rule_digest(rule) for name, rule in self.rules.items()}
+        return {} if self.constitution is None else rule_digests(self.constitution)
 
 
 def review(request: Request) -> Review:

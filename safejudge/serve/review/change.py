@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from safejudge.decide.replay import Made
-    from safejudge.journal.store import Journal, Kept
+    from safejudge.journal.rows import Kept
+    from safejudge.journal.store import Journal
     from safejudge.types import JSON, Constitution, Result
 
 NEWEST = 500

@@ -18,7 +18,7 @@ from safejudge.errors import InputError
 from safejudge.files.stored import StoredRecord
 from safejudge.journal.people import agreed_on, decisions
 from safejudge.journal.picture import kept_picture
-from safejudge.journal.store import rule_digest
+from safejudge.journal.rows import rule_digest
 from safejudge.journal.tables import JUDGMENTS, NEEDS, SCORES
 from safejudge.serve.faults import RequestError
 from safejudge.show.page import made_by
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from safejudge.journal.people import PersonDecision
-    from safejudge.journal.store import Journal, Kept
+    from safejudge.journal.rows import Kept
+    from safejudge.journal.store import Journal
     from safejudge.serve.review.asked import Review
     from safejudge.show.page.judged import About
     from safejudge.types import JSON, Box, Rule, RuleVerdict

@@ -15,7 +15,8 @@ from PIL import Image
 from safejudge import load_constitution
 from safejudge.journal.people import Said, decide
 from safejudge.journal.picture import shrunk
-from safejudge.journal.store import DAY, Journal, Need, Row, rule_digest
+from safejudge.journal.rows import Need, Row, rule_digest
+from safejudge.journal.store import DAY, Journal
 from safejudge.serve.app import api_of, gated
 from safejudge.serve.asking import Context
 from safejudge.serve.fetch import Fetcher

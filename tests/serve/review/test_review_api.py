@@ -180,7 +180,7 @@ def test_a_small_picture_says_how_large_the_whole_was():
 
 
 def test_boxes_are_placed_in_per_cent(api_for, journal, judged, service):
-    from safejudge.journal.store import Row
+    from safejudge.journal.rows import Row
     from safejudge.types import Box
 
     one = judged[0]
