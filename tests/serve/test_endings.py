@@ -87,7 +87,7 @@ def test_of_two_reloads_the_later_keys_hold(tmp_path):
 
     stub = SimpleNamespace(reload=reload, load_now=lambda: (0, 0), problem=None)
     context = Context(stub, Settings(keys=file), None, Metrics())
-    running = Running(context, None, None, None)
+    running = Running(context, None, None, None, None)
     first = threading.Thread(target=running.reload)
     first.start()
     assert entered.acquire(timeout=PATIENCE)
