@@ -20,18 +20,18 @@ from safejudge.show.progress import ImageProgress
 from safejudge.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
     from safejudge.files.recordfile import RecordFile
+    from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
     from safejudge.show.terminal import TruthOf
-    from safejudge.types import Decision, Intake, Result
+    from safejudge.types import Decision, Intake, People, Result
 
-    Keep = Callable[[Result, Decision | None, str | None, Comparison | None], None]
-    """Keeps a result, with what thresholds say, the image's caption, and the shadow whose it is."""
+
+CLIENT = "judge"
+"""What a journal calls a run of the command line."""
 
 
 class Batch:
@@ -47,12 +47,12 @@ class Batch:
         *,
         truth_of: TruthOf = lambda _: None,
         decider: Decider | None = None,
-        keep: Keep = lambda *_: None,
+        ledger: Ledger | None = None,
         shadow: Comparison | None = None,
     ) -> None:
         """Find out which of the pairs, paths with captions, have no record in `file` yet."""
         self._judge, self._window, self._file, self._report = judge, window, file, report
-        self._decider, self._keep, self._shadow = decider, keep, shadow
+        self._decider, self._ledger, self._shadow = decider, ledger, shadow
         total = len(pairs)
         if file is not None:
             pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
@@ -95,6 +95,8 @@ class Batch:
         if self._file is not None and self._file.others:
             others = counted(self._file.others, "record")
             terminal.say(f"{others} of other images in {self._file.path}: not counted here")
+        if (people := terminal.people(self._tally)) is not None:
+            terminal.say(people)
         if (actions := terminal.actions(self._tally)) is not None:
             terminal.say(actions)
         for line in terminal.coverage(intake, self._tally):
@@ -113,24 +115,43 @@ class Batch:
         for path, result, other in zip(self._images, results, others, strict=True):
             self._output(path, result)
             self._shadow.add(path, result, other)
-            self._keep(other, None, self._captions[path], self._shadow)
+            if self._ledger is not None:
+                self._shadow.keep(self._ledger, self._captions[path], result, other)
 
     def _output(self, path: str, result: Result) -> None:
         piped = self._file is None and not sys.stdout.isatty()
-        decided = None if self._decider is None else self._decider(result)
+        told, decided, people = self._settled(result, self._captions[path])
         decision = None if decided is None else decided.record()
-        line = records.record(path, result, self._judge.provenance if piped else None, decision)
+        said = None if people is None else people.model_dump(mode="json")
+        made_by = self._judge.provenance if piped else None
+        line = records.record(path, result, made_by, decision, said)
         if self._file is not None:
             self._file.append([line])
         elif piped:
             sys.stdout.write(records.to_line(line))
             sys.stdout.flush()
-        self._keep(result, decided, self._captions[path], None)
         self._tally.add(line)
         if self._report is not None:
-            self._report.add_file(path, result, self._captions[path], decided)
+            self._report.add_file(path, result, self._captions[path], decided, people)
         if sys.stdout.isatty():
             self._console.print(
-                self._rows.table([(path, result)], "" if decision is None else decision["action"])
+                self._rows.table([(path, told)], "" if decision is None else decision["action"])
             )
         self._progress.update()
+
+    def _settled(
+        self, result: Result, caption: str | None
+    ) -> tuple[Result, Decision | None, People | None]:
+        """Return what an image comes to with what people decided, what to do, and what they said.
+
+        It is in the journal by then.
+        """
+        if self._ledger is None:
+            return result, None if self._decider is None else self._decider(result), None
+        from safejudge.journal.held import people_of, settled_actions, with_people
+
+        kept = [(None, caption, result)]
+        (held,) = self._ledger.settle(self._judge, self._decider, kept, CLIENT)
+        told = with_people(result, held, self._judge.policy)
+        decided = None if self._decider is None else self._decider(told, settled_actions(held))
+        return told, decided, people_of(told, held)

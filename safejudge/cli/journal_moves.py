@@ -188,9 +188,10 @@ def _row(content: JSON, result: Any) -> Row:
 
 def prune(options: Prune) -> int:
     """Delete what is old."""
+    from safejudge.journal.retention import prune as let_go
     from safejudge.text import counted
 
     with opened(options.journal) as journal:
-        gone = journal.prune(options.days, user())
+        gone = let_go(journal, options.days, user())
     print(f"{counted(gone, 'judgment')} deleted")
     return DONE

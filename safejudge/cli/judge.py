@@ -6,11 +6,11 @@ import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_run
+from safejudge.cli.journal_open import add_people, check_people, ledger_of
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
 from safejudge.cli.values import amount, positive
 from safejudge.engines.open import AUTO
@@ -19,15 +19,15 @@ from safejudge.images.listing import list_images, standing_of
 from safejudge.judge import WINDOW, chosen_policy
 
 if TYPE_CHECKING:
-    from safejudge.cli.batch import Keep
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
     from safejudge.decide.thresholds import Thresholds
     from safejudge.evals.labelled.beside import Truths
+    from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.scale.run import RayOptions
     from safejudge.show.page.judged import Report
-    from safejudge.types import Decision, Intake, Result
+    from safejudge.types import Intake
 
 EXAMPLES = """\
 examples:
@@ -69,6 +69,10 @@ class Options:
     """A file that `calibrate` wrote."""
     journal: str | None
     """A journal that every judgment is kept in."""
+    audit: float
+    """The share of all images that people see anyway."""
+    reviewers: int
+    """People who have to agree."""
     shadow: Path | None
     """A file that says what another version of the rules does otherwise."""
     mode: OutputMode
@@ -114,8 +118,9 @@ def add(commands: Any) -> None:
         "--journal",
         metavar="FILE",
         help="keep every judgment in this journal, too: an SQLite file, or "
-        "postgresql://USER@HOST/DATABASE",
+        "postgresql://USER@HOST/DATABASE; what people decided there counts",
     )
+    add_people(parser)
     parser.add_argument(
         "--shadow",
         type=Path,
@@ -168,6 +173,7 @@ def _add_ray(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> int:
     """Judge the images; the code counts earlier runs on the same output too."""
     options.judge.check()
+    check_people(options.journal, {"--audit": options.audit, "--reviewers": options.reviewers != 1})
     if not options.ray:
         _refuse_ray_options(options)
         return _judge_here(options)
@@ -208,6 +214,7 @@ def _judge_here(options: Options) -> int:
     pairs = list(zip(listing.images, prompts, strict=True))[: options.batching.limit]
     thresholds = None if options.thresholds is None else load(options.thresholds)
     with ExitStack() as stack:
+        ledger = _ledger(options, stack)
         judge = stack.enter_context(options.judge.open())
         decider = _decider(thresholds, judge)
         truths = Truths(rule.id for rule in judge.constitution.rules)
@@ -237,7 +244,7 @@ def _judge_here(options: Options) -> int:
             report,
             truth_of=truths.of,
             decider=decider,
-            keep=_keeper(options, judge, stack),
+            ledger=ledger,
             shadow=_shadow(options, judge, stack),
         )
         return batch.run(intake, frames_named=options.judge.frames is not None)
@@ -259,28 +266,11 @@ def _shadow(options: Options, judge: Judge, stack: ExitStack) -> Comparison | No
     return Comparison(name_of(options.shadow), beside)
 
 
-def _keeper(options: Options, judge: Judge, stack: ExitStack) -> Keep:
-    """Open the journal that was named, and return what keeps a result in it."""
+def _ledger(options: Options, stack: ExitStack) -> Ledger | None:
+    """Open the journal that was named."""
     if options.journal is None:
-        return lambda *_: None
-    if find_spec("sqlalchemy") is None:
-        raise InputError("--journal needs sqlalchemy: pip install 'safejudge[journal]'")
-    from safejudge.journal.queue import needs_of
-    from safejudge.journal.rows import Row
-    from safejudge.journal.store import Journal
-
-    journal = stack.enter_context(Journal(options.journal))
-
-    def keep(
-        result: Result, decision: Decision | None, caption: str | None, shadow: Comparison | None
-    ) -> None:
-        if shadow is None:
-            row = Row(result, decision, caption, "judge", needs=needs_of(result, decision))
-            journal.add(judge, [row])
-        else:
-            journal.add(shadow.judge, [Row(result, None, caption, "judge", shadow.name)])
-
-    return keep
+        return None
+    return ledger_of(options.journal, stack, audit=options.audit, reviewers=options.reviewers)
 
 
 def _open_report(  # noqa: PLR0913 - what a page is begun with
@@ -325,7 +315,7 @@ def _decider(thresholds: Thresholds | None, judge: Judge) -> Decider | None:
 
     if thresholds is None:
         return None
-    decider = Decider(thresholds, judge)
+    decider = Decider.of(thresholds, judge)
     for note in decider.notes:
         say(f"warning: thresholds: {note}")
     return decider

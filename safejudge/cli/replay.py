@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from safejudge.files.stored import Stored, StoredRecord
     from safejudge.judge import Judge
     from safejudge.policy import Policy
-    from safejudge.types import JSON, Constitution, Result
+    from safejudge.types import Constitution, Result
 
     _Replayer = Callable[[Iterable[tuple[StoredRecord, Result]]], Iterator[Replayed]]
 
@@ -38,6 +38,7 @@ examples:
   safejudge replay verdicts/ --policy strict.yaml --out strict.jsonl
   safejudge replay results.jsonl --constitution rules-new.yaml --report flips.html
   safejudge replay results.jsonl --policy clue-tree --ask --engine hf:ORG/MODEL
+  safejudge replay journal.db --thresholds thresholds.yaml --out decided.jsonl
 
 What the records do not say is not asked, and never guessed: a label that
 hangs on it is open. --ask puts exactly the missing questions to the model
@@ -53,9 +54,6 @@ exit codes:
   130  stopped by Ctrl-C
 """
 
-_TOGETHER = 256
-"""Records that are written at a time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -68,6 +66,8 @@ class Options:
     base: str | None
     """The new policy; None: that of the records."""
     settings: tuple[tuple[str, str], ...]
+    thresholds: Path | None
+    """A file that `calibrate` wrote."""
     out: Path | None
     """A file of the new records."""
     report: Path | None
@@ -108,6 +108,12 @@ def add(commands: Any) -> None:
     )
     add_policy(parser, default=None)
     parser.add_argument(
+        "--thresholds",
+        type=Path,
+        metavar="FILE.yaml",
+        help="say what these would do with each image: block, pass or ask a person",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="FILE.jsonl", help="write the new records to this file"
     )
     parser.add_argument(
@@ -147,6 +153,7 @@ def _add_asking(parser: Any) -> None:
 
 def run(options: Options) -> int:
     """Replay the records, and say what changes."""
+    from safejudge.cli.replay_sink import Again, Decided, Outputs, Sink
     from safejudge.decide.replay_changes import Changes
     from safejudge.decide.replay_records import made_then, results
     from safejudge.journal.stored import open_records
@@ -157,18 +164,22 @@ def run(options: Options) -> int:
         stored, options.constitution, variants(factory() for factory in POLICIES.values())
     )
     changes = Changes()
+    outputs = Outputs(options.out, options.report, options.overwrite, options.limit)
     with ExitStack() as stack:
         now, replay = _replayer(options, stored, then, stack)
-        sink = _Sink(stack, options, stored, then, now)
+        decided = Decided(options.thresholds, then, now)
+        sink = Sink(stack, outputs, stored, then, now, decided.digest)
         reading, asked = tee(results(stored, then.provenance))
         for (record, before), after in zip(reading, replay(asked), strict=True):
             moved = changes.add(before, after)
-            sink.put(record, before, after.result, changes=moved)
+            decision = decided.about(record, before, after.result)
+            sink.put(Again(record, before, after.result, decision, changes=moved))
         if changes.images:
             sink.close(changes)
     if not changes.images:
         raise InputError(f"{options.path}: holds no record yet; judge something first")
     _say(changes, replay)
+    decided.say()
     return CHANGED if changes.changed else OPEN if changes.open else DONE
 
 
@@ -273,55 +284,3 @@ def _asking(options: Options, stored: Stored, replay: Replay, judge: Judge) -> A
             "name that one"
         )
     return Asking(replay, judge, dict(zip(names, texts, strict=True)))
-
-
-# --- where it goes --------------------------------------------------------------------------------
-
-
-class _Sink:
-    """Where replayed records go: a file, a page."""
-
-    def __init__(
-        self, stack: ExitStack, options: Options, stored: Stored, then: Made, now: Made
-    ) -> None:
-        from safejudge.decide.replay_page import FlipsPage
-        from safejudge.decide.replay_records import head_of
-        from safejudge.files.recordfile import RecordFile
-
-        self._file, self._page = None, None
-        self._decided = then.provenance == now.provenance
-        self._waiting: list[JSON] = []
-        again = options.overwrite
-        if options.out is not None:
-            head = head_of(stored, then, now)
-            file = RecordFile(options.out, head, resume=False, overwrite=again)
-            self._file = stack.enter_context(file)
-        if options.report is not None:
-            self._page = FlipsPage(
-                options.report, stored, now, replace_old=again, most=options.limit
-            )
-
-    def put(self, record: StoredRecord, before: Result, after: Result, *, changes: bool) -> None:
-        """Take one record, and whether it changes."""
-        from safejudge.files.records import DECISION
-        from safejudge.files.records import record as record_of
-
-        if self._file is not None:
-            # What was to be done was decided about this judgment, and about no other.
-            decision = record.content.get(DECISION) if self._decided and after == before else None
-            self._waiting.append(record_of(record.content["image"], after, decision=decision))
-            if len(self._waiting) >= _TOGETHER:
-                self._flush()
-        if self._page is not None:
-            self._page.put(record, before, after, changes=changes)
-
-    def _flush(self) -> None:
-        if self._file is not None and self._waiting:
-            self._file.append(self._waiting)
-        self._waiting = []
-
-    def close(self, changes: Changes) -> None:
-        """Write what is left, and the page."""
-        self._flush()
-        if self._page is not None:
-            self._page.write(changes)

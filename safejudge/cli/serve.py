@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli import config
+from safejudge.cli.journal_open import add_people, check_people, ledger_of
 from safejudge.cli.options import JudgeOptions, layout, runs
 from safejudge.cli.values import amount, positive
 from safejudge.engines.open import takes_option
@@ -18,7 +19,6 @@ from safejudge.queueing import Limits
 
 if TYPE_CHECKING:
     from safejudge.opening import JudgeSpec
-    from safejudge.serve.ledger import Ledger
     from safejudge.serve.settings import OnUndecided, Settings
     from safejudge.serve.shadow import ShadowPlan
 
@@ -134,13 +134,7 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="answer an image that was judged before from the journal, and say so",
     )
-    group.add_argument(
-        "--reviewers",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="people who have to agree (default: %(default)s)",
-    )
+    add_people(group)
     group.add_argument(
         "--thumbnails",
         type=positive,
@@ -148,13 +142,6 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="keep a small picture, of so many pixels on its longer side, of what people should "
         "look at (default: none)",
-    )
-    group.add_argument(
-        "--audit",
-        type=amount,
-        default=0.0,
-        metavar="SHARE",
-        help="show people this share of all images, whatever the judge says (default: 0)",
     )
     group.add_argument(
         "--retention",
@@ -230,7 +217,15 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> int:
     """Serve until a signal ends it."""
     options.judge.check()
-    _check_journal(options)
+    kept = {
+        "--answer-repeats": options.answer_repeats,
+        "--reviewers": options.reviewers != 1,
+        "--thumbnails": options.thumbnails,
+        "--audit": options.audit,
+        "--shadow": options.shadow is not None,
+        "--retention": options.retention,
+    }
+    check_people(options.journal, kept)
     lacking = [name for name in _NEEDED if find_spec(name) is None]
     if lacking:
         raise InputError(f"serve needs {', '.join(lacking)}: pip install 'safejudge[serve]'")
@@ -248,7 +243,16 @@ def run(options: Options) -> int:
         return Loaded(new, thresholds, frames_named=options.judge.frames is not None)
 
     with ExitStack() as stack:
-        ledger = None if options.journal is None else _ledger(options, stack)
+        ledger = None
+        if options.journal is not None:
+            ledger = ledger_of(
+                options.journal,
+                stack,
+                audit=options.audit,
+                reviewers=options.reviewers,
+                thumbnail=options.thumbnails,
+                repeats=options.answer_repeats,
+            )
         plan = None if options.shadow is None else _plan(options, options.shadow)
         return serve(loaded, _settings(options), options.access_log, ledger, plan)
 
@@ -267,45 +271,11 @@ def _plan(options: Options, file: Path) -> ShadowPlan:
     return ShadowPlan(name_of(file), loaded, options.share)
 
 
-def _ledger(options: Options, stack: ExitStack) -> Ledger:
-    """Open the journal that the server keeps."""
-    if find_spec("sqlalchemy") is None:
-        raise InputError("--journal needs sqlalchemy: pip install 'safejudge[journal]'")
-    from safejudge.journal.store import Journal
-    from safejudge.serve.ledger import Ledger
-
-    if options.audit > 1:
-        raise InputError(f"--audit {options.audit} is no share; give 0 to 1, such as 0.01")
-    assert options.journal is not None  # noqa: S101 - the caller looked
-    journal = stack.enter_context(Journal(options.journal))
-    return Ledger(
-        journal,
-        reviewers=options.reviewers,
-        audit=options.audit,
-        thumbnail=options.thumbnails,
-        repeats=options.answer_repeats,
-    )
-
-
 def hurried(spec: JudgeSpec, seconds: float) -> JudgeSpec:
     """Let an engine behind HTTP give up soon: callers wait, and want to know that it is gone."""
     wanted = {"timeout": seconds, "patience": _PATIENCE}
     options = {name: value for name, value in wanted.items() if takes_option(spec.engine, name)}
     return replace(spec, engine_args=options | dict(spec.engine_args))
-
-
-def _check_journal(options: Options) -> None:
-    stray = {
-        "--answer-repeats": options.answer_repeats,
-        "--reviewers": options.reviewers != 1,
-        "--thumbnails": options.thumbnails,
-        "--audit": options.audit,
-        "--shadow": options.shadow is not None,
-        "--retention": options.retention,
-    }
-    named = [name for name, given in stray.items() if given]
-    if named and options.journal is None:
-        raise InputError(f"{', '.join(named)}: means nothing without --journal FILE")
 
 
 def _settings(options: Options) -> Settings:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safejudge.cli.options import JudgeOptions
+    from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.types import Result
 
@@ -82,6 +83,13 @@ class Comparison:
         """Count one image."""
         if self._changes.add(before, Replayed(after)) and len(self._named) < _SHOWN:
             self._named.append(f"{path}: {label_in_words(before)} -> {label_in_words(after)}")
+
+    def keep(self, ledger: Ledger, caption: str | None, before: Result, after: Result) -> None:
+        """Keep what it says of an image, and ask people where that is another thing."""
+        from safejudge.journal.queue import differences
+
+        needs = tuple(differences(before, after))
+        ledger.keep_shadow(self.judge, self.name, None, caption, after, needs)
 
     def say(self) -> None:
         """Say what would change, by rule, and of which images."""

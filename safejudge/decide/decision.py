@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from safejudge.decide.thresholds import RuleThresholds, Thresholds
     from safejudge.judge import Judge
     from safejudge.policy import Policy
-    from safejudge.types import Judgment, Result, RuleVerdict
+    from safejudge.types import Constitution, Judgment, Provenance, Result, RuleVerdict
 
 Side: TypeAlias = Literal["violated", "not_violated"] | None
 EVEN = 0.5
@@ -33,17 +33,27 @@ EVEN = 0.5
 class Decider:
     """Decides about judgments of one judge. What it was told on the way stands in `notes`."""
 
-    def __init__(self, thresholds: Thresholds, judge: Judge) -> None:
-        """Keep what fits the judge. Raises `InputError` for thresholds of another model."""
+    def __init__(
+        self,
+        thresholds: Thresholds,
+        constitution: Constitution,
+        provenance: Provenance,
+        policy: Policy,
+    ) -> None:
+        """Keep what fits. Raises `InputError` for thresholds of another model or policy."""
         self.digest = thresholds.digest()
-        made = (judge.constitution, judge.provenance, judge.policy)
-        self._rules, self.notes = fit(thresholds, *made)
-        self._policy = judge.policy
+        self._rules, self.notes = fit(thresholds, constitution, provenance, policy)
+        self._policy = policy
+
+    @classmethod
+    def of(cls, thresholds: Thresholds, judge: Judge) -> Decider:
+        """Hold thresholds against a judge. Raises `InputError` for those of another model."""
+        return cls(thresholds, judge.constitution, judge.provenance, judge.policy)
 
     @classmethod
     def load(cls, path: Path, judge: Judge) -> Decider:
         """Read a file of thresholds. Raises `InputError`."""
-        return cls(load(path), judge)
+        return cls.of(load(path), judge)
 
     def __call__(
         self, result: Result, settled: Mapping[str, RuleDecision] | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from safejudge.decide.replay import Made
     from safejudge.decide.replay_changes import Changes
     from safejudge.files.stored import Stored, StoredRecord
-    from safejudge.types import Result
+    from safejudge.types import Decision, Result
 
 
 class _Flip(NamedTuple):
@@ -33,6 +33,7 @@ class _Flip(NamedTuple):
     record: StoredRecord
     before: Result
     after: Result
+    decision: Decision | None
 
 
 class FlipsPage:
@@ -58,14 +59,22 @@ class FlipsPage:
         about = About(now.constitution, now.policy, now.provenance, stored.head.get("date"))
         self._report = Report(path, about, replace=replace_old, most=self._most)
 
-    def put(self, record: StoredRecord, before: Result, after: Result, *, changes: bool) -> None:
+    def put(
+        self,
+        record: StoredRecord,
+        before: Result,
+        after: Result,
+        decision: Decision | None = None,
+        *,
+        changes: bool,
+    ) -> None:
         """Take a record; it is shown if it changes and is among the worst."""
         self._number += 1
         if not changes:
-            self._report.count_only(after)
+            self._report.count_only(after, decision=decision)
             return
         harm = Harm.of(after, self._rules)
-        self._flips.append(_Flip(harm, self._number, record, before, after))
+        self._flips.append(_Flip(harm, self._number, record, before, after, decision))
         if len(self._flips) > 2 * self._most:
             self._cut()
 
@@ -75,7 +84,7 @@ class FlipsPage:
         numbers = {flip.number for flip in kept}
         for flip in self._flips:
             if flip.number not in numbers:
-                self._report.count_only(flip.after)
+                self._report.count_only(flip.after, decision=flip.decision)
         self._flips = kept
 
     def write(self, changes: Changes) -> None:
@@ -83,7 +92,9 @@ class FlipsPage:
         self._cut()
         for flip in self._flips:
             before = label_in_words(flip.before)
-            recorded.add(self._report, flip.record, flip.after, before=before)
+            recorded.add(
+                self._report, flip.record, flip.after, before=before, decision=flip.decision
+            )
         said = (f"{line[0].upper()}{line[1:]}." for line in changes.lines())
         notes = (f"Replayed from {self._source}; shown are the images that change.", *said)
         self._report.about = replace(self._report.about, notes=notes)

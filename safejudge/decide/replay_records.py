@@ -88,11 +88,12 @@ def results(stored: Stored, provenance: Provenance) -> Iterator[tuple[StoredReco
             ) from error
 
 
-def head_of(stored: Stored, then: Made, now: Made) -> JSON:
+def head_of(stored: Stored, then: Made, now: Made, thresholds: str | None = None) -> JSON:
     """Make the first line of replayed records: that of the records, and what they are made by now.
 
     `replayed` says what they were made by when a model was asked; it is left out where that is the
-    same. Thresholds decided about the records as they were, so others are without.
+    same. Thresholds decided about the records as they were, so others are without, unless
+    `thresholds`, a digest, decided anew.
     """
     head = stored.head | {"provenance": now.provenance.model_dump(mode="json")}
     if now.constitution is not None:
@@ -105,4 +106,6 @@ def head_of(stored: Stored, then: Made, now: Made) -> JSON:
     }
     if changed:
         head.pop("thresholds", None)
+    if thresholds is not None:
+        head["thresholds"] = thresholds
     return head | ({"replayed": changed} if changed else {})

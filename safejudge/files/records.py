@@ -27,6 +27,8 @@ where it has not."""
 
 DECISION = "decision"
 """Under which a record says what to do with its image, where thresholds were given."""
+PEOPLE = "people"
+"""Under which it says what people decided about its image, where a journal was named."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_ASCII = re.compile(r"[^ -~]")
@@ -42,10 +44,12 @@ def record(
     result: Result,
     provenance: Provenance | None = None,
     decision: JSON | None = None,
+    people: JSON | None = None,
 ) -> JSON:
     """Make the record of one image: the judgment with its whole trace, or the failure.
 
-    `provenance` is for lines that no header stands before; `decision` is what thresholds say to do.
+    `provenance` is for lines that no header stands before; `decision` is what thresholds say to do,
+    and `people` what people decided: the judgment stays what the judge said.
     """
     content: JSON = {"image": image_name(path)}
     if isinstance(result, Failure):
@@ -55,6 +59,8 @@ def record(
         content |= result.model_dump(mode="json", exclude={"image", "provenance"})
     if decision is not None:
         content[DECISION] = decision
+    if people is not None:
+        content[PEOPLE] = people
     if provenance is not None:
         content["provenance"] = provenance.model_dump(include={*COMPARED, *BESIDE})
     return content

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from safejudge.files.records import DECISION
+from safejudge.files.records import DECISION, PEOPLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,10 @@ class Tally:
     """What a list of records comes to."""
 
     labels: Counter[str] = field(default_factory=Counter)
-    """Images per label: safe, unsafe, undecided; `failed` for those that were not judged."""
+    """Images per label: safe, unsafe, undecided; `failed` for those that were not judged. Where
+    people decided, theirs counts."""
+    people: Counter[str] = field(default_factory=Counter)
+    """Images about which people decided, by what the judge said."""
     failures: Counter[str] = field(default_factory=Counter)
     """Images that were not judged, by reason."""
     first_failed: str | None = None
@@ -57,7 +60,11 @@ class Tally:
 
     def add(self, record: JSON) -> None:
         """Count one record."""
-        self.labels[record.get("label", "failed")] += 1
+        label = record.get("label", "failed")
+        if isinstance(people := record.get(PEOPLE), dict):
+            self.people[label] += 1
+            label = people["label"]
+        self.labels[label] += 1
         if isinstance(decision := record.get(DECISION), dict):
             self.actions[str(decision["action"])] += 1
         if isinstance(error := record.get("error"), dict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safejudge.method.verdict import conclude
-from safejudge.types import Failure, ImageInput, RuleDecision
+from safejudge.types import Failure, ImageInput, People, RuleDecision, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,18 @@ def with_people(result: Result, held: Mapping[str, Held], policy: Policy) -> Res
     image = ImageInput(result.id, result.image, (), result.frames)
     made = (result.usage, result.provenance, policy)
     return conclude(image, rules, *made, caption=result.caption)
+
+
+def people_of(result: Result, held: Mapping[str, Held]) -> People | None:
+    """Say what people decided about an image, beside the `result` that it comes to with it."""
+    rules = {
+        rule: Settled(verdict=said, reviewers=one.reviewers, at=one.at)
+        for rule, one in held.items()
+        if (said := one.verdict) != "cannot_tell"
+    }
+    if isinstance(result, Failure) or not rules:
+        return None
+    return People(label=result.label, rules=rules)
 
 
 def settled_actions(held: Mapping[str, Held]) -> dict[str, RuleDecision]:

@@ -69,6 +69,18 @@ def _unsettled(judgment: Judgment, decision: Decision | None) -> Iterator[Need]:
         yield Need(rule, why, _doubt(judgment.rules[rule].score))
 
 
+def differences(before: Result, after: Result) -> Iterator[Need]:
+    """Yield the rules about which two versions say another thing, for a person to look at."""
+    if isinstance(before, Failure) or isinstance(after, Failure):
+        return
+    for rule, verdict in after.rules.items():
+        said = before.rules.get(rule)
+        was = "not_violated" if said is None else said.outcome
+        if (was == "violated") != (verdict.outcome == "violated"):
+            gap = abs((verdict.score or 0.0) - ((said.score if said else None) or 0.0))
+            yield Need(rule, "shadow", gap)
+
+
 def _doubt(score: float | None) -> float:
     """How unsure a score is: 1 in the middle, 0 at the ends."""
     return 1.0 if score is None else 1.0 - 2.0 * abs(score - 0.5)

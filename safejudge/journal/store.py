@@ -255,23 +255,6 @@ class Journal:
 
     # --- letting go ---------------------------------------------------------------------------
 
-    def prune(self, days: float, who: str, *, now: float | None = None) -> int:
-        """Delete judgments that are older; return how many. What people decided stays."""
-        before = (time.time() if now is None else now) - days * DAY
-        gone = 0
-        while True:
-            with self.writing() as connection:
-                old = select(JUDGMENTS.c.id).where(JUDGMENTS.c.at < before).limit(_MANY)
-                numbers = [row.id for row in connection.execute(old)]
-                if numbers:
-                    for table in (SCORES, NEEDS):
-                        connection.execute(table.delete().where(table.c.judgment.in_(numbers)))
-                    connection.execute(JUDGMENTS.delete().where(JUDGMENTS.c.id.in_(numbers)))
-                gone += len(numbers)
-                if len(numbers) < _MANY:
-                    audit(connection, who, "prune", {"older_than_days": days, "judgments": gone})
-                    return gone
-
     def trail(self, limit: int = 100) -> list[JSON]:
         """Return the latest changes: when, who, what."""
         with self.reading() as connection:

@@ -2,7 +2,6 @@
 
 Takes the scores of a journal; gives counts by rule, week, outcome and tenth of the score. A week
 begins on Monday, in UTC. Every judgment is counted once, whoever else writes or sums meanwhile.
-What was let go of before anybody looked is not in it.
 """
 
 from __future__ import annotations

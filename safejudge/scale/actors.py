@@ -195,7 +195,7 @@ class Worker:
         lacking = missing(policy, self._judge.models)
         notes += [f"note: {note}" for note in (*lacking, *self._judge.notes)]
         if options.thresholds is not None:
-            self._decider = Decider(options.thresholds, self._judge)
+            self._decider = Decider.of(options.thresholds, self._judge)
             notes += [f"warning: thresholds: {note}" for note in self._decider.notes]
         return {
             "provenance": self._judge.provenance.model_dump(mode="json"),

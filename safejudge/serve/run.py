@@ -31,7 +31,7 @@ from safejudge.show.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from safejudge.serve.ledger import Ledger
+    from safejudge.journal.ledger import Ledger
     from safejudge.serve.service import Loaded, Version
     from safejudge.serve.settings import Settings
     from safejudge.serve.shadow import Shadow, ShadowPlan
@@ -170,9 +170,13 @@ class Running:
     async def _prune(self) -> None:
         """Let go of old judgments, now and every hour."""
         journal, days = self._context.journal, self._context.settings.retention
-        while journal is not None and days:
+        if journal is None or not days:
+            return
+        from safejudge.journal.retention import prune  # it takes sqlalchemy
+
+        while True:
             try:
-                gone = await asyncio.to_thread(journal.prune, days, "retention")
+                gone = await asyncio.to_thread(prune, journal, days, "retention")
                 LOG.info("retention: %d judgments deleted", gone)
             except SafejudgeError as error:
                 LOG.error("retention: %s", error)  # noqa: TRY400 - no bug

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from safejudge.decide.thresholds import Thresholds
+    from safejudge.journal.ledger import Ledger
     from safejudge.journal.people import Held
     from safejudge.opening import JudgeSpec
     from safejudge.policy import Policy
     from safejudge.queueing import Entry, Limits
-    from safejudge.serve.ledger import Ledger
     from safejudge.serve.metrics import Metrics
     from safejudge.serve.shadow import Shadow
     from safejudge.types import Constitution, Decision, Judgment, Result
@@ -358,7 +358,7 @@ class Service:
     ) -> Version:
         policy = chosen_policy(loaded.spec.policy)
         judge = judge or Judge(loaded.spec.constitution, models, policy)
-        decider = None if loaded.thresholds is None else Decider(loaded.thresholds, judge)
+        decider = None if loaded.thresholds is None else Decider.of(loaded.thresholds, judge)
         notes = (*missing(policy, models), *judge.notes, *(decider.notes if decider else ()))
         if front is None:
             if self._metrics is not None:

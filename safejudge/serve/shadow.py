@@ -12,20 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safejudge.errors import SafejudgeError
-from safejudge.journal.queue import drawn
-from safejudge.journal.rows import Need
+from safejudge.journal.queue import differences, drawn
 from safejudge.judge import Judge, chosen_policy
 from safejudge.queueing import Front
 from safejudge.text import first_line
-from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
+    from safejudge.journal.ledger import Ledger
     from safejudge.opening import JudgeSpec
     from safejudge.queueing import Limits
-    from safejudge.serve.ledger import Ledger
     from safejudge.serve.metrics import Metrics
     from safejudge.types import Result
 
@@ -140,15 +138,3 @@ class Shadow:
     def _count_dropped(self) -> None:
         if self._metrics is not None:
             self._metrics.shadow_dropped(self._plan.name)
-
-
-def differences(before: Result, after: Result) -> Iterator[Need]:
-    """Yield the rules about which two versions say another thing, for a person to look at."""
-    if isinstance(before, Failure) or isinstance(after, Failure):
-        return
-    for rule, verdict in after.rules.items():
-        said = before.rules.get(rule)
-        was = "not_violated" if said is None else said.outcome
-        if (was == "violated") != (verdict.outcome == "violated"):
-            gap = abs((verdict.score or 0.0) - ((said.score if said else None) or 0.0))
-            yield Need(rule, "shadow", gap)

@@ -12,7 +12,7 @@ from safejudge.text import clean, counted, cut
 from safejudge.types import Failure, Outcome
 
 if TYPE_CHECKING:
-    from safejudge.types import Judgment, Result, RuleVerdict
+    from safejudge.types import Judgment, People, Result, RuleVerdict
 
 WHY_OPEN = {
     "open": "between the bounds",
@@ -54,6 +54,16 @@ def caption_words(judgment: Judgment) -> str:
     if use.shown == 0:
         return f"caption of {counted(use.tokens, 'token')}: too long to be shown"
     return f"caption: the first {use.shown} of {counted(use.tokens, 'token')} shown"
+
+
+def people_words(people: People) -> str:
+    """Say what people decided about an image."""
+    said = [
+        f"{clean(rule)} {'violated' if one.verdict == 'violates' else 'not violated'} "
+        f"({clean(', '.join(one.reviewers))})"
+        for rule, one in people.rules.items()
+    ]
+    return f"people decided: {'; '.join(said)}; with that it is {people.label}"
 
 
 def differs(result: Result, truth: str) -> bool:

@@ -213,6 +213,15 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
     return "; ".join(parts)
 
 
+def people(tally: Tally) -> str | None:
+    """Say of how many images people decided, and what the judge had said; None of none."""
+    if not tally.people:
+        return None
+    said = ", ".join(f"{count} {label}" for label, count in tally.people.most_common())
+    images = counted(tally.people.total(), "image")
+    return f"people decided about {images}, and that counts; the judge said: {said}"
+
+
 def actions(tally: Tally) -> str | None:
     """Say what thresholds want done with images; None without any."""
     return f"actions: {in_words(tally.actions)}" if tally.actions else None

@@ -6,7 +6,7 @@ request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 """
 
 from safejudge.types.base import JSON, Outcome, Record, Severity, SparseRecord
-from safejudge.types.decisions import Decision, RuleDecision
+from safejudge.types.decisions import Decision, People, RuleDecision, Settled
 from safejudge.types.intake import Intake
 from safejudge.types.panel import ALONE, Panel
 from safejudge.types.pictures import Failure, Frames, ImageInput, Picture
@@ -88,6 +88,7 @@ __all__ = [
     "NoneOf",
     "Outcome",
     "Panel",
+    "People",
     "Picture",
     "Precondition",
     "PreconditionVerdict",
@@ -101,6 +102,7 @@ __all__ = [
     "Rule",
     "RuleDecision",
     "RuleVerdict",
+    "Settled",
     "Severity",
     "Similarity",
     "SparseRecord",

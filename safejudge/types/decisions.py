@@ -1,4 +1,4 @@
-"""What thresholds say to do with an image, and why."""
+"""What thresholds say to do with an image, and why; and what people decided about it."""
 
 from __future__ import annotations
 
@@ -41,3 +41,21 @@ class Decision(Record):
     def record(self) -> JSON:
         """For a record: without what is not there."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+class Settled(Record):
+    """What people decided about one rule on one image."""
+
+    verdict: Literal["violates", "does_not"]
+    reviewers: tuple[str, ...]
+    """Who said so."""
+    at: float
+    """When the last of them did, in seconds since 1970 (UTC)."""
+
+
+class People(Record):
+    """What people decided about an image: it counts before what the judge said."""
+
+    label: Literal["safe", "unsafe", "undecided"]
+    """What the image is with it."""
+    rules: dict[str, Settled]

@@ -28,6 +28,7 @@ from safejudge.journal.people import (
     withdraw,
 )
 from safejudge.journal.queue import needs_of, open_counts, questions
+from safejudge.journal.retention import prune
 from safejudge.journal.rows import Need, Row, rule_digest
 from safejudge.journal.store import DAY, Journal
 from safejudge.types import CaptionUse, Decision, Failure, Frames, RuleDecision
@@ -88,7 +89,7 @@ def test_old_judgments_are_let_go_of_and_it_is_written_down(journal, judge, resu
     for number, result in enumerate(results):
         journal.add(judge, [Row(result)], at=number * DAY)
     decide(journal, Said(results[0].id, "cat", "x", "violates", "ann"))
-    assert journal.prune(10.0, "ann", now=21 * DAY) == 11
+    assert prune(journal, 10.0, "ann", now=21 * DAY) == 11
     assert journal.count() == 10
     assert min(one.at for one in journal.search()) == 11 * DAY
     assert len(decisions(journal)) == 1

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from safejudge import load_constitution
 from safejudge.cli.app import main
+from safejudge.journal.people import Said, decide
+from safejudge.journal.queue import questions
+from safejudge.journal.rows import rule_digests
+from safejudge.journal.store import Journal
 
 FAKE = ("--engine", "fake:", "--constitution", "sketch", "--no-prior")
 
@@ -119,3 +124,98 @@ def test_a_file_of_a_shadow_is_strict(tmp_path, capsys, text, told):
     Image.new("RGB", (8, 8)).save(picture)
     assert main(["judge", str(picture), *FAKE, "--shadow", str(other)]) == 2
     assert told in capsys.readouterr().err
+
+
+def records_of(path):
+    return [json.loads(line) for line in lines(path)[1:]]
+
+
+def test_what_people_decided_counts_when_the_image_comes_back(judged, tmp_path, capsys):
+    journal, out = judged
+    bad = next(record for record in records_of(out) if record.get("violations"))
+    digests = rule_digests(load_constitution("sketch"))
+    with Journal(str(journal)) as kept:
+        for rule in bad["rules"]:
+            decide(kept, Said(bad["id"], rule, digests[rule], "does_not", "ann"))
+    capsys.readouterr()
+    again, page = tmp_path / "again.jsonl", tmp_path / "page.html"
+    picture = tmp_path / "pictures" / bad["image"].rpartition("/")[2]
+    command = ["judge", str(picture), *FAKE, "--journal", str(journal), "--out", str(again)]
+    assert main([*command, "--report", str(page)]) == 0
+    assert "people decided about 1 image, and that counts; the judge said: 1 unsafe" in (
+        capsys.readouterr().err.replace("\n", " ")
+    )
+    (record,) = records_of(again)
+    people = record.pop("people")
+    assert record == bad | {"image": record["image"]}
+    assert people["label"] == "safe"
+    assert {one["verdict"] for one in people["rules"].values()} == {"does_not"}
+    assert "not violated (ann)" in page.read_text(encoding="utf-8")
+    # Counted alike where the run is continued; where two have to agree, one is not enough.
+    assert main([*command, "--resume"]) == 0
+    second = ["--reviewers", "2", "--overwrite"]
+    assert main([*command, *second]) == 1
+    assert "people" not in records_of(again)[0]
+    # What is read from such records is the judge's word.
+    assert main([*command, "--overwrite"]) == 0
+    assert main(["replay", str(again)]) == 0
+
+
+def test_a_share_is_shown_to_people_whatever_the_judge_says(judged, tmp_path, capsys):
+    pictures = str(tmp_path / "pictures")
+    journal = tmp_path / "audited.db"
+    main(["judge", pictures, *FAKE, "--journal", str(journal), "--audit", "1"])
+    with Journal(str(journal)) as kept:
+        asked = {question.image_id for question in questions(kept, "ann", limit=99)}
+    assert len(asked) == 6
+    assert main(["judge", pictures, *FAKE, "--journal", str(journal), "--audit", "2"]) == 2
+    capsys.readouterr()
+    for stray in (["--audit", "0.5"], ["--reviewers", "2"]):
+        assert main(["judge", pictures, *FAKE, *stray]) == 2
+        assert "means nothing without --journal" in capsys.readouterr().err
+
+
+def test_what_a_shadow_says_differently_is_a_question(judged, tmp_path):
+    journal, out = judged
+    other = tmp_path / "lenient.yaml"
+    other.write_text("set: {accept_factor: 1.0, reject_factor: 0.0}\n", encoding="utf-8")
+    main(["judge", str(tmp_path / "pictures"), *FAKE, "--journal", str(journal),
+          "--shadow", str(other)])  # fmt: skip
+    lenient = tmp_path / "lenient.jsonl"
+    main(["judge", str(tmp_path / "pictures"), *FAKE, "--set", "accept_factor=1",
+          "--set", "reject_factor=0", "--out", str(lenient)])  # fmt: skip
+    pairs = zip(records_of(out), records_of(lenient), strict=True)
+    moved = {
+        (before["id"], rule)
+        for before, after in pairs
+        for rule in before.get("rules", ())
+        if (rule in before["violations"]) != (rule in after["violations"])
+    }
+    assert moved
+    with Journal(str(journal)) as kept:
+        asked = questions(kept, "ann", why="shadow", limit=999)
+    assert {(one.image_id, one.rule) for one in asked} == moved
+
+
+def test_a_replay_decides_by_thresholds_as_a_run_does(judged, tmp_path, capsys):
+    pictures, journal = tmp_path / "pictures", tmp_path / "exact.db"
+    command = ["judge", str(pictures), *FAKE, "--exhaustive"]
+    main([*command, "--journal", str(journal)])
+    labels = pictures / "labels.csv"
+    labels.write_text("image,label\n" + "".join(f"{n}.png,safe\n" for n in range(5)), "utf-8")
+    thresholds = tmp_path / "thresholds.yaml"
+    calibrate = ["calibrate", "--records", str(journal), "--labels", str(labels)]
+    assert main([*calibrate, "--alpha", "0.5", "--beta", "0.5", "--out", str(thresholds)]) in (0, 4)
+    decided, replayed = tmp_path / "decided.jsonl", tmp_path / "replayed.jsonl"
+    held = ["--thresholds", str(thresholds)]
+    main([*command, "--ignore", "labels.csv", *held, "--out", str(decided)])
+    capsys.readouterr()
+    assert main(["replay", str(journal), *held, "--out", str(replayed)]) == 0
+    assert "for a person" in capsys.readouterr().out
+    by_image = {record["image"]: record for record in records_of(decided)}
+    assert {record["image"]: record for record in records_of(replayed)} == by_image
+    assert (
+        json.loads(lines(replayed)[0])["thresholds"] == json.loads(lines(decided)[0])["thresholds"]
+    )
+    main(["replay", str(decided), *held])
+    assert "; before: " in capsys.readouterr().out

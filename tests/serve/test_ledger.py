@@ -7,6 +7,7 @@ import pytest
 
 from safejudge import load_constitution
 from safejudge.engines.meter import STAGES
+from safejudge.journal.ledger import Ledger
 from safejudge.journal.people import Said, decide, withdraw
 from safejudge.journal.queue import questions
 from safejudge.journal.rows import rule_digest
@@ -16,7 +17,6 @@ from safejudge.queueing import Limits
 from safejudge.serve.app import api_of, gated
 from safejudge.serve.asking import Context
 from safejudge.serve.fetch import Fetcher
-from safejudge.serve.ledger import Ledger
 from safejudge.serve.metrics import Metrics
 from safejudge.serve.service import Loaded, Service
 from safejudge.serve.settings import Settings

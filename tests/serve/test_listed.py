@@ -13,13 +13,13 @@ from prometheus_client import generate_latest
 from safejudge import PolicyError, load_constitution
 from safejudge.engines.meter import STAGES
 from safejudge.images.hashes import HashList, hex_of, pdq_of
+from safejudge.journal.ledger import Ledger
 from safejudge.journal.store import Journal
 from safejudge.opening import JudgeSpec
 from safejudge.queueing import Limits
 from safejudge.serve.app import api_of, gated
 from safejudge.serve.asking import Context
 from safejudge.serve.fetch import Fetcher
-from safejudge.serve.ledger import Ledger
 from safejudge.serve.metrics import Metrics
 from safejudge.serve.service import Loaded, Service
 from safejudge.serve.settings import Settings

@@ -23,11 +23,11 @@ from safejudge import (
 )
 from safejudge.engines.fake import FakeEngine
 from safejudge.errors import ClosingError, DeadlineError, QueueFullError
+from safejudge.journal.ledger import Ledger
 from safejudge.journal.queue import questions
 from safejudge.journal.store import Journal
 from safejudge.opening import JudgeSpec
 from safejudge.queueing import Limits
-from safejudge.serve.ledger import Ledger
 from safejudge.serve.metrics import Metrics
 from safejudge.serve.service import Loaded, Service, Upload
 from safejudge.serve.shadow import Shadow, ShadowPlan

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Constitution,
         Decision,
         ImageInput,
+        People,
         Picture,
         PreconditionVerdict,
         Result,
@@ -55,6 +56,8 @@ class Beside(NamedTuple):
     """What it was called before it was judged again."""
     decision: Decision | None = None
     """What thresholds say to do with it."""
+    people: People | None = None
+    """What people decided about it."""
 
 
 class _Row(NamedTuple):
@@ -99,6 +102,7 @@ class Cards:
             truth=beside.truth,
             before=beside.before,
             decision=beside.decision,
+            people=beside.people,
             result=result,
             policy=self._policy,
             label=label,

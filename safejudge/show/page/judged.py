@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from safejudge.show.page.evidence import Seek
     from safejudge.show.terminal import TruthOf
-    from safejudge.types import Constitution, Decision, Intake, Provenance, Result
+    from safejudge.types import Constitution, Decision, Intake, People, Provenance, Result
 
 __all__ = ["About", "Report", "check"]
 
@@ -109,6 +109,7 @@ class Report:
         result: Result,
         caption: str | None = None,
         decision: Decision | None = None,
+        people: People | None = None,
     ) -> None:
         """Add the result of the image at `path`, which is decoded once more.
 
@@ -124,7 +125,8 @@ class Report:
             else:
                 image = loaded
         truth = self.truth_of(path)
-        self.add(path, result, Beside(image, absent, caption, truth, decision=decision))
+        beside = Beside(image, absent, caption, truth, decision=decision, people=people)
+        self.add(path, result, beside)
 
     def add(self, name: str, result: Result, beside: Beside | None = None) -> None:
         """Add one result, with what is known beside it."""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from safejudge.errors import ImageError, OutputError
-from safejudge.files.records import DECISION
+from safejudge.files.records import DECISION, PEOPLE
 from safejudge.images.load import load_image
 from safejudge.images.named import find_bytes
 from safejudge.policy import Policy
 from safejudge.show.page.card import Beside
 from safejudge.show.page.counts import Harm
 from safejudge.show.page.thumbnail import deciding_picture
-from safejudge.types import Decision, Failure, Judgment
+from safejudge.types import Decision, Failure, Judgment, People
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,6 +59,7 @@ def results(
         try:
             result = result_of(record, provenance)
             decision_of(record)
+            people_of(record)
         except (ValidationError, KeyError, TypeError, ValueError) as error:
             raise OutputError(
                 f"{record.where}: is not as this version of safejudge writes records, so no report "
@@ -81,7 +82,7 @@ def result_of_content(content: JSON, provenance: Provenance) -> Result:
     """Read what a record holds; raises as `result_of` does."""
     if content.get("error") is not None:
         return Failure(image=content["image"], id=content.get("id"), **content["error"])
-    judged = {name: value for name, value in content.items() if name != DECISION}
+    judged = {name: value for name, value in content.items() if name not in (DECISION, PEOPLE)}
     return Judgment.model_validate({**judged, "provenance": provenance})
 
 
@@ -91,25 +92,34 @@ def decision_of(record: StoredRecord) -> Decision | None:
     return None if held is None else Decision.model_validate(held)
 
 
-def add(
+def people_of(record: StoredRecord) -> People | None:
+    """Read what people decided; None where nobody did. Raises `ValueError`."""
+    held = record.content.get(PEOPLE)
+    return None if held is None else People.model_validate(held)
+
+
+def add(  # noqa: PLR0913, PLR0917 - what stands beside one record
     report: Report,
     record: StoredRecord,
     result: Result,
     caption: str | None = None,
     before: str | None = None,
+    decision: Decision | None = None,
 ) -> None:
     """Show one record, with its picture if that is still there and the same.
 
     `before` says what it was called before it was judged again: then what was to be done with it
-    counts no more.
+    counts no more, and `decision` is what is to be done now.
     """
     image, absent = None, ""
     if isinstance(result, Judgment):
         found = _image(record, result, report.about.policy or Policy())
         image, absent = (None, found) if isinstance(found, str) else (found, "")
     truth = _truth(report, record, result)
-    decision = decision_of(record) if before is None else None
-    report.add(result.image, result, Beside(image, absent, caption, truth, before, decision))
+    decision = decision_of(record) if before is None else decision
+    people = people_of(record)
+    beside = Beside(image, absent, caption, truth, before, decision, people)
+    report.add(result.image, result, beside)
 
 
 def _truth(report: Report, record: StoredRecord, result: Result) -> str | None:

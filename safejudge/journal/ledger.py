@@ -1,4 +1,4 @@
-"""What a server keeps in its journal, and what it takes from it.
+"""What a server, or a run, keeps in its journal, and what it takes from it.
 
 Every judgment is kept before it is answered. What people decided about an image counts in the
 answer. Where the operator wants it, an image that was judged before is answered from the journal.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A journal as a server uses it; its calls may take a moment, so no event loop makes them."""
+    """A journal as whoever judges uses it; its calls take a moment, so no event loop makes them."""
 
     journal: Journal
     reviewers: int = 1
@@ -106,12 +106,14 @@ class Ledger:
         self,
         judge: Judge,
         variant: str,
-        image: bytes,
+        image: bytes | None,
         caption: str | None,
         result: Result,
         needs: tuple[Need, ...],
     ) -> None:
         """Keep what another version said, under its name. Raises `JournalError`."""
+        (settled,) = self._held(judge, [result])
+        needs = tuple(need for need in needs if need.rule not in settled)
         small = self._small(image, result, judge) if needs else None
         with _told():
             self.journal.add(judge, [Row(result, None, caption, "", variant, needs, small)])
