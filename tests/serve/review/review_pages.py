@@ -180,6 +180,20 @@ class Page:
             arg=left,
         )
 
+    def see_another(self, image, rule):
+        """Wait until a question about something else is there, or none is left."""
+        self._page.wait_for_function(
+            """([image, rule]) => {
+              const one = document.querySelector('#list button[aria-current]');
+              const title = document.querySelector('#item-title').textContent;
+              const busy = document.querySelector('#decide').getAttribute('aria-busy');
+              const there = title.startsWith('Does') && one !== null
+                && !(one.textContent.includes(image) && title === `Does it violate ${rule}?`);
+              return busy !== 'true' && (there || title.startsWith('Nothing'));
+            }""",
+            arg=[image, rule],
+        )
+
     def at_place(self, place):
         """Wait until the question at a place of the list is there."""
         self._page.wait_for_function(
