@@ -23,6 +23,7 @@ from safejudge.errors import (
     SafejudgeError,
     StatementError,
 )
+from safejudge.images.series import Series
 from safejudge.judge import Judge
 from safejudge.policy import Policy
 from safejudge.types import (
@@ -66,6 +67,7 @@ __all__ = [
     "Rule",
     "RuleVerdict",
     "SafejudgeError",
+    "Series",
     "Severity",
     "StatementError",
     "load_constitution",

@@ -266,6 +266,7 @@ class Judge:
             (read,) = load_images([image], self.policy, first=place, stop=stop)
             if self.skip is not None and not isinstance(read, Failure):
                 read = self.skip.refusal(read) or read
+            read = too_many_together(read, self.models) or read
         return self._flow(read if budget is None else budget.holding(read), prompt)
 
     def _flow(self, image: ImageInput | Failure, caption: str | None) -> Flow[Result]:
@@ -277,6 +278,25 @@ class Judge:
             image, self.constitution, self.policy, shown, self.panel
         )
         return conclude(image, rules, usage, self.provenance, self.policy, caption=use)
+
+
+def too_many_together(image: ImageInput | Failure, models: Models) -> Failure | None:
+    """Refuse several pictures that an engine cannot be shown in one question; None: it can."""
+    if isinstance(image, Failure) or not image.together:
+        return None
+    count = len(image.together[0].parts)
+    for engine in models.engines:
+        most = engine.card.most_together
+        if most is not None and count > most:
+            return Failure(
+                image=image.name,
+                id=image.id,
+                reason="too_many_pictures",
+                message=f"{image.name}: {engine.card.uri} can be shown {counted(most, 'picture')} "
+                f"at a time, not {count} together; judge each by itself (Series(..., "
+                "together=False), --series apart), or take another engine",
+            )
+    return None
 
 
 def policy_in_effect(policy: Policy, models: Models) -> Policy:

@@ -121,7 +121,7 @@ def test_a_closed_pil_image_is_refused_with_the_way_out():
         (FILES["lossy.webp"][:40], "truncated"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "unsupported"),
         (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "unsupported"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "unsupported"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "truncated"),
         (b"  <svg xmlns='http://www.w3.org/2000/svg'/>", "unsupported"),
         (b"%PDF-1.7\n", "unsupported"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported"),

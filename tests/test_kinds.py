@@ -74,12 +74,12 @@ def test_every_format_that_is_read(name):
         # what is looked at elsewhere
         (box(b"heic", b"mif1"), ".heic", "media", "a HEIC/HEIF photo"),
         (box(b"mif1", b"heic"), "", "media", "a HEIC/HEIF photo"),
-        (box(b"isom", b"mp42"), "", "media", "a video (MP4 or MOV)"),
-        (box(b"qt  "), "", "media", "a video (MP4 or MOV)"),
-        (b"\0\0\x01\0moov", "", "media", "a video (MP4 or MOV)"),
-        (b"\x1aE\xdf\xa3\x01\0\0\0", "", "media", "a video (Matroska or WebM)"),
-        (b"RIFF\0\0\0\0AVI LIST", "", "media", "a video (AVI)"),
-        ((b"\x47" + bytes(187)) * 3, ".ts", "media", "a video (MPEG)"),
+        (box(b"isom", b"mp42"), "", "video", "a video (MP4 or MOV)"),
+        (box(b"qt  "), "", "video", "a video (MP4 or MOV)"),
+        (b"\0\0\x01\0moov", "", "video", "a video (MP4 or MOV)"),
+        (b"\x1aE\xdf\xa3\x01\0\0\0", "", "video", "a video (Matroska or WebM)"),
+        (b"RIFF\0\0\0\0AVI LIST", "", "video", "a video (AVI)"),
+        ((b"\x47" + bytes(187)) * 3, ".ts", "video", "a video (MPEG)"),
         (box(b"crx "), "", "media", "a camera's raw photo"),
         (FILES["lzw.tif"], ".DNG", "media", "a camera's raw photo"),
         (tiff((254, 1), (50706, 1)), "", "media", "a camera's raw photo"),
@@ -127,7 +127,7 @@ def test_every_format_that_is_read(name):
 def test_kinds(head, suffix, name, what):
     kind = kind_of(head[:HEAD], suffix)
     assert (kind.name, kind.what) == (name, what)
-    assert bool(kind.advice) == (name == "media")
+    assert bool(kind.advice) == (name in ("media", "video"))
 
 
 @settings(max_examples=300, deadline=None)

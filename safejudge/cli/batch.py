@@ -8,6 +8,7 @@ is under way.
 from __future__ import annotations
 
 import sys
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from safejudge.cli.exits import INTERRUPTED, of_run
@@ -20,9 +21,12 @@ from safejudge.show.progress import ImageProgress
 from safejudge.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
     from safejudge.files.recordfile import RecordFile
+    from safejudge.images.series import Series
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
@@ -48,11 +52,13 @@ class Batch:
         truth_of: TruthOf = lambda _: None,
         decider: Decider | None = None,
         ledger: Ledger | None = None,
+        series: Mapping[str, Series] = MappingProxyType({}),
         shadow: Comparison | None = None,
     ) -> None:
         """Find out which of the pairs, paths with captions, have no record in `file` yet."""
         self._judge, self._window, self._file, self._report = judge, window, file, report
         self._decider, self._ledger, self._shadow = decider, ledger, shadow
+        self._series = series
         total = len(pairs)
         if file is not None:
             pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
@@ -106,12 +112,13 @@ class Batch:
 
     def _judge_all(self) -> None:
         """Put each result where it goes; beside it, what a shadow says of the same image."""
-        results = self._judge.stream(self._images, self._prompts, window=self._window)
+        sources = [self._series.get(path, path) for path in self._images]
+        results = self._judge.stream(sources, self._prompts, window=self._window)
         if self._shadow is None:
             for path, result in zip(self._images, results, strict=True):
                 self._output(path, result)
             return
-        others = self._shadow.results(self._images, self._prompts, self._window)
+        others = self._shadow.results(sources, self._prompts, self._window)
         for path, result, other in zip(self._images, results, others, strict=True):
             self._output(path, result)
             self._shadow.add(path, result, other)
@@ -132,7 +139,8 @@ class Batch:
             sys.stdout.flush()
         self._tally.add(line)
         if self._report is not None:
-            self._report.add_file(path, result, self._captions[path], decided, people)
+            source = self._series.get(path, path)
+            self._report.add_file(path, result, self._captions[path], decided, people, source)
         if sys.stdout.isatty():
             self._console.print(
                 self._rows.table([(path, told)], "" if decision is None else decision["action"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_run
 from safejudge.cli.journal_open import add_people, check_people, ledger_of
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
+from safejudge.cli.series import Folders, add_series
 from safejudge.cli.values import amount, positive
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
@@ -19,6 +20,7 @@ from safejudge.images.listing import list_images, standing_of
 from safejudge.judge import WINDOW, chosen_policy
 
 if TYPE_CHECKING:
+    from safejudge.cli.series import How
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
     from safejudge.decide.thresholds import Thresholds
@@ -61,6 +63,8 @@ class Options:
     """A file of captions."""
     ignore: tuple[str, ...]
     """Patterns of files that need not be looked at."""
+    series: How | None
+    """Whether the pictures of a folder are one image, and how they are looked at."""
     out: Path | None
     """A file of records; with Ray, a folder."""
     report: Path | None
@@ -98,6 +102,7 @@ def add(commands: Any) -> None:
         "--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt"
     )
     add_ignore(parser)
+    add_series(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE.jsonl", help="write the records to this file"
     )
@@ -207,15 +212,19 @@ def _judge_here(options: Options) -> int:
     out = options.out
     own_files = (options.prompts, out, options.report)
     listing = list_images(options.paths, ignore=options.ignore, known=own_files)
-    intake = listing.intake(options.batching.limit)
-    prompts, captions, unmatched = captions_for(options.prompts, listing.images)
+    folders = None if options.series is None else Folders.of(listing.images, options.series)
+    names = listing.images if folders is None else list(folders.by_name)
+    intake = listing.intake(options.batching.limit, len(names))
+    prompts, captions, unmatched = captions_for(options.prompts, names)
     for problem in unmatched:
         say(f"warning: {problem}")
-    pairs = list(zip(listing.images, prompts, strict=True))[: options.batching.limit]
+    pairs = list(zip(names, prompts, strict=True))[: options.batching.limit]
     thresholds = None if options.thresholds is None else load(options.thresholds)
     with ExitStack() as stack:
         ledger = _ledger(options, stack)
         judge = stack.enter_context(options.judge.open())
+        if folders is not None:
+            folders.check(judge)
         decider = _decider(thresholds, judge)
         truths = Truths(rule.id for rule in judge.constitution.rules)
         file = None
@@ -229,12 +238,13 @@ def _judge_here(options: Options) -> int:
                 judged_by=judge.described(),
                 thresholds=None if decider is None else decider.digest,
             )
-            standing = standing_of([path for path, _ in pairs])
+            paths = [path for path, _ in pairs]
+            standing = standing_of(paths) if folders is None else folders.standing()
             resume, overwrite = options.mode.resume, options.mode.overwrite
             file = stack.enter_context(
                 RecordFile(out, head, resume=resume, overwrite=overwrite, standing=standing)
             )
-        captioned = dict(zip(listing.images, prompts, strict=True))
+        captioned = dict(zip(names, prompts, strict=True))
         report = _open_report(options, judge, intake, len(pairs), captions=captioned, truths=truths)
         batch = Batch(
             judge,
@@ -245,6 +255,7 @@ def _judge_here(options: Options) -> int:
             truth_of=truths.of,
             decider=decider,
             ledger=ledger,
+            series={} if folders is None else folders.by_name,
             shadow=_shadow(options, judge, stack),
         )
         return batch.run(intake, frames_named=options.judge.frames is not None)
@@ -355,6 +366,8 @@ def _ray_options(options: Options) -> RayOptions:
     from safejudge.decide.thresholds import load
     from safejudge.scale.run import RayOptions
 
+    if options.series is not None:
+        raise InputError("--series goes without --ray; leave one of them out")
     if options.shadow is not None:
         raise InputError("--shadow goes without --ray; replay --ask does the same with its records")
     if options.journal is not None:

@@ -21,10 +21,11 @@ from safejudge.errors import InputError
 from safejudge.text import clean, counted, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from safejudge.cli.options import JudgeOptions
+    from safejudge.images.load import ImageSource
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.types import Result
@@ -74,7 +75,7 @@ class Comparison:
         self._named: list[str] = []
 
     def results(
-        self, images: list[str], prompts: list[str | None], window: int
+        self, images: Sequence[ImageSource], prompts: list[str | None], window: int
     ) -> Iterator[Result]:
         """Judge the same images, in order."""
         return self.judge.stream(images, prompts, window=window)

@@ -69,4 +69,4 @@ def _picture(about: JSON, answer: child.Answer) -> Picture:
     pixels = np.empty(about["shape"], np.uint8)
     answer.fill(pixels.reshape(-1).data)
     pixels.setflags(write=False)
-    return Picture(pixels, about["digest"], about["frame"], about["background"])
+    return Picture(pixels, about["digest"], about["frame"], about["background"], about["label"])

@@ -19,6 +19,7 @@ from safejudge.errors import ImageError
 from safejudge.images import frames, netpbm
 from safejudge.images.kinds import Kind, kind_of
 from safejudge.images.sampling import KEEP_FACTOR, Sample
+from safejudge.images.video import can_read, decode_video
 from safejudge.text import plain_name
 from safejudge.types import ImageInput, Picture
 
@@ -41,8 +42,12 @@ _HEAD = 2**16
 def decode(data: bytes, name: str, policy: Policy) -> ImageInput:
     """Decode a file into the pictures that the policy asks for. Raises `ImageError`."""
     kind = kind_of(data[:_HEAD], Path(name).suffix)
-    if kind.name == "media":
+    if kind.name == "media" or (kind.name == "video" and not can_read()):
         raise ImageError("unsupported", f"{name}: is {kind.what}; {kind.advice}")
+    if kind.name == "video":
+        with decoding("truncated", name, _SAVE_AGAIN):
+            shown, looked_at = decode_video(data, name, policy)
+        return ImageInput(hashlib.sha256(data).hexdigest(), name, shown, looked_at)
     check_scans(data, name)
     digest = hashlib.sha256(data)
     with decoding("truncated", name, _SAVE_AGAIN), _open(data, name, kind) as image:

@@ -17,9 +17,12 @@ HEAD = 4096
 class Kind(NamedTuple):
     """What a file is."""
 
-    name: Literal["picture", "media", "shard", "archive", "text", "empty", "other"]
-    """`picture`: of a format that is read here. `media`: something to look at that is not read
-    here. `shard`: a tar or Parquet file. `archive`: packed files, which are not looked into."""
+    name: Literal[
+        "picture", "video", "media", "shard", "archive", "text", "empty", "other",
+    ]  # fmt: skip
+    """`picture`: of a format that is read here. `video`: read where PyAV is. `media`: something to
+    look at that is not read here. `shard`: a tar or Parquet file. `archive`: packed files, which
+    are not looked into."""
     what: str
     """The same for people, as a noun: "a PNG picture", "a ZIP archive"."""
     advice: str = ""
@@ -29,7 +32,7 @@ class Kind(NamedTuple):
 _PNG_FIRST = "convert it to PNG first"
 _RENDER = "render it to PNG first"
 _EXPORT = "export it as PNG first"
-_FRAMES = "hand over its frames as images"
+_FRAMES = "pip install 'safejudge[video]', or hand over its frames as images"
 _DEVELOP = "develop it to JPEG, PNG or TIFF first"
 _HEIC = Kind(
     "media",
@@ -37,7 +40,7 @@ _HEIC = Kind(
     "convert it to JPEG or PNG, or open it with the pillow-heif package and hand over the PIL "
     "image",
 )
-_VIDEO = Kind("media", "a video (MP4 or MOV)", _FRAMES)
+_VIDEO = Kind("video", "a video (MP4 or MOV)", _FRAMES)
 _RAW = Kind("media", "a camera's raw photo", _DEVELOP)
 _SVG = Kind("media", "an SVG drawing", _RENDER)
 _TAR = Kind("shard", "a tar file")
@@ -154,7 +157,7 @@ def kind_of(head: bytes, suffix: str = "") -> Kind:
         return _boxed(head)
     for pattern, what, advice in _MEDIA:
         if _begins(pattern, head):
-            return Kind("media", what, advice)
+            return Kind("video" if what.startswith("a video") else "media", what, advice)
     return _packed(head) or _unpacked(head, suffix.lower())
 
 

@@ -215,7 +215,7 @@ class _Search:
     def _sort_in(self, path: str) -> None:
         suffix = PurePath(path).suffix.lower()
         kind = _kind_at(path, suffix)
-        is_kind_of_image = kind is not None and kind.name in ("picture", "media")
+        is_kind_of_image = kind is not None and kind.name in ("picture", "video", "media")
         if not is_kind_of_image and is_companion(PurePath(path)):
             self._listing.companions += 1
         elif is_kind_of_image or suffix in SUFFIXES + self._shards:

@@ -11,6 +11,8 @@ import hashlib
 import os
 import re
 import stat
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,9 +22,10 @@ from PIL.ImageFile import ImageFile
 from safejudge.errors import ImageError
 from safejudge.images import arrays, decoders
 from safejudge.images.decoding import Pictures, check_scans, decoding
-from safejudge.images.sampling import Sample
+from safejudge.images.sampling import KEEP_FACTOR, Sample
+from safejudge.images.series import Series
 from safejudge.text import plain_name
-from safejudge.types import Failure, ImageInput
+from safejudge.types import Failure, Frames, ImageInput, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +38,10 @@ if TYPE_CHECKING:
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image"
-    " | npt.NDArray[Any] | torch.Tensor"
+    " | npt.NDArray[Any] | torch.Tensor | Series"
 )
 """A path, an encoded file, a PIL image, or pixels: H x W, H x W x C or C x H x W, C in 1, 3, 4;
-uint8 or floats in [0, 1]."""
+uint8 or floats in [0, 1]. Or several of these that are pictures of one thing."""
 
 SUFFIXES = tuple(
     f".{suffix}"
@@ -74,6 +77,8 @@ def load_images(
     for index, source in enumerate(sources, start=first):
         name, raw = f"image[{index}]", source
         try:
+            if isinstance(source, Series):
+                name = source.name or name
             if isinstance(source, str | os.PathLike):
                 name = os.fsdecode(source)
                 raw = _read_file(source, plain_name(name), policy)
@@ -102,6 +107,8 @@ def load_image(
     Raises `ImageError`, and nothing else, for anything that cannot be read.
     """
     name = plain_name(name)
+    if isinstance(source, Series):
+        return _from_series(source, name, policy, stop)
     if isinstance(source, str | os.PathLike):
         source = _read_file(source, name, policy)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -132,6 +139,59 @@ def split_batch(batch: npt.NDArray[Any] | torch.Tensor) -> list[ImageSource]:
         "bad_array",
         f"a batch of images has 4 dimensions, not shape {tuple(batch.shape)}; "
         "for video hand over the frames as a batch",
+    )
+
+
+# --- several pictures of one thing ----------------------------------------------------------------
+
+
+def _from_series(series: Series, name: str, policy: Policy, stop: Event | None) -> ImageInput:
+    """Read every picture; one that cannot be read, or moves, is a fault of the whole."""
+    read = []
+    for number, source in enumerate(series.sources, start=1):
+        of = f"{name}, picture {number} of {len(series.sources)}"
+        if isinstance(source, Series):
+            raise ImageError("unsupported", f"{of}: is a series itself; hand over its pictures")
+        read.append(load_image(source, name=of, policy=policy, stop=stop))
+        if read[-1].frames is not None:
+            raise ImageError("unsupported", f"{of}: moves, or has pages; hand over one of them")
+    labels: Sequence[str | None] = series.labels or [None] * len(read)
+    parts = [
+        tuple(replace(picture, frame=place, label=label) for picture in one.pictures)
+        for place, (one, label) in enumerate(zip(read, labels, strict=True))
+    ]
+    _check_kept(parts, name, policy)
+    count = len(read)
+    return ImageInput(
+        series.id_of([one.id for one in read]),
+        name,
+        tuple(chain.from_iterable(parts)),
+        Frames(looked_at=count, of=count),
+        _together(parts) if series.together and count > 1 else (),
+    )
+
+
+def _check_kept(parts: Sequence[tuple[Picture, ...]], name: str, policy: Policy) -> None:
+    shapes = [picture.pixels.shape for pictures in parts for picture in pictures]
+    total = sum(height * width for height, width, _ in shapes)
+    if total > KEEP_FACTOR * policy.max_pixels:
+        raise ImageError(
+            "too_many_pixels",
+            f"{name}: its pictures have {total} pixels together, more than {KEEP_FACTOR} x "
+            "Policy.max_pixels; scale them down",
+        )
+
+
+def _together(parts: Sequence[tuple[Picture, ...]]) -> tuple[Picture, ...]:
+    """Put all pictures together, once on every background that one of them stands on."""
+    grounds = dict.fromkeys(p.background for pictures in parts for p in pictures)
+    if len(grounds) > 1:
+        grounds.pop(None, None)
+    return tuple(
+        Picture.together(
+            tuple(next((p for p in one if p.background == ground), one[0]) for one in parts)
+        )
+        for ground in grounds
     )
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from safejudge.errors import InputError
 from safejudge.images.arrays import is_array
 from safejudge.images.load import split_batch
+from safejudge.images.series import Series
 from safejudge.text import counted
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def paired(images: Images, prompts: Prompts | None) -> Iterator[Pair]:
 
 
 def _sources(images: Images) -> Iterable[ImageSource]:
-    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Image.Image):
+    if isinstance(
+        images, str | bytes | bytearray | memoryview | os.PathLike | Image.Image | Series
+    ):
         raise InputError(
             f"images is one {type(images).__name__}; put it in a list: judge([image]), "
             "or ask judge.allows(image)"

@@ -68,7 +68,7 @@ def list_tar(path: str, suffixes: Sequence[str]) -> Contents:
         for member in _members(path):
             name = PurePosixPath(member.name)
             claims = name.suffix.lower() in suffixes and not _claims_nothing(name, member.kind)
-            if claims or member.kind.name in ("picture", "media"):
+            if claims or member.kind.name in ("picture", "video", "media"):
                 images.append(member)
             else:
                 others.append(member)

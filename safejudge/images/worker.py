@@ -86,6 +86,7 @@ def _decode(request: JSON, body: bytes) -> tuple[JSON, list[ReadableBuffer]]:
                 "digest": picture.digest,
                 "frame": picture.frame,
                 "background": picture.background,
+                "label": picture.label,
             }
             for picture in image.pictures
         ],

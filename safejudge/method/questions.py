@@ -22,16 +22,23 @@ CHOICES = ("A", "B")
 def picture_probe(
     precondition: Precondition, picture: Picture, caption: str | None = None
 ) -> Probe:
-    """Ask whether the picture, or a view of it, shows the statement."""
-    question = prompts.statement_question(precondition.statement, caption)
-    return Probe(prompts.ASK, (picture,), question)
+    """Ask whether the picture, a view of it, or several together show the statement."""
+    question = about(picture, prompts.statement_question(precondition.statement, caption))
+    return Probe(prompts.ASK_TOGETHER if picture.parts else prompts.ASK, picture.shown, question)
+
+
+def about(picture: Picture, question: str) -> str:
+    """Say of several pictures what they are, before a question about them."""
+    if not picture.parts:
+        return question
+    return prompts.together_question(question, [part.label for part in picture.parts])
 
 
 def prior_probe(precondition: Precondition, caption: str | None = None) -> Probe:
     """Ask the same with the image part really absent: the language prior (CLUE, sec. 3.4).
 
     The paper removes the image tokens and nothing else, so the caption stays, and with a caption
-    the prior is one per statement and caption.
+    the prior is one per statement and caption. Several pictures together have the prior of one.
     """
     question = prompts.statement_question(precondition.statement, caption)
     return Probe(prompts.ASK, (), question)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from safejudge import prompts
 from safejudge.flow import request
+from safejudge.method.questions import about
 from safejudge.text import cut, storable
 from safejudge.types import (
     Message,
@@ -36,9 +37,11 @@ def reason_flow(
     precondition: Precondition, picture: Picture, caption: str | None, policy: Policy
 ) -> Flow[ReasoningTrace]:
     """Reason about one precondition on one picture; a reply that cannot be read has no rating."""
-    question = Message("user", prompts.statement_question(precondition.statement, caption))
+    instruction = prompts.REASON_TOGETHER if picture.parts else prompts.REASON
+    asked = about(picture, prompts.statement_question(precondition.statement, caption))
+    question = Message("user", asked)
     (thought,) = yield from request(
-        Reasoning(prompts.REASON, (picture,), (question,), max_tokens=policy.max_reasoning_tokens)
+        Reasoning(instruction, picture.shown, (question,), max_tokens=policy.max_reasoning_tokens)
     )
     if isinstance(thought, NoReply):
         return ReasoningTrace(text="", problem=thought.problem)
@@ -47,7 +50,7 @@ def reason_flow(
     thought = storable(thought)
     turns = (question, Message("assistant", thought), Message("user", prompts.SUMMARISE))
     (reply,) = yield from request(
-        Reasoning(prompts.REASON, (picture,), turns, schema=prompts.ReasonedAnswer)
+        Reasoning(instruction, picture.shown, turns, schema=prompts.ReasonedAnswer)
     )
     return read_reply(thought, reply)
 

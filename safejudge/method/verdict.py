@@ -250,7 +250,8 @@ def image_flow(
 
     The questions about one picture stand together in each wave, for the engine's prefix cache.
     """
-    scenes = [Scene(picture, caption, policy, panel=panel) for picture in image.pictures]
+    pictures = (*image.pictures, *image.together)
+    scenes = [Scene(picture, caption, policy, panel=panel) for picture in pictures]
     return (yield from scenes_flow(scenes, constitution, policy))
 
 
@@ -259,14 +260,49 @@ def scenes_flow(
 ) -> Flow[tuple[dict[str, RuleVerdict], Usage]]:
     """Judge every rule on every picture of one image, as they are looked at."""
     conditions = {rule.id: asked_condition(rule, policy) for rule in constitution.rules}
-    verdicts, usage = yield from counted_flow(
-        gather(scene_flow(constitution, conditions, scene) for scene in scenes), scenes[0].panel
-    )
+    flow = _looks_flow(scenes, constitution, conditions)
+    verdicts, usage = yield from counted_flow(flow, scenes[0].panel)
+    looks = [together_scene(scene) if scene.picture.parts else scene for scene in scenes]
     worst = {
-        rule: _worst(condition, [rules[rule] for rules in verdicts], scenes)
+        rule: _worst(condition, [rules[rule] for rules in verdicts], looks)
         for rule, condition in conditions.items()
     }
     return worst, usage
+
+
+def _looks_flow(
+    scenes: Sequence[Scene], constitution: Constitution, conditions: Mapping[str, Condition]
+) -> Flow[list[dict[str, RuleVerdict]]]:
+    """Judge each picture, and then all of them together; a verdict of every scene, in order."""
+    apart = [scene for scene in scenes if not scene.picture.parts]
+    found = yield from gather(scene_flow(constitution, conditions, scene) for scene in apart)
+    together = [together_scene(scene) for scene in scenes if scene.picture.parts]
+    if not together:
+        return found
+    asked = [
+        rule
+        for rule in conditions
+        if any(verdicts[rule].outcome != "not_relevant" for verdicts in found)
+    ]
+    looks = yield from gather(together_flow(conditions, scene, asked) for scene in together)
+    return [*found, *looks]
+
+
+def together_scene(scene: Scene) -> Scene:
+    """Look at several pictures in one question: nothing is cut out, mirrored or asked otherwise."""
+    without = {"crop": False, "region": False, "confirm": False, "mirror": False}
+    return replace(scene, policy=scene.policy.model_copy(update=without))
+
+
+def together_flow(
+    conditions: Mapping[str, Condition], scene: Scene, asked: Sequence[str]
+) -> Flow[dict[str, RuleVerdict]]:
+    """Judge several pictures in one look by the rules that are relevant to one of them."""
+    judged = yield from gather(rule_flow(conditions[rule], scene) for rule in asked)
+    skipped = RuleVerdict(
+        outcome="not_relevant", score=None, margin=None, background=scene.picture.background
+    )
+    return dict.fromkeys(conditions, skipped) | dict(zip(asked, judged, strict=True))
 
 
 def scene_flow(

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,11 @@ def problem_of(picture: Picture) -> str | None:
 
 class SketchEngine(WrappedEngine):
     """An engine that answers only about drawn scenes, in the words of the grammar."""
+
+    @property
+    def card(self) -> EngineCard:
+        """The card of the engine inside; it was not taught to look at several pictures at once."""
+        return replace(self.engine.card, most_together=1)
 
     def check_statements(self, statements: Sequence[str]) -> None:
         """Raise `StatementError` for a statement outside the grammar, naming the nearest ones."""

@@ -170,6 +170,8 @@ class EngineCard:
     """Versions of the libraries that do the work."""
     pictures: bool = True
     """Whether it takes pictures; a model for text alone cannot judge, but it can compile."""
+    most_together: int | None = None
+    """Most pictures of one thing that a question may show, in order; None: as many as fit."""
     dialect: str = ""
     """The form of question that it is asked in; empty for the ordinary one."""
     notes: tuple[str, ...] = field(default=(), hash=False)

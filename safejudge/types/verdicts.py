@@ -147,7 +147,8 @@ class RuleVerdict(Record):
     """The outcome without the relevance filter; known only where every rule is asked all the same
     (`Policy.exhaustive`), and None where no filter ran."""
     frame: int | None = None
-    """The frame that decided, of an animated image."""
+    """The frame that decided, of an animated image; of several pictures of one thing which of
+    them, counted from 0, and None where all together decided."""
     background: Literal["white", "black"] | None = None
     """The background that decided, of a transparent image."""
     preconditions: tuple[PreconditionVerdict, ...] = ()

@@ -135,6 +135,7 @@ class DecisionsEngine:
             label_tokens={label: (label,) for label in YES_NO},
             versions=find_version(send, self._root),
             pictures=self._spoken.pictures,
+            most_together=1,
             notes=tuple(self._notes()),
         )
 

@@ -93,6 +93,9 @@ class VLLMEngine:
         if changed := {name: options[name] for name in options if name not in HARMLESS}:
             identity["options"] = json.dumps(changed, sort_keys=True, default=repr)
         self._card = checkpoint.chat_card(self._chat, self._labels, identity)
+        most = (options.get("limit_mm_per_prompt") or {}).get("image")
+        if isinstance(most, int) and self._card.most_together is None:
+            self._card = replace(self._card, most_together=most)
 
     def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:
         """Ask the trivial questions by these labels."""

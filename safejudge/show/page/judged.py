@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from safejudge.images.load import ImageSource
     from safejudge.show.page.evidence import Seek
     from safejudge.show.terminal import TruthOf
     from safejudge.types import Constitution, Decision, Intake, People, Provenance, Result
@@ -103,21 +104,24 @@ class Report:
         """How many results were added or counted."""
         return self.counts.total
 
-    def add_file(
+    def add_file(  # noqa: PLR0913, PLR0917 - what stands beside one result
         self,
         path: str,
         result: Result,
         caption: str | None = None,
         decision: Decision | None = None,
         people: People | None = None,
+        source: ImageSource | None = None,
     ) -> None:
         """Add the result of the image at `path`, which is decoded once more.
 
-        It stands without a picture if it cannot be read, or is not what was judged any more.
+        `source` is what is decoded where it is no file. It stands without a picture if it cannot be
+        read, or is not what was judged any more.
         """
         image, absent = None, ""
         if not isinstance(result, Failure):
-            (loaded,) = load_images([path], self.about.policy or Policy())
+            what = path if source is None else source
+            (loaded,) = load_images([what], self.about.policy or Policy())
             if isinstance(loaded, Failure):
                 absent = "missing"
             elif loaded.id != result.id:

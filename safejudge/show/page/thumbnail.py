@@ -43,7 +43,8 @@ def deciding_picture(result: Result, image: ImageInput) -> Picture | None:
     rules = () if isinstance(result, Failure) else result.rules.values()
     for outcome in ("violated", "undecided"):
         if deciding := [verdict for verdict in rules if verdict.outcome == outcome]:
-            pairs = ((verdict, picture) for verdict in deciding for picture in image.pictures)
+            shown = (*image.pictures, *image.together)
+            pairs = ((verdict, picture) for verdict in deciding for picture in shown)
             return next((picture for pair, picture in pairs if judged_by(pair, picture)), None)
     return image.pictures[0]
 

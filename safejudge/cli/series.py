@@ -1,0 +1,89 @@
+"""Folders whose pictures are one image: `judge --series`.
+
+Takes the images that were listed; puts those of one folder together, in the order of their names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from safejudge.errors import InputError
+from safejudge.files.standing import Standing
+from safejudge.images.listing import digest_of, key_of
+from safejudge.images.series import MOST, Series
+from safejudge.text import clean
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from safejudge.judge import Judge
+
+How: TypeAlias = Literal["together", "apart"]
+"""Whether the pictures of a folder are also shown in one question."""
+
+
+def add_series(parser: argparse.ArgumentParser) -> None:
+    """Add the option."""
+    parser.add_argument(
+        "--series",
+        choices=("together", "apart"),
+        help="take the pictures of a folder for one image, such as the slides of an advert, in the "
+        "order of their names: the worst counts, and with `together` what all show in one look",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """What is judged: folders of pictures, by their names."""
+
+    by_name: Mapping[str, Series]
+
+    @staticmethod
+    def of(paths: Sequence[str], how: How) -> Folders:
+        """Put the pictures of each folder together. Raises `InputError` for too many."""
+        folders: dict[str, list[str]] = {}
+        for path in paths:
+            folders.setdefault(str(Path(path).parent), []).append(path)
+        return Folders({folder: _series(folder, files, how) for folder, files in folders.items()})
+
+    def check(self, judge: Judge) -> None:
+        """Raise `InputError` where an engine cannot be shown so many pictures in one question."""
+        count, name = max((len(one.sources), name) for name, one in self.by_name.items())
+        for engine in judge.models.engines:
+            most = engine.card.most_together
+            if self.by_name[name].together and most is not None and count > most:
+                raise InputError(
+                    f"{clean(name)} has {count} pictures, and {engine.card.uri} can be shown "
+                    f"{most} at a time; --series apart judges each by itself, or take another "
+                    "engine"
+                )
+
+    def standing(self) -> Standing:
+        """Say how records of earlier runs stand to the folders, by what their files hold."""
+        wanted = {key_of(name): series for name, series in self.by_name.items()}
+
+        def id_of(key: str) -> str | None:
+            digests = [digest_of(path) for path in wanted[key].sources]
+            known = [digest for digest in digests if digest is not None]
+            return wanted[key].id_of(known) if len(known) == len(digests) else None
+
+        return Standing(wanted, key_of, id_of)
+
+
+def _series(folder: str, files: Sequence[str], how: How) -> Series:
+    if len(files) > MOST:
+        raise InputError(
+            f"{clean(folder)} has {len(files)} pictures, and a series has {MOST} at most; divide it"
+        )
+    ordered = sorted(files, key=_natural)
+    return Series(ordered, name=folder, together=how == "together")
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    """Sort numbers in names as numbers: 9 before 10."""
+    parts = re.findall(r"\d+|\D+", Path(path).name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
