@@ -281,7 +281,7 @@ def test_a_script_without_a_guard_works(tmp_path):
 
 def test_keys_and_passwords_stay_here(monkeypatch):
     monkeypatch.setenv("SAFEJUDGE_API_KEY", "secret")
-    assert "secret" not in str(child._environment())
+    assert "secret" not in str(child.environment())
 
 
 def test_ctrl_c_ends_a_judge_that_waits_for_a_picture(monkeypatch):

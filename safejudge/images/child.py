@@ -81,7 +81,7 @@ class Process:
                 stderr=subprocess.DEVNULL,  # libraries write what they think of broken files
                 pass_fds=(end,),
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,  # Ctrl-C is for us
                 bufsize=0,
             )
@@ -228,7 +228,8 @@ class Watch:
                     raise EndedError("too_slow", "takes too long to read")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What a process that reads other people's files gets to know of this one's surroundings."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     package = Path(__file__).resolve().parents[2]
     paths = [str(package), *(str(Path(path).absolute()) for path in sys.path)]
