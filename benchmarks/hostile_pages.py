@@ -59,9 +59,12 @@ HOSTILE = {
     "reload loop": page("setTimeout(()=>location.reload(),10)"),
     "leaves for about:": page("setTimeout(()=>{location='about:blank'},10)"),
     "leaves for a blob": page(
-        "setTimeout(()=>{location=URL.createObjectURL(new Blob(['<h1>else'],{type:'text/html'}))},9)"
+        "setTimeout(()=>{location=URL.createObjectURL("
+        "new Blob(['<h1>else'],{type:'text/html'}))},9)"
     ),
-    "meta refresh": page("", head='<meta http-equiv="refresh" content="0;url=http://127.0.0.1:9/">'),
+    "meta refresh": page(
+        "", head='<meta http-equiv="refresh" content="0;url=http://127.0.0.1:9/">'
+    ),
     "form that submits itself": page(
         "document.forms[0].submit()",
         '<form action="http://127.0.0.1:9/" method="post"><input name="a" value="b"></form>',
@@ -81,8 +84,7 @@ HOSTILE = {
         "c.width=c.height=8000;const x=c.getContext('2d');x.fillRect(0,0,8000,8000);held.push(c)},1)"
     ),
     "100 workers in loops": page(
-        "const u=URL.createObjectURL(new Blob(['for(;;){}']));"
-        "for(let i=0;i<100;i++)new Worker(u)"
+        "const u=URL.createObjectURL(new Blob(['for(;;){}']));for(let i=0;i<100;i++)new Worker(u)"
     ),
     "workers that fetch": page(
         "const u=URL.createObjectURL(new Blob([\"fetch('http://127.0.0.1:9/w').catch(()=>{});"
@@ -94,8 +96,12 @@ HOSTILE = {
         "const l=document.createElement('link');l.rel=r;l.href='https://h'+i+'.example.invalid/';"
         "document.head.append(l)}"
     ),
-    "a million elements": page("for(let i=0;i<1e6;i++)document.body.append(document.createElement('i'))"),
-    "100,000 deep": page("let e=document.body;for(let i=0;i<1e5;i++){const d=document.createElement('b');e.append(d);e=d}"),
+    "a million elements": page(
+        "for(let i=0;i<1e6;i++)document.body.append(document.createElement('i'))"
+    ),
+    "100,000 deep": page(
+        "let e=document.body;for(let i=0;i<1e5;i++){const d=document.createElement('b');e.append(d);e=d}"
+    ),
     "frames in frames": page(
         "for(let i=0;i<300;i++){const f=document.createElement('iframe');"
         "f.srcdoc='<iframe srcdoc=\"<iframe>\"></iframe>';document.body.append(f)}"
@@ -124,7 +130,9 @@ MARK = (255, 0, 255)
 def write_marks(folder: Path) -> None:
     """Write files that show `MARK` wherever they are loaded."""
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="400">'
-    (folder / "mark.svg").write_text(f'{svg}<rect id="r" width="400" height="400" fill="#f0f"/></svg>')
+    (folder / "mark.svg").write_text(
+        f'{svg}<rect id="r" width="400" height="400" fill="#f0f"/></svg>'
+    )
     (folder / "mark.html").write_text('<body style="background:#f0f">the machine')
     (folder / "mark.css").write_text("body{background:#f0f !important}")
     (folder / "mark.js").write_text("document.body.style.background='#f0f';export default 1")
@@ -137,23 +145,34 @@ _PAINT = "t=>document.body.append(Object.assign(document.createElement('h1'),{te
 
 def local(folder: str, text: str) -> dict[str, str]:
     """Pages that show files of `folder` (a file: address) or the file `text`, by the way."""
-    in_data = f"data:text/html,<body><img src='{folder}/mark.svg'><a id=a href='{folder}/mark.html'>x</a>"
+    in_data = (
+        f"data:text/html,<body><img src='{folder}/mark.svg'><a id=a href='{folder}/mark.html'>x</a>"
+    )
     return {
-        "iframe": page("", f'<iframe src="{text}"></iframe><iframe src="{folder}/mark.html"></iframe>'),
+        "iframe": page(
+            "", f'<iframe src="{text}"></iframe><iframe src="{folder}/mark.html"></iframe>'
+        ),
         "object": page("", f'<object data="{folder}/mark.svg" type="image/svg+xml"></object>'),
         "embed": page("", f'<embed src="{folder}/mark.html"><embed src="{text}">'),
         "img": page("", f'<img src="{folder}/mark.svg" width="400" height="400">'),
-        "svg image": page("", f'<svg><image href="{folder}/mark.svg" width="400" height="400"/></svg>'),
+        "svg image": page(
+            "", f'<svg><image href="{folder}/mark.svg" width="400" height="400"/></svg>'
+        ),
         "svg use": page("", f'<svg><use href="{folder}/mark.svg#r"/></svg>'),
         "svg foreign object": page(
-            "", f'<svg><foreignObject width="400" height="400"><iframe src="{text}"/></foreignObject></svg>'
+            "",
+            f'<svg><foreignObject width="400" height="400"><iframe src="{text}"/></foreignObject></svg>',
         ),
-        "video poster": page("", f'<video poster="{folder}/mark.svg" width="400" height="400"></video>'),
+        "video poster": page(
+            "", f'<video poster="{folder}/mark.svg" width="400" height="400"></video>'
+        ),
         "input image": page("", f'<input type="image" src="{folder}/mark.svg">'),
         "style sheet": page("", head=f'<link rel="stylesheet" href="{folder}/mark.css">'),
         "style import": page("", head=f"<style>@import url('{folder}/mark.css');</style>"),
         "style url": page("", head=f"<style>html{{background:url('{folder}/mark.svg')}}</style>"),
-        "style mask": page("", f'<div style="width:99px;height:99px;border-image:url({folder}/mark.svg) 1">'),
+        "style mask": page(
+            "", f'<div style="width:99px;height:99px;border-image:url({folder}/mark.svg) 1">'
+        ),
         "script": page("", f'<script src="{folder}/plain.js"></script>'),
         "script module": page("", f'<script type="module" src="{folder}/mark.js"></script>'),
         "import()": page(f"import('{folder}/mark.js').catch(()=>{{}})"),
@@ -172,24 +191,37 @@ def local(folder: str, text: str) -> dict[str, str]:
         ),
         "frame of data:": page("", f'<iframe src="{in_data}"></iframe>'),
         "frame of data: that goes on": page(
-            "", f'<iframe src="data:text/html,<script>location=\'{folder}/mark.html\'</script>"></iframe>'
+            "",
+            f"<iframe src=\"data:text/html,<script>location='{folder}/mark.html'</script>\"></iframe>",
         ),
-        "frame of srcdoc": page("", f"<iframe srcdoc=\"<iframe src='{folder}/mark.html'>\"></iframe>"),
+        "frame of srcdoc": page(
+            "", f"<iframe srcdoc=\"<iframe src='{folder}/mark.html'>\"></iframe>"
+        ),
         "frame of a blob": page(
             "const f=document.createElement('iframe');f.src=URL.createObjectURL(new Blob(["
             f"\"<iframe src='{folder}/mark.html'>\"],{{type:'text/html'}}));document.body.append(f)"
         ),
-        "meta refresh": page("", head=f'<meta http-equiv="refresh" content="0;url={folder}/mark.html">'),
+        "meta refresh": page(
+            "", head=f'<meta http-equiv="refresh" content="0;url={folder}/mark.html">'
+        ),
         "location": page(f"location='{folder}/mark.html'"),
         "link clicked": page(f"{_CLICK}a.href='{folder}/mark.html';a.click()"),
         "window.open": page(f"window.open('{folder}/mark.html','_self')"),
         "form": page("document.forms[0].submit()", f'<form action="{folder}/mark.html"></form>'),
-        "base": page("", '<img src="mark.svg"><iframe src="mark.html"></iframe>', f'<base href="{folder}/">'),
-        "view-source:": page(f"location='view-source:{text}'", f'<iframe src="view-source:{text}"></iframe>'),
-        "view-source: of itself": page("", '<iframe src="view-source:http://page.invalid/"></iframe>'),
+        "base": page(
+            "", '<img src="mark.svg"><iframe src="mark.html"></iframe>', f'<base href="{folder}/">'
+        ),
+        "view-source:": page(
+            f"location='view-source:{text}'", f'<iframe src="view-source:{text}"></iframe>'
+        ),
+        "view-source: of itself": page(
+            "", '<iframe src="view-source:http://page.invalid/"></iframe>'
+        ),
         "filesystem:": page("", f'<iframe src="filesystem:{folder}/mark.html"></iframe>'),
         "font": page(
-            "", "x", f"<style>@font-face{{font-family:m;src:url('{folder}/m.ttf')}}body{{font:m}}</style>"
+            "",
+            "x",
+            f"<style>@font-face{{font-family:m;src:url('{folder}/m.ttf')}}body{{font:m}}</style>",
         ),
     }
 

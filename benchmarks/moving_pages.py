@@ -33,8 +33,12 @@ _SMIL = (
 _TEXT = base64.b64encode(_SMIL.encode()).decode()
 
 MOVING = {
-    "timers": _page(_BOX, "<div id=b></div>", "let x=0;setInterval(()=>b.style.left=(x+=7)+'px',30)"),
-    "style animation": _page(f"{_BOX}{_GO}#b{{animation:go 4s linear infinite}}", "<div id=b></div>"),
+    "timers": _page(
+        _BOX, "<div id=b></div>", "let x=0;setInterval(()=>b.style.left=(x+=7)+'px',30)"
+    ),
+    "style animation": _page(
+        f"{_BOX}{_GO}#b{{animation:go 4s linear infinite}}", "<div id=b></div>"
+    ),
     "style animation, paused": _page(
         f"{_BOX}{_GO}#b{{animation:go 4s linear -1s paused}}", "<div id=b></div>"
     ),
@@ -85,7 +89,9 @@ MOVING = {
     "chance": _page(
         "", "<h1 id=t></h1>", "t.textContent=Array.from({length:9},()=>Math.random()).join(' ')"
     ),
-    "the date": _page("", "<h1 id=t></h1>", "setInterval(()=>t.textContent=new Date().toString(),10)"),
+    "the date": _page(
+        "", "<h1 id=t></h1>", "setInterval(()=>t.textContent=new Date().toString(),10)"
+    ),
     "performance.now": _page(
         "", "<h1 id=t></h1>", "setInterval(()=>t.textContent=performance.now(),10)"
     ),

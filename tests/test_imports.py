@@ -17,7 +17,7 @@ FLOORS = [
     ["plugins", "types"],
     ["policy", "prompts", "flow", "files"],
     ["constitution", "images"],
-    ["method", "queueing"],
+    ["method", "queueing", "render"],
     ["engines"],
     ["judge"],
     ["opening"],

@@ -32,6 +32,7 @@ from safejudge.cli import (
     keys,
     lint,
     relevance,
+    render,
     replay,
     report,
     serve,
@@ -74,6 +75,7 @@ COMMANDS = (
     annotate,
     train_scorer,
     keys,
+    render,
     sketch,
 )
 """Every command, in the order of the help."""

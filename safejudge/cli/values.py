@@ -65,3 +65,16 @@ def amount(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
     return number
+
+
+def times(text: str) -> tuple[float, ...]:
+    """Read seconds, with commas between them: `0,1,2.5`."""
+    return tuple(amount(part.strip()) for part in text.split(","))
+
+
+def size(text: str) -> tuple[int, int]:
+    """Read WIDTHxHEIGHT in pixels."""
+    width, sign, height = text.lower().partition("x")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 1280x720")
+    return positive(width), positive(height)

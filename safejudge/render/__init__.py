@@ -1,4 +1,4 @@
-"""Pages, drawings and single-file apps -> pictures at given times, from a browser without a world."""
+"""Pages, drawings and single-file apps -> pictures at given times, from a closed browser."""
 
 from safejudge.render.answers import Extracted, extract
 from safejudge.render.browser import Browser

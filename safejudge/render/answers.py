@@ -16,7 +16,9 @@ from safejudge.render.blocks import Block, blocks_of
 
 _THOUGHT = re.compile(r"</think\s*>", re.IGNORECASE)
 _THINKING = re.compile(r"\s*<think\s*>", re.IGNORECASE)
-_DOCTYPE = re.compile(r"<!doctype[^>]*>\s*(?:<!--(?:(?!-->).)*-->\s*)*\Z", re.IGNORECASE | re.DOTALL)
+_DOCTYPE = re.compile(
+    r"<!doctype[^>]*>\s*(?:<!--(?:(?!-->).)*-->\s*)*\Z", re.IGNORECASE | re.DOTALL
+)
 _SCRIPT = re.compile(r"<script\b.*?</script\s*>", re.IGNORECASE | re.DOTALL)
 _TAGS = {
     name: re.compile(rf"<(/?){name}\b[^>]*>", re.IGNORECASE | re.DOTALL) for name in ("html", "svg")

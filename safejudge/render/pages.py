@@ -1,4 +1,4 @@
-"""A page -> what comes of it: the one place that starts a process for it, and reads its messages."""
+"""A page -> what comes of it: where a process is started for it, and its messages are read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from PIL import Image
 
 from safejudge.errors import InputError
+from safejudge.images.child import START
 from safejudge.render import process
 from safejudge.render.answers import extract, framed, is_cut
 from safejudge.render.browser import Browser
@@ -61,7 +62,7 @@ def render(page: str, stage: Stage | None = None, browser: Browser | None = None
             account.take(message, picture)
     except process.Silence as silence:
         if not silence.begun:
-            raise _not_started(browser, f"nothing came within {process.START:g} s") from None
+            raise _not_started(browser, f"nothing came within {START:g} s") from None
         account.status = "timed out"
     if account.failed is not None:
         raise _not_started(browser, account.failed)
@@ -135,10 +136,11 @@ class _Account:
 
 
 def _one_colour(image: Image.Image) -> str | None:
-    bands = [band.getextrema() for band in image.split()]
-    if any(low != high for low, high in bands):
+    colours = image.getcolors(1)  # None where there are more
+    if colours is None:
         return None
-    return "#" + "".join(f"{int(low):02x}" for low, _ in bands)
+    ((_, colour),) = colours
+    return "#{:02x}{:02x}{:02x}".format(*colour) if isinstance(colour, tuple) else None
 
 
 # --- files ----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from safejudge.images.child import START, environment
 from safejudge.render.messages import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from safejudge.types import JSON
 
@@ -38,6 +39,13 @@ class Silence(Exception):  # noqa: N818 - an end, and no error of ours
         super().__init__("the time is over")
 
 
+@dataclass(slots=True)
+class _Deadline:
+    """When it is over; later, once the browser is there."""
+
+    until: float
+
+
 def messages(job: JSON, seconds: float) -> Iterator[tuple[JSON, bytes]]:
     """Run a job; yield its messages, of which the last is `end` or `failed`.
 
@@ -47,12 +55,12 @@ def messages(job: JSON, seconds: float) -> Iterator[tuple[JSON, bytes]]:
     with tempfile.TemporaryDirectory(prefix="safejudge-page-", ignore_cleanup_errors=True) as own:
         process = _started(job, own)
         browser: int | None = None
-        deadline = time.monotonic() + START
+        deadline = _Deadline(time.monotonic() + START)
         try:
-            for message, picture in _watched(process, lambda: deadline):
+            for message, picture in _watched(process, deadline):
                 if "ready" in message:
                     browser = int(message["ready"]["pid"])
-                    deadline = time.monotonic() + seconds
+                    deadline.until = time.monotonic() + seconds
                 yield message, picture
                 if "end" in message or "failed" in message:
                     return
@@ -78,9 +86,7 @@ def _started(job: JSON, own: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _watched(
-    process: subprocess.Popen[bytes], deadline: Callable[[], float]
-) -> Iterator[tuple[JSON, bytes]]:
+def _watched(process: subprocess.Popen[bytes], deadline: _Deadline) -> Iterator[tuple[JSON, bytes]]:
     """Yield messages until the stream ends. Raises `TimeoutError` at the deadline."""
     assert process.stdout is not None  # noqa: S101 - asked for above
     pipe = process.stdout.fileno()
@@ -88,7 +94,7 @@ def _watched(
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, deadline() - time.monotonic())):
+            if not selector.select(max(0.0, deadline.until - time.monotonic())):
                 raise TimeoutError
             piece = os.read(pipe, 2**20)
             if not piece:

@@ -1,15 +1,17 @@
-"""What comes of a page: pictures with their times, and everything that was refused or went wrong."""
+"""What comes of a page: pictures with their times, and all that was refused or went wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
-
-from PIL import Image
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from safejudge.errors import InputError
 from safejudge.types import Record
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Status: TypeAlias = Literal[
     "rendered", "timed out", "left the page", "crashed", "cut page", "nothing to render"
@@ -77,7 +79,7 @@ class Stage:
     def __post_init__(self) -> None:
         """Refuse what is out of bounds."""
         at = tuple(self.at)
-        rising = all(one < two for one, two in zip(at, at[1:], strict=False))
+        rising = all(one < two for one, two in pairwise(at))
         if not at or not rising or not (at[0] >= 0 and at[-1] <= MOST_TIME):
             raise InputError(
                 f"--at {','.join(f'{time:g}' for time in at)}: give rising times from 0 to "

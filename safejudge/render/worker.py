@@ -1,7 +1,7 @@
 """The process that shows one page: a browser, a stopped clock, pictures on the way.
 
 Takes the name of a file with one job, and writes what happens, as it happens, to its standard
-output (`messages`). It knows no limit of time: whoever started it ends it, with everything it started.
+output (`messages`). It knows no limit of time: whoever started it ends it, and all that it started.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _sealed() -> bool:
 
     clone_newnet = 0x40000000
     with contextlib.suppress(OSError, AttributeError):
-        return ctypes.CDLL(None).unshare(clone_newnet) == 0
+        return bool(ctypes.CDLL(None).unshare(clone_newnet) == 0)
     return False
 
 
