@@ -1,9 +1,9 @@
 """What comes of pages: whether pictures are the same in every run, and what hostile pages can do.
 
-Renders the made-up pages of `data/pages` and pages that move (`moving_pages.py`), each several times,
-and compares the pictures. Then pages that mean no good (`hostile_pages.py`): how long each takes, how
-much memory, what is left of it. Last, pages that show files of the machine: each is compared with
-its twin that names files that are not there, here and in a browser that opens them as files.
+Renders the made-up pages of `data/pages` and pages that move (`moving_pages.py`), each several
+times, and compares the pictures. Then pages that mean no good (`hostile_pages.py`): how long each
+takes, how much memory, what is left of it. Last, pages that show files of the machine: each is
+compared with its twin that names files that are not there, and opened as a file beside it.
 
 `python benchmarks/render.py [--runs 3] [--browser PATH]`
 """
@@ -157,6 +157,7 @@ class Memory(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
+        """Look until `stop`."""
         while not self._over.wait(0.25):
             self.most = max(self.most, sum(map(_held, processes())))
 

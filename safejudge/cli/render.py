@@ -55,9 +55,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "render",
         help="photograph pages at given times",
-        description="Show pages in Chromium, without a network and without the machine's files, by\n"
-        "a clock that stands still between the pictures. A file that is neither .html nor .svg is\n"
-        "a model's answer, of which the last whole page is shown, else the last drawing.",
+        description="Show pages in Chromium, without a network and the machine's files, by a\n"
+        "clock that stands still between the pictures. A file that is neither .html nor .svg\n"
+        "is a model's answer, of which the last whole page is shown, else the last drawing.",
         **layout(EXAMPLES),
     )
     parser.add_argument("pages", nargs="+", metavar="PAGE", help=".html, .svg, or an answer")

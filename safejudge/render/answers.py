@@ -17,16 +17,25 @@ from safejudge.render.blocks import Block, blocks_of
 _THOUGHT = re.compile(r"</think\s*>", re.IGNORECASE)
 _THINKING = re.compile(r"\s*<think\s*>", re.IGNORECASE)
 _DOCTYPE = re.compile(
-    r"<!doctype[^>]*>\s*(?:<!--(?:(?!-->).)*-->\s*)*\Z", re.IGNORECASE | re.DOTALL
+    r"<!doctype[^<>]*>\s*(?:<!--(?:(?!-->).)*-->\s*)*+", re.IGNORECASE | re.DOTALL
 )
-_SCRIPT = re.compile(r"<script\b.*?</script\s*>", re.IGNORECASE | re.DOTALL)
 _TAGS = {
-    name: re.compile(rf"<(/?){name}\b[^>]*>", re.IGNORECASE | re.DOTALL) for name in ("html", "svg")
+    name: re.compile(rf"<(?P<end>/?)(?:(?P<script>script)|{name})\b[^<>]*>", re.IGNORECASE)
+    for name in ("html", "svg")
 }
 _OPEN = {name: re.compile(rf"<{name}\b", re.IGNORECASE) for name in ("html", "svg")}
-_LINK = re.compile(r"<link\b[^>]*>", re.IGNORECASE)
-_SOURCE = re.compile(r"<script\b([^>]*)>\s*</script\s*>", re.IGNORECASE)
+_LINK = re.compile(r"<link\b[^<>]*>", re.IGNORECASE)
+_SOURCE = re.compile(r"<script\b([^<>]*)>\s*</script\s*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([\w-]+)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+)))?")
+
+
+_PROLOGUE = re.compile(
+    r"(?:\s++|<\?(?:(?!\?>).)*+\?>|<!--(?:(?!-->).)*+-->|<!doctype[^<>]*+>)*+(?=<svg\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What may stand before a drawing in a file of its own."""
+_BEFORE = 2000
+"""Signs before a page in which its doctype is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +81,11 @@ def framed(page: str) -> str:
     """Put a drawing into a page; a browser cannot photograph it alone. A page stays as it is."""
     if _OPEN["html"].search(page) or re.search(r"<!doctype\s+html|<body\b", page, re.IGNORECASE):
         return page
-    drawing = re.match(r"(?:\s|<\?.*?\?>|<!--.*?-->|<!doctype.*?>)*(?=<svg\b)", page, _LOOSE)
-    if drawing is None:
+    before = _PROLOGUE.match(page)
+    if before is None:
         return page
-    body = page[drawing.end() :]
+    body = page[before.end() :]
     return f'<!DOCTYPE html><html><body style="margin:0">{body}</body></html>'
-
-
-_LOOSE = re.IGNORECASE | re.DOTALL
 
 
 def _answered(answer: str) -> str:
@@ -90,7 +96,8 @@ def _answered(answer: str) -> str:
 
 def _begins_page(text: str) -> bool:
     """Whether text without fences is a page from some line on."""
-    return re.search(r"^\s*(?:<!doctype html|<html\b)", text, _LOOSE | re.MULTILINE) is not None
+    begins = r"^[ \t]*(?:<!doctype html|<html\b)"
+    return re.search(begins, text, re.IGNORECASE | re.MULTILINE) is not None
 
 
 # --- whole elements -------------------------------------------------------------------------------
@@ -111,30 +118,27 @@ def _whole(name: str, text: str) -> str | None:
     """
     opened: list[int] = []
     found: tuple[int, int] | None = None
-    place = 0
-    while tag := _TAGS[name].search(text, place):
-        script = _SCRIPT.search(text, place, tag.start()) if opened else None
-        if opened and script is None:
-            script = _around(text, place, tag)
-        if script is not None:
-            place = script.end()
+    in_script = False
+    for tag in _TAGS[name].finditer(text):
+        if tag["script"]:
+            in_script = bool(opened) and not tag["end"]
+        elif in_script or tag[0].endswith("/>"):
             continue
-        place = tag.end()
-        if not tag[1]:
-            if not tag[0].endswith("/>"):
-                opened.append(tag.start())
+        elif not tag["end"]:
+            opened.append(tag.start())
         elif opened:
             found = opened.pop(), tag.end()
     if found is None:
         return None
-    doctype = _DOCTYPE.search(text, 0, found[0]) if name == "html" else None
-    return text[doctype.start() if doctype else found[0] : found[1]]
+    begun = _declared(text, found[0]) if name == "html" else found[0]
+    return text[begun : found[1]]
 
 
-def _around(text: str, place: int, tag: re.Match[str]) -> re.Match[str] | None:
-    """Return the script that a tag stands in."""
-    script = _SCRIPT.search(text, place)
-    return script if script is not None and script.start() < tag.start() < script.end() else None
+def _declared(text: str, begun: int) -> int:
+    """Return where the doctype begins that stands before a page, else where the page does."""
+    nearest = text.lower().rfind("<!doctype", max(0, begun - _BEFORE), begun)
+    found = _DOCTYPE.match(text, nearest, begun) if nearest >= 0 else None
+    return nearest if found and found.end() == begun else begun
 
 
 # --- files of their own ---------------------------------------------------------------------------
@@ -142,9 +146,10 @@ def _around(text: str, place: int, tag: re.Match[str]) -> re.Match[str] | None:
 
 def _joined(page: str, blocks: Sequence[Block]) -> str:
     """Put style sheets and scripts into a page, where it names a block of the answer."""
-    files = {block.name: block.text for block in blocks if block.name is not None}
-    if not files:
+    named = {block.name: block.text for block in blocks if block.name is not None}
+    if not named:
         return page
+    files = {name.rpartition("/")[2]: text for name, text in named.items()} | named
     late: list[str] = []
     page = _LINK.sub(lambda link: _style(link, files), page)
     page = _SOURCE.sub(lambda tag: _script(tag, files, late), page)
@@ -189,5 +194,4 @@ def _file(address: str | None, files: Mapping[str, str]) -> str | None:
     if not address or re.match(r"[a-z][\w+.-]*:|//", address, re.IGNORECASE):
         return None
     path = re.split(r"[?#]", address)[0].removeprefix("./").lstrip("/")
-    by_name = {name.rpartition("/")[2]: text for name, text in files.items()}
-    return files.get(path, by_name.get(path.rpartition("/")[2]))
+    return files.get(path, files.get(path.rpartition("/")[2]))

@@ -115,6 +115,9 @@ class _Account:
             if list(opened.size) != message["clip"]:
                 raise ValueError(f"a picture of {opened.size} pixels")
             image = opened.convert("RGB")
+        if image.size != self._page:
+            shown = "{} x {} pixels, of which {} x {} are shown".format(*self._page, *image.size)
+            self.add("clipped", shown)
         shot = Shot(float(message["shot"]), image, _one_colour(image))
         if shot.one_colour is not None:
             self.add("one colour", f"{shot.caption}: {shot.one_colour}")

@@ -163,7 +163,7 @@ class _Showing:
         context.on("page", self._close)
         page.on("dialog", self._dismiss)
         page.on("download", lambda download: self._note("download", download.url))
-        page.on("pageerror", lambda error: self._note("error", f"{error.name}: {error.message}"))
+        page.on("pageerror", self._failed)
         page.on("crash", lambda _: self._end("crashed"))
         page.on("framenavigated", lambda frame: self._moved(frame is page.main_frame, frame.url))
 
@@ -216,9 +216,6 @@ class _Showing:
         )
         if self._ended:
             return
-        if (width, height) != page:
-            shown = f"{page[0]} x {page[1]} pixels, of which {width} x {height} are shown"
-            self._note("clipped", shown)
         self._sender.send({"shot": at, "page": page, "clip": [width, height]}, png)
 
     def _end(self, status: str) -> None:
@@ -273,6 +270,10 @@ class _Showing:
         self._note("dialog", f"{dialog.type}: {dialog.message}")
         with contextlib.suppress(Error):
             dialog.dismiss()
+
+    def _failed(self, error: Error) -> None:
+        """Note an error of the page's scripts; what they throw may have no name."""
+        self._note("error", f"{error.name}: {error.message}".removeprefix(": "))
 
     def _logged(self, event: JSON) -> None:
         found = _LOCAL.match(event["entry"]["text"])
