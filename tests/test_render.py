@@ -171,6 +171,23 @@ def test_a_browser_that_dies_is_a_page_that_crashed(monkeypatch):
     assert (done.status, done.browser, done.shots, done.complete) == ("crashed", "x/1", (), False)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"shot": 0, "page": [1, 1], "clip": [1, 1]},
+        {"end": "well"},
+        {"finding": ["x", "y"]},
+        {"x": 1},
+    ],
+)
+def test_nonsense_is_a_page_that_crashed(monkeypatch, message):
+    ready = {"ready": {"pid": 2**22 + 1, "browser": "x/1", "sealed": False}, "bytes": 0}
+    lines = "\n".join(json.dumps(line) for line in (ready, {**message, "bytes": 0}))
+    monkeypatch.setattr(process, "_COMMAND", (sys.executable, "-c", f"print({lines!r})"))
+    done = render("<p>\udc80", SHORT, Browser("/bin/false"))
+    assert (done.status, [finding.kind for finding in done.findings]) == ("crashed", ["error"])
+
+
 def is_alive(pid):
     """Whether a process runs; one that ended and that nobody fetched does not."""
     for _ in range(200):  # what was killed may take its time on a busy machine

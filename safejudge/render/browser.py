@@ -49,8 +49,11 @@ class Browser:
     def find(cls, path: str | Path | None = None) -> Self:
         """Find the browser, at `path` or by its usual names; nothing is started.
 
-        Raises `InputError` where playwright or the browser is missing.
+        Raises `InputError` where playwright or the browser is missing, or the system cannot end a
+        group of processes.
         """
+        if os.name == "nt":
+            raise InputError("pages are rendered on Linux and macOS; Windows has no process groups")
         if importlib.util.find_spec("playwright") is None:
             raise InputError("pages need playwright: pip install 'safejudge[web]'")
         if path is not None:

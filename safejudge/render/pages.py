@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -16,7 +17,7 @@ from safejudge.render import process
 from safejudge.render.answers import extract, framed, is_cut
 from safejudge.render.browser import Browser
 from safejudge.render.rendered import Finding, Kind, Rendered, Shot, Stage, Status
-from safejudge.text import clean, one_line
+from safejudge.text import clean, first_line, one_line, storable
 
 if TYPE_CHECKING:
     from safejudge.types import JSON
@@ -51,19 +52,23 @@ def render(page: str, stage: Stage | None = None, browser: Browser | None = None
     if not page.strip():
         return Rendered("nothing to render", None, (), ())
     job: JSON = {
-        "html": framed(page),
+        "html": storable(framed(page)),
         "at": list(stage.at),
         "size": list(stage.size),
         "browser": browser.path,
     }
     account = _Account()
-    try:
-        for message, picture in process.messages(job, stage.seconds):
-            account.take(message, picture)
-    except process.Silence as silence:
-        if not silence.begun:
-            raise _not_started(browser, f"nothing came within {START:g} s") from None
-        account.status = "timed out"
+    with closing(process.messages(job, stage.seconds)) as coming:
+        try:
+            for message, picture in coming:
+                account.take(message, picture)
+        except process.Silence as silence:
+            if not silence.begun:
+                raise _not_started(browser, f"nothing came within {START:g} s") from None
+            account.status = "timed out"
+        except (ValueError, KeyError, TypeError, OSError, Image.DecompressionBombError) as error:
+            account.status = "crashed"
+            account.add("error", f"what shows the page answered nonsense ({first_line(error)})")
     if account.failed is not None:
         raise _not_started(browser, account.failed)
     if is_cut(page):

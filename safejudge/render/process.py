@@ -22,7 +22,7 @@ from safejudge.images.child import START, environment
 from safejudge.render.messages import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from safejudge.types import JSON
 
@@ -46,7 +46,7 @@ class _Deadline:
     until: float
 
 
-def messages(job: JSON, seconds: float) -> Iterator[tuple[JSON, bytes]]:
+def messages(job: JSON, seconds: float) -> Generator[tuple[JSON, bytes]]:
     """Run a job; yield its messages, of which the last is `end` or `failed`.
 
     Ends early where the process does. Raises `Silence` `seconds` after the browser was there, or

@@ -61,6 +61,8 @@ MOST_SIDE = 4000
 """Pixels of a picture's width and height; what lies beyond is cut off, and said."""
 MOST_SHOTS = 32
 """Pictures of one page."""
+_APART = 0.001
+"""Seconds between two pictures."""
 MOST_TIME = 600.0
 """Seconds on the page's own clock, of the last picture."""
 
@@ -79,7 +81,7 @@ class Stage:
     def __post_init__(self) -> None:
         """Refuse what is out of bounds."""
         at = tuple(self.at)
-        rising = all(one < two for one, two in pairwise(at))
+        rising = all(two - one >= _APART for one, two in pairwise(at))
         if not at or not rising or not (at[0] >= 0 and at[-1] <= MOST_TIME):
             raise InputError(
                 f"--at {','.join(f'{time:g}' for time in at)}: give rising times from 0 to "
