@@ -8,7 +8,6 @@ is under way.
 from __future__ import annotations
 
 import sys
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from safejudge.cli.exits import INTERRUPTED, of_run
@@ -21,12 +20,12 @@ from safejudge.show.progress import ImageProgress
 from safejudge.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
     from safejudge.files.recordfile import RecordFile
-    from safejudge.images.series import Series
+    from safejudge.images.load import ImageSource
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
@@ -52,13 +51,13 @@ class Batch:
         truth_of: TruthOf = lambda _: None,
         decider: Decider | None = None,
         ledger: Ledger | None = None,
-        series: Mapping[str, Series] = MappingProxyType({}),
+        source_of: Callable[[str], ImageSource] = str,
         shadow: Comparison | None = None,
     ) -> None:
         """Find out which of the pairs, paths with captions, have no record in `file` yet."""
         self._judge, self._window, self._file, self._report = judge, window, file, report
         self._decider, self._ledger, self._shadow = decider, ledger, shadow
-        self._series = series
+        self._source_of = source_of
         total = len(pairs)
         if file is not None:
             pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
@@ -112,13 +111,14 @@ class Batch:
 
     def _judge_all(self) -> None:
         """Put each result where it goes; beside it, what a shadow says of the same image."""
-        sources = [self._series.get(path, path) for path in self._images]
+        sources = map(self._source_of, self._images)
         results = self._judge.stream(sources, self._prompts, window=self._window)
         if self._shadow is None:
             for path, result in zip(self._images, results, strict=True):
                 self._output(path, result)
             return
-        others = self._shadow.results(sources, self._prompts, self._window)
+        again = map(self._source_of, self._images)
+        others = self._shadow.results(again, self._prompts, self._window)
         for path, result, other in zip(self._images, results, others, strict=True):
             self._output(path, result)
             self._shadow.add(path, result, other)
@@ -139,8 +139,8 @@ class Batch:
             sys.stdout.flush()
         self._tally.add(line)
         if self._report is not None:
-            source = self._series.get(path, path)
-            self._report.add_file(path, result, self._captions[path], decided, people, source)
+            shown = self._source_of(path)
+            self._report.add_file(path, result, self._captions[path], decided, people, shown)
         if sys.stdout.isatty():
             self._console.print(
                 self._rows.table([(path, told)], "" if decision is None else decision["action"])

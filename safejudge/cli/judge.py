@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli.exits import INTERRUPTED, OF_VERDICTS, of_run
 from safejudge.cli.journal_open import add_people, check_people, ledger_of
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
-from safejudge.cli.series import Folders, add_series
+from safejudge.cli.pages import SUFFIXES, Pages, add_pages
+from safejudge.cli.series import Files, Folders, add_series
 from safejudge.cli.values import amount, positive
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
-from safejudge.images.listing import list_images, standing_of
+from safejudge.images.listing import list_images
 from safejudge.judge import WINDOW, chosen_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from safejudge.cli.series import How
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
     from safejudge.decide.thresholds import Thresholds
     from safejudge.evals.labelled.beside import Truths
+    from safejudge.images.listing import Listing
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.scale.run import RayOptions
@@ -65,6 +69,8 @@ class Options:
     """Patterns of files that need not be looked at."""
     series: How | None
     """Whether the pictures of a folder are one image, and how they are looked at."""
+    at: tuple[float, ...] | None
+    """When pages are looked at, in seconds on their own clock."""
     out: Path | None
     """A file of records; with Ray, a folder."""
     report: Path | None
@@ -103,6 +109,7 @@ def add(commands: Any) -> None:
     )
     add_ignore(parser)
     add_series(parser)
+    add_pages(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE.jsonl", help="write the records to this file"
     )
@@ -209,26 +216,25 @@ def _judge_here(options: Options) -> int:
     from safejudge.show.terminal import say
 
     _check_outputs(options)
-    out = options.out
-    own_files = (options.prompts, out, options.report)
-    listing = list_images(options.paths, ignore=options.ignore, known=own_files)
-    folders = None if options.series is None else Folders.of(listing.images, options.series)
-    names = listing.images if folders is None else list(folders.by_name)
-    intake = listing.intake(options.batching.limit, len(names))
-    prompts, captions, unmatched = captions_for(options.prompts, names)
+    listing = _listed(options)
+    sources = _sources(options, listing.images)
+    intake = listing.intake(options.batching.limit, len(sources.names))
+    prompts, captions, unmatched = captions_for(options.prompts, sources.names)
     for problem in unmatched:
         say(f"warning: {problem}")
-    pairs = list(zip(names, prompts, strict=True))[: options.batching.limit]
+    pairs = list(zip(sources.names, prompts, strict=True))
     thresholds = None if options.thresholds is None else load(options.thresholds)
     with ExitStack() as stack:
         ledger = _ledger(options, stack)
         judge = stack.enter_context(options.judge.open())
-        if folders is not None:
-            folders.check(judge)
+        if (note := sources.fit(judge)) is not None:
+            say(f"note: {note}")
         decider = _decider(thresholds, judge)
         truths = Truths(rule.id for rule in judge.constitution.rules)
+        captioned = dict(pairs)
+        pairs = pairs[: options.batching.limit]
         file = None
-        if out is not None:
+        if options.out is not None:
             head = records.header(
                 metadata.version("safejudge"),
                 judge.provenance,
@@ -238,13 +244,14 @@ def _judge_here(options: Options) -> int:
                 judged_by=judge.described(),
                 thresholds=None if decider is None else decider.digest,
             )
-            paths = [path for path, _ in pairs]
-            standing = standing_of(paths) if folders is None else folders.standing()
-            resume, overwrite = options.mode.resume, options.mode.overwrite
+            standing = sources.standing([path for path, _ in pairs])
+            mode = options.mode
             file = stack.enter_context(
-                RecordFile(out, head, resume=resume, overwrite=overwrite, standing=standing)
-            )
-        captioned = dict(zip(names, prompts, strict=True))
+                RecordFile(
+                    options.out, head,
+                    resume=mode.resume, overwrite=mode.overwrite, standing=standing,
+                )
+            )  # fmt: skip
         report = _open_report(options, judge, intake, len(pairs), captions=captioned, truths=truths)
         batch = Batch(
             judge,
@@ -255,10 +262,30 @@ def _judge_here(options: Options) -> int:
             truth_of=truths.of,
             decider=decider,
             ledger=ledger,
-            series={} if folders is None else folders.by_name,
+            source_of=sources.source,
             shadow=_shadow(options, judge, stack),
         )
         return batch.run(intake, frames_named=options.judge.frames is not None)
+
+
+def _listed(options: Options) -> Listing:
+    """List what is to be judged."""
+    return list_images(
+        options.paths,
+        ignore=options.ignore,
+        known=(options.prompts, options.out, options.report),
+        shards=() if options.at is None else SUFFIXES,
+    )
+
+
+def _sources(options: Options, paths: Sequence[str]) -> Files | Folders | Pages:
+    """Say what the paths stand for: files, folders of pictures of one thing, or pages."""
+    if options.series is not None and options.at is not None:
+        raise InputError("--series puts pictures of a folder together, --at those of a page; "
+                         "leave one of them out")  # fmt: skip
+    if options.series is not None:
+        return Folders.of(paths, options.series)
+    return Files(paths) if options.at is None else Pages(paths, options.at)
 
 
 def _shadow(options: Options, judge: Judge, stack: ExitStack) -> Comparison | None:
@@ -366,8 +393,8 @@ def _ray_options(options: Options) -> RayOptions:
     from safejudge.decide.thresholds import load
     from safejudge.scale.run import RayOptions
 
-    if options.series is not None:
-        raise InputError("--series goes without --ray; leave one of them out")
+    if options.series is not None or options.at is not None:
+        raise InputError("--series and --at go without --ray; leave --ray out")
     if options.shadow is not None:
         raise InputError("--shadow goes without --ray; replay --ask does the same with its records")
     if options.journal is not None:

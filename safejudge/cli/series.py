@@ -1,6 +1,7 @@
-"""Folders whose pictures are one image: `judge --series`.
+"""What the paths of `judge` stand for: files, or folders whose pictures are one image (`--series`).
 
 Takes the images that were listed; puts those of one folder together, in the order of their names.
+Each kind has names, says whether an engine can be shown what they stand for, and gives it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from safejudge.errors import InputError
 from safejudge.files.standing import Standing
-from safejudge.images.listing import digest_of, key_of
+from safejudge.images.listing import digest_of, key_of, standing_of
 from safejudge.images.series import MOST, Series
 from safejudge.text import clean
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from safejudge.images.load import ImageSource
     from safejudge.judge import Judge
 
 How: TypeAlias = Literal["together", "apart"]
@@ -36,11 +38,34 @@ def add_series(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class Files:
+    """Files, each of them an image."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def fit(self, _: Judge) -> None:
+        """Every engine can be shown a picture."""
+
+    def source(self, name: str) -> ImageSource:
+        """Return what a name stands for."""
+        return name
+
+    def standing(self, names: Sequence[str]) -> Standing:
+        """Say how records of earlier runs stand to files."""
+        return standing_of(names)
+
+
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """What is judged: folders of pictures, by their names."""
+    """Folders of pictures, by their names."""
 
     by_name: Mapping[str, Series]
+
+    @property
+    def names(self) -> list[str]:
+        """In the order in which they were met."""
+        return list(self.by_name)
 
     @staticmethod
     def of(paths: Sequence[str], how: How) -> Folders:
@@ -50,7 +75,7 @@ class Folders:
             folders.setdefault(str(Path(path).parent), []).append(path)
         return Folders({folder: _series(folder, files, how) for folder, files in folders.items()})
 
-    def check(self, judge: Judge) -> None:
+    def fit(self, judge: Judge) -> None:
         """Raise `InputError` where an engine cannot be shown so many pictures in one question."""
         count, name = max((len(one.sources), name) for name, one in self.by_name.items())
         for engine in judge.models.engines:
@@ -62,9 +87,13 @@ class Folders:
                     "engine"
                 )
 
-    def standing(self) -> Standing:
-        """Say how records of earlier runs stand to the folders, by what their files hold."""
-        wanted = {key_of(name): series for name, series in self.by_name.items()}
+    def source(self, name: str) -> ImageSource:
+        """Return the pictures of a folder."""
+        return self.by_name[name]
+
+    def standing(self, names: Sequence[str]) -> Standing:
+        """Say how records of earlier runs stand to folders, by what their files hold."""
+        wanted = {key_of(name): self.by_name[name] for name in names}
 
         def id_of(key: str) -> str | None:
             digests = [digest_of(path) for path in wanted[key].sources]

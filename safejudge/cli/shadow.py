@@ -21,7 +21,7 @@ from safejudge.errors import InputError
 from safejudge.text import clean, counted, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from safejudge.cli.options import JudgeOptions
@@ -75,7 +75,7 @@ class Comparison:
         self._named: list[str] = []
 
     def results(
-        self, images: Sequence[ImageSource], prompts: list[str | None], window: int
+        self, images: Iterable[ImageSource], prompts: list[str | None], window: int
     ) -> Iterator[Result]:
         """Judge the same images, in order."""
         return self.judge.stream(images, prompts, window=window)

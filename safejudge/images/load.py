@@ -23,7 +23,7 @@ from safejudge.errors import ImageError
 from safejudge.images import arrays, decoders
 from safejudge.images.decoding import Pictures, check_scans, decoding
 from safejudge.images.sampling import KEEP_FACTOR, Sample
-from safejudge.images.series import Series
+from safejudge.images.series import Series, Unread
 from safejudge.text import plain_name
 from safejudge.types import Failure, Frames, ImageInput, Picture
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image"
-    " | npt.NDArray[Any] | torch.Tensor | Series"
+    " | npt.NDArray[Any] | torch.Tensor | Series | Unread"
 )
 """A path, an encoded file, a PIL image, or pixels: H x W, H x W x C or C x H x W, C in 1, 3, 4;
 uint8 or floats in [0, 1]. Or several of these that are pictures of one thing."""
@@ -77,7 +77,7 @@ def load_images(
     for index, source in enumerate(sources, start=first):
         name, raw = f"image[{index}]", source
         try:
-            if isinstance(source, Series):
+            if isinstance(source, Series | Unread):
                 name = source.name or name
             if isinstance(source, str | os.PathLike):
                 name = os.fsdecode(source)
@@ -107,6 +107,8 @@ def load_image(
     Raises `ImageError`, and nothing else, for anything that cannot be read.
     """
     name = plain_name(name)
+    if isinstance(source, Unread):
+        raise ImageError(source.reason, source.message)
     if isinstance(source, Series):
         return _from_series(source, name, policy, stop)
     if isinstance(source, str | os.PathLike):

@@ -36,6 +36,9 @@ class Series:
     """What messages and records call it; else it is named by its place."""
     together: bool = True
     """Whether all pictures are shown in one question, besides each by itself."""
+    made_of: str = ""
+    """Names what the pictures were made of, where they were made here, such as a page; the id of
+    the whole is then of that, not of their pixels."""
 
     def __post_init__(self) -> None:
         """Raise `InputError` for too few or too many pictures, or labels that do not fit."""
@@ -58,5 +61,15 @@ class Series:
     def id_of(self, ids: Sequence[str]) -> str:
         """Make the id of the whole of those of its pictures: sha256, hex."""
         shown = together_digest() if self.together else "apart"
-        parts = ["series", shown, *ids, *self.labels]
+        parts = ["series", shown, *([self.made_of] if self.made_of else ids), *self.labels]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What could not be made into pictures before it came here; it becomes a `Failure`."""
+
+    name: str
+    reason: str
+    """As in a `Failure`."""
+    message: str

@@ -137,6 +137,6 @@ class Failure(Record):
     reason: str
     """One word for machines: missing, outside, empty, truncated, not_an_image, unsupported,
     too_large, too_many_pixels, too_many_pictures, too_slow, bad_array, url, unreadable, no_decoder,
-    engine, listed."""
+    not_rendered, engine, listed."""
     message: str
     """What happened and what to do, for people."""
