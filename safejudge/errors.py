@@ -3,6 +3,7 @@
     SafejudgeError
     ├── InputError               fix what you handed in; trying again changes nothing
     │   ├── ConstitutionError      a constitution file, with file and line
+    │   ├── ArgumentError          what a rule asks of a program
     │   ├── StatementError         a statement that this judge cannot be asked
     │   ├── ImageError             one image; a batch turns it into a `Failure` and goes on
     │   ├── PolicyError            an unknown or contradictory setting
@@ -44,6 +45,18 @@ class ConstitutionError(InputError):
         self.instead = instead
         where = f"{file}:{line}" if line is not None else file
         super().__init__(f"{where}: {problem}\n  instead: {instead}")
+
+
+class ArgumentError(InputError):
+    """A program cannot be asked what a rule asks of it.
+
+    `problem` says what is wrong, `instead` what to write.
+    """
+
+    def __init__(self, problem: str, instead: str = "") -> None:
+        self.problem = problem
+        self.instead = instead
+        super().__init__(f"{problem}; write {instead}" if instead else problem)
 
 
 class StatementError(InputError):

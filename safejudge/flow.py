@@ -13,11 +13,20 @@ from itertools import chain, islice
 from typing import Generic, TypeAlias, TypeVar
 
 from safejudge.errors import EngineCallError
-from safejudge.types import AnswerProbs, Box, Locate, Probe, Reasoning, Similarity
+from safejudge.types import (
+    AnswerProbs,
+    Box,
+    Finding,
+    Locate,
+    Look,
+    Probe,
+    Reasoning,
+    Similarity,
+)
 
 T = TypeVar("T")
 
-Request: TypeAlias = Similarity | Probe | Locate | Reasoning
+Request: TypeAlias = Look | Similarity | Probe | Locate | Reasoning
 """What a flow may ask; `CHEAPEST_FIRST` has the order."""
 
 
@@ -25,12 +34,13 @@ class NotAsked(Exception):  # noqa: N818 - no fault: whoever answers goes by wha
     """Stands for the answer to a request that nobody was asked; raised where it is wanted."""
 
 
-Answer: TypeAlias = float | AnswerProbs | tuple[Box, ...] | str | NotAsked
-"""What it is sent: a number for a `Similarity`, `AnswerProbs` for a `Probe`, boxes for a `Locate`,
-text for a `Reasoning`; of a replay perhaps `NotAsked`."""
+Answer: TypeAlias = Finding | float | AnswerProbs | tuple[Box, ...] | str | NotAsked
+"""What it is sent: a `Finding` for a `Look`, a number for a `Similarity`, `AnswerProbs` for a
+`Probe`, boxes for a `Locate`, text for a `Reasoning`; of a replay perhaps `NotAsked`."""
 
-CHEAPEST_FIRST: tuple[type[Request], ...] = (Similarity, Probe, Locate, Reasoning)
-"""Kinds of requests in the order in which waves ask them. A detector's pass costs several reads of
+CHEAPEST_FIRST: tuple[type[Request], ...] = (Look, Similarity, Probe, Locate, Reasoning)
+"""Kinds of requests in the order in which waves ask them. What a program finds may make every
+question needless. A detector's pass costs several reads of
 a picture that the engine holds already."""
 
 Flow: TypeAlias = Generator[tuple[Request, ...], tuple[Answer, ...], T]

@@ -26,12 +26,18 @@ from safejudge.engines.dialects import prompts_digest
 from safejudge.engines.meter import IMAGES
 from safejudge.engines.models import DEFAULT, Models, reference
 from safejudge.engines.priors import PriorCache
+from safejudge.engines.programs import (
+    has_programs,
+    idle_programs,
+    judged_by_programs,
+    program_references,
+)
 from safejudge.errors import EngineSetupError, InputError
 from safejudge.flow import pool, room
 from safejudge.images.ahead import HELD, Budget, ReadAhead
 from safejudge.images.hashes import HashList, need_pdqhash
 from safejudge.images.load import load_images
-from safejudge.images.pairs import paired
+from safejudge.images.pairs import caption_of, fields_of, paired
 from safejudge.method.captions import plain_caption, shown_caption
 from safejudge.method.logic import flatten
 from safejudge.method.questions import prior_probe, read_answer
@@ -50,7 +56,7 @@ if TYPE_CHECKING:
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.flow import Flow
     from safejudge.images.load import ImageSource
-    from safejudge.images.pairs import Images, Pair, Prompts
+    from safejudge.images.pairs import Images, Pair, Prompt, Prompts
     from safejudge.types import JSON, AnswerProbs
 
 WINDOW = 32
@@ -71,7 +77,8 @@ class Judge:
         `self.policy` is the policy as it takes effect: without an encoder nothing is filtered,
         without a detector no regions are looked at. Raises `StatementError` for a statement
         outside what a model was made for, `PolicyError` for a rule that the policy leaves nothing
-        of and for an encoder without a threshold, `EngineSetupError` for an engine without eyes.
+        of and for an encoder without a threshold, `EngineSetupError` for an engine without eyes,
+        `InputError` for a program that cannot look and has no statement beside it.
         """
         for engine in models.engines:
             if not engine.card.pictures:
@@ -83,6 +90,7 @@ class Judge:
         self.models = models
         self.policy = policy_in_effect(policy, models)
         check_rules(constitution, models, self.policy)
+        self._idle = idle_programs(constitution, models, self.policy)
         if models.skip is not None:
             need_pdqhash()
         self.skip = models.skip
@@ -135,7 +143,7 @@ class Judge:
         models = Models.opened(
             engine,
             encoder if chosen.relevance else None,
-            detector if chosen.locates else None,
+            detector if chosen.locates or has_programs(rules) else None,
             store,
             engine_args,
             also=also,
@@ -159,13 +167,19 @@ class Judge:
         for the first time: by `load` where that opens the engine. Raises `EngineCallError`.
         """
         made = (self.constitution, self.models, self.policy)
-        return (*refused_choices(*made), *unread_priors(*made))
+        return (
+            *self._idle,
+            *judged_by_programs(self.constitution, self.policy),
+            *refused_choices(*made),
+            *unread_priors(*made),
+        )
 
     def __call__(self, images: Images, prompts: Prompts | None = None) -> list[Result]:
         """Judge a list of sources, or a batch (array or tensor, N x H x W x C or N x C x H x W).
 
-        `prompts` holds one caption, or None, per image. An image that cannot be read is a
-        `Failure` in its place. Raises `InputError` for arguments that fit nothing, and
+        `prompts` holds one caption, or None, per image; or an item: a mapping with the caption as
+        `prompt` and whatever else fills the slots of programs (`{text}`). An image that cannot be
+        read is a `Failure` in its place. Raises `InputError` for arguments that fit nothing, and
         `EngineCallError` when the engine fails: then no image of the call was judged.
         """
         return list(self.stream(images, prompts))
@@ -195,7 +209,7 @@ class Judge:
         """
         return Front(self, Limits() if limits is None else limits)
 
-    def allows(self, image: ImageSource, prompt: str | None = None) -> bool:
+    def allows(self, image: ImageSource, prompt: Prompt | None = None) -> bool:
         """Whether an image may pass: only if it is safe.
 
         Undecided images and failures pass only where the policy says so by name
@@ -251,7 +265,7 @@ class Judge:
     def reading(
         self,
         image: ImageSource,
-        prompt: str | None,
+        prompt: Prompt | None,
         *,
         place: int = 0,
         budget: Budget | None = None,
@@ -269,13 +283,14 @@ class Judge:
             read = too_many_together(read, self.models) or read
         return self._flow(read if budget is None else budget.holding(read), prompt)
 
-    def _flow(self, image: ImageInput | Failure, caption: str | None) -> Flow[Result]:
+    def _flow(self, image: ImageInput | Failure, prompt: Prompt | None) -> Flow[Result]:
         if isinstance(image, Failure):
             return image
+        caption = caption_of(prompt)
         plain = None if caption is None else plain_caption(caption)
         shown, use = shown_caption(plain, self.models, self.policy)
         rules, usage = yield from image_flow(
-            image, self.constitution, self.policy, shown, self.panel
+            image, self.constitution, self.policy, shown, self.panel, fields=fields_of(prompt)
         )
         return conclude(image, rules, usage, self.provenance, self.policy, caption=use)
 
@@ -361,7 +376,8 @@ def unread_priors(constitution: Constitution, models: Models, policy: Policy) ->
     if not policy.prior or policy.minimum_label_mass == 0.0:
         return []
     conditions = [asked_condition(rule, policy) for rule in constitution.rules]
-    probes = list(dict.fromkeys(prior_probe(leaf) for tree in conditions for leaf in leaves(tree)))
+    asked = (leaf for tree in conditions for leaf in leaves(tree) if leaf.is_asked)
+    probes = list(dict.fromkeys(map(prior_probe, asked)))
     notes = []
     for place, name in enumerate(models.panel.names):
         answers = models.priors([replace(probe, engine=place) for probe in probes])
@@ -394,7 +410,8 @@ def check_rules(constitution: Constitution, models: Models, policy: Policy) -> N
     """Raise `StatementError` for what one of the models cannot be asked."""
     conditions = [asked_condition(rule, policy) for rule in constitution.rules]
     preconditions = dict.fromkeys(leaf for tree in conditions for leaf in leaves(tree))
-    sentences = (leaf.statements if policy.confirm else (leaf.statement,) for leaf in preconditions)
+    most = None if policy.confirm else 1
+    sentences = (leaf.statements[:most] for leaf in preconditions)
     statements = list(dict.fromkeys(chain.from_iterable(sentences)))
     for engine in models.engines:
         engine.check_statements(statements)
@@ -419,6 +436,7 @@ def _warn_of_losses(constitution: Constitution) -> None:
 
 def _provenance(constitution: Constitution, models: Models, policy: Policy) -> Provenance:
     card = models.engine.card
+    programs = program_references(constitution, models, policy)
     versions = {name: _version(name) for name in ("safejudge", "numpy", "pillow", "pydantic")}
     return Provenance(
         constitution=constitution.digest(),
@@ -427,10 +445,11 @@ def _provenance(constitution: Constitution, models: Models, policy: Policy) -> P
         model=card.uri,
         revision=card.revision,
         encoder=reference(models.encoder) if policy.filters else None,
-        detector=reference(models.detector) if policy.locates else None,
+        detector=reference(models.detector) if policy.locates or programs else None,
         also=tuple(ref for engine in models.also if (ref := reference(engine)) is not None),
         escalate_to=reference(models.escalation),
         skip_hashes=None if models.skip is None else models.skip.digest,
+        programs=programs,
         versions={"python": platform.python_version(), **versions, **models.versions()},
     )
 

@@ -15,6 +15,7 @@ from safejudge.errors import EngineError
 from safejudge.files import records
 from safejudge.files.tally import Tally
 from safejudge.images.listing import key_of
+from safejudge.images.pairs import caption_of
 from safejudge.show import terminal
 from safejudge.show.progress import ImageProgress
 from safejudge.text import counted
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from safejudge.decide.decision import Decider
     from safejudge.files.recordfile import RecordFile
     from safejudge.images.load import ImageSource
+    from safejudge.images.pairs import Prompt
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.show.page.judged import Report
@@ -43,7 +45,7 @@ class Batch:
     def __init__(  # noqa: PLR0913 - what is judged, and where each result goes
         self,
         judge: Judge,
-        pairs: list[tuple[str, str | None]],
+        pairs: list[tuple[str, Prompt | None]],
         window: int,
         file: RecordFile | None,
         report: Report | None,
@@ -62,7 +64,7 @@ class Batch:
         if file is not None:
             pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
         self._images = [path for path, _ in pairs]
-        self._captions = dict(pairs)
+        self._captions = {path: caption_of(prompt) for path, prompt in pairs}
         self._prompts = [prompt for _, prompt in pairs]
         self._reported_before = 0 if report is None else report.count
         self._tally = Tally() if file is None else file.tally

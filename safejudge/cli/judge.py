@@ -105,7 +105,9 @@ def add(commands: Any) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
     JudgeOptions.add(parser, skips=True)
     parser.add_argument(
-        "--prompts", metavar="FILE", help="captions: JSONL or CSV with image, prompt"
+        "--prompts",
+        metavar="FILE",
+        help="captions: JSONL or CSV with image, prompt; further columns fill {NAME} in programs",
     )
     add_ignore(parser)
     add_series(parser)
@@ -213,6 +215,7 @@ def _judge_here(options: Options) -> int:
     from safejudge.files import records
     from safejudge.files.recordfile import RecordFile
     from safejudge.images.captions import captions_for
+    from safejudge.images.pairs import caption_of
     from safejudge.show.terminal import say
 
     _check_outputs(options)
@@ -231,7 +234,7 @@ def _judge_here(options: Options) -> int:
             say(f"note: {note}")
         decider = _decider(thresholds, judge)
         truths = Truths(rule.id for rule in judge.constitution.rules)
-        captioned = dict(pairs)
+        captioned = {name: caption_of(prompt) for name, prompt in pairs}
         pairs = pairs[: options.batching.limit]
         file = None
         if options.out is not None:

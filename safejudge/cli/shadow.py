@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from safejudge.cli.options import JudgeOptions
     from safejudge.images.load import ImageSource
+    from safejudge.images.pairs import Prompt
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.types import Result
@@ -75,7 +76,7 @@ class Comparison:
         self._named: list[str] = []
 
     def results(
-        self, images: Iterable[ImageSource], prompts: list[str | None], window: int
+        self, images: Iterable[ImageSource], prompts: list[Prompt | None], window: int
     ) -> Iterator[Result]:
         """Judge the same images, in order."""
         return self.judge.stream(images, prompts, window=window)

@@ -48,6 +48,7 @@ WRITE = {
     "why": "`why:` and a sentence, or leave the key out",
     "statement": "a sentence that a picture shows or does not show: `a person is visible`",
     "look_at": "`look_at:` and the central object, such as `look_at: knife`, or leave it out",
+    "program": "a program with what it looks for, such as `program: {words: SALE}`",
     "contrast": (
         "`contrast:` and a list of near misses, such as "
         "`contrast: [an adult is holding a gun]`, or leave the key out"

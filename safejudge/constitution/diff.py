@@ -18,7 +18,7 @@ from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leave
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
-    from safejudge.types import Constitution, Rule
+    from safejudge.types import Call, Constitution, Rule
 
     Kind = type[AllOf | AnyOf | NoneOf]
 
@@ -235,7 +235,7 @@ def _compare(old: Condition, new: Condition, spot: _Spot, role: str = "statement
 
 
 def _leaf(old: Precondition, new: Precondition, spot: _Spot, role: str) -> Iterator[Change]:
-    if old.statement != new.statement:
+    if old.statement != new.statement and (old.is_asked or new.is_asked):
         yield spot.change(f"{role} reworded", old.statement, new.statement)
     spot = replace(spot, path=(*spot.path, f"`{new.statement}`"))
     if old.look_at != new.look_at:
@@ -244,6 +244,28 @@ def _leaf(old: Precondition, new: Precondition, spot: _Spot, role: str) -> Itera
         yield spot.change("reworded", old.reworded, new.reworded)
     if old.contrast != new.contrast:
         yield spot.change("contrast", _listed(old.contrast), _listed(new.contrast))
+    if old.program != new.program:
+        was = None if old.program is None else old.program.text
+        now = None if new.program is None else new.program.text
+        yield spot.change("program", was, now, _stricter(old.program, new.program))
+
+
+def _stricter(old: Call | None, new: Call | None) -> int:
+    """Return -1 where a program asks for a larger share and else for the same, 1 for a smaller one.
+
+    0 where nobody can say.
+    """
+    if old is None or new is None or old.name != new.name:
+        return 0
+    shares = [side.arguments.get("at_least") for side in (old, new)]
+    others = [
+        {name: value for name, value in side.arguments.items() if name != "at_least"}
+        for side in (old, new)
+    ]
+    before, after = shares
+    if others[0] != others[1] or not isinstance(before, float) or not isinstance(after, float):
+        return 0
+    return 1 if after < before else -1
 
 
 def _listed(texts: Sequence[str]) -> str | None:
@@ -304,7 +326,9 @@ def _one_line(condition: Condition) -> str:
     """Write a condition on one line."""
     if isinstance(condition, Precondition):
         look = f" (look at: {condition.look_at})" if condition.look_at else ""
-        return f"{condition.statement}{look}"
+        program = condition.program if condition.is_asked else None
+        looks = "" if program is None else f" (program {program.text})"
+        return f"{condition.statement}{look}{looks}"
     return f"{operator(condition)} ({'; '.join(map(_one_line, parts(condition)))})"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from safejudge.constitution import strict_yaml
-from safejudge.constitution.schema import FREE_TEXT, ConditionNode, Strict, one_line
+from safejudge.constitution.schema import FREE_TEXT, PROGRAM, ConditionNode, Strict, one_line
 from safejudge.constitution.strict_yaml import Refused, cut_texts, name_place
 from safejudge.errors import ConstitutionError
 from safejudge.text import quoted
@@ -197,7 +197,7 @@ _INSTEAD = (
 def parse_lock(file: str, raw: bytes) -> Lock:
     """Read the bytes of a lock. Raises `ConstitutionError` for the first problem."""
     try:
-        sheet = strict_yaml.read(raw, MAX_BYTES, MAX_NODES)
+        sheet = strict_yaml.read(raw, MAX_BYTES, MAX_NODES, typed_below=PROGRAM)
     except Refused as stop:
         # What the top of a constitution has is no advice for a lock.
         instead = _INSTEAD if "`name:`" in stop.instead else stop.instead
@@ -251,8 +251,13 @@ def _rule(rule: LockedRule) -> dict[str, Any]:
 
 def _node(condition: Condition, covers: Iterator[str]) -> dict[str, Any]:
     match condition:
-        case Precondition(statement=statement, look_at=look_at):
-            leaf = {"statement": statement, "look_at": look_at, "covers": next(covers, "")}
+        case Precondition():
+            leaf = {
+                "statement": condition.statement if condition.is_asked else "",
+                "look_at": condition.look_at,
+                "program": condition.program and condition.program.arguments,
+                "covers": next(covers, ""),
+            }
             return {key: value for key, value in leaf.items() if value}
         case AllOf(all=parts):
             return {"all": [_node(part, covers) for part in parts]}

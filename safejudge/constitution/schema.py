@@ -11,7 +11,15 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from safejudge.constitution import strict_yaml
@@ -24,10 +32,13 @@ from safejudge.constitution.strict_yaml import (
     cut_texts,
     name_place,
 )
+from safejudge.errors import ArgumentError
+from safejudge.programs.registry import OWN, call_of
 from safejudge.text import quoted
 from safejudge.types import (
     AllOf,
     AnyOf,
+    Call,
     Condition,
     Draft,
     DraftRule,
@@ -55,7 +66,9 @@ FREE_TEXT = frozenset(
      "review", "contrast", "reworded", "why", *OPERATORS)
 )  # fmt: skip
 """Keys whose values are sentences; what stands under the others is a name or a word."""
-_THINGS = FREE_TEXT | {"look_at"}
+PROGRAM = "program"
+"""The key under which numbers are numbers: what they mean is the program's business."""
+_THINGS = FREE_TEXT | {"look_at", *OWN}
 """Keys under which even one word and a sign belong together: `look_at: jersey #10`."""
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
@@ -114,8 +127,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _checked_program(written: Any) -> dict[str, Any]:
+    """Put a program's arguments into their one form; the first is called like the program."""
+    try:
+        return dict(call_of(written).arguments)
+    except ArgumentError as error:
+        raise _problem(error.problem, error.instead) from error
+
+
 class ConditionNode(Strict):
-    """A statement, or one operator over parts; a bare string is a statement."""
+    """A statement, a program, both, or one operator over parts; a bare string is a statement."""
 
     statement: Annotated[str, one_line(300)] | None = None
     look_at: Annotated[str, one_line(80)] | None = None
@@ -126,6 +147,7 @@ class ConditionNode(Strict):
         | None
     ) = None
     reworded: Annotated[str, one_line(300)] | None = None
+    program: Annotated[dict[str, Any], BeforeValidator(_checked_program)] | None = None
     all: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
     any: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
     none: Annotated[tuple[ConditionNode, ...], Field(min_length=1)] | None = None
@@ -140,8 +162,8 @@ class ConditionNode(Strict):
                 "is a list that does not say how its parts combine",
                 "`all:` (every part must hold), `any:` (one is enough) or `none:` above the list",
             )
-        keys = [f"`{key}`" for key in ("statement", *OPERATORS) if key in value]
-        if len(keys) > 1:
+        keys = [f"`{key}`" for key in ("statement", PROGRAM, *OPERATORS) if key in value]
+        if len(keys) > 1 and keys != ["`statement`", f"`{PROGRAM}`"]:
             advice = "only one of them here; put the other inside it, as a part of its list"
             raise _problem(f"has {' and '.join(keys)} side by side", advice)
         return value
@@ -149,11 +171,13 @@ class ConditionNode(Strict):
     @model_validator(mode="after")
     def _one_kind(self) -> ConditionNode:
         parts = self.all or self.any or self.none
-        if self.statement is None and parts is None:
+        if self.statement is None and parts is None and self.program is None:
             raise _problem("has no `statement`, `all`, `any` or `none`", WRITE["condition"])
         for key in ("look_at", "contrast", "reworded"):
             if getattr(self, key) is not None and parts is not None:
                 raise _problem(f"has `{key}` beside an operator", f"`{key}` with its `statement`")
+            if getattr(self, key) is not None and self.statement is None:
+                raise _problem(f"has `{key}` and no `statement`", f"`{key}` with a `statement`")
         _check_other_words(self)
         return self
 
@@ -165,11 +189,15 @@ class ConditionNode(Strict):
             return AnyOf(any=tuple(part.typed() for part in self.any))
         if self.none is not None:
             return NoneOf(none=tuple(part.typed() for part in self.none))
+        program = None if self.program is None else Call.model_validate(self.program)
+        if self.statement is None and program is not None:
+            return Precondition.of(program)
         return Precondition(
             statement=self.statement or "",
             look_at=self.look_at,
             contrast=self.contrast or (),
             reworded=self.reworded,
+            program=program,
         )
 
 
@@ -221,7 +249,8 @@ class _Rule(Strict):
         for leaf in () if self.condition is None else leaves(self.condition.typed()):
             if seen.setdefault((leaf.statement, leaf.look_at), leaf) != leaf:
                 raise _problem(
-                    f"has {quoted(leaf.statement)} with different `contrast` or `reworded`",
+                    f"has {quoted(leaf.statement)} with different `contrast`, `reworded` or "
+                    f"`{PROGRAM}`",
                     "the same ones wherever the statement stands in a rule",
                 )
         return self
@@ -270,7 +299,7 @@ def parse(raw: bytes) -> tuple[Draft | None, Sheet, list[Finding]]:
     The sheet says on which line everything stands.
     """
     try:
-        sheet = strict_yaml.read(raw)
+        sheet = strict_yaml.read(raw, typed_below=PROGRAM)
     except Refused as stop:
         return None, Sheet(), [Finding(stop.line, "error", stop.problem, stop.instead)]
     file: _File | None = None

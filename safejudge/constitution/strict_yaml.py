@@ -94,6 +94,8 @@ class Sheet:
     typed: bool = False
     """Whether whoever reads on knows of every value what kind it is, so that `0.3`, `true` and `no`
     are taken as they are written; else they are remarks."""
+    typed_below: str = ""
+    """The same of every value below this key; empty: there is no such key."""
     lines: dict[Where, int] = field(default_factory=dict)
     """The line (1-based) of the key or list item at each place."""
     remarks: list[Remark] = field(default_factory=list)
@@ -110,16 +112,23 @@ class Sheet:
 
 
 def read(
-    raw: bytes, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES, *, typed: bool = False
+    raw: bytes,
+    max_bytes: int = MAX_BYTES,
+    max_nodes: int = MAX_NODES,
+    *,
+    typed: bool = False,
+    typed_below: str = "",
 ) -> Sheet:
-    """Read one YAML document whose top is a mapping, of at most this size; see `Sheet.typed`.
+    """Read one YAML document whose top is a mapping, of at most this size.
+
+    See `Sheet.typed` and `Sheet.typed_below`.
 
     Raises `Refused` where nothing sensible can be read; smaller faults are remarks of the sheet.
     """
     node = _compose(_decode(raw, max_bytes), max_nodes)
     if node is None or (node.tag == _NOTHING and not node.value):
         raise Refused(None, "the file is empty", "`name:` and `rules:`")
-    sheet = Sheet(typed=typed)
+    sheet = Sheet(typed=typed, typed_below=typed_below)
     if not isinstance(node, yaml.MappingNode):
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "bare text"
         raise Refused(_line(node), f"the file holds {kind}", "`name:` and `rules:` at the top")
@@ -302,7 +311,7 @@ def _scalar(node: yaml.ScalarNode, where: Where, sheet: Sheet) -> str:
     if hidden is not None:
         problem, instead = f"has the hidden character U+{ord(hidden):04X}", "the text without it"
         text = "hidden"
-    elif sheet.typed and text:
+    elif text and (sheet.typed or (sheet.typed_below and sheet.typed_below in where)):
         return text
     elif node.tag == _NOTHING:
         problem = f"is {quoted(text)}, which YAML reads as nothing" if text else "has no value"

@@ -33,6 +33,7 @@ from safejudge.types import (
     Failure,
     ImageInput,
     Locate,
+    Look,
     Probe,
     Reasoning,
     RuleVerdict,
@@ -184,25 +185,33 @@ class Replay:
         return answered(flow, lambda request: reads.answer(request, self.now.policy))
 
     def asked_flow(
-        self, before: Judgment, image: ImageInput, reads: Reads, shown: Shown
+        self,
+        before: Judgment,
+        image: ImageInput,
+        reads: Reads,
+        shown: Shown,
+        fields: tuple[tuple[str, str], ...],
     ) -> Flow[Replayed]:
         """Judge an image that is at hand; yield what the record has no answer to.
 
-        `shown` is what is shown of its caption, and how much that is.
+        `shown` is what is shown of its caption, and how much that is; `fields` is what fills slots.
         """
         reads.pixels = PixelViews(image.pictures)
-        flow = self._flow(image.pictures, reads, shown[0])
+        flow = self._flow(image.pictures, reads, shown[0], fields)
         rules, usage = yield from self.answered(flow, reads)
         now, seen = self.now, ImageInput(before.id, before.image, (), image.frames)
         return Replayed(conclude(seen, rules, usage, now.provenance, now.policy, caption=shown[1]))
 
     def _flow(
-        self, pictures: Sequence[Picture], reads: Reads, caption: str | None
+        self,
+        pictures: Sequence[Picture],
+        reads: Reads,
+        caption: str | None,
+        fields: tuple[tuple[str, str], ...] = (),
     ) -> Flow[tuple[Rules, Usage]]:
-        policy = self.now.policy
+        policy, looked = self.now.policy, reads.pixels or reads.views
         scenes = [
-            Scene(picture, caption, policy, reads.pixels or reads.views, self._panel)
-            for picture in pictures
+            Scene(picture, caption, policy, looked, self._panel, fields) for picture in pictures
         ]
         return scenes_flow(scenes, self.constitution, policy)
 
@@ -333,6 +342,7 @@ def _is_lacking(judgment: Judgment) -> bool:
 # --- what is missing ----------------------------------------------------------------------------
 
 _KINDS: dict[type[Request], str] = {
+    Look: "findings of programs",
     Similarity: "similarities",
     Probe: "questions",
     Locate: "searches",
@@ -350,6 +360,8 @@ def what_is_missing(request: Request, reads: Reads) -> str:
             return f"the records do not hold the view {view}"
         case Locate():
             return f"the records do not hold where {', '.join(request.words)} may be"
+        case Look():
+            return f"the records do not hold what the program found ({request.call.text})"
         case Reasoning():
             return "the records do not hold a reasoning"
         case Similarity():

@@ -16,6 +16,7 @@ from safejudge.errors import ImageError, InputError
 from safejudge.flow import pool
 from safejudge.images.load import load_image
 from safejudge.images.named import find_bytes
+from safejudge.images.pairs import caption_of, fields_of
 from safejudge.judge import WINDOW
 from safejudge.method.captions import plain_caption, shown_caption
 from safejudge.types import Failure
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from safejudge.decide.replay import Replay, Replayed
     from safejudge.files.stored import StoredRecord
     from safejudge.flow import Flow
+    from safejudge.images.pairs import Prompt
     from safejudge.judge import Judge
     from safejudge.types import ImageInput, Judgment, Provenance, Result
 
@@ -37,8 +39,8 @@ class Asking:
     replay: Replay
     judge: Judge
     """Of the same model, with the rules and the policy of the replay."""
-    captions: Mapping[str, str | None]
-    """Texts by the names of images."""
+    captions: Mapping[str, Prompt | None]
+    """Captions, or whole items, by the names of images."""
     not_asked: Counter[str] = field(default_factory=Counter)
     """Images that could not be asked about, by the reason."""
 
@@ -51,12 +53,13 @@ class Asking:
         replayed = self.replay(result)
         if replayed.whole or isinstance(result, Failure):
             return replayed
-        caption = self.captions.get(result.image)
+        item = self.captions.get(result.image)
+        caption = caption_of(item)
         image = self._image(record, result, caption)
         if isinstance(image, str):
             self.not_asked[image] += 1
             return replayed
-        return (yield from self._asked(result, image, caption))
+        return (yield from self._asked(result, image, item))
 
     def _image(
         self, record: StoredRecord, result: Judgment, caption: str | None
@@ -73,15 +76,16 @@ class Asking:
         except ImageError:
             return "unreadable"
 
-    def _asked(self, result: Judgment, image: ImageInput, caption: str | None) -> Flow[Replayed]:
+    def _asked(self, result: Judgment, image: ImageInput, item: Prompt | None) -> Flow[Replayed]:
         """Go through an image once more, with its pixels."""
+        caption = caption_of(item)
         then = self.replay.then
         text = None if caption is None else plain_caption(caption)
         models = self.judge.models
         before, _ = shown_caption(text, models, then.policy)
         now = shown_caption(text, models, self.judge.policy)
         reads = Reads(result, then.constitution, then.policy, before)
-        return (yield from self.replay.asked_flow(result, image, reads, now))
+        return (yield from self.replay.asked_flow(result, image, reads, now, fields_of(item)))
 
 
 def check_same_model(then: Provenance, judge: Judge) -> None:
@@ -105,6 +109,8 @@ def check_same_model(then: Provenance, judge: Judge) -> None:
         f"also {before.uri}": (before, after)
         for before, after in zip(then.also, now.also, strict=True)
     }
+    programs = {ref.uri: ref for ref in now.programs}
+    pairs |= {ref.uri: (ref, programs.get(ref.uri)) for ref in then.programs}
     for name, (before, after) in pairs.items():
         old, new = (None if made is None else _revision(made) for made in (before, after))
         if old is not None and new is not None and old != new:

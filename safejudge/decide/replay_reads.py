@@ -27,6 +27,7 @@ from safejudge.types import (
     AnswerProbs,
     CaptionUse,
     Locate,
+    Look,
     NoReply,
     Picture,
     Probe,
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
     from safejudge.policy import Policy
     from safejudge.types import (
         Box,
+        Call,
         Confirmation,
         Constitution,
+        Finding,
         Judgment,
         PreconditionVerdict,
         RuleVerdict,
@@ -198,6 +201,7 @@ class Reads:
         self._probes: dict[_Asked, AnswerProbs] = {}
         self._boxes: dict[tuple[str, tuple[str, ...]], Boxes] = {}
         self._traces: dict[_Asked, ReasoningTrace] = {}
+        self._findings: dict[tuple[str, Call], Finding] = {}
         self._similar: dict[tuple[str, str], float] = {}
         self._unclear: set[_Asked] = set()
         """Reads without a number of which the record does not say why: no use to another policy."""
@@ -206,10 +210,17 @@ class Reads:
         for verdict in judgment.rules.values():
             for look in (verdict, verdict.set_aside):
                 for answer in () if look is None else look.preconditions:
+                    self._add_finding(answer.finding, look or verdict)
                     for place, opinion in enumerate(answer.opinions):
                         self._add(opinion, look or verdict, place)
                     after = 0 if answer.engine is None else len(answer.opinions)
                     self._add(answer, look or verdict, after)
+
+    def _add_finding(self, finding: Finding | None, look: RuleVerdict) -> None:
+        """Take in what a program found, whatever filled its slots: one item has one image."""
+        if finding is not None:
+            picture = stand_in(look.frame, look.background)
+            self._findings.setdefault((picture.digest, finding.call), finding)
 
     def _add_similarities(
         self, verdicts: Mapping[str, RuleVerdict], constitution: Constitution
@@ -312,6 +323,8 @@ class Reads:
                 return None if unclear else self._probes.get(key)
             case Reasoning():
                 return self._reply(digest, request)
+            case Look():
+                return self._findings.get((digest, request.call))
             case Similarity():
                 return self._similar.get((digest, request.text))
             case Locate():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from safejudge.engines.forks import ProcessLock
-from safejudge.types import Locate, Probe, Reasoning, Similarity
+from safejudge.types import Locate, Look, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 IMAGES = "reading images"
 STAGES: dict[type, str] = {
+    Look: "programs",
     Similarity: "relevance",
     Probe: "questions",
     Locate: "regions",

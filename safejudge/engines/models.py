@@ -17,7 +17,8 @@ from safejudge.engines.priors import PriorCache, answer_probes
 from safejudge.engines.wrapped import whole
 from safejudge.errors import EngineCallError, InputError
 from safejudge.flow import Answer, Request
-from safejudge.types import Locate, ModelRef, NoReply, Panel, Probe, Reasoning, Similarity
+from safejudge.programs.running import Programs
+from safejudge.types import Locate, Look, ModelRef, NoReply, Panel, Probe, Reasoning, Similarity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from safejudge.engines.base import Detector, Encoder, Engine
     from safejudge.images.hashes import HashList
-    from safejudge.types import AnswerProbs
+    from safejudge.types import AnswerProbs, Box
 
 DEFAULT = "default"
 """Stands for the encoder or detector that an engine comes with."""
@@ -62,6 +63,8 @@ class Models:
     """Those of the engines beside the first, by place; none: nobody watches."""
     skip: HashList | None = None
     """Pictures that none of them may be shown; a judge holds every image against it."""
+    programs: Programs = field(default_factory=Programs)
+    """The programs of the rules."""
     _lock: ProcessLock = field(default_factory=ProcessLock, repr=False)
     _closed: bool = False
 
@@ -144,12 +147,22 @@ class Models:
                 with self._timed(pairs):
                     similar = encoder.similarities(pairs)
                 answers.update(_matched(encoder, pairs, similar))
+            if looks := [r for r in requests if isinstance(r, Look)]:
+                with self._timed(looks):
+                    found = self.programs.look(looks, None if self.detector is None else self._find)
+                answers.update(zip(looks, found, strict=True))
             if searches := [r for r in requests if isinstance(r, Locate)]:
-                detector = _present(self.detector)
                 with self._timed(searches):
-                    boxes = detector.locate(searches)
-                answers.update(_matched(detector, searches, boxes))
+                    answers.update(zip(searches, self._find(searches), strict=True))
         return [answers[request] for request in requests]
+
+    def _find(self, searches: Sequence[Locate]) -> list[tuple[Box, ...]]:
+        """Have the detector look."""
+        detector = _present(self.detector)
+        boxes = detector.locate(searches)
+        if len(boxes) != len(searches):
+            raise _uneven(detector, len(searches), len(boxes))
+        return boxes
 
     def priors(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Answer questions without an image before a run; its meter does not count them.
@@ -281,12 +294,16 @@ def _present(model: T | None) -> T:
     return model
 
 
+def _uneven(model: Engine | Encoder | Detector, requests: int, answers: int) -> EngineCallError:
+    return EngineCallError(
+        f"{model.card.uri} returned {answers} answers to {requests} requests; it must answer each "
+        "request once, in order"
+    )
+
+
 def _matched(
     model: Engine | Encoder | Detector, requests: Sequence[R], answers: Sequence[Answer]
 ) -> Iterator[tuple[R, Answer]]:
     if len(answers) != len(requests):
-        raise EngineCallError(
-            f"{model.card.uri} returned {len(answers)} answers to {len(requests)} requests; "
-            "it must answer each request once, in order"
-        )
+        raise _uneven(model, len(requests), len(answers))
     return zip(requests, answers, strict=True)

@@ -2,7 +2,7 @@
 
 Takes records; gives part-00000.parquet and so on, each whole or not there at all. The columns are
 the fields of a record; `rules`, the trace, is JSON, since its form follows the constitution, and so
-is `by_engine`, the part of `usage` that only several engines have. What
+is `by_engine`, the part of `usage` that only several engines have; `looks` is another. What
 made the records stands in each part as `safejudge` of the schema's metadata: the JSON that is the
 first line of a file of records.
 """
@@ -41,6 +41,7 @@ SCHEMA = pa.schema(
         "margin": pa.float64(),
         "rules": pa.string(),
         "by_engine": pa.string(),
+        "looks": pa.int64(),
         "usage": pa.struct(
             {name: pa.int64() for name in ("probes", "reasoning_calls", "detector_calls")}
         ),
@@ -58,8 +59,8 @@ RECORDS, SECONDS = 4096, 10.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
 _COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules", "by_engine",
-            "decision")  # fmt: skip
-_TELLING = ("unreadable", "label_mass", "not_asked", "opinions")
+            "looks", "decision")  # fmt: skip
+_TELLING = ("unreadable", "label_mass", "not_asked", "opinions", "finding")
 HEAD = b"safejudge"
 """The key under which a part's schema says what made its records."""
 _NAME = re.compile(r"part-(\d+)\.parquet")
@@ -76,6 +77,8 @@ def to_table(rows: Sequence[JSON]) -> pa.Table:
         for holder in (line, line.get(records.DECISION)):
             if holder is not None and "rules" in holder:
                 holder["rules"] = records.to_line(holder["rules"]).rstrip("\n")
+        if looks := line.get("usage", {}).pop("looks", None):
+            line["looks"] = looks
         if by_engine := line.get("usage", {}).pop("by_engine", None):
             line["by_engine"] = records.to_line(by_engine).rstrip("\n")
     return pa.Table.from_pylist(lines, schema=SCHEMA)
@@ -242,6 +245,8 @@ class Parts:
 def _counted(row: JSON) -> JSON:
     """What a tally counts of a row."""
     record = {name: value for name, value in row.items() if value is not None}
+    if "looks" in record:
+        record["usage"] = record["usage"] | {"looks": record.pop("looks")}
     if "by_engine" in record:
         record["usage"] = record["usage"] | {"by_engine": json.loads(record.pop("by_engine"))}
     return record

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 COMPARED = ("constitution", "prompts", "policy", "model", "revision", "encoder", "detector")
 """What must be equal for a run to be continued; versions of libraries may move on."""
-BESIDE = ("also", "escalate_to", "skip_hashes")
-"""As much, where a judge has several engines, or a list of pictures to show to none; not written
-where it has not."""
+BESIDE = ("also", "escalate_to", "skip_hashes", "programs")
+"""As much, where a judge has several engines, a list of pictures to show to none, or rules with
+programs; not written where it has not."""
 
 DECISION = "decision"
 """Under which a record says what to do with its image, where thresholds were given."""
@@ -186,6 +186,7 @@ _DESCRIPTIONS = {
     "also": "second opinion (--also)",
     "escalate_to": "engine to escalate to",
     "skip_hashes": "list of hashes (--skip-hashes)",
+    "programs": "program, or version of one",
     "captions": "prompt file (captions) or data",
     "thresholds": "file of thresholds",
 }

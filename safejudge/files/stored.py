@@ -224,6 +224,8 @@ def _record(row: JSON) -> JSON:
     if row.get("error") is not None:
         return {name: row.get(name) for name in ("image", "id", "error")} | decided
     kept: JSON = {name: value for name, value in row.items() if value is not None}
+    if "looks" in kept:
+        kept["usage"] = kept["usage"] | {"looks": kept.pop("looks")}
     if "by_engine" in kept:
         kept["usage"] = kept["usage"] | {"by_engine": json.loads(kept.pop("by_engine"))}
     rules = {"rules": json.loads(kept.get("rules", "{}"))}

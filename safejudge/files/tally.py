@@ -36,6 +36,13 @@ class Tally:
     """Replies, over all images."""
     detector_calls: int = 0
     """Searches of the detector, over all images."""
+    looks: int = 0
+    """Looks of programs, over all images."""
+    by_programs: int = 0
+    """Rules that programs settled, over all images, so that nothing was asked; where the records
+    that were counted hold them."""
+    blind: Counter[str] = field(default_factory=Counter)
+    """Why programs could not look, with how often; there too."""
     actions: Counter[str] = field(default_factory=Counter)
     """Images per action: block, pass, person; empty where no thresholds were given."""
     frames: Counter[str] = field(default_factory=Counter)
@@ -74,6 +81,7 @@ class Tally:
         self.probes += usage.get("probes", 0)
         self.reasoning_calls += usage.get("reasoning_calls", 0)
         self.detector_calls += usage.get("detector_calls", 0)
+        self.looks += usage.get("looks", 0)
         for engine, spent in usage.get("by_engine", {}).items():
             self._engine(engine).update(
                 questions=spent["probes"], reasonings=spent["reasoning_calls"]
@@ -87,8 +95,19 @@ class Tally:
         if isinstance(rules := record.get("rules"), dict):
             self.rules.update(rule["outcome"] for rule in rules.values())
             self.unanswered.update(_unanswered(rules))
+            if "looks" in usage:
+                self._add_programs(rules)
             if "by_engine" in usage:
                 self._add_opinions(rules)
+
+    def _add_programs(self, rules: JSON) -> None:
+        """Count what programs settled, and why they could not look."""
+        for rule in rules.values():
+            answers = rule.get("preconditions", ())
+            settled = answers and all(answer["test"] == "program" for answer in answers)
+            self.by_programs += bool(settled and rule["outcome"] != "undecided")
+            findings = (answer.get("finding") for answer in answers)
+            self.blind.update(f["said"] for f in findings if f and f["holds"] is None)
 
     def _engine(self, name: str) -> Counter[str]:
         return self.engines.setdefault(name, Counter())

@@ -1,7 +1,8 @@
 """Prompt files: which caption belongs to which image.
 
 Takes a JSONL file of `{"image": ..., "prompt": ...}`, or a CSV file with these two columns, and the
-paths to be judged; gives one caption or None per image, and what did not fit.
+paths to be judged; gives one caption or None per image, and what did not fit. Further columns make
+the row an item: they fill the slots of programs (`{text}`).
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from safejudge.errors import InputError
 from safejudge.files.names import Names, plain_form
 from safejudge.files.rows import read_rows
+from safejudge.images.pairs import CAPTION, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Captions = dict[str, str | None]
-"""Caption by path or file name, as written in the file but for `./` and the like."""
+    from safejudge.images.pairs import Prompt
+
+    Captions = dict[str, Prompt | None]
+    """Caption, or item, by path or file name, as written in the file but for `./` and the like."""
 
 
 class Matched(NamedTuple):
     """Captions put beside images."""
 
-    prompts: list[str | None]
+    prompts: list[Prompt | None]
     """One per image, in order."""
     missing: list[str]
     """Images that the file says nothing of."""
@@ -37,14 +41,14 @@ class Matched(NamedTuple):
 def read_captions(file: str) -> Captions:
     """Read a prompt file in UTF-8: JSONL if its first character is `{`, else CSV.
 
-    Further columns are passed over. Raises `InputError`, with the line, for anything else and for
+    Raises `InputError`, with the line, for anything else and for
     an image that is named twice, however it is spelled.
     """
     captions: Captions = {}
     owners: dict[str, int] = {}
     example = '{"image": "a.png", "prompt": "..."}'
     for line, row in read_rows(file, ("image", "prompt"), example):
-        image, prompt = row["image"], row["prompt"]
+        image, prompt = row.pop("image"), row["prompt"]
         if not isinstance(image, str) or not image or not isinstance(prompt, str | None):
             raise InputError(f"{file}:{line}: `image` must be a name and `prompt` a text")
         name = os.path.normpath(image)
@@ -55,7 +59,7 @@ def read_captions(file: str) -> Captions:
                 f"{file}:{line}: a second prompt for {image} (the first: line {owner}); keep one "
                 "of them"
             )
-        captions[name] = prompt
+        captions[name] = prompt if row.keys() == {CAPTION} else Row(row)
     return captions
 
 
@@ -93,14 +97,14 @@ def _base(name: str) -> str:
     return os.path.basename(name)  # noqa: PTH119 - names may be no paths here
 
 
-def captions_digest(captions: Mapping[str, str | None]) -> str:
+def captions_digest(captions: Mapping[str, Prompt | None]) -> str:
     """Sha256 (hex) over all names and captions, in whatever order the file has them."""
     return hashlib.sha256(json.dumps(sorted(captions.items())).encode()).hexdigest()
 
 
 def captions_for(
     file: str | None, images: Sequence[str]
-) -> tuple[list[str | None], str | None, list[str]]:
+) -> tuple[list[Prompt | None], str | None, list[str]]:
     """Return a caption or None per image, the digest of the prompt file, and what did not fit.
 
     Without a file the digest is None. What did not fit are sentences for people.

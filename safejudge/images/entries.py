@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from safejudge.images.kinds import Kind
+    from safejudge.images.pairs import Prompt
 
 CAPTION_BYTES = 2**16
 """A text beside an image is its caption, unless it is larger."""
@@ -20,8 +21,8 @@ class Entry(NamedTuple):
     """The file that it is, or that it is in."""
     position: tuple[int, int] | None = None
     """In a tar: first byte and size. In Parquet: row group and row in it. None: the whole file."""
-    caption: str | None = None
-    """Its caption, where that is known already."""
+    caption: Prompt | None = None
+    """Its caption, or item, where that is known already."""
     caption_position: tuple[int, int] | None = None
     """In a tar: first byte and size of its caption."""
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from safejudge.images.listing import Listing
+    from safejudge.images.pairs import Prompt
 
 TAR, PARQUET = ".tar", ".parquet"
 ROWS = 1_000_000
@@ -185,7 +186,9 @@ def _need_pyarrow(path: str) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def read(entry: Entry, limit: int, *, captions: bool) -> tuple[str | bytes | Failure, str | None]:
+def read(
+    entry: Entry, limit: int, *, captions: bool
+) -> tuple[str | bytes | Failure, Prompt | None]:
     """Return what is to be decoded, a path or bytes, and the caption.
 
     Of images larger than `limit` bytes one byte more is read, which the loader refuses. `captions`:

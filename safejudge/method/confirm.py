@@ -53,6 +53,7 @@ def unconfirmed(
         leaf
         for leaf in logic.supporting(condition, outcomes)
         if not verdicts[leaf].confirmations
+        and verdicts[leaf].test != "program"
         and (policy.mirror or (policy.confirm and (leaf.contrast or leaf.reworded)))
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
-from safejudge.types import ALONE, Locate, Panel, Probe, Reasoning, Usage
+from safejudge.types import ALONE, Locate, Look, Panel, Probe, Reasoning, Usage
 
 if TYPE_CHECKING:
     from safejudge.flow import Flow
@@ -17,19 +17,21 @@ def counted_flow(flow: Flow[T], panel: Panel = ALONE) -> Flow[tuple[T, Usage]]:
     """Run a flow of distinct requests and count them, of several engines for each as well."""
     probes: Counter[int] = Counter()
     replies: Counter[int] = Counter()
-    searches = 0
+    searches = looks = 0
     try:
         wave = next(flow)
         while True:
             probes.update(r.engine for r in wave if isinstance(r, Probe) and r.images)
             replies.update(r.engine for r in wave if isinstance(r, Reasoning))
             searches += sum(isinstance(r, Locate) for r in wave)
+            looks += sum(isinstance(r, Look) for r in wave)
             wave = flow.send((yield wave))
     except StopIteration as end:
         usage = Usage(
             probes=probes.total(),
             reasoning_calls=replies.total(),
             detector_calls=searches,
+            looks=looks,
             by_engine={} if panel.is_one else _by_engine(panel, probes, replies),
         )
         return end.value, usage

@@ -155,6 +155,11 @@ def score_of(margin: float) -> float:
     return 1.0 / (1.0 + math.exp(-margin))
 
 
+def certain(outcome: Outcome) -> float:
+    """Return the score of what a program found: 1 for yes, 0 for no, 1/2 where it knows nothing."""
+    return {Outcome.YES: 1.0, Outcome.NO: 0.0, Outcome.UNDECIDED: UNREAD_SCORE}[outcome]
+
+
 def margin(score: float) -> float:
     """Log-odds of a score in [0, 1], clipped to +-20."""
     if score <= 0.0:

@@ -165,8 +165,9 @@ def flatten(condition: Condition) -> tuple[tuple[Precondition, ...], tuple[str, 
     CLUE (arXiv 2501.00192, sec. 3.3) knows neither trees nor exceptions; an item may be a
     disjunction, put as one question. So parts of an `all` are spliced into the list; an `any`
     becomes one precondition, "A or B"; an `any` whose parts are not leaves joins the statements
-    of each part by "and" first ("A and B or C"); a `none` is dropped, with a warning. The list is
-    empty when the condition holds nothing but exceptions.
+    of each part by "and" first ("A and B or C"); a `none` is dropped, with a warning, and so is a
+    program inside an `any`, of which its statement stays. The list is empty when the condition
+    holds nothing but exceptions.
     """
     warnings: list[str] = []
     return tuple(dict.fromkeys(_flat(condition, warnings))), tuple(warnings)
@@ -179,7 +180,8 @@ def _flat(condition: Condition, warnings: list[str]) -> list[Precondition]:
         case AllOf(all=parts):
             return [leaf for part in parts for leaf in _flat(part, warnings)]
         case AnyOf(any=parts):
-            options = [flat for part in parts if (flat := _flat(part, warnings))]
+            options = [_without_programs(_flat(part, warnings), warnings) for part in parts]
+            options = [option for option in options if option]
             if len(options) < 2:
                 return options[0] if options else []
             return [_joined([_joined(option, "and") for option in options], "or")]
@@ -187,6 +189,20 @@ def _flat(condition: Condition, warnings: list[str]) -> list[Precondition]:
             lost = "; ".join(leaf.statement for leaf in leaves(condition))
             warnings.append(f"the flat form has no exceptions, so it drops: {lost}")
             return []
+
+
+def _without_programs(flat: list[Precondition], warnings: list[str]) -> list[Precondition]:
+    """Leave what can be put into one question with other parts; a program is no question."""
+    kept = []
+    for leaf in flat:
+        if leaf.program is not None:
+            warnings.append(
+                "the flat form puts `any` as one question, so it drops the program: "
+                f"{leaf.program.text}"
+            )
+        if leaf.is_asked:
+            kept.append(leaf.model_copy(update={"program": None}))
+    return kept
 
 
 def _joined(parts: list[Precondition], word: str) -> Precondition:

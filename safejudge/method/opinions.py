@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from safejudge.flow import gather
-from safejudge.method import confirm, debias, precondition
+from safejudge.method import confirm, debias, precondition, programs
 from safejudge.types import Outcome, PreconditionVerdict, Probe, Reasoning
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def next_step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
     somebody reasons.
     """
     panel, policy = scene.panel, scene.policy
+    if verdict.test == "program":
+        return None
     if panel.is_one or verdict.engine is not None:
         step = precondition.next_step(verdict, policy)
         return _STEPS.get(step, step) if step is not None else None
@@ -95,7 +97,20 @@ def next_step(verdict: PreconditionVerdict, scene: Scene) -> Step | None:
 
 
 def read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
-    """Ask the cheap way: every engine whose mean counts, in the same waves."""
+    """Ask the cheap way: every engine whose mean counts, in the same waves.
+
+    Where a program looks, only what it leaves open; what it said is kept.
+    """
+    if leaf.program is None:
+        return (yield from _read_flow(leaf, scene))
+    looked = yield from programs.program_flow(leaf, scene)
+    if programs.settles(looked, leaf):
+        return looked
+    asked = yield from _read_flow(leaf, scene)
+    return asked.model_copy(update={"finding": looked.finding})
+
+
+def _read_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:
     if scene.panel.is_one:
         return (yield from precondition.read_flow(leaf, scene))
     kept = _kept_open(scene)
@@ -117,7 +132,8 @@ def closer_flow(
     )
     closer = dict(zip(asked, looks, strict=True))
     answers = [closer.get(place, answer) for place, answer in enumerate(verdict.answers)]
-    return _concluded(answers, scene, verdict.confirmations)
+    found = _concluded(answers, scene, verdict.confirmations)
+    return found.model_copy(update={"finding": verdict.finding})
 
 
 def escalated_flow(
@@ -129,7 +145,8 @@ def escalated_flow(
     first, *others = _named(verdict.answers, scene)
     # What the first was asked once more stays with its answer.
     opinions = (first.model_copy(update={"confirmations": verdict.confirmations}), *others)
-    return found.model_copy(update={"engine": panel.escalation, "opinions": opinions})
+    changed = {"engine": panel.escalation, "opinions": opinions, "finding": verdict.finding}
+    return found.model_copy(update=changed)
 
 
 def _looks_flow(leaf: Precondition, scene: Scene) -> Flow[PreconditionVerdict]:

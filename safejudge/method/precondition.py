@@ -57,6 +57,8 @@ class Scene:
     """What makes the other views of the picture."""
     panel: Panel = ALONE
     """Who is asked; the steps of this module ask one engine, those of `opinions` all."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """What the item has to fill slots of programs with, by name, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +330,7 @@ def was_read(verdict: PreconditionVerdict, policy: Policy) -> bool:
     the 1/2 that stands for one.
     """
     if verdict.test not in {"label_mass", "unreadable"}:
-        return True
+        return verdict.test != "program" or verdict.outcome is not Outcome.UNDECIDED
     # Where the engine could not answer one of the two, nobody went on to reason.
     reasoned = verdict.test == "unreadable" and verdict.reasoning is not None
     return reasoned and all(

@@ -27,7 +27,13 @@ from safejudge.method.opinions import (
     read_flow,
     reasoned_flow,
 )
-from safejudge.method.precondition import Scene, Step, not_asked, nothing_asked
+from safejudge.method.precondition import (
+    Scene,
+    Step,
+    not_asked,
+    nothing_asked,
+)
+from safejudge.method.programs import program_flow, settles
 from safejudge.method.relevance import doubtful, relevance_flow, relevant
 from safejudge.types import (
     ALONE,
@@ -129,10 +135,11 @@ def look_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
     """Judge one rule on one picture, with the caption of the scene or without one."""
     scenes = looked_at(condition, scene)
     policy = scene.policy
-    verdicts: dict[Precondition, PreconditionVerdict] = {}
+    verdicts = yield from looks_flow(condition, scenes)
     if policy.exhaustive:
-        answers = yield from gather(precondition_flow(*pair) for pair in scenes.items())
-        verdicts = dict(zip(scenes, answers, strict=True))
+        asked = _unsettled(condition, verdicts)
+        answers = yield from gather(precondition_flow(leaf, scenes[leaf]) for leaf in asked)
+        verdicts.update(zip(asked, answers, strict=True))
     while True:
         if not policy.exhaustive:
             yield from settle_flow(condition, scenes, verdicts, reason_last=policy.reason_last)
@@ -143,6 +150,36 @@ def look_flow(condition: Condition, scene: Scene) -> Flow[RuleVerdict]:
             confirm_flow(leaf, verdicts[leaf], scenes[leaf]) for leaf in doubted
         )
         verdicts.update(zip(doubted, answers, strict=True))
+
+
+def looks_flow(
+    condition: Condition, scenes: Scenes
+) -> Flow[dict[Precondition, PreconditionVerdict]]:
+    """Let programs look before anything is asked, in listed order, until the rule is settled.
+
+    A leaf whose program cannot look is left to its statement, where it has one.
+    """
+    verdicts: dict[Precondition, PreconditionVerdict] = {}
+    passed_over = {leaf for leaf in scenes if leaf.program is None}
+
+    def outcomes() -> dict[Precondition, Outcome]:
+        return {leaf: v.outcome for leaf, v in verdicts.items() if v.test != "not_asked"}
+
+    while (leaf := logic.next_leaf(condition, outcomes(), skip=passed_over)) is not None:
+        passed_over.add(leaf)
+        verdict = yield from program_flow(leaf, scenes[leaf])
+        if settles(verdict, leaf):
+            verdicts[leaf] = verdict
+    return verdicts
+
+
+def _unsettled(condition: Condition, verdicts: Verdicts) -> list[Precondition]:
+    """List the preconditions whose answers can still move a score: programs score 0 or 1."""
+    known = {leaf: verdict.outcome for leaf, verdict in verdicts.items()}
+    asked: list[Precondition] = []
+    while (leaf := logic.next_leaf(condition, known, skip=asked)) is not None:
+        asked.append(leaf)
+    return asked
 
 
 def settle_flow(
@@ -239,19 +276,21 @@ def _bound(outcome: str, low: float, high: float) -> Literal["exact", "lower", "
 # --- one image ----------------------------------------------------------------------------------
 
 
-def image_flow(
+def image_flow(  # noqa: PLR0913 - what belongs to an image
     image: ImageInput,
     constitution: Constitution,
     policy: Policy,
     caption: str | None = None,
     panel: Panel = ALONE,
+    *,
+    fields: tuple[tuple[str, str], ...] = (),
 ) -> Flow[tuple[dict[str, RuleVerdict], Usage]]:
     """Judge every rule on every picture of one image; per rule the worst picture counts.
 
     The questions about one picture stand together in each wave, for the engine's prefix cache.
     """
     pictures = (*image.pictures, *image.together)
-    scenes = [Scene(picture, caption, policy, panel=panel) for picture in pictures]
+    scenes = [Scene(picture, caption, policy, panel=panel, fields=fields) for picture in pictures]
     return (yield from scenes_flow(scenes, constitution, policy))
 
 

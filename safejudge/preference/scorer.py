@@ -10,6 +10,7 @@ from safejudge.engines.open import SCORER, open_encoder
 from safejudge.errors import InputError
 from safejudge.images.arrays import is_array
 from safejudge.images.load import load_images, split_batch
+from safejudge.images.pairs import caption_of
 from safejudge.policy import Policy
 from safejudge.text import counted
 from safejudge.types import ImageInput, Similarity
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from safejudge.engines.base import Encoder
-    from safejudge.images.pairs import Images, Prompts
+    from safejudge.images.pairs import Images, Prompt, Prompts
     from safejudge.types import Picture
 
 
@@ -51,7 +52,7 @@ class PreferenceScorer:
         cannot hold: never a number instead. Raises `InputError` for lists of different length.
         """
         sources = split_batch(images) if is_array(images) else list(images)
-        texts = [None] * len(sources) if prompts is None else [t and t.strip() for t in prompts]
+        texts = [None] * len(sources) if prompts is None else [_text(t) for t in prompts]
         if len(texts) != len(sources):
             raise InputError(
                 f"{counted(len(sources), 'image')} but {counted(len(texts), 'prompt')}; give one "
@@ -85,3 +86,9 @@ class PreferenceScorer:
         similarities = dict(zip(distinct, self._encoder.similarities(distinct), strict=True))
         scores = (math.nan if request is None else similarities[request] for request in requests)
         return [score if math.isfinite(score) else None for score in scores]
+
+
+def _text(prompt: Prompt | None) -> str | None:
+    """Return the caption of an image."""
+    caption = caption_of(prompt)
+    return caption and caption.strip()

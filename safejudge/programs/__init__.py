@@ -1,1 +1,1 @@
-"""Programs that settle by themselves what a model would only have an opinion of."""
+"""Programs as preconditions: what they settle, no model is asked. See `README.md`."""

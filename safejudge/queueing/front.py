@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from safejudge.flow import Answerer, Flow
     from safejudge.images.load import ImageSource
-    from safejudge.images.pairs import Images, Prompts
+    from safejudge.images.pairs import Images, Pair, Prompt, Prompts
     from safejudge.queueing.entry import Entry, Limits
     from safejudge.types import Result
 
@@ -50,7 +50,7 @@ class Judging(Protocol):
     def reading(
         self,
         image: ImageSource,
-        prompt: str | None,
+        prompt: Prompt | None,
         *,
         place: int = 0,
         budget: Budget | None = None,
@@ -84,7 +84,7 @@ class Front:
     def submit(
         self,
         image: ImageSource,
-        prompt: str | None = None,
+        prompt: Prompt | None = None,
         *,
         client: str = "",
         seconds: float | None = None,
@@ -99,7 +99,7 @@ class Front:
 
     def submit_all(
         self,
-        pairs: Sequence[tuple[ImageSource, str | None]],
+        pairs: Sequence[Pair],
         *,
         client: str = "",
         seconds: float | None = None,
@@ -122,7 +122,7 @@ class Front:
     async def judge(
         self,
         image: ImageSource,
-        prompt: str | None = None,
+        prompt: Prompt | None = None,
         *,
         client: str = "",
         seconds: float | None = None,
@@ -159,7 +159,7 @@ class Front:
                 left.cancel()
 
     def _submitted(
-        self, image: ImageSource, prompt: str | None, client: str
+        self, image: ImageSource, prompt: Prompt | None, client: str
     ) -> Future[Result] | None:
         try:
             return self.submit(image, prompt, client=client)

@@ -12,7 +12,7 @@ import math
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -22,6 +22,7 @@ from safejudge.errors import EngineCallError, InputError
 from safejudge.images.arrays import is_array
 from safejudge.images.hashes import HashList
 from safejudge.images.load import split_batch
+from safejudge.images.pairs import CAPTION, caption_of
 from safejudge.judge import Judge
 from safejudge.method.precondition import was_read
 from safejudge.method.verdict import asked_condition
@@ -32,7 +33,7 @@ from safejudge.types import Constitution, Failure
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from safejudge.engines.priors import PriorCache
     from safejudge.images.pairs import Images, Prompts
@@ -143,10 +144,10 @@ class SafetyReward:
         """Return one reward per image, in order; None where there is nothing to grade.
 
         `images` is a list of sources, or a batch (array or tensor, N x H x W x C or N x C x H x W;
-        uint8, or floats in [0, 1]); `prompts` one text, or None, per image. An image that cannot
-        be read (NaN, a wrong range or shape) is None, its reason in `last` and `counts`. Raises
-        `InputError` for arguments that fit nothing, `EngineCallError` when the engine fails (see
-        the class), `EngineSetupError` when it cannot be opened.
+        uint8, or floats in [0, 1]); `prompts` one text, item (see `Judge`) or None per image. An
+        image that cannot be read (NaN, a wrong range or shape) is None, its reason in `last` and
+        `counts`. Raises `InputError` for arguments that fit nothing, `EngineCallError` when the
+        engine fails (see the class), `EngineSetupError` when it cannot be opened.
         """
         return [rating.reward for rating in self.rate(images, prompts)]
 
@@ -206,7 +207,7 @@ class SafetyReward:
     def _judged(self, images: Images, prompts: Prompts | None) -> list[Rating]:
         judge = self.open()
         try:
-            results = judge(images, prompts if self.with_prompts else None)
+            results = judge(images, prompts if self.with_prompts else _without_captions(prompts))
         except EngineCallError as error:
             if self.on_engine_error == "raise":
                 raise
@@ -242,7 +243,8 @@ class SafetyReward:
         self, ratings: Sequence[Rating], images: Images, prompts: Prompts | None
     ) -> list[Rating]:
         assert self.blend is not None  # noqa: S101 - the only caller has asked
-        other_rewards = list(self.blend.other(images, prompts))
+        captions = None if prompts is None else [caption_of(prompt) for prompt in prompts]
+        other_rewards = list(self.blend.other(images, captions))
         if len(other_rewards) != len(ratings):
             raise InputError(
                 "the other reward of the blend returned "
@@ -274,6 +276,18 @@ class SafetyReward:
                 RuntimeWarning,
                 stacklevel=3,
             )
+
+
+def _without_captions(prompts: Prompts | None) -> Prompts | None:
+    """Leave what fills the slots of programs, where there is any."""
+    if prompts is None:
+        return None
+    return [
+        {name: value for name, value in prompt.items() if name != CAPTION}
+        if isinstance(prompt, Mapping)
+        else None
+        for prompt in prompts
+    ]
 
 
 def exhaustive(judge: Judge) -> Judge:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from safejudge.decide.thresholds import Thresholds
     from safejudge.images.entries import Entry
+    from safejudge.images.pairs import Prompt
     from safejudge.judge import Judge
     from safejudge.opening import JudgeSpec
     from safejudge.scale.cluster import Pool
@@ -207,7 +208,7 @@ class Worker:
         found: dict[Entry, Result] = {}
         readable: list[Entry] = []
 
-        def sources() -> Iterator[tuple[str | bytes, str | None]]:
+        def sources() -> Iterator[tuple[str | bytes, Prompt | None]]:
             # Read when they are judged, not before: a window of files may not fit into memory.
             for entry in dict.fromkeys(entries):
                 data, text = read(entry, judge.policy.max_bytes, captions=self._options.captions)

@@ -20,6 +20,7 @@ WHY_OPEN = {
     "unreadable": "no readable answer",
     "reasoning": "unsure",
     "not_asked": "not asked",
+    "program": "the program could not look",
 }
 """Why a precondition is undecided, by the test that left it so."""
 

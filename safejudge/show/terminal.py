@@ -208,6 +208,8 @@ def summary(tally: Tally, earlier: int, seconds: float) -> str:
         averages = [f"{tally.probes / judged:.1f} questions"]
         if tally.detector_calls:
             averages.append(f"{tally.detector_calls / judged:.1f} searches")
+        if tally.looks:
+            averages.append(f"{tally.looks / judged:.1f} looks of programs")
         averages.append(f"{tally.reasoning_calls / judged:.1f} reasoning calls")
         parts.append(f"{', '.join(averages[:-1])} and {averages[-1]} per image")
     return "; ".join(parts)
@@ -262,11 +264,25 @@ def coverage(given: Intake, tally: Tally) -> list[str]:
             f"answers: {unanswered} of {counted(tally.probes, 'question')} got neither yes nor no; "
             f"mostly the model wanted to say {quoted(wanted)}"
         )
-    lines += opinions(tally)
+    lines += [*programs(tally), *opinions(tally)]
     if skipped := tally.rules["not_relevant"]:
         rules = tally.rules.total()
         lines.append(
             f"rules: {rules - skipped} of {rules} asked, {skipped} skipped by the relevance filter"
+        )
+    return lines
+
+
+def programs(tally: Tally) -> list[str]:
+    """Say what programs settled without a question, and where one could not look."""
+    lines = []
+    if tally.by_programs:
+        rules = counted(tally.rules.total(), "rule")
+        lines.append(f"programs: {tally.by_programs} of {rules} settled without a question")
+    if blind := tally.blind.total():
+        (why, _), *_ = often(tally.blind)
+        lines.append(
+            f"programs: {counted(blind, 'time')} one could not look; mostly: {quoted(why, 200)}"
         )
     return lines
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from safejudge.policy import Policy
-    from safejudge.types import Provenance
+    from safejudge.types import Provenance, Usage
 
     Verdicts = Mapping[Precondition, PreconditionVerdict]
 
@@ -128,7 +128,7 @@ def _heading(judgment: Judgment, policy: Policy, truth: str | None) -> Text:
         f"{_engines(provenance)}, policy {clean(policy.name)}, constitution "
         f"{provenance.constitution[:12]}, image {judgment.id[:12]}\n"
         f"{counted(usage.probes, 'question')}, "
-        f"{counted(usage.reasoning_calls, 'reasoning call')}; "
+        f"{counted(usage.reasoning_calls, 'reasoning call')}{_looks(usage)}; "
         + "  ".join(f"{sign} {meaning}" for sign, meaning in wording.SIGNS_MEAN.items()),
         "dim",
     )
@@ -140,6 +140,10 @@ def _heading(judgment: Judgment, policy: Policy, truth: str | None) -> Text:
     if words := caption_words(judgment):
         head.append(f"\n{words}", "yellow")
     return head
+
+
+def _looks(usage: Usage) -> str:
+    return f", {counted(usage.looks, 'look')} of programs" if usage.looks else ""
 
 
 def _engines(provenance: Provenance) -> str:
@@ -195,6 +199,8 @@ def _node(condition: Condition, verdicts: Verdicts, policy: Policy, shown: Notes
     if not isinstance(condition, Precondition):
         return Text.assemble(sign, operator(condition))
     head = Text.assemble(sign, clean(condition.statement))
+    if condition.program is not None and condition.is_asked:
+        head.append(f" (program {clean(condition.program.text)})", "dim")
     if condition not in verdicts:
         return Text.assemble(head, (f"\n{wording.NOT_ASKED}", "dim"))
     return Group(head, Padding(_leaf(verdicts[condition], policy, shown), (0, 0, 0, 2)))
@@ -202,7 +208,8 @@ def _node(condition: Condition, verdicts: Verdicts, policy: Policy, shown: Notes
 
 def _leaf(verdict: PreconditionVerdict, policy: Policy, shown: Notes) -> Text:
     """Say what was read, which test decided, and what the reasoning said."""
-    lines = [clean(line) for line in wording.opinions_in_words(verdict, policy)]
+    lines = [clean(line) for line in wording.finding_in_words(verdict)]
+    lines += [clean(line) for line in wording.opinions_in_words(verdict, policy)]
     lines += [wording.reads_in_words(verdict)] if verdict.reads else []
     lines += wording.tests_in_words(verdict, policy)
     lines += map(clean, wording.confirmations_in_words(verdict))
@@ -212,7 +219,7 @@ def _leaf(verdict: PreconditionVerdict, policy: Policy, shown: Notes) -> Text:
     if trace is not None:
         lines.append(f"reasoning: {clean(one_line(trace.text))}")
         lines.append(clean(wording.rating_in_words(trace)))
-    if verdict.note:
+    if verdict.note and verdict.test != "program":
         lines.append(shown.line(verdict.note))
     lines.append(f"→ {verdict.outcome}, score {verdict.score:.2f}")
     return Text("\n".join(lines))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from safejudge.policy import Policy
-    from safejudge.types import View
+    from safejudge.types import Box, View
 
 SIGNS = {Outcome.YES: "✓", Outcome.NO: "✗", Outcome.UNDECIDED: "?", None: "·"}
 """How conditions are marked; None: not settled, or not asked."""
@@ -47,6 +47,8 @@ NOT_ASKED = "not asked (already settled)"
 """Said of a precondition without a verdict."""
 
 _BOUND_WORDS = {"exact": "", "upper": "at most ", "lower": "at least "}
+_FOUND = 12
+"""So many of what a program read or counted."""
 _PLACES = 3
 """So many places of an object are written out; the record and the picture have all of them."""
 _VIEWS = {
@@ -143,13 +145,28 @@ def boxes_in_words(verdict: PreconditionVerdict) -> str | None:
     if verdict.boxes is None:
         return None
     surest = sorted(verdict.boxes, key=lambda box: -box.confidence)
-    descriptions = [
-        f"{box.word} {box.confidence:.2f} at {box.left},{box.top} to {box.right},{box.bottom}"
-        for box in surest[:_PLACES]
-    ]
+    descriptions = list(map(_place, surest[:_PLACES]))
     if further := surest[_PLACES:]:
         descriptions.append(f"and {len(further)} more, {further[0].confidence:.2f} at most")
     return f"found: {'; '.join(descriptions) or f'no {verdict.look_at}'}"
+
+
+def _place(box: Box) -> str:
+    return f"{box.word} {box.confidence:.2f} at {box.left},{box.top} to {box.right},{box.bottom}"
+
+
+def finding_in_words(verdict: PreconditionVerdict) -> list[str]:
+    """Write what a program was asked and what it found, and where, in pixels."""
+    finding = verdict.finding
+    if finding is None:
+        return []
+    told = "could not look: " if finding.holds is None else ""
+    lines = [f"program {finding.call.text} (version {finding.version}): {told}{finding.said}"]
+    if finding.boxes:
+        places = "; ".join(map(_place, finding.boxes[:_FOUND]))
+        further = len(finding.boxes) - _FOUND
+        lines.append(f"there: {places}" + (f"; and {further} more" if further > 0 else ""))
+    return lines
 
 
 _SURE = {
@@ -169,6 +186,7 @@ _UNSURE = {
 }
 
 
+_NO_LOOK = "the program could not look"
 _TAKEN_BACK = {
     "contrast": "no, because “{}” fits the picture far better",
     "reworded": "no, because the model denies the same in other words: “{}”",
@@ -178,6 +196,9 @@ _TAKEN_BACK = {
 
 def plainly(verdict: PreconditionVerdict) -> str:
     """Say without a number what was answered, how surely, and because of what."""
+    if verdict.test == "program" and verdict.finding is not None:
+        how = f"{verdict.outcome}, by a program" if verdict.finding.holds is not None else _NO_LOOK
+        return f"{how}: {verdict.finding.said}"
     several = len(verdict.answers)
     if several > 1 and verdict.test in ("accept", "reject"):
         return f"sure: {verdict.outcome}, by the mean of {several} engines"
@@ -287,6 +308,8 @@ def tests_in_words(verdict: PreconditionVerdict, policy: Policy | None) -> list[
         return [f"decided by: {verdict.test.replace('_', ' ')}"]
     if verdict.test == "not_asked":
         return [f"not asked: {verdict.note}"]
+    if verdict.test == "program":
+        return [] if verdict.outcome is Outcome.UNDECIDED else ["decided by: program"]
     if len(verdict.answers) > 1:
         return [_mean_in_words(verdict)]
     *open_views, last = _tested(verdict, policy)

@@ -10,6 +10,7 @@ from safejudge.types.decisions import Decision, People, RuleDecision, Settled
 from safejudge.types.intake import Intake
 from safejudge.types.panel import ALONE, Panel
 from safejudge.types.pictures import Failure, Frames, ImageInput, Picture
+from safejudge.types.programs import Call, Finding, Look
 from safejudge.types.requests import (
     YES_NO,
     AnswerProbs,
@@ -37,6 +38,7 @@ from safejudge.types.rules import (
     Rule,
     Step,
     leaves,
+    needs_no_model,
     operator,
     parts,
     placed_leaves,
@@ -66,6 +68,7 @@ __all__ = [
     "AnswerProbs",
     "AnyOf",
     "Box",
+    "Call",
     "CaptionUse",
     "Condition",
     "Confirmation",
@@ -76,11 +79,13 @@ __all__ = [
     "EngineCard",
     "Example",
     "Failure",
+    "Finding",
     "Frames",
     "ImageInput",
     "Intake",
     "Judgment",
     "Locate",
+    "Look",
     "Message",
     "ModelRef",
     "ModerationKey",
@@ -112,6 +117,7 @@ __all__ = [
     "View",
     "are_probabilities",
     "leaves",
+    "needs_no_model",
     "operator",
     "parts",
     "placed_leaves",

@@ -21,13 +21,13 @@ class SparseRecord(Record):
     """
 
     SPARSE: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are left out while they are None or empty."""
+    """Fields that are left out while they are None, empty or 0."""
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
         for name in self.SPARSE:
-            if name in fields and getattr(self, name) in (None, (), {}):
+            if name in fields and getattr(self, name) in (None, (), {}, 0):
                 del fields[name]
         return fields
 

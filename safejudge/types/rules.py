@@ -13,20 +13,26 @@ from pydantic import (
 )
 
 from safejudge.types.base import Record, Severity
+from safejudge.types.programs import Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_LATER: dict[str, Any] = {"contrast": (), "reworded": None}
+_LATER: dict[str, Any] = {"contrast": (), "reworded": None, "program": None}
 """What a statement had not at first."""
 
 
 class Precondition(Record):
-    """A leaf of a condition: one statement that a picture shows or does not show."""
+    """A leaf of a condition: one statement that a picture shows or does not show.
+
+    Or a program that looks by itself, with a statement that is asked where the program cannot
+    look, or with none.
+    """
 
     statement: str
-    """A positive, checkable sentence, as it is put to the model."""
+    """A positive, checkable sentence, as it is put to the model; of a program that has none
+    beside it, the program's own text."""
     look_at: str | None = None
     """The central object of the statement, in words a detector can look for; see `regions`."""
     contrast: tuple[str, ...] = ()
@@ -34,12 +40,14 @@ class Precondition(Record):
     rule: who else may hold the thing, what else may be done with it. See `confirm`."""
     reworded: str | None = None
     """The statement once more, in other words; see `confirm`."""
+    program: Call | None = None
+    """What looks before anything is asked; where it finds an answer nothing is."""
 
     @model_serializer(mode="wrap")
     def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is not there: digests are those of before there was such a thing."""
         written: dict[str, Any] = write(self)
-        absent = [name for name in ("contrast", "reworded") if not getattr(self, name)]
+        absent = [name for name in _LATER if not getattr(self, name)]
         return {key: value for key, value in written.items() if key not in absent}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -49,9 +57,21 @@ class Precondition(Record):
         fields = held | {k: v for k, v in _LATER.items() if k not in held}
         super().__setstate__(state | {"__dict__": fields})
 
+    @staticmethod
+    def of(program: Call) -> Precondition:
+        """Make a leaf of a program alone."""
+        return Precondition(statement=program.text, program=program)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether there is a statement, so that a model may be asked."""
+        return self.program is None or self.statement != self.program.text
+
     @property
     def statements(self) -> tuple[str, ...]:
         """Every sentence that a model may be asked about."""
+        if not self.is_asked:
+            return ()
         return (self.statement, *self.contrast, *([self.reworded] if self.reworded else ()))
 
 
@@ -210,6 +230,11 @@ def leaves(condition: Condition) -> Iterator[Precondition]:
         case AllOf(all=parts) | AnyOf(any=parts) | NoneOf(none=parts):
             for part in parts:
                 yield from leaves(part)
+
+
+def needs_no_model(condition: Condition) -> bool:
+    """Whether programs alone settle a condition, so that no model is ever asked."""
+    return not any(leaf.is_asked for leaf in leaves(condition))
 
 
 def operator(condition: AllOf | AnyOf | NoneOf) -> str:

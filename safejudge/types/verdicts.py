@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from safejudge.types.base import Outcome, Record, SparseRecord
 from safejudge.types.panel import Panel
 from safejudge.types.pictures import Failure, Frames
+from safejudge.types.programs import Finding
 from safejudge.types.requests import Box
 
 UndecidedBy = Literal["rules", "frames", "caption", "not_asked"]
@@ -79,7 +80,9 @@ class Confirmation(SparseRecord):
 class PreconditionVerdict(SparseRecord):
     """The answer to one precondition on one picture, and how it came about."""
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"confirmations", "engine", "opinions"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset({
+        "confirmations", "engine", "opinions", "finding",
+    })  # fmt: skip
 
     statement: str
     """The statement that was asked."""
@@ -89,11 +92,11 @@ class PreconditionVerdict(SparseRecord):
     """yes, no or undecided."""
     test: Literal[
         "reject", "accept", "region", "reasoning", "contrast", "reworded", "open_no", "open",
-        "label_mass", "unreadable", "not_asked",
+        "label_mass", "unreadable", "not_asked", "program",
     ]  # fmt: skip
-    """What decided: a test, a confirmation that took a yes back, `open_no` (between the bounds,
-    which the policy takes for no), or why nothing did (`open`: between the bounds; `not_asked`: of
-    a replay, the records do not say)."""
+    """What decided: a test, a `program` (which is undecided where it cannot look), a confirmation
+    that took a yes back, `open_no` (between the bounds, which the policy takes for no), or why
+    nothing did (`open`: between the bounds; `not_asked`: of a replay, the records do not say)."""
     score: float
     """Debiased score in [0, 1]; above 0.5 for yes, below for no. See `debias`."""
     margin: float
@@ -114,6 +117,8 @@ class PreconditionVerdict(SparseRecord):
     opinions: tuple[PreconditionVerdict, ...] = ()
     """What each of several engines answered, in the order of the judge's panel: their mean is this
     verdict, or `engine` was asked because of what they left open."""
+    finding: Finding | None = None
+    """What a program found, or why it could not look."""
 
     @model_validator(mode="after")
     def _has_what_decided(self) -> Self:
@@ -122,7 +127,14 @@ class PreconditionVerdict(SparseRecord):
             confirmation.by for confirmation in self.confirmations
         }:
             raise ValueError(f"{self.test} decided, and is not among the confirmations")
+        if self.test == "program" and self.finding is None:
+            raise ValueError("a program decided, and there is no finding")
         return self
+
+    @property
+    def seen(self) -> tuple[Box, ...]:
+        """Every box: of the central object, and of what a program read or counted."""
+        return (*(self.boxes or ()), *(self.finding.boxes if self.finding is not None else ()))
 
     @property
     def answers(self) -> tuple[PreconditionVerdict, ...]:
@@ -174,7 +186,7 @@ class Usage(SparseRecord):
     Not counted: the questions without an image, which all images share and the disk keeps.
     """
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"by_engine"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"by_engine", "looks"})
 
     probes: int = 0
     """Different yes/no questions with a picture of this image (after early stop)."""
@@ -182,6 +194,8 @@ class Usage(SparseRecord):
     """Replies generated for this image."""
     detector_calls: int = 0
     """Different sets of words looked for in a picture of this image."""
+    looks: int = 0
+    """Different calls of programs on a picture of this image."""
     by_engine: dict[str, Usage] = Field(default_factory=dict)
     """Questions and replies of each engine, by its URI, where a judge has several."""
 
@@ -198,7 +212,9 @@ class ModelRef(Record):
 class Provenance(SparseRecord):
     """What produced a judgment."""
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"also", "escalate_to", "skip_hashes"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset({
+        "also", "escalate_to", "skip_hashes", "programs",
+    })  # fmt: skip
 
     constitution: str
     """Digest of the constitution."""
@@ -220,6 +236,9 @@ class Provenance(SparseRecord):
     """The engine that is asked what these leave open."""
     skip_hashes: str | None = None
     """Digest of the list of hashes whose pictures were shown to no model; None: there was none."""
+    programs: tuple[ModelRef, ...] = ()
+    """The programs of the rules, as `program:NAME`; the revision is a digest of the name, the
+    version and the files that the program reads by."""
     versions: dict[str, str]
     """Versions of safejudge, torch, transformers, ... that took part."""
 

@@ -16,6 +16,7 @@ from safejudge.constitution.lint.coherence import condition_flaws, constant
 from safejudge.constitution.lint.english import looks_english
 from safejudge.constitution.lint.fidelity import contradictions, differences
 from safejudge.constitution.lint.words import form_flaws, objective_flaws
+from safejudge.programs.registry import holds_of_nothing
 from safejudge.text import quoted
 from safejudge.types import AllOf, AnyOf, Condition, NoneOf, Precondition, leaves, placed_leaves
 
@@ -133,9 +134,9 @@ def unfaithful_condition(form: RuleForm) -> Iterator[Fault]:
 
 def foreign_words(form: RuleForm) -> Iterator[Fault]:
     """Find a rule in another language, of whose words the other checks know nothing."""
-    statements = " ".join(leaf.statement for leaf in leaves(form.condition))
+    statements = " ".join(leaf.statement for leaf in leaves(form.condition) if leaf.is_asked)
     for path, words in ((("objective",), form.objective), (("condition",), statements)):
-        if not looks_english(words):
+        if words and not looks_english(words):
             part = "objective" if path == ("objective",) else "condition"
             yield Fault(
                 path,
@@ -184,10 +185,10 @@ def doubled_rules(rules: Sequence[Rule]) -> Iterator[tuple[int, Fault]]:
 
 
 def _holds_of_nothing(condition: Condition) -> bool:
-    """Whether the condition is true when every statement is false."""
+    """Whether the condition is true when no statement is, and no program finds anything."""
     match condition:
-        case Precondition():
-            return False
+        case Precondition(program=program):
+            return program is not None and holds_of_nothing(program)
         case AllOf(all=parts):
             return all(_holds_of_nothing(part) for part in parts)
         case AnyOf(any=parts):
@@ -205,6 +206,8 @@ def _placed_statements(condition: Condition) -> Iterator[tuple[Where, Preconditi
 def _placed_sentences(condition: Condition) -> Iterator[tuple[Where, Precondition]]:
     """Yield everything that may be put to a model, near misses and other words as statements."""
     for path, leaf in _placed_statements(condition):
+        if not leaf.is_asked:
+            continue
         yield path, leaf
         for number, text in enumerate(leaf.contrast):
             yield (*path[:-1], "contrast", number), leaf.model_copy(update={"statement": text})

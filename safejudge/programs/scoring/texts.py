@@ -14,7 +14,7 @@ from collections import Counter
 SURE = 0.5
 """Reads that an OCR is not surer of than this count for nothing (GIR-Bench)."""
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _LATIN = re.compile(r"[^a-z0-9 ]")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -28,7 +28,7 @@ def words(text: str) -> list[str]:
 
     A letter of a script without spaces is a word of its own: where such words end nobody can tell.
     """
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     return _WORD.findall(_UNSPACED.sub(r" \g<0> ", plain))
 
 

@@ -204,7 +204,7 @@ def _boxes(review: Review, judgment: int, verdict: RuleVerdict | None) -> list[J
     if verdict is None or picture is None or picture.of is None:
         return []
     width, height = picture.of
-    boxes = dict.fromkeys(box for leaf in verdict.preconditions for box in leaf.boxes or ())
+    boxes = dict.fromkeys(box for leaf in verdict.preconditions for box in leaf.seen)
     return [
         _placed(box, width, height) for box in boxes if box.right <= width and box.bottom <= height
     ]

@@ -25,7 +25,7 @@ from safejudge.show.page.counts import LABELS, LISTED, Counts, Harm, came_in, la
 from safejudge.show.page.sheets import MOST, PAGE, check
 from safejudge.show.page.templates import environment
 from safejudge.text import counted
-from safejudge.types import Failure
+from safejudge.types import Failure, needs_no_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -177,6 +177,9 @@ class Report:
             "constitution": self.about.constitution,
             "policy": self.about.policy,
             "provenance": self.about.provenance,
+            "by_programs": [
+                rule.id for rule in self.about.constitution.rules if needs_no_model(rule.condition)
+            ],
             "counts": self.counts,
             "arrived": came_in(self.about.intake, self.counts.total),
             "missing": max(0, expected - self.count),

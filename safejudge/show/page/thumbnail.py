@@ -85,7 +85,7 @@ class Thumbnail(NamedTuple):
     description: str
     """Which frame, on which background; often empty."""
     marks: list[Mark]
-    """What a detector found in it."""
+    """What a detector or a program found in it."""
 
     @staticmethod
     def of(
@@ -102,7 +102,7 @@ class Thumbnail(NamedTuple):
             for verdict in verdicts
             if judged_by(verdict, picture)
             for leaf in verdict.preconditions
-            for box in leaf.boxes or ()
+            for box in leaf.seen
         ) | dict.fromkeys(found)
         return Thumbnail(
             source=data_uri(picture.pixels),
