@@ -14,6 +14,7 @@ from safejudge.cli.exits import INPUT, OF_MEASURES, of_coverage
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, runs
 from safejudge.cli.values import positive, setting
 from safejudge.engines.open import AUTO
+from safejudge.engines.programs import idle_programs, judged_by_programs
 from safejudge.errors import InputError, OutputError
 from safejudge.judge import WINDOW, missing, refused_choices, unread_priors
 
@@ -294,6 +295,8 @@ def _opened(options: Options, bar: Progress) -> Models:
     if options.judge.constitution is not None:
         notes = [
             *missing(policy, models),
+            *idle_programs(options.judge.rules(), models, policy),
+            *judged_by_programs(options.judge.rules(), policy),
             *refused_choices(options.judge.rules(), models, policy),
             *unread_priors(options.judge.rules(), models, policy),
         ]

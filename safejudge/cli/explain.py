@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from typing import Any
 
 from safejudge.cli.exits import OF_VERDICTS, of_run
 from safejudge.cli.options import JudgeOptions, layout, runs
 from safejudge.errors import InputError
+from safejudge.images.pairs import CAPTION
 from safejudge.text import clean
 from safejudge.types import Failure, Intake
 
@@ -29,6 +31,8 @@ class Options:
     """Id of the only rule to show; None: all."""
     prompt: str | None
     """The image's prompt or caption."""
+    item: tuple[tuple[str, str], ...]
+    """What fills slots of programs, by name."""
 
 
 def add(commands: Any) -> None:
@@ -44,7 +48,22 @@ def add(commands: Any) -> None:
     JudgeOptions.add(parser, skips=True)
     parser.add_argument("--rule", metavar="ID", help="show only this rule, in full")
     parser.add_argument("--prompt", metavar="TEXT", help="the prompt or caption of the image")
+    parser.add_argument(
+        "--item",
+        action="append",
+        type=_field,
+        default=[],
+        metavar="NAME=VALUE",
+        help="fill {NAME} in programs of the rules; may be given again",
+    )
     runs(parser, Options, run)
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE, such as text=SALE")
+    return name, value
 
 
 def run(options: Options) -> int:
@@ -62,7 +81,8 @@ def run(options: Options) -> int:
     if options.rule is not None and options.rule not in ids:
         raise InputError(f"--rule {options.rule}: there is no such rule; choose {', '.join(ids)}")
     with options.judge.open(constitution) as judge:
-        (result,) = judge([options.image], [options.prompt])
+        item = {CAPTION: options.prompt} | dict(options.item)
+        (result,) = judge([options.image], [item if options.item else options.prompt])
         policy = judge.policy
     if isinstance(result, Failure):
         print(f"{clean(result.image)}: failed\n{reason(result)}")

@@ -19,6 +19,7 @@ from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
 from safejudge.images.listing import list_images
 from safejudge.judge import WINDOW, chosen_policy
+from safejudge.types import slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -222,14 +223,15 @@ def _judge_here(options: Options) -> int:
     listing = _listed(options)
     sources = _sources(options, listing.images)
     intake = listing.intake(options.batching.limit, len(sources.names))
-    prompts, captions, unmatched = captions_for(options.prompts, sources.names)
+    rules = options.judge.rules()
+    prompts, captions, unmatched = captions_for(options.prompts, sources.names, slots_of(rules))
     for problem in unmatched:
         say(f"warning: {problem}")
     pairs = list(zip(sources.names, prompts, strict=True))
     thresholds = None if options.thresholds is None else load(options.thresholds)
     with ExitStack() as stack:
         ledger = _ledger(options, stack)
-        judge = stack.enter_context(options.judge.open())
+        judge = stack.enter_context(options.judge.open(rules))
         if (note := sources.fit(judge)) is not None:
             say(f"note: {note}")
         decider = _decider(thresholds, judge)

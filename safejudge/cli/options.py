@@ -21,6 +21,7 @@ from safejudge.engines.dialects import NONE
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.engines.open import FORMS
 from safejudge.engines.priors import PriorCache
+from safejudge.engines.programs import has_programs
 from safejudge.errors import InputError
 from safejudge.images.hashes import HashList
 from safejudge.judge import missing
@@ -209,6 +210,9 @@ class JudgeOptions:
         """Load the chosen constitution."""
         return load_constitution(self._constitution())
 
+    def _has_programs(self) -> bool:
+        return self.constitution is not None and has_programs(self.rules())
+
     def policy(self) -> Policy:
         """Return the chosen policy with its settings and switches.
 
@@ -281,7 +285,7 @@ class JudgeOptions:
         models = Models.opened(
             engine,
             self.encoder if policy.relevance else None,
-            self.detector if policy.locates else None,
+            self.detector if policy.locates or self._has_programs() else None,
             PriorCache(PriorCache.default_path()),
             engine_args,
             also=self.also,

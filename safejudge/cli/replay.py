@@ -18,6 +18,7 @@ from safejudge.errors import InputError
 from safejudge.policy import POLICIES
 from safejudge.show.page.sheets import MOST
 from safejudge.text import counted
+from safejudge.types import slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -277,7 +278,9 @@ def _asking(options: Options, stored: Stored, replay: Replay, judge: Judge) -> A
     if options.prompts is None:
         return Asking(replay, judge, {})
     names = [record.content["image"] for record in stored]
-    texts, digest, _ = captions_for(options.prompts, names)
+    then = replay.then.constitution
+    slots = () if then is None else slots_of(then)
+    texts, digest, _ = captions_for(options.prompts, names, slots)
     if digest != stored.head.get("captions"):
         raise InputError(
             f"--prompts {options.prompts}: is not the prompt file that the records were made with; "

@@ -249,8 +249,8 @@ class _Rule(Strict):
         for leaf in () if self.condition is None else leaves(self.condition.typed()):
             if seen.setdefault((leaf.statement, leaf.look_at), leaf) != leaf:
                 raise _problem(
-                    f"has {quoted(leaf.statement)} with different `contrast`, `reworded` or "
-                    f"`{PROGRAM}`",
+                    f"has {quoted(leaf.statement)} with different `contrast` or `reworded`, or "
+                    f"another `{PROGRAM}`",
                     "the same ones wherever the statement stands in a rule",
                 )
         return self

@@ -1,8 +1,8 @@
 """Prompt files: which caption belongs to which image.
 
 Takes a JSONL file of `{"image": ..., "prompt": ...}`, or a CSV file with these two columns, and the
-paths to be judged; gives one caption or None per image, and what did not fit. Further columns make
-the row an item: they fill the slots of programs (`{text}`).
+paths to be judged; gives one caption or None per image, and what did not fit. With columns that
+fill slots of programs (`{text}`) a row is an item instead.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from safejudge.errors import InputError
 from safejudge.files.names import Names, plain_form
 from safejudge.files.rows import read_rows
-from safejudge.images.pairs import CAPTION, Row
+from safejudge.images.pairs import CAPTION, Row, caption_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from safejudge.images.pairs import Prompt
 
@@ -38,17 +38,18 @@ class Matched(NamedTuple):
     """Names in the file that fit no image."""
 
 
-def read_captions(file: str) -> Captions:
+def read_captions(file: str, slots: Collection[str] = ()) -> Captions:
     """Read a prompt file in UTF-8: JSONL if its first character is `{`, else CSV.
 
-    Raises `InputError`, with the line, for anything else and for
-    an image that is named twice, however it is spelled.
+    Of further columns those are kept that are called like slots. Raises `InputError`, with the
+    line, for anything else and for an image that is named twice, however it is spelled.
     """
     captions: Captions = {}
     owners: dict[str, int] = {}
     example = '{"image": "a.png", "prompt": "..."}'
     for line, row in read_rows(file, ("image", "prompt"), example):
-        image, prompt = row.pop("image"), row["prompt"]
+        image, prompt = row["image"], row["prompt"]
+        fields = {name: row[name] for name in slots if name in row}
         if not isinstance(image, str) or not image or not isinstance(prompt, str | None):
             raise InputError(f"{file}:{line}: `image` must be a name and `prompt` a text")
         name = os.path.normpath(image)
@@ -59,7 +60,7 @@ def read_captions(file: str) -> Captions:
                 f"{file}:{line}: a second prompt for {image} (the first: line {owner}); keep one "
                 "of them"
             )
-        captions[name] = prompt if row.keys() == {CAPTION} else Row(row)
+        captions[name] = Row({CAPTION: prompt} | fields) if fields else prompt
     return captions
 
 
@@ -103,17 +104,18 @@ def captions_digest(captions: Mapping[str, Prompt | None]) -> str:
 
 
 def captions_for(
-    file: str | None, images: Sequence[str]
+    file: str | None, images: Sequence[str], slots: Collection[str] = ()
 ) -> tuple[list[Prompt | None], str | None, list[str]]:
     """Return a caption or None per image, the digest of the prompt file, and what did not fit.
 
-    Without a file the digest is None. What did not fit are sentences for people.
+    `slots` are the names that programs of the rules want filled. Without a file the digest is
+    None. What did not fit are sentences for people.
     """
     if file is None:
-        return [None] * len(images), None, []
-    captions = read_captions(file)
+        return [None] * len(images), None, _unfilled(slots, (), "--prompts FILE with them")
+    captions = read_captions(file, slots)
     matched = match_captions(captions, images)
-    warnings = []
+    warnings = _unfilled(slots, matched.prompts, f"columns of these names in {file}")
     if matched.missing:
         warnings.append(
             f"{len(matched.missing)} of {len(images)} images have no prompt in {file} "
@@ -125,3 +127,13 @@ def captions_for(
             f"(the first: {matched.unknown[0]}{Names(images).hint(matched.unknown[0])})"
         )
     return matched.prompts, captions_digest(captions), warnings
+
+
+def _unfilled(slots: Collection[str], prompts: Sequence[Prompt | None], instead: str) -> list[str]:
+    """Say which slots of programs no image fills, so that their rules stay undecided."""
+    filled = {CAPTION} if any(caption_of(prompt) for prompt in prompts) else set()
+    filled |= {name for item in prompts if isinstance(item, Row) for name in item}
+    names = [f"{{{name}}}" for name in slots if name not in filled]
+    if not names:
+        return []
+    return [f"programs of the rules want {', '.join(names)}, and no image has it; give {instead}"]

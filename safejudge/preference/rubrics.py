@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.constitution.load import load_constitution, rubric_shelf
 from safejudge.errors import InputError
+from safejudge.images.pairs import CAPTION
 from safejudge.text import storable
 from safejudge.types import AllOf, AnyOf, Constitution, NoneOf, Precondition, leaves
 
@@ -50,7 +51,7 @@ def load_rubric(source: str) -> Constitution:
     rubric = load_constitution(rubric_shelf() / f"{source}.yaml" if shipped else Path(source))
     for rule in rubric.rules:
         for leaf in leaves(rule.condition):
-            strange = [slot for slot in _BRACES.findall(leaf.statement) if slot != SLOT]
+            strange = [slot for slot in _slots(leaf) if slot != SLOT]
             if strange:
                 raise InputError(
                     f"{source}: rule {rule.id!r}: {strange[0]} means nothing here; {SLOT} stands "
@@ -61,7 +62,13 @@ def load_rubric(source: str) -> Constitution:
 
 def needs_prompt(rubric: Constitution) -> bool:
     """Whether any statement speaks of the prompt."""
-    return any(SLOT in leaf.statement for rule in rubric.rules for leaf in leaves(rule.condition))
+    return any(SLOT in _slots(leaf) for rule in rubric.rules for leaf in leaves(rule.condition))
+
+
+def _slots(leaf: Precondition) -> list[str]:
+    """List what stands for something else in a statement, and in a program."""
+    words = _BRACES.findall(leaf.statement) if leaf.is_asked else []
+    return words + [f"{{{name}}}" for name in (leaf.program.slots if leaf.program else ())]
 
 
 def filled(rubric: Constitution, prompt: str) -> Constitution:
@@ -83,8 +90,12 @@ def _filled(rule: Rule, words: str) -> Rule:
 
 def _put(condition: Condition, words: str) -> Condition:
     match condition:
-        case Precondition(statement=statement):
-            return condition.model_copy(update={"statement": statement.replace(SLOT, words)})
+        case Precondition(statement=statement, program=program):
+            filled = None if program is None else program.filled({CAPTION: words})
+            if filled is not None and not condition.is_asked:
+                return Precondition.of(filled)
+            changed = {"statement": statement.replace(SLOT, words), "program": filled}
+            return condition.model_copy(update=changed)
         case AllOf(all=parts):
             return AllOf(all=tuple(_put(part, words) for part in parts))
         case AnyOf(any=parts):

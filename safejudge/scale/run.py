@@ -30,7 +30,7 @@ from safejudge.show import terminal
 from safejudge.show.progress import ImageProgress
 from safejudge.show.terminal import say
 from safejudge.text import counted
-from safejudge.types import Provenance
+from safejudge.types import Provenance, slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,9 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
 
     entries, listing = list_entries(options.paths, ignore=options.ignore, known=[options.prompts])
     intake = listing.intake(options.limit, len(entries))
-    prompts, captions, unmatched = captions_for(options.prompts, [p.name for p in entries])
+    prompts, captions, unmatched = captions_for(
+        options.prompts, [p.name for p in entries], slots_of(spec.constitution)
+    )
     for problem in unmatched:
         say(f"warning: {problem}")
     entries = [

@@ -42,6 +42,7 @@ from safejudge.types.rules import (
     operator,
     parts,
     placed_leaves,
+    slots_of,
     steps,
 )
 from safejudge.types.verdicts import (
@@ -121,5 +122,6 @@ __all__ = [
     "operator",
     "parts",
     "placed_leaves",
+    "slots_of",
     "steps",
 ]

@@ -237,6 +237,12 @@ def needs_no_model(condition: Condition) -> bool:
     return not any(leaf.is_asked for leaf in leaves(condition))
 
 
+def slots_of(constitution: Constitution) -> tuple[str, ...]:
+    """List the names that items have to fill for the programs of the rules, sorted."""
+    calls = (leaf.program for rule in constitution.rules for leaf in leaves(rule.condition))
+    return tuple(sorted({slot for call in calls if call is not None for slot in call.slots}))
+
+
 def operator(condition: AllOf | AnyOf | NoneOf) -> str:
     """Name an inner node of a tree."""
     match condition:
