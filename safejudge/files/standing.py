@@ -114,6 +114,8 @@ def _unanswered(precondition: JSON) -> bool:
     """Whether a verdict on a precondition lacks an answer, not only one that can be used."""
     if precondition.get("test") == "not_asked":
         return True
+    if precondition.get("test") == "program":  # it could not look; perhaps it can now
+        return precondition.get("outcome") == "undecided"
     if precondition.get("test") != "unreadable":
         return False
     reasoning = precondition.get("reasoning")

@@ -7,11 +7,11 @@ program: {count: {helmet: {at_least: person}, person: {at_least: 1}}}
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from safejudge.errors import ArgumentError
-from safejudge.programs.base import Found, Program, is_slot, number_of, share, shown, text_of
-from safejudge.programs.boxes import MOST, MOST_OBJECTS, SURE, found_objects
+from safejudge.programs.base import Found, Program, is_slot, number_of, shown, text_of
+from safejudge.programs.boxes import MOST, MOST_OBJECTS, Seen, all_boxes, seen_objects, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _EXAMPLE = "`count: {traffic light: 2}` or `count: {person: {at_least: 3}}`"
 _LIMITS = ("at_least", "at_most")
+MANY = 10**6
+"""Stands for nobody knows how many."""
+
+Interval: TypeAlias = tuple[int, int]
+"""The least and the greatest number."""
 
 
 class Count(Program):
@@ -27,7 +32,7 @@ class Count(Program):
 
     name = "count"
     version = "1"
-    options = ("confidence",)
+    options = ("confidence", "faint")
 
     def check(self, arguments: JSON) -> JSON:
         """Check the objects, and for each a number, or `at_least` and `at_most`.
@@ -42,9 +47,7 @@ class Count(Program):
         else:
             names = {name: text_of(name, "an object", _EXAMPLE) for name in wanted}
             checked = {"count": {names[name]: _limit(wanted[name]) for name in wanted}}
-        if (sure := share(arguments, "confidence", SURE)) != SURE:
-            checked["confidence"] = sure
-        return checked
+        return checked | thresholds(arguments)
 
     def objects(self, arguments: JSON) -> tuple[str, ...]:
         """Name what is counted, and what it is compared with."""
@@ -65,25 +68,29 @@ class Count(Program):
         wanted = arguments["count"]
         if not isinstance(wanted, dict) or any(map(is_slot, wanted.values())):
             return False
-        none = dict.fromkeys(self.objects(arguments), 0)
-        return all(_fits(none, name, limits) for name, limits in wanted.items())
+        none = dict.fromkeys(self.objects(arguments), (0, 0))
+        return all(bool(_fits(none, name, limits)) for name, limits in wanted.items())
 
     def look(self, picture: Picture, arguments: JSON, boxes: Sequence[Box]) -> Found:
         """Compare every count; the value is the share of objects whose count fits."""
         del picture
         wanted, names = arguments["count"], self.objects(arguments)
-        found = found_objects(boxes, names, arguments.get("confidence", SURE))
-        counts = {name: len(own) for name, own in found.items()}
-        said = ", ".join(f"{count} x {shown(name)}" for name, count in counts.items())
-        kept = tuple(box for own in found.values() for box in own)
+        seen = seen_objects(boxes, names, arguments)
+        said = f"counted {', '.join(f'{own.text} x {shown(name)}' for name, own in seen.items())}"
+        facts = {"counts": {n: [len(own.sure), len(own.faint)] for n, own in seen.items()}}
+        counts = {name: _interval_of(own) for name, own in seen.items()}
         fits = [_fits(counts, name, limits) for name, limits in wanted.items()]
-        value = sum(map(bool, fits)) / len(fits)
-        if any(fit is False for fit in fits):
-            return Found(value, False, f"counted {said}", kept, {"counts": counts})
-        if None in fits:
-            said = f"counted {said}; a detector tells no more than {MOST}, so there may be more"
-            return Found(None, None, said, kept, {"counts": counts})
-        return Found(value, True, f"counted {said}", kept, {"counts": counts})
+        holds = False if False in fits else None if None in fits else True
+        value = None if None in fits else sum(map(bool, fits)) / len(fits)
+        if any(high >= MANY for _, high in counts.values()):
+            said += f"; a detector tells of {MOST} at most, so there may be more"
+        return Found(value, holds, said, all_boxes(seen), facts)
+
+
+def _interval_of(own: Seen) -> Interval:
+    """Return the least and the greatest number of an object."""
+    least, most = len(own.sure), len(own.sure) + len(own.faint)
+    return least, MANY if most >= MOST else most
 
 
 def _limit(value: Any) -> Any:
@@ -107,18 +114,18 @@ def _number(value: Any, *, named: bool = False) -> int | str:
     raise ArgumentError(problem, _EXAMPLE)
 
 
-def _fits(counts: Mapping[str, int], name: str, limits: Any) -> bool | None:
-    """Compare a count; None where a detector that tells no more makes it unknown."""
+def _fits(counts: Mapping[str, Interval], name: str, limits: Any) -> bool | None:
+    """Compare a count; None where it is not known well enough."""
     bounds = limits if isinstance(limits, dict) else {"at_least": limits, "at_most": limits}
-    least, most = (bounds.get(limit) for limit in _LIMITS)
-    low, high = _interval(counts, name)
-    floor = (0, 0) if least is None else _interval(counts, least)
-    ceiling = (MOST * MOST, MOST * MOST) if most is None else _interval(counts, most)
+    low, high = counts[name]
+    floor = _bound(counts, bounds.get("at_least"), (0, 0))
+    ceiling = _bound(counts, bounds.get("at_most"), (MANY, MANY))
     if high < floor[0] or low > ceiling[1]:
         return False
     return True if low >= floor[1] and high <= ceiling[0] else None
 
 
-def _interval(counts: Mapping[str, int], limit: int | str) -> tuple[int, int]:
-    count = limit if isinstance(limit, int) else counts[limit]
-    return count, count if isinstance(limit, int) or count < MOST else MOST * MOST
+def _bound(counts: Mapping[str, Interval], limit: int | str | None, without: Interval) -> Interval:
+    if limit is None:
+        return without
+    return (limit, limit) if isinstance(limit, int) else counts[limit]

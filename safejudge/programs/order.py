@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safejudge.errors import ArgumentError
-from safejudge.programs.base import Found, Program, is_slot, share, shown
-from safejudge.programs.boxes import MOST, SURE, found_objects, objects_of, place
+from safejudge.programs.base import Found, Program, is_slot, shown
+from safejudge.programs.boxes import all_boxes, objects_of, place, seen_objects, thresholds
 from safejudge.programs.scoring.layout import DIRECTIONS, stands
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Order(Program):
 
     name = "order"
     version = "1"
-    options = ("confidence",)
+    options = ("confidence", "faint")
 
     def check(self, arguments: JSON) -> JSON:
         """Check the two sides and the direction between them."""
@@ -37,9 +37,7 @@ class Order(Program):
             raise ArgumentError(f"has {shown(wanted)} where three parts are expected", _EXAMPLE)
         else:
             checked = {"order": _parts(*wanted)}
-        if (sure := share(arguments, "confidence", SURE)) != SURE:
-            checked["confidence"] = sure
-        return checked
+        return checked | thresholds(arguments)
 
     def objects(self, arguments: JSON) -> tuple[str, ...]:
         """Name both sides."""
@@ -52,21 +50,15 @@ class Order(Program):
         """Say whether the direction holds."""
         del picture
         one, direction, other = arguments["order"]
-        found = found_objects(boxes, self.objects(arguments), arguments.get("confidence", SURE))
-        kept = tuple(box for own in found.values() for box in own)
-        counts = {name: len(own) for name, own in found.items()}
-        facts = {"counts": counts}
-        odd = [f"{count} x {shown(name)}" for name, count in counts.items() if count != 1]
-        if odd:
-            # Not there is not to the left of anything; of two nobody says which is meant.
-            several = any(count > 1 for count in counts.values()) and 0 not in counts.values()
+        seen = seen_objects(boxes, self.objects(arguments), arguments)
+        kept = all_boxes(seen)
+        facts = {"counts": {n: [len(own.sure), len(own.faint)] for n, own in seen.items()}}
+        if odd := [f"{own.text} x {shown(n)}" for n, own in seen.items() if len(own.sure) != 1]:
+            # What is not there stands nowhere; which of two is meant, nobody says.
+            absent = any(not own.sure and not own.faint for own in seen.values())
             said = f"found {', '.join(odd)}, where one of each is compared"
-            if several or MOST in counts.values():
-                return Found(None, None, said, kept, facts)
-            return Found(0.0, False, said, kept, facts)
-        sides = [
-            [place(box) for name in _names(side) for box in found[name]] for side in (one, other)
-        ]
+            return Found(0.0 if absent else None, False if absent else None, said, kept, facts)
+        sides = [[place(seen[n].sure[0]) for n in _names(side)] for side in (one, other)]
         holds = stands(DIRECTIONS[direction], *sides)
         is_so = "is" if holds else "is not"
         said = f"{_listed(one)} {is_so} {direction} {_listed(other)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from safejudge.text import counted
 
 if TYPE_CHECKING:
     from safejudge.images.load import ImageSource
+
+T = TypeVar("T")
 
 COLUMNS = ("image", "images")
 """Where images are looked for, unless the caller names a column."""
@@ -41,7 +43,7 @@ class Cells:
         images = [(row, image) for row, cell in enumerate(cells) for image in _images(cell)]
         return Cells([image for _, image in images], [row for row, _ in images], len(cells))
 
-    def spread(self, texts: Sequence[str | None]) -> list[str | None]:
+    def spread(self, texts: Sequence[T]) -> list[T]:
         """Put each row's text beside each of its images. Raises `InputError` for other counts."""
         if len(texts) != self.count:
             raise InputError(

@@ -22,12 +22,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from safejudge.errors import InputError
+from safejudge.images.pairs import CAPTION
 from safejudge.rewards.cells import Cells, image_column
 from safejudge.text import counted
+from safejudge.types import slots_of
 
 if TYPE_CHECKING:
+    from safejudge.images.pairs import Prompt
     from safejudge.rewards.arithmetic import Rating
     from safejudge.rewards.core import SafetyReward
+    from safejudge.types import Constitution
 
     LogExtra = Callable[[str, list[Any]], None] | None
     LogMetric = Callable[[str, float], None] | None
@@ -61,7 +65,7 @@ class _Columns:
 
     def _cells(
         self, prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any]
-    ) -> tuple[Cells, list[str | None]]:
+    ) -> tuple[Cells, list[Prompt | None]]:
         cells = Cells.of(image_column(columns, self.column))
         if cells.count != len(completions):
             raise InputError(
@@ -71,7 +75,7 @@ class _Columns:
         captions = {"prompt": prompts, "completion": completions}
         chosen = None if self.caption is None else captions[self.caption]
         texts = [None] * cells.count if chosen is None else texts_of(chosen)
-        return cells, cells.spread(texts)
+        return cells, cells.spread(items_of(self.reward.constitution, texts, columns))
 
     def _logged(
         self, ratings: Sequence[Rating], log_extra: LogExtra, log_metric: LogMetric
@@ -125,6 +129,19 @@ class AsyncGRPOReward(_Columns):
         cells, texts = self._cells(prompts, completions, columns)
         ratings = await asyncio.to_thread(self.reward.rate, cells.sources, texts)
         return self._logged(cells.worst(ratings), log_extra, log_metric)
+
+
+def items_of(
+    constitution: Constitution, texts: Sequence[str | None], columns: Mapping[str, Any]
+) -> Sequence[Prompt | None]:
+    """Put what fills slots of programs (`{text}`: the column `text`) beside the captions."""
+    slots = [name for name in slots_of(constitution) if name in columns and name != CAPTION]
+    if not slots:
+        return texts
+    return [
+        {CAPTION: text} | {name: columns[name][index] for name in slots}
+        for index, text in enumerate(texts)
+    ]
 
 
 def texts_of(turns: Sequence[Any]) -> list[str | None]:
