@@ -52,7 +52,7 @@ class Words(Program):
                 problem = f"has `{beside[0]}` beside a kind of text"
                 raise ArgumentError(problem, "the kind alone: one such text is enough")
         else:
-            checked = {"words": text_of(wanted, "the words to look for", _EXAMPLE)}
+            checked = {"words": text_of(wanted, "a text", _EXAMPLE)}
             if not _SLOTS.search(checked["words"]) and not texts.words(checked["words"]):
                 raise ArgumentError(f"has {shown(checked['words'])}, which is no word", _EXAMPLE)
             checked["at_least"] = share(arguments, "at_least", 1.0)
