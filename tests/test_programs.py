@@ -302,7 +302,11 @@ def test_count_takes_a_box_that_repeats_another_for_the_same_object():
         ([box("car", 30), box("tree", 0)], False),
         ([box("car", 0)], False),  # what is not there stands nowhere
         ([box("car", 0), box("tree", 30, sure=0.3)], None),
-        ([box("car", 0), box("car", 15), box("tree", 30)], None),  # which of two is meant?
+        ([box("car", 0), box("car", 34), box("tree", 20)], None),  # which of two is meant?
+        ([box("car", 0), box("car", 10), box("tree", 30)], True),  # either
+        ([box("car", 0), box("car", 34, sure=0.2), box("tree", 20)], None),  # may be there
+        ([box("car", 30, sure=0.2), box("tree", 0)], False),  # there or not
+        ([box(word, 2 * n) for word in ("car", "tree") for n in range(20)], None),
         ([box("car", 0, size=30), box("tree", 2, size=30)], False),  # hardly apart
     ],
 )

@@ -6,6 +6,8 @@ program: {order: [[cup, plate], below, lamp]}      # a group: the box that holds
 
 from __future__ import annotations
 
+import math
+from itertools import product
 from typing import TYPE_CHECKING
 
 from safejudge.errors import ArgumentError
@@ -14,15 +16,19 @@ from safejudge.programs.boxes import all_boxes, objects_of, place, seen_objects,
 from safejudge.programs.scoring.layout import DIRECTIONS, stands
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from safejudge.programs.boxes import Seen
+    from safejudge.programs.scoring.layout import Direction
     from safejudge.types import JSON, Box, Picture
 
+MOST_CHOICES = 4096
+"""Of boxes that may be meant; more are not gone through."""
 _EXAMPLE = "`order: [car, left of, tree]`"
 
 
 class Order(Program):
-    """Compares where two things, or groups of things, are; each has to be there exactly once."""
+    """Compares where two things, or groups of things, are."""
 
     name = "order"
     version = "1"
@@ -51,18 +57,32 @@ class Order(Program):
         del picture
         one, direction, other = arguments["order"]
         seen = seen_objects(boxes, self.objects(arguments), arguments)
-        kept = all_boxes(seen)
+        found = ", ".join(f"{own.text} x {shown(name)}" for name, own in seen.items())
         facts = {"counts": {n: [len(own.sure), len(own.faint)] for n, own in seen.items()}}
-        if odd := [f"{own.text} x {shown(n)}" for n, own in seen.items() if len(own.sure) != 1]:
-            # What is not there stands nowhere; which of two is meant, nobody says.
-            absent = any(not own.sure and not own.faint for own in seen.values())
-            said = f"found {', '.join(odd)}, where one of each is compared"
-            return Found(0.0 if absent else None, False if absent else None, said, kept, facts)
-        sides = [[place(seen[n].sure[0]) for n in _names(side)] for side in (one, other)]
-        holds = stands(DIRECTIONS[direction], *sides)
-        is_so = "is" if holds else "is not"
-        said = f"{_listed(one)} {is_so} {direction} {_listed(other)}"
-        return Found(float(holds), holds, said, kept, facts)
+        holds = _holds(seen, _names(one), DIRECTIONS[direction], _names(other))
+        is_so = {True: "is", False: "is not", None: "may be, or not,"}[holds]
+        said = f"{_listed(one)} {is_so} {direction} {_listed(other)}; found {found}"
+        value = None if holds is None else float(holds)
+        return Found(value, holds, said, all_boxes(seen), facts)
+
+
+def _holds(
+    seen: Mapping[str, Seen], one: list[str], direction: Direction, other: list[str]
+) -> bool | None:
+    """Say whether it holds whichever boxes are meant; None where that makes a difference.
+
+    What is not there stands nowhere, and a box that may not be there may stand nowhere.
+    """
+    choices = [(*seen[name].sure, *seen[name].faint) for name in (*one, *other)]
+    if math.prod(map(len, choices)) > MOST_CHOICES:
+        return None
+    outcomes = set()
+    for boxes in product(*choices):
+        places = list(map(place, boxes))
+        outcomes.add(stands(direction, places[: len(one)], places[len(one) :]))
+    if not all(own.sure for own in seen.values()):
+        outcomes.add(False)
+    return outcomes.pop() if len(outcomes) == 1 else None
 
 
 def _parts(one: object, direction: object, other: object) -> list[object]:

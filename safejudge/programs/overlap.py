@@ -74,9 +74,7 @@ class Overlap(Program):
         return replace(found, boxes=all_boxes(seen))
 
 
-def _found(
-    compared: Sequence[Compared], arguments: JSON, notes: Sequence[str], mask: str
-) -> Found:
+def _found(compared: Sequence[Compared], arguments: JSON, notes: Sequence[str], mask: str) -> Found:
     """Sum up; where faint boxes are left out and taken in, both have to say the same."""
     holds = {overlap.iou >= arguments["at_least"] for overlap in compared}
     shares = " or ".join(dict.fromkeys(f"{overlap.iou:.2f}" for overlap in compared))
