@@ -320,8 +320,9 @@ def _looks_flow(
         return found
     asked = [
         rule
-        for rule in conditions
+        for rule, condition in conditions.items()
         if any(verdicts[rule].outcome != "not_relevant" for verdicts in found)
+        and all(leaf.program is None for leaf in leaves(condition))  # which looks at one picture
     ]
     looks = yield from gather(together_flow(conditions, scene, asked) for scene in together)
     return [*found, *looks]
