@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -41,7 +42,7 @@ COLOURS = {
     "white": (255, 255, 255),
 }
 NEAR = 12
-"""How far a channel may be from a colour."""
+"""How far a channel of a pixel may be from `MARK`."""
 FRAME = 8
 """Pixels by which a part may be elsewhere that is drawn frame by frame."""
 SECONDS = 10.0
@@ -86,7 +87,7 @@ def _unlike(wanted: dict[str, Any], image: Image.Image, frame: int) -> list[str]
     pixels = np.asarray(image).astype(int)
     found = []
     for name, share in wanted["share"].items():
-        near = (abs(pixels - np.array(COLOURS[name])) <= NEAR).all(-1)
+        near = (pixels == np.array(COLOURS[name])).all(-1)
         if abs(near.mean() - share) > 0.002:
             found.append(f"{name} covers {near.mean():.3f}, not {share}")
         columns = np.flatnonzero(near.any(0))
@@ -139,7 +140,9 @@ def steady(runs: int, browser: Browser) -> tuple[str, dict[str, Any]]:
         numbers[name] = {"status": results[0].status, "equal": equal(results), "unlike": unlike}
     for name, results, seconds in repeated(MOVING, runs, browser):
         moved = len({shot.image.tobytes() for shot in results[0].shots})
-        rows.append([name, results[0].status, equal(results), f"{moved} unlike", f"{seconds:.1f}"])
+        rows.append(
+            [name, results[0].status, equal(results), f"{moved} different", f"{seconds:.1f}"]
+        )
         numbers[name] = {"status": results[0].status, "equal": equal(results), "unlike": moved}
     head = ["page", "status", f"equal in {runs} runs", "pictures", "seconds"]
     return table(head, rows), numbers
@@ -180,6 +183,14 @@ def processes() -> list[Path]:
     return found
 
 
+def left() -> int:
+    """How many of them are there still, a while after a page is done."""
+    until = time.monotonic() + 2
+    while processes() and time.monotonic() < until:
+        time.sleep(0.05)
+    return len(processes())
+
+
 def _held(folder: Path) -> int:
     """Bytes of a process, its share of what several hold."""
     try:
@@ -202,7 +213,7 @@ def hostile(browser: Browser) -> tuple[str, dict[str, Any]]:
         kinds = {f.kind for f in done.findings} - {"one colour"}
         refused = sum(f.count for f in done.refused)
         cells = [name, done.status, str(len(done.shots)), f"{seconds:.1f}", str(most)]
-        rows.append([*cells, str(refused), ", ".join(sorted(kinds)), str(len(processes()))])
+        rows.append([*cells, str(refused), ", ".join(sorted(kinds)), str(left())])
         numbers[name] = {"status": done.status, "seconds": seconds, "mib": most, "refused": refused}
         print(name, done.status, f"{seconds:.1f}", flush=True)
     head = ["page", "status", "pictures", "seconds", "MiB", "refused", "findings", "left"]
@@ -274,12 +285,17 @@ def files(browser: Browser) -> tuple[str, dict[str, Any]]:
             rows.append(_of_file(name, "shown" if as_file else "nothing", one, twin))
             print(*rows[-1], flush=True)
     for address in INNER:
-        one, twin = (render(inner(text), SHORT, browser) for text in (address, "chrome://none"))
+        one, twin = (render(inner(text), SHORT, browser) for text in (address, nowhere(address)))
         rows.append(_of_file(address, "", one, twin))
         print(*rows[-1], flush=True)
     numbers = {row[0]: {"as_file": row[1], "here": row[2]} for row in rows}
     head = ["page", "opened as a file", "here", "status", "refused"]
     return table(head, rows), numbers
+
+
+def nowhere(address: str) -> str:
+    """An address of the same kind at which there is nothing."""
+    return re.sub(r"(?<=:)[^/].*|(?<=//).*", "none/none", address)
 
 
 def _of_file(name: str, as_file: str, one: Rendered, twin: Rendered) -> list[str]:

@@ -40,6 +40,7 @@ from safejudge.cli import (
     streams,
     suites,
     train_scorer,
+    winrates,
 )
 from safejudge.cli import compile as compile_rules
 from safejudge.cli import eval as evaluate
@@ -76,6 +77,7 @@ COMMANDS = (
     train_scorer,
     keys,
     render,
+    winrates,
     sketch,
 )
 """Every command, in the order of the help."""
