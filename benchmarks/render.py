@@ -11,6 +11,7 @@ compared with its twin that names files that are not there, and opened as a file
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import threading
@@ -23,7 +24,7 @@ import numpy as np
 from hostile_pages import HOSTILE, INNER, MARK, inner, local, write_marks
 from measure import record
 from moving_pages import MOVING
-from playwright.sync_api import Error, sync_playwright
+from PIL import Image
 
 from safejudge.render import Browser, Rendered, Stage, read_page, render
 from safejudge.render.browser import is_root
@@ -31,8 +32,6 @@ from safejudge.show.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from PIL import Image
 
 PAGES = Path(__file__).parent / "data" / "pages"
 COLOURS = {
@@ -239,6 +238,8 @@ def shown(one: Rendered, twin: Rendered) -> str:
 
 def opened_as_file(pages: Sequence[Path], browser: Browser) -> list[bool]:
     """Whether the files' colour is seen where each page is opened as a file, as was published."""
+    from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - tests read this file
+
     seen = []
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
@@ -260,10 +261,6 @@ def opened_as_file(pages: Sequence[Path], browser: Browser) -> list[bool]:
 
 
 def _is_marked_png(png: bytes) -> bool:
-    import io  # noqa: PLC0415
-
-    from PIL import Image  # noqa: PLC0415
-
     return bool(png) and is_marked(Image.open(io.BytesIO(png)).convert("RGB"))
 
 

@@ -171,6 +171,21 @@ def test_a_browser_that_dies_is_a_page_that_crashed(monkeypatch):
     assert (done.status, done.browser, done.shots, done.complete) == ("crashed", "x/1", (), False)
 
 
+def test_a_process_that_never_begins_is_an_error(monkeypatch):
+    monkeypatch.setattr(process, "_COMMAND", (sys.executable, "-c", "raise ImportError"))
+    with pytest.raises(InputError, match="ended before it was there"):
+        render("<p>a", SHORT, Browser("/bin/false"))
+
+
+def test_a_flood_of_messages_ends_with_the_time(monkeypatch):
+    ready = {"ready": {"pid": 2**22 + 1, "browser": "x/1", "sealed": False}, "bytes": 0}
+    code = f'print({json.dumps(ready)!r})\nwhile True: print(\'{{"x": 1, "bytes": 0}}\')'
+    monkeypatch.setattr(process, "_COMMAND", (sys.executable, "-c", code))
+    with pytest.raises(process.Silence):
+        for _ in process.messages({}, 0.2):
+            pass
+
+
 @pytest.mark.parametrize(
     "message",
     [

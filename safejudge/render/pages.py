@@ -69,8 +69,8 @@ def render(page: str, stage: Stage | None = None, browser: Browser | None = None
         except (ValueError, KeyError, TypeError, OSError, Image.DecompressionBombError) as error:
             account.status = "crashed"
             account.add("error", f"what shows the page answered nonsense ({first_line(error)})")
-    if account.failed is not None:
-        raise _not_started(browser, account.failed)
+    if not account.begun:
+        raise _not_started(browser, account.failed or "it ended before it was there")
     if is_cut(page):
         account.add("cut page", "the page ends before its own end; what is there is shown")
     return account.rendered()
@@ -93,6 +93,11 @@ class _Account:
         self._page: tuple[int, int] | None = None
         self._shots: list[Shot] = []
         self._findings: Counter[tuple[Kind, str]] = Counter()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the browser was there."""
+        return bool(self._ready)
 
     def take(self, message: JSON, picture: bytes) -> None:
         """Take one message."""

@@ -94,7 +94,8 @@ def _watched(process: subprocess.Popen[bytes], deadline: _Deadline) -> Iterator[
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, deadline.until - time.monotonic())):
+            left = deadline.until - time.monotonic()
+            if left <= 0 or not selector.select(left):  # also where something always comes
                 raise TimeoutError
             piece = os.read(pipe, 2**20)
             if not piece:
