@@ -20,9 +20,11 @@ from typing import Any, NoReturn
 
 from safejudge.cli import (
     annotate,
+    arena,
     calibrate,
     card,
     check,
+    compare,
     config,
     dialects,
     diff,
@@ -66,6 +68,8 @@ COMMANDS = (
     check,
     evaluate,
     report,
+    compare,
+    arena,
     calibrate,
     card,
     replay,

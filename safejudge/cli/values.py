@@ -51,6 +51,13 @@ def positive(text: str) -> int:
     return number
 
 
+def count(text: str) -> int:
+    """Read a whole number of 0 or more."""
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
 def frames(text: str) -> int | Literal["all"]:
     """Read how many frames are looked at: a whole number above 0, or `all`."""
     return "all" if text == "all" else positive(text)

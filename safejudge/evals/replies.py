@@ -191,6 +191,17 @@ def read_choice(value: Any) -> str | None:
     return letter if letter in {"A", "B", "C"} else None
 
 
+def read_code(value: Any) -> int | None:
+    """0 for the first of two, 1 for neither, 2 for the second; as a number or its text.
+
+    A code is a name and no quantity: 2 and "2" are one, 2.0 and true are none.
+    """
+    if isinstance(value, float) or "." in str(value):
+        return None
+    code = recorded.integer(value)
+    return code if code in (0, 1, 2) else None
+
+
 def read_ranking(value: Any, count: int) -> str | None:
     """All answers' letters, the best first: bare, `[[A], [B]]`, or `[[A]], [[B]]` in a text."""
     letters = sorted("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count])

@@ -111,6 +111,8 @@ def write_results(
         "coverage": None if result.coverage is None else asdict(result.coverage),
         "unread": list(result.unread),
     }
+    if result.ranking is not None:
+        results["ranking"] = asdict(result.ranking)
     samples = [
         {"doc_id": number, "doc_hash": _digest(sample), **sample}
         for number, sample in enumerate(map(plain, result.samples))
@@ -124,6 +126,7 @@ def write_results(
         PAGE: page(suite, result, config, result.pictures or pictures, made),
         f"{moment}_results.json": _json(for_lmms | {"date": moment}),
         f"{moment}_samples_{suite}.jsonl": "".join(lmms.samples(samples)),
+        **result.files,
     }
     files = {name: text.encode() for name, text in texts.items()}
     if any("rules" in sample for sample in samples):

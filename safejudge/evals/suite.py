@@ -194,6 +194,16 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    """What the entries of some results are ranked by, beside those of another run."""
+
+    by: str
+    """The name of a figure of `EvalResult.numbers`; a higher value is better."""
+    judge: str | None = None
+    """Who gave the marks, empty where nothing tells; None where the entries are judges."""
+
+
+@dataclass(frozen=True, slots=True)
 class EvalResult:
     """What records, or recorded outputs, come to."""
 
@@ -219,3 +229,7 @@ class EvalResult:
     """What was judged; None where nothing was to be judged, as of recorded outputs."""
     headline: str = ""
     """The one number that the suite is about, with its interval, in a phrase."""
+    ranking: Ranking | None = None
+    """By what `safejudge compare` ranks the entries; None where no figure is the one."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Further files of the run's folder: name and text."""

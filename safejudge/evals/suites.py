@@ -25,6 +25,9 @@ SUITES = {
     "preference": "safejudge.evals.pairs.suite:SUITE",
     "mllm-as-a-judge": "safejudge.evals.mllm_judge.suite:SUITE",
     "multimodal-rewardbench": "safejudge.evals.rewardbench.suite:SUITE",
+    "judge-anything": "safejudge.evals.judge_anything.suite:SUITE",
+    "gir-bench": "safejudge.evals.gir_bench.suite:SUITE",
+    "artifactsbench": "safejudge.evals.artifactsbench.suite:SUITE",
 }
 """Where each suite of this package stands; as text, since one stands above this module."""
 GROUP = "safejudge.suites"

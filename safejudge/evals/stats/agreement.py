@@ -113,6 +113,17 @@ def _inversions(codes: Codes) -> int:
     return inversions
 
 
+def footrule_consistency(left: Column, right: Column) -> float:
+    """1 - (sum of differences of ranks) / floor(n^2 / 2), in [0, 1]; NaN for fewer than two rows.
+
+    Spearman's footrule over its largest value, as ArtifactsBench (arXiv 2507.04952) reports it.
+    """
+    a, b = _sides(left, right)
+    if len(a) < 2 or np.isnan(a).any() or np.isnan(b).any():
+        return NAN
+    return 1 - float(np.abs(ranks(a) - ranks(b)).sum()) / (len(a) ** 2 // 2)
+
+
 # --- errors of scores ---------------------------------------------------------------------------
 
 

@@ -1,0 +1,1 @@
+"""Judge Anything (arXiv 2503.17489)."""
