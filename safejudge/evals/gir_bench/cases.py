@@ -45,7 +45,7 @@ class Counts:
     """What a reply says of some objects."""
 
     found: Mapping[str, int]
-    """By object: the larger of the number told and the boxes named after it."""
+    """By object: the larger of the number told and the boxes named after it; 0 if missing."""
     missing: tuple[str, ...]
     """Objects that are listed as missing."""
 
@@ -165,9 +165,19 @@ def read_counts(reply: Any, objects: Sequence[str]) -> Counts | str:
     counts = {_name(name): _whole(number) for name, number in told.items()}
     if None in counts.values():
         return "a count is no whole number"
-    boxed = Counter(_name(_NUMBERED.sub("", name)) for name in boxes)
-    found = {name: max(counts.get(name) or 0, boxed[name]) for name in objects}
-    return Counts(found, tuple(_name(str(name)) for name in missing))
+    boxed = Counter(_owner(_name(_NUMBERED.sub("", name)), objects) for name in boxes)
+    lacking = tuple(_name(str(name)) for name in missing)
+    found = {
+        name: 0 if name in lacking else max(counts.get(name) or 0, boxed[name]) for name in objects
+    }
+    return Counts(found, lacking)
+
+
+def _owner(name: str, objects: Sequence[str]) -> str:
+    """The object that a box is of; one named without its first word (`ball`) is of the longest."""
+    if name in objects:
+        return name
+    return max((o for o in objects if o.partition(" ")[2] == name), key=len, default=name)
 
 
 _NUMBERED = re.compile(r"[_ ]\d+$")
