@@ -140,7 +140,12 @@ def _table(part: str, ratings: Ratings) -> Table:
     columns = ("player", "games", "rating", "from", "to")
     if ratings.ratings:
         rows = tuple(
-            (player, str(value.n), f"{value.value:.3f}", *(_end(e) for e in (value.low, value.high)))
+            (
+                player,
+                str(value.n),
+                f"{value.value:.3f}",
+                *(_end(e) for e in (value.low, value.high)),
+            )
             for player, value in ratings.ratings.items()
         )
         note = ""
@@ -159,13 +164,14 @@ def _end(value: float) -> str:
 
 
 def findings(found: Arena) -> tuple[str, ...]:
-    """What was left out, and which lists have no rating, and why."""
+    """What was left out, and how many lists have no rating."""
     lines = [f"{counted(n, 'game')} left out: {why}." for why, n in found.left_out.items()]
-    lines += [
-        f"{part or 'The list'}: no rating, for {'; and '.join(ratings.reasons)}."
-        for part, ratings in found.ratings.items()
-        if ratings.reasons
-    ]
+    without = [part or "the list" for part, ratings in found.ratings.items() if ratings.reasons]
+    if without:
+        lines.append(
+            f"{len(without)} of {counted(len(found.ratings), 'list')} without a rating: "
+            f"{'; '.join(without)}. --without PLAYER leaves a player out."
+        )
     return tuple(lines)
 
 

@@ -1,4 +1,4 @@
-"""Runs of one suite beside each other: do they put the same entries in the same order?
+"""Runs of one suite beside each other: whether they put entries in the same order.
 
 Takes what `eval --out` wrote; gives tables. Where another judge gave the marks, scores of two runs
 are no longer on one scale: nine models kept their order and lost 2.3 points when only the version
@@ -166,7 +166,12 @@ def _side_by_side(found: Comparison) -> Table:
     ranks = [run.ranks() for run in found.runs]
     entries = dict.fromkeys(entry for run in ranks for entry in sorted(run, key=run.__getitem__))
     rows = tuple(
-        (entry, *itertools.chain(*(_cells(entry, run, of) for run, of in zip(found.runs, ranks, strict=True))))
+        (
+            entry,
+            *itertools.chain(
+                *(_cells(entry, run, of) for run, of in zip(found.runs, ranks, strict=True))
+            ),
+        )
         for entry in entries
     )
     heads = itertools.chain(*((f"rank in {run.run}", found.by) for run in found.runs))

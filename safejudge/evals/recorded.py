@@ -99,7 +99,13 @@ def _jsonl(text: str) -> tuple[list[JSON], list[str]]:
 
 
 def _json(text: str) -> tuple[list[JSON], list[str]]:
-    entries = parse_json(text) if text.strip() else []
+    try:
+        entries = parse_json(text) if text.strip() else []
+    except ValueError:
+        records, problems = _jsonl(text)
+        if len(records) > 1:  # lines of JSON, whatever the name of the file says
+            return records, problems
+        raise
     if not isinstance(entries, list):
         return [], ["holds no list of records"]
     records = [record for record in entries if isinstance(record, dict)]

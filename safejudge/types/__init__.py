@@ -6,6 +6,7 @@ request. Numbers in [0, 1] are called `score` or `p_*`; signed numbers `margin`.
 """
 
 from safejudge.types.base import JSON, Outcome, Record, Severity, SparseRecord
+from safejudge.types.checklists import Checklist, Marks, Point
 from safejudge.types.decisions import Decision, People, RuleDecision, Settled
 from safejudge.types.intake import Intake
 from safejudge.types.panel import ALONE, Panel
@@ -71,6 +72,7 @@ __all__ = [
     "Box",
     "Call",
     "CaptionUse",
+    "Checklist",
     "Condition",
     "Confirmation",
     "Constitution",
@@ -87,6 +89,7 @@ __all__ = [
     "Judgment",
     "Locate",
     "Look",
+    "Marks",
     "Message",
     "ModelRef",
     "ModerationKey",
@@ -96,6 +99,7 @@ __all__ = [
     "Panel",
     "People",
     "Picture",
+    "Point",
     "Precondition",
     "PreconditionVerdict",
     "Probe",

@@ -21,7 +21,7 @@ from safejudge.evals.judge_anything.records import (
     side_of,
 )
 from safejudge.evals.stats import agreement
-from safejudge.evals.stats.intervals import Estimate, grouped, mean_of, share_of
+from safejudge.evals.stats.intervals import NAN, Estimate, grouped, mean_of, share_of
 from safejudge.evals.stats.jackknife import estimates
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def figures_of(judged: Judged, marks: Mapping[Key, Mark], recorded: Recorded) ->
         people = [recorded.people[judged.task][key] for key in part]
         found = {
             "missing": share_of([key not in marks for key in part], _items(part)),
-            "unread": share_of(
-                [key in marks and marks[key] is None for key in part], _items(part)
-            ),
+            "unread": share_of([key in marks and marks[key] is None for key in part], _items(part)),
             **measure(part, people, [marks.get(key) for key in part]),
         }
         results |= {f"kind.{kind}.{name}": value for name, value in found.items()}
@@ -94,7 +92,7 @@ def _scores(keys: Sequence[Key], people: Sequence[int], marks: Sequence[Mark]) -
         **(
             estimates(_CORRELATIONS, human, judge, groups=groups, correlations=_CORRELATIONS)
             if rows
-            else {name: Estimate(agreement.NAN, 0) for name in _CORRELATIONS}
+            else {name: Estimate(NAN, 0) for name in _CORRELATIONS}
         ),
         "mae": mean_of([abs(value) for value in off], groups),
         "signed_error": mean_of(off, groups),
@@ -125,7 +123,9 @@ def _sides(kinds: Estimates) -> Estimates:
             found.setdefault((side_of(kind), figure), []).append(value.value)
     order = sorted(found, key=lambda key: list(SIDES).index(key[0]))
     return {
-        f"side.{side}.{figure}": Estimate(agreement.mean(found[side, figure]), len(found[side, figure]))
+        f"side.{side}.{figure}": Estimate(
+            agreement.mean(found[side, figure]), len(found[side, figure])
+        )
         for side, figure in order
     }
 

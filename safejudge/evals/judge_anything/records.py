@@ -1,8 +1,8 @@
 """Judge Anything (arXiv 2503.17489): its requests, answers, people's marks, and judges' outputs.
 
 What a record is is told by its fields. Who judged, and in which setting, only the name of a file
-tells: `Human_*.json`, `Score_JUDGE_SETTING.json`, `Pair_JUDGE_SETTING.json`. A key is (request, answer or pair,
-rubric); where one comes twice, the first counts.
+tells: `Human_*.json`, `Score_JUDGE_SETTING.json`, `Pair_JUDGE_SETTING.json`. A key is (request,
+answer or pair, rubric); where one comes twice, the first counts.
 
 The released files of people's marks and of checklists are larger than any copy that could be read:
 the names of their fields are those that the benchmark's scripts read and write.

@@ -12,7 +12,8 @@ it hangs on is said.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,13 +71,14 @@ def rate(games: Sequence[Game], resamples: int = RESAMPLES, seed: int = 0) -> Ra
     number = {name: row for row, name in enumerate(players)}
     sides = np.array([(number[g.first], number[g.second]) for g in games], dtype=np.intp)
     won = np.array([game.won for game in games], dtype=float)
-    counts = np.bincount(sides.ravel(), minlength=len(players)) if games else []
-    played = {name: int(count) for name, count in zip(players, counts, strict=True)}
-    points = _points(sides, won, len(players)) if games else np.zeros((0, 0))
+    played = Counter(name for game in games for name in (game.first, game.second))
+    points = _points(sides.reshape(-1, 2), won, len(players))
     if reasons := obstacles(points, players):
-        return Ratings(games=played, reasons=tuple(reasons))
+        return Ratings(games=dict(sorted(played.items())), reasons=tuple(reasons))
     ratings = fit(points)
-    groups = codes_of(row if game.group is None else (game.group,) for row, game in enumerate(games))
+    groups = codes_of(
+        row if game.group is None else (game.group,) for row, game in enumerate(games)
+    )
     draws, lost = _drawn(sides, won, groups, (len(players), resamples, seed))
     ends = _ends(draws) if lost <= OPEN * resamples and len(draws) else [(NAN, NAN)] * len(players)
     order = sorted(range(len(players)), key=lambda row: (-ratings[row], players[row]))
@@ -85,7 +87,7 @@ def rate(games: Sequence[Game], resamples: int = RESAMPLES, seed: int = 0) -> Ra
             players[row]: Estimate(float(ratings[row]), played[players[row]], *ends[row])
             for row in order
         },
-        played,
+        dict(sorted(played.items())),
         lost=lost / resamples if resamples else 0.0,
     )
 
@@ -220,5 +222,3 @@ def _strongly_linked(wins: np.ndarray) -> bool:
 def _ends(draws: Floats) -> list[tuple[float, float]]:
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
-
-

@@ -1,0 +1,1 @@
+"""ArtifactsBench (arXiv 2507.04952)."""
