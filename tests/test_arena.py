@@ -59,7 +59,9 @@ def test_neither_order_of_games_nor_sides_matter():
     pairs = CASES[0]["pairs"]
     turned = [(second, first, 2 - code) for first, second, code in reversed(pairs)]
     one, two = (rate(games(p), resamples=0).ratings for p in (pairs, turned))
-    assert {k: v.value for k, v in one.items()} == pytest.approx({k: v.value for k, v in two.items()})
+    assert {k: v.value for k, v in one.items()} == pytest.approx(
+        {k: v.value for k, v in two.items()}
+    )
 
 
 @pytest.mark.parametrize(
