@@ -1,4 +1,4 @@
-"""GIR-Bench from recorded reads: every case as somebody else worked it out, and bad ones by name."""
+"""GIR-Bench from recorded reads: cases as somebody else worked them out, and bad ones by name."""
 
 import json
 from pathlib import Path

@@ -162,9 +162,9 @@ def test_peoples_marks_that_cannot_be_read_are_left_out_and_told(folder):
 
 def test_kinds_that_are_not_there_and_answers_of_another_type_are_told(folder):
     answers = [
-        {"uniq_id": "d0", "response_id": n, "task_name": "Text2Image", "model_name": a,
+        {"uniq_id": "d0", "task_name": "Text2Image", "model_name": answer,
          "response": {"type": kind, "content": "x"}}
-        for n, (a, kind) in enumerate(zip(ANSWERS, ("image", "text", "Image", "image"), strict=True))
+        for answer, kind in zip(ANSWERS, ("image", "text", "Image", "image"), strict=True)
     ]  # fmt: skip
     put(folder, JudgeAnything=answers, Score_oak_rubric=scores(people))
     said = "\n".join(from_outputs(folder).findings)

@@ -1,0 +1,220 @@
+"""Figures of three suites from recorded outputs, beside those of an independent script.
+
+Each folder holds outputs and `expected.json`: what somebody else worked out for them, and for the
+first and third what the benchmarks' authors printed. Every figure is compared to six places (those
+that were written down with fewer, to as many), after `safejudge eval` wrote it.
+
+`python benchmarks/recorded_suites.py JUDGE_ANYTHING_DIR GIR_BENCH_DIR ARTIFACTSBENCH_DIR`
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from figure_checks import Check, recorded, text
+from measure import record
+
+from safejudge.cli import app as cli
+from safejudge.evals import arena, compare
+from safejudge.evals.artifactsbench.replies import read_published, read_score
+from safejudge.evals.stats import agreement
+
+SIX, FOUR = 5e-7, 5e-5
+JSON = dict[str, Any]
+
+
+def numbers_of(suite: str, folder: Path, out: Path) -> JSON:
+    """What `safejudge eval` writes of recorded outputs."""
+    if cli.main(["eval", suite, "--from-outputs", str(folder), "--out", str(out)]) != 0:
+        raise SystemExit(f"{suite}: eval failed on {folder}")
+    results: JSON = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return dict(results["results"][suite])
+
+
+# --- Judge Anything -------------------------------------------------------------------------------
+
+_COUNTED = ("missing", "unread")
+_NAMED = {  # of the specification
+    "oak, checklist": {"score.side.MMU.agreement_unread_wrong", "score.side.MMU.agreement_of_read",
+                       "score.side.MMU.pearson"},
+    "oak, rubric": {"pair.side.MMU.with_tie", "pair.side.MMU.without_human_ties"},
+}  # fmt: skip
+
+
+def judge_anything(folder: Path, expected: JSON, out: Path) -> Iterator[Check]:
+    numbers = numbers_of("judge-anything", folder / "outputs", out)
+    for file, levels in expected["outputs"].items():
+        task, judge, setting = Path(file).stem.split("_")
+        entry = f"{judge}, {setting}"
+        for level in ("kinds", "sides"):
+            for part, figures in levels[level].items():
+                start = f"{task.lower()}.{level[:-1]}.{part}"
+                for name, value in figures.items():
+                    if name == "n":
+                        continue
+                    figure = numbers[entry][f"{start}.{name}"]
+                    ours = figure["value"] * (figure["n"] if name in _COUNTED else 1)
+                    listed = f"{start}.{name}" in _NAMED.get(entry, ())
+                    yield Check(f"{entry}: {start}.{name}", ours, value, listed=listed, within=SIX)
+    rated = arena.arena(out / "pairs.jsonl", resamples=0)
+    for case in expected["arena_cases"]:
+        ratings = rated.ratings[case["name"]]
+        rows = case["elo"] or {"(rating)": "none"}
+        for player, value in rows.items():
+            ours = ratings.ratings[player].value if ratings.ratings else "none"
+            yield Check(f"arena, {case['name']}: {player}", ours, value, within=1e-6)
+
+
+# --- GIR-Bench ------------------------------------------------------------------------------------
+
+
+def gir_bench(folder: Path, expected: JSON, out: Path) -> Iterator[Check]:
+    figures = numbers_of("gir-bench", folder, out)[folder.resolve().name]
+    counts = {
+        "counts_right": "counts.right",
+        "counts_published_right": "counts.published_right",
+        "counts_unread": "counts.unread",
+        "layout_right": "layout.right",
+        "relations_right": "layout.relations",
+    }
+    for name, figure in counts.items():
+        ours = figures[figure]["value"] * figures[figure]["n"]
+        yield Check(name, ours, expected[name], within=SIX)
+    yield Check("relations", figures["layout.relations"]["n"], expected["relations"])
+    for subset in ("text", "sudoku"):
+        for name, value in expected[f"{subset}_means"].items():
+            ours = figures[f"{subset}.{name}"]["value"]
+            yield Check(f"{subset}: {name}", ours, value, within=SIX)
+    rows = [json.loads(row) for row in (out / "samples_gir-bench.jsonl").read_text().splitlines()]
+    for subset in ("text", "sudoku"):
+        cases = [row["scores"] for row in rows if row["subset"] == subset]
+        for number, (ours, values) in enumerate(zip(cases, expected[subset], strict=True)):
+            yield from (
+                Check(f"{subset} {number}: {name}", ours[name], values[name], listed=False,
+                      within=SIX)
+                for name in ours
+                if values.get(name) is not None
+            )  # fmt: skip
+    cases = [row["scores"]["right"] for row in rows if row["subset"] == "layout"]
+    for number, (ours, values) in enumerate(zip(cases, expected["layout"], strict=True)):
+        yield Check(f"layout {number}: right", ours, float(values["right"]), listed=False)
+
+
+# --- ArtifactsBench -------------------------------------------------------------------------------
+
+
+def artifactsbench(folder: Path, expected: JSON, out: Path) -> Iterator[Check]:
+    numbers = numbers_of("artifactsbench", folder, out)
+    more = json.loads((folder / "expected_more.json").read_text(encoding="utf-8"))
+    for file, values in more["outputs"].items():
+        generator = file.removeprefix("judge_")
+        ours = numbers[generator]
+        mean = ours["published_mean"]
+        yield Check(f"{generator}: published", mean["value"], values["published_mean"], within=FOUR)
+        yield Check(f"{generator}: published, of", mean["n"], values["published_read"])
+        parts = {"all": values["all"]}
+        for name in ("difficulty", "area"):
+            parts |= {f"{name}.{part}": figures for part, figures in values[name].items()}
+        for part, figures in parts.items():
+            read, zero = (ours[f"{part}.{name}"] for name in ("mean_of_read", "unread_as_0"))
+            pairs = [
+                ("of read", read["value"], figures["mean_of_read"]),
+                ("read", read["n"], figures["read"]),
+                ("unread as 0", zero["value"], figures["unread_as_0"]),
+                ("tasks", zero["n"], figures["n"]),
+            ]
+            for name, mine, theirs in pairs:
+                named = f"{generator}, {part}: {name}"
+                yield Check(named, mine, theirs, listed=part == "all", within=FOUR)
+    yield from _replies(folder, more["replies"])
+    yield from _ranks(folder, expected)
+    yield from _judge_update(folder, expected)
+
+
+def _replies(folder: Path, expected: JSON) -> Iterator[Check]:
+    for case in json.loads((folder / "judge_replies.json").read_text(encoding="utf-8")):
+        values, reading = expected[case["case"]], read_score(case["reply"])
+        pairs = (("ours", reading.score), ("published", read_published(case["reply"])))
+        for name, mine in pairs:
+            theirs = "none" if values[name] is None else values[name]
+            ours = "none" if mine is None else mine
+            yield Check(f"reply, {case['case']}: {name}", ours, theirs, listed=False)
+
+
+def _ranks(folder: Path, expected: JSON) -> Iterator[Check]:
+    """Ranking consistency, of the ranks that the authors' figures show."""
+    with (folder / "arena_ranks.csv").open(encoding="utf-8") as lines:
+        rows = [*csv.DictReader(lines)]
+    for name, values in expected["recomputed"]["ranks"].items():
+        ranks = [
+            (float(row["human_arena_rank"]), float(row["benchmark_rank"]))
+            for row in rows
+            if row["comparison"] == name
+        ]
+        left, right = ([pair[side] for pair in ranks] for side in (0, 1))
+        printed = expected["published"]["ranking_consistency"][name]
+        consistency = agreement.footrule_consistency(left, right)
+        yield Check(f"ranks, {name}: consistency", consistency, values["consistency"], within=SIX)
+        yield Check(f"ranks, {name}: printed", consistency, published=printed, within=5e-4)
+        for figure in ("spearman", "kendall"):
+            ours = getattr(agreement, figure)(left, right)
+            yield Check(f"ranks, {name}: {figure}", ours, values[figure], within=SIX)
+
+
+_SAME = {
+    "Claude 4.0-Sonnet": "Claude Sonnet 4 (20250514)",
+    "Claude 3.7-Sonnet": "Claude 3.7 Sonnet (20250219)",
+    "Qwen3-253B-A22B (Instruct)": "Qwen3-235B-A22B",
+    "Hunyuan-A13B": "hunyuan-A13B",
+    "GPT-4o": "GPT-4O",
+}
+"""Models of the later table, by their names in the earlier one."""
+
+
+def _judge_update(folder: Path, expected: JSON) -> Iterator[Check]:
+    """The same models, marked by two versions of one judge."""
+    tables = []
+    for version in ("v1_0", "v1_1"):
+        with (folder / f"scores_judge_{version}.csv").open(encoding="utf-8") as lines:
+            rows = {row["model"]: float(row["AVG"]) for row in csv.DictReader(lines)}
+        tables.append({_SAME.get(model, model): value for model, value in rows.items()})
+    runs = [
+        compare.Ranked(name, name, values)
+        for name, values in zip(("v1.0", "v1.1"), tables, strict=True)
+    ]
+    values = expected["recomputed"]["judge_update"]
+    yield Check("another judge: models", len(compare.shared(*runs)), values["n"])
+    for name, ours in compare.agreements(*runs).items():
+        yield Check(f"another judge: {name}", ours, values[name], within=SIX)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("judge_anything", type=Path, metavar="JUDGE_ANYTHING_DIR")
+    parser.add_argument("gir_bench", type=Path, metavar="GIR_BENCH_DIR")
+    parser.add_argument("artifactsbench", type=Path, metavar="ARTIFACTSBENCH_DIR")
+    args = parser.parse_args()
+    checks = {}
+    for title, run, folder in (
+        ("Judge Anything", judge_anything, args.judge_anything),
+        ("GIR-Bench", gir_bench, args.gir_bench),
+        ("ArtifactsBench", artifactsbench, args.artifactsbench),
+    ):
+        expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+        with TemporaryDirectory() as out:
+            checks[title] = list(run(folder, expected, Path(out)))
+    record(
+        "recorded-suites",
+        {title: [recorded(check) for check in rows] for title, rows in checks.items()},
+        "\n\n".join(text(title, rows) for title, rows in checks.items()),
+    )
+
+
+if __name__ == "__main__":
+    main()
