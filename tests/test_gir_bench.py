@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from safejudge.cli import app as cli
 from safejudge.errors import InputError
 from safejudge.evals.gir_bench.cases import UnusableError, case_of, read_counts
 from safejudge.evals.gir_bench.figures import relations, scores
+from safejudge.evals.gir_bench.live import gather
 from safejudge.evals.gir_bench.score import from_outputs
 from safejudge.evals.gir_bench.suite import SUITE
+from safejudge.programs import ocr
+from safejudge.types import Box
 
 DATA = Path(__file__).parent / "data" / "gir_bench"
 TEXT, COUNTS, LAYOUT, SUDOKU = (
@@ -196,3 +201,136 @@ def test_the_command_scores_the_named_subsets(tmp_path, capsys):
     assert "subset" in capsys.readouterr().err
     with pytest.raises(InputError, match="--paper"):
         SUITE.from_outputs(tmp_path, paper=True, args={})
+
+
+# --- live -----------------------------------------------------------------------------------------
+
+
+class Reader:
+    """Reads what it is told to."""
+
+    def __init__(self, lines=(), rows=()):
+        self.told, self.rows = lines, rows
+
+    def lines(self, _):
+        place = {"left": 0, "top": 0, "right": 1, "bottom": 1}
+        return tuple(Box(word=word, confidence=sure, **place) for word, sure in self.told)
+
+    def cells(self, *_):
+        return [[(text, 0.9) for text in row] for row in self.rows]
+
+
+def draw(path, pixels, size=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(pixels, np.uint8))
+    (image if size is None else image.resize(size, Image.Resampling.NEAREST)).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two texts of which one has no picture, a puzzle, and three painted regions."""
+    folder = tmp_path / "pictures"
+    grey, green, white = [90, 90, 90], [0, 255, 0], [255, 255, 255]
+    draw(folder / "text" / "sale.png", [[grey] * 8] * 8)
+    draw(folder / "sudoku" / "two_drawn.png", [[grey] * 8] * 8)
+    truth = [[white] * 4 + [[0, 0, 0]] * 4] * 8
+    for name, painted in {
+        "exact": [[green] * 4 + [grey] * 4] * 8,
+        "half": [[green] * 4 + [grey] * 4] * 4 + [[grey] * 8] * 4,
+        "nothing": [[grey] * 8] * 8,
+    }.items():
+        draw(folder / "masks" / f"{name}_truth.png", truth)
+        draw(folder / "masks" / f"{name}_painted.png", painted)
+    draw(folder / "masks" / "exact_painted.png", [[green] * 4 + [grey] * 4] * 8, (16, 16))
+    cases = {
+        "text": {"sale": "Summer SALE", "lost": "Hello", "empty": ""},
+        "sudoku": [
+            {"id": "two", "question": [[1, 0], [0, 0]], "answer": [[1, 2], [2, 1]]},
+            {"id": "bad", "question": [[1, 0], [0, 0]], "answer": [[1, 2], [2, 0]]},
+        ],
+    }
+    (folder / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
+    return folder
+
+
+def test_programs_look_at_pictures(pictures, tmp_path, monkeypatch, recwarn):
+    reader = Reader([("summer", 0.9), ("sale", 0.4)], [["1", "2"], ["", "x"]])
+    monkeypatch.setattr(ocr, "reader", lambda: reader)
+    out = tmp_path / "run"
+    line = ["eval", "gir-bench", "--data", str(pictures), "--out", str(out)]
+    assert cli.main(line) == 4  # one picture is missing
+    results = json.loads((out / "results.json").read_text())
+    values = results["results"]["gir-bench"]["pictures"]
+    assert values["text.whole_words"]["value"] == pytest.approx((0.5 + 0) / 2)  # faint: not read
+    assert values["text.missing"]["value"] == 0.5
+    assert values["sudoku.by_cell"]["value"] == pytest.approx(1 / 3)
+    assert values["sudoku.givens_kept"]["value"] == 1
+    rows = {row["item"]: row["scores"] for row in map(json.loads, lines_of(out))}
+    assert [rows[f"perception/{name}"]["iou"] for name in ("exact", "half", "nothing")] == [
+        1,
+        0.5,
+        0,
+    ]
+    assert rows["perception/nothing"]["precision"] is None
+    said = "\n".join(results["findings"])
+    assert "text/lost: no picture, which is wrong" in said
+    assert "perception/exact: of another size" in said
+    assert "1 case left out, text: the reference has no words" in said
+    assert "1 case left out, sudoku" in said
+    assert results["coverage"] == {"judged": 5, "unjudged": 1, "passed_over": 0}
+    assert cli.main([*line, "--resume"]) == 4  # nothing is looked at twice
+    assert json.loads((out / "results.json").read_text())["results"] == results["results"]
+
+
+def lines_of(out):
+    return (out / "samples_gir-bench.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def test_without_an_ocr_there_is_one_message_before_the_run(
+    pictures, tmp_path, monkeypatch, capsys
+):
+    def absent():
+        raise InputError("text in pictures is read with rapidocr: pip install 'safejudge[ocr]'")
+
+    monkeypatch.setattr(ocr, "reader", absent)
+    (pictures / "text" / "lost.png").symlink_to(pictures / "text" / "sale.png")
+    line = ["eval", "gir-bench", "--data", str(pictures), "--out"]
+    assert cli.main([*line, str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.count("safejudge[ocr]") == 1
+    assert not (tmp_path / "run" / "records.jsonl").exists()
+    # Masks need none.
+    assert cli.main([*line, str(tmp_path / "masks"), "--suite-arg", "subset=perception"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--suite-arg", "subset=counts"], "scored from recorded outputs only"),
+        (["--engine", "fake:"], "asks no model; leave it out"),
+    ],
+)
+def test_a_live_run_says_what_it_cannot(pictures, tmp_path, capsys, more, words):
+    line = ["eval", "gir-bench", "--data", str(pictures), "--out", str(tmp_path / "run"), *more]
+    assert cli.main(line) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("cases", "words"),
+    [("{", "is no JSON"), ("[]", "is no object"), ("{}", "holds no case of"), (None, "holds no")],
+)
+def test_a_folder_without_cases_is_refused(tmp_path, cases, words):
+    if cases is not None:
+        (tmp_path / "cases.json").write_text(cases)
+    with pytest.raises(InputError, match=words):
+        gather(tmp_path, ["text", "sudoku", "perception"])
+
+
+def test_a_mask_that_cannot_be_read_is_no_score(pictures, tmp_path):
+    (pictures / "masks" / "half_truth.png").write_bytes(b"no picture")
+    out = tmp_path / "run"
+    line = ["eval", "gir-bench", "--data", str(pictures), "--out", str(out)]
+    assert cli.main([*line, "--suite-arg", "subset=perception"]) == 4
+    results = json.loads((out / "results.json").read_text())
+    assert results["results"]["gir-bench"]["pictures"]["perception.iou"]["n"] == 2
+    assert any("the mask" in finding for finding in results["findings"])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from safejudge.engines.models import Models
-    from safejudge.evals.suite import EvalResult, Judging, Run, Suite
+    from safejudge.evals.suite import EvalResult, Run, Suite
     from safejudge.types import JSON
 
 EXAMPLES = """\
@@ -171,12 +171,12 @@ def run(options: Options) -> int:
         results.check_folder(out, overwrite=options.mode.overwrite)
     if options.from_outputs is not None:
         result, config = _score(suite, options, options.from_outputs)
-    elif suite.judge is None or suite.report is None:
+    elif suite.report is None:
         raise InputError(f"{options.suite} only scores recorded outputs: --from-outputs DIR")
     elif out is None:
         raise InputError("name a folder for records and results with --out DIR")
     else:
-        config = _judge(suite.judge, options, out, needs_rules=suite.constitution)
+        config = _judge(suite, options, out)
         result = reliability.report(suite.report, out)
     # Files first: whoever reads the tables through a pipe may close it.
     files = [] if out is None else results.write_results(out, options.suite, result, config)
@@ -237,7 +237,7 @@ def _score(suite: Suite, options: Options, folder: Path) -> tuple[EvalResult, JS
 # --- judging --------------------------------------------------------------------------------------
 
 
-def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) -> JSON:
+def _judge(suite: Suite, options: Options, out: Path) -> JSON:
     """Judge with every question asked, then again for each change; the records are in `out`.
 
     Data, labels and rules are read before any model is opened.
@@ -249,8 +249,10 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
 
     if options.paper:
         raise InputError("--paper: is how published outputs were scored; give --from-outputs DIR")
-    if needs_rules or options.judge.engine is None:
-        options.judge.check()
+    judge = suite.judge
+    if judge is None:
+        raise InputError(f"{options.suite} only scores recorded outputs: --from-outputs DIR")
+    _check_engine(suite, options)
     changes = _changes(options.variants)
     with closing(LateModels(lambda: _opened(options, bar))) as models, progress_bar() as bar:
         plain = _plain_run(options, out, models, bar)
@@ -266,6 +268,15 @@ def _judge(judge: Judging, options: Options, out: Path, *, needs_rules: bool) ->
             suites.begin(changed.out, options.suite)
             judge(changed)
     return config
+
+
+def _check_engine(suite: Suite, options: Options) -> None:
+    """Refuse a run without the engine or the rules that its suite needs, and one with a stray."""
+    engine = options.judge.engine
+    if not suite.asks and engine is not None:
+        raise InputError(f"--engine {engine}: {options.suite} asks no model; leave it out")
+    if suite.constitution or (suite.asks and engine is None):
+        options.judge.check()
 
 
 def _made_by(options: Options, run: Run, begun: JSON) -> JSON:

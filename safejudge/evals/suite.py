@@ -142,6 +142,8 @@ class Suite:
     """Makes the tables of a folder that `judge` wrote, and asks no model."""
     constitution: bool = False
     """Whether `judge` cannot do without a constitution."""
+    asks: bool = True
+    """Whether `judge` asks models; where programs alone look, no engine is named."""
     panel: bool = False
     """Whether all that `judge` asks are the questions of rules, so that several engines can be
     asked them."""

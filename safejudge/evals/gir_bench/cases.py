@@ -21,10 +21,11 @@ from safejudge.programs.scoring.layout import DIRECTIONS, Direction, Place
 
 if TYPE_CHECKING:
     from safejudge.programs.scoring.grids import Digit
+    from safejudge.programs.scoring.masks import Overlap
     from safejudge.types import JSON
 
-Subset = Literal["text", "counts", "layout", "sudoku"]
-SUBSETS: tuple[Subset, ...] = ("text", "counts", "layout", "sudoku")
+Subset = Literal["text", "counts", "layout", "sudoku", "perception"]
+SUBSETS: tuple[Subset, ...] = ("text", "counts", "layout", "sudoku", "perception")
 
 
 class UnusableError(ValueError):
@@ -97,7 +98,25 @@ class SudokuCase:
     side_drawn: float
 
 
-Case = TextCase | CountCase | LayoutCase | SudokuCase
+@dataclass(frozen=True, slots=True)
+class GridCase:
+    """The same, read cell by cell."""
+
+    question: grids.Rows
+    answer: grids.Rows
+    drawn: grids.Rows | None
+    """None without a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskCase:
+    """A region that should be painted green."""
+
+    overlap: Overlap | None
+    """Of what was painted with what is meant; None without a picture."""
+
+
+Case = TextCase | CountCase | LayoutCase | SudokuCase | GridCase | MaskCase
 
 _FIELDS: dict[Subset, set[str]] = {
     "text": {"reference", "seen"},

@@ -11,7 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from safejudge.evals.gir_bench.cases import CountCase, LayoutCase, SudokuCase, TextCase
+from safejudge.evals.gir_bench.cases import (
+    CountCase,
+    GridCase,
+    LayoutCase,
+    MaskCase,
+    SudokuCase,
+    TextCase,
+)
 from safejudge.evals.stats import agreement
 from safejudge.evals.stats.intervals import Estimate, grouped, share_of
 from safejudge.programs.scoring import grids, layout, texts
@@ -36,7 +43,11 @@ def scores(case: Case) -> Scores:
         return _text(case)
     if isinstance(case, CountCase):
         return _counts(case)
-    return _layout(case) if isinstance(case, LayoutCase) else _sudoku(case)
+    if isinstance(case, LayoutCase):
+        return _layout(case)
+    if isinstance(case, MaskCase):
+        return _mask(case)
+    return _grid(case) if isinstance(case, GridCase) else _sudoku(case)
 
 
 def _text(case: TextCase) -> Scores:
@@ -113,6 +124,31 @@ def _sudoku(case: SudokuCase) -> Scores:
         "by_cell": solved.share,
         "givens_kept": solved.givens_kept,
         "missing": float(case.drawn is None),
+    }
+
+
+def _grid(case: GridCase) -> Scores:
+    size = len(case.answer)
+    drawn = case.drawn or ((0,) * size,) * size
+    solved = grids.by_cell(case.question, case.answer, drawn)
+    return {
+        "by_cell": solved.share,
+        "givens_kept": solved.givens_kept,
+        "missing": float(case.drawn is None),
+    }
+
+
+def _mask(case: MaskCase) -> Scores:
+    lies = case.overlap
+    if lies is None:
+        return {"iou": 0.0, "precision": None, "recall": 0.0, "f1": 0.0, "missing": 1.0}
+    both = lies.found + lies.meant
+    return {
+        "iou": lies.iou,
+        "precision": lies.precision,
+        "recall": lies.recall,
+        "f1": 2 * lies.shared / both if both else 1.0,
+        "missing": 0.0,
     }
 
 

@@ -22,11 +22,8 @@ class Output:
     """From 0, in its file."""
     subset: Subset
     case: Case
-
-    @property
-    def name(self) -> str:
-        """The same in every run on the same files."""
-        return f"{self.subset}/{PurePosixPath(self.file).name}/{self.number}"
+    name: str
+    """The same in every run on the same files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,8 @@ def read(folder: Path) -> Recorded:
             except UnusableError as error:
                 left_out[f"{subset}: {error}"] += 1
             else:
-                outputs.append(Output(generator, lines.file, number, subset, case))
+                name = f"{subset}/{PurePosixPath(lines.file).name}/{number}"
+                outputs.append(Output(generator, lines.file, number, subset, case, name))
         if foreign:
             unread.append(
                 f"{lines.file}: {foreign} of {counted(len(lines.records), 'record')} are no case "

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
     from safejudge.types import JSON
 
-_MAIN = {"text": "words_and_signs", "counts": "right", "layout": "right", "sudoku": "by_cell"}
+_MAIN = {
+    "text": "words_and_signs",
+    "counts": "right",
+    "layout": "right",
+    "sudoku": "by_cell",
+    "perception": "iou",
+}
 """What a prediction is about."""
 
 
@@ -29,8 +35,8 @@ def from_outputs(folder: Path, subsets: Sequence[str] = SUBSETS) -> EvalResult:
     return score(read(folder), subsets)
 
 
-def score(recorded: Recorded, subsets: Sequence[str] = SUBSETS) -> EvalResult:
-    """Score what was read, of these subsets."""
+def score(recorded: Recorded, subsets: Sequence[str] = SUBSETS, *, judge: str = "") -> EvalResult:
+    """Score what was read, of these subsets; `judge` is what read it, empty where nothing tells."""
     outputs = [output for output in recorded.outputs if output.subset in subsets]
     numbers = {
         generator: figures([outputs[row] for row in rows])
@@ -48,7 +54,7 @@ def score(recorded: Recorded, subsets: Sequence[str] = SUBSETS) -> EvalResult:
         unread=recorded.unread,
         predictions=tuple(_prediction(output) for output in outputs),
         headline=of_best(numbers, _HEADLINES),
-        ranking=None if main is None else Ranking(main, judge=""),
+        ranking=None if main is None else Ranking(main, judge),
     )
 
 
@@ -58,6 +64,7 @@ _HEADLINES = {
     "counts.right": "all counts right",
     "layout.right": "all objects once and in their places",
     "sudoku.by_cell": "empty cells solved",
+    "perception.iou": "painted and meant region, shared over united area",
 }
 
 
@@ -65,7 +72,8 @@ def _sample(output: Output) -> JSON:
     values, case = scores(output.case), output.case
     row: JSON = {
         "generator": output.generator, "file": output.file, "number": output.number,
-        "subset": output.subset, "said": values[_MAIN[output.subset]], "scores": values,
+        "item": output.name, "subset": output.subset, "said": values[_MAIN[output.subset]],
+        "scores": values,
     }  # fmt: skip
     if isinstance(case, TextCase):
         lacking = texts.missing_words(case.reference, case.seen or "")
@@ -115,6 +123,13 @@ _COLUMNS = {
         "published": "sudoku.published",
         "no picture": "sudoku.missing",
     },
+    "Painted regions": {
+        "IoU": "perception.iou",
+        "precision": "perception.precision",
+        "recall": "perception.recall",
+        "F1": "perception.f1",
+        "no picture": "perception.missing",
+    },
     "Text to image": {
         "mean of three parts": "text_to_image",
         "published": "text_to_image_published",
@@ -135,6 +150,10 @@ _NOTES = {
         "By cell of each picture's own size. Published: by distance in pixels, so an answer of "
         "another size, or narrow cells, break it."
     ),
+    "Painted regions": (
+        "Pixels near pure green, nothing cleaned. The published script also drops regions below "
+        "3 % of the picture, and grows one where nothing is left. Both empty: 1."
+    ),
     "Text to image": "Plain means of words, counts and places.",
 }
 
@@ -151,7 +170,7 @@ def _table(title: str, columns: Mapping[str, str], numbers: Mapping[str, Estimat
     for generator, estimates in numbers.items():
         if first in estimates:
             n = estimates[first].n
-            cells = (estimates[name].text(n) for name in columns.values())
+            cells = (estimates[x].text(n) if x in estimates else "" for x in columns.values())
             rows.append((generator, str(n), *cells))
     return Table(title, ("generator", "n", *columns), tuple(rows), _NOTES[title])
 
