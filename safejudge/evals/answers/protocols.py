@@ -116,7 +116,7 @@ def scoring(reading: Reading, policy: Policy) -> Protocol:
         ]
 
     def read(reply: Any, _: Sample) -> JSON:
-        return _level(reply, policy) if label_only else _written(reply, _last_first(read_score))
+        return level_of(reply, policy) if label_only else written_of(reply, last_first(read_score))
 
     return Protocol(f"score {reading}", requests, read)
 
@@ -138,8 +138,8 @@ def comparing(reading: Reading, policy: Policy, *, tie: bool) -> Protocol:
 
     def read(reply: Any, _: Sample) -> JSON:
         if label_only:
-            return _letter(reply, policy)
-        return _written(reply, _last_first(read_choice) if tie else read_verdict)
+            return letter_of(reply, policy)
+        return written_of(reply, last_first(read_choice) if tie else read_verdict)
 
     return Protocol(f"pair {reading}", requests, read)
 
@@ -152,7 +152,7 @@ def ranking() -> Protocol:
 
     def read(reply: Any, sample: Sample) -> JSON:
         count = len(sample.answers)
-        return _written(reply, _last_first(lambda text: read_ranking(text, count)))
+        return written_of(reply, last_first(lambda text: read_ranking(text, count)))
 
     return Protocol("rank written", requests, read)
 
@@ -175,7 +175,8 @@ def _request(prompt: Prompt, picture: Picture, labels: tuple[str, ...] | None) -
 # --- what came back -----------------------------------------------------------------------------
 
 
-def _written(reply: str, read: Callable[[str], str | None]) -> JSON:
+def written_of(reply: str, read: Callable[[str], str | None]) -> JSON:
+    """What a written reply says; else why it says nothing."""
     text = storable(str(reply))
     answer = read(text)
     if answer is not None:
@@ -186,7 +187,7 @@ def _written(reply: str, read: Callable[[str], str | None]) -> JSON:
     return {"said": None, "why": reason, "text": text}
 
 
-def _last_first(read: Callable[[str], str | None]) -> Callable[[str], str | None]:
+def last_first(read: Callable[[str], str | None]) -> Callable[[str], str | None]:
     """Read the mark of the last line; a text without one there is read whole.
 
     The reasons may quote a mark that stands in an answer, and that is not what the judge says.
@@ -200,7 +201,7 @@ def _last_first(read: Callable[[str], str | None]) -> Callable[[str], str | None
     return read_last
 
 
-def _level(reply: AnswerProbs, policy: Policy) -> JSON:
+def level_of(reply: AnswerProbs, policy: Policy) -> JSON:
     """The likeliest score, the log-probabilities of all, and their mean."""
     problem = _problem(reply, policy)
     if problem is not None:
@@ -215,7 +216,7 @@ def _level(reply: AnswerProbs, policy: Policy) -> JSON:
     return _mass(reply) | {"said": str(level), "logprobs": logprobs, "score": weighted.score}
 
 
-def _letter(reply: AnswerProbs, policy: Policy) -> JSON:
+def letter_of(reply: AnswerProbs, policy: Policy) -> JSON:
     """The likeliest letter; A and B equally likely is a tie."""
     problem = _problem(reply, policy)
     if problem is not None:

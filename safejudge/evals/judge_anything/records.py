@@ -43,6 +43,8 @@ SIDES = {
     ),
 }  # fmt: skip
 """Kinds of requests: understanding ends in text, generation in anything else."""
+BETWEEN = "_vs_"
+"""Stands between the names of a pair."""
 TIE = 1
 """The code for neither of two."""
 

@@ -21,7 +21,15 @@ from safejudge.evals.judge_anything.figures import (
     fused,
     kinds_missing,
 )
-from safejudge.evals.judge_anything.records import SETTINGS, SIDES, Judged, Key, Recorded, read
+from safejudge.evals.judge_anything.records import (
+    BETWEEN,
+    SETTINGS,
+    SIDES,
+    Judged,
+    Key,
+    Recorded,
+    read,
+)
 from safejudge.evals.stats.intervals import grouped
 from safejudge.evals.suite import EvalResult, Prediction, Ranking
 from safejudge.show.figures import Table
@@ -51,12 +59,14 @@ def from_outputs(folder: Path, settings: Sequence[str] = SETTINGS) -> EvalResult
             f"{folder}: holds no marks of a judge in {', '.join(settings)}; they lie in "
             "Score_JUDGE_SETTING.json and Pair_JUDGE_SETTING.json"
         )
-    return score(recorded, judges)
+    return score(recorded, judges, together=True)
 
 
-def score(recorded: Recorded, judges: Sequence[Judged]) -> EvalResult:
-    """Score what was read of some judges."""
+def score(recorded: Recorded, judges: Sequence[Judged], *, together: bool = False) -> EvalResult:
+    """Score what was read of some judges; `together`: also all of them as one."""
     numbers = _numbers(recorded, judges)
+    if together:
+        _add_fusions(numbers, recorded, judges)
     return EvalResult(
         tables=_tables(numbers),
         findings=tuple(_findings(recorded, judges)),
@@ -82,16 +92,22 @@ _HEADLINES = {
 
 
 def _numbers(recorded: Recorded, judges: Sequence[Judged]) -> dict[str, Estimates]:
-    """Figures by judge and setting, and of all judges of a setting together."""
+    """Figures by judge and setting."""
     numbers: dict[str, Estimates] = {}
     for judged in judges:
         _add(numbers, f"{judged.judge}, {judged.setting}", judged, figures(judged, recorded))
+    return numbers
+
+
+def _add_fusions(
+    numbers: dict[str, Estimates], recorded: Recorded, judges: Sequence[Judged]
+) -> None:
+    """Add the figures of all judges of a task and setting together, where they are enough."""
     for rows in grouped((judged.task, judged.setting) for judged in judges).values():
         several = [judges[row] for row in rows]
         if len(several) >= _TOGETHER:
             values = figures_of(several[0], fused(several), recorded)
             _add(numbers, f"{FUSION}, {several[0].setting}", several[0], values)
-    return numbers
 
 
 def _add(numbers: dict[str, Estimates], name: str, judged: Judged, values: Estimates) -> None:
@@ -228,10 +244,10 @@ def _games(recorded: Recorded, judges: Sequence[Judged]) -> Iterator[JSON]:
     sources += [(f"{j.judge}, {j.setting}", j.marks) for j in judges if j.task == "pair"]
     for source, marks in sources:
         for key, mark in marks.items():
-            first, between, second = key.answer.partition("_vs_")
-            if mark is not None and between and "_vs_" not in second:
+            sides = key.answer.split(BETWEEN)
+            if mark is not None and len(sides) == 2:
                 yield {
-                    "judge": source, "first": first, "second": second, "choice": mark,
+                    "judge": source, "first": sides[0], "second": sides[1], "choice": mark,
                     "rubric": key.rubric, "item": key.item, "kind": recorded.kinds[key.item],
                 }  # fmt: skip
     yield from recorded.games
