@@ -44,14 +44,14 @@ def from_outputs(folder: Path) -> EvalResult:
     return score(recorded)
 
 
-def score(recorded: Recorded) -> EvalResult:
-    """Score what was read."""
+def score(recorded: Recorded, *, live: bool = False) -> EvalResult:
+    """Score what was read; `live`: nobody's released reader was there."""
     tasks = recorded.tasks
     numbers = {judged.generator: figures(judged, tasks) for judged in recorded.judged}
     judges = dict.fromkeys(judged.judge for judged in recorded.judged)
     return EvalResult(
-        tables=_tables(numbers),
-        findings=tuple(_findings(recorded)),
+        tables=_tables(numbers, published=not live),
+        findings=tuple(_findings(recorded, live=live)),
         numbers={
             generator: {name: value.json() for name, value in estimates.items()}
             for generator, estimates in numbers.items()
@@ -100,17 +100,20 @@ _COLUMNS = {
 }
 
 
-def _tables(numbers: Mapping[str, Estimates]) -> tuple[Table, ...]:
+def _tables(numbers: Mapping[str, Estimates], *, published: bool) -> tuple[Table, ...]:
     rows = []
     for generator, estimates in numbers.items():
-        n, *cells = _cells(estimates, "all")
-        published = estimates["published_mean"]
-        rows.append((generator, n, *cells, f"{_mean(published)} n={published.n}"))
-    note = (
-        "Points of 100. n counts tasks. Unread as 0: what is missing is 0 as well. Published: of "
-        "every line that the released reader reads, repeated and unknown ones too."
-    )
-    whole = Table("Generators", ("generator", "n", *_COLUMNS, "published"), tuple(rows), note)
+        mean = estimates["published_mean"]
+        last = (f"{_mean(mean)} n={mean.n}",) if published else ()
+        rows.append((generator, *_cells(estimates, "all"), *last))
+    note = "Points of 100. n counts tasks. Unread as 0: what is missing is 0 as well."
+    if published:
+        note += (
+            " Published: of every line that the released reader reads, repeated and unknown ones "
+            "too."
+        )
+    heads = ("generator", "n", *_COLUMNS, *(("published",) if published else ()))
+    whole = Table("Generators", heads, tuple(rows), note)
     return whole, _by("difficulty", numbers), _by("area", numbers)
 
 
@@ -155,10 +158,10 @@ def _headline(numbers: Mapping[str, Estimates]) -> str:
     return f"points of 100, of read scores {_mean(read[best])} n={read[best].n} ({best}{of})"
 
 
-def _findings(recorded: Recorded) -> Iterator[str]:
+def _findings(recorded: Recorded, *, live: bool) -> Iterator[str]:
     for reason, n in recorded.left_out.items():
         yield f"{counted(n, 'record')} left out: {reason}."
-    lists = [task.checklist for task in recorded.tasks.values()]
+    lists = [] if live else [task.checklist for task in recorded.tasks.values()]
     if broken := lists.count(None):
         yield f"{counted(broken, 'task')} of {len(lists)} with a checklist that cannot be read."
     other = sum(c is not None and (len(c.points), c.most) != (10, MOST) for c in lists)
