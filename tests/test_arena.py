@@ -92,6 +92,14 @@ def test_a_rating_is_finite_or_there_is_a_reason(drawn):
     assert all(math.isfinite(value.value) for value in found.ratings.values())
 
 
+def test_a_long_chain_of_one_sided_games_is_rated():
+    chain = np.zeros((60, 60))
+    for row in range(59):
+        chain[row, row + 1], chain[row + 1, row] = 1000, 1
+    ratings = fit(chain)
+    assert -np.diff(ratings) == pytest.approx(SCALE * math.log(1000))
+
+
 def test_a_player_cannot_meet_itself():
     with pytest.raises(ValueError, match="meets itself"):
         rate([Game("a", "a", 1.0)])

@@ -326,6 +326,17 @@ def test_a_folder_without_cases_is_refused(tmp_path, cases, words):
         gather(tmp_path, ["text", "sudoku", "perception"])
 
 
+def test_a_mask_that_is_not_black_and_white_is_told(pictures, tmp_path):
+    draw(pictures / "masks" / "half_truth.png", [[[200, 200, 200]] * 4 + [[100, 100, 100]] * 4] * 8)
+    out = tmp_path / "run"
+    line = ["eval", "gir-bench", "--data", str(pictures), "--out", str(out)]
+    assert cli.main([*line, "--suite-arg", "subset=perception"]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert any(f.startswith("perception/half: with a mask") for f in results["findings"])
+    rows = {row["item"]: row["scores"] for row in map(json.loads, lines_of(out))}
+    assert rows["perception/half"]["iou"] == 0.5  # lighter than 127 is the region
+
+
 def test_a_mask_that_cannot_be_read_is_no_score(pictures, tmp_path):
     (pictures / "masks" / "half_truth.png").write_bytes(b"no picture")
     out = tmp_path / "run"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,11 +76,14 @@ def rate(games: Sequence[Game], resamples: int = RESAMPLES, seed: int = 0) -> Ra
     points = _points(sides.reshape(-1, 2), won, len(players))
     if reasons := obstacles(points, players):
         return Ratings(games=dict(sorted(played.items())), reasons=tuple(reasons))
-    ratings = fit(points)
+    try:
+        ratings = fit(points)
+    except ValueError as error:
+        return Ratings(games=dict(sorted(played.items())), reasons=(str(error),))
     groups = codes_of(
         row if game.group is None else (game.group,) for row, game in enumerate(games)
     )
-    draws, lost = _drawn(sides, won, groups, (len(players), resamples, seed))
+    draws, lost = _drawn(sides, won, groups, ratings, (resamples, seed))
     ends = _ends(draws) if lost <= OPEN * resamples and len(draws) else [(NAN, NAN)] * len(players)
     order = sorted(range(len(players)), key=lambda row: (-ratings[row], players[row]))
     return Ratings(
@@ -92,41 +96,52 @@ def rate(games: Sequence[Game], resamples: int = RESAMPLES, seed: int = 0) -> Ra
     )
 
 
-def fit(points: Floats) -> Floats:
+def fit(points: Floats, start: Floats | None = None) -> Floats:
     """Ratings by Newton's method; `points` [i, j] is what player i won against j, ties as halves.
 
-    Raises `ValueError` where there is no finite rating (see `obstacles`).
+    `start`: ratings that are near. Raises `ValueError` where there is no finite rating (see
+    `obstacles`), or none that floats can hold.
     """
     size = len(points)
     games = points + points.T
     taken = points.sum(axis=1)
-    strengths = np.zeros(size)
+    strengths = np.zeros(size) if start is None else (start - MEAN) / SCALE
     best = _likelihood(points, strengths)
-    for _ in range(200):
-        p_wins = 1 / (1 + np.exp(strengths[None, :] - strengths[:, None]))
+    for _ in range(_STEPS):
+        p_wins = np.exp(-np.logaddexp(0, strengths[None, :] - strengths[:, None]))
         gradient = taken - (games * p_wins).sum(axis=1)
         weights = games * p_wins * p_wins.T
         # The mean of the strengths says nothing: 1/size holds it at 0 and keeps the matrix regular.
         matrix = np.diag(weights.sum(axis=1)) - weights + 1 / size
-        step = np.linalg.solve(matrix, gradient)
-        step /= max(1.0, float(np.abs(step).max()) / 5)
+        try:
+            step = np.linalg.solve(matrix, gradient)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(_UNFIT) from error
+        # Far steps overshoot where chances are near 0 or 1; only who met whom matters.
+        apart = np.abs(step[None, :] - step[:, None])[games > 0]
+        step /= max(1.0, float(apart.max()) / 2)
         while (reached := _likelihood(points, strengths + step)) < best - 1e-9 * abs(best):
             step /= 2
         strengths, best = strengths + step, reached
-        if float(np.abs(step).max()) < 1e-11:
+        if float(np.abs(step).max()) < 1e-10 * max(1.0, float(np.abs(strengths).max())):
             return np.asarray(MEAN + SCALE * (strengths - strengths.mean()), dtype=float)
-    raise ValueError("there is no finite rating")
+    raise ValueError(_UNFIT)
+
+
+_STEPS = 200
+"""Newton needs ten where chances are none of 1 in a million."""
+_UNFIT = "wins are so one-sided along a chain of players that no number holds the ratings"
 
 
 def _likelihood(points: Floats, strengths: Floats) -> float:
     return -float((points * np.logaddexp(0, strengths[None, :] - strengths[:, None])).sum())
 
 
-def _points(sides: np.ndarray, won: Floats, size: int) -> Floats:
-    """Points of each player against each other."""
+def _points(sides: np.ndarray, won: Floats, size: int, times: np.ndarray | int = 1) -> Floats:
+    """Points of each player against each other, each game so many times."""
     first, second = sides[:, 0], sides[:, 1]
-    points = np.bincount(first * size + second, won, size * size)
-    points = points + np.bincount(second * size + first, 1 - won, size * size)
+    points = np.bincount(first * size + second, won * times, size * size)
+    points = points + np.bincount(second * size + first, (1 - won) * times, size * size)
     return np.asarray(points.reshape(size, size), dtype=float)
 
 
@@ -196,21 +211,22 @@ def _reached(links: np.ndarray, start: int) -> set[int]:
 
 
 def _drawn(
-    sides: np.ndarray, won: Floats, groups: np.ndarray, plan: tuple[int, int, int]
+    sides: np.ndarray, won: Floats, groups: np.ndarray, rated: Floats, plan: tuple[int, int]
 ) -> tuple[Floats, int]:
     """Ratings of games drawn anew; and how many draws have none.
 
-    `plan`: how many players there are, how often to draw, and the seed.
+    `rated`: the ratings by all games; `plan`: how often to draw, and the seed.
     """
-    size, resamples, seed = plan
+    size, (resamples, seed) = len(rated), plan
     generator = np.random.default_rng(seed)
     count = int(groups.max()) + 1
     ratings: list[Floats] = []
     for _ in range(resamples):
         times = np.bincount(generator.integers(count, size=count), minlength=count)[groups]
-        points = _points(np.repeat(sides, times, axis=0), np.repeat(won, times), size)
+        points = _points(sides, won, size, times)
         if _strongly_linked(points > 0):
-            ratings.append(fit(points))
+            with suppress(ValueError):
+                ratings.append(fit(points, rated))
     return np.array(ratings).reshape(len(ratings), size), resamples - len(ratings)
 
 
