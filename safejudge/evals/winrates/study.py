@@ -19,6 +19,7 @@ from safejudge.files.atomic import replacing, writing
 from safejudge.files.below import leads_out
 from safejudge.files.rows import read_rows
 from safejudge.images.captions import read_captions
+from safejudge.images.pairs import caption_of
 from safejudge.text import first_line
 from safejudge.types import Record
 
@@ -92,7 +93,7 @@ def plan(folders: tuple[Path, Path], prompts: Path, seed: int) -> Study:
     ]
     tell_missing(len(lacking), len(captions), "one of the folders", next(iter(lacking), ""))
     pairs = [
-        _pair(seed, name, prompt or "")
+        _pair(seed, name, caption_of(prompt) or "")
         for name, prompt in captions.items()
         if name not in set(lacking)
     ]
