@@ -32,6 +32,7 @@ from safejudge.engines.programs import (
     judged_by_programs,
     program_references,
 )
+from safejudge.engines.together import limit_of
 from safejudge.errors import EngineSetupError, InputError
 from safejudge.flow import pool, room
 from safejudge.images.ahead import HELD, Budget, ReadAhead
@@ -300,18 +301,17 @@ def too_many_together(image: ImageInput | Failure, models: Models) -> Failure | 
     if isinstance(image, Failure) or not image.together:
         return None
     count = len(image.together[0].parts)
-    for engine in models.engines:
-        most = engine.card.most_together
-        if most is not None and count > most:
-            return Failure(
-                image=image.name,
-                id=image.id,
-                reason="too_many_pictures",
-                message=f"{image.name}: {engine.card.uri} can be shown {counted(most, 'picture')} "
-                f"at a time, not {count} together; judge each by itself (Series(..., "
-                "together=False), --series apart), or take another engine",
-            )
-    return None
+    if (found := limit_of(models.engines, count)) is None:
+        return None
+    engine, most = found
+    return Failure(
+        image=image.name,
+        id=image.id,
+        reason="too_many_pictures",
+        message=f"{image.name}: {engine.card.uri} can be shown {counted(most, 'picture')} at a "
+        f"time, not {count} together; judge each by itself (Series(..., together=False), --series "
+        "apart), or take another engine",
+    )
 
 
 def policy_in_effect(policy: Policy, models: Models) -> Policy:

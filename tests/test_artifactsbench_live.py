@@ -1,6 +1,7 @@
 """ArtifactsBench live: what is shown and asked, how marks add up, and what is not asked about."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -217,3 +218,14 @@ def test_without_a_browser_there_is_one_message_before_the_run(tmp_path, capsys,
     assert cli.main(line) == 2
     assert capsys.readouterr().err.count("no browser") == 1
     assert not (tmp_path / "run" / "records.jsonl").exists()
+
+
+def test_more_pictures_than_an_engine_can_be_shown_are_refused_before_anything_is_asked(tmp_path):
+    engine = Judge()
+    card = replace(engine.card, most_together=2)
+    engine.card = card
+    args = put(tmp_path, [task(1)], [(1, PAGE.format("shade 200"))])
+    with pytest.raises(InputError, match="3 pictures, and hf:stand-in can be shown 2 at a time"):
+        run(tmp_path, engine, args)
+    assert engine.asked == []
+    assert run(tmp_path, engine, args | {"at": "0,1"}).samples

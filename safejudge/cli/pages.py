@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.values import times
+from safejudge.engines.together import limit_of
 from safejudge.errors import InputError
 from safejudge.files.standing import Standing
 from safejudge.images.listing import digest_of, key_of
@@ -55,15 +56,15 @@ class Pages:
     def fit(self, judge: Judge) -> str | None:
         """Judge pictures by themselves where an engine cannot be shown them all; say so."""
         count = len(self._stage.at)
-        for engine in judge.models.engines:
-            most = engine.card.most_together
-            if self._together and most is not None and count > most:
-                self._together = False
-                return (
-                    f"{engine.card.uri} can be shown {most} at a time, so each of the {count} "
-                    "pictures of a page is judged by itself"
-                )
-        return None
+        found = limit_of(judge.models.engines, count) if self._together else None
+        if found is None:
+            return None
+        self._together = False
+        engine, most = found
+        return (
+            f"{engine.card.uri} can be shown {most} at a time, so each of the {count} pictures of "
+            "a page is judged by itself"
+        )
 
     def source(self, path: str) -> ImageSource:
         """Return what a path stands for: of a page, its pictures."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from safejudge.engines.together import refuse_more
 from safejudge.errors import InputError
 from safejudge.files.standing import Standing
 from safejudge.images.listing import digest_of, key_of, standing_of
@@ -77,15 +78,11 @@ class Folders:
 
     def fit(self, judge: Judge) -> None:
         """Raise `InputError` where an engine cannot be shown so many pictures in one question."""
-        count, name = max((len(one.sources), name) for name, one in self.by_name.items())
-        for engine in judge.models.engines:
-            most = engine.card.most_together
-            if self.by_name[name].together and most is not None and count > most:
-                raise InputError(
-                    f"{clean(name)} has {count} pictures, and {engine.card.uri} can be shown "
-                    f"{most} at a time; --series apart judges each by itself, or take another "
-                    "engine"
-                )
+        together = [one for one in self.by_name.values() if one.together]
+        if together:
+            count, name = max((len(one.sources), one.name) for one in together)
+            instead = "--series apart judges each by itself"
+            refuse_more(judge.models.engines, count if count > 1 else 0, name, instead)
 
     def source(self, name: str) -> ImageSource:
         """Return the pictures of a folder."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.together import refuse_more
 from safejudge.errors import InputError
 from safejudge.evals import harness, recorded
 from safejudge.evals.artifactsbench import prompts
@@ -124,6 +125,9 @@ def _answers(
 
 def judge_tasks(run: Run, data: Data, plan: Plan) -> JSON:
     """Judge every task that has no record yet; what made the scores."""
+    shots = len(plan.stage.at)
+    instead = "--suite-arg at=0 shows one"
+    refuse_more(run.models.engines, shots if shots > 1 else 0, "a page", instead)
     rows = harness.sampled([task.difficulty for task in data.tasks], run)
     tasks = [data.tasks[row] for row in rows]
     stage = {"at": list(plan.stage.at), "size": list(plan.stage.size)}

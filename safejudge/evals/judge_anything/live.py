@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safejudge.engines.together import refuse_more
 from safejudge.errors import ImageError
 from safejudge.evals import harness
 from safejudge.evals.answers.pictures import Pictures
@@ -85,6 +86,9 @@ class _Seen:
 def judge_items(run: Run, data: Data, plan: Plan) -> JSON:
     """Judge every item that has no record yet; what made the answers."""
     items = [data.items[row] for row in harness.sampled([item.kind for item in data.items], run)]
+    most = max(((_most_pictures(item), item.key) for item in items), default=(0, ""))
+    instead = "--split Text2Text judges requests without any"
+    refuse_more(run.models.engines, most[0] if most[0] > 1 else 0, most[1], instead)
     folder = Pictures(Path(run.data or ""))
     names = [f"{setting} {reading} {plan.checking}" for setting in plan.settings
              for reading in plan.readings]  # fmt: skip
@@ -99,6 +103,12 @@ def judge_items(run: Run, data: Data, plan: Plan) -> JSON:
         run.write_json(harness.DATA, description)
         harness.record(run, file, items, lambda item: item.key, judged)
     return description | {"data": run.data, "provenance": made_by.model_dump(mode="json")}
+
+
+def _most_pictures(item: Item) -> int:
+    """How many pictures one question about an item shows at most: its own, and two answers'."""
+    answers = sorted(len(answer.pictures) for answer in item.answers.values())
+    return len(item.request.pictures) + sum(answers[-2:])
 
 
 def _judged(items: Sequence[Item], folder: Pictures, plan: Plan, run: Run) -> list[JSON]:
