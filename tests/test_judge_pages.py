@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_series import looks
+from test_series import opened
 
 from safejudge.cli.app import main
 from safejudge.engines.fake import FakeEngine
@@ -34,20 +34,7 @@ def engine(tmp_path, monkeypatch):
     (tmp_path / "in" / "turning.html").write_text(TURNING, encoding="utf-8")
     (tmp_path / "in" / "still.svg").write_text(GREEN, encoding="utf-8")
     Image.fromarray(np.full((6, 8, 3), (255, 0, 0), np.uint8)).save(tmp_path / "in" / "red.png")
-    (tmp_path / "rules.yaml").write_text(
-        "name: slides\nrules:\n"
-        + "".join(
-            f"  - {{id: {name}, category: adverts, severity: low, text: No {name}.,\n"
-            f"     objective: No {name}., condition: {{all: [a {name} is shown]}}}}\n"
-            for name in ("red", "story")
-        ),
-        encoding="utf-8",
-    )
-    engine = FakeEngine(looks)
-    monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: engine)
-    monkeypatch.setattr("safejudge.engines.models.prove_sight", lambda _: False)
-    monkeypatch.chdir(tmp_path)
-    return engine
+    return opened(tmp_path, monkeypatch)
 
 
 def run(*words):

@@ -185,15 +185,9 @@ def test_the_page_shows_what_decided(judge):
 # --- on the command line --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def ads(tmp_path, monkeypatch):
-    """Two adverts: one of three slides, one of one; and a picture of its own beside them."""
-    for name, pixels in (("a/9.png", RED), ("a/10.png", GREEN), ("a/11.png", BLUE),
-                         ("b/1.png", GREEN)):  # fmt: skip
-        file = tmp_path / "ads" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(file)
-    (tmp_path / "rules.yaml").write_text(
+def opened(folder, monkeypatch):
+    """Go to a folder with rules, where `fake:` opens what is returned: an engine that `looks`."""
+    (folder / "rules.yaml").write_text(
         "name: slides\nrules:\n"
         + "".join(
             f"  - {{id: {name}, category: adverts, severity: low, text: No {name}.,\n"
@@ -205,8 +199,19 @@ def ads(tmp_path, monkeypatch):
     engine = FakeEngine(looks)
     monkeypatch.setattr("safejudge.engines.models.open_engine", lambda _: engine)
     monkeypatch.setattr("safejudge.engines.models.prove_sight", lambda _: False)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     return engine
+
+
+@pytest.fixture
+def ads(tmp_path, monkeypatch):
+    """Two adverts: one of three slides, one of one; and a picture of its own beside them."""
+    for name, pixels in (("a/9.png", RED), ("a/10.png", GREEN), ("a/11.png", BLUE),
+                         ("b/1.png", GREEN)):  # fmt: skip
+        file = tmp_path / "ads" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file)
+    return opened(tmp_path, monkeypatch)
 
 
 def run(*words):

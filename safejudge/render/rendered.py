@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from safejudge.errors import InputError
 from safejudge.types import Record
@@ -18,7 +18,7 @@ Status: TypeAlias = Literal[
 ]
 """How a page fared. Only of a page that is `rendered` there is a picture for every time."""
 
-Kind: TypeAlias = Literal[
+Refused: TypeAlias = Literal[
     "request",
     "websocket",
     "local file",
@@ -32,29 +32,15 @@ Kind: TypeAlias = Literal[
     "sharedworker",
     "webrtc",
     "webtransport",
-    "error",
-    "clipped",
-    "one colour",
-    "cut page",
-    "too many findings",
 ]
-"""What a finding is about; the first thirteen are things that the page was refused."""
+"""What a page was refused."""
 
-REFUSED: tuple[Kind, ...] = (
-    "request",
-    "websocket",
-    "local file",
-    "connection hint",
-    "navigation",
-    "popup",
-    "dialog",
-    "download",
-    "print",
-    "service worker",
-    "sharedworker",
-    "webrtc",
-    "webtransport",
+Kind: TypeAlias = (
+    Refused | Literal["error", "clipped", "one colour", "cut page", "too many findings"]
 )
+"""What a finding is about."""
+
+REFUSED: tuple[Refused, ...] = get_args(Refused)
 """Kinds of findings that are refusals."""
 
 MOST_SIDE = 4000
