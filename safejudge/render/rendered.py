@@ -35,9 +35,9 @@ Refused: TypeAlias = Literal[
 ]
 """What a page was refused."""
 
-Kind: TypeAlias = (
-    Refused | Literal["error", "clipped", "one colour", "cut page", "too many findings"]
-)
+Kind: TypeAlias = Literal[
+    Refused, "error", "clipped", "one colour", "cut page", "too many findings"
+]
 """What a finding is about."""
 
 REFUSED: tuple[Refused, ...] = get_args(Refused)
