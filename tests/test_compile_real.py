@@ -96,7 +96,7 @@ def test_what_people_made_of_a_rule_means_the_same(start):
 
 
 def test_how_many_of_our_wordings_share_no_word_with_their_rule():
-    assert sum(loses_rule(rule.text, rule.objective) for rule in RULES) == 38
+    assert sum(loses_rule(rule.text, rule.objective) for rule in RULES) == 37
 
 
 def test_a_damaged_tree_is_never_left_without_review():

@@ -16,8 +16,10 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -245,14 +247,21 @@ def shards(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Path:
 @pytest.fixture
 def a_hub(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that has the model, and an empty cache."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, file_download
+    from huggingface_hub.utils import _http, close_session
 
+    # The library waits for seconds before each of its tries, also of what leads elsewhere.
+    unhurried = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
+    for module in (file_download, _http):
+        monkeypatch.setattr(module, "time", unhurried)
     with serve(Hub({NAME: shards})) as served:
         monkeypatch.setattr(constants, "ENDPOINT", served.url)
         address = served.url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(auto, "MODELS", (TINY,))
+        # What is kept open from another hub may lead to the port that this one has now.
+        close_session()
         yield served
 
 
