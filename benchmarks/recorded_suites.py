@@ -1,10 +1,11 @@
-"""Figures of three suites from recorded outputs, beside those of an independent script.
+"""Figures of four suites from recorded outputs, beside those of an independent script.
 
 Each folder holds outputs and `expected.json`: what somebody else worked out for them, and for the
 first and third what the benchmarks' authors printed. Every figure is compared to six places (those
 that were written down with fewer, to as many), after `safejudge eval` wrote it.
 
-`python benchmarks/recorded_suites.py JUDGE_ANYTHING_DIR GIR_BENCH_DIR ARTIFACTSBENCH_DIR`
+`python benchmarks/recorded_suites.py JUDGE_ANYTHING_DIR GIR_BENCH_DIR ARTIFACTSBENCH_DIR
+PROJUDGE_DIR`
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from measure import record
 from safejudge.cli import app as cli
 from safejudge.evals import arena, compare
 from safejudge.evals.artifactsbench.replies import read_published, read_score
+from safejudge.evals.projudge import figures as steps
+from safejudge.evals.projudge import records as solutions
 from safejudge.evals.stats import agreement
 
 SIX, FOUR = 5e-7, 5e-5
@@ -194,17 +197,69 @@ def _judge_update(folder: Path, expected: JSON) -> Iterator[Check]:
         yield Check(f"another judge: {name}", ours, values[name], within=SIX)
 
 
+# --- ProJudge -------------------------------------------------------------------------------------
+
+_SAME_NAME = ("step_correctness", "step_correctness_of_read", "error_type", "precision", "recall")
+
+
+def projudge(folder: Path, expected: JSON, out: Path) -> Iterator[Check]:
+    numbers = numbers_of("projudge", folder, out)
+    recorded = solutions.read(folder)
+    for judged in recorded.judged:
+        values, ours = expected["outputs"][judged.judge], numbers[judged.judge]
+        pairs = [(name, ours[name]["value"], values[name]) for name in _SAME_NAME]
+        pairs += [
+            ("F1", ours["F1"]["value"], values["f1"]),
+            ("steps", ours["steps_read"]["n"], values["steps"]),
+            ("steps read", ours["step_correctness_of_read"]["n"], values["steps_read"]),
+            ("wrong steps", ours["recall"]["n"], values["wrong_steps"]),
+            ("called wrong", ours["precision"]["n"], values["flagged"]),
+        ]
+        for kind, of in values["error_type_by"].items():
+            pairs += _parts(f"error type, {kind}", ours[f"error_type.{kind}"], of)
+        pairs += _parts(
+            "replies read", ours["replies_read"], [values["read_cases"], values["cases"]]
+        )
+        for name in ("first_wrong_step", "solution_verdict"):
+            pairs += _parts(name, ours[name], values[name])
+        for name, count in steps.counts(recorded.cases, judged.said).items():
+            pairs.append((name, count, values[name]))
+        right, wrong = (numbers[name] for name in (steps.ALWAYS_RIGHT, steps.ALWAYS_WRONG))
+        always = [wrong["step_correctness"]["value"], wrong["error_type"]["value"]]
+        pairs.append(("always right", right["step_correctness"]["value"], values["always_right"]))
+        pairs += [
+            (f"always wrong, {name}", value, theirs)
+            for name, value, theirs in zip(
+                ("steps", "error type"), always, values["all_wrong_reasoning"], strict=True
+            )
+        ]
+        for name, mine, theirs in pairs:
+            listed = isinstance(mine, float) and isinstance(theirs, float)  # counts are not
+            yield Check(f"{judged.judge}: {name}", mine, theirs, listed=listed, within=SIX)
+        for case, theirs in expected["reading"][judged.judge].items():
+            marks = judged.said[case.partition(" ")[0]]
+            signs = {True: "1", False: "0", None: "?"}
+            read = marks if isinstance(marks, str) else "".join(signs[m.right] for m in marks)
+            yield Check(f"{judged.judge}, {case}", read, theirs, listed=False)
+
+
+def _parts(name: str, ours: JSON, of: list[int]) -> list[tuple[str, float, float]]:
+    return [(name, ours["value"] * ours["n"], of[0]), (f"{name}, of", ours["n"], of[1])]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("judge_anything", type=Path, metavar="JUDGE_ANYTHING_DIR")
     parser.add_argument("gir_bench", type=Path, metavar="GIR_BENCH_DIR")
     parser.add_argument("artifactsbench", type=Path, metavar="ARTIFACTSBENCH_DIR")
+    parser.add_argument("projudge", type=Path, metavar="PROJUDGE_DIR")
     args = parser.parse_args()
     checks = {}
     for title, run, folder in (
         ("Judge Anything", judge_anything, args.judge_anything),
         ("GIR-Bench", gir_bench, args.gir_bench),
         ("ArtifactsBench", artifactsbench, args.artifactsbench),
+        ("ProJudge", projudge, args.projudge),
     ):
         expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
         with TemporaryDirectory() as out:

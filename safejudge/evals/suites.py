@@ -28,6 +28,7 @@ SUITES = {
     "judge-anything": "safejudge.evals.judge_anything.suite:SUITE",
     "gir-bench": "safejudge.evals.gir_bench.suite:SUITE",
     "artifactsbench": "safejudge.evals.artifactsbench.suite:SUITE",
+    "projudge": "safejudge.evals.projudge.suite:SUITE",
 }
 """Where each suite of this package stands; as text, since one stands above this module."""
 GROUP = "safejudge.suites"
