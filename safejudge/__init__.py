@@ -40,6 +40,7 @@ from safejudge.types import (
     Rule,
     RuleVerdict,
     Severity,
+    StepVerdict,
 )
 
 __all__ = [
@@ -70,5 +71,6 @@ __all__ = [
     "Series",
     "Severity",
     "StatementError",
+    "StepVerdict",
     "load_constitution",
 ]

@@ -32,9 +32,9 @@ from safejudge.engines.programs import (
     judged_by_programs,
     program_references,
 )
-from safejudge.engines.together import limit_of
+from safejudge.engines.together import limit_of, refuse_more
 from safejudge.errors import EngineSetupError, InputError
-from safejudge.flow import pool, room
+from safejudge.flow import drive, pool, room
 from safejudge.images.ahead import HELD, Budget, ReadAhead
 from safejudge.images.hashes import HashList, need_pdqhash
 from safejudge.images.load import load_images
@@ -44,6 +44,7 @@ from safejudge.method.logic import flatten
 from safejudge.method.questions import prior_probe, read_answer
 from safejudge.method.regions import words_of
 from safejudge.method.relevance import relevance_text, threshold_of
+from safejudge.method.steps import Solution, steps_flow, unseen
 from safejudge.method.verdict import asked_condition, conclude, image_flow
 from safejudge.policy import Policy
 from safejudge.queueing import Front, Limits
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from safejudge.flow import Flow
     from safejudge.images.load import ImageSource
     from safejudge.images.pairs import Images, Pair, Prompt, Prompts
-    from safejudge.types import JSON, AnswerProbs
+    from safejudge.types import JSON, AnswerProbs, Picture, StepVerdict
 
 WINDOW = 32
 """Images judged together, unless the caller says otherwise."""
@@ -218,6 +219,42 @@ class Judge:
         """
         (result,) = self([image], [prompt])
         return self.passes(result)
+
+    def steps(
+        self, question: str, pictures: Sequence[ImageSource], steps: Sequence[str]
+    ) -> list[StepVerdict]:
+        """Judge every step of an answer to a question about pictures, of which there may be none.
+
+        The rules have no say. A picture that cannot be read leaves every step undecided. Raises
+        `StatementError` for a model made for other questions, `InputError` for a judge with
+        several engines or an engine that cannot be shown so many pictures, `EngineCallError`.
+        """
+        if len(self.models.engines) > 1:
+            raise InputError("steps are put to one engine; load a judge without also, escalate_to")
+        if isinstance(pictures, str | bytes | os.PathLike) or isinstance(steps, str):
+            raise InputError("pictures and steps are lists, also where there is one: [...]")
+        shown, note = self._shown(pictures)
+        solution = Solution.of(question, shown, steps)
+        self.models.engine.check_statements([solution.text])
+        if isinstance(note, Failure):
+            return unseen(solution.steps, note.message)
+        refuse_more(self.models.engines, len(shown), "the question", "show fewer")
+        verdicts = drive(steps_flow(solution, self.policy), self.models.answer)
+        return [v.model_copy(update={"note": v.note or note or None}) for v in verdicts]
+
+    def _shown(self, sources: Sequence[ImageSource]) -> tuple[list[Picture], str | Failure]:
+        """Read what is shown beside a question, and say what of it is not; a `Failure`: nothing."""
+        shown: list[Picture] = []
+        notes = []
+        for image in load_images(sources, self.policy):
+            if isinstance(image, Failure):
+                return [], image
+            if self.skip is not None and (refusal := self.skip.refusal(image)) is not None:
+                return [], refusal
+            shown += image.together[0].parts if image.together else image.pictures[:1]
+            if len(image.pictures) > 1 and not image.together:
+                notes.append(f"{image.name}: only the first of its frames, on one background")
+        return shown, "; ".join(notes)
 
     def described(self) -> JSON:
         """Constitution and policy in full, for the head of a file of records.

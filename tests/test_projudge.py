@@ -81,7 +81,8 @@ def test_no_reply_ends_the_run(reply):
 
 
 def test_kinds():
-    assert [kind_of(said) for said in KINDS.values()] == [*KINDS]
+    assert [kind_of(kind) for kind in KINDS] == [*KINDS]
+    assert [kind_of(f"{kind} Error") for kind in KINDS] == [*KINDS]
     assert kind_of(" knowledge  ERROR ") == "Knowledge"
     assert kind_of("Calculation Error") is kind_of(None) is kind_of("") is None
 

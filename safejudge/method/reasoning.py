@@ -39,9 +39,16 @@ def reason_flow(
     """Reason about one precondition on one picture; a reply that cannot be read has no rating."""
     instruction = prompts.REASON_TOGETHER if picture.parts else prompts.REASON
     asked = about(picture, prompts.statement_question(precondition.statement, caption))
+    return (yield from reason_about(instruction, picture.shown, asked, policy))
+
+
+def reason_about(
+    instruction: str, pictures: tuple[Picture, ...], asked: str, policy: Policy
+) -> Flow[ReasoningTrace]:
+    """Reason about one question, whatever it is about, and sum up."""
     question = Message("user", asked)
     (thought,) = yield from request(
-        Reasoning(instruction, picture.shown, (question,), max_tokens=policy.max_reasoning_tokens)
+        Reasoning(instruction, pictures, (question,), max_tokens=policy.max_reasoning_tokens)
     )
     if isinstance(thought, NoReply):
         return ReasoningTrace(text="", problem=thought.problem)
@@ -50,7 +57,7 @@ def reason_flow(
     thought = storable(thought)
     turns = (question, Message("assistant", thought), Message("user", prompts.SUMMARISE))
     (reply,) = yield from request(
-        Reasoning(instruction, picture.shown, turns, schema=prompts.ReasonedAnswer)
+        Reasoning(instruction, pictures, turns, schema=prompts.ReasonedAnswer)
     )
     return read_reply(thought, reply)
 

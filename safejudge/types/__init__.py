@@ -46,6 +46,7 @@ from safejudge.types.rules import (
     slots_of,
     steps,
 )
+from safejudge.types.solutions import StepKind, StepVerdict
 from safejudge.types.verdicts import (
     CaptionUse,
     Confirmation,
@@ -117,6 +118,8 @@ __all__ = [
     "Similarity",
     "SparseRecord",
     "Step",
+    "StepKind",
+    "StepVerdict",
     "UndecidedBy",
     "Usage",
     "View",

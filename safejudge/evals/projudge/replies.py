@@ -17,21 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safejudge.evals import recorded
+from safejudge.prompts import STEP_KINDS
 from safejudge.text import one_line, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-KINDS = {
-    "Reasoning": "Reasoning Error",
-    "Visual Interpretation": "Visual Interpretation Error",
-    "Numerical Calculation": "Numerical Calculation Error",
-    "Symbolic Calculation": "Symbolic Calculation Error",
-    "Knowledge": "Knowledge Error",
-    "Question Understanding": "Question Understanding Error",
-    "No Solution Provided": "No Solution Provided",
-}
-"""Types of error, and how the data writes them."""
+KINDS = tuple(STEP_KINDS)
+"""Types of error; the data writes most of them with "Error" behind."""
 REASONS = ("empty", "no list of steps", "another number of steps")
 """Why a reply is unread."""
 
