@@ -58,6 +58,8 @@ class Mark:
     said: str = ""
     """What stands in the place of the kind."""
     why: str = ""
+    score: float | None = None
+    """How far it is right, in [0, 1], where that is told."""
 
 
 def kind_of(value: Any) -> str | None:

@@ -166,7 +166,8 @@ def _samples(judged: Judged, recorded: Recorded) -> Iterator[JSON]:
 
 
 def _row(mark: Mark) -> JSON:
-    return {"right": mark.right, "kind": mark.kind, "why": mark.why or None}
+    row: JSON = {"right": mark.right, "kind": mark.kind, "why": mark.why or None}
+    return row if mark.score is None else row | {"score": mark.score}
 
 
 def _predictions(judged: Judged, recorded: Recorded) -> Iterator[Prediction]:
@@ -179,5 +180,6 @@ def _predictions(judged: Judged, recorded: Recorded) -> Iterator[Prediction]:
                 sample=f"{case.key}/{number}",
                 answer=answer,
                 right=mark.right is people.right,
+                score=mark.score,
                 group=case.key,
             )
