@@ -1,4 +1,4 @@
-"""`safejudge journal export --format label-studio` and `inspect`: judgments for other tools."""
+"""`safejudge journal export --format label-studio`, `steps` and `inspect`: for other tools."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from safejudge.cli.journal_open import opened
 from safejudge.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from safejudge.journal.label_studio import TaskMaker
     from safejudge.journal.rows import Kept
     from safejudge.journal.store import Journal
     from safejudge.journal.stored import JournalRecords
     from safejudge.policy import Policy
     from safejudge.show.page.judged import About
+    from safejudge.types import JSON
 
 _FAILED = "images that could not be judged"
 _AGAIN = "further judgments of the same image"
@@ -37,13 +37,14 @@ class Tasks:
     open: bool
     images: str | None
     overwrite: bool
+    steps: bool
+    """A task for each step of a trace, not for each image."""
 
 
 def label_studio(address: str, head: int | None, out: Path, wanted: Tasks) -> int:
     """Write tasks, and the labeling config beside them."""
     from safejudge.files.atomic import replacing, writing
     from safejudge.files.recordfile import check_output
-    from safejudge.journal.label_studio import config_of
     from safejudge.journal.queue import open_images
 
     config = out.with_suffix(".xml")
@@ -54,21 +55,20 @@ def label_studio(address: str, head: int | None, out: Path, wanted: Tasks) -> in
     with opened(address) as journal:
         stored, about = _read(address, head)
         chosen = open_images(journal) if wanted.open else None
-        make = _maker(journal, about, wanted)
+        config_text, make = _maker(journal, about, wanted, left_out)
         with writing(out), replacing(out) as new, new.open("w", encoding="utf-8") as stream:
-            count = _write(stream, make, _judged(journal, stored, chosen, left_out), left_out)
+            judged = _judged(journal, stored, chosen, left_out)
+            count = _write(stream, (task for kept in judged for task in make(kept)))
             _check(count, address, left_out)
     with writing(config), replacing(config) as new:
-        new.write_text(config_of(about.constitution), encoding="utf-8")
+        new.write_text(config_text, encoding="utf-8")
     return _told(count, "task", f"{out}, {config}", left_out)
 
 
-def _write(stream: TextIO, make: TaskMaker, judged: Iterator[Kept], left_out: Counter[str]) -> int:
+def _write(stream: TextIO, tasks: Iterable[JSON]) -> int:
     count = 0
     stream.write("[")
-    for kept in judged:
-        task, boxless = make.task(kept)
-        left_out[_NO_SIZE] += boxless
+    for task in tasks:
         stream.write(",\n" if count else "\n")
         stream.write(json.dumps(task))
         count += 1
@@ -76,9 +76,13 @@ def _write(stream: TextIO, make: TaskMaker, judged: Iterator[Kept], left_out: Co
     return count
 
 
-def _maker(journal: Journal, about: About, wanted: Tasks) -> TaskMaker:
-    from safejudge.journal.label_studio import TaskMaker, addressed
+def _maker(
+    journal: Journal, about: About, wanted: Tasks, left_out: Counter[str]
+) -> tuple[str, Callable[[Kept], Iterable[JSON]]]:
+    """Return the labeling config, and what makes tasks of a judgment."""
+    from safejudge.journal.label_studio import TaskMaker, addressed, config_of
     from safejudge.journal.rows import rule_digests
+    from safejudge.journal.trace_tasks import StepTasks, config
     from safejudge.policy import Policy
 
     policy = about.policy or Policy()
@@ -91,12 +95,18 @@ def _maker(journal: Journal, about: About, wanted: Tasks) -> TaskMaker:
             return kept.image
         return f"data:image/jpeg;base64,{base64.b64encode(small).decode()}"
 
-    return TaskMaker(
-        rule_digests(about.constitution),
-        f"{about.provenance.model} {about.provenance.revision[:12]}",
-        address,
-        lambda kept: _size(kept, policy),
-    )
+    model = f"{about.provenance.model} {about.provenance.revision[:12]}"
+    if wanted.steps:
+        return config(), StepTasks(about.constitution, model, address).tasks
+    digests = rule_digests(about.constitution)
+    maker = TaskMaker(digests, model, address, lambda kept: _size(kept, policy))
+
+    def one(kept: Kept) -> list[JSON]:
+        task, boxless = maker.task(kept)
+        left_out[_NO_SIZE] += boxless
+        return [task]
+
+    return config_of(about.constitution), one
 
 
 def _size(kept: Kept, policy: Policy) -> tuple[int, int] | None:

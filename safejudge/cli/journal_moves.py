@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from safejudge.types import JSON
 
 
-Format: TypeAlias = Literal["records", "label-studio", "inspect"]
+Format: TypeAlias = Literal["records", "label-studio", "steps", "inspect"]
 _EXPORT = """\
 `records` is what judge --out writes. `label-studio` is a JSON file of tasks with the judge's
 verdicts as predictions, and beside it, named .xml, the labeling config: import both into a project,
-label, and export as JSON; `journal import --label-studio` takes it in. `inspect` is JSON lines for
+label, and export as JSON; `journal import --label-studio` takes it in. `steps` is a task for each
+statement that was asked, and for what each rule came to, to be marked right or wrong; put Label
+Studio's export into a folder, and `eval traces --from-outputs FOLDER` says which stage goes wrong.
+`inspect` is JSON lines for
 inspect_ai's precomputed_scores: `id` is the image's name (its sha256 where several share the name),
 `value` the score of the worst rule, `answer` the label. Images that could not be judged have no
 task and no score; they are counted on standard error."""
@@ -71,19 +74,19 @@ def add(actions: Any) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("records", "label-studio", "inspect"),
+        choices=("records", "label-studio", "steps", "inspect"),
         default="records",
         help="(default: %(default)s)",
     )
     parser.add_argument(
         "--open",
         action="store_true",
-        help="for label-studio: only images of which people are asked something",
+        help="for label-studio and steps: only images of which people are asked something",
     )
     parser.add_argument(
         "--images",
         metavar="PREFIX",
-        help="for label-studio: the address before the name of each picture, such as "
+        help="for label-studio and steps: the address before the name of each picture, such as "
         "https://pictures.example.com/ (default: the small picture of the journal, else the name)",
     )
     runs(parser, Export, export)
@@ -119,13 +122,18 @@ def export(options: Export) -> int:
     from safejudge.journal.stored import JournalRecords
     from safejudge.text import counted
 
-    if options.format != "label-studio" and (options.open or options.images is not None):
-        raise InputError("--open and --images are for --format label-studio; leave them out")
+    tasks = options.format in ("label-studio", "steps")
+    if not tasks and (options.open or options.images is not None):
+        raise InputError(
+            "--open and --images are for --format label-studio or steps; leave them out"
+        )
     check_output(options.out, overwrite=options.overwrite)
     if options.format == "inspect":
         return journal_formats.inspect(options.journal, options.head, options.out)
-    if options.format == "label-studio":
-        wanted = journal_formats.Tasks(options.open, options.images, options.overwrite)
+    if tasks:
+        wanted = journal_formats.Tasks(
+            options.open, options.images, options.overwrite, steps=options.format == "steps"
+        )
         return journal_formats.label_studio(options.journal, options.head, options.out, wanted)
     opened(options.journal).close()
     stored = JournalRecords(options.journal, options.head)

@@ -1,0 +1,1 @@
+"""People's marks on the traces of a judge."""
