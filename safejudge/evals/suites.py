@@ -29,6 +29,7 @@ SUITES = {
     "gir-bench": "safejudge.evals.gir_bench.suite:SUITE",
     "artifactsbench": "safejudge.evals.artifactsbench.suite:SUITE",
     "projudge": "safejudge.evals.projudge.suite:SUITE",
+    "policyshift": "safejudge.evals.policyshift.suite:SUITE",
     "traces": "safejudge.evals.traces.suite:SUITE",
 }
 """Where each suite of this package stands; as text, since one stands above this module."""

@@ -29,8 +29,8 @@ def export(db, out, *more):
 
 
 def part(name, *choices):
-    kind = "text" if name == "why" else "choices"
-    return {"from_name": name, "to_name": "step", "type": kind, "value": {kind: [*choices]}}
+    kind, field = ("textarea", "text") if name == "why" else ("choices", "choices")
+    return {"from_name": name, "to_name": "step", "type": kind, "value": {field: [*choices]}}
 
 
 def said(mark, kind=None, why=None, who="ann@example.com", at="2026-11-30T10:00:00Z", **more):

@@ -1,0 +1,1 @@
+"""The same picture under policies that differ."""
