@@ -12,6 +12,10 @@ from given import picture
 from pydantic import BaseModel, Field
 
 from safejudge import prompts
+from safejudge.engines.models import Models
+from safejudge.flow import drive
+from safejudge.method.steps import Solution, steps_flow
+from safejudge.policy import Policy
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.world.sample import even_scene
 from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning
@@ -55,6 +59,17 @@ def read(engine: Engine, probes: list[Probe]) -> list[AnswerProbs]:
 def close_to(left: AnswerProbs, right: AnswerProbs) -> bool:
     pairs = zip(left.p_labels, right.p_labels, strict=True)
     return all(abs(one - other) < TOLERANCE for one, other in pairs)
+
+
+def test_steps_of_an_answer_are_read_or_say_why(engine: Engine) -> None:
+    steps = ["There are 3.", "So 4."]
+    solution = Solution.of("How many?", (RED,), steps)
+    verdicts = drive(steps_flow(solution, Policy(open_means="no")), Models(engine).answer)
+    assert [verdict.step for verdict in verdicts] == steps
+    for verdict in verdicts:
+        assert (verdict.score is None) == (verdict.test in {"label_mass", "unreadable"})
+        assert verdict.score is not None or verdict.note
+        assert verdict.outcome != "no" or verdict.kind or verdict.note
 
 
 def test_card_names_the_label_tokens(engine: Engine) -> None:
