@@ -36,6 +36,7 @@ from safejudge.engines.together import limit_of, refuse_more
 from safejudge.errors import EngineSetupError, InputError
 from safejudge.flow import drive, pool, room
 from safejudge.images.ahead import HELD, Budget, ReadAhead
+from safejudge.images.beside import shown_beside
 from safejudge.images.hashes import HashList, need_pdqhash
 from safejudge.images.load import load_images
 from safejudge.images.pairs import caption_of, fields_of, paired
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from safejudge.flow import Flow
     from safejudge.images.load import ImageSource
     from safejudge.images.pairs import Images, Pair, Prompt, Prompts
-    from safejudge.types import JSON, AnswerProbs, Picture, StepVerdict
+    from safejudge.types import JSON, AnswerProbs, StepVerdict
 
 WINDOW = 32
 """Images judged together, unless the caller says otherwise."""
@@ -233,7 +234,7 @@ class Judge:
             raise InputError("steps are put to one engine; load a judge without also, escalate_to")
         if isinstance(pictures, str | bytes | os.PathLike) or isinstance(steps, str):
             raise InputError("pictures and steps are lists, also where there is one: [...]")
-        shown, note = self._shown(pictures)
+        shown, note = shown_beside(pictures, self.policy, self.skip)
         solution = Solution.of(question, shown, steps)
         self.models.engine.check_statements([solution.text])
         if isinstance(note, Failure):
@@ -241,20 +242,6 @@ class Judge:
         refuse_more(self.models.engines, len(shown), "the question", "show fewer")
         verdicts = drive(steps_flow(solution, self.policy), self.models.answer)
         return [v.model_copy(update={"note": v.note or note or None}) for v in verdicts]
-
-    def _shown(self, sources: Sequence[ImageSource]) -> tuple[list[Picture], str | Failure]:
-        """Read what is shown beside a question, and say what of it is not; a `Failure`: nothing."""
-        shown: list[Picture] = []
-        notes = []
-        for image in load_images(sources, self.policy):
-            if isinstance(image, Failure):
-                return [], image
-            if self.skip is not None and (refusal := self.skip.refusal(image)) is not None:
-                return [], refusal
-            shown += image.together[0].parts if image.together else image.pictures[:1]
-            if len(image.pictures) > 1 and not image.together:
-                notes.append(f"{image.name}: only the first of its frames, on one background")
-        return shown, "; ".join(notes)
 
     def described(self) -> JSON:
         """Constitution and policy in full, for the head of a file of records.

@@ -14,6 +14,7 @@ from safejudge.method.steps import LETTERS
 from safejudge.types import (
     AnswerProbs,
     Constitution,
+    Failure,
     Outcome,
     Precondition,
     Probe,
@@ -184,6 +185,19 @@ def test_a_picture_that_is_not_shown_whole_is_told(tmp_path):
     frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
     (right,) = Marker(0.99).steps(pictures=(tmp_path / "two.gif",), steps=STEPS[:1])
     assert "only the first of its frames" in right.note
+
+
+def test_a_listed_picture_is_shown_to_no_model():
+    class Listed:
+        def refusal(self, image):
+            return Failure(image=image.name, reason="listed", message="on the list")
+
+    marker = Marker(0.99)
+    with Judge.load(RULES, marker.engine, ALONE, cache=None) as judge:
+        judge.skip = Listed()
+        (unread,) = judge.steps(QUESTION, [IMAGE], STEPS[:1])
+    assert (unread.outcome, unread.score, unread.note) == ("undecided", None, "on the list")
+    assert marker.asked == []
 
 
 def test_what_is_refused():
