@@ -9,20 +9,24 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from safejudge.files.rows import Doubled, parse_json, twice_in
 from safejudge.text import counted, quoted, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from safejudge.types import JSON
 
 SUFFIXES = (".csv", ".json", ".jsonl")
 """Files that may hold records."""
+PARQUET = ".parquet"
+"""Files that hold rows of data."""
 
 _INTEGER = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 
@@ -43,6 +47,21 @@ def read_folder(folder: Path) -> list[Lines]:
     """Every file that may hold records, in the order of their names."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return [read_file(path, path.relative_to(folder).as_posix()) for path in paths]
+
+
+def data_files(path: Path) -> list[tuple[str, Path]]:
+    """A file, or those below a folder that may hold rows of data, Parquet too; with their names."""
+    if not path.is_dir():
+        return [(path.name, path)]
+    files = (f for f in sorted(path.rglob("*")) if f.suffix.lower() in (*SUFFIXES, PARQUET))
+    return [(file.relative_to(path).as_posix(), file) for file in files]
+
+
+def judges_of(files: Iterable[str]) -> dict[str, str]:
+    """Name the judge of each file: by its stem, or by its path where others have that stem."""
+    stems = {file: PurePosixPath(file).stem for file in files}
+    shared = Counter(stems.values())
+    return {file: stem if shared[stem] == 1 else file for file, stem in stems.items()}
 
 
 def read_file(path: Path, name: str) -> Lines:

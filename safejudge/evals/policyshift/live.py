@@ -67,16 +67,13 @@ def gather(path: Path) -> Data:
     left_out: Counter[str] = Counter()
     unread: list[str] = []
     folder = Pictures(path if path.is_dir() else path.parent)
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-        if file.suffix.lower() == ".parquet":
+    for name, file in recorded.data_files(path):
+        if file.suffix.lower() == recorded.PARQUET:
             rows, problems = _table(file)
-        elif file.suffix.lower() in recorded.SUFFIXES:
+        else:
             lines = recorded.read_file(file, name)
             rows = [(row, _named(row, folder)) for row in lines.records]
             problems = lines.problems
-        else:
-            continue
         unread += [f"{name}: {problem}" for problem in problems]
         for row, source in rows:
             sample = _sample(row, source)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.evals import recorded
@@ -82,13 +82,8 @@ def read(folder: Path) -> tuple[tuple[Judged, ...], tuple[str, ...]]:
                 f"{lines.file}: {foreign} of {counted(len(lines.records), 'record')} hold no "
                 "verdict of a guard"
             )
-    stems = {file: PurePosixPath(file).stem for file in found}
-    shared = Counter(stems.values())
-    judges = (
-        _judged(stem if shared[stem] == 1 else file, file, found[file])
-        for file, stem in stems.items()
-    )
-    return tuple(judges), tuple(unread)
+    judges = recorded.judges_of(found).items()
+    return tuple(_judged(judge, file, found[file]) for file, judge in judges), tuple(unread)
 
 
 def _judged(judge: str, file: str, records: list[JSON]) -> Judged:

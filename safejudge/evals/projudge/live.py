@@ -69,12 +69,10 @@ def gather_cases(path: Path, images: str) -> Data:
 
 
 def _files(path: Path) -> Iterator[tuple[str, Sequence[JSON], Sequence[str]]]:
-    paths = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for file in paths:
-        name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-        if file.suffix.lower() == ".parquet":
+    for name, file in recorded.data_files(path):
+        if file.suffix.lower() == recorded.PARQUET:
             yield name, *_table(file)
-        elif file.suffix.lower() in recorded.SUFFIXES:
+        else:
             lines = recorded.read_file(file, name)
             yield name, lines.records, lines.problems
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.evals import recorded
@@ -102,11 +102,9 @@ def read(folder: Path) -> Recorded:
                 f"{file.file}: {foreign} of {counted(len(file.records), 'record')} are neither "
                 "solutions nor replies"
             )
-    stems = {file: PurePosixPath(file).stem for file in lines}
-    shared = Counter(stems.values())
     judged = tuple(
-        _judged(stem if shared[stem] == 1 else file, file, lines[file], cases.found)
-        for file, stem in stems.items()
+        _judged(judge, file, lines[file], cases.found)
+        for file, judge in recorded.judges_of(lines).items()
     )
     return Recorded(cases.found, judged, cases.left_out, tuple(unread))
 
