@@ -119,6 +119,93 @@ def test_a_cut_file_is_a_fault_or_says_what_was_seen(end):
         assert read.frames.looked_at <= read.frames.of
 
 
+@pytest.mark.parametrize(
+    ("codec", "container"), [("libx264", "matroska"), ("libvpx", "webm"), ("mpeg4", "avi")]
+)
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_what_a_damaged_file_lacks_is_not_looked_at(codec, container, damage):
+    data = film(scene(RED, 40) + scene(GREEN, 40), codec, container, keys=10)
+    at, end = int(len(data) * 0.4), int(len(data) * 0.8)
+    broken = data[:end] if damage == "cut" else data[:at] + bytes(end - at) + data[end:]
+    (read,) = load_images([broken], Policy(max_frames=None))
+    if isinstance(read, Failure):
+        assert read.reason == "truncated"
+    else:
+        assert read.frames.looked_at < read.frames.of == 80
+
+
+def two_tracks():
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="matroska") as out:
+        tracks = [out.add_stream("libx264", rate=10) for _ in range(2)]
+        for track, colour in zip(tracks, (GREEN, RED), strict=True):
+            track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+            for frame in scene(colour, 5):
+                out.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        for track in tracks:
+            out.mux(track.encode())
+    return stream.getvalue()
+
+
+def see_through(codec, container, pixel_format, colour=RED):
+    """A film of which only the right half is seen; what is on the left has a colour of its own."""
+    frame = np.zeros((48, 64, 4), np.uint8)
+    frame[:, :32] = (*GREEN, 0)
+    frame[:, 32:] = (*colour, 255)
+    stream = io.BytesIO()
+    with av.open(stream, "w", format=container) as out:
+        track = out.add_stream(codec, rate=10)
+        track.width, track.height, track.pix_fmt = 64, 48, pixel_format
+        for _ in range(4):
+            out.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgba")))
+        out.mux(track.encode())
+    return stream.getvalue()
+
+
+def test_of_two_tracks_none_is_taken_for_the_film():
+    with pytest.raises(ImageError, match="has 2 tracks of pictures"):
+        load_image(two_tracks(), name="v", policy=NOT)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "pixel_format"),
+    [("qtrle", "mov", "argb"), ("ffv1", "matroska", "yuva420p"), ("png", "mov", "rgba")],
+)
+def test_what_is_transparent_is_seen_on_both_backgrounds(codec, container, pixel_format):
+    image = load_image(see_through(codec, container, pixel_format), name="v", policy=NOT)
+    assert (image.frames.looked_at, image.frames.of) == (4, 4)
+    grounds = {picture.background: picture.pixels[:, :30].mean() for picture in image.pictures}
+    assert grounds["white"] > 250
+    assert grounds["black"] < 5
+
+
+def test_transparency_that_is_not_read_is_refused():
+    with pytest.raises(ImageError, match="transparency"):
+        load_image(see_through("libvpx-vp9", "webm", "yuva420p"), name="v", policy=NOT)
+
+
+def test_a_false_count_does_not_choose_what_is_looked_at():
+    data = film(scene(RED, 10) + scene(GREEN, 30), "mpeg4", "avi", keys=100)
+    header = bytearray(data)
+    at = data.index(b"strh") + 40
+    header[at : at + 4] = b"\xff\xff\xff\x7f"
+    image = load_image(bytes(header), name="v", policy=NOT)
+    assert set(colours(image)) == {0, 1}
+    assert image.frames.of == 2**31 - 1
+
+
+def test_of_a_long_video_with_hardly_a_key_frame_nothing_is_judged(monkeypatch):
+    monkeypatch.setattr(video, "_WALK_FACTOR", 0.2)
+    data = film(scene(RED, 40) + scene(GREEN, 40), "mpeg4", "avi", keys=200)
+    with pytest.raises(ImageError, match="stand for themselves"):
+        decode_here(data, "v.avi", Policy(max_pixels=48 * 64 * 100))
+
+
+def test_a_flash_video_is_read():
+    image = load_image(film(scene(RED, 5), "flv", "flv"), name="v", policy=NOT)
+    assert image.frames.of == 5
+
+
 def test_a_file_without_pictures_is_refused():
     stream = io.BytesIO()
     with av.open(stream, "w", format="matroska") as out:

@@ -32,7 +32,8 @@ class Kind(NamedTuple):
 _PNG_FIRST = "convert it to PNG first"
 _RENDER = "render it to PNG first"
 _EXPORT = "export it as PNG first"
-_FRAMES = "pip install 'safejudge[video]', or hand over its frames as images"
+_AS_IMAGES = "hand over its frames as images"
+_FRAMES = f"pip install 'safejudge[video]', or {_AS_IMAGES}"
 _DEVELOP = "develop it to JPEG, PNG or TIFF first"
 _HEIC = Kind(
     "media",
@@ -88,10 +89,11 @@ _MEDIA = (
     (rb"FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\x00|FOVb|\x00MRM", _RAW.what, _DEVELOP),
     (rb"\x1aE\xdf\xa3", "a video (Matroska or WebM)", _FRAMES),
     (rb"RIFF.{4}AVI ", "a video (AVI)", _FRAMES),
-    (rb"RIFF.{4}ACON", "an animated cursor", _FRAMES),
+    (rb"RIFF.{4}ACON", "an animated cursor", _AS_IMAGES),
     (rb"\x00\x00\x01[\xb3\xba]|\x47.{187}\x47.{187}\x47", "a video (MPEG)", _FRAMES),
     (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a video (WMV)", _FRAMES),
-    (rb"FLV\x01|[FCZ]WS[\x01-\x1f\x21-\x32]", "a Flash film", _FRAMES),
+    (rb"FLV\x01", "a video (Flash)", _FRAMES),
+    (rb"[FCZ]WS[\x01-\x1f\x21-\x32]", "a Flash film", _AS_IMAGES),
     (rb"\.RMF", "a video (RealMedia)", _FRAMES),
     (rb"OggS.{24,80}?(theora|video)", "a video (Ogg)", _FRAMES),
 )

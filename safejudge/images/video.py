@@ -15,8 +15,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from safejudge.errors import ImageError
+from safejudge.images.frames import render
 from safejudge.images.sampling import KEEP_FACTOR, check_size, sample
 from safejudge.types import Frames, Picture
 
@@ -36,6 +38,8 @@ _WALK_FACTOR = 50
 """Looking for changes decodes so many times `max_pixels` at most: by default 30 seconds of 1080p,
 70 of 720p. Of a longer video only frames that stand for themselves (key frames) are looked at, at
 most as many: half an hour of 1080p, where one comes every two seconds."""
+_FEWEST = 4
+"""Key frames that stand for a video, at least; of fewer, most of it could be anything."""
 _SIDE = 24
 """Frames are compared at so many pixels a side."""
 _CHANGE = 14.0
@@ -43,6 +47,8 @@ _CHANGE = 14.0
 compression of drawn and filmed scenes stay below 5, a cut is above 25."""
 _TURNS = {90: 1, 180: 2, 270: 3}
 """Degrees against the clock, and how many quarters that are."""
+_FASTEST = 240.0
+"""Frames a second that a length may be counted in; formats without a rate are told as faster."""
 _SQUARE = 0.25
 """How narrow pixels may be that are made square; a file may say anything."""
 
@@ -60,6 +66,8 @@ class _Seen:
     """Seconds from the beginning."""
     numbers: list[int] = field(default_factory=list)
     """Which of all frames each is, as decoded."""
+    count: int = 0
+    """Of all frames, and of what cannot be decoded between them."""
     begins: list[int] = field(default_factory=list)
     """Places of those with which a scene begins."""
     length: float = 0.0
@@ -68,7 +76,8 @@ class _Seen:
 
     def add(self, time: float, number: int, look: npt.NDArray[np.float32]) -> None:
         """Take in a frame; another scene begins where it looks unlike the beginning of this one."""
-        if self._look is None or float(np.abs(look - self._look).mean()) >= _CHANGE:
+        before = look[:0] if self._look is None else self._look
+        if before.shape != look.shape or float(np.abs(look - before).mean()) >= _CHANGE:
             self.begins.append(len(self.times))
             self._look = look
         self.times.append(time)
@@ -110,56 +119,73 @@ def decode_video(data: bytes, name: str, policy: Policy) -> tuple[tuple[Picture,
     seed = hashlib.sha256(policy.frame_seed.encode() + hashlib.sha256(data).digest()).digest()
     wanted = {seen.numbers[place] for place in seen.chosen(policy.max_frames, seed)}
     kept: list[Picture] = []
-    pixels = 0
+    found, pixels = 0, 0
     with _opened(data) as container:
         stream = _stream(container, name, keys_only=keys_only)
         for number, time, frame in _frames(container, stream):
-            if number not in wanted:
+            if frame is None or number not in wanted:
                 continue
-            pixels_of = _upright(frame, stream)
-            kept.append(Picture.of(pixels_of, number, label=f"after {time:.1f} s"))
-            pixels += kept[-1].pixels.shape[0] * kept[-1].pixels.shape[1]
+            found += 1
+            for shown, ground in render(_upright(frame, stream), name, policy.background):
+                kept.append(Picture.of(shown, number, ground, label=f"after {time:.1f} s"))
+                pixels += shown.shape[0] * shown.shape[1]
             if pixels > KEEP_FACTOR * policy.max_pixels:
                 raise ImageError(
                     "too_many_pixels",
                     f"{name}: {len(wanted)} frames of it have more than {KEEP_FACTOR} x "
                     "Policy.max_pixels together; scale it down or lower Policy.max_frames",
                 )
-            if len(kept) == len(wanted):
+            if found == len(wanted):
                 break
     if not kept:
         raise ImageError("truncated", f"{name}: none of its frames can be decoded; save it again")
-    return tuple(kept), Frames(looked_at=len(kept), of=max(count, len(kept)))
+    return tuple(kept), Frames(looked_at=found, of=max(count, found))
 
 
 def _looked_through(data: bytes, name: str, policy: Policy) -> tuple[_Seen, bool, int]:
-    """Look for changes; say also whether only key frames were looked at, and how many there are."""
+    """Look for changes; say also whether only key frames were looked at, and how many there are.
+
+    What a file says of itself does not decide what is looked at: its packets are counted.
+    """
     most = _WALK_FACTOR * policy.max_pixels
     with _opened(data) as container:
         stream = _stream(container, name)
         check_size(stream.width, stream.height, name, policy)
-        stated = _stated(stream)
-        keys_only = stated * stream.width * stream.height > most
-    for keys in (False, True)[int(keys_only) :]:
-        seen = _Seen()
-        with _opened(data) as container:
-            stream = _stream(container, name, keys_only=keys)
-            spent, count = 0, 0
-            for number, time, frame in _frames(container, stream):
-                check_size(frame.width, frame.height, name, policy)
-                spent += frame.width * frame.height
-                if spent > most:
-                    break
-                seen.add(time, number, _look_of(frame))
-                count = number + 1
-            else:
-                seen.length = max(_length(container, stream), seen.times[-1] if seen.times else 0)
-                return seen, keys, max(stated, count) if keys else count
+        size = f"{stream.width} x {stream.height}"
+        told = _stated(container, stream)
+        # Sound may last a little longer than pictures do.
+        beyond = float(stream.average_rate or 0) if not stream.frames else 0
+        packets = sum(packet.size > 0 for packet in container.demux(stream))
+        keys_only = packets * stream.width * stream.height > most
+    for keys in (keys_only, not keys_only):
+        seen = _walked(data, name, policy, keys_only=keys)
+        fewest = min(_FEWEST, policy.max_frames or _FEWEST) if keys else 0
+        if seen is not None and len(seen.times) >= fewest:
+            count = max(packets, seen.count) if keys else seen.count
+            return seen, keys, told if told - count > beyond else count
     raise ImageError(
         "too_many_pixels",
-        f"{name}: has too many frames of {stream.width} x {stream.height} to look through; cut it "
-        "into parts, or hand over the frames you want judged",
+        f"{name}: has too many frames of {size} to look through, and too few of them stand for "
+        "themselves; cut it into parts, or hand over the frames you want judged",
     )
+
+
+def _walked(data: bytes, name: str, policy: Policy, *, keys_only: bool) -> _Seen | None:
+    """Look at all frames, or all key frames, from afar; None where they are too many."""
+    seen, spent = _Seen(), 0
+    with _opened(data) as container:
+        stream = _stream(container, name, keys_only=keys_only)
+        for number, time, frame in _frames(container, stream):
+            seen.count = number + 1
+            if frame is None:
+                continue
+            check_size(frame.width, frame.height, name, policy)
+            spent += frame.width * frame.height
+            if spent > _WALK_FACTOR * policy.max_pixels:
+                return None
+            seen.add(time, number, _look_of(frame))
+        seen.length = max(_length(container, stream), seen.times[-1] if seen.times else 0)
+    return seen
 
 
 # --- FFmpeg ---------------------------------------------------------------------------------------
@@ -173,7 +199,7 @@ def _opened(data: bytes) -> InputContainer:
 
 
 def _stream(container: InputContainer, name: str, *, keys_only: bool = False) -> VideoStream:
-    """Return the track that is shown: the first that is no cover picture. Raises `ImageError`."""
+    """Return the track that is shown, which is no cover picture. Raises `ImageError`."""
     from av.stream import Disposition  # noqa: PLC0415 - an extra
 
     shown = [
@@ -182,6 +208,18 @@ def _stream(container: InputContainer, name: str, *, keys_only: bool = False) ->
     if not shown or not shown[0].width or not shown[0].height:
         raise ImageError("unsupported", f"{name}: holds no pictures; sound is not judged here")
     stream = shown[0]
+    if len(shown) > 1:
+        raise ImageError(
+            "unsupported",
+            f"{name}: has {len(shown)} tracks of pictures, and players differ in which they show; "
+            "save each as a file of its own",
+        )
+    if stream.metadata.get("alpha_mode") == "1":
+        raise ImageError(
+            "unsupported",
+            f"{name}: has its transparency in a track of its own, which is not read here; hand "
+            "over its frames as PNG",
+        )
     stream.thread_type = "NONE"  # the time of all threads counts
     stream.codec_context.thread_count = 1
     if keys_only:
@@ -191,8 +229,8 @@ def _stream(container: InputContainer, name: str, *, keys_only: bool = False) ->
 
 def _frames(
     container: InputContainer, stream: VideoStream
-) -> Iterator[tuple[int, float, VideoFrame]]:
-    """Yield every frame that can be decoded, with its number and its second.
+) -> Iterator[tuple[int, float, VideoFrame | None]]:
+    """Yield every frame with its number and its second; None for what cannot be decoded.
 
     Of key frames alone, the number is told by the time. What is broken in between is passed over,
     as players do; the numbers go on.
@@ -213,6 +251,8 @@ def _frames(
         except av.error.EOFError:
             return
         except av.error.InvalidDataError:
+            number += 1
+            yield number, number / rate, None
             continue
         for frame in frames:
             if not isinstance(frame, av.VideoFrame):
@@ -224,13 +264,12 @@ def _frames(
             yield number, time, frame
 
 
-def _stated(stream: VideoStream) -> int:
+def _stated(container: InputContainer, stream: VideoStream) -> int:
     """How many frames a file says that it has; 0 where it says nothing."""
     if stream.frames:
         return int(stream.frames)
-    if stream.duration and stream.time_base and stream.average_rate:
-        return round(float(stream.duration * stream.time_base * stream.average_rate))
-    return 0
+    rate = float(stream.average_rate or 0)
+    return round(_length(container, stream) * rate) if rate <= _FASTEST else 0
 
 
 def _length(container: InputContainer, stream: VideoStream) -> float:
@@ -239,15 +278,22 @@ def _length(container: InputContainer, stream: VideoStream) -> float:
     return float(container.duration or 0) / 1e6
 
 
+def _has_alpha(frame: VideoFrame) -> bool:
+    return frame.format.has_palette or any(one.is_alpha for one in frame.format.components)
+
+
 def _look_of(frame: VideoFrame) -> npt.NDArray[np.float32]:
-    """What a frame looks like from afar."""
-    small = frame.reformat(width=_SIDE, height=_SIDE, format="rgb24")
+    """What a frame looks like from afar, its transparency with it."""
+    form = "rgba" if _has_alpha(frame) else "rgb24"
+    small = frame.reformat(width=_SIDE, height=_SIDE, format=form)
     return small.to_ndarray().astype(np.float32)
 
 
-def _upright(frame: VideoFrame, stream: VideoStream) -> npt.NDArray[np.uint8]:
-    """The pixels as players show them: turned, and square."""
+def _upright(frame: VideoFrame, stream: VideoStream) -> Image.Image:
+    """A frame as players show it: turned, and its pixels square."""
     ratio = float(stream.sample_aspect_ratio or 1)
     width = round(frame.width * ratio) if _SQUARE < ratio < 1 / _SQUARE else frame.width
-    pixels = frame.to_ndarray(format="rgb24", width=max(1, width), height=frame.height)
-    return np.ascontiguousarray(np.rot90(pixels, _TURNS.get(frame.rotation % 360, 0)))
+    form = "rgba" if _has_alpha(frame) else "rgb24"
+    pixels = frame.to_ndarray(format=form, width=max(1, width), height=frame.height)
+    turned = np.rot90(pixels, _TURNS.get(frame.rotation % 360, 0))
+    return Image.fromarray(np.ascontiguousarray(turned))
