@@ -173,8 +173,8 @@ def run(options: Options) -> int:
         reading, asked = tee(results(stored, then.provenance))
         for (record, before), after in zip(reading, replay(asked), strict=True):
             moved = changes.add(before, after)
-            decision = decided.about(record, before, after.result)
-            sink.put(Again(record, before, after.result, decision, changes=moved))
+            decision, people = decided.about(record, before, after.result)
+            sink.put(Again(record, before, after.result, decision, people, changes=moved))
         if changes.images:
             sink.close(changes)
     if not changes.images:

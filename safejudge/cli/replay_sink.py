@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from safejudge.decide.replay import Made
     from safejudge.decide.replay_changes import Changes
     from safejudge.files.stored import Stored, StoredRecord
-    from safejudge.types import JSON, Decision, Result
+    from safejudge.types import JSON, Decision, People, Result
 
 _TOGETHER = 256
 """Records that are written at a time."""
@@ -29,6 +29,8 @@ class Again:
     before: Result
     after: Result
     decision: Decision | None
+    people: People | None
+    """What people decided and holds still."""
     changes: bool
 
 
@@ -42,6 +44,7 @@ class Decided:
         from safejudge.show.terminal import say
 
         self._same = then.provenance == now.provenance
+        self._then, self._now = then, now
         self._decider = None
         self._before: Counter[str] = Counter()
         self._after: Counter[str] = Counter()
@@ -58,21 +61,28 @@ class Decided:
         """Of the thresholds that decide."""
         return None if self._decider is None else self._decider.digest
 
-    def about(self, record: StoredRecord, before: Result, after: Result) -> Decision | None:
-        """Decide about what a record comes to now.
+    def about(
+        self, record: StoredRecord, before: Result, after: Result
+    ) -> tuple[Decision | None, People | None]:
+        """Decide about what a record comes to now; say also what people settled of it.
 
-        What was to be done was decided about the judgment before, and about no other.
+        What was to be done was decided about the judgment before, and about no other. What people
+        decided holds where their rule is still the same.
         """
-        from safejudge.show.page.recorded import decision_of
+        from safejudge.journal import held as people
+        from safejudge.show.page.recorded import decision_of, people_of
 
         old = decision_of(record)
+        held = people.held_still(people_of(record), self._then.constitution, self._now.constitution)
+        told = people.with_people(after, held, self._now.policy)
+        said = people.people_of(told, held)
         if self._decider is None:
-            return old if self._same and after == before else None
-        decision = self._decider(after)
+            return old if self._same and after == before else None, said
+        decision = self._decider(told, people.settled_actions(held))
         self._after[decision.action] += 1
         if old is not None:
             self._before[old.action] += 1
-        return decision
+        return decision, said
 
     def say(self) -> None:
         """Print what is to be done now, and what was before."""
@@ -132,13 +142,16 @@ class Sink:
         if self._file is not None:
             decision = None if again.decision is None else again.decision.record()
             name = again.record.content["image"]
-            self._waiting.append(record_of(name, again.after, decision=decision))
+            people = None if again.people is None else again.people.model_dump(mode="json")
+            line = record_of(name, again.after, decision=decision, people=people)
+            self._waiting.append(line)
             if len(self._waiting) >= _TOGETHER:
                 self._flush()
         if self._page is not None:
             self._page.put(
-                again.record, again.before, again.after, again.decision, changes=again.changes
-            )
+                again.record, again.before, again.after, again.decision, again.people,
+                changes=again.changes,
+            )  # fmt: skip
 
     def _flush(self) -> None:
         if self._file is not None and self._waiting:

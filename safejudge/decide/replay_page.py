@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from safejudge.decide.replay import Made
     from safejudge.decide.replay_changes import Changes
     from safejudge.files.stored import Stored, StoredRecord
-    from safejudge.types import Decision, Result
+    from safejudge.types import Decision, People, Result
 
 
 class _Flip(NamedTuple):
@@ -34,6 +34,7 @@ class _Flip(NamedTuple):
     before: Result
     after: Result
     decision: Decision | None
+    people: People | None
 
 
 class FlipsPage:
@@ -59,22 +60,23 @@ class FlipsPage:
         about = About(now.constitution, now.policy, now.provenance, stored.head.get("date"))
         self._report = Report(path, about, replace=replace_old, most=self._most)
 
-    def put(
+    def put(  # noqa: PLR0913 - what belongs to an image
         self,
         record: StoredRecord,
         before: Result,
         after: Result,
         decision: Decision | None = None,
+        people: People | None = None,
         *,
         changes: bool,
     ) -> None:
         """Take a record; it is shown if it changes and is among the worst."""
         self._number += 1
         if not changes:
-            self._report.count_only(after, decision=decision)
+            self._report.count_only(after, decision=decision, people=people)
             return
-        harm = Harm.of(after, self._rules)
-        self._flips.append(_Flip(harm, self._number, record, before, after, decision))
+        harm = Harm.of(after, self._rules, people)
+        self._flips.append(_Flip(harm, self._number, record, before, after, decision, people))
         if len(self._flips) > 2 * self._most:
             self._cut()
 
@@ -84,7 +86,7 @@ class FlipsPage:
         numbers = {flip.number for flip in kept}
         for flip in self._flips:
             if flip.number not in numbers:
-                self._report.count_only(flip.after, decision=flip.decision)
+                self._report.count_only(flip.after, decision=flip.decision, people=flip.people)
         self._flips = kept
 
     def write(self, changes: Changes) -> None:
@@ -93,8 +95,9 @@ class FlipsPage:
         for flip in self._flips:
             before = label_in_words(flip.before)
             recorded.add(
-                self._report, flip.record, flip.after, before=before, decision=flip.decision
-            )
+                self._report, flip.record, flip.after,
+                before=before, decision=flip.decision, people=flip.people,
+            )  # fmt: skip
         said = (f"{line[0].upper()}{line[1:]}." for line in changes.lines())
         notes = (f"Replayed from {self._source}; shown are the images that change.", *said)
         self._report.about = replace(self._report.about, notes=notes)

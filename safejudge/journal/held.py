@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safejudge.journal.people import Held
+from safejudge.journal.rows import rule_digests
 from safejudge.method.verdict import conclude
 from safejudge.types import Failure, ImageInput, People, RuleDecision, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safejudge.journal.people import Held
     from safejudge.policy import Policy
-    from safejudge.types import Result
+    from safejudge.types import Constitution, Result
 
 BY_PERSON = "a person decided"
 """Why an action is taken."""
@@ -56,6 +57,20 @@ def people_of(result: Result, held: Mapping[str, Held]) -> People | None:
     if isinstance(result, Failure) or not rules:
         return None
     return People(label=result.label, rules=rules)
+
+
+def held_still(
+    people: People | None, then: Constitution | None, now: Constitution | None
+) -> dict[str, Held]:
+    """Return what people decided by the rules of `then` and holds for those of `now`, by rule."""
+    if people is None or then is None or now is None:
+        return {}
+    before, after = rule_digests(then), rule_digests(now)
+    return {
+        rule: Held(one.verdict, one.reviewers, one.at)
+        for rule, one in people.rules.items()
+        if rule in after and before.get(rule) == after[rule]
+    }
 
 
 def settled_actions(held: Mapping[str, Held]) -> dict[str, RuleDecision]:

@@ -9,19 +9,31 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
+from safejudge.files.records import PEOPLE
 from safejudge.files.stored import Stored, StoredRecord, open_stored
 from safejudge.journal.database import is_journal
-from safejudge.journal.rows import judged_by
+from safejudge.journal.held import people_of, with_people
+from safejudge.journal.people import holding
+from safejudge.journal.rows import judged_by, rule_digests
 from safejudge.journal.store import Journal
+from safejudge.policy import Policy
+from safejudge.show.page.recorded import result_of_content
+from safejudge.types import Constitution, Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from safejudge.journal.people import Held
     from safejudge.types import JSON
+
+_TOGETHER = 500
+"""Judgments of which decisions are looked up at a time."""
 
 _ADDRESS = re.compile(r"(postgresql(?:\+psycopg)?):/+(.*)", re.DOTALL)
 _NUMBERED = re.compile(r"(.*)#([0-9]+)", re.DOTALL)
@@ -76,9 +88,30 @@ class JournalRecords:
             )
 
     def __iter__(self) -> Iterator[StoredRecord]:
-        """Read every judgment that was answered, in the order in which they came; no shadows."""
-        for kept in self._journal.search(heads=self.numbers):
-            yield StoredRecord(f"{self.path}:{kept.id}", kept.record, None)
+        """Read every judgment that was answered, in the order in which they came; no shadows.
+
+        Beside it stands what people have decided by now.
+        """
+        found = self._journal.search(heads=self.numbers)
+        while window := list(islice(found, _TOGETHER)):
+            ids = {kept.image_id for kept in window}
+            held = holding(self._journal, ids, rule_digests(self._rules))
+            for kept in window:
+                record = self._beside(kept.record, held.get(kept.image_id, {}))
+                yield StoredRecord(f"{self.path}:{kept.id}", record, None)
+
+    @cached_property
+    def _rules(self) -> Constitution:
+        return Constitution.model_validate(self.head["constitution"])
+
+    def _beside(self, record: JSON, held: Mapping[str, Held]) -> JSON:
+        if not held:
+            return record
+        made_by = Provenance.model_validate({"versions": {}} | self.head["provenance"])
+        result = result_of_content(record, made_by)
+        told = with_people(result, held, Policy.model_validate(self.head["policy"]))
+        people = people_of(told, held)
+        return record if people is None else {**record, PEOPLE: people.model_dump(mode="json")}
 
 
 def _joined(heads: Sequence[JSON]) -> JSON:

@@ -1,6 +1,8 @@
 """The command line of journals: what judge keeps is found, taken out, taken in and let go of."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,7 +152,9 @@ def test_what_people_decided_counts_when_the_image_comes_back(judged, tmp_path, 
     assert record == bad | {"image": record["image"]}
     assert people["label"] == "safe"
     assert {one["verdict"] for one in people["rules"].values()} == {"does_not"}
-    assert "not violated (ann)" in page.read_text(encoding="utf-8")
+    shown = page.read_text(encoding="utf-8")
+    assert "not violated (ann)" in shown
+    assert "1 image: 1 safe" in shown
     # Counted alike where the run is continued; where two have to agree, one is not enough.
     assert main([*command, "--resume"]) == 0
     second = ["--reviewers", "2", "--overwrite"]
@@ -159,6 +163,56 @@ def test_what_people_decided_counts_when_the_image_comes_back(judged, tmp_path, 
     # What is read from such records is the judge's word.
     assert main([*command, "--overwrite"]) == 0
     assert main(["replay", str(again)]) == 0
+
+
+def thresholds_of(journal, file):
+    """Thresholds from labels that people's decisions gave."""
+    with Journal(str(journal)) as kept:
+        ids = {one.image_id for one in kept.search() if one.label != "failed"}
+    labels = file.with_name("labels.csv")
+    rows = [f"{name}.png,{'' if n % 2 else 'armed-child'},{name}" for n, name in enumerate(ids)]
+    labels.write_text("image,violations,id\n" + "\n".join(rows) + "\n")
+    calibrate = ["calibrate", "--records", str(journal), "--labels", str(labels)]
+    loose = ["--alpha", "0.5", "--beta", "0.5", "--out", str(file)]
+    assert main([*calibrate, *loose]) in (0, 4)
+    return file
+
+
+def test_what_people_decided_holds_where_records_are_read(judged, tmp_path):
+    journal, out = judged
+    thresholds = thresholds_of(journal, tmp_path / "thresholds.yaml")
+    calm = {"undecided", "violated"}
+    fine = next(
+        record
+        for record in records_of(out)
+        if "rules" in record and record["rules"]["armed-child"]["outcome"] not in calm
+    )
+    digests = rule_digests(load_constitution("sketch"))
+    with Journal(str(journal)) as kept:
+        decide(kept, Said(fine["id"], "armed-child", digests["armed-child"], "violates", "ann"))
+    again = tmp_path / "again.jsonl"
+    picture = tmp_path / "pictures" / fine["image"].rpartition("/")[2]
+    assert main(["judge", str(picture), *FAKE, "--journal", str(journal), "--out", str(again)]) == 1
+    for source in (again, journal):
+        done = tmp_path / "done.jsonl"
+        command = ["replay", str(source), "--out", str(done), "--overwrite"]
+        assert main(command) == 0
+        if source == again:
+            assert lines(done)[1:] == lines(again)[1:]
+        assert main([*command, "--thresholds", str(thresholds)]) == 0
+        (record,) = [one for one in records_of(done) if one["id"] == fine["id"]]
+        assert record["people"]["label"] == "unsafe"
+        assert record["decision"]["action"] == "block"
+        page = source.with_suffix(".html")
+        assert main(["report", str(source), "--out", str(page)]) == 0
+        card = re.search(f'<article data-label="(.*?)".*?{picture.name}', page.read_text("utf-8"))
+        assert card[1] == "unsafe"
+    # Another wording of the rule was never decided about.
+    rules = tmp_path / "rules.yaml"
+    text = (Path(__file__).parents[2] / "constitutions/sketch.yaml").read_text(encoding="utf-8")
+    rules.write_text(re.sub(r"(id: armed-child\n.*?text: )", r"\1Now: ", text, flags=re.DOTALL))
+    main(["replay", str(again), "--constitution", str(rules), "--out", str(done), "--overwrite"])
+    assert "people" not in records_of(done)[0]
 
 
 def test_a_share_is_shown_to_people_whatever_the_judge_says(judged, tmp_path, capsys):

@@ -92,7 +92,7 @@ class Cards:
         told = {name for names in refused.values() for name in names}
         picture = None if beside.image is None else deciding_picture(result, beside.image)
         absent = beside.absent if beside.image is None else "the frame that decided is not there"
-        label = label_of(result)
+        label = label_of(result, beside.people)
         return self._template.render(
             number=number,
             name=name,
@@ -106,7 +106,9 @@ class Cards:
             result=result,
             policy=self._policy,
             label=label,
-            severity=None if isinstance(result, Failure) else severity_of(result, self._rules),
+            severity=severity_of(result, self._rules)
+            if not isinstance(result, Failure) and label == result.label
+            else None,
             declined=None if isinstance(result, Failure) else reasons.declined(result),
             refused=refused,
             listed=[row for row in listed if row.rule.id not in told],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from safejudge.show.actions import Cut
-    from safejudge.types import Decision, Intake, Judgment, Result, Rule
+    from safejudge.types import Decision, Intake, Judgment, People, Result, Rule
 
 LABELS = ("unsafe", "undecided", "failed", "safe")
 """In the order in which a person wants to see them."""
@@ -30,9 +30,11 @@ _SEVERITIES = ("low", "medium", "high", "critical")
 _DECISIVE = {"unsafe": "violated", "undecided": "undecided"}
 
 
-def label_of(result: Result) -> str:
-    """Return the label of an image, `failed` for one that was not judged."""
-    return "failed" if isinstance(result, Failure) else result.label
+def label_of(result: Result, people: People | None = None) -> str:
+    """Return the label that counts, by what people decided; `failed` for what was not judged."""
+    if isinstance(result, Failure):
+        return "failed"
+    return result.label if people is None else people.label
 
 
 class Harm(NamedTuple):
@@ -43,9 +45,9 @@ class Harm(NamedTuple):
     score: float
 
     @staticmethod
-    def of(result: Result, rules: Iterable[Rule]) -> Harm:
+    def of(result: Result, rules: Iterable[Rule], people: People | None = None) -> Harm:
         """Go by label, then by the severity of the worst rule that made it so, then by score."""
-        label = LABELS.index(label_of(result))
+        label = LABELS.index(label_of(result, people))
         if isinstance(result, Failure):
             return Harm(label, 0, 0.0)
         worst = severity_of(result, rules)
@@ -65,9 +67,11 @@ class Counts:
     """What the results so far come to."""
 
     labels: Counter[str] = field(default_factory=Counter)
-    """Images per label."""
+    """Images per label; where people decided, by theirs."""
+    people: int = 0
+    """Images about which people decided."""
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Images per rule's id and outcome."""
+    """Images per rule's id and outcome, as judged."""
     frames: Counter[str] = field(default_factory=Counter)
     """Of animations that were not looked at whole: how many, and frames `looked_at` and `of`."""
     captions: Counter[str] = field(default_factory=Counter)
@@ -84,10 +88,15 @@ class Counts:
     """By rule and action, the threshold by which it acted, and its promise."""
 
     def add(
-        self, result: Result, truth: str | None = None, decision: Decision | None = None
+        self,
+        result: Result,
+        truth: str | None = None,
+        decision: Decision | None = None,
+        people: People | None = None,
     ) -> None:
         """Count one result; `truth` is what somebody labelled the image."""
-        self.labels[label_of(result)] += 1
+        self.labels[label_of(result, people)] += 1
+        self.people += people is not None
         if decision is not None:
             self._add_decision(decision)
         if truth is not None:
@@ -127,6 +136,8 @@ class Counts:
         lines = []
         if self.actions and (alone := self.total - self.actions.total()):
             lines.append(f"{counted(alone, 'image')} without an action: no thresholds decided")
+        if self.people:
+            lines.append(f"people decided about {counted(self.people, 'image')}, and that counts")
         if wrong := self.labelled[False]:
             total = counted(self.labelled.total(), "image")
             lines.append(f"{wrong} of {total} with a label judged otherwise than it says")

@@ -143,24 +143,28 @@ class Report:
         verdicts = {} if isinstance(result, Failure) else result.rules
         self._waiting.append(
             _Waiting(
-                harm=Harm.of(result, self.about.constitution.rules),
+                harm=Harm.of(result, self.about.constitution.rules, beside.people),
                 number=number,
-                label=label_of(result),
+                label=label_of(result, beside.people),
                 action="" if beside.decision is None else beside.decision.action,
                 outcomes=tuple((n, v.outcome) for n, v in verdicts.items() if v.outcome in LISTED),
                 start=start,
                 size=len(markup),
             )
         )
-        self.counts.add(result, beside.truth, beside.decision)
+        self.counts.add(result, beside.truth, beside.decision, beside.people)
         if beside.image is None and not isinstance(result, Failure):
             self.counts.absent[beside.absent or "not at hand"] += 1
 
     def count_only(
-        self, result: Result, truth: str | None = None, decision: Decision | None = None
+        self,
+        result: Result,
+        truth: str | None = None,
+        decision: Decision | None = None,
+        people: People | None = None,
     ) -> None:
         """Count one result that is not to be shown."""
-        self.counts.add(result, truth, decision)
+        self.counts.add(result, truth, decision, people)
 
     def write(self, expected: int = 0) -> None:
         """Write all pages or none, once; the first says if less than `expected` images came.

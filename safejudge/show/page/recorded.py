@@ -34,13 +34,17 @@ def add_worst(report: Report, stored: Stored, most: int) -> None:
     """Show the `most` worst of some records, and count all. Raises `InputError`."""
     rules = report.about.constitution.rules
     made = (report.about.constitution, report.about.provenance)
-    harms = ((Harm.of(result, rules), n) for n, (_, result) in enumerate(results(stored, *made)))
+    harms = (
+        (Harm.of(result, rules, people_of(record)), n)
+        for n, (record, result) in enumerate(results(stored, *made))
+    )
     chosen = {number for _, number in heapq.nsmallest(most, harms)}
     for number, (record, result) in enumerate(results(stored, *made)):
         if number in chosen:
             add(report, record, result)
         else:
-            report.count_only(result, _truth(report, record, result), decision_of(record))
+            truth = _truth(report, record, result)
+            report.count_only(result, truth, decision_of(record), people_of(record))
 
 
 def add_all(report: Report, stored: Stored, captions: Mapping[str, str | None]) -> None:
@@ -105,11 +109,12 @@ def add(  # noqa: PLR0913, PLR0917 - what stands beside one record
     caption: str | None = None,
     before: str | None = None,
     decision: Decision | None = None,
+    people: People | None = None,
 ) -> None:
     """Show one record, with its picture if that is still there and the same.
 
     `before` says what it was called before it was judged again: then what was to be done with it
-    counts no more, and `decision` is what is to be done now.
+    counts no more. `decision` is what is to be done now, and `people` what they settled.
     """
     image, absent = None, ""
     if isinstance(result, Judgment):
@@ -117,7 +122,7 @@ def add(  # noqa: PLR0913, PLR0917 - what stands beside one record
         image, absent = (None, found) if isinstance(found, str) else (found, "")
     truth = _truth(report, record, result)
     decision = decision_of(record) if before is None else decision
-    people = people_of(record)
+    people = people_of(record) if before is None else people
     beside = Beside(image, absent, caption, truth, before, decision, people)
     report.add(result.image, result, beside)
 
