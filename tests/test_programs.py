@@ -175,6 +175,7 @@ def test_a_call_has_one_form_and_reads_back_equal(tmp_path, program, text):
         ("{count: {dog: two}}", "whole number"),
         ("{count: {dog: {more: 2}}}", "where a number is expected"),
         ("{count: {dog: {}}}", "where a number is expected"),
+        ("{count: {dog: {at_least: 3, at_most: 1}}}", "which no count fits"),
         ("{count: 2}", "where counts are expected"),
         ("{count: {dog: 1}, faint: 0.9}", "`faint` at most as high"),
         ("{order: [car, tree]}", "three parts"),

@@ -23,7 +23,7 @@ from safejudge import (
 )
 from safejudge.cli.app import main
 from safejudge.engines.fake import FakeEncoder, FakeEngine
-from safejudge.images.load import load_image
+from safejudge.images.load import load_image, load_images
 from safejudge.prompts import ASK, ASK_TOGETHER
 from safejudge.show.page.thumbnail import deciding_picture, judged_by
 
@@ -256,3 +256,30 @@ def test_too_many_pictures_are_refused_before_anything_is_asked(ads, capsys, mon
     assert run("--series", "apart") == 2
     assert "16 at most" in capsys.readouterr().err
     assert run("--series", "apart", "--ray", "--out", "dir") == 2
+
+
+@pytest.mark.parametrize("sources", ["1.png", b"bytes", {"1.png": 1}, {1, 2}, iter([RED])])
+def test_what_is_no_list_of_pictures_is_no_series(sources):
+    with pytest.raises(InputError, match="a list of pictures"):
+        Series(sources)
+
+
+def test_a_label_that_is_no_text_is_refused():
+    with pytest.raises(InputError, match="a label is one line"):
+        Series([RED], labels=[None])
+
+
+def test_of_too_many_pixels_together_no_more_is_decoded_than_is_kept(monkeypatch):
+    decoded = []
+
+    def counting(source, **options):
+        decoded.append(options["name"])
+        return whole(source, **options)
+
+    whole = load_image
+    monkeypatch.setattr("safejudge.images.load.load_image", counting)
+    policy = Policy(max_pixels=RED.shape[0] * RED.shape[1])
+    (read,) = load_images([Series([RED] * 16)], policy)
+    assert isinstance(read, Failure)
+    assert read.reason == "too_many_pixels"
+    assert len(decoded) == 4  # the whole, and three pictures

@@ -149,23 +149,24 @@ def split_batch(batch: npt.NDArray[Any] | torch.Tensor) -> list[ImageSource]:
 
 def _from_series(series: Series, name: str, policy: Policy, stop: Event | None) -> ImageInput:
     """Read every picture; one that cannot be read, or moves, is a fault of the whole."""
-    read = []
-    for number, source in enumerate(series.sources, start=1):
+    labels: Sequence[str | None] = series.labels or [None] * len(series.sources)
+    ids: list[str] = []
+    parts: list[tuple[Picture, ...]] = []
+    for number, (source, label) in enumerate(zip(series.sources, labels, strict=True), start=1):
         of = f"{name}, picture {number} of {len(series.sources)}"
         if isinstance(source, Series):
             raise ImageError("unsupported", f"{of}: is a series itself; hand over its pictures")
-        read.append(load_image(source, name=of, policy=policy, stop=stop))
-        if read[-1].frames is not None:
+        read = load_image(source, name=of, policy=policy, stop=stop)
+        if read.frames is not None:
             raise ImageError("unsupported", f"{of}: moves, or has pages; hand over one of them")
-    labels: Sequence[str | None] = series.labels or [None] * len(read)
-    parts = [
-        tuple(replace(picture, frame=place, label=label) for picture in one.pictures)
-        for place, (one, label) in enumerate(zip(read, labels, strict=True))
-    ]
-    _check_kept(parts, name, policy)
-    count = len(read)
+        ids.append(read.id)
+        parts.append(
+            tuple(replace(shown, frame=number - 1, label=label) for shown in read.pictures)
+        )
+        _check_kept(parts, name, policy)  # before the next is decoded: they are all held
+    count = len(parts)
     return ImageInput(
-        series.id_of([one.id for one in read]),
+        series.id_of(ids),
         name,
         tuple(chain.from_iterable(parts)),
         Frames(looked_at=count, of=count),

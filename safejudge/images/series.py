@@ -7,6 +7,7 @@ one look, in their order. Says what they are; `load` reads them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,12 @@ class Series:
 
     def __post_init__(self) -> None:
         """Raise `InputError` for too few or too many pictures, or labels that do not fit."""
+        if isinstance(self.sources, str | bytes | bytearray | Mapping) or not (
+            hasattr(self.sources, "__len__") and hasattr(self.sources, "__getitem__")
+        ):
+            raise InputError(
+                f"a series is made of a list of pictures; got a {type(self.sources).__name__}"
+            )
         count = len(self.sources)
         if not 1 <= count <= MOST:
             raise InputError(
@@ -52,10 +59,11 @@ class Series:
                 f"a series has {counted(count, 'picture')} but {counted(len(self.labels), 'label')}"
             )
         for label in self.labels:
-            if not label.isprintable() or not 1 <= len(label) <= _LONGEST or ";" in label:
+            plain = isinstance(label, str) and label.isprintable() and ";" not in label
+            if not plain or not 1 <= len(label) <= _LONGEST:
                 raise InputError(
                     f"a label is one line of {_LONGEST} characters at most, without a semicolon; "
-                    f"got {quoted(label)}"
+                    f"got {quoted(str(label))}"
                 )
 
     def id_of(self, ids: Sequence[str]) -> str:

@@ -101,7 +101,13 @@ def _limit(value: Any) -> Any:
         return _number(value)
     if not value or not value.keys() <= set(_LIMITS):
         raise ArgumentError(f"has {shown(value)} where a number is expected", _EXAMPLE)
-    return {name: _number(value[name], named=True) for name in _LIMITS if name in value}
+    limits = {name: _number(value[name], named=True) for name in _LIMITS if name in value}
+    least, most = limits.get("at_least"), limits.get("at_most")
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        raise ArgumentError(
+            f"has {shown(value)}, which no count fits", f"`{{at_least: {most}, at_most: {least}}}`"
+        )
+    return limits
 
 
 def _number(value: Any, *, named: bool = False) -> int | str:
