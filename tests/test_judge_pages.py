@@ -63,6 +63,22 @@ def test_a_page_is_judged_over_time_beside_pictures(engine):
     assert not [p for wave in engine.history[before:] for p in wave if p.images]
 
 
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ("<body style='margin:0'><div style='height:9000px'></div>", "clipped: 1280 x 9000"),
+        ("<img src='http://127.0.0.1:9/red.png'>", "data: addresses"),
+        ("<iframe src='file:///etc/hostname'></iframe>", "data: addresses"),
+    ],
+)
+def test_of_a_page_that_is_not_seen_whole_nothing_is_judged(engine, page, told):
+    Path("part.html").write_text(page, encoding="utf-8")
+    assert run("part.html", "--at", "0", "--out", "out.jsonl") == 2
+    error = records()["part.html"]["error"]
+    assert error["reason"] == "not_rendered"
+    assert told in error["message"]
+
+
 def test_an_engine_that_sees_one_picture_judges_each_by_itself(engine, monkeypatch, capsys):
     card = replace(engine.card, most_together=1)
     monkeypatch.setattr(FakeEngine, "card", property(lambda _: card))

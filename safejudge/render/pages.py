@@ -16,7 +16,7 @@ from safejudge.images.child import START
 from safejudge.render import process
 from safejudge.render.answers import extract, framed, is_cut
 from safejudge.render.browser import Browser
-from safejudge.render.rendered import Finding, Kind, Rendered, Shot, Stage, Status
+from safejudge.render.rendered import MOST_SIDE, Finding, Kind, Rendered, Shot, Stage, Status
 from safejudge.text import clean, first_line, one_line, storable
 
 if TYPE_CHECKING:
@@ -179,17 +179,33 @@ def render_file(
     return Rendered("nothing to render", None, (), ())
 
 
+_ELSEWHERE = "put what it shows into the page itself, as data: addresses"
+_UNSEEN: dict[Kind, str] = {
+    "clipped": f"{MOST_SIDE} x {MOST_SIDE} pixels are shown at most: divide it",
+    "request": _ELSEWHERE,
+    "local file": _ELSEWHERE,
+}
+"""Findings that a page shows more than its pictures do, and what to do."""
+
+
 def captioned(
     path: str | Path, stage: Stage | None = None, browser: Browser | None = None
 ) -> list[tuple[Image.Image, str]]:
     """Render a file for a judge: its pictures in order, each with its caption ("after 1 s").
 
-    Raises `InputError` where there is no picture for one of the times, with what happened instead:
-    what was not seen is not judged.
+    Raises `InputError` where there is no picture for one of the times, and where the pictures lack
+    a part of the page, with what happened instead: what was not seen is not judged.
     """
     done = render_file(path, stage, browser)
     if done.status != "rendered":
         raise InputError(f"{path}: {done.status}; nothing is judged of it")
+    for kind, instead in _UNSEEN.items():
+        if found := [finding for finding in done.findings if finding.kind == kind]:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            raise InputError(
+                f"{path}: is not seen whole ({kind}: {found[0].what}{more}); nothing is judged of "
+                f"it; {instead}"
+            )
     return [(shot.image, shot.caption) for shot in done.shots]
 
 
