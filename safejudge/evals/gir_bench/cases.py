@@ -209,8 +209,10 @@ def _name(text: str) -> str:
 
 def _names(values: Any) -> list[str]:
     """Names that are all different, or nothing."""
-    names = [_name(v) for v in values if isinstance(v, str)] if isinstance(values, list) else []
-    return names if len(set(names)) == len(values or ()) and all(names) else []
+    if not isinstance(values, list):
+        return []
+    names = [_name(value) for value in values if isinstance(value, str)]
+    return names if len(set(names)) == len(values) and all(names) else []
 
 
 def _whole(value: Any) -> int | None:
@@ -269,11 +271,15 @@ def _numbers(values: Any, count: int, problem: str) -> list[float]:
 # --- digits ---------------------------------------------------------------------------------------
 
 
+_MOST_CELLS = 100
+"""Cells in a row of a grid."""
+
+
 def _sudoku(record: JSON) -> SudokuCase:
     cells, size = _whole(record["grid_size"]), record["size"]
     sizes = [size.get("answer"), size.get("drawn")] if isinstance(size, dict) else []
     side, side_drawn = _numbers(sizes, 2, "no size of the pictures")
-    if not cells or min(side, side_drawn) <= 0:
+    if not cells or cells > _MOST_CELLS or min(side, side_drawn) <= 0:
         raise UnusableError("no size of the grid or of its pictures")
     question, answer = _digits(record["question"]), _digits(record["answer"])
     drawn = None if record["drawn"] is None else _digits(record["drawn"])

@@ -60,6 +60,10 @@ def by_cell(question: Rows, answer: Rows, drawn: Rows) -> Solved:
     )
 
 
+_LONG = 10
+"""Digits of what is no number of a cell."""
+
+
 def in_cells(digits: Iterable[Digit], side: float, size: int) -> Rows:
     """Put digits into the cells that their centres lie in; of two in one cell the first counts.
 
@@ -68,9 +72,11 @@ def in_cells(digits: Iterable[Digit], side: float, size: int) -> Rows:
     """
     rows = [[0] * size for _ in range(size)]
     for text, x, y in digits:
-        column, row = math.floor(x / side * size), math.floor(y / side * size)
-        inside = 0 <= column < size and 0 <= row < size
-        if inside and text.isdecimal() and rows[row][column] == 0:
+        across, down = x / side * size, y / side * size
+        if not (0 <= across < size and 0 <= down < size):
+            continue
+        column, row = math.floor(across), math.floor(down)
+        if text.isdecimal() and len(text) < _LONG and rows[row][column] == 0:
             rows[row][column] = int(text)
     return tuple(map(tuple, rows))
 
