@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,6 +251,8 @@ def _judge_here(options: Options) -> int:
                 thresholds=None if decider is None else decider.digest,
             )
             standing = sources.standing([path for path, _ in pairs])
+            if ledger is not None:
+                standing = replace(standing, holds=partial(ledger.agrees, judge))
             mode = options.mode
             file = stack.enter_context(
                 RecordFile(

@@ -51,6 +51,8 @@ class Standing:
     """The key of a name; None for the folder means the one that this run was begun in."""
     id_of: Callable[[str], str | None]
     """Sha256 of what an image holds now, by its key; None where it cannot be read."""
+    holds: Callable[[JSON], bool] = lambda _: True
+    """Whether what a record says beside the judgment still holds, such as what people decided."""
 
     def place(self, record: JSON, folder: str | None) -> tuple[str, Place]:
         """Place a record; raise `OutputError` where another folder has another image so named."""
@@ -67,7 +69,7 @@ class Standing:
                 )
             key = here
         judged = settled(record) and record.get("label") in LABELS
-        stands = judged and record.get("id") == self.id_of(key)
+        stands = judged and record.get("id") == self.id_of(key) and self.holds(record)
         return key, "stands" if stands else "old"
 
     def here(self, name: str) -> str:

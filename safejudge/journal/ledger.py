@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safejudge.errors import ImageError, JournalError, SafejudgeError
+from safejudge.files.records import PEOPLE
 from safejudge.images.load import load_image
 from safejudge.journal.people import holding
 from safejudge.journal.picture import shrunk
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from safejudge.journal.rows import Need
     from safejudge.journal.store import Journal
     from safejudge.judge import Judge
-    from safejudge.types import Judgment, Result
+    from safejudge.types import JSON, Judgment, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,22 @@ class Ledger:
         with _told():
             by_image = holding(self.journal, ids, digests, reviewers=self.reviewers)
         return [by_image.get(result.id or "", {}) for result in results]
+
+    def agrees(self, judge: Judge, record: JSON) -> bool:
+        """Whether a stored record says of people what they decided by now."""
+        image = record.get("id")
+        if not isinstance(image, str):
+            return True
+        with _told():
+            held = holding(
+                self.journal,
+                {image},
+                self.journal.made_by(judge).rules,
+                reviewers=self.reviewers,
+            )
+        now = {rule: one.verdict for rule, one in held.get(image, {}).items()}
+        said = (record.get(PEOPLE) or {}).get("rules", {})
+        return now == {rule: one["verdict"] for rule, one in said.items()}
 
     def keep_shadow(  # noqa: PLR0913, PLR0917 - what a row is made of
         self,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from safejudge import load_constitution
 from safejudge.cli.app import main
-from safejudge.journal.people import Said, decide
+from safejudge.journal.people import Said, decide, decisions, withdraw
 from safejudge.journal.queue import questions
 from safejudge.journal.rows import rule_digests
 from safejudge.journal.store import Journal
@@ -155,6 +155,15 @@ def test_what_people_decided_counts_when_the_image_comes_back(judged, tmp_path, 
     shown = page.read_text(encoding="utf-8")
     assert "not violated (ann)" in shown
     assert "1 image: 1 safe" in shown
+    # Taken back, and said otherwise: a run that goes on says so too.
+    with Journal(str(journal)) as kept:
+        (first, *_) = decisions(kept, image_ids=[bad["id"]])
+        withdraw(kept, first.id, "ann")
+        decide(kept, Said(bad["id"], first.rule, first.rule_digest, "violates", "ann"))
+    assert main([*command, "--resume"]) == 1
+    assert records_of(again)[-1]["people"]["label"] == "unsafe"
+    with Journal(str(journal)) as kept:
+        decide(kept, Said(bad["id"], first.rule, first.rule_digest, "does_not", "ann"))
     # Counted alike where the run is continued; where two have to agree, one is not enough.
     assert main([*command, "--resume"]) == 0
     second = ["--reviewers", "2", "--overwrite"]
