@@ -23,7 +23,7 @@ FLOORS = [
     ["engines"],
     ["judge"],
     ["opening"],
-    ["compile", "rewards"],
+    ["compile", "matching", "rewards"],
     ["show", "preference"],
     ["evals"],
     ["decide", "golden"],
