@@ -1,11 +1,11 @@
-"""Figures of four suites from recorded outputs, beside those of an independent script.
+"""Figures of six suites from recorded outputs, beside those of an independent script.
 
 Each folder holds outputs and `expected.json`: what somebody else worked out for them, and for the
 first and third what the benchmarks' authors printed. Every figure is compared to six places (those
 that were written down with fewer, to as many), after `safejudge eval` wrote it.
 
 `python benchmarks/recorded_suites.py JUDGE_ANYTHING_DIR GIR_BENCH_DIR ARTIFACTSBENCH_DIR
-PROJUDGE_DIR`
+PROJUDGE_DIR MATCHING_DIR`
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from safejudge.evals.artifactsbench.replies import read_published, read_score
 from safejudge.evals.projudge import figures as steps
 from safejudge.evals.projudge import records as solutions
 from safejudge.evals.stats import agreement
+from safejudge.matching.soft_labels import jensen_shannon, soft_labels, two_way_kullback_leibler
 
 SIX, FOUR = 5e-7, 5e-5
 JSON = dict[str, Any]
@@ -245,6 +246,143 @@ def projudge(folder: Path, expected: JSON, out: Path) -> Iterator[Check]:
 
 def _parts(name: str, ours: JSON, of: list[int]) -> list[tuple[str, float, float]]:
     return [(name, ours["value"] * ours["n"], of[0]), (f"{name}, of", ours["n"], of[1])]
+# --- matching -------------------------------------------------------------------------------------
+
+
+def matching(folder: Path, expected: JSON, out: Path) -> Iterator[Check]:
+    """Retrieval and SugarCrepe, of soft scores, mining, recall, reranks and pairs."""
+    numbers = numbers_of("retrieval", folder, out)
+    pairs = numbers_of("sugarcrepe", folder, out / "pairs")["pair_scores"]
+    lines = (out / "samples_retrieval.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    more = json.loads((folder / "expected_more.json").read_text(encoding="utf-8"))
+    yield from _soft(numbers["soft_scores"], rows, expected["recomputed"])
+    for case, values in more["mining"].items():
+        (row,) = (r for r in rows if r["kind"] == "mining" and r["query"] == case)
+        for name, value in values.items():
+            yield Check(f"mining, {case}: {name}", str(row[name]), str(value), listed=False)
+    totals = {"none": "none_kept", "padded": "padded"}
+    for figure, name in totals.items():
+        ours = _count(numbers["mining_cases"][f"mining.{figure}"])
+        yield Check(f"mining: {name}", ours, more["mining_total"][name])
+    for matrix, values in more["recall"].items():
+        for way in ("image_to_text", "text_to_image"):
+            for k, by_ties in values[way].items():
+                for ties, value in by_ties.items():
+                    ours = numbers[f"recall_cases, {matrix}"][f"{way}.recall_at_{k}.{ties}"]
+                    name = f"{matrix}: {way}, recall at {k}, {ties}"
+                    yield Check(name, ours["value"], value, listed=k == "1", within=FOUR)
+    yield from _reranks(numbers["listwise_replies"], rows, more)
+    yield from _pairs(pairs, more["pairs"])
+    for temperature, name in ((0.02, "at_002"), (1.0, "at_1")):
+        judge, model = (soft_labels(more["loss"][x], temperature) for x in ("judge", "model"))
+        for label, distance in _DISTANCES.items():
+            theirs = more["loss"][name][label]
+            yield Check(f"{label}, {name}", distance(judge, model), theirs, within=SIX)
+            same = distance(judge, judge)
+            yield Check(f"{label}, same", same, more["loss"]["same"][label], listed=False)
+    yield from _tables(folder, more["tables"])
+
+
+_DISTANCES = {"released": two_way_kullback_leibler, "jensen_shannon": jensen_shannon}
+
+
+def _count(figure: JSON) -> int:
+    return round(figure["value"] * figure["n"])
+
+
+def _soft(numbers: JSON, rows: list[JSON], values: JSON) -> Iterator[Check]:
+    counts = {
+        "positives_at_least_half": "positives_at_least_half",
+        "negatives_at_least_half": "negatives_at_least_half",
+        "top1_is_the_positive": "positive_on_top",
+    }
+    for name, figure in counts.items():
+        yield Check(f"soft: {name}", _count(numbers[f"soft.{figure}"]), values[name])
+    same = {
+        "smallest": "smallest", "largest": "largest", "mean_positive": "mean_positive",
+        "mean_negative": "mean_negative", "distinct_scores": "distinct",
+        "mean_soft_label_of_the_positive": "mean_soft_label_of_the_positive",
+    }  # fmt: skip
+    for name, figure in same.items():
+        yield Check(f"soft: {name}", numbers[f"soft.{figure}"]["value"], values[name], within=SIX)
+    yield Check("soft: queries", numbers["soft.positive_on_top"]["n"], values["queries"])
+    yield Check("soft: scores", numbers["soft.smallest"]["n"], values["scores"])
+    grid = values["logit_grid"]
+    for name in ("step", "largest_distance_in_steps"):
+        ours = numbers[f"soft.grid_{name}"]["value"]
+        yield Check(f"soft, grid: {name}", ours, grid[name], within=SIX)
+    on_plain = _count(numbers["soft.on_a_plain_grid"])
+    yield Check("soft, plain grid", on_plain, grid["distinct_scores_on_a_plain_eighth_grid"])
+    above = [[r["positive"], max(r["negatives"])] for r in rows if r.get("above_threshold")]
+    theirs = values["queries_with_a_negative_above_the_threshold"]
+    yield Check("soft: negatives above the threshold", str(above), str(theirs))
+
+
+def _reranks(numbers: JSON, rows: list[JSON], more: JSON) -> Iterator[Check]:
+    for name, figure in {
+        "answer_among": "answer_among",
+        "published_right": "published_right",
+        "right": "right",
+        "unread": "unread",
+    }.items():
+        ours = _count(numbers[f"rerank.{figure}"])
+        yield Check(f"reranks: {name}", ours, more["listwise_total"][name])
+    for case, values in more["listwise"].items():
+        (row,) = (r for r in rows if r["kind"] == "rerank" and r["query"] == case)
+        pairs = {"published": "published", "ours": "said", "why": "why", "right": "right"}
+        for name, field in pairs.items():
+            ours, theirs = str(row[field]), str(values[name])
+            yield Check(f"rerank, {case}: {name}", ours, theirs, listed=False)
+
+
+def _pairs(numbers: JSON, values: JSON) -> Iterator[Check]:
+    yield Check("pairs: ties", _count(numbers["all.ties"]), values["ties"])
+    for name in ("strict", "ties_half"):
+        yield Check(f"pairs: {name}", numbers[f"all.{name}"]["value"], values[name], within=FOUR)
+    for part, value in values["by"].items():
+        ours = numbers[f"part.{part}.strict"]["value"]
+        yield Check(f"pairs: {part}", ours, value, within=FOUR)
+
+
+_TASKS = {"classification": 10, "vqa": 10, "retrieval": 12, "grounding": 4}
+_DOMAINS = {"in_domain": 20, "out_of_domain": 16}
+_ROUNDED = 0.1 + 1e-9
+"""Parts and whole are printed with one place: each may be off by half of its last."""
+
+
+def _tables(folder: Path, values: JSON) -> Iterator[Check]:
+    """Overall figures of the paper's table, of their parts: those that do not come out."""
+    with (folder / "mmeb_table.csv").open(encoding="utf-8") as lines:
+        rows = [*csv.DictReader(lines)]
+    yield Check("table: models", len(rows), values["models"])
+    for name, sizes in (("tasks", _TASKS), ("domains", _DOMAINS)):
+        listed = values[f"overall_from_{name}"]
+        for row in rows:
+            ours = sum(float(row[part]) * n for part, n in sizes.items()) / sum(sizes.values())
+            model, printed = row["model"], float(row["overall"])
+            if model in listed:
+                yield Check(f"{model}, overall of {name}", ours, listed[model][0], within=0.0051)
+            else:
+                yield Check(f"{model}, overall of {name}", ours, published=printed, within=_ROUNDED)
+            holds = abs(ours - printed) <= _ROUNDED
+            yield Check(
+                f"{model}, {name} explain it", str(holds), str(model not in listed), listed=False
+            )
+    with (folder / "retrieval_table.csv").open(encoding="utf-8") as lines:
+        models = {row["model"]: row for row in csv.DictReader(lines)}
+    for model, checks in values["rerank_row_checks"].items():
+        for name, starts in _MEANS.items():
+            parts = [float(v) for k, v in models[model].items() if k.startswith(starts)]
+            ours = sum(parts) / len(parts)
+            yield Check(f"{model}, mean of {name}", ours, checks[name][0], within=0.0051)
+
+
+_MEANS = {
+    "short": ("flickr", "coco"),
+    "long": ("sharegpt4v", "urban1k"),
+    "compositional": ("sugarcrepe",),
+}
 
 
 def main() -> None:
@@ -253,6 +391,7 @@ def main() -> None:
     parser.add_argument("gir_bench", type=Path, metavar="GIR_BENCH_DIR")
     parser.add_argument("artifactsbench", type=Path, metavar="ARTIFACTSBENCH_DIR")
     parser.add_argument("projudge", type=Path, metavar="PROJUDGE_DIR")
+    parser.add_argument("matching", type=Path, metavar="MATCHING_DIR")
     args = parser.parse_args()
     checks = {}
     for title, run, folder in (
@@ -260,6 +399,7 @@ def main() -> None:
         ("GIR-Bench", gir_bench, args.gir_bench),
         ("ArtifactsBench", artifactsbench, args.artifactsbench),
         ("ProJudge", projudge, args.projudge),
+        ("Matching", matching, args.matching),
     ):
         expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
         with TemporaryDirectory() as out:

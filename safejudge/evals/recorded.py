@@ -10,9 +10,10 @@ import io
 import math
 import re
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from safejudge.files.rows import Doubled, parse_json, twice_in
 from safejudge.text import counted, quoted, storable
@@ -28,6 +29,7 @@ SUFFIXES = (".csv", ".json", ".jsonl")
 PARQUET = ".parquet"
 """Files that hold rows of data."""
 
+C = TypeVar("C")
 _INTEGER = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 
 
@@ -41,6 +43,44 @@ class Lines:
     """Every record that could be read, in order."""
     problems: tuple[str, ...]
     """What could not be, as sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cases(Generic[C]):
+    """What a folder holds for one suite."""
+
+    found: tuple[tuple[str, int, C], ...]
+    """Every case, with its file and its number there, from 0."""
+    left_out: Mapping[str, int]
+    """Why records cannot be scored, and how many."""
+    unread: tuple[str, ...]
+    """Files that were not understood, wholly or in part, with the reason."""
+
+
+def read_cases(folder: Path, case_of: Callable[[JSON], C | str | None], what: str) -> Cases[C]:
+    """Every record below a folder that is a case of a suite.
+
+    `case_of` gives the case, or as text why it cannot be scored, or None for a record of another
+    kind; `what` says what the suite looks for.
+    """
+    found: list[tuple[str, int, C]] = []
+    left_out: Counter[str] = Counter()
+    unread: list[str] = []
+    for lines in read_folder(folder):
+        unread += [f"{lines.file}: {problem}" for problem in lines.problems]
+        foreign = 0
+        for place, record in enumerate(lines.records):
+            case = case_of(record)
+            if case is None:
+                foreign += 1
+            elif isinstance(case, str):
+                left_out[case] += 1
+            else:
+                found.append((lines.file, place, case))
+        if foreign:
+            total = counted(len(lines.records), "record")
+            unread.append(f"{lines.file}: {foreign} of {total} are no {what}")
+    return Cases(tuple(found), left_out, tuple(unread))
 
 
 def read_folder(folder: Path) -> list[Lines]:

@@ -31,6 +31,8 @@ SUITES = {
     "projudge": "safejudge.evals.projudge.suite:SUITE",
     "policyshift": "safejudge.evals.policyshift.suite:SUITE",
     "traces": "safejudge.evals.traces.suite:SUITE",
+    "retrieval": "safejudge.evals.retrieval.suite:SUITE",
+    "sugarcrepe": "safejudge.evals.sugarcrepe.suite:SUITE",
 }
 """Where each suite of this package stands; as text, since one stands above this module."""
 GROUP = "safejudge.suites"
