@@ -25,6 +25,7 @@ from safejudge.errors import (
 )
 from safejudge.images.series import Series
 from safejudge.judge import Judge
+from safejudge.matching.match import match
 from safejudge.policy import Policy
 from safejudge.types import (
     AllOf,
@@ -73,4 +74,5 @@ __all__ = [
     "StatementError",
     "StepVerdict",
     "load_constitution",
+    "match",
 ]

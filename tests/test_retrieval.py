@@ -137,6 +137,8 @@ RERANK = {"id": "r", "candidates": 3, "answer": 1, "reply": "Ans: (1)"}
         (RERANK | {"answer": 4}, "rerank: the right answer is out of range"),
         (RERANK | {"answer": 0}, "rerank: the right answer is out of range"),
         (RERANK | {"answer": "first"}, "rerank: the right answer is out of range"),
+        (RERANK | {"right": [1, 9]}, "rerank: the right answer is out of range"),
+        (RERANK | {"scores": [0.1]}, "rerank: not as many scores as candidates"),
         (RERANK | {"candidates": "some"}, "rerank: candidates is no whole number"),
     ],
 )
@@ -185,6 +187,18 @@ def test_a_query_without_its_right_one_or_a_score_is_not_found(tmp_path, change,
 def test_a_rerank_of_nothing_is_unread():
     case = Rerank("q", 0, None, "Ans: (1)")
     assert figures.chosen(case) == (None, "no candidate")
+
+
+def test_reranks_by_scores(tmp_path):
+    row = {"candidates": 3, "nearest": ["a", "b", "c"], "answer": 1, "right": [1, 2]}
+    scores = [[0.1, 0.9, 0.5], [0.9, 0.9, 0.1], [None, 0.2, 0.8], [None] * 3]
+    rows = [row | {"id": str(n), "scores": s} for n, s in enumerate(scores)]
+    result = from_outputs(folder(tmp_path, r=rows))
+    found = values(result, "r")
+    shares = [found[f"rerank.{n}"] for n in ("right", "unread", "nearest_right", "answer_among")]
+    assert shares == [0.25, 0.5, 1, 1]  # a tie is no win
+    assert "rerank.published_right" not in found
+    assert {"r: reply unread, a tie: 1.", "r: reply unread, no answer: 1."} <= {*result.findings}
 
 
 def test_matrices_and_files_of_one_name_stay_apart(tmp_path):

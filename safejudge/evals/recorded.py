@@ -70,6 +70,8 @@ def read_cases(folder: Path, case_of: Callable[[JSON], C | str | None], what: st
         unread += [f"{lines.file}: {problem}" for problem in lines.problems]
         foreign = 0
         for place, record in enumerate(lines.records):
+            if record.keys() >= {"safejudge", "provenance"}:  # the head of a file of ours
+                continue
             case = case_of(record)
             if case is None:
                 foreign += 1

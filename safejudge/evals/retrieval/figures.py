@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safejudge.evals.stats.intervals import Estimate, Floats, mean_of, share, share_of
-from safejudge.evals.stats.retrieval import CUTS, Rank, rank_of, recall_at
+from safejudge.evals.stats.intervals import Estimate, Floats, share, share_of
+from safejudge.evals.stats.retrieval import CUTS, NO_CANDIDATE, Rank, rank_of, recall_at
 from safejudge.matching import mining
-from safejudge.matching.replies import Choice, read_choice, read_published
+from safejudge.matching.replies import NO_ANSWER, Choice, read_choice, read_published
 from safejudge.matching.soft_labels import soft_labels
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def of_soft(cases: Sequence[Soft]) -> Estimates:
         "soft.unread": share(len(cases) - len(whole), len(cases)),
         "soft.positives_at_least_half": share_of([score >= 0.5 for score in positives]),
         "soft.negatives_at_least_half": share_of([score >= 0.5 for score in scores], rows),
-        "soft.mean_positive": mean_of(positives),
-        "soft.mean_negative": mean_of(scores, rows),
-        "soft.mean_soft_label_of_the_positive": mean_of(labels),
+        "soft.mean_positive": share_of(positives),
+        "soft.mean_negative": share_of(scores, rows),
+        "soft.mean_soft_label_of_the_positive": share_of(labels),
         **_spread(positives + scores),
     }
 
@@ -194,28 +194,39 @@ def of_matrix(matrix: Matrix) -> Estimates:
 
 # --- reranks --------------------------------------------------------------------------------------
 
-NO_CANDIDATE = "no candidate"
+TIE = "a tie"
 
 
 def chosen(case: Rerank) -> Choice:
-    """What one reply names."""
+    """What a reply names, or which candidate alone scores highest."""
     if case.candidates == 0:
         return Choice(None, NO_CANDIDATE)
-    return read_choice(case.reply, case.candidates)
+    if case.scores is None:
+        return read_choice(case.reply, case.candidates)
+    if not (read := _read(case.scores)):
+        return Choice(None, NO_ANSWER)
+    best = [n for n, score in enumerate(case.scores, 1) if score == max(read)]
+    return Choice(best[0]) if len(best) == 1 else Choice(None, TIE)
+
+
+def is_right(case: Rerank) -> bool:
+    """Whether what was chosen is right."""
+    return chosen(case).number in case.right
 
 
 def of_reranks(cases: Sequence[Rerank]) -> Estimates:
-    """Of one reranker's replies."""
-    said = [chosen(case).number for case in cases]
-    right = [a is not None and a == case.answer for a, case in zip(said, cases, strict=True)]
-    among = [case.answer is not None for case in cases]
-    published = [
-        case.answer is not None and read_published(case.reply) == case.answer for case in cases
-    ]
-    return {
+    """Of one reranker's replies or scores."""
+    right = [is_right(case) for case in cases]
+    among = [bool(case.right) for case in cases]
+    results = {
         "rerank.right": share_of(right),
-        "rerank.published_right": share_of(published),
-        "rerank.unread": share_of([a is None for a in said]),
+        "rerank.unread": share_of([chosen(case).number is None for case in cases]),
         "rerank.answer_among": share_of(among),
         "rerank.right_where_among": share_of(right, counts=among),
     }
+    if all(case.scores is None for case in cases):
+        published = [read_published(case.reply) in case.right for case in cases]
+        results["rerank.published_right"] = share_of(published)
+    if all(case.nearest_first for case in cases):
+        results["rerank.nearest_right"] = share_of([1 in case.right for case in cases])
+    return results

@@ -4,7 +4,7 @@
 - mining: {id, positive, delta, candidates: [{id, similarity, score}]};
 - a matrix: {id, scores: a row a picture, image_of_caption: the picture of each column};
 - a rerank: {id, candidates: how many, answer: the right one, or null where it is not among them,
-  reply}.
+  reply}, or `scores` of the candidates in place of a reply; as `safejudge rerank` writes both.
 
 A score that is missing, NaN or out of its range is None. It is counted, and ranks nothing.
 """
@@ -65,6 +65,12 @@ class Rerank:
     answer: int | None
     """The right one, from 1; None where it is not among the candidates."""
     reply: str | None
+    """None where there is none, or scores stand in its place."""
+    scores: Scores | None = None
+    right: frozenset[int] = frozenset()
+    """All right ones, where several are; else the answer."""
+    nearest_first: bool = False
+    """Whether candidates are numbered by how near they are."""
 
 
 Case = Soft | Mining | Matrix | Rerank
@@ -78,7 +84,7 @@ def case_of(record: JSON) -> Case | str | None:
         return _mining(record)
     if {"scores", "image_of_caption"} <= record.keys():
         return _matrix(record)
-    if {"candidates", "reply"} <= record.keys():
+    if "candidates" in record and record.keys() & {"reply", "scores"}:
         return _rerank(record)
     return None
 
@@ -139,10 +145,18 @@ def _rerank(record: JSON) -> Rerank | str:
         return "rerank: candidates is no whole number"
     if answer is not None and (number is None or not 1 <= number <= candidates):
         return "rerank: the right answer is out of range"
-    reply = record["reply"]
+    reply, scores, right = (record.get(name) for name in ("reply", "scores", "right"))
+    if isinstance(scores, list) and len(scores) != candidates:
+        return "rerank: not as many scores as candidates"
+    numbers = {recorded.integer(n) for n in right} if isinstance(right, list) else {number}
+    if not all(n is None or 1 <= n <= candidates for n in numbers):
+        return "rerank: the right answer is out of range"
     return Rerank(
         recorded.word(record.get("id")),
         candidates,
         number,
         reply if isinstance(reply, str) else None,
+        tuple(map(share, scores)) if isinstance(scores, list) else None,
+        frozenset(n for n in numbers if n is not None),
+        "nearest" in record,
     )

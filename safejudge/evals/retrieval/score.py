@@ -113,6 +113,7 @@ _COLUMNS = {
     "Reranks": {
         "right": "rerank.right",
         "published reader": "rerank.published_right",
+        "the nearest is right": "rerank.nearest_right",
         "right one among them": "rerank.answer_among",
         "right where among": "rerank.right_where_among",
         "unread": "rerank.unread",
@@ -152,7 +153,8 @@ def _table(title: str, columns: Mapping[str, str], numbers: Mapping[str, Estimat
     for name, estimates in numbers.items():
         if first in estimates:
             n = estimates[first].n
-            rows.append((name, str(n), *(estimates[x].text(n) for x in columns.values())))
+            cells = (estimates[x].text(n) if x in estimates else "" for x in columns.values())
+            rows.append((name, str(n), *cells))
     return Table(title, ("entry", "n", *columns), tuple(rows), _NOTES[title])
 
 
@@ -220,7 +222,7 @@ def _samples(name: str, cases: Sequence[Case]) -> Iterator[JSON]:
                 "kind": "rerank", "query": case.query, "candidates": case.candidates,
                 "answer": case.answer, "said": said.number, "why": said.why or None,
                 "published": read_published(case.reply), "reply": case.reply,
-                "right": said.number is not None and said.number == case.answer,
+                "scores": case.scores and list(case.scores), "right": figures.is_right(case),
             }  # fmt: skip
         else:
             for way, found_ranks in figures.ranks(case).items():
