@@ -79,7 +79,7 @@ def test_equal_questions_are_asked_once():
     ("answer", "problem"),
     [
         (math.nan, "NaN logits"),
-        (AnswerProbs((0.0, 0.0)), "little is said of yes and no"),
+        (AnswerProbs((0.0, 0.0)), "little is said of the answers"),
         (AnswerProbs((1e-6, 1e-7), top="The"), "it began 'The'"),
         (AnswerProbs((math.nan, 0.1)), "no probabilities"),
         (AnswerProbs((0.9, 3.0)), "no probabilities"),

@@ -72,7 +72,7 @@ def match_items(models: Models, policy: Policy, pairs: Sequence[tuple[Item, Item
     for start in range(0, len(probes), _TOGETHER):
         wave = probes[start : start + _TOGETHER]
         replies = models.answer(wave)
-        answers |= {p: _read(reply, policy) for p, reply in zip(wave, replies, strict=True)}
+        answers |= {p: read_answer(reply, policy) for p, reply in zip(wave, replies, strict=True)}
     return [ask if isinstance(ask, Match) else answers[ask] for ask in asked]
 
 
@@ -95,7 +95,8 @@ def _asked(models: Models, query: Item, candidate: Item) -> Probe | Match:
     return probe
 
 
-def _read(reply: object, policy: Policy) -> Match:
+def read_answer(reply: object, policy: Policy) -> Match:
+    """Return the share of the first label, or why it cannot be had."""
     if not isinstance(reply, AnswerProbs):
         return Match(None, problem="no answer")
     if reply.problem is not None:
@@ -105,5 +106,5 @@ def _read(reply: object, policy: Policy) -> Match:
     mass = reply.label_mass
     if reply.score is None or mass < policy.minimum_label_mass:
         said = storable(reply.top)
-        return Match(None, mass, f"little is said of yes and no ({mass:.3f}); it began {said!r}")
+        return Match(None, mass, f"little is said of the answers ({mass:.3f}); it began {said!r}")
     return Match(reply.score, mass)

@@ -239,6 +239,8 @@ def _by_choice(
         problems = [item.problem for item in (query, *items) if item.problem]
         request = prompts.rank_request(query, items)
         shown = len(request.images)
+        if shown and not engine.card.pictures:
+            problems.append(f"{engine.card.uri} takes text alone")
         if (found := limit_of([engine], shown)) is not None:
             most = counted(found[1], "picture")
             problems.append(f"{engine.card.uri} can be shown {most} at a time, not {shown}")

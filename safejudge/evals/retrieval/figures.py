@@ -164,15 +164,15 @@ def of_mining(cases: Sequence[Mining]) -> Estimates:
 
 def ranks(matrix: Matrix) -> dict[str, list[Rank]]:
     """The rank of the first right candidate of every picture, and of every caption."""
-    pictures, captions = range(len(matrix.scores)), range(len(matrix.picture_of))
+    pictures, captions = range(len(matrix.scores)), range(len(matrix.owners))
     return {
         "image_to_text": [
-            rank_of(matrix.scores[row], [of == row for of in matrix.picture_of]) for row in pictures
+            rank_of(matrix.scores[row], [row in of for of in matrix.owners]) for row in pictures
         ],
         "text_to_image": [
             rank_of(
                 [matrix.scores[row][column] for row in pictures],
-                [matrix.picture_of[column] == row for row in pictures],
+                [row in matrix.owners[column] for row in pictures],
             )
             for column in captions
         ],
@@ -183,7 +183,7 @@ def of_matrix(matrix: Matrix) -> Estimates:
     """Recall both ways, by the three ways to count ties."""
     results: Estimates = {}
     for way, found in ranks(matrix).items():
-        groups = matrix.picture_of if way == "text_to_image" else None
+        groups = matrix.owners if way == "text_to_image" else None
         for k in CUTS:
             for ties, estimate in recall_at(found, k, groups).items():
                 results[f"{way}.recall_at_{k}.{ties}"] = estimate

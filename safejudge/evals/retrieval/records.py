@@ -52,8 +52,8 @@ class Matrix:
     name: str
     scores: tuple[Scores, ...]
     """A row a picture."""
-    picture_of: tuple[int | None, ...]
-    """The row of each caption's picture; None where none is."""
+    owners: tuple[frozenset[int], ...]
+    """The rows of each caption's pictures; none where nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _matrix(record: JSON) -> Matrix | str:
     return Matrix(
         recorded.word(record.get("id")),
         tuple(tuple(recorded.number(value) for value in row) for row in rows),
-        tuple(n if n is not None and 0 <= n < len(rows) else None for n in numbers),
+        tuple(frozenset([n] if n is not None and 0 <= n < len(rows) else []) for n in numbers),
     )
 
 

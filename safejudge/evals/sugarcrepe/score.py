@@ -140,7 +140,11 @@ def _tables(numbers: Mapping[str, Estimates]) -> tuple[Table, ...]:
         for part in (n.removesuffix(".strict") for n in values if n.endswith(".strict"))
     ]  # fmt: skip
     means = [
-        (name, str(values["compositional"].n), values["compositional"].text(values["all.strict"].n))
+        (
+            name,
+            str(values["compositional"].n),
+            values["compositional"].text(values["compositional"].n),
+        )
         for name, values in numbers.items()
     ]
     note = "Right: scored above the wrong caption; of all pairs. A tie is no win."
