@@ -246,6 +246,8 @@ def projudge(folder: Path, expected: JSON, out: Path) -> Iterator[Check]:
 
 def _parts(name: str, ours: JSON, of: list[int]) -> list[tuple[str, float, float]]:
     return [(name, ours["value"] * ours["n"], of[0]), (f"{name}, of", ours["n"], of[1])]
+
+
 # --- matching -------------------------------------------------------------------------------------
 
 
