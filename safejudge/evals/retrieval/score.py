@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.evals import recorded
@@ -37,11 +37,10 @@ def from_outputs(folder: Path) -> EvalResult:
 
 def entries_of(found: Sequence[tuple[str, int, Case]]) -> Entries:
     """Cases by file; a matrix is an entry of its own."""
-    stems = Counter(PurePosixPath(file).stem for file in dict.fromkeys(f for f, _, _ in found))
+    judges = recorded.judges_of(dict.fromkeys(file for file, _, _ in found))
     entries: Entries = {}
     for file, number, case in found:
-        stem = PurePosixPath(file).stem
-        name = stem if stems[stem] == 1 else file
+        name = judges[file]
         if isinstance(case, Matrix):
             name = f"{name}, {case.name or number}"
             name = name if name not in entries else f"{name} ({number})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.evals import recorded
@@ -66,12 +66,10 @@ def from_outputs(folder: Path) -> EvalResult:
     """Score every file of pairs below a folder."""
     cases: recorded.Cases[Pair] = recorded.read_cases(folder, pair_of, WHAT)
     left_out = Counter(cases.left_out)
-    files = dict.fromkeys(file for file, _, _ in cases.found)
-    stems = Counter(PurePosixPath(file).stem for file in files)
+    judges = recorded.judges_of(dict.fromkeys(file for file, _, _ in cases.found))
     entries: dict[str, dict[str, Pair]] = {}
     for file, _, pair in cases.found:
-        stem = PurePosixPath(file).stem
-        pairs = entries.setdefault(stem if stems[stem] == 1 else file, {})
+        pairs = entries.setdefault(judges[file], {})
         if pair.id in pairs:
             left_out["whose id was there before; the first counts"] += 1
         pairs.setdefault(pair.id, pair)
