@@ -32,15 +32,20 @@ def action(actions: Any, name: str, text: str, more: str = "") -> argparse.Argum
     return parser
 
 
-def add_people(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Add the options of whoever keeps judgments that people look at."""
+def add_reviewers(parser: argparse.ArgumentParser | argparse._ArgumentGroup, meaning: str) -> None:
+    """Add how many people have to agree."""
     parser.add_argument(
         "--reviewers",
         type=positive,
         default=1,
         metavar="N",
-        help="people who have to agree (default: %(default)s)",
+        help=f"{meaning} (default: %(default)s)",
     )
+
+
+def add_people(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the options of whoever keeps judgments that people look at."""
+    add_reviewers(parser, "people who have to agree")
     parser.add_argument(
         "--audit",
         type=amount,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import CHANGED, DONE, OPEN
+from safejudge.cli.journal_open import add_reviewers
 from safejudge.cli.options import add_engine_args, add_policy, layout, runs
 from safejudge.cli.switches import variants
 from safejudge.cli.values import positive
@@ -69,6 +70,8 @@ class Options:
     settings: tuple[tuple[str, str], ...]
     thresholds: Path | None
     """A file that `calibrate` wrote."""
+    reviewers: int
+    """Of a journal: people who have to agree."""
     out: Path | None
     """A file of the new records."""
     report: Path | None
@@ -114,6 +117,7 @@ def add(commands: Any) -> None:
         metavar="FILE.yaml",
         help="say what these would do with each image: block, pass or ask a person",
     )
+    add_reviewers(parser, "of a journal: people who have to agree")
     parser.add_argument(
         "--out", type=Path, metavar="FILE.jsonl", help="write the new records to this file"
     )
@@ -160,7 +164,7 @@ def run(options: Options) -> int:
     from safejudge.journal.stored import open_records
 
     _check(options)
-    stored = open_records(options.path)
+    stored = open_records(options.path, options.reviewers)
     then = made_then(
         stored, options.constitution, variants(factory() for factory in POLICIES.values())
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
+from safejudge.cli.journal_open import add_reviewers
 from safejudge.cli.options import layout, runs
 from safejudge.cli.switches import variants
 from safejudge.cli.values import positive
@@ -44,6 +45,8 @@ class Options:
     digest."""
     limit: int | None
     """Of records: most images on the pages, the worst."""
+    reviewers: int
+    """Of a journal: people who have to agree."""
     write: bool
     """Of an eval: make the files of results anew, also where they are there."""
 
@@ -85,6 +88,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help=f"show only the N worst images; all are counted (default: {MOST})",
     )
+    add_reviewers(records, "of a journal: people who have to agree")
     measured = parser.add_argument_group("of an eval")
     measured.add_argument("--write", action="store_true", help="make its files anew in any case")
     runs(parser, Options, run)
@@ -123,7 +127,7 @@ def _report_records(options: Options) -> int:
     path = options.path
     if (path.parent / MARK).exists():
         raise InputError(f"{path}: is part of an eval; name its folder: report {path.parent}")
-    stored = open_records(path)
+    stored = open_records(path, options.reviewers)
     _check_policy(options, stored)
     names = [options.preset] if options.preset is not None else list(POLICIES)
     about = made_by.about(stored, options.constitution, variants(map(load_policy, names)))

@@ -39,10 +39,10 @@ _ADDRESS = re.compile(r"(postgresql(?:\+psycopg)?):/+(.*)", re.DOTALL)
 _NUMBERED = re.compile(r"(.*)#([0-9]+)", re.DOTALL)
 
 
-def open_records(path: Path) -> Stored:
+def open_records(path: Path, reviewers: int = 1) -> Stored:
     """Tell what a path holds, a journal's address among them. Raises `InputError` for no records.
 
-    A path has one slash where an address has two.
+    A path has one slash where an address has two. In a journal so many `reviewers` have to agree.
     """
     text = str(path)
     number = None
@@ -52,18 +52,19 @@ def open_records(path: Path) -> Stored:
         text = f"{address[1]}://{address[2]}"
     if not is_journal(text):
         return open_stored(path)
-    return JournalRecords(text, number)
+    return JournalRecords(text, number, reviewers)
 
 
 class JournalRecords:
     """The judgments of a journal that one version of rules, policy and models made."""
 
-    def __init__(self, address: str, number: int | None = None) -> None:
+    def __init__(self, address: str, number: int | None = None, reviewers: int = 1) -> None:
         """Choose the head of this number, or the latest. Raises `InputError` where there is none.
 
         Warns of others that the journal has.
         """
         self._journal = Journal(address)
+        self._reviewers = reviewers
         self.path = Path(self._journal.name)
         heads = self._journal.heads()
         if not heads:
@@ -95,7 +96,8 @@ class JournalRecords:
         found = self._journal.search(heads=self.numbers)
         while window := list(islice(found, _TOGETHER)):
             ids = {kept.image_id for kept in window}
-            held = holding(self._journal, ids, rule_digests(self._rules))
+            digests = rule_digests(self._rules)
+            held = holding(self._journal, ids, digests, reviewers=self._reviewers)
             for kept in window:
                 record = self._beside(kept.record, held.get(kept.image_id, {}))
                 yield StoredRecord(f"{self.path}:{kept.id}", record, None)

@@ -216,6 +216,13 @@ def test_what_people_decided_holds_where_records_are_read(judged, tmp_path):
         assert main(["report", str(source), "--out", str(page)]) == 0
         card = re.search(f'<article data-label="(.*?)".*?{picture.name}', page.read_text("utf-8"))
         assert card[1] == "unsafe"
+    # Where two have to agree, one is not enough.
+    two = ["--reviewers", "2"]
+    assert main(["replay", str(journal), "--out", str(done), "--overwrite", *two]) == 0
+    assert not any("people" in record for record in records_of(done))
+    page = tmp_path / "two.html"
+    assert main(["report", str(journal), "--out", str(page), *two]) == 0
+    assert "people decided" not in page.read_text(encoding="utf-8")
     # Another wording of the rule was never decided about.
     rules = tmp_path / "rules.yaml"
     text = (Path(__file__).parents[2] / "constitutions/sketch.yaml").read_text(encoding="utf-8")
