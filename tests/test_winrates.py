@@ -65,7 +65,8 @@ def test_what_one_folder_lacks_is_told(drawn):
 
 def test_the_page_says_nothing_of_who_drew_what(drawn):
     study = planned(drawn)
-    text = page_of(study, Policy())
+    text, shown = page_of(study, Policy())
+    assert shown == study
     markup = re.sub(r"data:image/jpeg;base64,[\w+/=]*", "", text)
     assert not re.search(r"\bold\b|\bnew\b|\.png", markup.partition("<script>")[0])
     assert str(drawn) not in text
@@ -149,7 +150,13 @@ def test_a_picture_that_cannot_be_read_is_unread(drawn):
     assert sum(vote.choice == "unread" for vote in votes) == 2
     (rates,) = compare(study, votes).rates.values()
     assert (rates.unread, rates.rate.n) == (1, 11)
-    with pytest.raises(InputError, match=r"3\.png"):
+    with pytest.warns(UserWarning, match=r"1 pair of 12 left out.*3\.png"):
+        text, shown = page_of(study, Policy())
+    assert len(shown.pairs) == 11
+    assert text.count("data:image/jpeg") == 22
+    for file in (drawn / "old").glob("*.png"):
+        file.write_bytes(b"no")
+    with pytest.raises(InputError, match="no pair can be shown"):
         page_of(study, Policy())
 
 

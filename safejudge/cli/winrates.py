@@ -96,7 +96,7 @@ def page(options: PageOptions) -> int:
     if (options.out / studies.FILE).exists() and not options.overwrite:
         raise OutputError(f"{options.out}: holds a study; name another, or --overwrite")
     study = studies.plan((options.first, options.second), options.prompts, options.seed)
-    text = page_of(study, Policy())
+    text, study = page_of(study, Policy())
     with writing(options.out):
         options.out.mkdir(exist_ok=True)
         with replacing(options.out / "page.html") as new:
