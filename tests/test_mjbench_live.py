@@ -85,6 +85,24 @@ def test_the_weighted_rating_is_the_mean_over_the_scale():
     assert answer["ratings"] == pytest.approx([5.0, 1.8])
 
 
+@pytest.mark.parametrize(("scale", "top", "low"), [("0-1", 1.0, 0.2), ("0-100", 100.0, 20.0)])
+def test_scales_from_nothing_have_their_own_numbers(scale, top, low):
+    (((answer),),) = said(
+        Bright(), [pair(shades=(255, 51))], f"{scale} single weighted", scales=(scale,)
+    )
+    assert answer["ratings"] == pytest.approx([top, low])
+    assert mjbench_prompts.is_on(0.0, scale)
+    assert mjbench_prompts.is_on(top, scale)
+    assert not mjbench_prompts.is_on(top + 0.5, scale)
+    assert not mjbench_prompts.is_on(0.0, "1-5")
+
+
+def test_scales_that_a_run_does_not_ask_for_change_nothing_about_it():
+    plain = mjbench_prompts.digest()
+    assert mjbench_prompts.digest(scales=("1-5", "words 10")) == plain
+    assert mjbench_prompts.digest(scales=("0-1",)) != plain
+
+
 def test_both_orders_are_asked_and_choices_are_of_what_was_shown():
     ((forward, back),) = said(Bright(), [pair()], "choice multi weighted")
     assert (forward["order"], forward["choice"]) == ("01", Answer.FIRST)

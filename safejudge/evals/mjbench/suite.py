@@ -41,7 +41,7 @@ def judge(run: Run) -> JSON:
         )
     data = read_data(run.data, run.splits, limit=run.limit, seed=run.seed, revision=args.revision)
     protocols = mjbench_run.protocols_of(run, args)
-    names, prompts = mjbench_run.names_of(protocols), mjbench_prompts.digest()
+    names, prompts = mjbench_run.names_of(protocols), mjbench_prompts.digest(scales=args.scales)
     provenance = harness.provenance(run, names, prompts)
     with harness.record_file(run, provenance, harness.digest(run.data, args.revision)) as file:
         mjbench_run.judge_samples(data.samples, protocols, run, file)

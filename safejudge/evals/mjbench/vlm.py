@@ -79,7 +79,7 @@ class _Vlm:
 
         replies = self._ask_each(samples, probe)
         return [
-            [rated(loaded, [self._mean(reply) for reply in row])]
+            [rated(loaded, [self._mean(reply, scale) for reply in row])]
             for loaded, row in zip(samples, replies, strict=True)
         ]
 
@@ -157,16 +157,17 @@ class _Vlm:
             rating = strict_rating(text, words)
         else:
             rating = stored_rating(text.strip().rstrip("."), words)
-        return rating if rating is not None and 0 < rating <= len(texts.SCALES[scale]) else None
+        return rating if rating is not None and texts.is_on(rating, scale) else None
 
-    def _mean(self, reply: AnswerProbs | None) -> float | None:
+    def _mean(self, reply: AnswerProbs | None, scale: Scale) -> float | None:
         """The expected rating; None where the model did not want to give one."""
         if reply is None or reply.problem is not None:
             return None
         mass = math.fsum(reply.p_labels)
         if not mass or mass < self.policy.minimum_label_mass:
             return None
-        return math.fsum(p * n for n, p in enumerate(reply.p_labels, start=1)) / mass
+        values = texts.values_of(scale)
+        return math.fsum(p * n for n, p in zip(values, reply.p_labels, strict=True)) / mass
 
     def _chosen(self, reply: Any, order: str) -> JSON:
         if reply is None or reply.problem is not None:

@@ -56,7 +56,7 @@ def judge(run: Run) -> JSON:
         for protocol in mjbench_run.protocols_of(run, args)
         if protocol.perspectives != {"bias"}
     ]
-    prompts = mjbench_prompts.digest(mjbench_prompts.ASPECTS)
+    prompts = mjbench_prompts.digest(mjbench_prompts.ASPECTS, args.scales)
     names = mjbench_run.names_of(protocols)
     provenance = harness.provenance(run, names, prompts)
     with harness.record_file(run, provenance, harness.digest(run.data)) as file:
