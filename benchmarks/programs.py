@@ -34,7 +34,7 @@ from safejudge.flow import drive, gather
 from safejudge.judge import Judge
 from safejudge.method.counting import counted_flow
 from safejudge.method.precondition import Scene
-from safejudge.method.verdict import rule_flow
+from safejudge.method.rule import rule_flow
 from safejudge.policy import Policy
 from safejudge.programs.registry import call_of
 from safejudge.programs.running import Programs

@@ -15,8 +15,8 @@ from safejudge.cards.shape import SectionId
 from safejudge.cli.app import main
 from safejudge.constitution.load import dump_constitution
 from safejudge.decide import thresholds as files
+from safejudge.engines.effect import policy_beside
 from safejudge.files import records
-from safejudge.judge import policy_beside
 from safejudge.show.figures import Table
 from safejudge.types import Constitution, Failure, Usage
 

@@ -14,14 +14,15 @@ from safejudge.cli.options import notes_of
 from safejudge.constitution.diff import changes
 from safejudge.constitution.lint.checks import RuleForm, idle_confirmation
 from safejudge.constitution.load import dump_constitution, load_constitution
+from safejudge.engines.effect import refused_choices
 from safejudge.engines.fake import FakeEngine
 from safejudge.engines.models import Models
 from safejudge.errors import ConstitutionError
 from safejudge.flow import drive, gather
-from safejudge.judge import Judge, refused_choices
+from safejudge.judge import Judge
 from safejudge.method import logic
 from safejudge.method.precondition import Scene
-from safejudge.method.verdict import rule_flow
+from safejudge.method.rule import rule_flow
 from safejudge.policy import Policy
 from safejudge.types import (
     AllOf,

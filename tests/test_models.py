@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from safejudge import Judge, Policy, PriorCache
+from safejudge.engines.effect import missing
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
 from safejudge.engines.models import Models
 from safejudge.errors import (
@@ -15,7 +16,6 @@ from safejudge.errors import (
     PolicyError,
     StatementError,
 )
-from safejudge.judge import missing
 from safejudge.types import (
     AllOf,
     Box,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from safejudge.flow import drive, gather
 from safejudge.method.precondition import Scene, next_step, precondition_flow
-from safejudge.method.verdict import rule_flow
+from safejudge.method.rule import rule_flow
 from safejudge.policy import Policy
 from safejudge.types import (
     AllOf,

@@ -23,7 +23,7 @@ from safejudge.images.load import load_image
 from safejudge.judge import Judge
 from safejudge.method import opinions
 from safejudge.method.precondition import Scene, not_asked
-from safejudge.method.verdict import is_open
+from safejudge.method.rule import is_open
 from safejudge.policy import Policy
 from safejudge.show import wording
 from safejudge.types import (

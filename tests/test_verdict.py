@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from safejudge.errors import PolicyError
 from safejudge.flow import drive, gather
-from safejudge.method.precondition import was_read
-from safejudge.method.verdict import Scene, conclude, image_flow, precondition_flow, rule_flow
+from safejudge.method.opinions import precondition_flow
+from safejudge.method.precondition import Scene, was_read
+from safejudge.method.rule import rule_flow
+from safejudge.method.verdict import conclude, image_flow
 from safejudge.policy import Policy
 from safejudge.types import (
     AllOf,

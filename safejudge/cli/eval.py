@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli.exits import INPUT, OF_MEASURES, of_coverage
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, runs
 from safejudge.cli.values import positive, setting
+from safejudge.engines.effect import missing, refused_choices, unread_priors
 from safejudge.engines.open import AUTO
 from safejudge.engines.programs import idle_programs, judged_by_programs
 from safejudge.errors import InputError, OutputError
-from safejudge.judge import WINDOW, missing, refused_choices, unread_priors
+from safejudge.judge import WINDOW
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -18,13 +18,13 @@ from safejudge.cli.values import assignment, dialect, frames, positive, setting
 from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.constitution.policy_file import load_policy
 from safejudge.engines.dialects import NONE
+from safejudge.engines.effect import missing
 from safejudge.engines.models import DEFAULT, Models
 from safejudge.engines.open import FORMS
 from safejudge.engines.priors import PriorCache
 from safejudge.engines.programs import has_programs
 from safejudge.errors import InputError
 from safejudge.images.hashes import HashList
-from safejudge.judge import missing
 from safejudge.opening import JudgeSpec
 from safejudge.policy import POLICIES, Policy
 

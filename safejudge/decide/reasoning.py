@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from safejudge.decide.thresholds import Reasoning
 from safejudge.evals.stats.intervals import gained
 from safejudge.method import logic
-from safejudge.method.verdict import asked_condition
+from safejudge.method.rule import asked_condition
 from safejudge.types import Outcome
 
 if TYPE_CHECKING:

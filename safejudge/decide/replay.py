@@ -16,19 +16,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from safejudge.decide.replay_reads import PixelViews, Reads, caption_now, stand_in
+from safejudge.engines.effect import policy_beside
 from safejudge.errors import InputError
 from safejudge.flow import NotAsked, drive, gather
-from safejudge.judge import policy_beside
 from safejudge.method.counting import counted_flow
 from safejudge.method.precondition import Scene
 from safejudge.method.relevance import relevance_text
-from safejudge.method.verdict import (
-    asked_condition,
-    conclude,
-    rule_flow,
-    rule_not_asked,
-    scenes_flow,
-)
+from safejudge.method.rule import asked_condition, rule_flow, rule_not_asked
+from safejudge.method.verdict import conclude, scenes_flow
 from safejudge.types import (
     Failure,
     ImageInput,

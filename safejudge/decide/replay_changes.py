@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from safejudge.decide.replay import count_missing
-from safejudge.method.verdict import is_open
+from safejudge.method.rule import is_open
 from safejudge.show.figures import Table
 from safejudge.text import counted
 from safejudge.types import Failure, Probe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safejudge.errors import ArgumentError, InputError, StatementError
-from safejudge.method.verdict import asked_condition
+from safejudge.method.rule import asked_condition
 from safejudge.types import leaves, needs_no_model
 
 if TYPE_CHECKING:

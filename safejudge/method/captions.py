@@ -2,7 +2,7 @@
 
 Takes the text that came with an image, and an engine's way to count and cut tokens; gives what is
 put into the questions, or nothing where it is too long. The text is the uploader's, so it may be
-made to mislead (`verdict.rule_flow` looks without it, too).
+made to mislead (`rule.rule_flow` looks without it, too).
 """
 
 from __future__ import annotations

@@ -13,11 +13,12 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from safejudge.engines.effect import check_rules
 from safejudge.errors import InputError, StatementError
 from safejudge.files.records import image_name
 from safejudge.flow import drive, gather
 from safejudge.images.load import load_images
-from safejudge.judge import Judge, check_rules
+from safejudge.judge import Judge
 from safejudge.method.verdict import conclude, image_flow
 from safejudge.preference.rubrics import NAME, OVERALL, SAFETY, filled, needs_prompt, one_line
 from safejudge.types import Failure, ImageInput, Judgment

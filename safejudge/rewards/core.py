@@ -25,7 +25,7 @@ from safejudge.images.load import split_batch
 from safejudge.images.pairs import CAPTION, caption_of
 from safejudge.judge import Judge
 from safejudge.method.precondition import was_read
-from safejudge.method.verdict import asked_condition
+from safejudge.method.rule import asked_condition
 from safejudge.opening import JudgeSpec
 from safejudge.rewards.arithmetic import Grading, Rating, blended, margin_bounds, rated
 from safejudge.text import counted

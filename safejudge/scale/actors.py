@@ -21,11 +21,12 @@ from itertools import tee
 from typing import TYPE_CHECKING, Any
 
 from safejudge.decide.decision import Decider
+from safejudge.engines.effect import missing
 from safejudge.engines.meter import account
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
 from safejudge.images.shards import read
-from safejudge.judge import chosen_policy, missing
+from safejudge.judge import chosen_policy
 from safejudge.text import counted
 from safejudge.types import Failure
 

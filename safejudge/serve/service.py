@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from safejudge.decide.decision import Decider
+from safejudge.engines.effect import missing
 from safejudge.errors import (
     ClosingError,
     DeadlineError,
@@ -25,7 +26,7 @@ from safejudge.errors import (
     SafejudgeError,
 )
 from safejudge.journal.held import settled_actions, with_people
-from safejudge.judge import Judge, chosen_policy, missing
+from safejudge.judge import Judge, chosen_policy
 from safejudge.queueing import Front
 from safejudge.serve.coverage import Coverage, coverage_of
 from safejudge.text import first_line

@@ -14,7 +14,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from safejudge.method import logic
-from safejudge.method.verdict import asked_condition
+from safejudge.method.rule import asked_condition
 from safejudge.show import wording
 from safejudge.show.reasons import caption_words, differs, refused_rules
 from safejudge.show.terminal import STYLES

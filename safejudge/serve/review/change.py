@@ -16,7 +16,7 @@ from safejudge.decide.replay_changes import Changes, label_in_words
 from safejudge.decide.replay_records import made_then
 from safejudge.errors import ConstitutionError, PolicyError, SafejudgeError
 from safejudge.files.stored import StoredRecord
-from safejudge.method.verdict import is_open
+from safejudge.method.rule import is_open
 from safejudge.serve.faults import RequestError
 from safejudge.serve.handed_in import rules_in
 from safejudge.serve.review.item import day, head_of, template

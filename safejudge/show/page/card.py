@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup, escape
 
 from safejudge.method import logic
-from safejudge.method.verdict import asked_condition
+from safejudge.method.rule import asked_condition
 from safejudge.show import actions, reasons, wording
 from safejudge.show.page.counts import LISTED, label_of, severity_of
 from safejudge.show.page.evidence import evidence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from safejudge.constitution.load import load_constitution
+from safejudge.engines.effect import policy_beside
 from safejudge.errors import InputError, PolicyError
-from safejudge.judge import policy_beside
 from safejudge.policy import Policy
 from safejudge.show.page.judged import About
 from safejudge.types import Constitution, Intake, Provenance
