@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from safejudge.decide.decision import Decider
     from safejudge.decide.thresholds import Thresholds
     from safejudge.evals.labelled.beside import Truths
+    from safejudge.files.recordfile import RecordFile
+    from safejudge.files.standing import Standing
     from safejudge.images.listing import Listing
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.scale.run import RayOptions
     from safejudge.show.page.judged import Report
-    from safejudge.types import Intake
+    from safejudge.types import JSON, Intake
 
 EXAMPLES = """\
 examples:
@@ -214,8 +216,6 @@ def _judge_here(options: Options) -> int:
     from safejudge.cli.batch import Batch
     from safejudge.decide.thresholds import load
     from safejudge.evals.labelled.beside import Truths
-    from safejudge.files import records
-    from safejudge.files.recordfile import RecordFile
     from safejudge.images.captions import captions_for
     from safejudge.images.pairs import caption_of
     from safejudge.show.terminal import say
@@ -241,25 +241,11 @@ def _judge_here(options: Options) -> int:
         pairs = pairs[: options.batching.limit]
         file = None
         if options.out is not None:
-            head = records.header(
-                metadata.version("safejudge"),
-                judge.provenance,
-                captions,
-                folder=str(Path.cwd()),
-                intake=intake,
-                judged_by=judge.described(),
-                thresholds=None if decider is None else decider.digest,
-            )
             standing = sources.standing([path for path, _ in pairs])
             if ledger is not None:
                 standing = replace(standing, holds=partial(ledger.agrees, judge))
-            mode = options.mode
-            file = stack.enter_context(
-                RecordFile(
-                    options.out, head,
-                    resume=mode.resume, overwrite=mode.overwrite, standing=standing,
-                )
-            )  # fmt: skip
+            head = _head(judge, captions, intake, decider)
+            file = _record_file(options.out, options.mode, head, standing, stack)
         report = _open_report(options, judge, intake, len(pairs), captions=captioned, truths=truths)
         batch = Batch(
             judge,
@@ -274,6 +260,31 @@ def _judge_here(options: Options) -> int:
             shadow=_shadow(options, judge, stack),
         )
         return batch.run(intake, frames_named=options.judge.frames is not None)
+
+
+def _head(judge: Judge, captions: str | None, intake: Intake, decider: Decider | None) -> JSON:
+    """Say what makes the records; `captions` is the digest of the prompt file."""
+    from safejudge.files import records
+
+    return records.header(
+        metadata.version("safejudge"),
+        judge.provenance,
+        captions,
+        folder=str(Path.cwd()),
+        intake=intake,
+        judged_by=judge.described(),
+        thresholds=None if decider is None else decider.digest,
+    )
+
+
+def _record_file(
+    out: Path, mode: OutputMode, head: JSON, standing: Standing, stack: ExitStack
+) -> RecordFile:
+    """Open the file of records."""
+    from safejudge.files.recordfile import RecordFile
+
+    made = RecordFile(out, head, resume=mode.resume, overwrite=mode.overwrite, standing=standing)
+    return stack.enter_context(made)
 
 
 def _listed(options: Options) -> Listing:
