@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ class Pair:
     """What the better one is better in; `overall` where the file names nothing."""
     folder: Path
     """What the names begin from."""
+    content: tuple[bytes, bytes] | None = field(default=None, repr=False, compare=False)
+    """The encoded pictures, the better one first, where the file holds them itself."""
 
     @property
     def paths(self) -> tuple[Path, Path]:

@@ -1,7 +1,8 @@
 """Pairs of pictures of which the better one is known, judged by any judge.
 
 Name: preference
-Data: your pairs in a file (`preference/pair_file.py`), such as `annotate` writes
+Data: your pairs in a file (`preference/pair_file.py`), such as `annotate` writes; or rows of
+    Pick-a-Pic, HPD v2 or ImageRewardDB as they are released (`preference/public_pairs.py`)
 Licence: yours
 Paper: none; the protocols are those of MJ-Bench (arXiv 2407.04842)
 
@@ -26,7 +27,7 @@ from safejudge.evals.mjbench.samples import Sample, Source
 from safejudge.evals.pictures import tell_missing
 from safejudge.evals.stats.preference import Answer
 from safejudge.evals.suite import Suite
-from safejudge.preference.pair_file import read_pairs
+from safejudge.preference.public_pairs import read_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,10 +44,10 @@ def judge(run: Run) -> JSON:
         raise InputError("--suite-arg revision: is of data sets of the hub; pairs are a file")
     if run.data is None:
         raise InputError("preference needs its pairs: --data PAIRS.jsonl, as annotate writes it")
-    pairs = read_pairs(Path(run.data), run.splits)
+    pairs = read_any(Path(run.data), run.splits)
     rows = harness.sampled([pair.aspect for pair in pairs], run, nested=True)
     pairs = [pairs[row] for row in rows]
-    paths = dict.fromkeys(path for pair in pairs for path in pair.paths)
+    paths = dict.fromkeys(p for pair in pairs if pair.content is None for p in pair.paths)
     missing = [path for path in paths if not path.is_file()]
     tell_missing(len(missing), len(paths), run.data, str(next(iter(missing), "")))
     samples = list(_samples(pairs))
@@ -73,10 +74,9 @@ def _samples(pairs: Sequence[Pair]) -> Iterator[Sample]:
         digest = pair.digest
         copies[digest] += 1
         second = int(digest[0], 16) % 2 == 1
-        sources = tuple(
-            Source(name, path)
-            for name, path in zip((pair.chosen, pair.rejected), pair.paths, strict=True)
-        )
+        data: tuple[bytes | Path, ...] = pair.content or pair.paths
+        names = (pair.chosen, pair.rejected)
+        sources = tuple(map(Source, names, data))
         yield Sample(
             key=f"{pair.aspect}/{digest[:16]}-{copies[digest]}",
             perspective=pair.aspect,
