@@ -95,7 +95,7 @@ def read_public(file: Path) -> Public:
 
 
 def _read_pick_a_pic(file: Path, found: Public) -> None:
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
     from pyarrow import parquet
 
     wanted = ("caption", "jpg_0", "jpg_1", "label_0")
