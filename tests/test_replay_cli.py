@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,20 @@ def test_its_own_policy_gives_the_same_file(place, capsys, monkeypatch):
     assert Path("again.jsonl").read_bytes() == Path("r.jsonl").read_bytes()
     assert capsys.readouterr().out == "0 of 6 images change\n"
     assert replay("r.jsonl", "--constitution", "rules.yaml", "--set", "open_means=undecided") == 0
+
+
+def test_who_has_no_journal_needs_nothing_for_one(place):
+    Path("journal.db").write_bytes(b"SQLite format 3\0" + bytes(100))
+    code = (
+        "import sys; sys.modules['sqlalchemy'] = None\n"
+        "from safejudge.cli.app import main\n"
+        "for words in ('replay r.jsonl', 'report r.jsonl --out p.html', 'replay journal.db'):\n"
+        "    print('code', main(words.split()))"
+    )
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert re.findall(r"code (\d)", done.stdout) == ["0", "0", "2"]
+    assert "pip install 'safejudge[journal]'" in done.stderr
 
 
 def test_what_was_decided_stays_with_what_it_was_decided_about(place):

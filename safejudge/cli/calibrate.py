@@ -133,7 +133,7 @@ def share(text: str) -> float:
 def run(options: Options) -> int:
     """Calibrate, or check what was calibrated before."""
     from safejudge.decide.sample import read_sample
-    from safejudge.journal.stored import open_records
+    from safejudge.journal.source import open_records
     from safejudge.show.page import made_by
     from safejudge.show.terminal import say
 

@@ -87,7 +87,7 @@ def opened(name: str) -> Journal:
     """Open a journal that is there. Raises `InputError`."""
     if find_spec("sqlalchemy") is None:
         raise InputError("a journal needs sqlalchemy: pip install 'safejudge[journal]'")
-    from safejudge.journal.database import is_journal
+    from safejudge.journal.address import is_journal
     from safejudge.journal.store import Journal
 
     if not is_journal(name):

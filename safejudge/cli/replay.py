@@ -161,7 +161,7 @@ def run(options: Options) -> int:
     from safejudge.cli.replay_sink import Again, Decided, Outputs, Sink
     from safejudge.decide.replay_changes import Changes
     from safejudge.decide.replay_records import made_then, results
-    from safejudge.journal.stored import open_records
+    from safejudge.journal.source import open_records
 
     _check(options)
     stored = open_records(options.path, options.reviewers)

@@ -119,7 +119,7 @@ def _refuse(options: Options, names: tuple[str, ...], why: str) -> None:
 def _report_records(options: Options) -> int:
     from safejudge.evals.labelled.beside import Truths
     from safejudge.evals.suites import MARK
-    from safejudge.journal.stored import open_records
+    from safejudge.journal.source import open_records
     from safejudge.show.page import made_by, recorded, sheets
     from safejudge.show.page.judged import Report
     from safejudge.show.terminal import say

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -10,25 +9,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from safejudge.journal.address import SCHEMES
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-SCHEMES = ("sqlite:", "postgresql:", "postgresql+psycopg:")
-"""What the address of a journal begins with; anything else is the path of an SQLite file."""
 WRITES = {"safejudge_writes": True}
 """The options of a connection that is going to write."""
-_SQLITE = b"SQLite format 3\x00"
-
-
-def is_journal(text: str) -> bool:
-    """Whether a path or an address is that of a journal."""
-    if text.startswith(SCHEMES):
-        return True
-    try:
-        with Path(text).open("rb") as file:
-            return file.read(len(_SQLITE)) == _SQLITE
-    except OSError:
-        return False
 
 
 def plain(address: str) -> str:

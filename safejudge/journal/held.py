@@ -6,9 +6,9 @@ judge made stays what it was; an answer says which rules people settled.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from safejudge.journal.people import Held
 from safejudge.journal.rows import rule_digests
 from safejudge.method.verdict import conclude
 from safejudge.types import Failure, ImageInput, People, RuleDecision, Settled
@@ -19,8 +19,23 @@ if TYPE_CHECKING:
     from safejudge.policy import Policy
     from safejudge.types import Constitution, Result
 
+Verdict: TypeAlias = Literal["violates", "does_not", "cannot_tell"]
+"""What a person says of an image and a rule."""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
 BY_PERSON = "a person decided"
 """Why an action is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What people say of one image and rule, and what holds."""
+
+    verdict: Verdict
+    """Of all whose decision stands."""
+    reviewers: tuple[str, ...]
+    at: float
+    """When the last of them said so."""
 
 
 def with_people(result: Result, held: Mapping[str, Held], policy: Policy) -> Result:

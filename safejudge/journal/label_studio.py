@@ -17,8 +17,9 @@ from xml.etree import ElementTree as ET
 
 from safejudge.errors import InputError
 from safejudge.files.rows import Doubled, parse_json
+from safejudge.journal.held import VERDICTS
 from safejudge.journal.labels import names_of
-from safejudge.journal.people import VERDICTS, Said, decide, decisions
+from safejudge.journal.people import Said, decide, decisions
 from safejudge.text import clean, counted, one_line, quoted
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from safejudge.decide.decision import Decider
-    from safejudge.journal.people import Held
+    from safejudge.journal.held import Held
     from safejudge.journal.rows import Need
     from safejudge.journal.store import Journal
     from safejudge.judge import Judge

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select
 
 from safejudge.errors import InputError
+from safejudge.journal.held import VERDICTS, Held, Verdict
 from safejudge.journal.store import audit
 from safejudge.journal.tables import NEEDS, PEOPLE
 from safejudge.text import quoted
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from safejudge.journal.store import Journal
 
-Verdict: TypeAlias = Literal["violates", "does_not", "cannot_tell"]
-"""What a person says of an image and a rule."""
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 LONGEST_NOTE = 2000
 LONGEST_NAME = 64
 """Characters."""
@@ -48,17 +46,6 @@ class PersonDecision:
     note: str
     withdrawn_at: float | None = None
     withdrawn_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What people say of one image and rule, and what holds."""
-
-    verdict: Verdict
-    """Of all whose decision stands."""
-    reviewers: tuple[str, ...]
-    at: float
-    """When the last of them said so."""
 
 
 @dataclass(frozen=True, slots=True)

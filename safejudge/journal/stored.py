@@ -7,7 +7,6 @@ the list of what is shown to no model has grown makes no other judgment.
 
 from __future__ import annotations
 
-import re
 import warnings
 from functools import cached_property
 from itertools import islice
@@ -16,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.files.records import PEOPLE
-from safejudge.files.stored import Stored, StoredRecord, open_stored
-from safejudge.journal.database import is_journal
+from safejudge.files.stored import StoredRecord
 from safejudge.journal.held import people_of, with_people
 from safejudge.journal.people import holding
 from safejudge.journal.rows import judged_by, rule_digests
@@ -29,30 +27,11 @@ from safejudge.types import Constitution, Provenance
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from safejudge.journal.people import Held
+    from safejudge.journal.held import Held
     from safejudge.types import JSON
 
 _TOGETHER = 500
 """Judgments of which decisions are looked up at a time."""
-
-_ADDRESS = re.compile(r"(postgresql(?:\+psycopg)?):/+(.*)", re.DOTALL)
-_NUMBERED = re.compile(r"(.*)#([0-9]+)", re.DOTALL)
-
-
-def open_records(path: Path, reviewers: int = 1) -> Stored:
-    """Tell what a path holds, a journal's address among them. Raises `InputError` for no records.
-
-    A path has one slash where an address has two. In a journal so many `reviewers` have to agree.
-    """
-    text = str(path)
-    number = None
-    if not path.exists() and (numbered := _NUMBERED.fullmatch(text)):
-        text, number = numbered[1], int(numbered[2])
-    if address := _ADDRESS.fullmatch(text):
-        text = f"{address[1]}://{address[2]}"
-    if not is_journal(text):
-        return open_stored(path)
-    return JournalRecords(text, number, reviewers)
 
 
 class JournalRecords:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from safejudge.decide.thresholds import Thresholds
+    from safejudge.journal.held import Held
     from safejudge.journal.ledger import Ledger
-    from safejudge.journal.people import Held
     from safejudge.opening import JudgeSpec
     from safejudge.policy import Policy
     from safejudge.queueing import Entry, Limits

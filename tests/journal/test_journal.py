@@ -15,10 +15,10 @@ from safejudge.decide.decision import decide as decide_by
 from safejudge.engines.fake import FakeEngine
 from safejudge.files import records
 from safejudge.journal import tables
-from safejudge.journal.database import is_journal, plain
-from safejudge.journal.held import settled_actions, with_people
+from safejudge.journal.address import is_journal
+from safejudge.journal.database import plain
+from safejudge.journal.held import Held, settled_actions, with_people
 from safejudge.journal.people import (
-    Held,
     Said,
     agreed_on,
     decide,

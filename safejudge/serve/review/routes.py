@@ -15,7 +15,8 @@ from sqlalchemy import func, select
 from safejudge.constitution.load import dump_constitution
 from safejudge.errors import ConstitutionError, InputError
 from safejudge.journal import people
-from safejudge.journal.people import LONGEST_NOTE, Said, Verdict
+from safejudge.journal.held import Verdict
+from safejudge.journal.people import LONGEST_NOTE, Said
 from safejudge.journal.picture import kept_picture
 from safejudge.journal.queue import MOST, WHYS, open_counts, questions
 from safejudge.journal.tables import JUDGMENTS, SCORES

@@ -14,7 +14,7 @@ from safejudge.types import Decision, Failure, Result
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safejudge.journal.people import Held
+    from safejudge.journal.held import Held
 
 
 class PersonSaid(Wire):

@@ -93,13 +93,13 @@ def test_what_a_person_answers_in_the_page_is_learned_and_held(
     assert sum(entry.labels for entry in found.values()) == ANSWERS
 
     assert main(["replay", journal, "--thresholds", str(thresholds), "--out", str(after)]) == 0
+    # What people settled has no probability any more.
     pairs = [
-        (verdict["score"], record["decision"]["rules"][rule]["probability"],
-         truth[record["image"].rpartition("/")[2]][rule])
+        (verdict["score"], told["probability"], truth[record["image"].rpartition("/")[2]][rule])
         for record in records(after).values()
         for rule, verdict in record["rules"].items()
-        if rule in learned
-    ]  # fmt: skip
+        if rule in learned and "probability" in (told := record["decision"]["rules"][rule])
+    ]
     scores, chances, true = (list(column) for column in zip(*pairs, strict=True))
     assert calibration_error(chances, true) < calibration_error(scores, true)
     # An answer above even odds is right more often than a score above 1/2.
