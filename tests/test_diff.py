@@ -297,6 +297,15 @@ def test_the_only_exception_goes_with_its_list():
     assert sorted(kinds) == [["exception added"], ["exception removed"], ["requirement added"]]
 
 
+def test_a_requirement_beside_an_exception_that_stood_alone_is_one_edit():
+    lone = any_of(KNIFE, all_of(none_of(TOY)))
+    beside = any_of(KNIFE, all_of(none_of(TOY), GUN))
+    for old, new in ((lone, beside), (beside, lone)):
+        (edited,) = one_at_a_time(old, new)
+        assert between(edited, new) == []
+        assert len(between(old, new)) == 1
+
+
 # --- rules and texts ------------------------------------------------------------------------------
 
 

@@ -362,8 +362,13 @@ def _pairs(
 
 def _alike(old: Condition, new: Condition) -> float:
     """How much two parts of one list have in common; 0 below a half, and for opposites."""
+    if isinstance(old, NoneOf) and isinstance(new, NoneOf):
+        return 1.0
     if isinstance(old, NoneOf) or isinstance(new, NoneOf):
-        return 1.0 if type(old) is type(new) else 0.0
+        # Alone, or with requirements beside it: the same exception all the same.
+        lone, other = (old, new) if isinstance(old, NoneOf) else (new, old)
+        inside = isinstance(other, AllOf) and _key(lone) in map(_key, other.all)
+        return 1.0 if inside else 0.0
     likeness = _ratio(_one_line(old), _one_line(new))
     if not isinstance(old, Precondition) or not isinstance(new, Precondition):
         mine, theirs = ({leaf.statement for leaf in leaves(side)} for side in (old, new))
