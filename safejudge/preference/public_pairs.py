@@ -22,6 +22,7 @@ import math
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,8 @@ def read_public(file: Path) -> Public:
 
 
 def _read_pick_a_pic(file: Path, found: Public) -> None:
+    if find_spec("pyarrow") is None:
+        raise InputError(f"{file}: reading it needs pyarrow; pip install 'safejudge[eval]'")
     import pyarrow as pa  # type: ignore[import-untyped]
     from pyarrow import parquet
 
