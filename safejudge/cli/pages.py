@@ -8,6 +8,7 @@ failure: what was not seen is not judged.
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from safejudge.images.series import Series, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from PIL import Image
 
     from safejudge.images.load import ImageSource
     from safejudge.judge import Judge
@@ -83,7 +86,9 @@ class Pages:
             shots = captioned(path, self._stage, self._browser)
         except InputError as error:
             return Unread(path, "not_rendered", str(error))
-        images, labels = zip(*shots, strict=True)
+        # Packed: as pixels the pictures of all pages that are kept would fill half a gigabyte.
+        images = [_packed(image) for image, _ in shots]
+        labels = [label for _, label in shots]
         made_of = self._made_of(path)
         return Series(images, labels, path, together=self._together, made_of=made_of or "")
 
@@ -111,6 +116,12 @@ class Pages:
             return Series(shown, labels, together=self._together, made_of=made_of).id_of(())
 
         return Standing(wanted, key_of, id_of)
+
+
+def _packed(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
 
 
 def is_page(path: str) -> bool:

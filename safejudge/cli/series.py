@@ -82,7 +82,7 @@ class Folders:
         if together:
             count, name = max((len(one.sources), one.name) for one in together)
             instead = "--series apart judges each by itself"
-            refuse_more(judge.models.engines, count if count > 1 else 0, name, instead)
+            refuse_more(judge.models.engines, count, name, instead)
 
     def source(self, name: str) -> ImageSource:
         """Return the pictures of a folder."""

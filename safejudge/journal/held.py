@@ -64,14 +64,19 @@ def with_people(result: Result, held: Mapping[str, Held], policy: Policy) -> Res
 
 def people_of(result: Result, held: Mapping[str, Held]) -> People | None:
     """Say what people decided about an image, beside the `result` that it comes to with it."""
-    rules = {
+    rules = settled_of(held)
+    if isinstance(result, Failure) or not rules:
+        return None
+    return People(label=result.label, rules=rules)
+
+
+def settled_of(held: Mapping[str, Held]) -> dict[str, Settled]:
+    """Return what people settled about one image, by rule; who cannot tell settles nothing."""
+    return {
         rule: Settled(verdict=said, reviewers=one.reviewers, at=one.at)
         for rule, one in held.items()
         if (said := one.verdict) != "cannot_tell"
     }
-    if isinstance(result, Failure) or not rules:
-        return None
-    return People(label=result.label, rules=rules)
 
 
 def held_still(

@@ -81,7 +81,7 @@ class Ledger:
         `judged` are the file, where there is one, its caption, and the result. Raises
         `JournalError` where the journal cannot be read or written.
         """
-        held = self._held(judge, [result for *_, result in judged])
+        held = self._held(judge, [result.id for *_, result in judged])
         rows = []
         for (image, caption, result), settled in zip(judged, held, strict=True):
             decision = None if decider is None else decider(result)
@@ -96,26 +96,22 @@ class Ledger:
             self.journal.add(judge, rows)
         return held
 
-    def _held(self, judge: Judge, results: Sequence[Result]) -> list[Mapping[str, Held]]:
+    def _held(self, judge: Judge, ids: Sequence[str | None]) -> list[Mapping[str, Held]]:
+        """Return what people said of each image, by rule; of one without an id nothing."""
         digests = self.journal.made_by(judge).rules
-        ids = {result.id for result in results if result.id is not None}
         with _told():
-            by_image = holding(self.journal, ids, digests, reviewers=self.reviewers)
-        return [by_image.get(result.id or "", {}) for result in results]
+            by_image = holding(
+                self.journal, {*filter(None, ids)}, digests, reviewers=self.reviewers
+            )
+        return [by_image.get(image or "", {}) for image in ids]
 
     def agrees(self, judge: Judge, record: JSON) -> bool:
         """Whether a stored record says of people what they decided by now."""
         image = record.get("id")
         if not isinstance(image, str):
             return True
-        with _told():
-            held = holding(
-                self.journal,
-                {image},
-                self.journal.made_by(judge).rules,
-                reviewers=self.reviewers,
-            )
-        now = {rule: one.verdict for rule, one in held.get(image, {}).items()}
+        (held,) = self._held(judge, [image])
+        now = {rule: one.verdict for rule, one in held.items()}
         said = (record.get(PEOPLE) or {}).get("rules", {})
         return now == {rule: one["verdict"] for rule, one in said.items()}
 
@@ -129,7 +125,7 @@ class Ledger:
         needs: tuple[Need, ...],
     ) -> None:
         """Keep what another version said, under its name. Raises `JournalError`."""
-        (settled,) = self._held(judge, [result])
+        (settled,) = self._held(judge, [result.id])
         needs = tuple(need for need in needs if need.rule not in settled)
         small = self._small(image, result, judge) if needs else None
         with _told():

@@ -125,9 +125,8 @@ def _answers(
 
 def judge_tasks(run: Run, data: Data, plan: Plan) -> JSON:
     """Judge every task that has no record yet; what made the scores."""
-    shots = len(plan.stage.at)
     instead = "--suite-arg at=0 shows one"
-    refuse_more(run.models.engines, shots if shots > 1 else 0, "a page", instead)
+    refuse_more(run.models.engines, len(plan.stage.at), "a page", instead)
     rows = harness.sampled([task.difficulty for task in data.tasks], run)
     tasks = [data.tasks[row] for row in rows]
     stage = {"at": list(plan.stage.at), "size": list(plan.stage.size)}

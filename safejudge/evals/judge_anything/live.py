@@ -88,7 +88,7 @@ def judge_items(run: Run, data: Data, plan: Plan) -> JSON:
     items = [data.items[row] for row in harness.sampled([item.kind for item in data.items], run)]
     most = max(((_most_pictures(item), item.key) for item in items), default=(0, ""))
     instead = "--split Text2Text judges requests without any"
-    refuse_more(run.models.engines, most[0] if most[0] > 1 else 0, most[1], instead)
+    refuse_more(run.models.engines, *most, instead)
     folder = Pictures(Path(run.data or ""))
     names = [f"{setting} {reading} {plan.checking}" for setting in plan.settings
              for reading in plan.readings]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from safejudge.journal.held import settled_of
 from safejudge.serve.faults import Fault
 from safejudge.serve.service import Answered, Finding
 from safejudge.serve.wire import Wire
@@ -56,9 +57,8 @@ class ImageDetail(Wire):
 def people_of(held: Mapping[str, Held]) -> dict[str, PersonSaid]:
     """Say what people decided of one image."""
     return {
-        rule: PersonSaid(verdict=said, reviewers=list(one.reviewers), at=one.at)
-        for rule, one in held.items()
-        if (said := one.verdict) != "cannot_tell"
+        rule: PersonSaid(verdict=one.verdict, reviewers=list(one.reviewers), at=one.at)
+        for rule, one in settled_of(held).items()
     }
 
 
