@@ -18,8 +18,9 @@ from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.local.identity import picture_identity
 from safejudge.engines.local.pixels import PixelRange
 from safejudge.engines.local.place import LEAST_MASS, prove_place
+from safejudge.engines.local.prefix import PrefixReader, open_sharing
 from safejudge.engines.local.quirks import scale_logits
-from safejudge.engines.local.readers import PlainReader, open_reader
+from safejudge.engines.local.readers import PlainReader
 from safejudge.engines.local.running import (
     LocalModel,
     check_options,
@@ -41,6 +42,9 @@ Request = TypeVar("Request", Probe, Reasoning)
 T = TypeVar("T")
 
 _REFUSED = "the model cannot take this request"
+_UNSHARED = (
+    "this model cannot go on from a picture that it has read, so every question reads it again"
+)
 
 
 class HFEngine(LocalModel):
@@ -89,14 +93,16 @@ class HFEngine(LocalModel):
         scaled = scale_logits(loaded)
         self._ends = pin_generation(loaded, self._chat.tokenizer)
         self._positions = positions_of(loaded.config)
-        self._reader = open_reader(loaded, self._chat, sizes)
+        self._reader = open_sharing(loaded, self._chat, sizes)
         self._plain = PlainReader(loaded, self._chat, sizes)
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends, model)
         super().__init__(loaded, EngineCard(uri, model, ""), batch_size)
         self._labels = prove_place(self._read_by, self._chat, model, least_mass=least_mass)
         identity = {"dtype": str(loaded.dtype), **sizes.identity(), **scaled}
         identity |= picture_identity(self._chat.processor)
-        self._card = checkpoint.chat_card(self._chat, self._labels, identity)
+        card = checkpoint.chat_card(self._chat, self._labels, identity)
+        shares = isinstance(self._reader, PrefixReader) or not self._chat.pictures
+        self._card = card if shares else replace(card, notes=(*card.notes, _UNSHARED))
 
     def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:
         """Ask the trivial questions by these labels."""
