@@ -3,8 +3,9 @@
 
 The same questions by the reader that encodes a picture once and prefills it for every question
 (`whole prompts`), and by the one that shares what the language model made of it (`shared`). Both
-begin with nothing in memory, in one run, by turns; seconds are the processor's, of one thread. Shapes have random weights
-(`benchmarks/throughput/shapes.py`); `sketch` is the shipped judge. In float32.
+begin with nothing in memory, in one run, by turns; seconds are the processor's, of one thread.
+Shapes have random weights (`benchmarks/throughput/shapes.py`); `sketch` is the shipped judge. In
+float32.
 
 `python -m benchmarks.shared_prefix [--pictures 2] [--rounds 2]`
 """
