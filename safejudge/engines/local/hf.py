@@ -257,7 +257,7 @@ class HFEngine(LocalModel):
         return self._parted(requests, self._generate, lambda _, problem: NoReply(problem))
 
     def _generate(self, requests: list[Reasoning]) -> list[str]:
-        from transformers import LogitsProcessorList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
         first = requests[0]
         inputs = self._plain.inputs(
@@ -275,12 +275,14 @@ class HFEngine(LocalModel):
             **inputs,
             max_new_tokens=room,
             logits_processor=LogitsProcessorList(guides),
+            stopping_criteria=StoppingCriteriaList([guide.ended for guide in guides]),
         )
         replies = output[:, inputs["input_ids"].shape[1] :]
         texts = self._chat.tokenizer.batch_decode(
             replies, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return [text.strip() for text in texts]
+        endings = guides[0].endings if guides else {}
+        return [(text + endings.get(row, "")).strip() for row, text in enumerate(texts)]
 
 
 def _reasoning_kind(request: Reasoning) -> Hashable:
