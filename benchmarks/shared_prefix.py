@@ -75,7 +75,7 @@ def main() -> None:
     text = table(
         head,
         [
-            [r.model, r.picture_tokens, r.statements, f"{r.whole / r.shared:.2f}",
+            [r.model, str(r.picture_tokens), str(r.statements), f"{r.whole / r.shared:.2f}",
              f"{r.largest_difference:.1e}"]
             for r in rows
         ],
