@@ -240,7 +240,7 @@ def test_every_tensor_has_its_place(kind: str, copy: Path) -> None:
     names = list(whole.get("state_dict", whole))
     # A projection of ImageReward's that its score never used may lack; nothing else may.
     spare = [n for n in names if "vision_proj" in n or "text_proj." in n or "position_ids" in n]
-    for lacking in [n for n in names if n not in spare][:: 1 if kind == "hps" else 3]:
+    for lacking in [n for n in names if n not in spare][::4]:
         content = torch.load(file, weights_only=True)
         del content.get("state_dict", content)[lacking]
         torch.save(content, copy / "less.pt")
@@ -276,6 +276,23 @@ def test_a_blip_without_the_head_is_refused(tmp_path: Path) -> None:
     save_file(weights, copy / "model.safetensors", {"format": "pt"})
     with pytest.raises(EngineSetupError, match=r"missing keys, such as itm_head\.weight"):
         opened("blip-itm", copy)
+
+
+def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    copy = shutil.copytree(folder_of("blip-itm"), tmp_path / "copy")
+    file = copy / "processor_config.json"
+    settings = json.loads(file.read_text())
+    settings["image_processor"]["size"] = {"height": 16, "width": 16}
+    file.write_text(json.dumps(settings))
+    with pytest.raises(EngineSetupError, match="its parts do not fit"):
+        opened("blip-itm", copy)
+    shutil.copytree(folder_of("imagereward"), tmp_path / "words")
+    words = tiny_pairs.clip_tokenizer(77)  # of another vocabulary, with larger numbers
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (tmp_path / "words" / name).unlink(missing_ok=True)
+    words.save_pretrained(tmp_path / "words")
+    with pytest.raises(EngineSetupError, match="its parts do not fit"):
+        opened("imagereward", tmp_path / "words")
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -331,7 +348,7 @@ def test_a_run_over_pairs_compares_by_them(kind: str, tmp_path: Path) -> None:
     arguments = ["eval", "preference", "--data", str(file), "--engine", "fake:"]
     arguments += ["--encoder", f"{kind}:{folder_of(kind)}", "--out", str(out)]
     assert cli.main(arguments) == 0
-    names = {"hps": "cosine", "imagereward": "preference score", "blip-itm": "match probability"}
+    called = {"hps": "cosine", "imagereward": "preference score", "blip-itm": "match probability"}
     told = (out / "results.json").read_text()
     assert f"{kind}:{folder_of(kind)}" in told
-    assert names[kind] in told
+    assert called[kind] in told

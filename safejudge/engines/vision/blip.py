@@ -8,6 +8,7 @@ stated for it. `blip-itm:` is the probability that picture and text match (arXiv
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import Picture, Similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import torch
     from PIL import Image
@@ -76,10 +77,11 @@ class BlipScorer(LocalModel):
             self._refuse_long([request.text for request in requests])
             for start in range(0, len(pictures), self._batch_size):
                 batch = pictures[start : start + self._batch_size]
-                for picture, states in zip(batch, self._states(batch), strict=True):
-                    pairs = [Similarity(picture, text) for text in texts[picture]]
-                    numbers.update(zip(pairs, self._numbers(states, pairs), strict=True))
-        return [numbers[request] for request in requests]
+                read = zip(batch, self._states(batch), strict=True)
+                states = {picture: of_it for picture, of_it in read if of_it is not None}
+                pairs = [Similarity(picture, text) for picture in states for text in texts[picture]]
+                numbers.update(zip(pairs, self._numbers(states, pairs), strict=True))
+        return [numbers.get(request, math.nan) for request in requests]
 
     def _refuse_long(self, texts: Sequence[str]) -> None:
         if self._model is not None:
@@ -112,35 +114,38 @@ class BlipScorer(LocalModel):
         tower = self._model.pictures
         return list(tower(pixels.to(tower.device, tower.dtype)).last_hidden_state)
 
-    def _numbers(self, states: Tensor | None, pairs: Sequence[Similarity]) -> list[float]:
-        """Numbers of one picture with each of its texts."""
-        if states is None:
-            return [float("nan")] * len(pairs)
+    def _numbers(
+        self, states: Mapping[Picture, Tensor], pairs: Sequence[Similarity]
+    ) -> list[float]:
+        """Numbers of pairs, in order; a batch of them may be of several pictures."""
+        import torch
+
         numbers: list[float] = []
         for start in range(0, len(pairs), self._batch_size):
-            texts = [pair.text for pair in pairs[start : start + self._batch_size]]
-            inputs = {k: v.to(states.device) for k, v in self._tokens(texts, padding=True).items()}
-            read = self._model.texts(
-                **inputs,
-                encoder_hidden_states=states.expand(len(texts), *states.shape),
-                is_decoder=False,
-            ).last_hidden_state
-            numbers += self._model.head(read[:, 0]).cpu().tolist()
+            batch = pairs[start : start + self._batch_size]
+            seen = torch.stack([states[pair.picture] for pair in batch])
+            tokens = self._tokens([pair.text for pair in batch], padding=True)
+            inputs = {name: value.to(seen.device) for name, value in tokens.items()}
+            read = self._model.texts(**inputs, encoder_hidden_states=seen, is_decoder=False)
+            numbers += self._model.head(read.last_hidden_state[:, 0]).cpu().tolist()
         return numbers
 
     def _prove(self) -> None:
-        """Refuse to start unless a picture and a text become a number."""
+        """Refuse to start unless a picture of the right size and a text become a number."""
         grey = Picture.of(np.full((32, 32, 3), 128, dtype=np.uint8))
         try:
             with running(self._card.uri, self._batch_size):
-                numbers = self._numbers(self._states([grey])[0], [Similarity(grey, "a")])
+                (states,) = self._states([grey])
+                # Fewer patches than it has positions for are taken without a word.
+                positions = self._model.pictures.embeddings.num_positions
+                if states is None or len(states) != positions:
+                    raise ValueError("its processor prepares pictures of another size")
+                (_,) = self._numbers({grey: states}, [Similarity(grey, "a")])
         except (AttributeError, TypeError, KeyError, EngineCallError) as error:
             raise EngineSetupError(
                 f"{self._card.uri}: its parts do not fit: a trial failed. Use a complete "
                 f"checkpoint. ({error})"
             ) from error
-        if len(numbers) != 1:
-            raise EngineSetupError(f"{self._card.uri}: {len(numbers)} numbers for one pair")
 
 
 def open_blip_itm(
