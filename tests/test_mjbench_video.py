@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from answer_judges import peaked, recorded, told
+from PIL import Image
 
 from safejudge.cli import app as cli
 from safejudge.engines.fake import FakeEngine
@@ -273,6 +274,20 @@ def test_frames_of_each_video_are_rated(tmp_path, data):
     assert (result.coverage.judged, result.coverage.unjudged) == (3, 0)
 
 
+def test_short_still_and_transparent_videos(tmp_path, data):
+    """What is told as shown is what was: equal frames once, and a frame on one background."""
+    film(data / "test/0_0.mp4", 90, count=2)
+    still = [Image.new("RGB", (32, 32), "red")] * 3
+    still[0].save(data / "still.gif", save_all=True, append_images=still[1:], duration=100)
+    clear = [Image.new("RGBA", (32, 32), (n, 9, 9, 99)) for n in (0, 120, 240)]
+    clear[0].save(data / "clear.png", save_all=True, append_images=clear[1:], duration=100)
+    rows = [pair(0), pair(1, video_0_path="still.gif", video_1_path="clear.png")]
+    put(data, test=rows)
+    _, probes = judged(tmp_path, frames=4, topics="overall")
+    shown = [count for row in recorded(tmp_path) for count, _ in row["shown"]]
+    assert shown == [len(probe.images) for probe in probes] == [2, 4, 1, 3]
+
+
 def test_every_topic_can_be_asked(tmp_path, data):
     _, probes = judged(tmp_path, topics="overall,aspects,criteria", frames=2)
     asked = {probe.instruction for probe in probes}
@@ -348,6 +363,16 @@ def test_options_and_data_are_checked(tmp_path, data):
     put(data, test=[{"other": 1}])
     with pytest.raises(InputError, match="holds no pair of videos"):
         SUITE.judge(told(tmp_path, FakeEngine(light)))
+
+
+def test_a_changed_run_stands_beside(tmp_path, data, capsys):
+    line = ["eval", "mj-bench-video", "--data", str(data / "test.json"), "--engine", "fake:"]
+    line += ["--suite-arg", "topics=overall", "--suite-arg", "frames=2"]
+    line += ["--variant", "grey", "--variant", "blind", "--out", str(tmp_path / "run")]
+    assert cli.main(line) == 0
+    text = capsys.readouterr().out
+    assert "grey" in text
+    assert "blind" in text
 
 
 def test_the_command_line(tmp_path, data, capsys):

@@ -24,7 +24,7 @@ from safejudge.evals.suite import Coverage
 from safejudge.files.below import leads_out
 from safejudge.images.load import load_images
 from safejudge.text import clean, storable
-from safejudge.types import JSON, AnswerProbs, Failure, ImageInput, Picture, Probe, Reasoning
+from safejudge.types import JSON, AnswerProbs, Failure, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
     from safejudge.evals.prompts import Reading
@@ -63,8 +63,8 @@ class Shown:
 
     pictures: tuple[Picture, ...]
     moments: tuple[str, ...]
-    frames: tuple[int, int]
-    """How many were looked at, of how many."""
+    of: int
+    """All frames that it has."""
 
 
 def gather(path: Path, videos: str) -> Data:
@@ -149,7 +149,7 @@ def _judged(pair: Pair, folder: Path, plan: Plan, run: Run) -> JSON:
     said: dict[str, JSON] = {reading: {} for reading in plan.readings}
     for (reading, topic), two in asked.items():
         said[reading][topic] = [_read(replies[request], run.policy) for request in two]
-    return record | {"shown": [list(video.frames) for video in both], "said": said}
+    return record | {"shown": [[len(video.pictures), video.of] for video in both], "said": said}
 
 
 def _shown(video: str, folder: Path, run: Run) -> Shown | Failure:
@@ -158,14 +158,12 @@ def _shown(video: str, folder: Path, run: Run) -> Shown | Failure:
     (loaded,) = load_images([folder / video], run.policy)
     if isinstance(loaded, Failure):
         return loaded
-    pictures = loaded.pictures if run.change is None else tuple(map(run.change, loaded.pictures))
-    moments = tuple(p.label or f"frame {n}" for n, p in enumerate(loaded.pictures, 1))
-    return Shown(pictures, moments, _frames(loaded))
-
-
-def _frames(loaded: ImageInput) -> tuple[int, int]:
-    frames = loaded.frames
-    return (1, 1) if frames is None else (frames.looked_at, frames.of)
+    # Of a frame with transparent parts there are two pictures; one of each frame is shown.
+    once = {picture.frame: picture for picture in reversed(loaded.pictures)}
+    frames = [once[number] for number in dict.fromkeys(p.frame for p in loaded.pictures)]
+    pictures = tuple(frames if run.change is None else map(run.change, frames))
+    moments = tuple(frame.label or f"frame {n}" for n, frame in enumerate(frames, 1))
+    return Shown(pictures, moments, 1 if loaded.frames is None else loaded.frames.of)
 
 
 def _request(reading: Reading, topic: str, pair: Pair, video: Shown) -> Probe | Reasoning:
