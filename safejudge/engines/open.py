@@ -120,6 +120,12 @@ ENCODERS = Registry(
             ("device", "dtype", "batch_size"),
             "hps:xswu/HPSv2, or hps:/path/to/HPS_v2.1_compressed.pt",
         ),
+        Provider(
+            "aesthetics",
+            "safejudge.engines.vision.aesthetics:open_aesthetics",
+            ("device", "dtype", "batch_size"),
+            "aesthetics:/path/to/sac+logos+ava1-l14-linearMSE.pth",
+        ),
     ),
     Encoder,
     "safejudge.encoders",
@@ -212,6 +218,7 @@ _NUMBERS = {
     "scorer": "preference score",
     "imagereward": "preference score",
     "blip-itm": "match probability",
+    "aesthetics": "aesthetic score",
 }
 
 

@@ -1,4 +1,4 @@
-"""ImageReward, BLIP's matching head and HPS: what an encoder promises, and what each must say."""
+"""Released score models: what an encoder promises, and what each must say."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from safejudge.engines.base import Encoder
 
-KINDS = ("blip-itm", "imagereward", "hps")
+KINDS = ("blip-itm", "imagereward", "hps", "aesthetics")
 LIMITS = {"blip-itm": 64, "imagereward": 35, "hps": 77}
 PICTURES = [picture(1), picture(2, 80, 41), picture(3, 16, 95), picture(4)]
 TEXTS = ["a", "A red Square", "a dog. on the floor", "cat"]
@@ -39,6 +39,12 @@ CLOSE = 2e-5
 
 def opened(kind: str, folder: Path | None = None, **options: Any) -> Encoder:
     return open_encoder(f"{kind}:{folder or folder_of(kind)}", device="cpu", **options)
+
+
+def towers_of(encoder: Any) -> Any:
+    """The model of transformers that reads pictures."""
+    model = getattr(encoder, "_backbone", encoder)._model
+    return getattr(model, "pictures", model)
 
 
 @pytest.fixture(params=KINDS, scope="module")
@@ -63,7 +69,8 @@ def copy(kind: str, tmp_path: Path) -> Path:
 def test_numbers_are_those_of_the_authors_code(kind: str, encoder: Encoder) -> None:
     expected = [tiny_scores.by_hand(kind, pair.picture.pixels, pair.text) for pair in PAIRS]
     assert encoder.similarities(PAIRS) == pytest.approx(expected, abs=CLOSE)
-    assert len({round(number, 3) for number in expected}) > len(PAIRS) // 2  # it can tell
+    told = len(PICTURES) if kind == "aesthetics" else len(PAIRS)
+    assert len({round(number, 4) for number in expected}) > told // 2  # it can tell
 
 
 def test_neither_batch_nor_order_nor_repetition_matters(kind: str, encoder: Encoder) -> None:
@@ -78,6 +85,9 @@ def test_neither_batch_nor_order_nor_repetition_matters(kind: str, encoder: Enco
 
 
 def test_a_text_is_held_whole_or_refused(kind: str, encoder: Encoder) -> None:
+    if kind == "aesthetics":  # which reads none
+        encoder.check_texts(["a" * 999])
+        return
     fits = "a" * (LIMITS[kind] - 2)  # a letter is a token, and so are the two marks
     encoder.check_texts([fits, "a"])
     both = [Similarity(PICTURES[0], text) for text in (fits, fits[:-1] + "z")]
@@ -106,7 +116,7 @@ def test_pictures_of_any_shape(encoder: Encoder) -> None:
 
 
 def test_a_picture_that_is_refused_is_nan_alone(kind: str, encoder: Encoder) -> None:
-    if kind == "blip-itm":
+    if kind in {"blip-itm", "aesthetics"}:
         pytest.skip("its processor refuses no shape")
     thread = Picture.of(np.full((1, 300, 3), 90, dtype=np.uint8))
     asked = [*PAIRS, Similarity(thread, "a"), Similarity(thread, "cat")]
@@ -117,7 +127,7 @@ def test_a_picture_that_is_refused_is_nan_alone(kind: str, encoder: Encoder) -> 
 
 def test_broken_weights_give_nan(kind: str) -> None:
     broken: Any = opened(kind)
-    towers = broken._model if kind == "hps" else broken._model.pictures
+    towers = towers_of(broken)
     with torch.no_grad():
         for parameter in towers.parameters():
             parameter.fill_(math.nan)
@@ -160,7 +170,7 @@ def test_closing_twice_is_fine_and_final(kind: str) -> None:
 def test_no_memory_says_what_to_change(kind: str) -> None:
     encoder: Any = opened(kind, batch_size=3)
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
-    towers = encoder._model if kind == "hps" else encoder._model.pictures
+    towers = towers_of(encoder)
     with (
         patch.object(type(towers), "__call__", side_effect=full),
         patch.object(type(towers), "get_image_features", side_effect=full, create=True),
@@ -267,6 +277,13 @@ def test_another_models_weights_are_refused(tmp_path: Path) -> None:
         open_encoder(f"hps:{tmp_path / 'narrow.pt'}")
 
 
+def test_a_head_of_another_clip_is_refused(tmp_path: Path) -> None:
+    copy = shutil.copytree(folder_of("aesthetics"), tmp_path / "copy")
+    torch.save(tiny_scores.filled(tiny_scores.stack("layers", 32)), copy / FILES["aesthetics"])
+    with pytest.raises(EngineSetupError, match="it reads 32 numbers, and CLIP gives 24"):
+        opened("aesthetics", copy)
+
+
 def test_a_blip_without_the_head_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -295,7 +312,7 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         opened("imagereward", tmp_path / "words")
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("kind", ["imagereward", "hps"])
 def test_from_the_hub(kind: str, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights come by their repository, and the vocabulary by its own; no network is asked."""
     import huggingface_hub
@@ -348,7 +365,12 @@ def test_a_run_over_pairs_compares_by_them(kind: str, tmp_path: Path) -> None:
     arguments = ["eval", "preference", "--data", str(file), "--engine", "fake:"]
     arguments += ["--encoder", f"{kind}:{folder_of(kind)}", "--out", str(out)]
     assert cli.main(arguments) == 0
-    called = {"hps": "cosine", "imagereward": "preference score", "blip-itm": "match probability"}
+    called = {
+        "aesthetics": "aesthetic score",
+        "hps": "cosine",
+        "imagereward": "preference score",
+        "blip-itm": "match probability",
+    }
     told = (out / "results.json").read_text()
     assert f"{kind}:{folder_of(kind)}" in told
     assert called[kind] in told

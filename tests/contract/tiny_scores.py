@@ -11,7 +11,7 @@ import atexit
 from functools import cache
 from math import sqrt
 from pathlib import Path
-from shutil import rmtree
+from shutil import copytree, rmtree
 from tempfile import mkdtemp
 from typing import Any
 
@@ -21,7 +21,13 @@ import torch
 from PIL import Image
 from torch.nn import functional as F  # noqa: N812 - as everybody calls it
 
-FILES = {"imagereward": "ImageReward.pt", "hps": "HPS_v2.1_compressed.pt"}
+FILES = {
+    "imagereward": "ImageReward.pt",
+    "hps": "HPS_v2.1_compressed.pt",
+    "aesthetics": "aesthetic-model.pth",
+}
+PLACES = ((0, 40), (2, 24), (4, 16), (6, 8), (7, 1))
+"""Of a stack of linear layers: where each stands, and how many numbers it gives."""
 WIDE, TEXT, LAYERS = 128, 64, 2
 HPS_WIDE, HPS_TEXT, HPS_SIDE, HPS_PATCH = 160, 128, 28, 14
 MEANS = torch.tensor([0.48145466, 0.4578275, 0.40821073]).reshape(3, 1, 1)
@@ -68,8 +74,14 @@ def image_reward_shapes(words: int) -> dict[str, tuple[int, ...]]:
         shapes |= linear(f"{layer}.intermediate.dense", 2 * TEXT, TEXT)
         shapes |= linear(f"{layer}.output.dense", TEXT, 2 * TEXT)
         shapes |= norm(f"{layer}.output.LayerNorm", TEXT)
-    for place, out, into in ((0, 40, TEXT), (2, 24, 40), (4, 16, 24), (6, 8, 16), (7, 1, 8)):
-        shapes |= linear(f"mlp.layers.{place}", out, into)
+    return shapes | stack("mlp.layers", TEXT)
+
+
+def stack(name: str, into: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for place, out in PLACES:
+        shapes |= linear(f"{name}.{place}", out, into)
+        into = out
     return shapes
 
 
@@ -146,6 +158,9 @@ def folder_of(kind: str) -> Path:
     atexit.register(rmtree, folder)
     if kind == "blip-itm":
         build_blip(folder)
+    elif kind == "aesthetics":
+        copytree(tiny_pairs.folder_of("clip"), folder, dirs_exist_ok=True)
+        torch.save(filled(stack("layers", 24)), folder / FILES[kind])
     elif kind == "imagereward":
         tokenizer = tiny_pairs.bert_tokenizer()
         torch.save(filled(image_reward_shapes(len(tokenizer))), folder / FILES[kind])
@@ -253,6 +268,20 @@ def hps(w: W, pixels: np.ndarray[Any, Any], ids: list[int]) -> float:
     return float(F.cosine_similarity(x, t, dim=0))
 
 
+def aesthetics(folder: Path, w: W, pixels: np.ndarray[Any, Any]) -> float:
+    """The layers on the vector that transformers' CLIP has of a picture."""
+    from transformers import AutoProcessor, CLIPModel
+
+    model = CLIPModel.from_pretrained(folder).eval()
+    images = AutoProcessor.from_pretrained(folder).image_processor
+    with torch.inference_mode():
+        inputs = images([Image.fromarray(pixels)], return_tensors="pt")
+        score = F.normalize(model.get_image_features(**inputs).pooler_output[0], dim=0)
+        for place, _ in PLACES:
+            score = dense(w, f"layers.{place}", score)
+    return float(score)
+
+
 def blip_itm(folder: Path, pixels: np.ndarray[Any, Any], text: str) -> float:
     """What transformers' own class says of one pair."""
     from transformers import AutoProcessor, BlipForImageTextRetrieval
@@ -272,6 +301,8 @@ def by_hand(kind: str, pixels: np.ndarray[Any, Any], text: str) -> float:
     if kind == "blip-itm":
         return blip_itm(folder, pixels, text)
     content = torch.load(folder / FILES[kind], weights_only=True)
+    if kind == "aesthetics":
+        return aesthetics(folder, content, pixels)
     ids = list(AutoTokenizer.from_pretrained(folder)(text)["input_ids"])
     if kind == "hps":
         return hps(content["state_dict"], pixels, ids)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.engines.local.checkpoint import default_device, placed
 from safejudge.engines.local.running import check_options, quiet, torch_type
 from safejudge.engines.vision.blip import BlipScorer, Towers
-from safejudge.engines.vision.released import Release
+from safejudge.engines.vision.released import Release, stacked
 from safejudge.engines.vision.squares import middle_square, normalised
 
 if TYPE_CHECKING:
@@ -104,20 +104,16 @@ def _built(file: Path) -> Any:
         if not _UNUSED.match(name)
     }
     try:
-        vision, text, widths = _configs(weights)
+        vision, text = _configs(weights)
+        head = stacked(weights, "head.")
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
         raise RELEASE.foreign(file, f"{error} is not in it") from error
-    layers: list[Any] = []
-    for narrow, wide, place in widths:
-        # Between them lies dropout, which has no weights and does nothing once trained.
-        layers += [nn.Identity() for _ in range(place - len(layers))]
-        layers.append(nn.Linear(wide, narrow))
     with quiet():
         model = nn.ModuleDict(
             {
                 "pictures": BlipVisionModel(vision),
                 "texts": BlipTextModel(text, add_pooling_layer=False),
-                "head": nn.Sequential(*layers),
+                "head": head,
             }
         )
     RELEASE.fill(model, weights, file)
@@ -131,8 +127,8 @@ def _renamed(name: str) -> str:
     return name
 
 
-def _configs(weights: Mapping[str, Tensor]) -> tuple[Any, Any, list[tuple[int, int, int]]]:
-    """Read both towers' sizes, and of each layer of the head its widths and its place."""
+def _configs(weights: Mapping[str, Tensor]) -> tuple[Any, Any]:
+    """Read both towers' sizes."""
     from transformers import BlipTextConfig, BlipVisionConfig
 
     patches = weights["pictures.embeddings.patch_embedding.weight"]
@@ -160,10 +156,7 @@ def _configs(weights: Mapping[str, Tensor]) -> tuple[Any, Any, list[tuple[int, i
         ),
         layer_norm_eps=1e-12,
     )
-    heads = [re.fullmatch(r"head\.(\d+)\.weight", name) for name in weights]
-    places = sorted(int(match[1]) for match in heads if match)
-    shapes = [weights[f"head.{place}.weight"].shape for place in places]
-    return vision, text, [(*map(int, shape), n) for shape, n in zip(shapes, places, strict=True)]  # type: ignore[misc]
+    return vision, text
 
 
 def _depth(weights: Mapping[str, Tensor], pattern: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,24 @@ class Release:
             label_tokens={},
             versions={"torch": torch.__version__, "transformers": transformers.__version__},
         )
+
+
+def stacked(weights: Weights, prefix: str) -> Any:
+    """Build a stack of linear layers in the sizes, and at the places, of `PREFIX0.weight` and on.
+
+    Between them lies dropout, which has no weights and does nothing once trained. Raises
+    `KeyError` where there is no such layer.
+    """
+    from torch import nn
+
+    found = (re.fullmatch(rf"{re.escape(prefix)}(\d+)\.weight", name) for name in weights)
+    places = {int(match[1]): weights[match[0]].shape for match in found if match}
+    if not places:
+        raise KeyError(f"{prefix}0.weight")
+    layers: list[Any] = [nn.Identity() for _ in range(max(places) + 1)]
+    for place, (narrow, wide) in places.items():
+        layers[place] = nn.Linear(int(wide), int(narrow))
+    return nn.Sequential(*layers)
 
 
 def _fetched(repository: str, file: str, usual: str) -> str:
