@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.errors import ImageError, InputError
 from safejudge.evals import harness, recorded
 from safejudge.evals.answers import protocols as answers
+from safejudge.evals.answers.longer import padded
 from safejudge.evals.answers.pictures import Pictures
 from safejudge.evals.answers.prompts import digest
 from safejudge.evals.answers.protocols import REASONS, Sample
@@ -141,6 +142,9 @@ def _words(sample: Sample) -> list[Any]:
 
 def judge_samples(run: Run, suite: str, data: Data, protocols: Protocols) -> JSON:
     """Judge every chosen sample that has no record yet; what made the answers."""
+    if run.rewrite is not None:
+        changed_samples = tuple(padded(sample, run.rewrite) for sample in data.samples)
+        data = replace(data, samples=changed_samples)
     rows = harness.sampled([sample.part for sample in data.samples], run)
     samples = [data.samples[row] for row in rows]
     pictures = Pictures(Path(run.data or ""))

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from safejudge.evals import harness, recorded
-from safejudge.evals.answers import protocols
+from safejudge.evals.answers import longer, protocols
 from safejudge.evals.answers import run as answer_run
 from safejudge.evals.mllm_judge.records import Output, Recorded, Sample, sample_of
 from safejudge.evals.mllm_judge.score import from_outputs, score
@@ -104,9 +104,11 @@ def report(out: Path) -> EvalResult:
         for judge, estimates in orders.items()
     }
     unread = answer_run.unread_table(judged.records)
+    moved = longer.moves(out)
+    numbers |= longer.numbers(moved, judged.model)
     return replace(
         result,
-        tables=(*result.tables, *_order_table(orders), *unread),
+        tables=(*result.tables, *_order_table(orders), *longer.tables(moved), *unread),
         findings=(*judged.findings, *result.findings, *lines),
         coverage=judged.coverage,
         numbers=result.numbers | numbers,
@@ -214,4 +216,5 @@ SUITE = Suite(
     scored_one_way(from_outputs),
     judge=judge,
     report=report,
+    texts=True,
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.evals import harness, recorded
-from safejudge.evals.answers import protocols
+from safejudge.evals.answers import longer, protocols
 from safejudge.evals.answers import run as answer_run
 from safejudge.evals.answers.protocols import Sample
 from safejudge.evals.rewardbench import records
@@ -87,11 +87,14 @@ def report(out: Path) -> EvalResult:
     files = {name: outputs for name, outputs in files.items() if outputs}
     swapped = {judged.model: (judged.model, second)} if files else {}
     result = score(records.Recorded(files, judged.left_out, judged.unread), swapped)
+    moved = longer.moves(out)
+    unread = answer_run.unread_table(judged.records)
     return replace(
         result,
-        tables=(*result.tables, *answer_run.unread_table(judged.records)),
+        tables=(*result.tables, *longer.tables(moved), *unread),
         findings=(*judged.findings, *result.findings),
         coverage=judged.coverage,
+        numbers=result.numbers | longer.numbers(moved, judged.model),
     )
 
 
@@ -167,4 +170,5 @@ SUITE = Suite(
     scored_one_way(from_outputs),
     judge=judge,
     report=report,
+    texts=True,
 )
