@@ -6,16 +6,19 @@ is dropped or added, a rule is narrowed or widened. Truth is computed from the f
 
 For each edit scenes are drawn until there are enough on which the truth of both wordings differs
 and enough on which it does not, half of these violating both where that happens at all. Rules are
-judged one by one by the `default` policy without its relevance filter, which would have to know
-what a rule of one statement is about. `agree`, `disagree` and `shift` are PolicyShiftBench's
-(`evals/policyshift`): right verdicts where both wordings give one label, right verdicts where they
-give two, and the share of the latter scenes on which both are right.
+judged one by one. The policy is `default` without relevance, which would have to know what a rule
+of one statement is about, and without reasoning and detector: what the first tests leave open
+counts as no (a row of its own in `bench.py`). So a verdict is that of the probabilities alone.
+
+`agree`, `disagree` and `shift` are PolicyShiftBench's (`evals/policyshift`): right verdicts where
+both wordings give one label, right verdicts where they give two, and the share of the latter scenes
+on which both are right.
 
 Written down before anything was measured: words, edits and code were made with scenes of the seed
 `flips-of-others-dev`; the record is of `flips-of-others-report`, which nothing was drawn from
 before.
 
-`python benchmarks/flips_of_others.py [--seed flips-of-others-report] [--scenes 40]`
+`python benchmarks/flips_of_others.py [--seed flips-of-others-report] [--scenes 16]`
 """
 
 from __future__ import annotations
@@ -27,12 +30,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measure import record
 from others_rules import EDITS, WORDS, Edit, as_rule, showable, theirs
 from twin import open_models
 
+from safejudge.engines.cached import CachedEngine
 from safejudge.engines.effect import policy_in_effect
 from safejudge.evals.policyshift.figures import shifts
 from safejudge.evals.policyshift.records import Item
@@ -61,7 +66,7 @@ if TYPE_CHECKING:
 
 SEED, DEVELOPMENT = "flips-of-others-report", "flips-of-others-dev"
 JUDGES = ("hf:sketch", "hf:sketch-even")
-POLICY = Policy(relevance=False)
+POLICY = Policy(relevance=False, open_means="no", crop=False)
 _LONGEST = 60_000
 """Scenes that are drawn for one edit at most; what is lacking then is told."""
 _DRAWN_FOR_RATE = 2_000
@@ -144,7 +149,10 @@ def figures(rows: Rows) -> dict[str, Estimate]:
     flipping = [(old, new) for flips, old, new in moved if flips]
     steady = [(old, new) for flips, old, new in moved if not flips]
     open_ = [None in (old, new) for _, old, new in moved]
-    return {name: found[name] for name in ("agree", "disagree", "shift")} | {
+    # A scene has one pair of wordings, so the mean over scenes is a share.
+    both = round(found["shift"].value * len(flipping)) if flipping else 0
+    return {"agree": found["agree"], "disagree": found["disagree"]} | {
+        "shift": share(both, len(flipping)),
         "follows": share(sum(_flipped(*two) for two in flipping), len(flipping)),
         "strays": share(sum(_flipped(*two) for two in steady), len(steady)),
         "undecided": share(sum(open_), len(open_)),
@@ -156,15 +164,17 @@ def _flipped(old: bool | None, new: bool | None) -> bool:
     return None not in (old, new) and old is not new
 
 
-def measure(seed: str, per_side: int) -> tuple[list[Drawn], dict[str, list[Rows]]]:
+def measure(args: argparse.Namespace) -> tuple[list[Drawn], dict[str, list[Rows]]]:
     """The scenes of every edit, and by judge what was said of them."""
     before = showable()
     pairs = [(before[edit.rule], as_rule(edit.after)) for edit in EDITS]
-    scenes = [scenes_of(*pair, f"{seed}-{n}", per_side) for n, pair in enumerate(pairs)]
+    scenes = [scenes_of(*pair, f"{args.seed}-{n}", args.scenes) for n, pair in enumerate(pairs)]
     asked = [(rule, d) for pair, d in zip(pairs, scenes, strict=True) for rule in pair]
     results: dict[str, list[Rows]] = {}
-    for judge in JUDGES:
+    for judge in args.judges:
         with closing(open_models(judge, detector=None)) as models:
+            if args.answers is not None:
+                models.engine = CachedEngine(models.engine, args.answers)
             said = list(verdicts(models, asked))
         results[judge] = [
             rows_of(edit, n, drawn, said[2 * n : 2 * n + 2])
@@ -230,9 +240,11 @@ def shown_table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", default=SEED)
-    parser.add_argument("--scenes", type=int, default=40, help="on either side of each edit")
+    parser.add_argument("--scenes", type=int, default=16, help="on either side of each edit")
+    parser.add_argument("--judges", nargs="+", default=list(JUDGES))
+    parser.add_argument("--answers", type=Path, help="keeps the answers: a run can be gone on with")
     args = parser.parse_args()
-    scenes, results = measure(args.seed, args.scenes)
+    scenes, results = measure(args)
     rules, kept = theirs(), showable()
     whole = sum(all(leaf.statement in WORDS for leaf in leaves(rules[name].condition))
                 for name in kept)  # fmt: skip
