@@ -18,7 +18,7 @@ Written down before anything was measured: words, edits and code were made with 
 `flips-of-others-dev`; the record is of `flips-of-others-report`, which nothing was drawn from
 before.
 
-`python benchmarks/flips_of_others.py [--seed flips-of-others-report] [--scenes 16]`
+`python benchmarks/flips_of_others.py [--seed flips-of-others-report] [--scenes 20]`
 """
 
 from __future__ import annotations
@@ -203,6 +203,12 @@ def groups(results: Sequence[Rows]) -> Iterator[tuple[str, Rows]]:
     yield "all", [row for rows in results for row in rows]
 
 
+def _each(results: Sequence[Rows]) -> Iterator[tuple[str, Rows]]:
+    """Rows by edit."""
+    for edit, rows in zip(EDITS, results, strict=True):
+        yield f"{edit.rule}, {edit.says}", rows
+
+
 def result_table(judge: str, results: Sequence[Rows]) -> str:
     lines = []
     for name, rows in groups(results):
@@ -240,7 +246,7 @@ def shown_table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", default=SEED)
-    parser.add_argument("--scenes", type=int, default=16, help="on either side of each edit")
+    parser.add_argument("--scenes", type=int, default=20, help="on either side of each edit")
     parser.add_argument("--judges", nargs="+", default=list(JUDGES))
     parser.add_argument("--answers", type=Path, help="keeps the answers: a run can be gone on with")
     args = parser.parse_args()
@@ -265,7 +271,7 @@ def main() -> None:
                         for e, d in zip(EDITS, scenes, strict=True)},
         "judges": {
             judge: {name: {key: value.json() for key, value in figures(rows).items()}
-                    for name, rows in groups(by_edit)}
+                    for name, rows in (*groups(by_edit), *_each(by_edit))}
             for judge, by_edit in results.items()
         },
     }  # fmt: skip
