@@ -16,7 +16,8 @@ on which both are right.
 
 Written down before anything was measured: words, edits and code were made with scenes of the seed
 `flips-of-others-dev`; the record is of `flips-of-others-report`, which nothing was drawn from
-before.
+before. What the judges see of each statement was added after that, to explain it; it changes no
+other figure.
 
 `python benchmarks/flips_of_others.py [--seed flips-of-others-report] [--scenes 20]`
 """
@@ -37,6 +38,7 @@ from measure import record
 from others_rules import EDITS, WORDS, Edit, as_rule, showable, theirs
 from twin import open_models
 
+from safejudge import prompts
 from safejudge.engines.cached import CachedEngine
 from safejudge.engines.effect import policy_in_effect
 from safejudge.evals.policyshift.figures import shifts
@@ -50,13 +52,8 @@ from safejudge.show.markdown import table
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import rule_kind
 from safejudge.sketch.world.sample import even_scene
-from safejudge.types import (
-    Constitution,
-    ImageInput,
-    Picture,
-    Rule,
-    leaves,
-)
+from safejudge.sketch.world.statements import grammar
+from safejudge.types import Constitution, ImageInput, Picture, Probe, Rule, leaves
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,24 +161,52 @@ def _flipped(old: bool | None, new: bool | None) -> bool:
     return None not in (old, new) and old is not new
 
 
-def measure(args: argparse.Namespace) -> tuple[list[Drawn], dict[str, list[Rows]]]:
-    """The scenes of every edit, and by judge what was said of them."""
+_EACH = 20
+"""Scenes of which a statement is true, and as many of which it is not."""
+
+
+def seen(models: Models, seed: str) -> dict[str, tuple[int, int]]:
+    """How often yes is likelier than no, by statement: where it is true, and where it is not."""
+    found = {}
+    for words in dict.fromkeys(words for _, words in WORDS.values()):
+        rng = random.Random(f"{seed}-{words}")  # noqa: S311
+        pictures: dict[bool, list[Picture]] = {True: [], False: []}
+        while min(map(len, pictures.values())) < _EACH:
+            scene = even_scene(rng)
+            side = pictures[grammar()[words].holds(scene) > 0.5]
+            if len(side) < _EACH:
+                side.append(Picture.of(draw(scene).pixels))
+        question = prompts.statement_question(words)
+        probes = [Probe(prompts.ASK, (p,), question) for p in pictures[True] + pictures[False]]
+        yes = [(answer.score or 0.0) > 0.5 for answer in models.engine.answer_probs(probes)]
+        found[words] = (sum(yes[:_EACH]), sum(yes[_EACH:]))
+    return found
+
+
+Sight = dict[str, dict[str, tuple[int, int]]]
+"""By judge, then by statement."""
+
+
+def measure(args: argparse.Namespace) -> tuple[list[Drawn], dict[str, list[Rows]], Sight]:
+    """The scenes of every edit, by judge what was said of them, and how it sees the statements."""
     before = showable()
     pairs = [(before[edit.rule], as_rule(edit.after)) for edit in EDITS]
     scenes = [scenes_of(*pair, f"{args.seed}-{n}", args.scenes) for n, pair in enumerate(pairs)]
     asked = [(rule, d) for pair, d in zip(pairs, scenes, strict=True) for rule in pair]
     results: dict[str, list[Rows]] = {}
+    sight: Sight = {}
     for judge in args.judges:
         with closing(open_models(judge, detector=None)) as models:
             if args.answers is not None:
                 models.engine = CachedEngine(models.engine, args.answers)
             said = list(verdicts(models, asked))
+            sight[judge] = seen(models, args.seed)
         results[judge] = [
             rows_of(edit, n, drawn, said[2 * n : 2 * n + 2])
             for n, (edit, drawn) in enumerate(zip(EDITS, scenes, strict=True))
         ]
         print(f"{judge}: {sum(map(len, said))} verdicts", flush=True)
-    return scenes, results
+    return scenes, results, sight
 
 
 # --- the record -----------------------------------------------------------------------------------
@@ -243,6 +268,15 @@ def shown_table() -> str:
     return table(["rule", "the same words", "stand-ins", "not showable"], lines)
 
 
+def sight_table(sight: Sight) -> str:
+    lines = [
+        [words, *(share(n, _EACH).cell() for judge in sight for n in sight[judge][words])]
+        for words in next(iter(sight.values()))
+    ]
+    heads = [f"`{judge}`: yes where {side}" for judge in sight for side in ("true", "false")]
+    return table(["statement", *heads], lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", default=SEED)
@@ -250,7 +284,7 @@ def main() -> None:
     parser.add_argument("--judges", nargs="+", default=list(JUDGES))
     parser.add_argument("--answers", type=Path, help="keeps the answers: a run can be gone on with")
     args = parser.parse_args()
-    scenes, results = measure(args)
+    scenes, results, sight = measure(args)
     rules, kept = theirs(), showable()
     whole = sum(all(leaf.statement in WORDS for leaf in leaves(rules[name].condition))
                 for name in kept)  # fmt: skip
@@ -262,6 +296,8 @@ def main() -> None:
         f"{len(EDITS)} edits; seed `{args.seed}`.",
         truth_table(scenes),
         *(result_table(judge, rows) for judge, rows in results.items()),
+        "What the judges see of the statements, each by itself:",
+        sight_table(sight),
     ])  # fmt: skip
     numbers = {
         "seed": args.seed,
@@ -269,6 +305,7 @@ def main() -> None:
         "showable": list(kept),
         "truth_flips": {f"{e.rule}, {e.says}": d.flips / _DRAWN_FOR_RATE
                         for e, d in zip(EDITS, scenes, strict=True)},
+        "sight": sight,
         "judges": {
             judge: {name: {key: value.json() for key, value in figures(rows).items()}
                     for name, rows in (*groups(by_edit), *_each(by_edit))}
