@@ -179,13 +179,15 @@ class Checkpoint:
         """
         spelled = dict(zip(labels.yes_no.labels, labels.yes_no.spellings, strict=True))
         fields = {**identity, **chat.identity, "labels": spelled}
-        card = replace(self._card(fields, spelled), pictures=chat.pictures)
+        card = replace(self._card(fields, spelled), pictures=chat.pictures, samples=True)
         if not chat.shows_several:
             card = replace(card, most_together=1)
         if chat.dialect is None:
             return card
         # A guard model is asked in the one form that it was trained on.
-        return replace(card, dialect=chat.dialect.name, notes=chat.notes, most_together=1)
+        return replace(
+            card, dialect=chat.dialect.name, notes=chat.notes, most_together=1, samples=False
+        )
 
     def pair_card(self, loaded: Any, processor: Any) -> EngineCard:
         """The card of a model without labels: an encoder or a detector."""

@@ -1,8 +1,8 @@
 """Any chat model of transformers, for pictures and text or for text alone, as an `Engine`.
 
 Takes a model id or folder; answers probes from the raw distribution of the next token(s) and
-writes greedy replies, free or forced into a JSON schema. It knows nothing of rules, and does not
-know whether the model is any good: low `label_mass` is the caller's to notice.
+writes replies, greedy or drawn by a seed, free or forced into a JSON schema. It knows nothing of
+rules, and does not know whether the model is any good: low `label_mass` is the caller's to notice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from safejudge.engines import tokens
 from safejudge.engines.guide import SchemaGuides
 from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
+from safejudge.engines.local.draws import SeededDraw
 from safejudge.engines.local.identity import picture_identity
 from safejudge.engines.local.pixels import PixelRange
 from safejudge.engines.local.place import LEAST_MASS, prove_place
@@ -115,7 +116,7 @@ class HFEngine(LocalModel):
         return [answers[probe] for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
-        """Write one greedy reply per request; see `Engine.reason`.
+        """Write one reply per request, greedy or drawn by its seed; see `Engine.reason`.
 
         A request whose pictures the model's image processing refuses gets a `NoReply`.
         """
@@ -264,7 +265,11 @@ class HFEngine(LocalModel):
             if len(requests) > 1:  # one that is short is not cut for the sake of a long one
                 return [self._write([request])[0] for request in requests]
             room = self._positions - longest
-        guides = [] if first.schema is None else [self._guides.processor(first.schema)]
+        guides: list[Any] = []
+        if first.schema is not None:
+            guides.append(self._guides.processor(first.schema))
+        if first.sampling is not None:  # after the form, so that only what fits it is drawn
+            guides.append(SeededDraw([request.sampling for request in requests]))
         output = self._model.generate(
             **inputs,
             max_new_tokens=room,
@@ -279,4 +284,4 @@ class HFEngine(LocalModel):
 
 def _reasoning_kind(request: Reasoning) -> Hashable:
     shapes = tuple(picture.pixels.shape for picture in request.images)
-    return request.schema, request.max_tokens, shapes
+    return request.schema, request.max_tokens, shapes, request.sampling is None
