@@ -31,6 +31,7 @@ from safejudge.preference.annotator import Annotator, level
 from safejudge.preference.data import read_prompts
 from safejudge.preference.pair_file import diffusion_dpo_rows, read_pairs
 from safejudge.preference.pairs import Count, find_pairs
+from safejudge.preference.reasons import read as read_reason
 from safejudge.preference.rubrics import (
     OVERALL,
     SAFETY,
@@ -42,7 +43,7 @@ from safejudge.preference.rubrics import (
 )
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.mjbench import safety_scenes
-from safejudge.types import AnswerProbs
+from safejudge.types import AnswerProbs, NoReply
 
 RULES = """\
 name: test
@@ -605,3 +606,82 @@ def test_every_pair_of_a_prompt_is_looked_at():
     some = [image(n / 10, "safe", n / 10) for n in (0, 4, 8)]
     found, _ = compared(some)
     assert len(found) == 3 * len(list(itertools.combinations(some, 2)))
+
+
+# --- reasons --------------------------------------------------------------------------------------
+
+
+def because(request):
+    """A reason that quotes its question; of the bright picture none that can be read."""
+    if request.images[0].pixels.mean() > 200:
+        return "It is bright."
+    return json.dumps({"reason": request.messages[-1].text.splitlines()[1]})
+
+
+def with_reasons(engine):
+    by = annotator(engine)
+    by.reasons = True
+    return by
+
+
+def test_a_reason_stands_beside_a_score_and_never_moves_it(place):
+    annotated()
+    plain, bare_pairs = lines("annotations.jsonl"), lines("pairs.jsonl")
+    engine = FakeEngine(answer, replies=because)
+    summary = annotated(with_reasons(engine), overwrite=True)
+    entries = [
+        (entry, before["aspects"][name])
+        for new, old in zip(lines("annotations.jsonl"), plain, strict=True)
+        for image, before in zip(new["images"], old["images"], strict=True)
+        for name, entry in image.get("aspects", {}).items()
+    ]
+    assert all(entry.items() >= before.items() for entry, before in entries)
+    told = [entry for entry, _ in entries if entry["score"] is not None]
+    assert all(("unread" in entry) == (entry["reason"] is None) for entry in told)
+    counts = {"reasons": 3, "unread": 1, "unscored": 0}
+    fewer = {"reasons": 2, "unread": 1, "unscored": 1}
+    assert summary.reasons == {SAFETY: counts, "wide": fewer}
+    pairs = lines("pairs.jsonl")
+    assert [{k: p[k] for k in bare} for p, bare in zip(pairs, bare_pairs, strict=True)] == (
+        bare_pairs
+    )
+    # The bright picture has no reason, and a mean of aspects has none of its own.
+    told = {(p["aspect"], p.get("reason_chosen"), p.get("reason_rejected")) for p in pairs}
+    assert ("wide", "Aspect: wide", "Aspect: wide") in told
+    assert {tuple(reasons) for aspect, *reasons in told if aspect != "wide"} == {(None, None)}
+
+
+def test_what_is_asked_for_a_reason(place):
+    engine = FakeEngine(answer, replies=because)
+    annotated(with_reasons(engine))
+    asked = [r for wave in engine.history for r in wave if hasattr(r, "schema")]
+    assert len(asked) == 7
+    texts = [f"{r.instruction}\n{r.messages[-1].text}" for r in asked]
+    assert sum("Prompt: a lamp" in text for text in texts) == 6
+    assert any("- The picture is bright. (it is so, 1.00)" in text for text in texts)
+    assert any("Score: 0.00 of 1, level 1 of 5" in text for text in texts)
+
+
+def test_reasons_cost_nothing_unless_asked_for_and_are_asked_for_once(place):
+    engine = FakeEngine(answer, replies=because)
+    annotated(annotator(engine))
+    assert not [r for wave in engine.history for r in wave if hasattr(r, "schema")]
+    assert "reasons" not in json.loads(Path("out/summary.json").read_text())
+    with pytest.raises(OutputError, match="another wording"):
+        annotated(with_reasons(engine), resume=True)
+    annotated(with_reasons(engine), overwrite=True)
+    asked, before = len(engine.history), Path("out/annotations.jsonl").read_bytes()
+    annotated(with_reasons(engine), resume=True)
+    assert (len(engine.history), Path("out/annotations.jsonl").read_bytes()) == (asked, before)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["", "no JSON", '{"reason": ""}', '{"reason": " "}', '{"reason": 5}', '{"reason": null}',
+     '{"reason": "a", "score": 1}', '{"reason": "a", "reason": "b"}',
+     json.dumps({"reason": "x" * 401}), NoReply("too long"), None],
+)  # fmt: skip
+def test_a_reply_that_is_no_reason(reply):
+    entry = read_reason(reply)
+    assert entry["reason"] is None
+    assert entry["unread"]

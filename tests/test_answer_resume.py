@@ -150,7 +150,7 @@ def test_a_judge_that_is_shown_no_picture_is_asked_the_same(tmp_path, suite, fol
     [
         ({"args": {"reading": "written"}}, "reading: .* takes readings"),
         ({"args": {"readings": "spoken"}}, "readings.0=spoken"),
-        ({"args": {"readings": ()}}, "name written, weighted or both"),
+        ({"args": {"readings": ()}}, "name written, weighted or voted"),
         ({"data": "nowhere"}, "is no folder"),
         ({"data": "empty"}, "can be judged"),
     ],

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from safejudge.engines.cached import CachedEngine
+from safejudge.engines.cached import CachedEngine, _key
 from safejudge.engines.fake import FakeEngine
 from safejudge.engines.priors import PriorCache, answer_probes
 from safejudge.engines.store import StoreError, TextStore
 from safejudge.errors import OutputError
-from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Message, Picture, Probe, Reasoning, Sampling
 
 PICTURES = [Picture.of(np.full((4, 4, 3), shade, np.uint8)) for shade in (10, 20, 30)]
 
@@ -42,6 +42,19 @@ def test_replies_are_kept_too(tmp_path):
     assert second.history == []
     cached.reason([Reasoning("look", (PICTURES[0],), question, max_tokens=9)])
     assert len(second.history) == 1
+
+
+def test_a_seed_is_part_of_a_request_and_greedy_keys_stay_what_they_were(tmp_path):
+    greedy = Reasoning("look", (PICTURES[0],), (Message("user", "What is it?"),))
+    seeds = [replace(greedy, sampling=Sampling(t, seed)) for t, seed in ((1, 0), (1, 1), (0.5, 0))]
+    engine = FakeEngine()
+    cached = CachedEngine(engine, tmp_path / "answers")
+    replies = cached.reason([greedy, *seeds, *seeds])
+    assert len(set(replies)) == 4
+    assert [len(wave) for wave in engine.history] == [4]
+    assert _key("model", greedy) == (
+        "ecf1b90c6a81bc47f2795ef390cd779495445566cdd6b36593961607fe0d91f3"
+    )
 
 
 def test_a_failure_is_asked_again(tmp_path):

@@ -20,7 +20,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import safejudge.engines.local.vllm as vllm_engine
 from benchmarks.measure import RESULTS, record
 from benchmarks.throughput.outcomes import SEED, recorded
 from benchmarks.throughput.rows import (
@@ -37,6 +36,7 @@ from benchmarks.throughput.rows import (
 from benchmarks.throughput.shapes import SHAPES, folder_of
 from safejudge import Policy
 from safejudge.constitution.load import load_constitution
+from safejudge.engines.local import vllm_steps
 from safejudge.engines.open import open_detector, open_encoder, open_engine
 from safejudge.show.markdown import table
 from safejudge.sketch.drawing.draw import draw
@@ -152,7 +152,7 @@ def uncached(setup: Setup, model: str, few: int) -> list[Took]:
     """Algorithm 1 on an engine of its own that remembers nothing."""
     setup.engine.close()
     gc.collect()
-    vllm_engine._CACHED_PICTURES = 0  # noqa: SLF001 - every picture is handed over every time
+    vllm_steps._CACHED_PICTURES = 0  # noqa: SLF001 - every picture is handed over every time
     engine = opened(model, enable_prefix_caching=False, mm_processor_cache_gb=0)
     mix = ["clean", "violating"] * (few // 2)
     bare = replace(setup, engine=engine)

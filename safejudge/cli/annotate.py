@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from safejudge.preference.annotate import Summary, Task
     from safejudge.preference.annotator import Annotator
     from safejudge.preference.data import Row
+    from safejudge.show.figures import Table
 
 EXAMPLES = """\
 examples:
@@ -58,6 +59,8 @@ class Options:
     """A folder."""
     margin: float
     """Scores in [0, 1] that differ by no more are a tie."""
+    reasons: bool
+    """Whether a text is asked for with every score."""
     mode: OutputMode
     batching: Batching
 
@@ -92,6 +95,12 @@ def add(commands: Any) -> None:
         default=MARGIN,
         metavar="M",
         help="scores in [0, 1] that differ by no more are a tie (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--reasons",
+        action="store_true",
+        help="ask for two or three sentences on every score, one reply for each picture and "
+        "aspect; scores stay what they are",
     )
     OutputMode.add(parser, resume="annotate only what --out lacks", overwrite="begin --out anew")
     Batching.add(
@@ -138,7 +147,8 @@ def run(options: Options) -> int:
     )
     policy = options.judge.policy()
     with closing(options.judge.models()) as models:
-        summary = _annotate(Annotator(rules, models, policy, rubrics), rows, task)
+        annotator = Annotator(rules, models, policy, rubrics, reasons=options.reasons)
+        summary = _annotate(annotator, rows, task)
     _print(summary)
     print(clean(f"{task.out / annotate.PAIRS}, {task.out / annotate.ANNOTATIONS}"))
     return DONE
@@ -174,5 +184,20 @@ def _print(summary: Summary) -> None:
         "Ties differ by no more than the margin. Without a score: a picture of the two was not "
         "judged, stayed undecided, or could not be asked about.",
     )
+    tables = [table, *_reason_table(summary)]
     total = f"{counted(summary.prompts, 'prompt')}, {counted(summary.images, 'image')}"
-    print_tables(console(), (table,), (f"{total}, {summary.failures} of them not judged",))
+    print_tables(console(), tables, (f"{total}, {summary.failures} of them not judged",))
+
+
+def _reason_table(summary: Summary) -> list[Table]:
+    from safejudge.show.figures import Table
+
+    rows = tuple(
+        (aspect, *(str(counts[name]) for name in ("reasons", "unread", "unscored")))
+        for aspect, counts in summary.reasons.items()
+    )
+    heads = ("aspect", "reasons", "unread", "not asked")
+    note = (
+        "By picture. Unread: the reply was none, and the score stays. Not asked: without a score."
+    )
+    return [Table("Reasons", heads, rows, note)] if rows else []

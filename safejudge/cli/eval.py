@@ -95,7 +95,8 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="judge again with this change: blind, jpeg-30, half, grey, flip, ..., or all",
+        help="judge again with this change: blind, jpeg-30, half, grey, flip, ..., or all; "
+        "longer: with an answer blown up, where answers are judged",
     )
     parser.add_argument(
         "--repeats", type=positive, default=0, metavar="N", help="judge again N times, unchanged"
@@ -254,7 +255,7 @@ def _judge(suite: Suite, options: Options, out: Path) -> JSON:
     if judge is None:
         raise InputError(f"{options.suite} only scores recorded outputs: --from-outputs DIR")
     _check_engine(suite, options)
-    changes = _changes(options.variants)
+    changes = variants.chosen(options.variants, options.suite, texts=suite.texts)
     with closing(LateModels(lambda: _opened(options, bar))) as models, progress_bar() as bar:
         plain = _plain_run(options, out, models, bar)
         suites.begin(out, options.suite)
@@ -315,16 +316,6 @@ def _opened(options: Options, bar: Progress) -> Models:
         for note in notes:
             say(f"note: {note}")
     return models
-
-
-def _changes(names: tuple[str, ...]) -> list[str]:
-    """Check the names of changes; `all` stands for every one."""
-    from safejudge.evals.variants import VARIANTS
-
-    if strange := [name for name in names if name not in {*VARIANTS, "all"}]:
-        choices = ", ".join(["all", *VARIANTS])
-        raise InputError(f"--variant {strange[0]}: there is no such change; choose from {choices}")
-    return list(VARIANTS) if "all" in names else list(names)
 
 
 def _remove_variants(out: Path) -> None:

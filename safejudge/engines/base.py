@@ -43,7 +43,10 @@ class Engine(Protocol):
         """
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
-        """Generate one reply per request, in order, greedily (temperature 0).
+        """Generate one reply per request, in order: greedily, or drawn by its `sampling`.
+
+        A request with `sampling` comes only to an engine whose card says `samples`; its seed is
+        part of it, so two seeds are two requests.
 
         A reply to a request with a schema was generated under that schema, but may be cut at
         `max_tokens`; the caller validates it. A single request that cannot be answered (its

@@ -99,9 +99,11 @@ def _key(model: str, request: Probe | Reasoning) -> str:
     match request:
         case Probe(question=question, labels=labels):
             parts += [question, *labels]
-        case Reasoning(messages=messages, schema=schema, max_tokens=max_tokens):
+        case Reasoning(messages=messages, schema=schema, max_tokens=max_tokens, sampling=drawn):
             parts += [[m.role, m.text] for m in messages]
             parts += [None if schema is None else schema.model_json_schema(), max_tokens]
+            # A greedy request keeps the key that it had before there were others.
+            parts += [] if drawn is None else [drawn.temperature, drawn.seed]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

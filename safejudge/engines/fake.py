@@ -82,6 +82,7 @@ class FakeEngine:
             # A script has no revision: no cache may mistake its answers for another script's.
             revision=hashlib.sha256(b"fake").hexdigest() if made_up else "",
             label_tokens={"yes": ("yes",), "no": ("no",)},
+            samples=True,
         )
 
     @property
@@ -218,6 +219,8 @@ def made_up_answer(probe: Probe) -> AnswerProbs:
 def made_up_reply(request: Reasoning) -> str:
     """Text, or JSON that fits the schema, that only a hash of the request decides."""
     words = [message.text for message in request.messages]
+    if request.sampling is not None:
+        words.append(f"seed {request.sampling.seed} at {request.sampling.temperature}")
     draws = _draws(request.images, request.instruction, *words)
     if request.schema is None:
         return f"Made up, no judge has looked: {int(next(draws) * 1e6):06d}."

@@ -102,6 +102,30 @@ ENCODERS = Registry(
             ("device", "batch_size"),
             f"{SCORER}/path/to/folder (a preference scorer that train-scorer made)",
         ),
+        Provider(
+            "blip-itm",
+            "safejudge.engines.vision.blip:open_blip_itm",
+            ("device", "dtype", "batch_size"),
+            "blip-itm:ORG/MODEL (a BLIP with a head for matching, from hub or folder)",
+        ),
+        Provider(
+            "imagereward",
+            "safejudge.engines.vision.image_reward:open_image_reward",
+            ("device", "dtype", "batch_size"),
+            "imagereward:THUDM/ImageReward, or imagereward:/path/to/ImageReward.pt",
+        ),
+        Provider(
+            "hps",
+            "safejudge.engines.vision.hps:HPSEncoder",
+            ("device", "dtype", "batch_size"),
+            "hps:xswu/HPSv2, or hps:/path/to/HPS_v2.1_compressed.pt",
+        ),
+        Provider(
+            "aesthetics",
+            "safejudge.engines.vision.aesthetics:open_aesthetics",
+            ("device", "dtype", "batch_size"),
+            "aesthetics:/path/to/sac+logos+ava1-l14-linearMSE.pth",
+        ),
     ),
     Encoder,
     "safejudge.encoders",
@@ -178,11 +202,24 @@ def takes_option(uri: str, option: str) -> bool:
 def open_encoder(uri: str, /, **options: Any) -> Encoder:
     """Start the dual encoder that a URI names.
 
-    `options` are `device`, `dtype` and `batch_size` (`HFEncoder`; a scorer is always float32).
+    `options` are `device`, `dtype` and `batch_size` (a scorer is always float32).
     Raises `EngineSetupError`.
     """
     encoder: Encoder = ENCODERS.open(uri, options)
     return encoder
+
+
+def number_of(uri: str) -> str:
+    """Name what the encoder of a URI gives: a cosine, unless its row is of a score model."""
+    return _NUMBERS.get(uri.partition(":")[0], "cosine")
+
+
+_NUMBERS = {
+    "scorer": "preference score",
+    "imagereward": "preference score",
+    "blip-itm": "match probability",
+    "aesthetics": "aesthetic score",
+}
 
 
 def open_backbone(uri: str) -> HFEncoder:

@@ -24,6 +24,8 @@ def batch_order(request: Probe | Reasoning) -> tuple[list[str], str]:
         texts += [f"{turn.role}: {turn.text}" for turn in request.messages]
         schema = "" if request.schema is None else request.schema.__name__
         texts += [schema, f"{request.max_tokens:09}"]
+        if request.sampling is not None:
+            texts += [f"{request.sampling.temperature}", f"{request.sampling.seed:09}"]
     return [picture.digest for picture in request.images], "\0".join(texts)
 
 

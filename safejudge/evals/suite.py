@@ -55,6 +55,9 @@ class Run:
     """Only these parts of the data; all of them if empty."""
     change: Callable[[Picture], Picture] | None = None
     """What is done to every picture before anybody sees it (`evals.variants`)."""
+    rewrite: Callable[[str], str] | None = None
+    """What is done to one answer of every sample before anybody judges it, where answers are texts
+    (`Suite.texts`)."""
     plain: Path | None = None
     """The folder of the run that this one repeats with a change; None if it repeats none."""
     limit: int | None = None
@@ -144,6 +147,9 @@ class Suite:
     """Whether `judge` cannot do without a constitution."""
     asks: bool = True
     """Whether `judge` asks models; where programs alone look, no engine is named."""
+    texts: bool = False
+    """Whether what `judge` judges are answers that are texts, so that `--variant longer` can blow
+    them up (`Run.rewrite`)."""
     panel: bool = False
     """Whether all that `judge` asks are the questions of rules, so that several engines can be
     asked them."""

@@ -22,6 +22,7 @@ SUITES = {
     "labelled": "safejudge.evals.labelled.suite:SUITE",
     "sketchbench": "safejudge.sketch.bench.suite:SUITE",
     "mj-bench": "safejudge.evals.mjbench.suite:SUITE",
+    "mj-bench-video": "safejudge.evals.mjbench_video.suite:SUITE",
     "preference": "safejudge.evals.pairs.suite:SUITE",
     "mllm-as-a-judge": "safejudge.evals.mllm_judge.suite:SUITE",
     "multimodal-rewardbench": "safejudge.evals.rewardbench.suite:SUITE",

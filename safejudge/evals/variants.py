@@ -2,7 +2,8 @@
 
 A changed run is over the same samples, in a folder of its own below the plain run's, and its
 records have the same form. Pictures are changed once, before anybody sees them, so engine, encoder
-and detector look at one and the same; `blind` takes them away altogether.
+and detector look at one and the same; `blind` takes them away altogether, and `longer` changes no
+picture but an answer, where answers are what a suite judges.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from PIL import Image
 
 from safejudge.engines.models import Models
 from safejudge.engines.wrapped import WrappedEngine
+from safejudge.errors import InputError
 from safejudge.types import Picture
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 FOLDER = "variants"
 """Below the plain run's folder: one folder for each variant."""
+LONGER = "longer"
+"""The variant that changes answers."""
 REPEAT = "repeat-"
 """What the name of a repeated run begins with; a number follows."""
 
@@ -40,6 +44,8 @@ class Variant:
     """For people."""
     change: Callable[[Picture], Picture] | None = None
     """What is done to each picture; None: nothing is left of it."""
+    rewrite: Callable[[str], str] | None = None
+    """What is done to an answer; then pictures stay what they are."""
 
 
 def _edited(edit: Callable[[Image.Image], Image.Image], picture: Picture) -> Picture:
@@ -66,6 +72,22 @@ def _flipped(image: Image.Image) -> Image.Image:
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
+_OPENING = (
+    "What follows is an answer to the question that was asked about the picture. It goes over what "
+    "was asked, and it says what there is to be said about it."
+)
+_AGAIN = "To say it once more, in the very same words, so that nothing of it is overlooked:"
+_CLOSING = (
+    "With that the answer has been given in full. Nothing was added to it and nothing was left out "
+    "of it, and there is nothing else that would have to be said here."
+)
+
+
+def lengthened(answer: str) -> str:
+    """Say an answer twice, between sentences that add nothing; the same answer for ever."""
+    return f"{_OPENING}\n\n{answer}\n\n{_AGAIN}\n\n{answer}\n\n{_CLOSING}"
+
+
 VARIANTS: Mapping[str, Variant] = {
     "blind": Variant("no picture at all: what the texts alone give away"),
     **{
@@ -78,8 +100,27 @@ VARIANTS: Mapping[str, Variant] = {
     "double": Variant("at twice its width and height", partial(_edited, partial(_scaled, 2.0))),
     "grey": Variant("without colour", partial(_edited, _grey)),
     "flip": Variant("as in a mirror", partial(_edited, _flipped)),
+    LONGER: Variant("an answer said twice, with words that add nothing", rewrite=lengthened),
 }
 """Every change there is, by name."""
+
+
+def chosen(names: Sequence[str], suite: str, *, texts: bool) -> list[str]:
+    """Check the names of changes for a suite; `all` stands for every one that it can be put to.
+
+    `texts` says whether the suite judges answers that are texts. Raises `InputError`.
+    """
+    if strange := [name for name in names if name not in {*VARIANTS, "all"}]:
+        choices = ", ".join(["all", *VARIANTS])
+        raise InputError(f"--variant {strange[0]}: there is no such change; choose from {choices}")
+    if LONGER in names and not texts:
+        raise InputError(
+            f"--variant {LONGER}: {suite} judges no answers that are texts, so nothing can be "
+            "blown up; it is for mllm-as-a-judge, multimodal-rewardbench and judge-anything"
+        )
+    if "all" in names:
+        return [name for name in VARIANTS if texts or name != LONGER]
+    return list(names)
 
 
 def runs(plain: Run, names: Sequence[str], repeats: int) -> dict[str, Run]:
@@ -98,6 +139,8 @@ def runs(plain: Run, names: Sequence[str], repeats: int) -> dict[str, Run]:
 
 
 def _changed(plain: Run, variant: Variant) -> Run:
+    if variant.rewrite is not None:
+        return replace(plain, rewrite=variant.rewrite)
     if variant.change is not None:
         return replace(plain, change=variant.change)
     seeing = plain.models

@@ -24,6 +24,7 @@ from safejudge.files.records import header, image_name, read_records, to_line
 from safejudge.images.listing import digest_of
 from safejudge.images.load import SUFFIXES
 from safejudge.preference.pairs import MARGIN, Choice, Count, find_pairs, rows_of
+from safejudge.preference.rubrics import SAFETY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +66,9 @@ class Summary:
     """Images that were not judged."""
     counts: Mapping[str, Mapping[str, int]]
     """By aspect: pairs, ties, and pairs of pictures of which one has no score."""
+    reasons: Mapping[str, Mapping[str, int]]
+    """By aspect, where reasons were asked for: reasons, replies that could not be read, and
+    pictures that have no score to give a reason for."""
 
 
 def annotate(
@@ -98,7 +102,7 @@ def annotate(
             window = todo[start : start + task.window]
             file.append(annotator.annotate(window))
             tick(len(window))
-        return _write(rows, read_records(path), annotator.aspects, task)
+        return _write(rows, read_records(path), annotator, task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +128,10 @@ class _Standing:
 
 
 def _write(
-    rows: Sequence[Row], records: Mapping[str, JSON], aspects: Sequence[str], task: Task
+    rows: Sequence[Row], records: Mapping[str, JSON], annotator: Annotator, task: Task
 ) -> Summary:
     """Write what the records of these rows come to."""
+    aspects = annotator.aspects
     annotated = [(row, records[image_name(row.key)]) for row in rows]
     count = Count()
     keeper = _Keeper(task.out / PICTURES)
@@ -140,13 +145,25 @@ def _write(
                     stream.write(to_line(_pair(record, choice, keeper, paths)))
         images = [image for _, record in annotated for image in record["images"]]
         failures = sum("error" in image for image in images)
-        summary = Summary(len(annotated), len(images), failures, rows_of(count))
+        reasons = _reasons(images, aspects) if annotator.reasons else {}
+        summary = Summary(len(annotated), len(images), failures, rows_of(count), reasons)
         header = {
             "prompts": summary.prompts, "images": summary.images, "failures": failures,
             "margin": task.margin, "aspects": summary.counts,
+            **({"reasons": reasons} if reasons else {}),
         }  # fmt: skip
         (task.out / SUMMARY).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
     return summary
+
+
+def _reasons(images: Sequence[JSON], aspects: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Count what became of the reasons of every aspect of the pictures that were judged."""
+    counts = {name: {"reasons": 0, "unread": 0, "unscored": 0} for name in aspects}
+    for image in images:
+        for name, entry in image.get("aspects", {}).items():
+            unread = "unread" if "unread" in entry else "unscored"
+            counts[name]["reasons" if entry.get("reason") else unread] += 1
+    return counts
 
 
 def _annotation(row: Row, record: JSON) -> JSON:
@@ -171,7 +188,19 @@ def _pair(record: JSON, choice: Choice, keeper: _Keeper, paths: Mapping[str, Pat
         "prompt_id": record["prompt_id"],
         "chosen_id": chosen["image_id"],
         "rejected_id": rejected["image_id"],
+        **_reasons_of(choice),
     }
+
+
+def _reasons_of(choice: Choice) -> JSON:
+    """The texts on the two scores that were compared; nothing where one of them has none.
+
+    A pair of `overall` compares a mean, which has no text of its own, unless safety alone decided.
+    """
+    aspect = SAFETY if choice.gated else choice.aspect
+    sides = {"reason_chosen": choice.chosen, "reason_rejected": choice.rejected}
+    texts = {name: image["aspects"].get(aspect, {}).get("reason") for name, image in sides.items()}
+    return texts if all(texts.values()) else {}
 
 
 class _Keeper:

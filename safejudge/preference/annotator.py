@@ -3,7 +3,8 @@
 `safety` is 1 - the score of the constitution; an aspect of a rubric is the mean score of its rules.
 Every question is asked and the relevance filter is out, since a bound is no score. Where an image
 has several pictures (frames, backgrounds) the worst one counts. What cannot be read, or stays
-undecided, has no score: the record says why.
+undecided, has no score: the record says why. With `reasons` the engine is asked for a text on every
+score, once all scores were read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from safejudge.flow import drive, gather
 from safejudge.images.load import load_images
 from safejudge.judge import Judge
 from safejudge.method.verdict import conclude, image_flow
+from safejudge.preference import reasons
+from safejudge.preference.reasons import Ground
 from safejudge.preference.rubrics import NAME, OVERALL, SAFETY, filled, needs_prompt, one_line
 from safejudge.types import Failure, ImageInput, Judgment
 
@@ -55,13 +58,17 @@ class Annotator:
         models: Models,
         policy: Policy,
         rubrics: Mapping[str, Constitution] | None = None,
+        *,
+        reasons: bool = False,
     ) -> None:
         """Check that these models can be asked what does not hang on a prompt.
 
-        `rubrics` are by aspect. Raises `InputError` for a name that no aspect may have, and what
-        `Judge` raises: `StatementError` for a rule that a model knows nothing of.
+        `rubrics` are by aspect; `reasons`: a text is asked for with every score. Raises
+        `InputError` for a name that no aspect may have, and what `Judge` raises: `StatementError`
+        for a rule that a model knows nothing of.
         """
         self.rubrics = dict(rubrics or {})
+        self.reasons = reasons
         for name in self.rubrics:
             if not NAME.fullmatch(name) or name in {SAFETY, OVERALL}:
                 raise InputError(
@@ -83,11 +90,17 @@ class Annotator:
 
     @property
     def provenance(self) -> Provenance:
-        """The judge's, its constitution's digest taken over the rubrics too."""
+        """The judge's, its constitution's digest taken over the rubrics too.
+
+        That of the prompts is taken over those of the reasons where such are asked for.
+        """
         made_by = self.judge.provenance
         every = [made_by.constitution, *((n, r.digest()) for n, r in self.rubrics.items())]
-        digest = hashlib.sha256(json.dumps(every).encode()).hexdigest()
-        return made_by.model_copy(update={"constitution": digest})
+        changed = {"constitution": hashlib.sha256(json.dumps(every).encode()).hexdigest()}
+        if self.reasons:
+            texts = f"{made_by.prompts} {reasons.digest()}"
+            changed["prompts"] = hashlib.sha256(texts.encode()).hexdigest()
+        return made_by.model_copy(update=changed)
 
     def check(self, rows: Sequence[Row]) -> None:
         """Raise `StatementError` for an aspect that cannot be asked about any of the prompts."""
@@ -124,11 +137,17 @@ class Annotator:
         flows = [image_flow(ask.pixels, ask.rules, self.judge.policy) for ask in asks]
         answers = drive(gather(flows), self.judge.models.answer)
         images: dict[tuple[int, int], dict[str, JSON]] = {}
+        scored: list[tuple[JSON, str, str, Ground]] = []
         by_aspect = groupby(
             zip(asks, answers, strict=True), key=lambda pair: (pair[0].row, pair[0].image)
         )
         for key, group in by_aspect:
-            images[key] = self._aspects(list(group))
+            images[key], grounds = self._aspects(list(group))
+            prompt = rows[key[0]].prompt
+            entries = ((entry, name, prompt) for name, entry in images[key].items())
+            scored += [(*e, grounds[e[1]]) for e in entries if e[0]["score"] is not None]
+        if self.reasons:
+            reasons.add_reasons(self.judge.models, scored)
         return [
             _record(row, [
                 _failed(image) if isinstance(image, Failure)
@@ -164,17 +183,21 @@ class Annotator:
 
     def _aspects(
         self, answers: Sequence[tuple[_Ask, tuple[dict[str, RuleVerdict], Usage]]]
-    ) -> dict[str, JSON]:
+    ) -> tuple[dict[str, JSON], dict[str, Ground]]:
+        """What is recorded of each aspect of an image, and what its score rests on."""
         aspects: dict[str, JSON] = {}
+        grounds: dict[str, Ground] = {}
         for ask, (rules, usage) in answers:
             if ask.aspect == SAFETY:
                 provenance, policy = self.judge.provenance, self.judge.policy
-                aspects[SAFETY] = _safety(conclude(ask.pixels, rules, usage, provenance, policy))
+                new = _safety(conclude(ask.pixels, rules, usage, provenance, policy))
             else:
-                worst = aspects.get(ask.aspect)
                 new = _graded(rules)
-                aspects[ask.aspect] = new if worst is None else min(worst, new, key=_height)
-        return aspects
+            worst = aspects.get(ask.aspect)
+            if worst is None or _height(new) < _height(worst):
+                aspects[ask.aspect] = new
+                grounds[ask.aspect] = Ground(ask.pixels, ask.rules, rules)
+        return aspects, grounds
 
 
 def _safety(judgment: Judgment) -> JSON:

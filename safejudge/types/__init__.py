@@ -22,6 +22,7 @@ from safejudge.types.requests import (
     NoReply,
     Probe,
     Reasoning,
+    Sampling,
     Similarity,
     are_probabilities,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "Rule",
     "RuleDecision",
     "RuleVerdict",
+    "Sampling",
     "Settled",
     "Severity",
     "Similarity",

@@ -80,6 +80,17 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a reply is drawn that is not the greedy one."""
+
+    temperature: float
+    """Above 0; nothing else cuts the distribution."""
+    seed: int
+    """0 or more. The same request with the same seed gets the same reply, as far as the engine's
+    numbers are the same in batches of every size."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reasoning:
     """A request for text: free, or forced into a JSON schema."""
 
@@ -95,6 +106,8 @@ class Reasoning:
     """The reply is cut there."""
     engine: int = 0
     """As that of a `Probe`."""
+    sampling: Sampling | None = None
+    """None: the greedy reply. Else only an engine whose card says `samples` may be asked."""
 
 
 class NoReply(str):
@@ -174,6 +187,8 @@ class EngineCard:
     """Most pictures of one thing that a question may show, in order; None: as many as fit."""
     dialect: str = ""
     """The form of question that it is asked in; empty for the ordinary one."""
+    samples: bool = False
+    """Whether it draws replies by a request's `sampling`; else its replies are greedy."""
     notes: tuple[str, ...] = field(default=(), hash=False)
     """What a person should know of how it is asked."""
 

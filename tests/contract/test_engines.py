@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -18,7 +19,7 @@ from safejudge.method.steps import Solution, steps_flow
 from safejudge.policy import Policy
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.world.sample import even_scene
-from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning, Sampling
 
 if TYPE_CHECKING:
     from safejudge.engines.base import Engine
@@ -189,6 +190,25 @@ def test_a_schema_forces_compact_json(writer: Engine, schema: type[BaseModel]) -
         schema.model_validate_json(reply)
         decoded = json.loads(reply)
         assert json.dumps(decoded, separators=(",", ":"), ensure_ascii=False) == reply
+
+
+def drawn(request: Reasoning, seed: int, temperature: float = 5.0) -> Reasoning:
+    return replace(request, sampling=Sampling(temperature, seed))
+
+
+def test_a_seed_draws_one_reply_whatever_stands_beside_it(writer: Engine) -> None:
+    if not writer.card.samples:
+        pytest.skip("it draws no replies")
+    request = free("What is it?", tokens=12)
+    seeds = [drawn(request, seed) for seed in range(6)]
+    replies = writer.reason([request, *seeds])
+    assert len(set(replies[1:])) > 1
+    assert writer.reason([*seeds[::-1], seeds[0]]) == [*replies[:0:-1], replies[1]]
+    assert writer.reason([seeds[2]]) == [replies[3]]
+    assert writer.reason([request]) == replies[:1]
+    form = forced(Report, "Well?", 200)
+    for reply in writer.reason([drawn(form, 0), drawn(form, 1)]):
+        Report.model_validate_json(reply)
 
 
 def test_a_cut_reply_is_a_string_that_does_not_validate(engine: Engine) -> None:

@@ -25,10 +25,11 @@ from safejudge.cli import app as cli
 from safejudge.engines.guide import json_regex, served_regex
 from safejudge.engines.open import open_engine
 from safejudge.engines.server import handshake
+from safejudge.engines.server.abilities import PINNED, Abilities
 from safejudge.engines.server.engine import ServerEngine
 from safejudge.engines.server.http import Retry
 from safejudge.errors import EngineCallError, EngineSetupError
-from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -825,3 +826,11 @@ def test_judging_files_from_the_command_line(
     assert [json.loads(record)["image"] for record in records] == names
     assert ["error" in json.loads(record) for record in records] == [False] * 5 + [True]
     assert all('"view": "no_image"' in record.replace('":"', '": "') for record in records[:5])
+
+
+def test_a_seed_and_its_temperature_go_with_a_drawn_reply_alone() -> None:
+    abilities = Abilities(PINNED, 0)
+    greedy = abilities.write_body([], None, 8)
+    drawn = abilities.write_body([], None, 8, Sampling(0.7, 3))
+    assert (greedy["temperature"], "seed" in greedy) == (0, False)
+    assert drawn == greedy | {"temperature": 0.7, "seed": 3}

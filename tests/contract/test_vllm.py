@@ -14,8 +14,8 @@ from given import picture
 
 from safejudge import prompts
 from safejudge.engines.guide import json_regex
-from safejudge.engines.local import vllm as module
 from safejudge.engines.local import vllm_start
+from safejudge.engines.local import vllm_steps as steps
 from safejudge.engines.local.worker_log import last_error
 from safejudge.engines.open import open_engine
 from safejudge.errors import EngineCallError, EngineSetupError
@@ -76,8 +76,8 @@ def test_a_picture_is_sent_once_and_again_when_it_was_forgotten(
 ) -> None:
     fresh = [Picture.of(draw(even_scene(random.Random(seed))).pixels) for seed in (91, 92)]
     sent: list[str] = []
-    real = module.as_image
-    monkeypatch.setattr(module, "as_image", lambda p: sent.append(p.digest) or real(p))
+    real = steps.as_image
+    monkeypatch.setattr(steps, "as_image", lambda p: sent.append(p.digest) or real(p))
     first = inside.answer_probs([ask(p, statement=s) for p in fresh for s in STATEMENTS[:3]])
     assert sorted(sent) == sorted(p.digest for p in fresh)
     again = [ask(p, statement=s) for p in fresh for s in STATEMENTS[3:5]]

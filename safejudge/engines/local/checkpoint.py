@@ -39,6 +39,7 @@ _PURPOSE = {
     "AutoModelForCausalLM": "writes text",
     _CLASSIFIER: "is a classifier of pictures around one that writes text",
     "AutoModel": "puts pictures and texts into one space",
+    "BlipForImageTextRetrieval": "says whether a text matches a picture",
     "AutoModelForZeroShotObjectDetection": "finds objects by their names",
 }
 """What a model has to do, by the class of transformers that loads it."""
@@ -146,19 +147,12 @@ class Checkpoint:
         CUDA where there is one; `dtype` None is float32 on a CPU and the checkpoint's own type
         elsewhere.
         """
-        import torch
-
         device = device or default_device()
         loaded = self._weights(loader, dtype or ("float32" if device == "cpu" else "auto"))
         if loader == _CLASSIFIER:
             loaded = loaded.model
         place_patches(loaded)
-        try:
-            return loaded.to(torch.device(device)).eval()
-        except (RuntimeError, AssertionError) as error:
-            raise EngineSetupError(
-                f"{self.name}: cannot be placed on device {device!r}. ({first_line(error)})"
-            ) from error
+        return placed(loaded, device, self.name)
 
     def loader(self, chat: Chat) -> str:
         """Name the class of transformers that loads a model which answers."""
@@ -185,13 +179,15 @@ class Checkpoint:
         """
         spelled = dict(zip(labels.yes_no.labels, labels.yes_no.spellings, strict=True))
         fields = {**identity, **chat.identity, "labels": spelled}
-        card = replace(self._card(fields, spelled), pictures=chat.pictures)
+        card = replace(self._card(fields, spelled), pictures=chat.pictures, samples=True)
         if not chat.shows_several:
             card = replace(card, most_together=1)
         if chat.dialect is None:
             return card
         # A guard model is asked in the one form that it was trained on.
-        return replace(card, dialect=chat.dialect.name, notes=chat.notes, most_together=1)
+        return replace(
+            card, dialect=chat.dialect.name, notes=chat.notes, most_together=1, samples=False
+        )
 
     def pair_card(self, loaded: Any, processor: Any) -> EngineCard:
         """The card of a model without labels: an encoder or a detector."""
@@ -349,6 +345,18 @@ def _bars_on_terminals() -> Iterator[None]:
     finally:
         if not shown:
             logging.enable_progress_bar()
+
+
+def placed(model: Any, device: str, name: str) -> Any:
+    """Move a model to a device, for evaluation. Raises `EngineSetupError`."""
+    import torch
+
+    try:
+        return model.to(torch.device(device)).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise EngineSetupError(
+            f"{name}: cannot be placed on device {device!r}. ({first_line(error)})"
+        ) from error
 
 
 def default_device() -> str:

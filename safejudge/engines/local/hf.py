@@ -1,8 +1,8 @@
 """Any chat model of transformers, for pictures and text or for text alone, as an `Engine`.
 
 Takes a model id or folder; answers probes from the raw distribution of the next token(s) and
-writes greedy replies, free or forced into a JSON schema. It knows nothing of rules, and does not
-know whether the model is any good: low `label_mass` is the caller's to notice.
+writes replies, greedy or drawn by a seed, free or forced into a JSON schema. It knows nothing of
+rules, and does not know whether the model is any good: low `label_mass` is the caller's to notice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from safejudge.engines import tokens
 from safejudge.engines.guide import SchemaGuides
 from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
+from safejudge.engines.local.draws import SeededDraw
 from safejudge.engines.local.identity import picture_identity
 from safejudge.engines.local.pixels import PixelRange
 from safejudge.engines.local.place import LEAST_MASS, prove_place
@@ -121,7 +122,7 @@ class HFEngine(LocalModel):
         return [answers[probe] for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
-        """Write one greedy reply per request; see `Engine.reason`.
+        """Write one reply per request, greedy or drawn by its seed; see `Engine.reason`.
 
         A request whose pictures the model's image processing refuses gets a `NoReply`.
         """
@@ -270,21 +271,24 @@ class HFEngine(LocalModel):
             if len(requests) > 1:  # one that is short is not cut for the sake of a long one
                 return [self._write([request])[0] for request in requests]
             room = self._positions - longest
-        guides = [] if first.schema is None else [self._guides.processor(first.schema)]
+        form = None if first.schema is None else self._guides.processor(first.schema)
+        guides: list[Any] = [] if form is None else [form]
+        if first.sampling is not None:  # after the form, so that only what fits it is drawn
+            guides.append(SeededDraw([request.sampling for request in requests]))
         output = self._model.generate(
             **inputs,
             max_new_tokens=room,
             logits_processor=LogitsProcessorList(guides),
-            stopping_criteria=StoppingCriteriaList([guide.ended for guide in guides]),
+            stopping_criteria=StoppingCriteriaList([] if form is None else [form.ended]),
         )
         replies = output[:, inputs["input_ids"].shape[1] :]
         texts = self._chat.tokenizer.batch_decode(
             replies, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        endings = guides[0].endings if guides else {}
+        endings = {} if form is None else form.endings
         return [(text + endings.get(row, "")).strip() for row, text in enumerate(texts)]
 
 
 def _reasoning_kind(request: Reasoning) -> Hashable:
     shapes = tuple(picture.pixels.shape for picture in request.images)
-    return request.schema, request.max_tokens, shapes
+    return request.schema, request.max_tokens, shapes, request.sampling is None

@@ -64,7 +64,7 @@ def weights_identity(model: str, revision: str | None = None) -> str:
         digest = hashlib.sha256()
         for name, path in sorted(_files(folder)):
             digest.update(f"{name}:{path.stat().st_size}:".encode())
-            digest.update(_file_digest(path))
+            digest.update(file_digest(path))
         return digest.hexdigest()
     from huggingface_hub import try_to_load_from_cache
 
@@ -85,7 +85,8 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield path.relative_to(folder).as_posix(), path
 
 
-def _file_digest(path: Path) -> bytes:
+def file_digest(path: Path) -> bytes:
+    """Digest one file: whole, or at many places where it is large."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if size <= _WHOLE:

@@ -113,7 +113,7 @@ class VLLMEngine:
         return [answers[probe] for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
-        """Write one greedy reply per request; see `Engine.reason`.
+        """Write one reply per request, greedy or drawn by its seed; see `Engine.reason`.
 
         A request that vLLM refuses (a picture, its length) gets a `NoReply`.
         """
@@ -189,7 +189,7 @@ class VLLMEngine:
             max_tokens=request.max_tokens,
             stop_token_ids=list(self._ends),
             structured_outputs=None if form is None else self._structured(regex=self._regex(form)),
-            **_PINNED,
+            **_drawn(request),
         )
         ids = tuple(self._chat.encode(self._chat.reasoning_text(request)))
         return [Ticket(Prompt(ids, request.images, params), add)]
@@ -259,3 +259,11 @@ _PINNED: dict[str, Any] = {
     "presence_penalty": 0.0, "frequency_penalty": 0.0, "n": 1,
 }  # fmt: skip
 """Greedy and unpenalised, whatever a checkpoint or a later default says."""
+
+
+def _drawn(request: Reasoning) -> dict[str, Any]:
+    """The same, and where a request is not to be answered greedily its temperature and seed."""
+    if request.sampling is None:
+        return _PINNED
+    drawn = {"temperature": request.sampling.temperature, "seed": request.sampling.seed}
+    return _PINNED | drawn

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from safejudge.engines.server.topk import Reading
-    from safejudge.types import JSON, AnswerProbs
+    from safejudge.types import JSON, AnswerProbs, Sampling
 
 PINNED: JSON = {
     "temperature": 0,
@@ -65,10 +65,16 @@ class Abilities:
         }
 
     def write_body(
-        self, messages: list[JSON], schema: type[BaseModel] | None, max_tokens: int
+        self,
+        messages: list[JSON],
+        schema: type[BaseModel] | None,
+        max_tokens: int,
+        sampling: Sampling | None = None,
     ) -> JSON:
-        """A request for a greedy reply, free or under a schema."""
+        """A request for a reply, free or under a schema; greedy, or drawn by its seed."""
         body = self.fields | {"messages": messages, self.length: max_tokens}
+        if sampling is not None:
+            body |= {"temperature": sampling.temperature, "seed": sampling.seed}
         if schema is None:
             return body
         if self.regex is not None:

@@ -166,7 +166,7 @@ class ServerEngine:
         return f"{TOO_LONG}: {too_long}" if too_long else None
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
-        """Ask for one greedy reply per request; see `Engine.reason`.
+        """Ask for one reply per request, greedy or drawn by its seed; see `Engine.reason`.
 
         A request that the server refuses or cannot answer, while it answers others, is a
         `NoReply`.
@@ -234,6 +234,7 @@ class ServerEngine:
             versions=versions,
             pictures=pictures,
             dialect="" if self._dialect is None else self._dialect.name,
+            samples=self._dialect is None,
         )
 
     def _proved_form(self, dialect: Dialect) -> tuple[str, ...]:
@@ -295,7 +296,9 @@ class ServerEngine:
     async def _write(self, request: Reasoning) -> str:
         def body(uploaded: Collection[str]) -> JSON:
             messages = self._messages.of_reasoning(request, uploaded)
-            return self._abilities.write_body(messages, request.schema, request.max_tokens)
+            return self._abilities.write_body(
+                messages, request.schema, request.max_tokens, request.sampling
+            )
 
         try:
             text = topk.reply_text(await self._sender.send(request.images, body)).strip()

@@ -1,1 +1,1 @@
-"""Dual encoders, zero-shot detectors and preference scorers."""
+"""Dual encoders, zero-shot detectors, preference scorers and released score models."""

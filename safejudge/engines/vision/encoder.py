@@ -18,7 +18,7 @@ from safejudge.errors import EngineCallError, EngineSetupError, StatementError
 from safejudge.types import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import torch
@@ -54,7 +54,7 @@ class HFEncoder(LocalModel):
         backend: str | None = None,
     ) -> None:
         check_options(batch_size, dtype)
-        checkpoint = Checkpoint(model, uri, backend=backend)
+        checkpoint = self._checkpoint(model, uri, backend)
         config = checkpoint.config()
         _refuse_others(model, config)
         self._processor = checkpoint.pair_processor()
@@ -68,6 +68,9 @@ class HFEncoder(LocalModel):
         loaded = checkpoint.load("AutoModel", device, dtype)
         super().__init__(loaded, checkpoint.pair_card(loaded, self._processor), batch_size)
         self._width = self._proved_width(checkpoint)
+
+    def _checkpoint(self, model: str, uri: str, backend: str | None) -> Any:
+        return Checkpoint(model, uri, backend=backend)
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """Raise `StatementError` for a text that the text side cannot hold whole."""
@@ -101,13 +104,10 @@ class HFEncoder(LocalModel):
             self._vectors.clear()
 
     def _refuse_long(self, texts: Sequence[str]) -> None:
-        for text in dict.fromkeys(texts):
-            length = len(self._tokens([text], padding=False)["input_ids"][0])
-            if length > self._limit:
-                raise StatementError(
-                    f"{text!r} is {length} tokens long and {self._card.uri} holds {self._limit}: "
-                    "give the rule a shorter `relevance:` text"
-                )
+        refuse_long(texts, self._length, self._card.uri, self._limit)
+
+    def _length(self, text: str) -> int:
+        return len(self._tokens([text], padding=False)["input_ids"][0])
 
     def _tokens(self, texts: Sequence[str], padding: str | bool) -> dict[str, Any]:
         if self._lower:
@@ -224,6 +224,18 @@ class HFEncoder(LocalModel):
             problem = f"its towers gave {shapes[0]} and {shapes[1]}"
             raise _no_dual_encoder(checkpoint.name, problem)
         return int(shapes[0][1])
+
+
+def refuse_long(
+    texts: Sequence[str], length_of: Callable[[str], int], uri: str, limit: int
+) -> None:
+    """Raise `StatementError` for a text of more tokens than a model holds."""
+    for text in dict.fromkeys(texts):
+        if (length := length_of(text)) > limit:
+            raise StatementError(
+                f"{text!r} is {length} tokens long and {uri} holds {limit}: "
+                "give the rule a shorter `relevance:` text"
+            )
 
 
 def _refuse_others(model: str, config: Any) -> None:

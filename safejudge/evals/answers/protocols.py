@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from safejudge.evals.answers import prompts as texts
+from safejudge.evals.answers.first import PLAIN, UNREAD, Firsts, Setting
+from safejudge.evals.answers.prompts import ALONE, Before
 from safejudge.evals.replies import (
     read_choice,
     read_ranking,
@@ -35,7 +37,7 @@ Request = Probe | Reasoning
 Order = Literal["AB", "BA"]
 ORDERS: tuple[Order, ...] = ("AB", "BA")
 """The two orders in which two answers are shown."""
-REASONS = ("refused", "no reply", "unreadable", "little label mass", "undecided")
+REASONS = ("refused", "no reply", "unreadable", "little label mass", "undecided", UNREAD)
 """Why an answer of the judge is None."""
 _MAX_TOKENS = 512
 """A written reply is cut there; one that is cut has no last line and is unreadable."""
@@ -66,36 +68,67 @@ class Protocol:
     """One way of judging."""
 
     name: str
-    """`score weighted`, `pair written`."""
-    requests: Callable[[Sample, Picture], Sequence[tuple[JSON, Request]]]
+    """`score weighted`, `pair written`, `pair voted own-answer-first`."""
+    requests: Callable[[Sample, Picture, Before], Sequence[tuple[JSON, Request]]]
     """What is asked of one sample, each with what its answer's record begins with."""
     read: Callable[[Any, Sample], JSON]
     """Reads one reply: `said` (of what was shown), else `why` not, and what it hangs on."""
+    setting: Setting = PLAIN
+    """What is asked before."""
+    combine: Callable[[Sequence[JSON]], list[JSON]] = list
+    """Makes of what was read what is recorded, where several replies are one answer."""
+
+    def within(self, setting: Setting) -> Protocol:
+        """The same protocol in a setting."""
+        return replace(self, name=setting.named(self.name), setting=setting)
 
 
 def judge(
     models: Models,
     protocols: Callable[[Sample], Sequence[Protocol]],
     samples: Sequence[tuple[Sample, Picture]],
+    firsts: Firsts | None = None,
 ) -> list[dict[str, list[JSON]]]:
-    """Ask everything about some samples at once, equal questions once; by protocol, in order."""
-    plans = [
-        [
-            (protocol, head, request)
+    """Ask everything about some samples at once, equal questions once; by protocol, in order.
+
+    What is asked before is asked first, and kept in `firsts`.
+    """
+    firsts = firsts or Firsts()
+    firsts.ask(
+        models,
+        (
+            (protocol.setting, sample.question, picture)
+            for sample, picture in samples
             for protocol in protocols(sample)
-            for head, request in protocol.requests(sample, picture)
-        ]
-        for sample, picture in samples
-    ]
-    requests = list(dict.fromkeys(request for plan in plans for _, _, request in plan))
+        ),
+    )
+    plans = [[_plan(protocol, *shown, firsts) for protocol in protocols(shown[0])]
+             for shown in samples]  # fmt: skip
+    wanted = (r for plan in plans for _, asked in plan for _, r in asked if r is not None)
+    requests = list(dict.fromkeys(wanted))
     replies = dict(zip(requests, models.answer(requests) if requests else [], strict=True))
     answers: list[dict[str, list[JSON]]] = []
     for (sample, _), plan in zip(samples, plans, strict=True):
         answers.append({})
-        for protocol, head, request in plan:
-            entry = head | protocol.read(replies[request], sample)
-            answers[-1].setdefault(protocol.name, []).append(entry)
+        for protocol, asked in plan:
+            entries = [
+                head | (_UNASKED if r is None else protocol.read(replies[r], sample))
+                for head, r in asked
+            ]
+            answers[-1][protocol.name] = protocol.combine(entries)
     return answers
+
+
+_UNASKED: JSON = {"said": None, "why": UNREAD}
+
+
+def _plan(
+    protocol: Protocol, sample: Sample, picture: Picture, firsts: Firsts
+) -> tuple[Protocol, list[tuple[JSON, Request | None]]]:
+    """What a protocol asks of a sample; no request where what was to be said before is none."""
+    before = firsts.before(protocol.setting, sample.question, picture)
+    asked = protocol.requests(sample, picture, ALONE if before is None else before)
+    return protocol, [(head, None if before is None else request) for head, request in asked]
 
 
 # --- the protocols ------------------------------------------------------------------------------
@@ -105,13 +138,14 @@ def scoring(reading: Reading, policy: Policy) -> Protocol:
     """Every answer by itself, from 1 to 5."""
     label_only = reading == "weighted"
 
-    def requests(sample: Sample, picture: Picture) -> list[tuple[JSON, Request]]:
+    def requests(sample: Sample, picture: Picture, before: Before) -> list[tuple[JSON, Request]]:
         prompts = [
-            texts.score(sample.question, answer, label_only=label_only) for answer in sample.answers
+            texts.score(sample.question, answer, label_only=label_only, before=before)
+            for answer in sample.answers
         ]
         labels = texts.LEVELS if label_only else None
         return [
-            ({"answer": number}, _request(prompt, picture, labels))
+            ({"answer": number}, _request(prompt, picture, labels, before))
             for number, prompt in enumerate(prompts)
         ]
 
@@ -126,14 +160,15 @@ def comparing(reading: Reading, policy: Policy, *, tie: bool) -> Protocol:
     label_only = reading == "weighted"
     letters = ("A", "B", "C") if tie else ("A", "B")
 
-    def requests(sample: Sample, picture: Picture) -> list[tuple[JSON, Request]]:
+    def requests(sample: Sample, picture: Picture, before: Before) -> list[tuple[JSON, Request]]:
         pair: list[tuple[JSON, Request]] = []
         for order in ORDERS:
             answers = sample.answers if order == "AB" else sample.answers[::-1]
-            prompt = texts.pair(sample.question, answers, tie=tie, label_only=label_only)
-            pair.append(
-                ({"order": order}, _request(prompt, picture, letters if label_only else None))
+            prompt = texts.pair(
+                sample.question, answers, tie=tie, label_only=label_only, before=before
             )
+            labels = letters if label_only else None
+            pair.append(({"order": order}, _request(prompt, picture, labels, before)))
         return pair
 
     def read(reply: Any, _: Sample) -> JSON:
@@ -147,8 +182,9 @@ def comparing(reading: Reading, policy: Policy, *, tie: bool) -> Protocol:
 def ranking() -> Protocol:
     """All answers at once, from best to worst, written."""
 
-    def requests(sample: Sample, picture: Picture) -> list[tuple[JSON, Request]]:
-        return [({}, _request(texts.rank(sample.question, sample.answers), picture, None))]
+    def requests(sample: Sample, picture: Picture, before: Before) -> list[tuple[JSON, Request]]:
+        prompt = texts.rank(sample.question, sample.answers, before)
+        return [({}, _request(prompt, picture, None, before))]
 
     def read(reply: Any, sample: Sample) -> JSON:
         count = len(sample.answers)
@@ -166,10 +202,13 @@ def ranked(scores: Sequence[float | None]) -> str | None:
     return "".join(texts.LETTERS[number] for number in order)
 
 
-def _request(prompt: Prompt, picture: Picture, labels: tuple[str, ...] | None) -> Request:
+def _request(
+    prompt: Prompt, picture: Picture, labels: tuple[str, ...] | None, before: Before
+) -> Request:
+    pictures = (picture,) if before.sees else ()
     if labels is not None:
-        return prompt.probe((picture,), labels)
-    return prompt.written((picture,), _MAX_TOKENS)
+        return prompt.probe(pictures, labels)
+    return prompt.written(pictures, _MAX_TOKENS)
 
 
 # --- what came back -----------------------------------------------------------------------------

@@ -17,32 +17,30 @@ from typing import TYPE_CHECKING, Any
 from safejudge.errors import ImageError, InputError
 from safejudge.evals import harness, recorded
 from safejudge.evals.answers import protocols as answers
+from safejudge.evals.answers.first import (
+    SETTINGS,
+    UNREAD,
+    Firsts,
+)
+from safejudge.evals.answers.longer import padded
 from safejudge.evals.answers.pictures import Pictures
 from safejudge.evals.answers.prompts import digest
 from safejudge.evals.answers.protocols import REASONS, Sample
 from safejudge.evals.pictures import load_pictures, tell_missing
-from safejudge.evals.prompts import Reading  # noqa: TC001 - pydantic reads it
-from safejudge.evals.suite import Coverage, check_args, options_of
+from safejudge.evals.suite import Coverage
 from safejudge.files import records
 from safejudge.files.standing import Answered
 from safejudge.show.figures import Table
 from safejudge.types import JSON, Failure, Picture
 
 if TYPE_CHECKING:
+    from safejudge.evals.answers.args import Args
     from safejudge.evals.answers.protocols import Protocol
     from safejudge.evals.recorded import Lines
     from safejudge.evals.suite import Run
 
     Protocols = Callable[[Sample], Sequence[Protocol]]
     """Those that judge a sample."""
-
-
-@dataclass(frozen=True, slots=True)
-class Args:
-    """What `--suite-arg` may say."""
-
-    readings: tuple[Reading, ...] = ("written", "weighted")
-    """By what the judge writes, by the probabilities of the labels, or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +56,6 @@ class Data:
 
 
 # --- what is judged -----------------------------------------------------------------------------
-
-
-def arguments(options: Mapping[str, Any]) -> Args:
-    """The options of a run. Raises `InputError`."""
-    check_args(options, ["readings"], "a live run of this suite")
-    values = {
-        name: value.split(",") if isinstance(value, str) else value
-        for name, value in options.items()
-    }
-    args = options_of(Args, values)
-    if not args.readings:
-        raise InputError("--suite-arg readings=: name written, weighted or both")
-    return Args(tuple(dict.fromkeys(args.readings)))
 
 
 def folder_of(run: Run, suite: str, content: str) -> Path:
@@ -139,23 +124,36 @@ def _words(sample: Sample) -> list[Any]:
 # --- judging ------------------------------------------------------------------------------------
 
 
-def judge_samples(run: Run, suite: str, data: Data, protocols: Protocols) -> JSON:
-    """Judge every chosen sample that has no record yet; what made the answers."""
+def judge_samples(run: Run, suite: str, data: Data, protocols: Protocols, args: Args) -> JSON:
+    """Judge every chosen sample that has no record yet; what made the answers.
+
+    Raises `InputError` for votes of an engine that draws no replies.
+    """
+    if run.rewrite is not None:
+        changed_samples = tuple(padded(sample, run.rewrite) for sample in data.samples)
+        data = replace(data, samples=changed_samples)
     rows = harness.sampled([sample.part for sample in data.samples], run)
     samples = [data.samples[row] for row in rows]
     pictures = Pictures(Path(run.data or ""))
     _tell_missing(samples, pictures, run)
     names = sorted({protocol.name for sample in data.samples for protocol in protocols(sample)})
-    provenance = harness.provenance(run, names, digest(), engine_alone=True)
+    asked = list(names)
+    if "voted" in args.readings:
+        args.vote.check(run.models.engine)
+        asked.append(str(args.vote))
+    first = any(SETTINGS[name].firsts for name in args.settings)
+    provenance = harness.provenance(run, asked, digest(first=first), engine_alone=True)
     # Other words under the same keys are other data.
     source = harness.digest(suite, run.data, [_words(sample) for sample in data.samples])
     description = {"ways": names, "left_out": dict(data.left_out), "unread": list(data.unread)}
 
-    def judged(window: list[Sample]) -> list[JSON]:
-        return _judged(window, pictures, protocols, run)
-
     with harness.record_file(run, provenance, source) as file:
         run.write_json(harness.DATA, description)
+        firsts = Firsts(harness.recorded(run.out).values() if first else ())
+
+        def judged(window: list[Sample]) -> list[JSON]:
+            return _judged(window, pictures, protocols, firsts, run)
+
         known = file.standing.pictures if isinstance(file.standing, Answered) else {}
 
         def changed(sample: Sample) -> bool:
@@ -164,7 +162,7 @@ def judge_samples(run: Run, suite: str, data: Data, protocols: Protocols) -> JSO
             return known.get(records.image_name(sample.key)) not in (None, [now])
 
         harness.record(run, file, samples, lambda sample: sample.key, judged, changed=changed)
-    return description | {"data": run.data, "prompts": digest()}
+    return description | {"data": run.data, "prompts": digest(first=first)}
 
 
 def _tell_missing(samples: Sequence[Sample], pictures: Pictures, run: Run) -> None:
@@ -179,7 +177,7 @@ def _tell_missing(samples: Sequence[Sample], pictures: Pictures, run: Run) -> No
 
 
 def _judged(
-    samples: Sequence[Sample], pictures: Pictures, protocols: Protocols, run: Run
+    samples: Sequence[Sample], pictures: Pictures, protocols: Protocols, firsts: Firsts, run: Run
 ) -> list[JSON]:
     """The record of each sample: what was said, or why its picture was not shown to anybody."""
     loaded = _load(samples, pictures, run)
@@ -188,7 +186,7 @@ def _judged(
         for sample, picture in zip(samples, loaded, strict=True)
         if isinstance(picture, Picture)
     ]
-    replies = iter(answers.judge(run.models, protocols, pairs))
+    replies = iter(answers.judge(run.models, protocols, pairs, firsts))
     rows = []
     for sample, picture in zip(samples, loaded, strict=True):
         record: JSON = {
@@ -197,7 +195,13 @@ def _judged(
         }  # fmt: skip
         if isinstance(picture, Picture):
             said = {"digests": [picture.digest], "said": next(replies)}
-            rows.append(record | {"label": sample.target} | said)
+            asked = {
+                first: entry
+                for protocol in protocols(sample)
+                for first, entry in firsts.of(protocol.setting, sample.question, picture).items()
+            }
+            before = {"first": asked} if asked else {}
+            rows.append(record | {"label": sample.target} | before | said)
         else:
             error = {"reason": picture.reason, "message": picture.message}
             rows.append(record | {"error": error})
@@ -277,10 +281,17 @@ def unread_table(judged: Sequence[JSON]) -> list[Table]:
         for name, entries in record["said"].items():
             part = name if kind is None else f"{kind}: {name}"
             reasons.setdefault(part, []).extend(entry.get("why", "") for entry in entries)
+            votes = [vote.get("why", "") for entry in entries for vote in entry.get("votes", ())]
+            if votes:
+                reasons.setdefault(f"{part}, samples", []).extend(votes)
+    met = any(UNREAD in replies for replies in reasons.values())
+    heads = [reason for reason in REASONS if reason != UNREAD or met]
     rows = tuple(
-        (part, str(len(replies)), *(str(replies.count(reason)) for reason in REASONS))
+        (part, str(len(replies)), *(str(replies.count(reason)) for reason in heads))
         for part, replies in sorted(reasons.items())
         if any(replies)
     )
     note = "Counted by reply; each is no answer, neither a score nor a guess."
-    return [Table("What could not be read", ("", "replies", *REASONS), rows, note)] if rows else []
+    if met:
+        note += " Nothing before: the description, or the judge's own answer, is none."
+    return [Table("What could not be read", ("", "replies", *heads), rows, note)] if rows else []

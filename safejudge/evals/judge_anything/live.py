@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.together import refuse_more
-from safejudge.errors import ImageError
+from safejudge.errors import ImageError, InputError
 from safejudge.evals import harness
 from safejudge.evals.answers.pictures import Pictures
 from safejudge.evals.answers.prompts import LEVELS
@@ -61,6 +61,8 @@ class Plan:
     readings: tuple[Reading, ...]
     checking: Checking
     """How checklists are used where single answers are marked; with pairs they are appended."""
+    rewrite: Callable[[str], str] | None = None
+    """What is done to one answer of every question (`Run.rewrite`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class _Seen:
 
 def judge_items(run: Run, data: Data, plan: Plan) -> JSON:
     """Judge every item that has no record yet; what made the answers."""
+    if run.rewrite is not None:
+        data, plan = _of_texts(data, run), replace(plan, rewrite=run.rewrite)
     items = [data.items[row] for row in harness.sampled([item.kind for item in data.items], run)]
     most = max(((_most_pictures(item), item.key) for item in items), default=(0, ""))
     instead = "--split Text2Text judges requests without any"
@@ -93,6 +97,8 @@ def judge_items(run: Run, data: Data, plan: Plan) -> JSON:
     names = [f"{setting} {reading} {plan.checking}" for setting in plan.settings
              for reading in plan.readings]  # fmt: skip
     made_by = harness.provenance(run, names, prompts.digest(), engine_alone=True)
+    if plan.rewrite is not None:
+        names.append(f"one answer rewritten: {plan.rewrite('{}')}")
     source = harness.digest("judge-anything", run.data, [repr(item) for item in data.items])
     description: JSON = {"unsupported": dict(data.unsupported), "unread": list(data.unread)}
 
@@ -103,6 +109,18 @@ def judge_items(run: Run, data: Data, plan: Plan) -> JSON:
         run.write_json(harness.DATA, description)
         harness.record(run, file, items, lambda item: item.key, judged)
     return description | {"data": run.data, "provenance": made_by.model_dump(mode="json")}
+
+
+def _of_texts(data: Data, run: Run) -> Data:
+    """Leave out items with an answer that is no text. Raises `InputError` where that is all."""
+    items = tuple(
+        item
+        for item in data.items
+        if not any(answer.pictures or answer.problem for answer in item.answers.values())
+    )
+    if not items:
+        raise InputError(f"{run.data}: no answer of these requests is a text that can be rewritten")
+    return replace(data, items=items)
 
 
 def _most_pictures(item: Item) -> int:
@@ -190,21 +208,35 @@ def _questions(look: _Look, plan: Plan, policy: Policy) -> Iterator[Question]:
     if look.request is None:
         return
     for setting in plan.settings:
-        for task, key, _ in look.item.people:
+        for task, key, mark in look.item.people:
             seen = [look.answers.get(author) for author in key.answer.split(BETWEEN)]
             answers = tuple(answer for answer in seen if answer is not None)
             wanted = 1 if task == "score" else 2
             if key.rubric not in rubrics_of(setting) or not len(seen) == len(answers) == wanted:
                 continue
+            rewritten: JSON = {}
+            if plan.rewrite is not None:
+                rewritten = {"padded": 0 if task == "score" or mark == _CODES["B"] else 1}
+                answers = _rewritten(answers, rewritten["padded"], plan.rewrite)
             checklist = look.item.checklists.get(key.rubric) if setting == "checklist" else None
             checking = plan.checking if task == "score" else "appended"
             criterion = Criterion(key.rubric, checklist, checking)
             for reading in plan.readings:
                 head: JSON = {"setting": setting, "reading": reading, "task": task,
-                              "answer": key.answer, "rubric": key.rubric}  # fmt: skip
+                              "answer": key.answer, "rubric": key.rubric, **rewritten}  # fmt: skip
                 case = _Case(look.request, answers, criterion, reading == "weighted", policy)
                 for question in _marks(case) if task == "score" else _compares(case):
                     yield replace(question, head=head | question.head)
+
+
+def _rewritten(
+    answers: tuple[_Seen, ...], number: int, rewrite: Callable[[str], str]
+) -> tuple[_Seen, ...]:
+    """One of the answers in other words; of two the one that people hold the worse."""
+    seen = list(answers)
+    text = rewrite(seen[number].shown.text)
+    seen[number] = replace(seen[number], shown=replace(seen[number].shown, text=text))
+    return tuple(seen)
 
 
 def _marks(case: _Case) -> Iterator[Question]:

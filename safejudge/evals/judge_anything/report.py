@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.evals import harness
+from safejudge.evals.answers import longer
 from safejudge.evals.judge_anything import live, score
 from safejudge.evals.judge_anything.records import BETWEEN, Judged, Key, Recorded, Setting, Task
 from safejudge.evals.stats.intervals import share_of
@@ -39,9 +40,11 @@ def report(out: Path) -> EvalResult:
     ]
     lines += [_same_answer(judge, records) for judge in dict.fromkeys(j.judge for j in judges)
               if not judge.endswith(SECOND)]  # fmt: skip
+    moved = _moves(out)
     return replace(
         result,
-        tables=(_kinds(records, unsupported), *result.tables),
+        tables=(_kinds(records, unsupported), *result.tables, *longer.tables(moved)),
+        numbers=result.numbers | longer.numbers(moved, _model(out)),
         findings=(*filter(None, lines), *result.findings),
         coverage=Coverage(
             len(records) - len(lost), len(absent), passed_over=sum(unsupported.values())
@@ -99,6 +102,37 @@ def _same_answer(judge: str, records: Sequence[JSON]) -> str:
     if not same:
         return ""
     return f"{judge}: the same answer in both orders of a pair {share_of(same, items).text()}."
+
+
+def _moves(out: Path) -> longer.Moves:
+    """What an answer that was blown up was given, and whether it was chosen, before and after."""
+    scores: dict[str, list[longer.Score]] = {}
+    choices: dict[str, list[longer.Choice]] = {}
+    for plain, changed in longer.both(out):
+        known = {_asked(entry): entry for entry in plain["said"]}
+        for after in changed["said"]:
+            before, group = known.get(_asked(after)), changed["image"]
+            if before is None:
+                continue
+            name = f"{after['setting']}, {after['task']} {after['reading']}"
+            if after["task"] == "score":
+                two = (longer.score_of(before), longer.score_of(after))
+                scores.setdefault(name, []).append(longer.Score(group, *two))
+            else:
+                number = after["padded"] if after["order"] == "AB" else 1 - after["padded"]
+                said = [
+                    None if entry["said"] is None
+                    else (entry["said"], longer.share_won(entry["said"], number))
+                    for entry in (before, after)
+                ]  # fmt: skip
+                choices.setdefault(name, []).append(longer.Choice(group, *said))
+    return longer.Moves(scores, choices)
+
+
+def _asked(entry: JSON) -> tuple[object, ...]:
+    """What tells a question of an item from its others."""
+    names = ("setting", "reading", "task", "answer", "rubric", "order", "point")
+    return tuple(entry.get(name) for name in names)
 
 
 def _kinds(records: Sequence[JSON], unsupported: Mapping[str, int]) -> Table:

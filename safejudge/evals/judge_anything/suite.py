@@ -87,4 +87,5 @@ SUITE = Suite(
     from_outputs,
     judge=judge,
     report=report,
+    texts=True,
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safejudge.engines.base import holds
-from safejudge.engines.open import SCORER
+from safejudge.engines.open import number_of
 from safejudge.evals.mjbench.prompts import statement_of
 from safejudge.evals.pictures import load_pictures
 from safejudge.evals.stats.preference import Answer
@@ -247,8 +247,7 @@ def encoding(models: Models) -> list[Protocol]:
 
     perspectives = frozenset({"alignment", "safety", "quality", "bias"})
     uri = encoder.card.uri
-    name = "preference score" if uri.startswith(SCORER) else "cosine"
-    return [Protocol(uri, name, perspectives, judged)]
+    return [Protocol(uri, number_of(uri), perspectives, judged)]
 
 
 def _cosines(loaded: LoadedSample, cosines: dict[Similarity, float]) -> list[float | None]:

@@ -17,8 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from safejudge.evals import harness, recorded
-from safejudge.evals.answers import protocols
+from safejudge.evals.answers import longer, protocols, votes
 from safejudge.evals.answers import run as answer_run
+from safejudge.evals.answers.args import arguments
 from safejudge.evals.mllm_judge.records import Output, Recorded, Sample, sample_of
 from safejudge.evals.mllm_judge.score import from_outputs, score
 from safejudge.evals.stats import agreement, order_bias
@@ -29,8 +30,8 @@ from safejudge.show.figures import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from safejudge.evals.answers.args import Args
     from safejudge.evals.answers.protocols import Protocol
-    from safejudge.evals.answers.run import Args
     from safejudge.evals.mllm_judge.figures import Estimates
     from safejudge.evals.suite import EvalResult, Run
     from safejudge.policy import Policy
@@ -43,11 +44,11 @@ SECOND = ", second order"
 
 def judge(run: Run) -> JSON:
     """Judge every sample that has no record yet."""
-    args = answer_run.arguments(run.args)
+    args = arguments(run.args)
     folder = answer_run.folder_of(run, NAME, "the records of scores, pairs or rankings")
     data = answer_run.gather(folder, _live_sample, "scores, pairs or rankings", run.splits)
     chosen = partial(_protocols, args=args, policy=run.policy)
-    return answer_run.judge_samples(run, NAME, data, chosen)
+    return answer_run.judge_samples(run, NAME, data, chosen, args)
 
 
 def _live_sample(record: JSON) -> protocols.Sample | str | None:
@@ -71,14 +72,14 @@ def _live_sample(record: JSON) -> protocols.Sample | str | None:
 
 def _protocols(sample: protocols.Sample, args: Args, policy: Policy) -> list[Protocol]:
     if sample.part == "score":
-        return [protocols.scoring(reading, policy) for reading in args.readings]
+        return args.protocols(lambda reading: protocols.scoring(reading, policy))
     if sample.part == "pair":
-        return [protocols.comparing(reading, policy, tie=True) for reading in args.readings]
+        return args.protocols(lambda reading: protocols.comparing(reading, policy, tie=True))
     by_reading = {
         "written": protocols.ranking(),
         "weighted": protocols.scoring("weighted", policy),
     }
-    return [by_reading[reading] for reading in args.readings]
+    return args.protocols(by_reading.__getitem__)
 
 
 # --- records -> tables --------------------------------------------------------------------------
@@ -104,9 +105,17 @@ def report(out: Path) -> EvalResult:
         for judge, estimates in orders.items()
     }
     unread = answer_run.unread_table(judged.records)
+    moved = longer.moves(out)
+    numbers |= longer.numbers(moved, judged.model) | votes.numbers(judged.records, judged.model)
     return replace(
         result,
-        tables=(*result.tables, *_order_table(orders), *unread),
+        tables=(
+            *result.tables,
+            *_order_table(orders),
+            *votes.table(judged.records),
+            *longer.tables(moved),
+            *unread,
+        ),
         findings=(*judged.findings, *result.findings, *lines),
         coverage=judged.coverage,
         numbers=result.numbers | numbers,
@@ -130,10 +139,11 @@ def _sample(record: JSON) -> Sample:
 def _outputs(model: str, record: JSON, sample: Sample) -> Iterator[Output]:
     """What a record says, in the form of recorded outputs."""
     for name, entries in record["said"].items():
-        judge = f"{model}, {name.split()[1]}"
+        form, *setting = name.split()
+        judge = ", ".join([model, *setting])
         if sample.kind == "batch":
             scores = [entry.get("score") for entry in entries]
-            order = entries[0]["said"] if name == "rank written" else protocols.ranked(scores)
+            order = entries[0]["said"] if form == "rank" else protocols.ranked(scores)
             yield Output(sample, judge, harness.RECORDS, order)
             continue
         for entry in entries:
@@ -214,4 +224,5 @@ SUITE = Suite(
     scored_one_way(from_outputs),
     judge=judge,
     report=report,
+    texts=True,
 )

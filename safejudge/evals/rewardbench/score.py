@@ -34,6 +34,8 @@ _PROTOCOLS = {
     "written": "written scores",
     "verdict": "verdicts",
     "letters": "verdicts by the probabilities of their letters",
+    "voted": "scores, each the vote of several samples",
+    "vote": "verdicts, each the vote of several samples",
 }
 
 
@@ -289,7 +291,8 @@ def _findings(
 
 
 _PROTOCOLS_BY_EFFORT = {
-    name: _PROTOCOLS[name] for name in ("written", "weighted", "verdict", "letters")
+    name: _PROTOCOLS[name]
+    for name in ("written", "voted", "weighted", "verdict", "vote", "letters")
 }
 """As the findings speak of them: what was written before what was computed from it."""
 

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.evals import harness, recorded
-from safejudge.evals.answers import protocols
+from safejudge.evals.answers import longer, protocols, votes
 from safejudge.evals.answers import run as answer_run
+from safejudge.evals.answers.args import arguments
 from safejudge.evals.answers.protocols import Sample
 from safejudge.evals.rewardbench import records
 from safejudge.evals.rewardbench.score import from_outputs, sample, score
@@ -29,8 +30,9 @@ from safejudge.files.atomic import writing
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from safejudge.evals.answers.args import Args
     from safejudge.evals.answers.protocols import Order, Protocol
-    from safejudge.evals.answers.run import Args, Judged
+    from safejudge.evals.answers.run import Judged
     from safejudge.evals.replies import Slot, Verdict
     from safejudge.evals.rewardbench.records import Output
     from safejudge.evals.suite import EvalResult, Run
@@ -44,13 +46,18 @@ _FIELDS = {"ID", "Output1", "Output2", "Better"}
 
 def judge(run: Run) -> JSON:
     """Judge every triplet that has no record yet, and write the answer files."""
-    args = answer_run.arguments(run.args)
+    args = arguments(run.args)
     folder = answer_run.folder_of(run, NAME, "the triplets (ID, Text, Image, Output1, ...)")
     data = answer_run.gather(folder, _live_sample, "triplets with their answers", run.splits)
     chosen = partial(_protocols, args=args, policy=run.policy)
-    description = answer_run.judge_samples(run, NAME, data, chosen)
-    outputs = [_output(record, "AB") for record in answer_run.read_run(run.out).records]
-    return description | {"answers": _write_answers(run.out, outputs)}
+    description = answer_run.judge_samples(run, NAME, data, chosen, args)
+    judged = answer_run.read_run(run.out)
+    files = [
+        file
+        for setting in _settings(judged)
+        for file in _write_answers(run.out, _outputs(judged, "AB", setting), setting)
+    ]
+    return description | {"answers": files}
 
 
 def _live_sample(record: JSON) -> Sample | str | None:
@@ -71,8 +78,8 @@ def _live_sample(record: JSON) -> Sample | str | None:
 
 def _protocols(_: Sample, args: Args, policy: Policy) -> list[Protocol]:
     return [
-        *(protocols.scoring(reading, policy) for reading in args.readings),
-        *(protocols.comparing(reading, policy, tie=False) for reading in args.readings),
+        *args.protocols(lambda reading: protocols.scoring(reading, policy)),
+        *args.protocols(lambda reading: protocols.comparing(reading, policy, tie=False)),
     ]
 
 
@@ -82,33 +89,57 @@ def _protocols(_: Sample, args: Args, policy: Policy) -> list[Protocol]:
 def report(out: Path) -> EvalResult:
     """Make the tables of a folder that `judge` wrote. Raises `InputError`."""
     judged = answer_run.read_run(out)
-    second = f"{judged.model}, second order"
-    files = {judged.model: _outputs(judged, "AB"), second: _outputs(judged, "BA")}
-    files = {name: outputs for name, outputs in files.items() if outputs}
-    swapped = {judged.model: (judged.model, second)} if files else {}
+    files: dict[str, tuple[Output, ...]] = {}
+    swapped: dict[str, tuple[str, str]] = {}
+    for setting in _settings(judged):
+        judge = ", ".join(filter(None, [judged.model, setting]))
+        swapped[judge] = (judge, f"{judge}, second order")
+        for name, order in zip(swapped[judge], protocols.ORDERS, strict=True):
+            files[name] = _outputs(judged, order, setting)
     result = score(records.Recorded(files, judged.left_out, judged.unread), swapped)
+    moved = longer.moves(out)
+    unread = answer_run.unread_table(judged.records)
     return replace(
         result,
-        tables=(*result.tables, *answer_run.unread_table(judged.records)),
+        tables=(
+            *result.tables,
+            *votes.table(judged.records),
+            *longer.tables(moved),
+            *unread,
+        ),
         findings=(*judged.findings, *result.findings),
         coverage=judged.coverage,
+        numbers=result.numbers
+        | votes.numbers(judged.records, judged.model)
+        | longer.numbers(moved, judged.model),
     )
 
 
-def _outputs(judged: Judged, order: Order) -> tuple[Output, ...]:
+def _settings(judged: Judged) -> list[str]:
+    """What was asked before, in the order of the records; empty for the plain setting."""
+    names = (name.split()[2:] for record in judged.records for name in record["said"])
+    return list(dict.fromkeys(" ".join(setting) for setting in names))
+
+
+def _outputs(judged: Judged, order: Order, setting: str) -> tuple[Output, ...]:
     """What was said of the triplets as they are, or with their answers turned round."""
-    return tuple(_output(record, order) for record in judged.records)
+    return tuple(_output(record, order, setting) for record in judged.records)
 
 
-def _output(record: JSON, order: Order) -> Output:
+def _output(record: JSON, order: Order, setting: str) -> Output:
     """One record in the form of recorded outputs, as the answers were shown in one order."""
-    facts, entries = record["about"], record["said"]
+    facts = record["about"]
+    entries = {
+        " ".join(name.split()[:2]): said
+        for name, said in record["said"].items()
+        if " ".join(name.split()[2:]) == setting
+    }
     verdicts: dict[str, Verdict | None] = {}
     scores: dict[str, tuple[float, float]] = {}
     text = None
     if order == "AB":
         verdicts, scores = _compared(entries)
-    for name, protocol in (("pair weighted", "letters"), ("pair written", "verdict")):
+    for name, protocol in _PAIRS.items():
         for entry in entries.get(name, ()):
             if entry["order"] != order:
                 continue
@@ -124,13 +155,17 @@ def _output(record: JSON, order: Order) -> Output:
     )  # fmt: skip
 
 
+_PAIRS = {"pair weighted": "letters", "pair written": "verdict", "pair voted": "vote"}
+"""What recorded outputs call the protocols of pairs."""
+
+
 def _compared(
     entries: Mapping[str, list[JSON]],
 ) -> tuple[dict[str, Verdict | None], dict[str, tuple[float, float]]]:
     """The better answer by the scores that each was given apart."""
     verdicts: dict[str, Verdict | None] = {}
     scores: dict[str, tuple[float, float]] = {}
-    for protocol in ("weighted", "written"):
+    for protocol in ("weighted", "written", "voted"):
         pair = entries.get(f"score {protocol}")
         if pair is None:
             continue
@@ -145,8 +180,8 @@ def _compared(
 # --- answer files -------------------------------------------------------------------------------
 
 
-def _write_answers(out: Path, outputs: Sequence[Output]) -> list[str]:
-    """One answer file for each protocol; their names."""
+def _write_answers(out: Path, outputs: Sequence[Output], setting: str) -> list[str]:
+    """One answer file for each protocol in a setting; their names."""
     names = []
     for protocol in dict.fromkeys(name for output in outputs for name in output.verdicts):
         samples = [
@@ -156,7 +191,8 @@ def _write_answers(out: Path, outputs: Sequence[Output]) -> list[str]:
             )
             for output in outputs
         ]  # fmt: skip
-        names.append(f"answers_{protocol}.jsonl")
+        name = "_".join(filter(None, [protocol, setting]))
+        names.append(f"answers_{name}.jsonl")
         with writing(out / names[-1]):
             records.write_answers(samples, out / names[-1])
     return names
@@ -167,4 +203,5 @@ SUITE = Suite(
     scored_one_way(from_outputs),
     judge=judge,
     report=report,
+    texts=True,
 )
