@@ -43,7 +43,7 @@ from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes, plain_scenes
 
 SHAPES_FOLDER = Path("runs/shapes")
-MODELS = ("smolvlm-256m", "qwen2.5-vl-7b", "sketch")
+MODELS = ("smolvlm-256m", "qwen2.5-vl-7b", "qwen2.5-vl-small", "sketch")
 FLOOR = "floor: one question"
 ONE_BY_ONE = Policy.clue().model_copy(update={"max_reasoning_tokens": WRITTEN})
 STAGES = ("questions", "relevance", "regions", "reasoning", "reading images")
