@@ -2,8 +2,8 @@
 
 Every leaf that the short answers leave open is reasoned about (`default`), with thoughts of at most
 so many tokens. Beside each cap: how many labels differ from those of the longest, image F1, and how
-many thoughts reached the cap. Scenes of a seed of their own. Only the shipped judge was asked, whose
-thoughts are descriptions that it ends by itself: what a large model needs is not to be told here.
+many thoughts reached the cap. Scenes of a seed of their own. Only the shipped judge was asked. Its
+thoughts are descriptions that it ends by itself; what a large model needs is not to be told here.
 
 `python benchmarks/thoughts.py [--count 300]`
 """
