@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from safejudge.errors import EngineCallError
 from safejudge.types import (
@@ -48,6 +48,26 @@ Flow: TypeAlias = Generator[tuple[Request, ...], tuple[Answer, ...], T]
 
 Answerer: TypeAlias = Callable[[Sequence[Request]], Sequence[Answer]]
 """Who answers a wave: as many answers as requests, in order."""
+
+
+class Stream(Protocol):
+    """Answers some requests one by one, while others are under way and the flows go on."""
+
+    def takes(self, request: Request) -> bool:
+        """Whether this request is answered here; else it waits for a wave."""
+
+    def put(self, requests: Sequence[Request]) -> None:
+        """Begin with these, after those that came before, and do not wait."""
+
+    def answered(self, *, wait: bool) -> dict[Request, Answer]:
+        """Hand over what was answered since; with `wait` at least one answer.
+
+        Raises what the one who answers raises.
+        """
+
+    def close(self) -> None:
+        """Give up what is under way."""
+
 
 AHEAD = 2
 """Sizes of a pool by which its newest flow may be ahead of the oldest."""
@@ -94,7 +114,7 @@ def gather(flows: Iterable[Flow[T]]) -> Flow[list[T]]:
             live.start(index, flow)
         while live.pending:
             wave = live.wave()
-            live.take(wave, (yield wave))
+            live.take(zip(wave, (yield wave), strict=True))
     finally:
         live.close()
     return [live.results[index] for index in range(len(branches))]
@@ -114,10 +134,14 @@ class Pool(Generic[T]):
     batches. Flows come in by `room(size)`, so first questions are asked in batches, too. Equal
     requests of flows that are under way together, or begin within a room of one another, are asked
     once; older answers are let go of, for their requests hold pictures. For one thread.
+
+    What a `stream` takes is put to it as soon as a flow wants it, in no waves: dear requests stand
+    behind those of earlier flows and before those of later ones, and a flow goes on when its own
+    answers are there.
     """
 
-    def __init__(self, answer: Answerer, size: int) -> None:
-        self._answer, self._size = answer, size
+    def __init__(self, answer: Answerer, size: int, stream: Stream | None = None) -> None:
+        self._answer, self._size, self._stream = answer, size, stream
         self._live: _Live[T] = _Live()
         self.begun = 0
         """How many flows have begun: the number of the next."""
@@ -147,11 +171,20 @@ class Pool(Generic[T]):
     def step(self) -> None:
         """Ask one wave, if a flow is under way, and run the flows that know enough.
 
+        With a stream: put to it what it takes, ask a wave of the rest, and go on with what was
+        answered meanwhile; where there is no rest, wait for an answer.
+
         Raises what the one who answers raises, and `EngineCallError` for another number of answers.
         """
-        if self._live.pending:
-            wave = self._live.wave(self.oldest) if self._is_late() else self._live.wave()
-            self._live.take(wave, _answers(self._answer, wave))
+        if not self._live.pending:
+            return
+        if self._stream is not None:
+            self._stream.put(self._live.send(self._stream.takes))
+        wave = self._live.wave(self.oldest) if self._is_late() else self._live.wave()
+        if wave:
+            self._live.take(zip(wave, _answers(self._answer, wave), strict=True))
+        if self._stream is not None and self._live.sent:
+            self._live.take(self._stream.answered(wait=not wave).items())
 
     def ended(self) -> dict[int, T]:
         """Hand over the results of flows that have ended, by number."""
@@ -169,6 +202,8 @@ class Pool(Generic[T]):
     def close(self) -> None:
         """End every flow that has not ended."""
         self._live.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def _is_late(self) -> bool:
         waited = self.begun - self.oldest
@@ -185,6 +220,7 @@ def pool(
     answer: Answerer,
     size: int,
     has_room: Callable[[], bool] = lambda: True,
+    stream: Stream | None = None,
 ) -> Iterator[T]:
     """Run flows from a supply, perhaps endless, in a `Pool`; yield results in order.
 
@@ -196,7 +232,7 @@ def pool(
     Raises what `answer` raises, and `EngineCallError` when it returns another number of answers.
     """
     supply = iter(flows)
-    running: Pool[T] = Pool(answer, size)
+    running: Pool[T] = Pool(answer, size, stream)
     results: dict[int, T] = {}
     yielded = 0
     try:
@@ -236,6 +272,8 @@ class _Live(Generic[T]):
     def __init__(self, waiting: Iterable[Flow[T]] = ()) -> None:
         self.pending: dict[int, tuple[Request, ...]] = {}
         self.results: dict[int, T] = {}
+        self.sent: set[Request] = set()
+        """Requests that a stream was given and has not answered."""
         self._flows = dict(enumerate(waiting))
         self._recent: dict[Request, Answer] = {}
         self._older: dict[Request, Answer] = {}
@@ -248,21 +286,31 @@ class _Live(Generic[T]):
     def wave(self, first: int | None = None) -> tuple[Request, ...]:
         """Every different open request of the cheapest kind, in the order of the flows.
 
-        With `first`, the number of a flow: of the cheapest kind that this one waits for.
+        With `first`, the number of a flow: of the cheapest kind that this one waits for. Empty
+        where a stream has them all.
         """
         flows = self.pending.values() if first is None else [self.pending[first]]
-        kind = min(map(_cost, filter(self._is_open, chain.from_iterable(flows))))
-        pending = filter(self._is_open, chain.from_iterable(self.pending.values()))
-        return tuple(dict.fromkeys(r for r in pending if _cost(r) == kind))
+        kinds = map(_cost, filter(self._is_open, chain.from_iterable(flows)))
+        if (kind := min(kinds, default=None)) is None:
+            return ()
+        return tuple(dict.fromkeys(r for r in self._open() if _cost(r) == kind))
+
+    def send(self, takes: Callable[[Request], bool]) -> list[Request]:
+        """Every different open request that is taken, in the order of the flows; open no more."""
+        requests = list(dict.fromkeys(filter(takes, self._open())))
+        self.sent.update(requests)
+        return requests
 
     def waits_for_dear(self, index: int) -> bool:
         """Whether all that a flow waits for is dearer than a question."""
         costs = [_cost(r) for r in self.pending.get(index, ()) if self._is_open(r)]
         return bool(costs) and min(costs) > CHEAPEST_FIRST.index(Probe)
 
-    def take(self, wave: Sequence[Request], answers: Sequence[Answer]) -> None:
-        """Hand the answers of a wave to the flows that wait for them."""
-        self._recent.update(zip(wave, answers, strict=True))
+    def take(self, answers: Iterable[tuple[Request, Answer]]) -> None:
+        """Hand answers to the flows that wait for them."""
+        known = dict(answers)
+        self._recent.update(known)
+        self.sent.difference_update(known)
         for index, requests in list(self.pending.items()):
             if all(map(self._knows, requests)):
                 self._advance(index, requests)
@@ -299,8 +347,11 @@ class _Live(Generic[T]):
         else:
             self.pending[index] = requests
 
+    def _open(self) -> Iterator[Request]:
+        return filter(self._is_open, chain.from_iterable(self.pending.values()))
+
     def _is_open(self, request: Request) -> bool:
-        return not self._knows(request)
+        return request not in self.sent and not self._knows(request)
 
     def _knows(self, request: Request) -> bool:
         return request in self._recent or request in self._older

@@ -275,7 +275,9 @@ class Judge:
     def _judged(self, pairs: Iterator[Pair], window: int) -> Iterator[Result]:
         budget = Budget(HELD)
         with closing(self._flows(pairs, room(window), budget)) as flows:  # so that reading ends
-            yield from pool(flows, self.models.answer, window, budget.has_room)
+            yield from pool(
+                flows, self.models.answer, window, budget.has_room, self.models.stream()
+            )
 
     def _flows(
         self, pairs: Iterator[Pair], ahead: int, budget: Budget

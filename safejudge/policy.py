@@ -16,7 +16,7 @@ from safejudge.types import SparseRecord
 Share = Annotated[float, Field(ge=0, le=1)]
 
 _LATER = ("every_frame", "frame_seed", "max_caption_tokens", "cut_captions", "confirm",
-          "mirror")  # fmt: skip
+          "mirror", "shared_reasoning")  # fmt: skip
 """Settings that version 0.1.0 did not have."""
 _THEN = {"region_under_none": True, "second_look": False, "confirm": False}
 """Settings that it did not have either, and how it behaved."""
@@ -122,6 +122,9 @@ class Policy(SparseRecord):
     """Show the beginning of a longer caption instead."""
     max_reasoning_tokens: Annotated[int, Field(ge=16, le=4096)] = 256
     """The free reasoning is cut there."""
+    shared_reasoning: bool = False
+    """Let frames that look the same share the reasoning about one of them (`method/alike.py`).
+    Their probabilities stay each frame's own."""
 
     # What passes.
     allow_undecided: bool = False
@@ -151,7 +154,8 @@ class Policy(SparseRecord):
         if "cascade" in fields:
             fields["open_means"] = _CASCADE[fields.pop("cascade")]
         # Behind what is there: a digest keeps the order of the fields.
-        later = {"confirm": False, "mirror": False, "escalate_below": None}
+        later = {"confirm": False, "mirror": False, "escalate_below": None,
+                 "shared_reasoning": False}  # fmt: skip
         fields |= {name: value for name, value in later.items() if name not in fields}
         super().__setstate__(state | {"__dict__": fields})
 

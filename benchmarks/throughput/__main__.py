@@ -20,7 +20,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import safejudge.engines.local.vllm as vllm_engine
 from benchmarks.measure import RESULTS, record
 from benchmarks.throughput.outcomes import SEED, recorded
 from benchmarks.throughput.rows import (
@@ -37,13 +36,14 @@ from benchmarks.throughput.rows import (
 from benchmarks.throughput.shapes import SHAPES, folder_of
 from safejudge import Policy
 from safejudge.constitution.load import load_constitution
+from safejudge.engines.local import vllm_steps
 from safejudge.engines.open import open_detector, open_encoder, open_engine
 from safejudge.show.markdown import table
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes, plain_scenes
 
 SHAPES_FOLDER = Path("runs/shapes")
-MODELS = ("smolvlm-256m", "qwen2.5-vl-7b", "sketch")
+MODELS = ("smolvlm-256m", "qwen2.5-vl-7b", "qwen2.5-vl-small", "sketch")
 FLOOR = "floor: one question"
 ONE_BY_ONE = Policy.clue().model_copy(update={"max_reasoning_tokens": WRITTEN})
 STAGES = ("questions", "relevance", "regions", "reasoning", "reading images")
@@ -152,7 +152,7 @@ def uncached(setup: Setup, model: str, few: int) -> list[Took]:
     """Algorithm 1 on an engine of its own that remembers nothing."""
     setup.engine.close()
     gc.collect()
-    vllm_engine._CACHED_PICTURES = 0  # noqa: SLF001 - every picture is handed over every time
+    vllm_steps._CACHED_PICTURES = 0  # noqa: SLF001 - every picture is handed over every time
     engine = opened(model, enable_prefix_caching=False, mm_processor_cache_gb=0)
     mix = ["clean", "violating"] * (few // 2)
     bare = replace(setup, engine=engine)

@@ -50,7 +50,7 @@ def folder_of(shape: str, root: Path) -> Path:
         config.save_pretrained(folder)
     else:
         auto.from_config(config).save_pretrained(folder)
-    if shape in {"smolvlm-256m", "qwen2.5-vl-7b"}:
+    if hasattr(processor, "chat_template") and processor.chat_template is not None:
         ids = processor.tokenizer
         t.GenerationConfig(
             eos_token_id=ids.eos_token_id, pad_token_id=ids.pad_token_id
@@ -109,23 +109,52 @@ def _smolvlm() -> tuple[Any, Any, Any]:
 
 def _qwen() -> tuple[Any, Any, Any]:
     """Qwen2.5-VL-7B."""
+    text = {
+        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+        "num_attention_heads": 28, "num_key_value_heads": 4,
+    }  # fmt: skip
+    vision = {
+        "depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16,
+        "fullatt_block_indexes": [7, 15, 23, 31],
+    }  # fmt: skip
+    config, processor = _qwen_of(152064, [16, 24, 24], text, vision)
+    return config, processor, None
+
+
+def _small_qwen() -> tuple[Any, Any, Any]:
+    """The same architecture, small enough for a CPU: for pictures of many tokens."""
+    text = {
+        "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8,
+        "num_attention_heads": 8, "num_key_value_heads": 2,
+    }  # fmt: skip
+    vision = {
+        "depth": 4, "hidden_size": 320, "intermediate_size": 960, "num_heads": 4,
+        "fullatt_block_indexes": [3],
+    }  # fmt: skip
+    config, processor = _qwen_of(8192, [8, 12, 12], text, vision)
+    return config, processor, t.AutoModelForImageTextToText
+
+
+def _qwen_of(
+    vocabulary: int, sections: Sequence[int], text: dict[str, Any], vision: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Qwen2.5-VL of these sizes, and its processor."""
     marks = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"]
     ids = _tokenizer([*marks, "<|video_pad|>"], "<|im_end|>", _CHATML)
     number = ids.convert_tokens_to_ids
     config = t.Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944,
-            "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
-            "max_position_embeddings": 32768, "pad_token_id": ids.pad_token_id,
-            "eos_token_id": ids.eos_token_id,
+            **text,
+            "vocab_size": vocabulary, "max_position_embeddings": 32768,
+            "pad_token_id": ids.pad_token_id, "eos_token_id": ids.eos_token_id,
             "rope_parameters": {
-                "rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6,
+                "rope_type": "default", "mrope_section": list(sections), "rope_theta": 1e6,
             },
         },
         vision_config={
-            "depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16,
-            "out_hidden_size": 3584, "patch_size": 14, "spatial_merge_size": 2,
-            "temporal_patch_size": 2, "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31],
+            **vision,
+            "out_hidden_size": text["hidden_size"], "patch_size": 14, "spatial_merge_size": 2,
+            "temporal_patch_size": 2, "window_size": 112,
         },
         image_token_id=number("<|image_pad|>"),
         video_token_id=number("<|video_pad|>"),
@@ -135,7 +164,7 @@ def _qwen() -> tuple[Any, Any, Any]:
     )  # fmt: skip
     images = t.Qwen2VLImageProcessor(patch_size=14, merge_size=2)
     video = t.Qwen2VLVideoProcessor()
-    return config, t.Qwen2_5_VLProcessor(images, ids, video, chat_template=_CHATML), None
+    return config, t.Qwen2_5_VLProcessor(images, ids, video, chat_template=_CHATML)
 
 
 def _letters(limit: int, **marks: str) -> Any:
@@ -188,6 +217,7 @@ def _owlv2() -> tuple[Any, Any, Any]:
 SHAPES: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     "smolvlm-256m": _smolvlm,
     "qwen2.5-vl-7b": _qwen,
+    "qwen2.5-vl-small": _small_qwen,
     "clip-vit-base-patch16": _clip,
     "owlv2-base-patch16": _owlv2,
 }

@@ -53,14 +53,19 @@ class SchemaGuides:
 
 
 class FormProcessor:
-    """Lets through, of every row of a batch, only tokens that go on with the form."""
+    """Lets through, of every row of a batch, only tokens that go on with the form.
+
+    A row ends as soon as its answer stands: when all that may still follow is forced, it is not
+    written token by token but given as `endings`.
+    """
 
     def __init__(self, vocabulary: Any, regex: str) -> None:
         self._vocabulary = vocabulary
         self._regex = regex
         self._rows: list[Any] = []
-        self._ended: set[int] = set()
         self._threads: Any = None
+        self.endings: dict[int, str] = {}
+        """By row, what completes the text of a row that has ended; often nothing."""
 
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return the scores (rows x vocabulary), all but those of allowed tokens at -inf.
@@ -69,12 +74,47 @@ class FormProcessor:
         """
         if not self._rows:
             self._begin(len(ids))
-        else:
-            for index, token in enumerate(ids[:, -1].tolist()):
-                if index not in self._ended:  # after its end a row is padded
-                    self._rows[index].consume_token(token)
-                    self._ended |= {index} if token in self._vocabulary.eos_tokens else set()
         return scores.masked_fill(~self._allowed(scores), float("-inf"))
+
+    def ended(self, ids: torch.Tensor, _scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        """Take each row's last token; say which rows have ended (rows, bool)."""
+        import torch
+
+        for index, token in enumerate(ids[:, -1].tolist()):
+            if index not in self.endings:  # after its end a row is padded
+                self._take(index, token)
+        return torch.tensor([row in self.endings for row in range(len(ids))], device=ids.device)
+
+    def _take(self, index: int, token: int) -> None:
+        row = self._rows[index]
+        row.consume_token(token)
+        if token in self._vocabulary.eos_tokens:
+            self.endings[index] = ""
+        elif not row.is_error() and (ending := self._ending(row)) is not None:
+            self.endings[index] = ending
+
+    def _ending(self, row: Any) -> str | None:
+        """All that may still follow, where it is forced to the end; None where there is a choice.
+
+        None, too, in the middle of a character: its bytes are to be decoded together.
+        """
+        forced: bytes = row.compute_ff_bytes()
+        after = row.deep_copy()
+        tokens = after.compute_ff_tokens()
+        if after.try_consume_tokens(tokens) < len(tokens) or after.compute_ff_bytes():
+            return None
+        whole = after.is_accepting() and self._only_ends(after)
+        return forced.decode() if whole and not _goes_on(forced) else None
+
+    def _only_ends(self, row: Any) -> bool:
+        """Whether nothing but the end may follow."""
+        import numpy as np
+        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+
+        bits = allocate_token_bitmask(1, self._vocabulary.vocab_size)
+        fill_next_token_bitmask(row, bits, 0)
+        flags = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")[0]
+        return set(np.flatnonzero(flags).tolist()) <= set(self._vocabulary.eos_tokens)
 
     def _begin(self, rows: int) -> None:
         """Made here: threads that a process had before it was forked are not its child's."""
@@ -92,7 +132,7 @@ class FormProcessor:
 
         # What a model's last layer has beyond the vocabulary stands for no token.
         bits = allocate_token_bitmask(len(self._rows), self._vocabulary.vocab_size)
-        going = [(row, i) for i, row in enumerate(self._rows) if i not in self._ended]
+        going = [(row, i) for i, row in enumerate(self._rows) if i not in self.endings]
         if going:
             fill_next_token_bitmask_par(self._threads, going, bits)
         for row, _ in going:
@@ -103,6 +143,11 @@ class FormProcessor:
         width = min(scores.shape[1], self._vocabulary.vocab_size)
         allowed[:, :width] = flags[:, :width]
         return torch.from_numpy(allowed).to(scores.device)
+
+
+def _goes_on(text: bytes) -> bool:
+    """Whether bytes begin in the middle of a character of UTF-8."""
+    return bool(text) and text[0] & 0b1100_0000 == 0b1000_0000
 
 
 def json_regex(schema: type[BaseModel]) -> str:

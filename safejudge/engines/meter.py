@@ -91,12 +91,15 @@ class Meter:
         try:
             yield
         finally:
-            seconds = time.perf_counter() - begun
-            with self._lock:
-                self.seconds[name] += seconds
-                self.requests[name] += requests
-            if self.told is not None:
-                self.told(name, seconds, requests)
+            self.count(name, time.perf_counter() - begun, requests)
+
+    def count(self, name: str, seconds: float, requests: int) -> None:
+        """Count a stretch of work of a stage."""
+        with self._lock:
+            self.seconds[name] += seconds
+            self.requests[name] += requests
+        if self.told is not None:
+            self.told(name, seconds, requests)
 
 
 def account(meter: Meter, tokens: Tokens | None) -> JSON:

@@ -14,6 +14,7 @@ from safejudge.engines.forks import ProcessLock
 from safejudge.engines.meter import Meter, Tokens, stage_of
 from safejudge.engines.open import KITS, open_detector, open_encoder, open_engine
 from safejudge.engines.priors import PriorCache, answer_probes
+from safejudge.engines.streaming import ModelStream, streaming
 from safejudge.engines.wrapped import whole
 from safejudge.errors import EngineCallError, InputError
 from safejudge.flow import Answer, Request
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from safejudge.engines.base import Detector, Encoder, Engine
+    from safejudge.flow import Stream
     from safejudge.images.hashes import HashList
     from safejudge.types import AnswerProbs, Box
 
@@ -155,6 +157,19 @@ class Models:
                 with self._timed(searches):
                     answers.update(zip(searches, self._find(searches), strict=True))
         return [answers[request] for request in requests]
+
+    def stream(self) -> Stream | None:
+        """Answer one by one what goes to engines that can; None where none can.
+
+        For one run of a pool, which closes it. Raises `InputError` after `close`.
+        """
+        self._check_open()
+        able = {
+            place: (engine, begins, self._eyes(place))
+            for place, engine in enumerate(self.engines)
+            if (begins := streaming(engine)) is not None
+        }
+        return ModelStream(able, self.cache, self.meter) if able else None
 
     def _find(self, searches: Sequence[Locate]) -> list[tuple[Box, ...]]:
         """Have the detector look."""

@@ -59,6 +59,8 @@ class Scene:
     """Who is asked; the steps of this module ask one engine, those of `opinions` all."""
     fields: tuple[tuple[str, str], ...] = ()
     """What the item has to fill slots of programs with, by name, as JSON."""
+    alike: Picture | None = None
+    """An earlier frame that looks the same, whose reasoning stands for this one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +312,10 @@ def reasoned_flow(
 ) -> Flow[PreconditionVerdict]:
     """Reason about a precondition that the numbers left open; about the crop where there is one."""
     picture = shown_picture(verdict, scene)
+    borrowed = None
+    if scene.alike is not None and picture is scene.picture:
+        picture = scene.alike
+        borrowed = f"reasoned about frame {picture.frame}, which looks the same"
     trace = yield from reasoning.reason_flow(leaf, picture, scene.caption, scene.policy)
     outcome = reasoning.outcome_of(trace, scene.policy)
     unread = trace.problem is not None and outcome is Outcome.UNDECIDED
@@ -318,7 +324,7 @@ def reasoned_flow(
         outcome,
         "unreadable" if unread else "reasoning",
         debias.moved(verdict.score, outcome),
-        {"reasoning": trace, "note": trace.problem or verdict.note},
+        {"reasoning": trace, "note": trace.problem or borrowed or verdict.note},
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.flow import gather
 from safejudge.method import debias
+from safejudge.method.alike import same_looks
 from safejudge.method.counting import counted_flow
 from safejudge.method.precondition import Scene, not_asked
 from safejudge.method.relevance import doubtful, relevance_flow, relevant
@@ -64,6 +65,11 @@ def image_flow(  # noqa: PLR0913 - what belongs to an image
     """
     pictures = (*image.pictures, *image.together)
     scenes = [Scene(picture, caption, policy, panel=panel, fields=fields) for picture in pictures]
+    if policy.shared_reasoning and policy.reasons:
+        alike = same_looks(image.pictures)
+        scenes[: len(alike)] = [
+            replace(scene, alike=same) for scene, same in zip(scenes, alike, strict=False)
+        ]
     return (yield from scenes_flow(scenes, constitution, policy))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from concurrent.futures import Future
 
-    from safejudge.flow import Answerer, Flow
+    from safejudge.flow import Answerer, Flow, Stream
     from safejudge.images.load import ImageSource
     from safejudge.images.pairs import Images, Pair, Prompt, Prompts
     from safejudge.queueing.entry import Entry, Limits
@@ -38,6 +38,9 @@ class Models(Protocol):
     @property
     def answer(self) -> Answerer:
         """Answer one wave."""
+
+    def stream(self) -> Stream | None:
+        """Answer one by one what can be, in a stream for one pool."""
 
 
 class Judging(Protocol):
@@ -77,7 +80,11 @@ class Front:
         self._budget = Budget(HELD)
         self._stop = Event()
         self.queue: FlowQueue[Result] = FlowQueue(
-            judge.models.answer, limits, has_room=self._budget.has_room, failed=failed
+            judge.models.answer,
+            limits,
+            stream=judge.models.stream,
+            has_room=self._budget.has_room,
+            failed=failed,
         )
         """Where the images wait."""
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from safejudge.flow import Answerer, Flow
+    from safejudge.flow import Answerer, Flow, Stream
 
 T = TypeVar("T")
 
@@ -54,19 +54,21 @@ class FlowQueue(Generic[T]):
     says why.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the engine's side, the memory, and who is told
         self,
         answer: Answerer,
         limits: Limits,
         *,
+        stream: Callable[[], Stream | None] = lambda: None,
         has_room: Callable[[], bool] = lambda: True,
         failed: Callable[[Exception], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to serve.
 
-        `answer` is called in one thread only. While memory `has_room` no more, none begins beside
-        others. `failed` is told of an engine that failed, after everybody else.
+        `answer` is called in one thread only; a `stream` is opened for it. While memory `has_room`
+        no more, none begins beside others. `failed` is told of an engine that failed, after
+        everybody else.
         """
         self.limits = limits
         self.error: Exception | None = None
@@ -83,7 +85,7 @@ class FlowQueue(Generic[T]):
         self._closing = False
         self._over: Exception | None = None
         # These belong to the engine's thread.
-        self._pool: Pool[T | _Raised] = Pool(answer, limits.size)
+        self._pool: Pool[T | _Raised] = Pool(answer, limits.size, stream())
         self._running: dict[int, Entry[T]] = {}
         self._threads = [
             threading.Thread(target=self._serve, name="safejudge-engine", daemon=True),

@@ -25,13 +25,15 @@ from safejudge.errors import EngineSetupError, StatementError
 from safejudge.prompts import ReasonedAnswer
 from safejudge.sketch.ood import load_domain
 from safejudge.sketch.world.statements import UNCLEAR, grammar, normal
+from safejudge.types import AnswerProbs, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from safejudge.engines.base import Detector, Encoder, Engine
+    from safejudge.engines.streaming import Tell
     from safejudge.engines.vision.encoder import HFEncoder
-    from safejudge.types import AnswerProbs, EngineCard, Picture, Probe, Reasoning, Similarity
+    from safejudge.types import EngineCard, Picture, Similarity
 
 MODELS = Path(__file__).parent / "models"
 NOT_DRAWN = "not a drawn scene, and this judge knows nothing else"
@@ -100,6 +102,25 @@ class SketchEngine(WrappedEngine):
             _declined(request) if self._problem(request.images) else next(written)
             for request in requests
         ]
+
+    def begin(self, requests: Sequence[Probe | Reasoning], tell: Tell) -> Callable[[], None]:
+        """Tell answers one by one, where the engine inside does; see `Streaming.begin`."""
+        drawn = [request for request in requests if not self._problem(request.images)]
+
+        def tell_clear(request: Probe | Reasoning, answer: AnswerProbs | str | Exception) -> None:
+            if isinstance(request, Probe) and isinstance(answer, AnswerProbs):
+                answer = _unless_unclear(request, answer)
+            tell(request, answer)
+
+        inside: Any = self.engine
+        give_up: Callable[[], None] = inside.begin(drawn, tell_clear)
+        for request in requests:
+            if problem := self._problem(request.images):
+                if isinstance(request, Probe):
+                    tell(request, no_answer(request, problem))
+                else:
+                    tell(request, _declined(request))
+        return give_up
 
     def _problem(self, pictures: tuple[Picture, ...]) -> str | None:
         return next((p for p in map(problem_of, pictures) if p is not None), None)

@@ -71,10 +71,9 @@ def test_shieldgemma2_is_asked_as_its_own_class_asks(
     with torch.inference_mode():
         yes, no = oracle.whole(**encoded).logits[0].tolist()
     engine = opened("shieldgemma2")
-    prepared = engine._reader.prepare([ask()])
-    given = getattr(prepared, "inputs", prepared)["input_ids"]
+    given = engine._plain.prepare([ask()])["input_ids"]
     assert given.tolist() == encoded["input_ids"].tolist()
-    logits = engine._reader.next_logits(prepared, ())[0]
+    logits = engine._reader.next_logits(engine._reader.prepare([ask()]), ())[0]
     ids = [oracle.whole.yes_token_index, oracle.whole.no_token_index]
     assert logits[ids].tolist() == pytest.approx([yes, no], abs=1e-4)
 

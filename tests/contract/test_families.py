@@ -16,6 +16,7 @@ from test_hf import encoder_calls
 
 from safejudge import prompts
 from safejudge.engines.local.hf import HFEngine
+from safejudge.engines.local.prefix import PrefixReader
 from safejudge.engines.trivial import QUESTIONS
 from safejudge.errors import EngineSetupError
 from safejudge.types import Probe
@@ -131,7 +132,9 @@ def test_a_picture_is_encoded_once(name: str, folder: Callable[[str], Path]) -> 
     probes = [ask((RED,), f"statement {i}") for i in range(20)]
     with encoder_calls(engine) as calls:
         read(engine, [*probes, *MIXED])
-    together = 3 if engine._reader._apart else 6  # RED, BLUE, WIDE; or each list of pictures
+    reader: Any = engine._reader
+    features = reader._whole if isinstance(reader, PrefixReader) else reader
+    together = 3 if features._apart else 6  # RED, BLUE, WIDE; or each list of pictures
     assert calls.call_count == together
     remembered = read(engine, MIXED)
     with patch.object(engine, "_reader", engine._plain):

@@ -53,9 +53,16 @@ FORMS: list[type[BaseModel]] = [
 ]
 
 
-def written(schema: type[BaseModel], rows: int, seed: int) -> list[list[int]]:
-    """Greedy replies of a model that wants anything, as `generate` writes and pads them."""
+def written(
+    schema: type[BaseModel], rows: int, seed: int, *, early: bool = True
+) -> list[tuple[list[int], str]]:
+    """Greedy replies of a model that wants anything, as `generate` writes and pads them.
+
+    With what completes them; `early` False: they are written to the end.
+    """
     process = GUIDES.processor(schema)
+    if not early:
+        process._ending = lambda _: None  # type: ignore[method-assign]
     wishes = np.random.default_rng(seed)
     ids = torch.zeros((rows, 3), dtype=torch.long)
     replies: list[list[int]] = [[] for _ in range(rows)]
@@ -68,14 +75,14 @@ def written(schema: type[BaseModel], rows: int, seed: int) -> list[list[int]]:
         for row in range(rows):
             if row not in going:
                 tokens[row] = TOKENIZER.pad_token_id
-            elif int(tokens[row]) in ENDS:
-                going.discard(row)
-            else:
-                assert torch.isfinite(scores[row, tokens[row]])
+                continue
+            assert torch.isfinite(scores[row, tokens[row]])
+            if int(tokens[row]) not in ENDS:
                 replies[row].append(int(tokens[row]))
         ids = torch.cat([ids, tokens[:, None]], dim=1)
+        going -= set(process.ended(ids, scores).nonzero().flatten().tolist())
         if not going:
-            return replies
+            return [(reply, process.endings[row]) for row, reply in enumerate(replies)]
     raise AssertionError("a reply has no end")
 
 
@@ -84,16 +91,28 @@ def written(schema: type[BaseModel], rows: int, seed: int) -> list[list[int]]:
 def test_every_reply_is_whole_compact_and_bounded(schema: type[BaseModel], rows: int) -> None:
     form = re.compile(json_regex(schema))
     for seed in range(3):
-        for reply in written(schema, rows, seed):
+        for reply, ending in written(schema, rows, seed):
             assert not SPECIAL & set(reply)
             assert max(reply) < len(TOKENIZER)
-            text = TOKENIZER.decode(reply)
+            text = TOKENIZER.decode(reply) + ending
             assert form.fullmatch(text)
             schema.model_validate_json(text)
 
 
+@pytest.mark.parametrize("schema", FORMS)
+def test_a_reply_ends_when_its_answer_stands_and_says_the_same(schema: type[BaseModel]) -> None:
+    spared = 0
+    for seed in range(5):
+        (early,), (whole,) = (written(schema, 1, seed, early=early) for early in (True, False))
+        text, ending = TOKENIZER.decode(early[0]), early[1]
+        assert text + ending == TOKENIZER.decode(whole[0])
+        assert whole[1] == ""
+        spared += len(whole[0]) + 1 - len(early[0])  # one more, for the end is a token too
+    assert spared >= 5
+
+
 def test_a_row_that_has_ended_leaves_the_others_alone() -> None:
-    lengths = {len(reply) for reply in written(Listed, 6, seed=5)}
+    lengths = {len(reply) for reply, _ in written(Listed, 6, seed=5)}
     assert len(lengths) > 1
 
 
@@ -102,6 +121,7 @@ def test_what_the_vocabulary_cannot_write_is_an_error_of_that_reply() -> None:
     scores = torch.zeros((1, len(TOKENIZER)))
     process(torch.zeros((1, 1), dtype=torch.long), scores)
     stray = torch.full((1, 2), TOKENIZER.convert_tokens_to_ids("7"))  # a form begins with {
+    assert not process.ended(stray, scores).any()
     with pytest.raises(ValueError, match="cannot be forced into its form"):
         process(stray, scores)
 

@@ -17,10 +17,11 @@ from test_engines import BLUE, MIXED, RED, WIDE, WORDS, ask, close_to, forced, f
 
 from safejudge import prompts
 from safejudge.engines.local import readers
+from safejudge.engines.local.prefix import PrefixReader
 from safejudge.engines.local.readers import FeatureReader, PlainReader
 from safejudge.engines.local.running import positions_of
 from safejudge.errors import EngineCallError
-from safejudge.types import Message, NoReply, Picture, Probe, Reasoning
+from safejudge.types import AnswerProbs, Message, NoReply, Picture, Probe, Reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,12 +128,20 @@ def test_longer_labels_are_scored_as_sequences(
         assert p_label == pytest.approx(sum(filter(None, found)), rel=1e-3)
 
 
-def test_both_readers_give_the_same_numbers(tiny: HFEngine) -> None:
-    assert isinstance(tiny._reader, FeatureReader)
-    ours = tiny.answer_probs(MIXED)
-    with patch.object(tiny, "_reader", tiny._plain):
-        theirs = tiny.answer_probs(MIXED)
-    assert all(map(close_to, ours, theirs))
+def test_all_readers_give_the_same_numbers(tiny: HFEngine) -> None:
+    shared = tiny._reader
+    features = shared._whole if isinstance(shared, PrefixReader) else shared
+    assert isinstance(features, FeatureReader)
+    plain, encoded, begun, held = (
+        reads(tiny, reader, MIXED) for reader in (tiny._plain, features, shared, shared)
+    )
+    for ours in (encoded, begun, held):
+        assert all(map(close_to, ours, plain))
+
+
+def reads(engine: HFEngine, reader: Any, probes: list[Probe]) -> list[AnswerProbs]:
+    with patch.object(engine, "_reader", reader):
+        return engine.answer_probs(probes)
 
 
 @contextmanager

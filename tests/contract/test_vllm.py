@@ -12,11 +12,13 @@ from unittest.mock import patch
 import pytest
 from given import picture
 
-from safejudge import prompts
+from safejudge import Judge, Judgment, Policy, prompts
+from safejudge.constitution.load import load_constitution
 from safejudge.engines.guide import json_regex
-from safejudge.engines.local import vllm as module
 from safejudge.engines.local import vllm_start
+from safejudge.engines.local import vllm_steps as steps
 from safejudge.engines.local.worker_log import last_error
+from safejudge.engines.models import Models
 from safejudge.engines.open import open_engine
 from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.sketch.drawing.draw import draw
@@ -76,8 +78,8 @@ def test_a_picture_is_sent_once_and_again_when_it_was_forgotten(
 ) -> None:
     fresh = [Picture.of(draw(even_scene(random.Random(seed))).pixels) for seed in (91, 92)]
     sent: list[str] = []
-    real = module.as_image
-    monkeypatch.setattr(module, "as_image", lambda p: sent.append(p.digest) or real(p))
+    real = steps.as_image
+    monkeypatch.setattr(steps, "as_image", lambda p: sent.append(p.digest) or real(p))
     first = inside.answer_probs([ask(p, statement=s) for p in fresh for s in STATEMENTS[:3]])
     assert sorted(sent) == sorted(p.digest for p in fresh)
     again = [ask(p, statement=s) for p in fresh for s in STATEMENTS[3:5]]
@@ -238,3 +240,27 @@ def test_what_comes_before_an_answer_is_read_alike(tiny_folder: Callable[[str], 
         assert a.p_labels == pytest.approx(b.p_labels, abs=CLOSE)
     assert theirs._regex is json_regex
     theirs.close()
+
+
+@pytest.mark.vllm
+def test_a_judge_is_answered_one_by_one_and_judges_the_same(sketch: Engine) -> None:
+    """While some images are asked about, others begin; who stops listening leaves nothing."""
+    shown = [draw(even_scene(random.Random(f"stream {n}"))).pixels for n in range(12)]
+    rules, policy = load_constitution("sketch"), Policy(relevance=False, crop=False)
+    models = Models(sketch)
+    assert models.stream() is not None
+    judge = Judge(rules, models, policy)
+    ours = judge(shown)
+    theirs = Judge(rules, Models(open_engine("hf:sketch")), policy)(shown)
+    assert [one.label for one in ours] == [one.label for one in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert isinstance(one, Judgment)
+        assert isinstance(other, Judgment)
+        assert {r: v.outcome for r, v in one.rules.items()} == {
+            r: v.outcome for r, v in other.rules.items()
+        }
+    stopped = judge.stream(shown)
+    next(stopped)
+    stopped.close()
+    (again,) = judge(shown[:1])
+    assert again.label == ours[0].label

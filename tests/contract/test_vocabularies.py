@@ -87,8 +87,8 @@ def written(tokenizer: Any, guide: Any, seed: int) -> str:
     liked[:, tokenizer.all_special_ids] = 100.0
     while ids.shape[1] < begins + 1000:
         scores = guide(ids, liked + torch.randn_like(liked))
-        best = scores.argmax(-1, keepdim=True)
-        if best.item() == tokenizer.eos_token_id:
-            return str(tokenizer.decode(ids[0, begins:]))
-        ids = torch.cat([ids, best], 1)
+        ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], 1)
+        if guide.ended(ids, scores).all():
+            text = tokenizer.decode(ids[0, begins:], skip_special_tokens=True)
+            return str(text + guide.endings[0])
     pytest.fail("the reply has no end")

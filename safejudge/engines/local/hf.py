@@ -19,8 +19,9 @@ from safejudge.engines.local.draws import SeededDraw
 from safejudge.engines.local.identity import picture_identity
 from safejudge.engines.local.pixels import PixelRange
 from safejudge.engines.local.place import LEAST_MASS, prove_place
+from safejudge.engines.local.prefix import PrefixReader, open_sharing
 from safejudge.engines.local.quirks import scale_logits
-from safejudge.engines.local.readers import PlainReader, open_reader
+from safejudge.engines.local.readers import PlainReader
 from safejudge.engines.local.running import (
     LocalModel,
     check_options,
@@ -42,6 +43,9 @@ Request = TypeVar("Request", Probe, Reasoning)
 T = TypeVar("T")
 
 _REFUSED = "the model cannot take this request"
+_UNSHARED = (
+    "this model cannot go on from a picture that it has read, so every question reads it again"
+)
 
 
 class HFEngine(LocalModel):
@@ -90,14 +94,16 @@ class HFEngine(LocalModel):
         scaled = scale_logits(loaded)
         self._ends = pin_generation(loaded, self._chat.tokenizer)
         self._positions = positions_of(loaded.config)
-        self._reader = open_reader(loaded, self._chat, sizes)
+        self._reader = open_sharing(loaded, self._chat, sizes)
         self._plain = PlainReader(loaded, self._chat, sizes)
         self._guides = SchemaGuides(self._chat.tokenizer, self._ends, model)
         super().__init__(loaded, EngineCard(uri, model, ""), batch_size)
         self._labels = prove_place(self._read_by, self._chat, model, least_mass=least_mass)
         identity = {"dtype": str(loaded.dtype), **sizes.identity(), **scaled}
         identity |= picture_identity(self._chat.processor)
-        self._card = checkpoint.chat_card(self._chat, self._labels, identity)
+        card = checkpoint.chat_card(self._chat, self._labels, identity)
+        shares = isinstance(self._reader, PrefixReader) or not self._chat.pictures
+        self._card = card if shares else replace(card, notes=(*card.notes, _UNSHARED))
 
     def _read_by(self, labels: LabelBook) -> list[AnswerProbs]:
         """Ask the trivial questions by these labels."""
@@ -252,7 +258,7 @@ class HFEngine(LocalModel):
         return self._parted(requests, self._generate, lambda _, problem: NoReply(problem))
 
     def _generate(self, requests: list[Reasoning]) -> list[str]:
-        from transformers import LogitsProcessorList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
         first = requests[0]
         inputs = self._plain.inputs(
@@ -265,21 +271,22 @@ class HFEngine(LocalModel):
             if len(requests) > 1:  # one that is short is not cut for the sake of a long one
                 return [self._write([request])[0] for request in requests]
             room = self._positions - longest
-        guides: list[Any] = []
-        if first.schema is not None:
-            guides.append(self._guides.processor(first.schema))
+        form = None if first.schema is None else self._guides.processor(first.schema)
+        guides: list[Any] = [] if form is None else [form]
         if first.sampling is not None:  # after the form, so that only what fits it is drawn
             guides.append(SeededDraw([request.sampling for request in requests]))
         output = self._model.generate(
             **inputs,
             max_new_tokens=room,
             logits_processor=LogitsProcessorList(guides),
+            stopping_criteria=StoppingCriteriaList([] if form is None else [form.ended]),
         )
         replies = output[:, inputs["input_ids"].shape[1] :]
         texts = self._chat.tokenizer.batch_decode(
             replies, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return [text.strip() for text in texts]
+        endings = {} if form is None else form.endings
+        return [(text + endings.get(row, "")).strip() for row, text in enumerate(texts)]
 
 
 def _reasoning_kind(request: Reasoning) -> Hashable:

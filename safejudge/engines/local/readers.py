@@ -54,13 +54,15 @@ class Reader(Protocol):
         """Raw logits after each prompt plus `continuation`; float32, B x vocabulary."""
 
 
-def open_reader(model: Any, chat: Chat, sizes: PixelRange) -> Reader:
+def open_reader(model: Any, chat: Chat, sizes: PixelRange) -> PlainReader | FeatureReader:
     """Choose the reader that encodes pictures once, where it is proved for this model."""
     plain = PlainReader(model, chat, sizes)
     if not chat.pictures:
         return plain
     reader = FeatureReader(model, chat, plain)
-    return reader if reader.proved() else plain
+    if not reader.proved():
+        return plain
+    return reader
 
 
 class PlainReader:
@@ -200,11 +202,36 @@ class FeatureReader:
 
     def prepare(self, probes: Sequence[Probe]) -> _Batch:
         """See `Reader`."""
-        features = [part for probe in probes for part in self._encoded(probe)]
-        rows = [self._row(probe) for probe in probes]
+        inputs = self.joined([self.row(probe) for probe in probes])
+        return _Batch(inputs, self._features_of(probes))
+
+    def joined(self, rows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Model inputs of several prompts, left-padded, where the model wants them."""
         pad = int(self._chat.tokenizer.pad_token_id)
-        inputs = self._plain.placed(_left_padded(rows, pad))
-        return _Batch(inputs, _joined(features) if features else None)
+        return self._plain.placed(_left_padded(rows, pad))
+
+    def row(self, probe: Probe) -> dict[str, Tensor]:
+        """Inputs of one prompt, as its processor makes them, without pixels."""
+        return self._row(probe)
+
+    @contextmanager
+    def encoded(self, probes: Sequence[Probe]) -> Iterator[None]:
+        """Let the model find the features of the pictures of these probes in memory."""
+        known = self._features_of(probes)
+        if known is None:
+            yield
+            return
+        with self._encoding_by(lambda _: known.output()):
+            yield
+
+    def given(self, probes: Sequence[Probe]) -> tuple[Any, Mapping[str, Any]]:
+        """Arguments that the language model is called with for a batch; it does not run."""
+        arguments: tuple[Any, Mapping[str, Any]] = self._given(self, probes)
+        return arguments
+
+    def _features_of(self, probes: Sequence[Probe]) -> _Features | None:
+        features = [part for probe in probes for part in self._encoded(probe)]
+        return _joined(features) if features else None
 
     def lengths(self, prepared: _Batch) -> list[int]:
         """See `Reader`."""
@@ -378,7 +405,7 @@ def _left_padded(rows: Sequence[dict[str, Tensor]], pad: int) -> dict[str, Tenso
     batch: dict[str, Tensor] = {}
     for name, first in rows[0].items():
         values = [row[name] for row in rows]
-        if first.shape == rows[0]["input_ids"].shape:
+        if per_token(name, rows[0]):
             fill = pad if name == "input_ids" else 0
             ends = [(width - value.shape[1], 0) for value in values]
             padded = zip(values, ends, strict=True)
@@ -389,6 +416,19 @@ def _left_padded(rows: Sequence[dict[str, Tensor]], pad: int) -> dict[str, Tenso
         else:
             batch[name] = torch.cat(values)
     return batch
+
+
+def per_token(name: str, inputs: Mapping[str, Tensor]) -> bool:
+    """Whether an input has a number for each token of a prompt.
+
+    An input of pictures may have the same shape by chance: as many patches as there are tokens.
+    """
+    same = inputs[name].shape == inputs["input_ids"].shape
+    return same and not name.startswith(_OF_PICTURES)
+
+
+_OF_PICTURES = ("pixel", "image", "spatial", "patch", "num_", "target", "aspect")
+"""How names of inputs begin that are about pictures, not about tokens."""
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -429,7 +469,7 @@ def _append(inputs: dict[str, Tensor], continuation: Path) -> dict[str, Tensor]:
     longer = dict(inputs)
     added = torch.tensor([continuation], device=ids.device, dtype=ids.dtype).expand(len(ids), -1)
     for name, value in inputs.items():
-        if value.shape != ids.shape:
+        if not per_token(name, inputs):
             continue
         fill = {"input_ids": added, "attention_mask": torch.ones_like(added)}
         extra = fill.get(name, torch.zeros_like(added))

@@ -9,11 +9,13 @@ the pixels sent. It knows nothing of rules.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines import tokens
-from safejudge.engines.forks import Home, ProcessLock
+from safejudge.engines.forks import Home
 from safejudge.engines.local.chat import ChatSettings
 from safejudge.engines.local.checkpoint import Checkpoint
 from safejudge.engines.local.place import LEAST_MASS, prove_place
@@ -25,22 +27,21 @@ from safejudge.engines.local.vllm_start import (
     regex_for,
     start_vllm,
 )
+from safejudge.engines.local.vllm_steps import Prompt, Steps, Ticket
 from safejudge.engines.local.worker_log import keep_worker_log, last_error
 from safejudge.engines.meter import Tokens
-from safejudge.engines.recent import RecentCache
-from safejudge.engines.requests import as_image, batch_order, no_answer
+from safejudge.engines.requests import batch_order, no_answer
 from safejudge.errors import EngineCallError
-from safejudge.text import first_line
 from safejudge.types import AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from safejudge.engines.streaming import Question, Tell
     from safejudge.engines.tokens import LabelBook, LabelPaths, Path
-    from safejudge.types import JSON, Picture
+    from safejudge.types import JSON
 
-_CACHED_PICTURES = 256
-"""Pictures of which vLLM is expected to remember what it made of them; least recent first out."""
+_REFUSED = "the model cannot take this request"
 
 
 class VLLMEngine:
@@ -49,7 +50,7 @@ class VLLMEngine:
     `template_args`, `reply_prefix` and `line_break` are of `ChatSettings`; `least_mass` is what
     `prove_place` asks; `dialect` is as for `HFEngine`. `options` are arguments of `vllm.LLM`
     (`max_model_len`, `gpu_memory_utilization`, `dtype`, ...). Raises `EngineSetupError`. Calls may
-    come from several threads; they run one after the other.
+    come from several threads; their requests run together.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each option of a user's
@@ -69,20 +70,16 @@ class VLLMEngine:
         self.tokens = Tokens()
         self._llm: Any = None
         self._log = keep_worker_log()
-        self._params, self._structured, self._refusals = import_vllm(uri)
+        self._params, self._structured, refusals = import_vllm(uri)
         checkpoint = Checkpoint(model, uri, options.get("revision"))
         settings = replace(settings, dialect=checkpoint.dialect(dialect))
         self._chat = checkpoint.chat(settings)
         self._ends = checkpoint.turn_ends(self._chat.tokenizer)
-        self._lock = ProcessLock()
         self._home = Home()
-        self._sent: RecentCache[str, None] = RecentCache(_CACHED_PICTURES)
-        """Pictures that vLLM should know by their hash."""
-        self._left_out: set[str] = set()
-        """Pictures whose pixels the batch under way left out."""
         self._card = EngineCard(uri, model, "")
         self._llm = start_vllm(model, uri, options, self._log)
         self._regex = regex_for(self._llm)
+        self._steps = Steps(self._llm, refusals, self.tokens, self._failure)
         try:
             check_pictures(self._llm, uri)
             self._labels = prove_place(self._read_by, self._chat, model, least_mass=least_mass)
@@ -112,25 +109,7 @@ class VLLMEngine:
 
     def answer_probs(self, probes: Sequence[Probe]) -> list[AnswerProbs]:
         """Read each probe's label probabilities; see `Engine.answer_probs`."""
-        distinct = sorted(set(probes), key=batch_order)
-        label_paths = {p: self._chat.refuses(p) or self._labels.paths(p.labels) for p in distinct}
-        readable = {p: paths for p, paths in label_paths.items() if not isinstance(paths, str)}
-        params = {paths: self._reading(paths) for paths in set(readable.values())}
-        requests = {
-            (probe, path): _Request(
-                (*self._chat.probe_ids(probe), *path), probe.images, params[paths]
-            )
-            for probe, paths in readable.items()
-            for path in paths.continuations()
-        }
-        with self._lock:
-            outputs = dict(zip(requests, self._run(list(requests.values())), strict=True))
-        answers = {
-            p: no_answer(p, paths) for p, paths in label_paths.items() if isinstance(paths, str)
-        }
-        for probe, paths in readable.items():
-            replies = {path: outputs[probe, path] for path in paths.continuations()}
-            answers[probe] = self._answer(probe, paths, replies)
+        answers = self._all(sorted(set(probes), key=batch_order))
         return [answers[probe] for probe in probes]
 
     def reason(self, requests: Sequence[Reasoning]) -> list[str]:
@@ -138,34 +117,82 @@ class VLLMEngine:
 
         A request that vLLM refuses (a picture, its length) gets a `NoReply`.
         """
-        distinct = sorted({r for r in requests if not self._chat.refuses(r)}, key=batch_order)
-        prompts = [
-            _Request(
-                tuple(self._chat.encode(self._chat.reasoning_text(request))),
-                request.images,
-                self._params(
-                    max_tokens=request.max_tokens,
-                    stop_token_ids=list(self._ends),
-                    structured_outputs=None
-                    if request.schema is None
-                    else self._structured(regex=self._regex(request.schema)),
-                    **_drawn(request),
-                ),
-            )
-            for request in distinct
-        ]
-        with self._lock:
-            outputs = dict(zip(distinct, self._run(prompts), strict=True))
-        replies = {
-            request: NoReply(f"the model cannot take this request: {output}")
-            if isinstance(output, str)
-            else output.outputs[0].text.strip()
-            for request, output in outputs.items()
-        }
-        return [
-            NoReply(problem) if (problem := self._chat.refuses(request)) else replies[request]
-            for request in requests
-        ]
+        replies = self._all(sorted(set(requests), key=batch_order))
+        return [replies[request] for request in requests]
+
+    def _all(self, requests: Sequence[Question]) -> dict[Question, Any]:
+        """Answer every request; whatever interrupts this gives the rest up."""
+        told: SimpleQueue[tuple[Question, AnswerProbs | str | Exception]] = SimpleQueue()
+        give_up = self.begin(requests, lambda request, answer: told.put((request, answer)))
+        answers: dict[Question, Any] = {}
+        failure = None
+        try:
+            while failure is None and len(answers) < len(requests):
+                request, answer = told.get()
+                failure = answer if isinstance(answer, Exception) else None
+                answers[request] = answer
+        finally:
+            if len(answers) < len(requests):
+                give_up()
+        if failure is not None:
+            raise failure
+        return answers
+
+    def begin(self, requests: Sequence[Question], tell: Tell) -> Callable[[], None]:
+        """Begin with these, and tell each answer when it is there; see `Streaming.begin`."""
+        self._check_open()
+        tickets: list[Ticket] = []
+        for request in requests:
+            if isinstance(request, Probe):
+                tickets += self._reading(request, tell)
+            else:
+                tickets += self._writing(request, tell)
+        self._steps.put(tickets)
+        return partial(self._steps.give_up, tickets)
+
+    def _reading(self, probe: Probe, tell: Tell) -> list[Ticket]:
+        """Prompts that read a probe: one for each beginning of its labels."""
+        paths = self._chat.refuses(probe) or self._labels.paths(probe.labels)
+        if isinstance(paths, str):
+            tell(probe, no_answer(probe, paths))
+            return []
+        outputs: dict[Path, Any] = {}
+        needed = paths.continuations()
+
+        def add(path: Path, output: Any) -> None:
+            outputs[path] = output
+            if isinstance(output, EngineCallError):
+                tell(probe, output)
+            elif len(outputs) == len(needed):
+                tell(probe, self._answer(probe, paths, outputs))
+
+        ids, params = self._chat.probe_ids(probe), self._read_params(paths)
+        prompts = [(path, Prompt((*ids, *path), probe.images, params)) for path in needed]
+        return [Ticket(prompt, partial(add, path)) for path, prompt in prompts]
+
+    def _writing(self, request: Reasoning, tell: Tell) -> list[Ticket]:
+        """The prompt that writes a reply."""
+        if problem := self._chat.refuses(request):
+            tell(request, NoReply(problem))
+            return []
+
+        def add(output: Any) -> None:
+            if isinstance(output, EngineCallError):
+                tell(request, output)
+            elif isinstance(output, str):
+                tell(request, NoReply(f"{_REFUSED}: {output}"))
+            else:
+                tell(request, output.outputs[0].text.strip())
+
+        form = request.schema
+        params = self._params(
+            max_tokens=request.max_tokens,
+            stop_token_ids=list(self._ends),
+            structured_outputs=None if form is None else self._structured(regex=self._regex(form)),
+            **_drawn(request),
+        )
+        ids = tuple(self._chat.encode(self._chat.reasoning_text(request)))
+        return [Ticket(Prompt(ids, request.images, params), add)]
 
     def text_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count by the model's own tokenizer."""
@@ -182,12 +209,12 @@ class VLLMEngine:
         """
         if self._home.left():
             return
-        with self._lock:
-            if self._llm is not None:
-                self._llm.llm_engine.engine_core.shutdown()
-            self._llm = None
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            self._steps.close()
+            llm.llm_engine.engine_core.shutdown()
 
-    def _reading(self, paths: LabelPaths) -> Any:
+    def _read_params(self, paths: LabelPaths) -> Any:
         """Parameters that read the tokens of every path and what ends a turn, and write no text."""
         ids = {token for label in paths.paths for path in label for token in path}
         token_ids = sorted(ids | set(self._ends) if paths.ended else ids)
@@ -197,7 +224,7 @@ class VLLMEngine:
         logs: dict[Path, dict[int, float]] = {}
         for path, output in outputs.items():
             if isinstance(output, str):
-                return no_answer(probe, f"the model cannot take this request: {output}")
+                return no_answer(probe, f"{_REFUSED}: {output}")
             logs[path] = {t: read.logprob for t, read in output.outputs[0].logprobs[0].items()}
         p_labels = tokens.label_probabilities(paths, logs, self._ends)
         if not all(0.0 <= p <= 1.0 for p in p_labels):
@@ -205,10 +232,7 @@ class VLLMEngine:
         (first,) = outputs[()].outputs[0].token_ids
         return AnswerProbs(p_labels, top=self._chat.tokenizer.decode([first]))
 
-    # --- talking to vLLM ------------------------------------------------------------------------
-
-    def _run(self, requests: Sequence[_Request]) -> list[Any]:
-        """One output per request, in order; a text says why vLLM refused a single one."""
+    def _check_open(self) -> None:
         if self._llm is None:
             raise EngineCallError(f"{self._card.uri} is closed; open it again")
         if self._home.left():
@@ -216,90 +240,18 @@ class VLLMEngine:
                 f"{self._card.uri} was opened before this process was forked, and vLLM does not go "
                 "with a fork: open the judge in this process, or start it by spawn"
             )
-        if not requests:
-            return []
-        try:
-            return self._generate(requests)
-        except self._refusals as error:
-            # Either vLLM has let go of a picture that it was to remember, or it refuses one
-            # request; halves of the batch, with all pictures sent again, tell which.
-            resent = self._forget(requests)
-            if len(requests) == 1 and not resent:
-                return [first_line(error)]
-        except Exception as error:  # whatever vLLM raises, this batch has no answers
-            raise EngineCallError(f"{self._card.uri}: {failed(error)}{self._died()}") from error
-        middle = len(requests) // 2
-        return [*self._run(requests[:middle]), *self._run(requests[middle:])]
 
-    def _died(self) -> str:
-        """Say why the process that runs the model has ended, if it has; else nothing."""
-        if not self._llm.llm_engine.engine_core.resources.engine_dead:
-            return ""
-        cause = last_error(self._log)
-        why = f"It met: {cause}" if cause else "It left no message: it crashed, or was killed"
-        return f" The process that runs the model has ended. {why}. Open the judge again."
-
-    def _generate(self, requests: Sequence[_Request]) -> list[Any]:
-        self._left_out.clear()
-        outputs = self._outputs(requests)
-        lost = [index for index, output in enumerate(outputs) if _is_lost(output)]
-        if lost:
-            # The process that runs the model misses a picture that the other one believes it has,
-            # which happens after a refusal; now both know better.
-            resent = [requests[index] for index in lost]
-            self._forget(resent)
-            for index, output in zip(lost, self._outputs(resent), strict=True):
-                outputs[index] = "vLLM gave it up, twice" if _is_lost(output) else output
-        for output in outputs:
-            if not isinstance(output, str):
-                self.tokens.add(len(output.prompt_token_ids), output.num_cached_tokens)
-        return outputs
-
-    def _outputs(self, requests: Sequence[_Request]) -> list[Any]:
-        outputs: list[Any] = self._llm.generate(
-            [self._prompt_of(request) for request in requests],
-            [request.params for request in requests],
-            use_tqdm=False,
-        )
-        if len(outputs) != len(requests):
-            raise EngineCallError(
-                f"{len(outputs)} outputs for {len(requests)} requests; the first belong to a call "
-                "that was interrupted. Ask again"
-            )
-        return outputs
-
-    def _prompt_of(self, request: _Request) -> dict[str, Any]:
-        prompt: dict[str, Any] = {"prompt_token_ids": list(request.ids)}
-        if request.images:
-            prompt["multi_modal_data"] = {"image": self._once(request.images)}
-            prompt["multi_modal_uuids"] = {"image": [p.digest for p in request.images]}
-        return prompt
-
-    def _once(self, pictures: Sequence[Picture]) -> list[Any]:
-        """Hand pictures over in the first request that shows them, and later their hash alone."""
-        sent = {picture.digest for picture in pictures} & self._sent.keys()
-        self._left_out |= sent
-        for picture in pictures:
-            self._sent.put(picture.digest, None)
-        return [None if picture.digest in sent else as_image(picture) for picture in pictures]
-
-    def _forget(self, requests: Sequence[_Request]) -> bool:
-        """Plan to send the pixels again; say whether any had been left out."""
-        digests = [picture.digest for request in requests for picture in request.images]
-        for digest in digests:
-            self._sent.drop(digest)
-        left_out = self._left_out.intersection(digests)
-        self._left_out -= left_out
-        return bool(left_out)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """One prompt as token ids, with the pictures whose placeholders stand in it."""
-
-    ids: Path
-    images: tuple[Picture, ...]
-    params: Any
+    def _failure(self, error: Exception) -> EngineCallError:
+        """Say what vLLM met, and why the process that runs the model has ended, if it has."""
+        died = ""
+        llm = self._llm
+        if llm is not None and llm.llm_engine.engine_core.resources.engine_dead:
+            cause = last_error(self._log)
+            why = f"It met: {cause}" if cause else "It left no message: it crashed, or was killed"
+            died = f" The process that runs the model has ended. {why}. Open the judge again."
+        made = EngineCallError(f"{self._card.uri}: {failed(error)}{died}")
+        made.__cause__ = error
+        return made
 
 
 _PINNED: dict[str, Any] = {
@@ -315,8 +267,3 @@ def _drawn(request: Reasoning) -> dict[str, Any]:
         return _PINNED
     drawn = {"temperature": request.sampling.temperature, "seed": request.sampling.seed}
     return _PINNED | drawn
-
-
-def _is_lost(output: Any) -> bool:
-    """Whether the process that runs the model could not even begin."""
-    return bool(output.outputs[0].finish_reason == "error")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
@@ -42,6 +42,24 @@ class Background:
         except BaseException:
             future.cancel()
             raise
+
+    def begin(self, coroutines: Sequence[Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        """Run all to their ends and do not wait; returns what cancels those that have not ended.
+
+        Raises `CancelledError` where the loop is stopped.
+        """
+        with self._lock:
+            if self._stopped:
+                for coroutine in coroutines:
+                    coroutine.close()
+                raise CancelledError
+            futures = [asyncio.run_coroutine_threadsafe(c, self._loop) for c in coroutines]
+
+        def cancel() -> None:
+            for future in futures:
+                future.cancel()
+
+        return cancel
 
     def stop(self, last: Coroutine[Any, Any, None]) -> None:
         """Cancel what is running, run `last`, and end the thread."""

@@ -36,11 +36,12 @@ from safejudge.errors import EngineCallError, EngineSetupError
 from safejudge.types import YES_NO, AnswerProbs, EngineCard, NoReply, Probe, Reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from safejudge.engines.dialects import Dialect
     from safejudge.engines.server.http import Retry
     from safejudge.engines.server.topk import Reading
+    from safejudge.engines.streaming import Tell
     from safejudge.types import JSON
 
 _LONGEST_TOKEN = 64
@@ -121,12 +122,37 @@ class ServerEngine:
         `problem` of that probe alone.
         """
         distinct = sorted(set(probes), key=batch_order)
-        for labels in dict.fromkeys(probe.labels for probe in distinct):
-            self._resolve(labels)
-        answers = {p: no_answer(p, why) for p in distinct if (why := self._refusal(p))}
+        answers = self._refused(distinct)
         asked = [probe for probe in distinct if probe not in answers]
         answers.update(zip(asked, self._line.ask_all(self._read, asked), strict=True))
         return [answers[probe] for probe in probes]
+
+    def begin(self, requests: Sequence[Probe | Reasoning], tell: Tell) -> Callable[[], None]:
+        """Ask, and tell each answer when it is there; see `Streaming.begin`."""
+        probes = [request for request in requests if isinstance(request, Probe)]
+        reasonings = [request for request in requests if isinstance(request, Reasoning)]
+        answers = self._refused(probes)
+        replies = self._unwritten(reasonings)
+        stops = (
+            self._line.begin(self._read, [p for p in probes if p not in answers], tell),
+            self._line.begin(self._write, [r for r in reasonings if r not in replies], tell),
+        )
+        for probe, answer in answers.items():
+            tell(probe, answer)
+        for reasoning, reply in replies.items():
+            tell(reasoning, reply)
+
+        def give_up() -> None:
+            for stop in stops:
+                stop()
+
+        return give_up
+
+    def _refused(self, probes: Sequence[Probe]) -> dict[Probe, AnswerProbs]:
+        """Answer what is not put to the server; how labels are read is known after this."""
+        for labels in dict.fromkeys(probe.labels for probe in probes):
+            self._resolve(labels)
+        return {p: no_answer(p, why) for p in probes if (why := self._refusal(p))}
 
     def _refusal(self, probe: Probe) -> str | None:
         """Say why a probe is not put to the server at all; None if it is."""
@@ -146,18 +172,20 @@ class ServerEngine:
         `NoReply`.
         """
         self._line.check_open()
-        if self._dialect is not None:
-            return [NoReply(self._dialect.refuses(request) or "") for request in requests]
         distinct = sorted(set(requests), key=batch_order)
-        for schema in {request.schema for request in distinct if request.schema is not None}:
-            check_bounded(schema)
-        long = {r: self._lengths.too_long(_texts(r)) for r in distinct}
-        replies: dict[Reasoning, str] = {
-            r: NoReply(f"{TOO_LONG}: {why}") for r, why in long.items() if why
-        }
+        replies = self._unwritten(distinct)
         asked = [request for request in distinct if request not in replies]
         replies.update(zip(asked, self._line.ask_all(self._write, asked), strict=True))
         return [replies[request] for request in requests]
+
+    def _unwritten(self, requests: Sequence[Reasoning]) -> dict[Reasoning, str]:
+        """Reply to what is not put to the server."""
+        if self._dialect is not None:
+            return {r: NoReply(self._dialect.refuses(r) or "") for r in requests}
+        for schema in {request.schema for request in requests if request.schema is not None}:
+            check_bounded(schema)
+        long = {r: self._lengths.too_long(_texts(r)) for r in requests}
+        return {r: NoReply(f"{TOO_LONG}: {why}") for r, why in long.items() if why}
 
     def text_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count by the server's tokenizer, or bytes where it shows none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -84,6 +85,34 @@ class Line:
         self.check_open()
         try:
             return self._background.run(gathered([ask(request) for request in requests]))
+        except CancelledError:
+            self.check_open()
+            raise
+
+    def begin(
+        self,
+        ask: Callable[[R], Coroutine[Any, Any, T]],
+        requests: Sequence[R],
+        tell: Callable[[R, T | Exception], None],
+    ) -> Callable[[], None]:
+        """Ask everything (the transport bounds what is under way) and tell each answer.
+
+        Where this is closed meanwhile, an `EngineCallError` is told. Returns what gives up those
+        that are not answered. Raises `EngineCallError` where this is closed.
+        """
+        self.check_open()
+
+        async def one(request: R) -> None:
+            try:
+                tell(request, await ask(request))
+            except asyncio.CancelledError:
+                tell(request, EngineCallError(f"{self._uri} was closed while it was asked"))
+                raise
+            except Exception as error:  # noqa: BLE001 - whoever waits for the answer is to know
+                tell(request, error)
+
+        try:
+            return self._background.begin([one(request) for request in requests])
         except CancelledError:
             self.check_open()
             raise

@@ -1,0 +1,203 @@
+"""Requests of a flow -> answers one by one, from engines that take more while others run.
+
+An engine that streams has one method beside its batches (`Streaming.begin`). Here are its answers
+put where a pool of flows looks for them, watched for blindness, and counted. An engine without it
+is asked in waves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from safejudge.engines.meter import stage_of
+from safejudge.engines.wrapped import WrappedEngine
+from safejudge.types import AnswerProbs, NoReply, Probe, Reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from safejudge.engines.base import Engine
+    from safejudge.engines.eyes import Eyes
+    from safejudge.engines.meter import Meter
+    from safejudge.engines.priors import PriorCache
+    from safejudge.flow import Answer, Request
+
+Question: TypeAlias = Probe | Reasoning
+Tell: TypeAlias = Callable[[Question, AnswerProbs | str | Exception], None]
+"""Is told each answer once, from any thread; an exception instead of one ends the run."""
+
+
+class Streaming(Protocol):
+    """What an engine has that takes requests while others run."""
+
+    def begin(self, requests: Sequence[Question], tell: Tell) -> Callable[[], None]:
+        """Begin with these, after those that came before, and do not wait.
+
+        Answers are those of `answer_probs` and `reason`. Returns what gives up those that are not
+        answered; of these `tell` may be told no more. Raises `EngineCallError`.
+        """
+
+
+def streaming(engine: Engine) -> Streaming | None:
+    """The engine's way to answer one by one; None where it has none, or one inside it has none."""
+    inside: Engine = engine
+    while isinstance(inside, WrappedEngine):
+        if not hasattr(inside, "begin"):
+            return None
+        inside = inside.engine
+    return engine if hasattr(inside, "begin") else None  # type: ignore[return-value]
+
+
+class EngineStream:
+    """One engine's part of a stream: see `flow.Stream`. For one thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        begins: Streaming,
+        eyes: Eyes | None,
+        cache: PriorCache | None,
+        tell: Tell,
+    ) -> None:
+        self._engine, self._begins, self._eyes, self._tell = engine, begins, eyes, tell
+        self._cache = cache if engine.card.revision else None
+        self._giving_up: list[Callable[[], None]] = []
+        self._priors: set[tuple[str, ...]] = set()
+        """Words of questions without a picture that are not answered yet."""
+        self._held: dict[Probe, AnswerProbs] = {}
+        """Answers about pictures whose words were not answered without one yet."""
+
+    def put(self, requests: Sequence[Question]) -> None:
+        """Begin with these; what needs no engine is told at once."""
+        blind = {r: why for r in requests if isinstance(r, Reasoning) and (why := self._unseen(r))}
+        for request, why in blind.items():
+            self._tell(request, NoReply(why))
+        priors = [r for r in requests if isinstance(r, Probe) and not r.images]
+        known: Mapping[Probe, AnswerProbs] = {}
+        if self._cache is not None:
+            known = self._cache.get(self._engine.card.revision, priors)
+        self._priors.update(_words(prior) for prior in priors)
+        asked = [r for r in requests if r not in blind and r not in known]
+        if asked:
+            self._giving_up.append(self._begins.begin(asked, self._tell))
+        for prior, answer in known.items():
+            self._tell(prior, answer)
+
+    def _unseen(self, request: Reasoning) -> str | None:
+        return None if self._eyes is None else self._eyes.unseen(request)
+
+    def seen(self, request: Question, answer: AnswerProbs | str) -> dict[Question, Answer]:
+        """Look at one answer; gives what may be handed over, which is perhaps a later answer.
+
+        A question about a picture waits for the same one without: only both show whether it was
+        looked at. Raises `EngineCallError` once pictures are not.
+        """
+        if not (isinstance(request, Probe) and isinstance(answer, AnswerProbs)):
+            return {request: answer}
+        if request.images:
+            if _words(request) in self._priors:
+                self._held[request] = answer
+                return {}
+            return self._watched({request: answer})
+        self._priors.discard(_words(request))
+        if self._cache is not None:
+            self._cache.put(self._engine.card.revision, {request: answer})
+        free = {p: a for p, a in self._held.items() if _words(p) == _words(request)}
+        for probe in free:
+            del self._held[probe]
+        return self._watched({request: answer, **free})
+
+    def _watched(self, answers: Mapping[Probe, AnswerProbs]) -> dict[Question, Answer]:
+        if self._eyes is not None:
+            self._eyes.watch(list(answers), list(answers.values()))
+        return {probe: answer for probe, answer in answers.items()}  # noqa: C416 - other types
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        for give_up in self._giving_up:
+            give_up()
+
+
+class ModelStream:
+    """The engines of a judge that stream, by their places; see `flow.Stream`. For one thread."""
+
+    def __init__(
+        self,
+        engines: Mapping[int, tuple[Engine, Streaming, Eyes | None]],
+        cache: PriorCache | None,
+        meter: Meter,
+    ) -> None:
+        """Take requests to these engines."""
+        self._meter = meter
+        self._mail: SimpleQueue[tuple[int, Question, AnswerProbs | str | Exception]] = SimpleQueue()
+        self._streams = {
+            place: EngineStream(engine, begins, eyes, cache, self._letterbox(place))
+            for place, (engine, begins, eyes) in engines.items()
+        }
+        self._names = {place: engine.card.uri for place, (engine, _, _) in engines.items() if place}
+        self._asked: dict[tuple[int, Question], Question] = {}
+        """Requests under way, by what the engine was given."""
+
+    def _letterbox(self, place: int) -> Tell:
+        return lambda request, answer: self._mail.put((place, request, answer))
+
+    def takes(self, request: Request) -> bool:
+        """Whether it goes to an engine that streams."""
+        return isinstance(request, Probe | Reasoning) and request.engine in self._streams
+
+    def put(self, requests: Sequence[Request]) -> None:
+        """See `flow.Stream`."""
+        put: dict[int, list[Question]] = {}
+        for request in requests:
+            if isinstance(request, Probe | Reasoning):
+                given = replace(request, engine=0) if request.engine else request
+                self._asked[request.engine, given] = request
+                put.setdefault(request.engine, []).append(given)
+        for place, given_here in put.items():
+            self._streams[place].put(given_here)
+
+    def answered(self, *, wait: bool) -> dict[Request, Answer]:
+        """See `flow.Stream`."""
+        answers: dict[Request, Answer] = {}
+        while not answers and self._asked:
+            begun = time.perf_counter()
+            answers = self._taken(wait=wait)
+            self._count(answers, time.perf_counter() - begun)
+            if not wait:
+                break
+        return answers
+
+    def _taken(self, *, wait: bool) -> dict[Request, Answer]:
+        """Everything in the mail; with `wait` one letter at least, of which nothing may follow."""
+        answers: dict[Request, Answer] = {}
+        try:
+            while True:
+                place, given, answer = self._mail.get(block=wait)
+                wait = False
+                if isinstance(answer, Exception):
+                    raise answer
+                for one, its_answer in self._streams[place].seen(given, answer).items():
+                    answers[self._asked.pop((place, one))] = its_answer
+        except Empty:
+            return answers
+
+    def _count(self, answers: Mapping[Request, Answer], seconds: float) -> None:
+        """Count answers; the time waited is that of the first."""
+        for request in answers:
+            engine = getattr(request, "engine", 0)
+            stage = stage_of(type(request), self._names.get(engine, ""))
+            self._meter.count(stage, seconds, 1)
+            seconds = 0.0
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        for stream in self._streams.values():
+            stream.close()
+
+
+def _words(probe: Probe) -> tuple[str, ...]:
+    return (probe.instruction, probe.question, *probe.labels)

@@ -1,0 +1,235 @@
+"""Engines that answer one by one: the same judgments as in waves, whatever comes first."""
+
+import random
+import threading
+from queue import Empty, SimpleQueue
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from safejudge import EngineCallError, Judge, Policy
+from safejudge.constitution.load import load_constitution
+from safejudge.engines.eyes import Eyes
+from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
+from safejudge.engines.models import Models
+from safejudge.engines.streaming import streaming
+from safejudge.engines.wrapped import WrappedEngine
+from safejudge.flow import Pool, drive, gather
+from safejudge.queueing import Limits
+from safejudge.types import AnswerProbs, Box, Message, Probe, Reasoning
+
+PATIENCE = 60
+"""Seconds after which a test that hangs is given up; none waits for as long."""
+
+
+class OneByOne(FakeEngine):
+    """Answers what it has in an order of its own, from a thread."""
+
+    def __init__(self, seed=0, fails_after=None, **options):
+        super().__init__(**options)
+        self.order = random.Random(seed)
+        self.fails_after = fails_after
+        self.begun = []
+        self.doubled = False
+        self._left = []
+        self._inbox = SimpleQueue()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def begin(self, requests, tell):
+        self.begun.append(list(requests))
+        left = set(requests)
+        self.doubled |= any(left & other for other in self._left)
+        self._left.append(left)
+        for request in requests:
+            self._inbox.put((request, tell, left))
+
+        return left.clear
+
+    def _work(self):
+        waiting = []
+        answered = 0
+        while True:
+            waiting.append(self._inbox.get())
+            try:
+                while True:
+                    waiting.append(self._inbox.get_nowait())
+            except Empty:
+                pass
+            self.order.shuffle(waiting)
+            for _ in range(self.order.randint(1, len(waiting))):
+                request, tell, left = waiting.pop()
+                if request not in left:
+                    continue
+                left.discard(request)
+                answered += 1
+                if self.fails_after is not None and answered > self.fails_after:
+                    tell(request, EngineCallError("the engine is gone"))
+                    continue
+                one = self.answer_probs if isinstance(request, Probe) else self.reason
+                tell(request, one([request])[0])
+            for item in waiting:
+                self._inbox.put(item)
+            waiting = []
+
+
+def pictures(count):
+    return list(np.random.default_rng(4).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8))
+
+
+def judge(engine, **changes):
+    return Judge(load_constitution("sketch"), models_of(engine), Policy(**OPEN, **changes))
+
+
+def models_of(engine, *also):
+    return Models(
+        engine,
+        encoder=FakeEncoder(lambda request: request.picture.pixels.mean() / 255),
+        detector=FakeDetector(lambda _: (BOX,)),
+        also=also,
+    )
+
+
+OPEN = {"relevance_threshold": 0.0}
+BOX = Box(word="knife", confidence=0.4, left=2, top=2, right=20, bottom=20)
+
+
+def told(results):
+    """All but what differs between two engine objects: times and who was asked first."""
+    return [
+        result.model_dump(mode="json", exclude={"provenance": True, "usage": True})
+        for result in results
+    ]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), window=st.integers(1, 9))
+def test_the_order_of_answers_changes_no_judgment(seed, window):
+    shown = pictures(12)
+    expected = told(judge(FakeEngine()).stream(shown, window=window))
+    engine = OneByOne(seed)
+    assert told(judge(engine).stream(shown, window=window)) == expected
+    assert not engine.doubled, "an equal request was put twice at once"
+
+
+def test_a_later_image_begins_before_an_earlier_one_ends():
+    """No tail idles: what an engine is given next does not wait for a whole wave."""
+    engine = OneByOne(3)
+    list(judge(engine).stream(pictures(24), window=4))
+    assert len(engine.begun) > 24 / 4 * 3
+
+
+def test_reasoning_is_put_as_soon_as_it_is_wanted():
+    """So it stands before the questions of images that come later."""
+    asked = Probe("", (), "cheap"), Reasoning("", (), (Message("user", "dear"),))
+    put = []
+
+    class Recorded:
+        def takes(self, _):
+            return True
+
+        def put(self, requests):
+            put.extend(requests)
+
+        def answered(self, *, wait):
+            assert wait
+            request = put[len(done)]
+            done.append(request)
+            probe = isinstance(request, Probe)
+            return {request: AnswerProbs((0.5, 0.5)) if probe else "text"}
+
+        def close(self):
+            pass
+
+    done = []
+
+    def flow(number):
+        yield (Probe("", (), f"cheap {number}"),)
+        yield (asked[1] if number == 0 else Probe("", (), f"more {number}"),)
+
+    running = Pool(lambda wave: pytest.fail(f"a wave of {wave}"), 8, Recorded())
+    running.begin(flow(n) for n in range(3))
+    while running.under_way:
+        running.step()
+    questions = [getattr(r, "question", "dear") for r in put]
+    assert questions.index("dear") < questions.index("more 1") < questions.index("more 2")
+
+
+def test_an_engine_that_fails_ends_the_run_and_gives_the_rest_up():
+    engine = OneByOne(1, fails_after=20)
+    with pytest.raises(EngineCallError, match="the engine is gone"):
+        list(judge(engine).stream(pictures(12)))
+    assert not any(engine._left)
+
+
+def test_who_stops_listening_gives_up_what_is_under_way():
+    engine = OneByOne(2)
+    results = judge(engine).stream(pictures(40), window=8)
+    next(results)
+    results.close()
+    assert not any(engine._left)
+
+
+def test_many_callers_are_answered_one_by_one_too():
+    engine = OneByOne(5)
+    shown = pictures(10)
+    expected = told(judge(FakeEngine())(shown))
+    with judge(engine).front(Limits(size=4)) as front:
+        futures = [front.submit(picture) for picture in shown]
+        results = [future.result(timeout=PATIENCE) for future in futures]
+    expected = [{**one, "image": None} for one in expected]
+    assert [{**one, "image": None} for one in told(results)] == expected
+
+
+class Blind(OneByOne):
+    """Answers as if there were no picture."""
+
+    def answer_probs(self, probes):
+        return super().answer_probs(
+            [Probe(p.instruction, (), p.question, p.labels) for p in probes]
+        )
+
+
+def test_an_engine_that_sees_nothing_is_noticed_in_any_order():
+    engine = Blind(7)
+    models = models_of(engine)
+    models.eyes = Eyes("server:x", takes_tokens=False)
+    blind = Judge(load_constitution("sketch"), models, Policy(**OPEN))
+    with (
+        pytest.raises(EngineCallError, match="does not see pictures"),
+        pytest.warns(UserWarning, match="3 pictures got the numbers"),
+    ):
+        list(blind.stream(pictures(30)))
+
+
+def test_a_wrapper_that_changes_answers_is_not_gone_around():
+    class Wrapper(WrappedEngine):
+        pass
+
+    assert streaming(OneByOne()) is not None
+    assert streaming(FakeEngine()) is None
+    assert streaming(Wrapper(OneByOne())) is None
+    assert Models(FakeEngine()).stream() is None
+
+
+def test_several_engines_are_answered_through_one_stream():
+    """One of them in waves, beside the other."""
+    shown = pictures(6)
+
+    def panel(one, other):
+        return Judge(load_constitution("sketch"), models_of(one, other), Policy(**OPEN))
+
+    first, second = (FakeEngine(uri=f"fake:{n}") for n in "ab")
+    expected = told(panel(first, second)(shown))
+    assert told(panel(OneByOne(1, uri="fake:a"), second)(shown)) == expected
+    assert told(panel(OneByOne(1, uri="fake:a"), OneByOne(2, uri="fake:b"))(shown)) == expected
+
+
+def test_gather_is_as_before():
+    def flow():
+        (answer,) = yield (Probe("", (), "a"),)
+        return answer.score
+
+    answers = drive(gather([flow(), flow()]), lambda w: [AnswerProbs((0.25, 0.75))] * len(w))
+    assert answers == [0.25, 0.25]
