@@ -74,10 +74,11 @@ def always_asked(constitution: Constitution, models: Models, policy: Policy) -> 
     unknown = unlearned(constitution, models.encoder.card.learned)
     if not unknown:
         return []
-    return [
+    sentence = (
         f"{models.encoder.card.uri} did not learn {counted(len(unknown), 'rule')} as written, "
         f"asked of every picture: {', '.join(unknown)} (safejudge distill learns anew)"
-    ]
+    )
+    return [sentence]
 
 
 def policy_beside(

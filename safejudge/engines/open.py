@@ -19,7 +19,7 @@ AUTO = "auto"
 """Stands for the open model that fits the memory at hand; see `auto`."""
 
 SCORER = "scorer:"
-"""What the URI of a preference scorer, or of a distilled filter, begins with; its folder follows."""
+"""What the URI of a preference scorer or a distilled filter begins with; its folder follows."""
 
 _OF_HF = ("device", "dtype", "batch_size", "max_pixels", "min_pixels")
 

@@ -70,7 +70,7 @@ class Learner:
 
     def step(self, loss: torch.Tensor) -> None:
         """Learn from one batch."""
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 
