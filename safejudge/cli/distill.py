@@ -65,13 +65,20 @@ class Options:
     keep: float
     held_out: float
     seed: int
+    mirror: bool
     mode: OutputMode
     batching: Batching
 
     def recipe(self) -> FilterRecipe:
         """Return the recipe, with its own defaults for all that has no option."""
         return FilterRecipe(
-            self.backbone, self.layers, self.epochs, self.keep, self.held_out, self.seed
+            self.backbone,
+            self.layers,
+            self.epochs,
+            self.keep,
+            self.held_out,
+            self.seed,
+            mirror=self.mirror,
         )
 
 
@@ -128,6 +135,12 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
          "share of the images that is kept for the threshold"),
         ("seed", int, defaults.seed, "N", "of the split, the head and the order"),
     )  # fmt: skip
+    parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="show every second picture mirrored while learning, where no rule is about words or "
+        "sides",
+    )
     for name, kind, default, metavar, text in numbers:
         parser.add_argument(
             f"--{name}",

@@ -88,4 +88,4 @@ def enough(keep: float) -> int:
 
     By the rule of three: 3 / n is the upper bound (95 %) of what was not seen in n rows.
     """
-    return math.ceil(3 / (1 - keep))
+    return math.ceil(3 / (1 - keep) - 1e-9)  # 1 - 0.9 is a little less than a tenth

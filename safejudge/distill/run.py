@@ -211,8 +211,8 @@ def _learnable(
             reasons[rule] = "its text is too long for the backbone; give it a shorter `relevance:`"
         elif seen < LEAST or not apart:
             reasons[rule] = (
-                f"{counted(seen + apart, 'picture')} violate it; learning takes {LEAST}, and one "
-                "held out"
+                f"the judge finds it violated in {seen} of the pictures to learn from and in "
+                f"{apart} of those held out; it takes {LEAST} and 1"
             )
     if len(reasons) == len(texts):
         named = "; ".join(f"{rule}: {reason}" for rule, reason in reasons.items())

@@ -14,7 +14,12 @@ from safejudge.engines.together import limit_of
 from safejudge.errors import PolicyError
 from safejudge.method.questions import prior_probe, read_answer
 from safejudge.method.regions import words_of
-from safejudge.method.relevance import relevance_text, threshold_of, unlearned
+from safejudge.method.relevance import (
+    compared_rules,
+    relevance_text,
+    threshold_of,
+    unlearned,
+)
 from safejudge.method.rule import asked_condition
 from safejudge.text import counted
 from safejudge.types import Constitution, Failure, ImageInput, leaves
@@ -127,7 +132,9 @@ def check_rules(constitution: Constitution, models: Models, policy: Policy) -> N
     for engine in models.engines:
         engine.check_statements(statements)
     if models.encoder is not None and policy.filters:
-        models.encoder.check_texts([relevance_text(rule) for rule in constitution.rules])
+        models.encoder.check_texts(
+            [relevance_text(rule) for rule in compared_rules(constitution.rules, policy)]
+        )
     if models.detector is not None and policy.locates:
         looked_for = (leaf.look_at for leaf in preconditions if leaf.look_at is not None)
         words = dict.fromkeys(word for look_at in looked_for for word in words_of(look_at))

@@ -73,12 +73,19 @@ def unlearned(constitution: Constitution, learned: Learned) -> list[str]:
     ]
 
 
+def compared_rules(rules: Sequence[Rule], policy: Policy) -> list[Rule]:
+    """Return the rules that are compared with a picture: those that may be skipped."""
+    return [rule for rule in rules if rule.id not in policy.never_skipped]
+
+
 def relevance_flow(rules: Sequence[Rule], picture: Picture) -> Flow[dict[str, float | None]]:
     """Return each rule's similarity to the picture, by id; None where there is no number.
 
     A rule about which nobody was asked (`NotAsked`) is absent.
     """
     requests = tuple(Similarity(picture, relevance_text(rule)) for rule in rules)
+    if not requests:
+        return {}
     answers = yield requests
     similarities: dict[str, float | None] = {}
     for rule, answer in zip(rules, answers, strict=True):

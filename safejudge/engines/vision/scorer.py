@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.local.running import quiet
 from safejudge.engines.vision.encoder import HFEncoder
-from safejudge.errors import EngineSetupError
+from safejudge.errors import EngineSetupError, StatementError
 from safejudge.text import first_line
 from safejudge.types import Learned
 
@@ -110,7 +110,13 @@ class FilterEncoder:
         return replace(self._scorer.card, learned=self._learned)
 
     def check_texts(self, texts: Sequence[str]) -> None:
-        """Refuse nothing: what it did not learn is never encoded."""
+        """Raise `StatementError` for a text that it did not learn."""
+        for text in texts:
+            if text not in self._learned.rules:
+                raise StatementError(
+                    f"{text!r} is no rule that {self._scorer.card.uri} learned, and a distilled "
+                    "filter has no number for anything else; take the encoder that it was made from"
+                )
 
     def similarities(self, requests: Sequence[Similarity]) -> list[float]:
         """Return each number, in order; see `Encoder.similarities`."""
