@@ -9,39 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from safejudge.distill.choose import learnable, split, usable, violating
 from safejudge.distill.cut import Pairs
-from safejudge.distill.labels import Labelled, Pictures
+from safejudge.distill.labels import Pictures
 from safejudge.distill.learn import FilterLearner, Towers
-from safejudge.engines.base import holds
 from safejudge.engines.open import open_backbone
 from safejudge.engines.vision.scorer import HEAD, SETTINGS
-from safejudge.errors import InputError, OutputError
+from safejudge.errors import OutputError
 from safejudge.files.atomic import Lock, writing
 from safejudge.method.relevance import relevance_text
-from safejudge.preference.vectors import batches
-from safejudge.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections import Counter
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from safejudge.distill.cut import Kept
-    from safejudge.distill.labels import Labels, Place
+    from safejudge.distill.labels import Labelled, Labels, Place
     from safejudge.distill.recipe import FilterRecipe
     from safejudge.engines.vision.encoder import HFEncoder
-    from safejudge.types import JSON, Constitution
+    from safejudge.types import JSON
 
 RECORDS, CHECKPOINT, BEGUN = "records.jsonl", "checkpoint.pt", "begun.json"
 """What a filter's folder has beside the scorer: what the judge said, how far learning has come, and
 what it learns from."""
-LEAST = 10
-"""Learned images that must violate a rule; a filter that never saw it violated would skip it."""
 
 
 @dataclass(slots=True)
@@ -107,9 +103,9 @@ def distill(
     encoder = open_backbone(recipe.backbone)
     try:
         pictures = Pictures(labels.policy)
-        usable, left_out = _usable(labels, encoder, pictures)
-        learning, held_out = split(usable, recipe)
-        texts, unlearned = _learnable(labels.constitution, encoder, learning, held_out)
+        there, left_out = usable(labels, encoder, pictures)
+        learning, held_out = split(there, recipe)
+        texts, unlearned = learnable(labels.constitution, encoder, learning, held_out)
         towers = Towers(encoder, pictures, texts, remembers=recipe.layers == 0)
         before = pairs_of(held_out, towers.cosines(held_out))
         learner = FilterLearner(encoder, towers, recipe)
@@ -122,7 +118,7 @@ def distill(
             pairs,
             before,
             pairs.kept_above(threshold),
-            {rule: _violating(rule, learning) for rule in texts},
+            {rule: violating(rule, learning) for rule in texts},
             unlearned,
             labels.left_out + left_out,
             _undecided(held_out, numbers, threshold),
@@ -132,96 +128,6 @@ def distill(
     finally:
         encoder.close()
     return found
-
-
-# --- what is learned from ---------------------------------------------------------------------
-
-
-def split(
-    pictures: Sequence[Labelled], recipe: FilterRecipe
-) -> tuple[list[Labelled], list[Labelled]]:
-    """Keep a share of the images apart, drawn by the seed, whatever the order of the records."""
-
-    def rank(image: str) -> bytes:
-        return hashlib.sha256(f"{recipe.seed}:{image}".encode()).digest()
-
-    images = sorted({one.place.image for one in pictures}, key=rank)
-    count = max(1, round(recipe.held_out * len(images)))
-    if count >= len(images):
-        raise InputError(
-            f"there are labels of {counted(len(images), 'image')}; learning from some and finding "
-            "the threshold on others needs at least 2, and hundreds to be of use"
-        )
-    apart = set(images[:count])
-    return (
-        [one for one in pictures if one.place.image not in apart],
-        [one for one in pictures if one.place.image in apart],
-    )
-
-
-def _usable(
-    labels: Labels, encoder: HFEncoder, pictures: Pictures
-) -> tuple[list[Labelled], Counter[str]]:
-    """Leave out pictures that are gone, or that the backbone cannot take."""
-    import torch
-
-    usable: list[Labelled] = []
-    left_out: Counter[str] = Counter()
-    for batch in batches(labels.pictures):
-        loaded = [(one, pictures.load(one.place)) for one in batch]
-        seen = []
-        for one, picture in loaded:
-            if isinstance(picture, str):
-                left_out[picture] += len(one.scores)
-            else:
-                seen.append((one, picture))
-        if not seen:
-            continue
-        with torch.no_grad():
-            vectors = encoder.embed_pictures([picture for _, picture in seen])
-        for (one, _), vector in zip(seen, vectors, strict=True):
-            if vector.isnan().any():
-                left_out["the backbone cannot take its picture"] += len(one.scores)
-            else:
-                usable.append(one)
-    if not usable:
-        reasons = ", ".join(f"{reason} ({n})" for reason, n in left_out.items())
-        raise InputError(f"none of {len(labels.pictures)} pictures can be learned from: {reasons}")
-    return usable, left_out
-
-
-def _learnable(
-    constitution: Constitution,
-    encoder: HFEncoder,
-    learning: Sequence[Labelled],
-    held_out: Sequence[Labelled],
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the texts of the rules that can be learned, and why the others cannot.
-
-    Raises `InputError` where none can.
-    """
-    texts = {rule.id: relevance_text(rule) for rule in constitution.rules}
-    often = Counter(texts.values())
-    reasons: dict[str, str] = {}
-    for rule, text in texts.items():
-        seen, apart = _violating(rule, learning), _violating(rule, held_out)
-        if often[text] > 1:
-            reasons[rule] = "another rule has the same text; give it a `relevance:` of its own"
-        elif not holds(encoder, text):
-            reasons[rule] = "its text is too long for the backbone; give it a shorter `relevance:`"
-        elif seen < LEAST or not apart:
-            reasons[rule] = (
-                f"the judge finds it violated in {seen} of the pictures to learn from and in "
-                f"{apart} of those held out; it takes {LEAST} and 1"
-            )
-    if len(reasons) == len(texts):
-        named = "; ".join(f"{rule}: {reason}" for rule, reason in reasons.items())
-        raise InputError(f"no rule can be learned ({named}); hand over more images")
-    return {rule: text for rule, text in texts.items() if rule not in reasons}, reasons
-
-
-def _violating(rule: str, pictures: Iterable[Labelled]) -> int:
-    return sum(rule in one.violated for one in pictures)
 
 
 # --- learning ---------------------------------------------------------------------------------
