@@ -52,8 +52,8 @@ LEARN, REPORT = "distilled-learn", "decide-report"
 SIZES = (120, 720)
 """Scenes of `LEARN`: violating and as many borderline per rule, and plain; in the same proportions
 as those of SketchBench."""
-JUDGED = 2400
-"""So many of them, in an order drawn by lot, are judged."""
+JUDGED = 1850
+"""So many of them, in an order drawn by lot, are judged: what two shared cores did in half an hour."""
 DROPPED = 0.85
 RULES = load_constitution("sketch")
 TODAY, DISTILLED = "today's (cosine)", "distilled"
@@ -117,7 +117,7 @@ def learned(work: Path, images: int) -> Path:
     if not (folder / "scorer.json").is_file():
         code = command([
             "distill", "--records", str(records), "--backbone", "hf:sketch", "--layers", "all",
-            "--mirror", "--out", str(folder), "--resume",
+            "--out", str(folder), "--resume",
         ])  # fmt: skip
         if code:
             raise SystemExit(code)

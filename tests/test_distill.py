@@ -270,7 +270,7 @@ def stopping(after):
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(images, tmp_path):
     file = judged(sorted(images.iterdir())[:24], tmp_path / "r.jsonl")
-    recipe = replace(RECIPE, layers=1, epochs=2, mirror=True)
+    recipe = replace(RECIPE, layers=1, epochs=2)
     whole = made(file, tmp_path / "whole", recipe)
     with pytest.raises(KeyboardInterrupt):
         made(file, tmp_path / "torn", recipe, tick=stopping(0))

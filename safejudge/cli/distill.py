@@ -64,7 +64,6 @@ class Options:
     keep: float
     held_out: float
     seed: int
-    mirror: bool
     mode: OutputMode
     batching: Batching
 
@@ -77,7 +76,6 @@ class Options:
             self.keep,
             self.held_out,
             self.seed,
-            mirror=self.mirror,
         )
 
 
@@ -134,12 +132,6 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
          "share of the images that is kept for the threshold"),
         ("seed", int, defaults.seed, "N", "of the split, the head and the order"),
     )  # fmt: skip
-    parser.add_argument(
-        "--mirror",
-        action="store_true",
-        help="show every second picture mirrored while learning, where no rule is about words or "
-        "sides",
-    )
     for name, kind, default, metavar, text in numbers:
         parser.add_argument(
             f"--{name}",

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.vision.scorer import head_scores, squeezed
 from safejudge.errors import InputError
-from safejudge.method.views import mirrored as mirror
 from safejudge.preference.learner import Learner
 from safejudge.preference.vectors import batches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
     from torch import nn
@@ -49,12 +48,12 @@ class Towers:
         self.rules = list(texts)
         self.texts = torch.cat(parts)
 
-    def pictures(self, places: Sequence[Place], mirrored: Collection[int] = ()) -> Tensor:
-        """Rows of unit vectors; `mirrored` are those shown with left and right exchanged."""
+    def pictures(self, places: Sequence[Place]) -> Tensor:
+        """Rows of unit vectors."""
         import torch
 
-        if mirrored or not self._remembers:
-            return self._encoded(places, mirrored)
+        if not self._remembers:
+            return self._encoded(places)
         new = [place for place in dict.fromkeys(places) if place not in self._remembered]
         with torch.no_grad():
             for batch in batches(new):
@@ -73,11 +72,10 @@ class Towers:
                 found[one.place] = dict(zip(self.rules, row, strict=True))
         return found
 
-    def _encoded(self, places: Sequence[Place], mirrored: Collection[int] = ()) -> Tensor:
+    def _encoded(self, places: Sequence[Place]) -> Tensor:
         import torch
 
-        seen = map(self._pictures.there, places)
-        shown = [mirror(one) if row in mirrored else one for row, one in enumerate(seen)]
+        shown = [self._pictures.there(place) for place in places]
         return torch.cat([self._encoder.embed_pictures(batch) for batch in batches(shown)])
 
 
@@ -102,17 +100,14 @@ class FilterLearner:
         """
         import torch
 
-        order, lot = list(pictures), random.Random(f"{self._recipe.seed}-{number}")  # noqa: S311
-        lot.shuffle(order)
+        order = list(pictures)
+        random.Random(f"{self._recipe.seed}-{number}").shuffle(order)  # noqa: S311
         steps = -(-len(order) // self._recipe.batch)
         losses = []
         for step in range(steps):
             self._learner.set_rate(self._rate(number * steps + step, steps))
             batch = order[step * self._recipe.batch : (step + 1) * self._recipe.batch]
-            turned = {
-                row for row in range(len(batch)) if self._recipe.mirror and lot.random() < 0.5
-            }
-            loss = self._loss(batch, turned)
+            loss = self._loss(batch)
             self._learner.step(loss)
             losses.append(float(loss.detach()))
         mean = float(torch.tensor(losses).mean())
@@ -140,7 +135,7 @@ class FilterLearner:
         total = steps * self._recipe.epochs
         return min(1.0, (step + 1) / max(1.0, total / 10)) * (1 - step / total)
 
-    def _loss(self, pictures: Sequence[Labelled], mirrored: Collection[int]) -> Tensor:
+    def _loss(self, pictures: Sequence[Labelled]) -> Tensor:
         import torch
         from torch.nn import functional
 
@@ -151,13 +146,13 @@ class FilterLearner:
         targets = targets.nan_to_num(0.0)
         weights = known * (1 + (self._recipe.emphasis - 1) * targets)
         losses = functional.binary_cross_entropy_with_logits(
-            self._log_odds(pictures, mirrored), targets, reduction="none"
+            self._log_odds(pictures), targets, reduction="none"
         )
         return (losses * weights).sum() / weights.sum()
 
-    def _log_odds(self, pictures: Sequence[Labelled], mirrored: Collection[int] = ()) -> Tensor:
+    def _log_odds(self, pictures: Sequence[Labelled]) -> Tensor:
         """Rows by picture, columns by rule."""
-        seen = self._towers.pictures([one.place for one in pictures], mirrored)
+        seen = self._towers.pictures([one.place for one in pictures])
         texts = self._towers.texts
         count = len(texts)
         scores = head_scores(

@@ -27,9 +27,6 @@ class FilterRecipe:
     """Of the split, the head's first weights and the order of pictures."""
     batch: int = 32
     """Pictures per step; each with all its rules."""
-    mirror: bool = False
-    """Whether every second picture, by lot, is shown mirrored while learning: as good as more
-    images, where no rule is about words or about sides."""
     rate: float = 1e-3
     """Peak learning rate of the head."""
     tower_rate: float = 3e-4
