@@ -53,7 +53,7 @@ SIZES = (120, 720)
 """Scenes of `LEARN`: violating and as many borderline per rule, and plain; in the same proportions
 as those of SketchBench."""
 JUDGED = 1850
-"""So many of them, in an order drawn by lot, are judged: what two shared cores did in half an hour."""
+"""So many of them, in an order drawn by lot, are judged."""
 DROPPED = 0.85
 RULES = load_constitution("sketch")
 TODAY, DISTILLED = "today's (cosine)", "distilled"

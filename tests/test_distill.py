@@ -540,8 +540,11 @@ def test_the_command_judges_first_and_goes_on(images, tmp_path, capsys):
     [
         ([], "name images to judge"),
         (["x.png"], "no constitution is assumed"),
-        (["x.png", "--records", "r"], "leave PATH and --engine out"),
-        (["--records", "r", "--engine", "fake:"], "leave PATH and --engine out"),
+        (["x.png", "--records", "r"], "PATH: means nothing with --records"),
+        (
+            ["--records", "r", "--engine", "fake:", "--no-prior", "--limit", "3"],
+            "--engine, --limit, --no-prior: means nothing with --records",
+        ),
         (["--records", "no-such"], "no-such: cannot be read"),
         (["x", "--layers", "some"], "is no whole number from 0 on, and not all"),
         (["x", "--keep", "1"], "is no share between 0 and 1"),

@@ -12,6 +12,7 @@ from safejudge.cli.exits import DONE, INTERRUPTED
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
 from safejudge.cli.values import positive
 from safejudge.distill.recipe import FilterRecipe
+from safejudge.engines.models import DEFAULT
 from safejudge.errors import InputError
 from safejudge.judge import WINDOW
 from safejudge.text import clean
@@ -42,6 +43,10 @@ exit codes:
   3    the engine or the backbone cannot be opened, or failed; --resume goes on
   130  stopped by Ctrl-C; --resume goes on
 """
+
+
+_IMPLIED = ("no-relevance", "exhaustive")
+"""Switches that a judge is opened with here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +198,25 @@ def _check(options: Options) -> None:
         if not options.paths:
             raise InputError("name images to judge, or what was judged already with --records")
         options.judge.check()
-    elif options.paths or options.judge.engine is not None:
-        raise InputError("--records holds what a judge said; leave PATH and --engine out")
+        return
+    judge = options.judge
+    given = {
+        "PATH": options.paths,
+        "--engine": judge.engine,
+        "--engine-arg": judge.engine_args,
+        "--policy": judge.base != "default",
+        "--set": judge.settings,
+        "--detector": judge.detector != DEFAULT,
+        "--frames": judge.frames,
+        "--ignore": options.ignore,
+        "--limit": options.batching.limit,
+        **{f"--{name}": name not in _IMPLIED for name in judge.switches},
+    }
+    if stray := [name for name, value in given.items() if value]:
+        raise InputError(
+            f"{', '.join(stray)}: means nothing with --records, which hold what a judge said; "
+            "leave it out"
+        )
 
 
 def _judge(options: Options, out: Path) -> int:
