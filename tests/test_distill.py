@@ -471,6 +471,11 @@ def test_folders_that_may_not_be_written(distilled, tmp_path):
     for flags in ((False, False), (True, False), (False, True)):
         with pytest.raises(OutputError, match=r"holds 'precious.txt', which is no filter"):
             claim(tmp_path, resume=flags[0], overwrite=flags[1])
+    scorer = tmp_path / "scorer"
+    scorer.mkdir()
+    (scorer / BEGUN).write_text('{"pairs": "x", "recipe": {}}')
+    with pytest.raises(OutputError, match="begun by train-scorer"):
+        claim(scorer, resume=True, overwrite=False)
     with claimed(tmp_path / "new"), pytest.raises(OutputError):
         claim(tmp_path / "new", resume=True, overwrite=False)
 
@@ -506,6 +511,9 @@ def test_the_command_learns_from_records(records, images, tmp_path, capsys):
     assert cli.main(command) == 2
     assert "--resume goes on" in " ".join(capsys.readouterr().err.split())
     assert cli.main([*command, "--resume"]) == 0
+    assert "learned anew" not in capsys.readouterr().err
+    assert cli.main([*command, "--resume", "--epochs", "1"]) == 0
+    assert "learned anew" in capsys.readouterr().err
     assert {CHECKPOINT, BEGUN, SETTINGS, HEAD} <= {path.name for path in out.iterdir()}
 
 

@@ -170,11 +170,11 @@ def _share(text: str) -> float:
 def run(options: Options) -> int:
     """Judge the images, learn what was said, and print what the filter keeps and drops."""
     from safejudge.distill.labels import read_labels
-    from safejudge.distill.run import RECORDS, claim
+    from safejudge.distill.run import CHECKPOINT, RECORDS, claim
     from safejudge.distill.tables import beside, by_rule, findings
     from safejudge.files.stored import open_stored
     from safejudge.show.tables import print_tables
-    from safejudge.show.terminal import console
+    from safejudge.show.terminal import console, say
 
     _check(options)
     mode = options.mode
@@ -185,7 +185,10 @@ def run(options: Options) -> int:
             if _judge(options, source) == INTERRUPTED:
                 return INTERRUPTED
         labels = read_labels(open_stored(source), options.judge.constitution)
+        begun = options.mode.resume and (options.out / CHECKPOINT).is_file()
         distilled = _distilled(options, labels)
+        if begun and len(distilled.losses) == options.epochs:
+            say("note: labels or options are others than those of the checkpoint; learned anew")
         tables = (beside(distilled, options.backbone), by_rule(distilled))
         print_tables(console(), tables, findings(distilled, options.keep, labels))
     print(clean(f"{options.out} (scorer:{options.out})"))

@@ -148,7 +148,7 @@ class FilterLearner:
         losses = functional.binary_cross_entropy_with_logits(
             self._log_odds(pictures), targets, reduction="none"
         )
-        return (losses * weights).sum() / weights.sum()
+        return (losses * weights).sum() / weights.sum()  # every picture has a pair
 
     def _log_odds(self, pictures: Sequence[Labelled]) -> Tensor:
         """Rows by picture, columns by rule."""

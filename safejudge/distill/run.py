@@ -81,11 +81,24 @@ def claim(out: Path, *, resume: bool, overwrite: bool) -> Lock:
                 f"{out}: holds a filter, or the beginning of one; --resume goes on, --overwrite "
                 "begins anew"
             )
+        if resume and not _is_ours(out / BEGUN):
+            raise OutputError(
+                f"{out}: was begun by train-scorer, which distill cannot go on with; name a new "
+                "folder"
+            )
         lock = Lock.of_folder(out)
         if overwrite:
             for name in (SETTINGS, CHECKPOINT, BEGUN):
                 (out / name).unlink(missing_ok=True)
         return lock
+
+
+def _is_ours(begun: Path) -> bool:
+    """Whether a folder was begun by this module, or not at all."""
+    try:
+        return not begun.is_file() or "labels" in json.loads(begun.read_text("utf-8"))
+    except ValueError:  # torn by a kill; it is written again
+        return True
 
 
 def distill(
@@ -109,12 +122,13 @@ def distill(
         towers = Towers(encoder, pictures, texts, remembers=recipe.layers == 0)
         before = pairs_of(held_out, towers.cosines(held_out))
         learner = FilterLearner(encoder, towers, recipe)
-        losses = _learn(learner, learning, out, _identity(labels, recipe), recipe.epochs, tick)
+        taught = [one for one in learning if one.scores.keys() & texts.keys()]
+        losses = _learn(learner, taught, out, _identity(labels, recipe), recipe.epochs, tick)
         numbers = learner.numbers(held_out)
         pairs = pairs_of(held_out, numbers)
         threshold = pairs.threshold(recipe.keep)
         found = Distilled(
-            len(learning),
+            len(taught),
             pairs,
             before,
             pairs.kept_above(threshold),
