@@ -58,8 +58,8 @@ DROPPED = 0.85
 RULES = load_constitution("sketch")
 TODAY, DISTILLED = "today's (cosine)", "distilled"
 TIMED = 192
-"""Scenes that are judged with a clock, by one judge after the other, window by window. It counts the
-seconds of this process on a core: others may use the machine meanwhile."""
+"""Scenes that are judged with a clock, by one judge after the other, window by window. It counts
+the seconds of this process on a core: others may use the machine meanwhile."""
 
 
 def main() -> None:
