@@ -16,7 +16,7 @@ class FilterRecipe:
     """URI of the dual encoder that learns."""
     layers: Layers = 2
     """So many last layers of the vision tower learn, and what stands behind them; 0: the head
-    alone, which is hardly worth it. `all`: the whole tower."""
+    alone. `all`: the whole tower."""
     epochs: int = 12
     """How often every picture is seen."""
     keep: float = 0.995
