@@ -22,6 +22,7 @@ from safejudge.constitution.load import load_constitution
 from safejudge.constitution.policy_file import load_policy
 from safejudge.engines.dialects import prompts_digest
 from safejudge.engines.effect import (
+    always_asked,
     check_rules,
     policy_in_effect,
     refused_choices,
@@ -92,7 +93,7 @@ class Judge:
                 )
         self.constitution = constitution
         self.models = models
-        self.policy = policy_in_effect(policy, models)
+        self.policy = policy_in_effect(policy, models, constitution)
         check_rules(constitution, models, self.policy)
         self._idle = idle_programs(constitution, models, self.policy)
         if models.skip is not None:
@@ -174,6 +175,7 @@ class Judge:
         return (
             *self._idle,
             *judged_by_programs(self.constitution, self.policy),
+            *always_asked(*made),
             *refused_choices(*made),
             *unread_priors(*made),
         )

@@ -27,7 +27,7 @@ _CASCADE = {True: "reason", False: "undecided"}
 class Policy(SparseRecord):
     """Every choice that can change a verdict, in one place; defaults live here and only here."""
 
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"escalate_below"})
+    SPARSE: ClassVar[frozenset[str]] = frozenset({"escalate_below", "never_skipped"})
 
     name: str = "default"
     """What reports call it."""
@@ -43,6 +43,9 @@ class Policy(SparseRecord):
     always_asked: Annotated[int, Field(ge=0)] = 1
     """So many rules, the likest, are asked however unlike the picture: no picture is safe because
     a filter looked at it alone (CLUE: 0)."""
+    never_skipped: tuple[str, ...] = ()
+    """Ids of rules that are asked however unlike the picture. `Judge` adds those that a distilled
+    filter did not learn, or not as they stand."""
     prior: bool = True
     """Compare with the language prior p0; False takes 1/2 for every statement's prior."""
     crop: bool = True
@@ -154,8 +157,10 @@ class Policy(SparseRecord):
         if "cascade" in fields:
             fields["open_means"] = _CASCADE[fields.pop("cascade")]
         # Behind what is there: a digest keeps the order of the fields.
-        later = {"confirm": False, "mirror": False, "escalate_below": None,
-                 "shared_reasoning": False}  # fmt: skip
+        later = {
+            "confirm": False, "mirror": False, "escalate_below": None, "shared_reasoning": False,
+            "never_skipped": (),
+        }  # fmt: skip
         fields |= {name: value for name, value in later.items() if name not in fields}
         super().__setstate__(state | {"__dict__": fields})
 

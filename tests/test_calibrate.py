@@ -23,7 +23,7 @@ from safejudge.decide.check import check
 from safejudge.decide.decision import Decision, decide
 from safejudge.decide.reasoning import measure
 from safejudge.decide.sample import Row, read_sample
-from safejudge.decide.thresholds import Absent, RuleThresholds, Threshold, fit, load, rule_digest
+from safejudge.decide.thresholds import Absent, RuleThresholds, Threshold, fit, load
 from safejudge.errors import InputError
 from safejudge.files.stored import open_stored
 from safejudge.policy import Policy
@@ -347,9 +347,9 @@ def test_a_changed_rule_loses_its_thresholds_and_others_keep_theirs(made):
 
 def test_the_digest_of_a_rule_is_of_words_and_condition_not_of_its_heading():
     one = RULES.rules[0]
-    assert rule_digest(one) == rule_digest(one.model_copy(update={"category": "other"}))
+    assert one.digest() == one.model_copy(update={"category": "other"}).digest()
     for name in ("text", "objective", "relevance"):
-        assert rule_digest(one) != rule_digest(one.model_copy(update={name: "changed"}))
+        assert one.digest() != one.model_copy(update={name: "changed"}).digest()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ FLOORS = [
     ["compile", "matching", "rewards"],
     ["show", "preference"],
     ["evals"],
-    ["decide", "golden"],
+    ["decide", "distill", "golden"],
     ["cards", "scale", "sketch"],
     ["journal"],
     ["guards", "serve"],

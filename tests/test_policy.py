@@ -169,6 +169,16 @@ def test_settings_win_over_the_file(tmp_path):
     assert options("--set", "prior=false", "--no-prior", command="explain").policy().prior is False
 
 
+def test_ids_are_written_with_spaces_between(tmp_path):
+    wanted = Policy(name="p", never_skipped=("open-blade", "fire"))
+    path = tmp_path / "p.yaml"
+    path.write_text("never_skipped: open-blade fire\n")
+    assert load_policy(path) == wanted
+    assert load_policy("default", [("never_skipped", "fire")]).never_skipped == ("fire",)
+    assert wanted.digest() != Policy(name="p").digest()
+    assert Policy.model_validate_json(wanted.model_dump_json()) == wanted
+
+
 def test_a_switch_may_not_contradict_a_setting(capsys):
     with pytest.raises(InputError, match="another option, makes prior False"):
         options("--set", "prior=true", "--no-prior").policy()

@@ -11,13 +11,16 @@ from safejudge.errors import EngineCallError, InputError, PolicyError
 from safejudge.flow import drive
 from safejudge.method.relevance import (
     calibrated,
+    compared_rules,
+    doubtful,
     relevance_flow,
     relevance_text,
     relevant,
     threshold_of,
+    unlearned,
 )
 from safejudge.policy import Policy
-from safejudge.types import Picture, Precondition, Rule, Severity
+from safejudge.types import Constitution, Learned, Picture, Precondition, Rule, Severity
 
 PICTURE = Picture.of(np.zeros((10, 10, 3), np.uint8))
 
@@ -69,6 +72,31 @@ def test_the_published_filter_may_skip_every_rule():
     assert relevant({"a": 0.1, "b": 0.2}, Policy(always_asked=5, relevance_threshold=1.0)) == [
         "a", "b"
     ]  # fmt: skip
+
+
+def test_what_is_never_skipped_is_asked_beside_the_likest():
+    policy = Policy(relevance_threshold=0.22, never_skipped=("b",))
+    assert relevant({"a": 0.1, "b": 0.2, "c": -0.3}, policy) == ["a", "b"]
+    assert relevant({"a": 0.3, "b": None, "c": -0.3}, policy) == ["a", "b"]
+    assert [r.id for r in compared_rules([rule("a"), rule("b")], policy)] == ["a"]
+    # A replay that lacks its similarity need not: it is asked anyhow.
+    assert doubtful(["a", "b"], {"a": 0.3}, policy) == frozenset()
+    assert doubtful(["a", "b"], {}, policy) == {"a"}
+
+
+def test_nothing_to_compare_asks_no_encoder():
+    assert drive(relevance_flow([], PICTURE), lambda _: pytest.fail("was asked")) == {}
+
+
+def test_a_rule_is_learned_as_it_stands():
+    rules = Constitution(name="c", rules=(rule("a"), rule("b", "short")))
+    learned = Learned(0.1, {"objective a": rule("a").digest(), "short": "of another condition"})
+    assert unlearned(rules, learned) == ["b"]
+    assert unlearned(rules, Learned(0.1, {})) == ["a", "b"]
+    assert threshold_of("scorer:x", Policy(), learned) == 0.1
+    assert threshold_of("scorer:x", Policy(relevance_threshold=0.3), learned) == 0.3
+    with pytest.raises(PolicyError, match="which picture is preferred"):
+        threshold_of("scorer:x", Policy())
 
 
 def test_thresholds_belong_to_an_encoder():

@@ -24,7 +24,6 @@ from safejudge.decide.thresholds import (
     Threshold,
     Thresholds,
     dump,
-    rule_digest,
 )
 from safejudge.errors import InputError, OutputError
 from safejudge.files import records
@@ -219,7 +218,7 @@ def decided(shards):
         cut = Threshold(at=block, promise=0.05, delta=0.1, n=90, errors=0, bound=0.04)
         entries = {
             rule.id: RuleThresholds.model_validate({
-                "digest": rule_digest(rule), "labels": 90, "violations": 9, "block": cut,
+                "digest": rule.digest(), "labels": 90, "violations": 9, "block": cut,
                 "pass": cut.model_copy(update={"at": block / 2}),
                 "probability": Absent(why="few"),
             })

@@ -244,7 +244,7 @@ def _judge_here(options: Options) -> int:
             standing = sources.standing([path for path, _ in pairs])
             if ledger is not None:
                 standing = replace(standing, holds=partial(ledger.agrees, judge))
-            head = _head(judge, captions, intake, decider)
+            head = head_of(judge, captions, intake, decider)
             file = _record_file(options.out, options.mode, head, standing, stack)
         report = _open_report(options, judge, intake, len(pairs), captions=captioned, truths=truths)
         batch = Batch(
@@ -262,7 +262,9 @@ def _judge_here(options: Options) -> int:
         return batch.run(intake, frames_named=options.judge.frames is not None)
 
 
-def _head(judge: Judge, captions: str | None, intake: Intake, decider: Decider | None) -> JSON:
+def head_of(
+    judge: Judge, captions: str | None, intake: Intake, decider: Decider | None = None
+) -> JSON:
     """Say what makes the records; `captions` is the digest of the prompt file."""
     from safejudge.files import records
 

@@ -192,7 +192,7 @@ def _replayer(
     options: Options, stored: Stored, then: Made, stack: ExitStack
 ) -> tuple[Made, _Replayer]:
     """Say what the records are judged by now, and what does so."""
-    from safejudge.decide.replay import Replay, made_now
+    from safejudge.decide.replay import Replay, made_now, still_there
 
     rules = load_constitution(options.constitution) if options.constitution else then.constitution
     if rules is None:  # `made_then` has refused such records
@@ -202,6 +202,7 @@ def _replayer(
         now = made_now(then, rules, policy)
         replay = Replay(then, now)
         return now, lambda records: (replay(result) for _, result in records)
+    policy = still_there(policy, then, rules)
     judge = stack.enter_context(_judge(options, then, rules, policy))
     beside = judge.provenance
     now = made_now(then, rules, judge.policy, encoder=beside.encoder, detector=beside.detector)

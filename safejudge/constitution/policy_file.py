@@ -36,6 +36,8 @@ _BASE = "base"
 _MEANT = {"cascade": "open_means"}
 """What earlier names are called now."""
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_IDS = tuple[str, ...]
+"""The kind of a field that holds ids, which are written with spaces between them."""
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
 
@@ -228,6 +230,8 @@ def _typed(kinds: list[Any], text: str) -> Any:
         return int(text)
     if float in kinds and _NUMBER.fullmatch(text):
         return float(text)
+    if _IDS in kinds:
+        return tuple(text.split())
     forms = {bool: "true or false", int: "a whole number", float: "a number", None: "null"}
     raise ValueError(" or ".join(forms.get(kind, str(kind)) for kind in kinds))
 
@@ -246,6 +250,7 @@ def _reasons(policy: Policy) -> bool:
 _IDLE: Mapping[str, tuple[Callable[[Policy], bool], str]] = {
     "relevance_threshold": (lambda p: p.relevance, "relevance is false"),
     "always_asked": (lambda p: p.relevance, "relevance is false"),
+    "never_skipped": (lambda p: p.relevance, "relevance is false"),
     "region_under_none": (
         lambda p: p.region and p.tree,
         "only the region test over a tree knows exceptions (region and tree)",

@@ -20,7 +20,6 @@ from safejudge.decide.thresholds import (
     Slope,
     Threshold,
     Thresholds,
-    rule_digest,
     short,
 )
 from safejudge.errors import InputError
@@ -65,7 +64,7 @@ def calibrate(sample: Sample, about: About, wanted: Wanted, labels: str, date: s
             {rule: kept.rows for rule, kept in sample.rules.items()}, about.constitution, policy
         ),
         rules={
-            rule: _rule(kept, rule_digest(rules[rule]), wanted, lines[rule])
+            rule: _rule(kept, rules[rule].digest(), wanted, lines[rule])
             for rule, kept in sample.rules.items()
         },
     )

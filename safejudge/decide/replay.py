@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from safejudge.decide.replay_reads import PixelViews, Reads, caption_now, stand_in
-from safejudge.engines.effect import policy_beside
+from safejudge.engines.effect import asking_unlearned, policy_beside
+from safejudge.engines.open import SCORER
 from safejudge.errors import InputError
 from safejudge.flow import NotAsked, drive, gather
 from safejudge.method.counting import counted_flow
@@ -27,6 +28,7 @@ from safejudge.method.verdict import conclude, scenes_flow
 from safejudge.types import (
     Failure,
     ImageInput,
+    Learned,
     Locate,
     Look,
     Probe,
@@ -105,8 +107,16 @@ def made_now(
     made_by = then.provenance
     encoder, detector = encoder or made_by.encoder, detector or made_by.detector
     uri = None if encoder is None else encoder.uri
-    escalates = made_by.escalate_to is not None
-    policy = policy_beside(policy, uri, locates=detector is not None, escalates=escalates)
+    learned = learned_then(then) if policy.relevance and encoder == made_by.encoder else None
+    policy = policy_beside(
+        still_there(policy, then, constitution),
+        uri,
+        locates=detector is not None,
+        escalates=made_by.escalate_to is not None,
+        learned=learned,
+    )
+    if learned is not None:
+        policy = asking_unlearned(policy, learned, constitution)
     for name in _LIMITS:
         before, after = getattr(then.policy, name), getattr(policy, name)
         if after != before:
@@ -124,6 +134,29 @@ def made_now(
     if policy != then.policy:
         changed["policy"] = policy.digest()
     return Made(constitution, policy, made_by.model_copy(update=changed))
+
+
+def learned_then(then: Made) -> Learned | None:
+    """What a distilled filter of the records had learned; None where there was none."""
+    encoder, threshold = then.provenance.encoder, then.policy.relevance_threshold
+    if encoder is None or not encoder.uri.startswith(SCORER):
+        return None
+    if then.constitution is None or threshold is None:
+        return None
+    never = then.policy.never_skipped
+    rules = (rule for rule in then.constitution.rules if rule.id not in never)
+    return Learned(threshold, {relevance_text(rule): rule.digest() for rule in rules})
+
+
+def still_there(policy: Policy, then: Made, constitution: Constitution) -> Policy:
+    """Leave out rules that are never skipped and that the records have, and these rules have not.
+
+    What neither has is left for a judge to refuse.
+    """
+    gone = {rule.id for rule in (then.constitution.rules if then.constitution else ())}
+    gone -= {rule.id for rule in constitution.rules}
+    kept = tuple(rule for rule in policy.never_skipped if rule not in gone)
+    return policy.model_copy(update={"never_skipped": kept})
 
 
 class Replay:
@@ -253,6 +286,8 @@ class Replay:
         """Whether the filter lets a rule through on this picture alone."""
         policy = self.now.policy
         if not policy.filters or policy.relevance_threshold is None:
+            return True
+        if rule.id in policy.never_skipped:
             return True
         similar = reads.answer(Similarity(picture, relevance_text(rule)), policy)
         return isinstance(similar, float) and not similar <= policy.relevance_threshold

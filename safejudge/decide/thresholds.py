@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from safejudge.policy import Policy
-    from safejudge.types import Constitution, Provenance, Rule
+    from safejudge.types import Constitution, Provenance
 
 MAX_BYTES = 4 * 2**20
 """Larger files are refused."""
@@ -88,7 +88,7 @@ class RuleThresholds(Record):
     """What is decided about one rule."""
 
     digest: str
-    """Of the rule's text and condition; see `rule_digest`."""
+    """Of the rule's text and condition; see `Rule.digest`."""
     labels: Count
     """Labelled images that spoke for it."""
     violations: Count
@@ -181,12 +181,6 @@ def short(image: str) -> str:
     return image[:12]
 
 
-def rule_digest(rule: Rule) -> str:
-    """Sha256 (hex) of what a rule's score may hang on: its words and its condition."""
-    told = rule.model_dump_json(include={"text", "objective", "relevance", "condition"})
-    return hashlib.sha256(told.encode()).hexdigest()
-
-
 def scoring_digest(policy: Policy) -> str:
     """Digest of a policy as far as it changes scores that are exact."""
     return policy.exhaustively().model_copy(update={"frame_seed": ""}).digest()
@@ -267,7 +261,7 @@ def fit(
     kept, lost = {}, []
     for rule in constitution.rules:
         entry = thresholds.rules.get(rule.id)
-        if entry is not None and entry.digest == rule_digest(rule):
+        if entry is not None and entry.digest == rule.digest():
             kept[rule.id] = entry
         else:
             lost.append(rule.id)

@@ -11,9 +11,15 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from safejudge.engines.together import limit_of
+from safejudge.errors import PolicyError
 from safejudge.method.questions import prior_probe, read_answer
 from safejudge.method.regions import words_of
-from safejudge.method.relevance import relevance_text, threshold_of
+from safejudge.method.relevance import (
+    compared_rules,
+    relevance_text,
+    threshold_of,
+    unlearned,
+)
 from safejudge.method.rule import asked_condition
 from safejudge.text import counted
 from safejudge.types import Constitution, Failure, ImageInput, leaves
@@ -23,29 +29,80 @@ if TYPE_CHECKING:
 
     from safejudge.engines.models import Models
     from safejudge.policy import Policy
-    from safejudge.types import AnswerProbs
+    from safejudge.types import AnswerProbs, Learned
 
 
-def policy_in_effect(policy: Policy, models: Models) -> Policy:
-    """Switch off the stages that have no model, and put in the encoder's threshold."""
-    encoder = None if models.encoder is None else models.encoder.card.uri
-    return policy_beside(
+def policy_in_effect(policy: Policy, models: Models, constitution: Constitution) -> Policy:
+    """Switch off the stages that have no model, and put in what the encoder states.
+
+    Raises `PolicyError` for an encoder without a threshold, for a distilled filter that knows none
+    of the rules, and for a rule that is never skipped and that there is not.
+    """
+    card = None if models.encoder is None else models.encoder.card
+    learned = None if card is None or not policy.relevance else card.learned
+    changed = policy_beside(
         policy,
-        encoder,
+        None if card is None else card.uri,
         locates=models.detector is not None,
         escalates=models.escalation is not None,
+        learned=learned,
     )
+    ids = {rule.id for rule in constitution.rules}
+    if strange := [rule for rule in policy.never_skipped if rule not in ids]:
+        raise PolicyError(
+            f"never_skipped: {constitution.name} has no rule {strange[0]!r}; it has "
+            f"{', '.join(sorted(ids))}"
+        )
+    return changed if learned is None else asking_unlearned(changed, learned, constitution)
+
+
+def asking_unlearned(policy: Policy, learned: Learned, constitution: Constitution) -> Policy:
+    """Have every rule asked that a distilled filter did not learn as it stands.
+
+    Raises `PolicyError` where it learned none.
+    """
+    unknown = unlearned(constitution, learned)
+    if len(unknown) == len(constitution.rules):
+        raise PolicyError(
+            f"the relevance filter was distilled for other rules: it learned none of "
+            f"{constitution.name} as it stands. Distill one for it (safejudge distill), or switch "
+            "the filter off (--no-relevance)"
+        )
+    never = dict.fromkeys((*policy.never_skipped, *unknown))
+    return policy.model_copy(update={"never_skipped": tuple(never)})
+
+
+def always_asked(constitution: Constitution, models: Models, policy: Policy) -> list[str]:
+    """Say which rules a distilled filter does not know, so that they are asked of every picture."""
+    if models.encoder is None or not policy.filters or models.encoder.card.learned is None:
+        return []
+    unknown = unlearned(constitution, models.encoder.card.learned)
+    if not unknown:
+        return []
+    sentence = (
+        f"{models.encoder.card.uri} did not learn {counted(len(unknown), 'rule')} as written, "
+        f"asked of every picture: {', '.join(unknown)} (safejudge distill learns anew)"
+    )
+    return [sentence]
 
 
 def policy_beside(
-    policy: Policy, encoder: str | None, *, locates: bool, escalates: bool = False
+    policy: Policy,
+    encoder: str | None,
+    *,
+    locates: bool,
+    escalates: bool = False,
+    learned: Learned | None = None,
 ) -> Policy:
-    """Do the same by the encoder's URI, and whether there are the others. Raises `PolicyError`."""
+    """Do the same by the encoder's URI and what it learned, and whether there are the others.
+
+    Raises `PolicyError`.
+    """
     changed: dict[str, object] = {}
     if encoder is None or not policy.relevance:
         changed |= {"relevance": False, "relevance_threshold": None}
     else:
-        changed["relevance_threshold"] = threshold_of(encoder, policy)
+        changed["relevance_threshold"] = threshold_of(encoder, policy, learned)
     if not locates:
         changed |= {"crop": False, "region": False}
     if not escalates:
@@ -75,7 +132,9 @@ def check_rules(constitution: Constitution, models: Models, policy: Policy) -> N
     for engine in models.engines:
         engine.check_statements(statements)
     if models.encoder is not None and policy.filters:
-        models.encoder.check_texts([relevance_text(rule) for rule in constitution.rules])
+        models.encoder.check_texts(
+            [relevance_text(rule) for rule in compared_rules(constitution.rules, policy)]
+        )
     if models.detector is not None and policy.locates:
         looked_for = (leaf.look_at for leaf in preconditions if leaf.look_at is not None)
         words = dict.fromkeys(word for look_at in looked_for for word in words_of(look_at))

@@ -19,7 +19,7 @@ AUTO = "auto"
 """Stands for the open model that fits the memory at hand; see `auto`."""
 
 SCORER = "scorer:"
-"""What the URI of a preference scorer begins with; its folder follows."""
+"""What the URI of a preference scorer or a distilled filter begins with; its folder follows."""
 
 _OF_HF = ("device", "dtype", "batch_size", "max_pixels", "min_pixels")
 
@@ -100,7 +100,8 @@ ENCODERS = Registry(
             "scorer",
             "safejudge.engines.vision.scorer:open_scorer",
             ("device", "batch_size"),
-            f"{SCORER}/path/to/folder (a preference scorer that train-scorer made)",
+            f"{SCORER}/path/to/folder (a relevance filter that distill made, or a "
+            "preference scorer of train-scorer)",
         ),
         Provider(
             "blip-itm",

@@ -100,7 +100,7 @@ def head_of(judge: Judge) -> JSON:
 def rule_digest(rule: Rule) -> str:
     """Return what a decision about a rule hangs on: what it says, and by what it is judged.
 
-    Unlike what thresholds hang on (`decide.thresholds.rule_digest`) it leaves out the text of the
+    Unlike what thresholds hang on (`Rule.digest`) it leaves out the text of the
     relevance filter, which changes scores and nothing that a person decided.
     """
     said = rule.model_dump(mode="json", include={"text", "objective", "condition"})

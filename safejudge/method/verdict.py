@@ -18,7 +18,7 @@ from safejudge.method import debias
 from safejudge.method.alike import same_looks
 from safejudge.method.counting import counted_flow
 from safejudge.method.precondition import Scene, not_asked
-from safejudge.method.relevance import doubtful, relevance_flow, relevant
+from safejudge.method.relevance import compared_rules, doubtful, relevance_flow, relevant
 from safejudge.method.rule import (
     WORSE,
     asked_condition,
@@ -135,7 +135,8 @@ def scene_flow(
     similar: dict[str, float | None] = dict.fromkeys(conditions)
     in_doubt: frozenset[str] = frozenset()
     if policy.filters:
-        found_similar = yield from relevance_flow(constitution.rules, picture)
+        compared = compared_rules(constitution.rules, policy)
+        found_similar = yield from relevance_flow(compared, picture)
         in_doubt = doubtful(conditions, found_similar, policy)
         similar |= found_similar
     chosen = relevant(similar, policy)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from safejudge.engines.base import holds
 from safejudge.engines.open import SCORER, open_encoder
-from safejudge.errors import InputError
+from safejudge.errors import EngineSetupError, InputError
 from safejudge.images.arrays import is_array
 from safejudge.images.load import load_images, split_batch
 from safejudge.images.pairs import caption_of
@@ -43,7 +43,14 @@ class PreferenceScorer:
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, device: str | None = None) -> PreferenceScorer:
         """Open a folder that `train-scorer` wrote. Raises `EngineSetupError`."""
-        return cls(open_encoder(f"{SCORER}{folder}", device=device))
+        encoder = open_encoder(f"{SCORER}{folder}", device=device)
+        if encoder.card.learned is not None:
+            encoder.close()
+            raise EngineSetupError(
+                f"{folder}: is a relevance filter that distill made, and says nothing of "
+                "preferences; name a folder that train-scorer wrote"
+            )
+        return cls(encoder)
 
     def __call__(self, images: Images, prompts: Prompts | None = None) -> list[float | None]:
         """Return one score per image, in order.

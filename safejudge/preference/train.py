@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safejudge.engines.open import open_backbone
-from safejudge.engines.vision.scorer import HEAD, SETTINGS, head_scores, new_head
+from safejudge.engines.vision.scorer import HEAD, SETTINGS, head_scores
 from safejudge.errors import InputError, OutputError
-from safejudge.files.atomic import replacing, writing
+from safejudge.files.atomic import writing
+from safejudge.preference.learner import Learner
 from safejudge.preference.pair_file import read_pairs
 from safejudge.preference.rubrics import OVERALL
 from safejudge.preference.vectors import Source, batches, last_layers
@@ -140,23 +141,18 @@ def _digest(pairs: Sequence[Pair]) -> str:
 
 
 class _Learner:
-    """The head, the layers that learn with it, and their optimizer."""
+    """Learns from pairs, and ranks them."""
 
     def __init__(self, encoder: HFEncoder, source: Source, recipe: Recipe) -> None:
-        import torch
-
         self._source = source
         self._recipe = recipe
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe.seed)
-            self.head = new_head(encoder.width, recipe.hidden)
-        encoder.model.requires_grad_(requires_grad=False)
-        self._layers = last_layers(encoder.model, recipe.layers).requires_grad_()
-        groups: list[JSON] = [{"params": list(self.head.parameters()), "lr": recipe.rate}]
-        if recipe.layers:
-            groups.append({"params": list(self._layers.parameters()), "lr": recipe.tower_rate})
-        self._optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay)
-        self._peaks = [group["lr"] for group in groups]
+        self._learner = Learner(encoder, last_layers(encoder.model, recipe.layers), recipe)
+        self.save, self.restore = self._learner.save, self._learner.restore
+
+    @property
+    def head(self) -> Any:
+        """What scores."""
+        return self._learner.head
 
     def epoch(self, pairs: Sequence[Pair], number: int) -> float:
         """See every pair once; returns the mean loss."""
@@ -165,15 +161,12 @@ class _Learner:
         order = list(pairs)
         random.Random(f"{self._recipe.seed}-{number}").shuffle(order)  # noqa: S311
         # Linear decay to 0, by whole epochs.
-        for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
-            group["lr"] = peak * (1 - number / self._recipe.epochs)
+        self._learner.set_rate(1 - number / self._recipe.epochs)
         total = 0.0
         for start in range(0, len(order), self._recipe.batch):
             batch = order[start : start + self._recipe.batch]
             losses = -functional.logsigmoid(self._margins(batch))
-            losses.mean().backward()
-            self._optimizer.step()
-            self._optimizer.zero_grad(set_to_none=True)
+            self._learner.step(losses.mean())
             total += float(losses.detach().sum())
         return total / len(order)
 
@@ -186,32 +179,6 @@ class _Learner:
                 margins = self._margins(batch).tolist()
             for pair, margin in zip(batch, margins, strict=True):
                 yield Ranked(pair.prompt, pair.aspect, margin)
-
-    def save(self, path: Path, epoch: int) -> None:
-        """Write a checkpoint; a kill while writing leaves the old one."""
-        import torch
-
-        state = {
-            "epoch": epoch, "head": self.head.state_dict(), "layers": self._layers.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-        }  # fmt: skip
-        try:
-            with replacing(path) as new:
-                torch.save(state, new)
-        except (OSError, RuntimeError) as error:
-            raise OutputError(f"{path}: cannot be written ({error})") from error
-
-    def restore(self, path: Path) -> int:
-        """Go on from a checkpoint if there is one; returns the epochs done."""
-        import torch
-
-        if not path.is_file():
-            return 0
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        self.head.load_state_dict(state["head"])
-        self._layers.load_state_dict(state["layers"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        return int(state["epoch"])
 
     def _margins(self, pairs: Sequence[Pair]) -> Tensor:
         better, worse, texts = self._source.vectors(pairs)

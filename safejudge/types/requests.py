@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from safejudge.types.base import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from safejudge.types.pictures import Picture
 
@@ -167,6 +167,16 @@ class Box(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """What a relevance filter that was distilled from a judge states of itself."""
+
+    threshold: float
+    """A rule is asked above this number."""
+    rules: Mapping[str, str]
+    """The rules that it learned: `Rule.digest()` by what each is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineCard:
     """What an engine says of itself when it has started."""
 
@@ -191,6 +201,8 @@ class EngineCard:
     """Whether it draws replies by a request's `sampling`; else its replies are greedy."""
     notes: tuple[str, ...] = field(default=(), hash=False)
     """What a person should know of how it is asked."""
+    learned: Learned | None = field(default=None, hash=False)
+    """Of an encoder that was distilled from a judge; of others None."""
 
 
 _ROUNDING = 1e-3  # float32 sums over spellings may end a little above 1

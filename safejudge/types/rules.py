@@ -140,6 +140,11 @@ class Rule(DraftRule):
     objective: str
     condition: Condition
 
+    def digest(self) -> str:
+        """Sha256 (hex) of what its score may hang on: its words and its condition."""
+        told = self.model_dump_json(include={"text", "objective", "relevance", "condition"})
+        return hashlib.sha256(told.encode()).hexdigest()
+
 
 class Example(Record):
     """An image that a rule is written for, or against, and what has to come out of it."""

@@ -154,7 +154,8 @@ class RuleVerdict(Record):
     bound: Literal["exact", "upper", "lower"] = "exact"
     """`upper` / `lower`: evaluation stopped early; the full score could only be lower / higher."""
     similarity: float | None = None
-    """Cosine similarity of rule and picture, if the relevance filter ran; in [-1, 1]."""
+    """Cosine similarity of rule and picture, or the number of a distilled filter, if the relevance
+    filter ran; in [-1, 1]."""
     unfiltered: Literal["violated", "not_violated", "undecided"] | None = None
     """The outcome without the relevance filter; known only where every rule is asked all the same
     (`Policy.exhaustive`), and None where no filter ran."""

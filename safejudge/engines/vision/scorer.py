@@ -1,23 +1,27 @@
-"""A preference scorer as an `Encoder`: one number for a picture and a prompt, any number.
+"""What was trained here as an `Encoder`: a preference scorer, or a distilled relevance filter.
 
 A dual encoder with a head of one number on it, as VP-Score's backbone has (arXiv 2404.15100), in a
 folder of transformers with two files more. The difference of two pictures' numbers is the
 log-odds that the first is preferred. It is no cosine, so no threshold for the relevance filter is
-stated for it.
+stated for it. A filter's number is the log-odds that a judge finds the rule violated, brought
+into (-1, 1); its folder states the threshold and the rules that it learned.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from safejudge.engines.local.running import quiet
 from safejudge.engines.vision.encoder import HFEncoder
-from safejudge.errors import EngineSetupError
+from safejudge.errors import EngineSetupError, StatementError
 from safejudge.text import first_line
+from safejudge.types import Learned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +90,55 @@ class ScorerEncoder:
         self._backbone.close()
 
 
+WIDTH = 8.0
+"""Log-odds that become tanh 1: what decides lies between -8 and 8, and two digits tell it apart."""
+
+
+class FilterEncoder:
+    """The numbers of a filter, in (-1, 1); NaN for every text that it did not learn.
+
+    So a rule that it does not know is asked.
+    """
+
+    def __init__(self, scorer: ScorerEncoder, learned: Learned) -> None:
+        self._scorer = scorer
+        self._learned = learned
+
+    @property
+    def card(self) -> EngineCard:
+        """The scorer's, and what it learned."""
+        return replace(self._scorer.card, learned=self._learned)
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """Raise `StatementError` for a text that it did not learn."""
+        for text in texts:
+            if text not in self._learned.rules:
+                raise StatementError(
+                    f"{text!r} is no rule that {self._scorer.card.uri} learned, and a distilled "
+                    "filter has no number for anything else; take the encoder that it was made from"
+                )
+
+    def similarities(self, requests: Sequence[Similarity]) -> list[float]:
+        """Return each number, in order; see `Encoder.similarities`."""
+        known = [request for request in requests if request.text in self._learned.rules]
+        scores = iter(self._scorer.similarities(known))
+        return [
+            squeezed(next(scores)) if request.text in self._learned.rules else math.nan
+            for request in requests
+        ]
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._scorer.close()
+
+
+def squeezed(log_odds: float) -> float:
+    """Bring log-odds into (-1, 1), in their order."""
+    return math.tanh(log_odds / WIDTH)
+
+
 def open_scorer(path: str, *, uri: str, device: str | None = None, batch_size: int = 16) -> Encoder:
-    """Open the folder of a scorer. Raises `EngineSetupError`.
+    """Open the folder of a scorer, or of a filter. Raises `EngineSetupError`.
 
     One whose backbone knows only drawn scenes has no number for anything else.
     """
@@ -104,10 +155,32 @@ def open_scorer(path: str, *, uri: str, device: str | None = None, batch_size: i
             backend="pil" if drawn else None,
         )
     scorer = ScorerEncoder(backbone, _head(folder, backbone.width, settings["recipe"]["hidden"]))
+    learned = _learned(folder, settings)
+    encoder = scorer if learned is None else FilterEncoder(scorer, learned)
     if not drawn:
-        return scorer
-    guarded: Encoder = resolve_name("safejudge.sketch.judge:SketchEncoder")(scorer)
+        return encoder
+    guarded: Encoder = resolve_name("safejudge.sketch.judge:SketchEncoder")(encoder)
     return guarded
+
+
+def _learned(folder: Path, settings: JSON) -> Learned | None:
+    """What a filter states of itself; None for a preference scorer."""
+    if "filter" not in settings:
+        return None
+    try:
+        stated = settings["filter"]
+        threshold = float(stated["threshold"])
+        rules = {str(rule["text"]): str(rule["digest"]) for rule in stated["rules"].values()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise EngineSetupError(
+            f"{folder}: {SETTINGS} is damaged ({first_line(error)}); distill the filter again"
+        ) from error
+    if not -1 <= threshold <= 1 or not rules:
+        raise EngineSetupError(
+            f"{folder}: {SETTINGS} states the threshold {threshold} for "
+            f"{len(rules)} rules; distill the filter again"
+        )
+    return Learned(threshold, rules)
 
 
 def _settings(folder: Path) -> JSON:
@@ -117,8 +190,8 @@ def _settings(folder: Path) -> JSON:
         complete = isinstance(recipe["hidden"], int) and isinstance(recipe["backbone"], str)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineSetupError(
-            f"{folder}: no preference scorer ({SETTINGS}: {first_line(error)}). Name a folder that "
-            "train-scorer wrote"
+            f"{folder}: no preference scorer or filter ({SETTINGS}: {first_line(error)}). Name a "
+            "folder that train-scorer or distill wrote"
         ) from error
     if not complete:
         raise EngineSetupError(f"{folder}: {SETTINGS} is damaged; train the scorer again")

@@ -86,8 +86,9 @@ def policy_of(run: Run) -> Policy:
     """
     if run.models.encoder is None:
         return run.policy.unfiltered()
-    uri = run.models.encoder.card.uri
-    known = run.policy.relevance_threshold is not None or uri in THRESHOLDS
+    card = run.models.encoder.card
+    stated = card.learned is not None or card.uri in THRESHOLDS
+    known = run.policy.relevance_threshold is not None or stated
     return run.policy if known else run.policy.unfiltered()
 
 
