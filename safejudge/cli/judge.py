@@ -23,8 +23,6 @@ from safejudge.judge import WINDOW, chosen_policy
 from safejudge.types import slots_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from safejudge.cli.series import How
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
@@ -222,7 +220,7 @@ def _judge_here(options: Options) -> int:
 
     _check_outputs(options)
     listing = _listed(options)
-    sources = _sources(options, listing.images)
+    sources = _sources(options, listing)
     intake = listing.intake(options.batching.limit, len(sources.names))
     rules = options.judge.rules()
     prompts, captions, unmatched = captions_for(options.prompts, sources.names, slots_of(rules))
@@ -294,17 +292,18 @@ def _listed(options: Options) -> Listing:
         ignore=options.ignore,
         known=(options.prompts, options.out, options.report),
         shards=() if options.at is None else SUFFIXES,
+        stores=True,
     )
 
 
-def _sources(options: Options, paths: Sequence[str]) -> Files | Folders | Pages:
+def _sources(options: Options, listing: Listing) -> Files | Folders | Pages:
     """Say what the paths stand for: files, folders of pictures of one thing, or pages."""
     if options.series is not None and options.at is not None:
         raise InputError("--series puts pictures of a folder together, --at those of a page; "
                          "leave one of them out")  # fmt: skip
     if options.series is not None:
-        return Folders.of(paths, options.series)
-    return Files(paths) if options.at is None else Pages(paths, options.at)
+        return Folders.of(listing, options.series)
+    return Files(listing) if options.at is None else Pages(listing, options.at)
 
 
 def _shadow(options: Options, judge: Judge, stack: ExitStack) -> Comparison | None:

@@ -2,7 +2,8 @@
 
 Takes paths as the command line names them; gives one `Entry` per image, without reading the image,
 and what lies there, perhaps in another process and much later. What cannot be listed is an
-error before any work; what cannot be read is the `Failure` of one image. Decodes nothing.
+error before any work; what cannot be read is the `Failure` of one image. Of shards in a store a
+copy is listed, and of Parquet files read. Decodes nothing.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from safejudge.errors import ImageError, InputError
-from safejudge.files.below import leads_out
+from safejudge.files import remote
+from safejudge.files.below import leads_out, leads_out_of_store
 from safejudge.files.records import image_name
+from safejudge.files.remote import RemoteFile
 from safejudge.files.standing import Standing
 from safejudge.images import child, process
+from safejudge.images.copies import COPIES
+from safejudge.images.disk import PassedOver
 from safejudge.images.entries import Contents, Entry, Other
 from safejudge.images.ignore import ignored, is_companion
 from safejudge.images.kinds import Kind
-from safejudge.images.listing import PassedOver, digest_of, key_of, list_images
+from safejudge.images.listing import digest_of, key_of, list_images
 from safejudge.images.load import SUFFIXES
 from safejudge.images.tars import list_tar
 from safejudge.text import cut, one_line
@@ -59,12 +64,14 @@ def list_entries(
     *,
     ignore: Sequence[str] = (),
     known: Iterable[str | os.PathLike[str] | None] = (),
+    stores: bool = False,
 ) -> tuple[list[Entry], Listing]:
     """Return the entries under some paths, and the listing of all files; see `list_images`.
 
     Raises as `find_entries` does.
     """
-    listing = list_images(paths, ignore=ignore, known=known, shards=(TAR, PARQUET))
+    shards = (TAR, PARQUET)
+    listing = list_images(paths, ignore=ignore, known=known, shards=shards, stores=stores)
     entries = [entry for path in listing.images for entry in _entries(path, listing, ignore)]
     return list(_apart(entries)), listing
 
@@ -92,7 +99,7 @@ def standing_of_entries(entries: Sequence[Entry], limit: int) -> Standing:
 
     def id_of(key: str) -> str | None:
         content, _ = read(wanted[key], limit, captions=False)
-        if isinstance(content, str):
+        if isinstance(content, str | RemoteFile):
             return digest_of(content)
         return None if isinstance(content, Failure) else hashlib.sha256(content).hexdigest()
 
@@ -104,9 +111,10 @@ def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
 
     Raises `InputError` for a shard without images.
     """
-    contents = list_shard(path)
+    stored = listing.remote.get(path)
+    contents = list_shard(path) if stored is None else _list_stored(stored)
     if contents is None:
-        return [Entry(image_name(path), path)]
+        return [Entry(image_name(path), path, stored=stored)]
     if not contents.entries:
         others = [f" ({cut(one.name)}: {_told(one)})" for one in contents.others[:1]]
         raise InputError(f"{path}: holds no image; leave it out{''.join(others)}")
@@ -144,6 +152,30 @@ def list_shard(path: str) -> Contents | None:
     if not Path(path).is_file() or suffix not in (TAR, PARQUET):
         return None
     return list_tar(path, SUFFIXES) if suffix == TAR else list_parquet(path)
+
+
+def _list_stored(file: RemoteFile) -> Contents | None:
+    """List a copy of a shard, which goes at once; its entries lie in the store."""
+    address = file.address
+    suffix = PurePath(address).suffix.lower()
+    if suffix not in (TAR, PARQUET) or file.size is None:
+        return None
+    with COPIES.made(file) as copied:
+        try:
+            contents = list_shard(str(copied))
+        except InputError as error:
+            raise InputError(str(error).replace(str(copied), address)) from None
+    if contents is None:
+        return None
+
+    def named(name: str) -> str:
+        return image_name(address) + name.removeprefix(image_name(str(copied)))
+
+    entries = [
+        entry._replace(name=named(entry.name), path=address, stored=file)
+        for entry in contents.entries
+    ]
+    return Contents(entries, [o._replace(name=named(o.name)) for o in contents.others])
 
 
 def list_parquet(path: str) -> Contents:
@@ -188,15 +220,15 @@ def _need_pyarrow(path: str) -> None:
 
 def read(
     entry: Entry, limit: int, *, captions: bool
-) -> tuple[str | bytes | Failure, Prompt | None]:
-    """Return what is to be decoded, a path or bytes, and the caption.
+) -> tuple[str | RemoteFile | bytes | Failure, Prompt | None]:
+    """Return what is to be decoded, a file or bytes, and the caption.
 
     Of images larger than `limit` bytes one byte more is read, which the loader refuses. `captions`:
-    those that lie beside the images count.
+    those that lie beside the images count. Raises `StoreError` where a store cannot be asked.
     """
     if entry.position is None:
-        return entry.path, entry.caption
-    data: str | bytes
+        return entry.path if entry.stored is None else entry.stored, entry.caption
+    data: str | RemoteFile | bytes
     try:
         if Path(entry.path).suffix.lower() == TAR:
             data, caption = _read_tar(entry, entry.position, limit)
@@ -218,33 +250,50 @@ def _failure(entry: Entry, reason: str, error: Exception) -> Failure:
 
 def _read_tar(entry: Entry, position: tuple[int, int], limit: int) -> tuple[bytes, str | None]:
     start, size = position
+    data = _part(entry, start, min(size, limit + 1))
+    if entry.caption_position is None:
+        return data, None
+    return data, _part(entry, *entry.caption_position).decode(errors="replace")
+
+
+def _part(entry: Entry, start: int, size: int) -> bytes:
+    """Read bytes of the file that an entry is in."""
+    if entry.stored is not None:
+        return remote.read_part(entry.path, start, size) if size else b""
     with Path(entry.path).open("rb") as file:
         file.seek(start)
-        data = file.read(min(size, limit + 1))
-        if entry.caption_position is None:
-            return data, None
-        start, size = entry.caption_position
-        file.seek(start)
-        return data, file.read(size).decode(errors="replace")
+        return file.read(size)
 
 
 def _read_parquet(
     entry: Entry, position: tuple[int, int], limit: int
-) -> tuple[str | bytes, str | None]:
+) -> tuple[str | RemoteFile | bytes, str | None]:
+    if entry.stored is None:
+        return _read_row(entry, position, limit, Path(entry.path).absolute())
+    with COPIES.kept(entry.stored) as copied:
+        return _read_row(entry, position, limit, copied)
+
+
+def _read_row(
+    entry: Entry, position: tuple[int, int], limit: int, path: Path
+) -> tuple[str | RemoteFile | bytes, str | None]:
+    """Read a row of the file at a path of this machine."""
     group, row = position
-    path = str(Path(entry.path).absolute())
-    place = {"job": "cell", "path": path, "group": group, "row": row, "limit": limit}
+    place = {"job": "cell", "path": str(path), "group": group, "row": row, "limit": limit}
     job = child.Job(entry.name, place, SECONDS, MEMORY)
     data, linked, caption = process.POOL.run(job, lambda answer: _cell(answer, limit))
     if linked is None:
         return data, caption
     folder = os.path.dirname(entry.path)  # noqa: PTH120 - as written
-    if leads_out(Path(folder), linked):
+    stored = entry.stored is not None
+    if leads_out_of_store(linked) if stored else leads_out(Path(folder), linked):
         raise ImageError(
             "outside",
             f"{entry.name}: names an image outside the folder of the file; put it beside the file, "
             "or below, and name it from there",
         )
+    if stored:
+        return RemoteFile(f"{folder}/{linked}"), caption
     return os.path.join(folder, linked), caption  # noqa: PTH118 - the same
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.decide.decision import Decider
 from safejudge.engines.effect import missing
 from safejudge.engines.meter import account
-from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
+from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError, StoreError
 from safejudge.files import records
 from safejudge.images.shards import read
 from safejudge.judge import chosen_policy
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from safejudge.decide.thresholds import Thresholds
+    from safejudge.files.remote import RemoteFile
     from safejudge.images.entries import Entry
     from safejudge.images.pairs import Prompt
     from safejudge.judge import Judge
@@ -209,7 +210,7 @@ class Worker:
         found: dict[Entry, Result] = {}
         readable: list[Entry] = []
 
-        def sources() -> Iterator[tuple[str | bytes, Prompt | None]]:
+        def sources() -> Iterator[tuple[str | RemoteFile | bytes, Prompt | None]]:
             # Read when they are judged, not before: a window of files may not fit into memory.
             for entry in dict.fromkeys(entries):
                 data, text = read(entry, judge.policy.max_bytes, captions=self._options.captions)
@@ -246,7 +247,7 @@ def _renamed(result: Result, entry: Entry) -> Result:
 def _problem(error: Exception) -> JSON:
     """Describe an error; a bug with its traceback."""
     if isinstance(error, SafejudgeError):
-        return {"error": str(error), "engine": isinstance(error, EngineError)}
+        return {"error": str(error), "engine": isinstance(error, EngineError | StoreError)}
     lines = "".join(traceback.format_exception(error))
     return {"error": f"an actor failed: {error!r}\n{lines}", "engine": True}
 

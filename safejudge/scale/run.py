@@ -85,7 +85,9 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
     _need_ray()
     from safejudge.files.parquet import Parts
 
-    entries, listing = list_entries(options.paths, ignore=options.ignore, known=[options.prompts])
+    entries, listing = list_entries(
+        options.paths, ignore=options.ignore, known=[options.prompts], stores=True
+    )
     intake = listing.intake(options.limit, len(entries))
     prompts, captions, unmatched = captions_for(
         options.prompts, [p.name for p in entries], slots_of(spec.constitution)
@@ -127,7 +129,8 @@ def _need_ray() -> None:
 
 def _check_apart(out: Path, entries: Sequence[Entry]) -> None:
     """Refuse to judge what this command writes."""
-    shards = {p.path for p in entries if p.position is not None and Path(p.path).suffix == PARQUET}
+    inner = [p for p in entries if p.position is not None and p.stored is None]
+    shards = {p.path for p in inner if Path(p.path).suffix == PARQUET}
     inside = [path for path in shards if out.resolve() in Path(path).resolve().parents]
     if inside:
         raise InputError(f"{out}: --out lies among the images ({inside[0]}); name a folder apart")
