@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,3 +76,20 @@ def serve() -> Iterator[Store]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def known() -> Iterator[Store]:
+    """Serve, and have the libraries find the server and its keys, and nothing of the machine's."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patched.delenv(name)
+        patched.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patched.setenv("AWS_CONFIG_FILE", os.devnull)
+        patched.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patched.setenv("AWS_MAX_ATTEMPTS", "1")
+        for name, value in KEYS.items():
+            patched.setenv(name, value)
+        with serve() as served:
+            patched.setenv("AWS_ENDPOINT_URL", served.url)
+            yield served

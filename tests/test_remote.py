@@ -29,18 +29,8 @@ FAKE = ["--constitution", "sketch", "--engine", "fake:"]
 
 @pytest.fixture(scope="module")
 def server():
-    with pytest.MonkeyPatch.context() as patched:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patched.delenv(name)
-        patched.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patched.setenv("AWS_CONFIG_FILE", os.devnull)
-        patched.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-        patched.setenv("AWS_MAX_ATTEMPTS", "1")
-        for name, value in stores.KEYS.items():
-            patched.setenv(name, value)
-        with stores.serve() as served:
-            patched.setenv("AWS_ENDPOINT_URL", served.url)
-            yield served
+    with stores.known() as served:
+        yield served
 
 
 @pytest.fixture
@@ -332,3 +322,15 @@ def test_a_forked_child_reads_too(store):
     os.waitpid(child, 0)
     assert os.read(ours, 10) == b"content"
     os.close(ours)
+
+
+# --- outputs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extra", [["--out"], ["--ray", "--out"], ["--report"]])
+def test_nothing_is_written_to_a_store_and_what_to_do_instead_is_told(tmp_path, capsys, extra):
+    (tmp_path / "a.png").write_bytes(png())
+    line = ["judge", str(tmp_path / "a.png"), *FAKE, *extra, "s3://bucket/run/out"]
+    assert cli.main(line) == 2
+    said = capsys.readouterr().err
+    assert "s3://bucket/run/out: lies in a store, and nothing is written there" in said

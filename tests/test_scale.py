@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -34,9 +35,10 @@ from safejudge.images import shards as sources
 from safejudge.judge import Judge
 from safejudge.scale import actors
 from safejudge.scale import run as scale
-from safejudge.scale.cluster import check_reachable
+from safejudge.scale.cluster import check_answers, check_reachable
 from safejudge.sketch.scenes import write_scenes
 from safejudge.types import Decision, Failure, Intake, Judgment
+from tests.contract.loopback import Loopback
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
 pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
@@ -422,6 +424,47 @@ def test_another_cluster_than_that_in_use(cluster, shards, capsys):
 def test_where_no_cluster_listens():
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9: no cluster of Ray can be used there"):
         check_reachable("127.0.0.1:9")
+
+
+def test_what_listens_and_is_silent_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        check_reachable(address)
+        with pytest.raises(InputError, match=rf"{address}: no cluster of Ray can be used there \("):
+            check_answers(address, seconds=2)
+
+
+def test_a_cluster_that_runs_is_used(cluster, shards):
+    address = cluster.get_runtime_context().gcs_address
+    line = [sys.executable, "-m", "safejudge", "judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
+    line += ["--ray-address", address]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode in {0, 1, 4}, done.stderr
+    assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
+
+
+def test_actors_share_a_server(cluster, shards):
+    """Each actor is a client of its own; together they ask what one run asks."""
+    pictures = [f"in/p{shade}.png" for shade in range(6)]
+    for shade, path in enumerate(pictures):
+        Path(path).write_bytes(png(40 * shade))
+    with Loopback() as server:
+        engine = ["--constitution", "sketch", "--engine", f"server:{server.base}"]
+        told = [*pictures, *engine, "--window", "1"]
+        alone = cli.main(["judge", *told, "--out", "out.jsonl"])
+        begun = [request.path for request in server.seen].count("/v1/models")
+        line = ["judge", *told, "--ray", "--actors", "2", "--gpus-per-actor", "0", "--out", "out"]
+        assert cli.main(line) == alone
+        assert [request.path for request in server.seen].count("/v1/models") == 3 * begun
+    stored = open_stored(Path("out.jsonl"))
+    expected = {record.content["image"]: record.content for record in stored}
+    found = {record["image"]: record for record in recorded(shards / "out")}
+    assert {name: one["label"] for name, one in found.items()} == {
+        name: one["label"] for name, one in expected.items()
+    }
+    assert {name: one["score"] for name, one in found.items()} == {
+        name: one["score"] for name, one in expected.items()
+    }
 
 
 def test_without_ray_the_extra_is_named(shards, capsys, monkeypatch):

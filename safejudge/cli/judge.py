@@ -182,7 +182,8 @@ def _add_ray(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ray-address",
         metavar="HOST:PORT",
-        help="with --ray: a cluster that runs (default: $RAY_ADDRESS, or this machine alone)",
+        help="with --ray: a cluster that runs; auto: the one of this machine (default: "
+        "$RAY_ADDRESS, or this machine alone)",
     )
 
 

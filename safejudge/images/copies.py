@@ -1,7 +1,7 @@
 """Copies of shards that lie in stores: made to be listed, or kept while rows of them are read.
 
 Takes files of a store; gives paths on this machine. What is kept is one shard, the latest: images
-of one stand together. It goes when the process ends, by itself or by Ctrl-C; a kill leaves it.
+of one stand together.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Copies:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._latest: RemoteFile | None = None
+        self._copy: _Copy | None = None
 
     @contextmanager
     def made(self, file: RemoteFile) -> Iterator[Path]:
@@ -41,25 +41,49 @@ class Copies:
     def kept(self, file: RemoteFile) -> Iterator[Path]:
         """Copy a file unless it is the one that is kept; nobody replaces it during the block."""
         with self._lock:
-            if self._folder is None or self._latest != file:
+            if self._copy is None or self._latest != file:
                 self.forget()
-                self._folder = tempfile.TemporaryDirectory(prefix="safejudge-")
-                _copied(file, Path(self._folder.name))
+                self._copy = _Copy(file)
                 self._latest = file
-            yield Path(self._folder.name) / _name(file)
+            yield self._copy.path
 
     def forget(self) -> None:
         """Remove the copy."""
-        folder, self._folder, self._latest = self._folder, None, None
-        if folder is not None:
-            folder.cleanup()
+        copy, self._copy, self._latest = self._copy, None, None
+        if copy is not None:
+            copy.remove()
 
     def leave(self) -> None:
         """Leave the copy to the parent, in a child that was forked."""
         self._lock = threading.RLock()
-        if self._folder is not None:
-            self._folder._finalizer.detach()  # type: ignore[attr-defined]  # noqa: SLF001
-        self._folder = self._latest = None
+        if self._copy is not None:
+            self._copy.leave()
+        self._copy = self._latest = None
+
+
+class _Copy:
+    """A copy that is kept; on Linux it has no name, so that it goes however the process ends."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="safejudge-")
+        try:
+            self.path = _copied(file, Path(self._folder.name))
+            self._file = self.path.open("rb")
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        nameless = Path(f"/proc/{os.getpid()}/fd/{self._file.fileno()}")
+        if nameless.exists():
+            self.path = nameless
+            self._folder.cleanup()
+
+    def remove(self) -> None:
+        self._file.close()
+        self._folder.cleanup()
+
+    def leave(self) -> None:
+        self._folder._finalizer.detach()  # type: ignore[attr-defined]  # noqa: SLF001
+        self._file.close()
 
 
 def _copied(file: RemoteFile, folder: Path) -> Path:

@@ -21,6 +21,7 @@ from safejudge.engines.meter import together
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
 from safejudge.images.captions import captions_for
+from safejudge.images.copies import COPIES
 from safejudge.images.listing import key_of
 from safejudge.images.shards import PARQUET, list_entries, standing_of_entries
 from safejudge.judge import chosen_policy
@@ -109,6 +110,7 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
     with Parts(
         options.out, resume=options.resume, overwrite=options.overwrite, standing=standing
     ) as parts:
+        COPIES.forget()  # of shards that were read to tell which records stand
         digest = None if options.thresholds is None else options.thresholds.digest()
         tally = _Run(entries, captions, intake, parts, digest).run(actor_options, options)
     if tally is not None:
