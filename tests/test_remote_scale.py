@@ -20,7 +20,7 @@ WHY = "pip install s3fs 'moto[s3]' flask flask-cors (make test-remote)"
 pytest.importorskip("s3fs", reason=WHY)
 pytest.importorskip("moto.moto_server.werkzeug_app", reason=WHY)
 pa = pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
-pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
+pytest.importorskip("ray", reason="pip install 'safejudge[ray]'")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 FAKE = ["--constitution", "sketch", "--engine", "fake:", "--ray", "--actors", "2", "--window", "2"]

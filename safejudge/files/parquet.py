@@ -14,7 +14,7 @@ import os
 import re
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
@@ -84,20 +84,33 @@ def to_table(rows: Sequence[JSON]) -> pa.Table:
     return pa.Table.from_pylist(lines, schema=SCHEMA)
 
 
+class Counts(Protocol):
+    """What counts records by key."""
+
+    def __getitem__(self, key: str, /) -> int: ...
+    def __setitem__(self, key: str, count: int, /) -> None: ...
+
+
 class Parts:
     """A folder of records that is being written; nobody else may write to it meanwhile."""
 
     def __init__(
-        self, folder: Path, *, resume: bool, overwrite: bool, standing: Stands | None = None
+        self,
+        folder: Path,
+        *,
+        resume: bool,
+        overwrite: bool,
+        standing: Stands | None = None,
+        recorded: Counts | None = None,
     ) -> None:
         """Open a new or empty folder, or continue one (`resume`), or begin it again (`overwrite`).
 
-        `standing` says which records of a continued folder count; None: all. Raises `OutputError`
-        for a folder with parts without either, with anything else in it, or that another run is
-        writing to.
+        `standing` says which records of a continued folder count; None: all. `recorded` is where
+        they are counted; None: in memory. Raises `OutputError` for a folder with parts without
+        either, with anything else in it, or that another run is writing to.
         """
         self.folder = folder
-        self.recorded: Counter[str] = Counter()
+        self.recorded: Counts = Counter() if recorded is None else recorded
         """Records that stand, by key: where `standing` says nothing else, by name."""
         self.others = 0
         """Records of images that are none of this run's."""
@@ -238,7 +251,6 @@ class Parts:
             record = _counted(row)
             if "rules" in record:
                 record["rules"] = json.loads(record["rules"])
-            self.recorded[row["image"]] += 1
             self.tally.add(record)
 
 

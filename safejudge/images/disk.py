@@ -15,7 +15,7 @@ from safejudge.errors import InputError
 from safejudge.images import kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class PassedOver(NamedTuple):
@@ -29,7 +29,7 @@ class PassedOver(NamedTuple):
     """How many of it, where not each has a name: rows of a table."""
 
 
-def files_below(folder: str, passed_over: list[PassedOver]) -> Iterator[str]:
+def files_below(folder: str, pass_over: Callable[[PassedOver], None]) -> Iterator[str]:
     """Yield the files of a folder and below; linked folders last, and every folder once.
 
     A folder below that cannot be listed is passed over. Raises `InputError` for the first.
@@ -56,7 +56,7 @@ def files_below(folder: str, passed_over: list[PassedOver]) -> Iterator[str]:
             if here == folder:
                 message = f"{error.filename}: cannot be listed ({error.strerror})"
                 raise InputError(message) from error
-            passed_over.append(PassedOver(here, f"a folder ({error.strerror})"))
+            pass_over(PassedOver(here, f"a folder ({error.strerror})"))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

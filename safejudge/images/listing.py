@@ -14,7 +14,6 @@ import os
 import stat
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -46,22 +45,52 @@ _TOGETHER = 1000
 _TWIN = "a file whose name reads like that of another in records; rename it"
 
 
-@dataclass(slots=True)
 class Listing:
     """Every file under some paths, by what becomes of it."""
 
-    images: list[str] = field(default_factory=list)
-    """Paths of what is to be judged, in order."""
-    passed_over: list[PassedOver] = field(default_factory=list)
-    """What was not taken for an image."""
-    ignored: Counter[str] = field(default_factory=Counter)
-    """Files that the user's patterns name, by pattern."""
-    companions: int = 0
-    """Files that macOS keeps beside others, and label files of safejudge."""
-    repeated: int = 0
-    """Paths that name a file once more."""
-    remote: dict[str, RemoteFile] = field(default_factory=dict)
-    """Those of `images` that lie in a store, by their address."""
+    def __init__(self) -> None:
+        self.images: list[str] = []
+        """Paths of what is to be judged, in order."""
+        self.remote: dict[str, RemoteFile] = {}
+        """Those of `images` that lie in a store, by their address."""
+        self.taken = 0
+        """Files that were taken for images, or for holding some."""
+        self.passed_over: list[PassedOver] = []
+        """What was not taken for an image: the first of it."""
+        self.others: Counter[str] = Counter()
+        """How much of it there was, by what it is."""
+        self.ignored: Counter[str] = Counter()
+        """Files that the user's patterns name, by pattern."""
+        self.companions = 0
+        """Files that macOS keeps beside others, and label files of safejudge."""
+        self.repeated = 0
+        """Paths that name a file once more."""
+        self._seen: dict[str, str] = {}
+        """By key, the whole path that has it."""
+
+    def take(self, path: str, stored: RemoteFile | None) -> None:
+        """Take a path for an image; `stored` is the file where it lies in a store."""
+        self.taken += 1
+        self.images.append(path)
+        if stored is not None:
+            self.remote[path] = stored
+
+    def pass_over(self, entry: PassedOver) -> None:
+        """Count what is no image."""
+        self.others[entry.what] += entry.number
+        if len(self.passed_over) < EXAMPLES:
+            self.passed_over.append(entry)
+
+    def first_seen(self, key: str, whole: str) -> str | None:
+        """Return the whole path that has a key already, else keep this one for it."""
+        earlier = self._seen.get(key)
+        if earlier is None:
+            self._seen[key] = whole
+        return earlier
+
+    def in_order(self, names: Iterable[str]) -> Iterable[str]:
+        """Sort the names of a folder."""
+        return sorted(names)
 
     def source(self, path: str) -> str | RemoteFile:
         """Return what an image is read from."""
@@ -70,14 +99,11 @@ class Listing:
     def intake(self, limit: int | None, count: int | None = None) -> Intake:
         """What came in, as it is told and recorded; `count` images, where not each is a file."""
         count = len(self.images) if count is None else count
-        passed_over: Counter[str] = Counter()
-        for entry in self.passed_over:
-            passed_over[entry.what] += entry.number
         return Intake(
             found=count,
             beyond_limit=0 if limit is None else max(0, count - limit),
-            passed_over=passed_over,
-            examples=tuple(f"{entry.name}: {entry.what}" for entry in self.passed_over[:EXAMPLES]),
+            passed_over=self.others,
+            examples=tuple(f"{entry.name}: {entry.what}" for entry in self.passed_over),
             ignored=dict(self.ignored),
             companions=self.companions,
             repeated=self.repeated,
@@ -134,13 +160,14 @@ def digest_of(path: str | Path | RemoteFile) -> str | None:
         return None
 
 
-def list_images(
+def list_images(  # noqa: PLR0913 - what a search is told
     paths: Sequence[str],
     *,
     ignore: Sequence[str] = (),
     known: Iterable[str | os.PathLike[str] | None] = (),
     shards: tuple[str, ...] = (),
     stores: bool = False,
+    listing: Listing | None = None,
 ) -> Listing:
     """List the images under files, folders (recursively, sorted) and glob patterns, in order.
 
@@ -149,10 +176,11 @@ def list_images(
     others that are pictures, or other things to look at, by their first bytes. A file is listed
     once, however it is spelled. `ignore` are patterns (`ignore.ignored`), `known` files that the
     command itself reads or writes, `shards` further suffixes, of files that hold images. `stores`:
-    a person typed these paths, so addresses such as `s3://bucket/folder` are looked under. Raises
-    `InputError` for a folder without an image, or one that cannot be listed, and `StoreError`.
+    a person typed these paths, so addresses such as `s3://bucket/folder` are looked under.
+    `listing` is one that keeps what it meets in another place. Raises `InputError` for a folder
+    without an image, or one that cannot be listed, and `StoreError`.
     """
-    listing = Listing()
+    listing = Listing() if listing is None else listing
     search = _Search(listing, ignore, {key_of(os.fspath(k)) for k in known if k}, shards)
     for path in paths:
         if stores and is_remote(path):
@@ -179,13 +207,11 @@ class _Search:
     ) -> None:
         self._listing, self._ignore, self._known = listing, ignore, known
         self._shards = shards
-        self._seen: dict[str, str] = {}
-        """By key, the whole path that has it."""
 
-    def take(self, path: str) -> None:
+    def take(self, path: str, stored: RemoteFile | None = None) -> None:
         """Take a path for an image, unless it was taken before."""
         if self._is_new(path):
-            self._listing.images.append(path)
+            self._listing.take(path, stored)
 
     def pattern(self, pattern: str) -> None:
         """Take what a glob pattern matches; one that matches nothing is taken as a path."""
@@ -202,7 +228,7 @@ class _Search:
     def folder(self, folder: str) -> None:
         """Take the images of a folder and of all below it."""
         with self._some_image(folder):
-            for path in sorted(files_below(folder, self._listing.passed_over)):
+            for path in self._listing.in_order(files_below(folder, self._listing.pass_over)):
                 self._judge_by_content(path, PurePath(os.path.relpath(path, folder)), _on_disk)
 
     def store(self, address: str) -> None:
@@ -218,8 +244,7 @@ class _Search:
                     self._folder_of_store(folder, remote.look(folder).files)
         else:
             for file in found.files:
-                self._listing.remote[file.address] = file
-                self.take(file.address)
+                self.take(file.address, file)
 
     def _folder_of_store(self, address: str, files: Sequence[RemoteFile]) -> None:
         with self._some_image(address):
@@ -232,8 +257,6 @@ class _Search:
         """
         for start in range(0, len(files), _TOGETHER):
             part = files[start : start + _TOGETHER]
-            images = self._listing.images
-            before = len(images)
             below = [PurePath(file.address.removeprefix(folder)) for file in part]
             asked = [
                 file
@@ -243,18 +266,16 @@ class _Search:
             beginnings = remote.heads(asked, kinds.HEAD)
             heads = {file.address: head for file, head in zip(asked, beginnings, strict=True)}
             for file, path in zip(part, below, strict=True):
-                self._judge_by_content(file.address, path, partial(_in_store, heads))
-            taken = frozenset(images[before:])
-            self._listing.remote |= {f.address: f for f in part if f.address in taken}
+                self._judge_by_content(file.address, path, partial(_in_store, heads), file)
 
     @contextmanager
     def _some_image(self, folder: str) -> Iterator[None]:
         """Raise `InputError` where the block met no image."""
-        before = len(self._listing.images) + self._listing.repeated
-        others = len(self._listing.passed_over)
+        before = self._listing.taken + self._listing.repeated
+        others = self._listing.others.copy()
         yield
-        if len(self._listing.images) + self._listing.repeated == before:
-            passed_over = Counter(entry.what for entry in self._listing.passed_over[others:])
+        if self._listing.taken + self._listing.repeated == before:
+            passed_over = self._listing.others - others
             there = ", ".join(f"{count} x {what}" for what, count in passed_over.most_common(3))
             raise InputError(
                 f"{folder}: no image in this folder or below it"
@@ -269,7 +290,9 @@ class _Search:
         name = PurePath(path)
         return name.suffix.lower() in SUFFIXES + self._shards and not is_companion(name)
 
-    def _judge_by_content(self, path: str, below: PurePath, kind_of: _KindOf) -> None:
+    def _judge_by_content(
+        self, path: str, below: PurePath, kind_of: _KindOf, stored: RemoteFile | None = None
+    ) -> None:
         """Say what becomes of a file that is not named itself; `below` is its path from there."""
         pattern = self._pattern_of(below)
         if pattern is not None:
@@ -277,19 +300,19 @@ class _Search:
         elif key_of(path) in self._known:
             return
         elif self._claims(path):
-            self.take(path)
+            self.take(path, stored)
         else:
-            self._sort_in(path, kind_of(path))
+            self._sort_in(path, kind_of(path), stored)
 
-    def _sort_in(self, path: str, kind: Kind | None) -> None:
+    def _sort_in(self, path: str, kind: Kind | None, stored: RemoteFile | None) -> None:
         if kind is not None and kind.name in ("picture", "video", "media"):
-            self.take(path)
+            self.take(path, stored)
         elif is_companion(PurePath(path)) or (
             kind is not None and kind.name == "text" and PurePath(path).name in OUR_OWN
         ):
             self._listing.companions += 1
         elif self._is_new(path):
-            self._listing.passed_over.append(PassedOver(path, _reason(path, kind)))
+            self._listing.pass_over(PassedOver(path, _reason(path, kind)))
 
     def _is_new(self, path: str) -> bool:
         r"""Whether a file was not met before; what cannot be told from another is passed over.
@@ -298,13 +321,11 @@ class _Search:
         just that.
         """
         key, whole = key_of(path), _whole(path, os.getcwd())  # noqa: PTH109 - as text
-        earlier = self._seen.get(key)
-        if earlier is None:
-            self._seen[key] = whole
-        elif earlier == whole:
+        earlier = self._listing.first_seen(key, whole)
+        if earlier == whole:
             self._listing.repeated += 1
-        else:
-            self._listing.passed_over.append(PassedOver(path, _TWIN))
+        elif earlier is not None:
+            self._listing.pass_over(PassedOver(path, _TWIN))
         return earlier is None
 
 

@@ -8,7 +8,6 @@ copy is listed, and of Parquet files read. Decodes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from collections import Counter
@@ -20,21 +19,20 @@ from safejudge.files import remote
 from safejudge.files.below import leads_out, leads_out_of_store
 from safejudge.files.records import image_name
 from safejudge.files.remote import RemoteFile
-from safejudge.files.standing import Standing
 from safejudge.images import child, process
 from safejudge.images.copies import COPIES
 from safejudge.images.disk import PassedOver
 from safejudge.images.entries import Contents, Entry, Other
 from safejudge.images.ignore import ignored, is_companion
 from safejudge.images.kinds import Kind
-from safejudge.images.listing import digest_of, key_of, list_images
+from safejudge.images.listing import key_of, list_images
 from safejudge.images.load import SUFFIXES
 from safejudge.images.tars import list_tar
 from safejudge.text import cut, one_line
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from safejudge.images.listing import Listing
     from safejudge.images.pairs import Prompt
@@ -60,58 +58,50 @@ def find_entries(paths: Sequence[str]) -> list[Entry]:
 
 
 def list_entries(
-    paths: Sequence[str],
-    *,
-    ignore: Sequence[str] = (),
-    known: Iterable[str | os.PathLike[str] | None] = (),
-    stores: bool = False,
+    paths: Sequence[str], *, ignore: Sequence[str] = (), stores: bool = False
 ) -> tuple[list[Entry], Listing]:
     """Return the entries under some paths, and the listing of all files; see `list_images`.
 
     Raises as `find_entries` does.
     """
-    shards = (TAR, PARQUET)
-    listing = list_images(paths, ignore=ignore, known=known, shards=shards, stores=stores)
-    entries = [entry for path in listing.images for entry in _entries(path, listing, ignore)]
-    return list(_apart(entries)), listing
+    listing = list_images(paths, ignore=ignore, shards=(TAR, PARQUET), stores=stores)
+    taken: set[str] = set()
+    apart = Apart(taken.__contains__)
+    entries = []
+    for path in listing.images:
+        for entry in entries_of(path, listing.remote.get(path), listing, ignore):
+            name, key = apart.named(entry.name)
+            taken.add(key)
+            entries.append(entry._replace(name=name))
+    return entries, listing
 
 
-def _apart(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Number the entries that share a name, however it is spelled: a tar may hold two of one."""
-    counts: Counter[str] = Counter()
-    for entry in entries:
-        name, key = entry.name, key_of(entry.name)
+class Apart:
+    """Numbers the entries that share a name, however it is spelled: a tar may hold two of one."""
+
+    def __init__(self, is_taken: Callable[[str], bool]) -> None:
+        """`is_taken` says of a key whether an entry has it."""
+        self._is_taken = is_taken
+        self._alike: Counter[str] = Counter()
+
+    def named(self, name: str) -> tuple[str, str]:
+        """Return what the next entry of a name is called, and the key of that."""
+        called, key = name, key_of(name)
         first = key
-        while counts[key]:  # a member may have been called `a.png (2)` by somebody
-            counts[first] += 1
-            name = f"{entry.name} ({counts[first]})"
-            key = key_of(name)
-        counts[key] += 1
-        yield entry._replace(name=name)
+        while self._is_taken(key):  # a member may have been called `a.png (2)` by somebody
+            self._alike[first] += 1
+            called = f"{name} ({self._alike[first] + 1})"
+            key = key_of(called)
+        return called, key
 
 
-def standing_of_entries(entries: Sequence[Entry], limit: int) -> Standing:
-    """Say how records of earlier runs stand to entries: by their name and by what they hold now.
-
-    An entry is read when its record is met; of more than `limit` bytes nothing stands.
-    """
-    wanted = {key_of(entry.name): entry for entry in entries}
-
-    def id_of(key: str) -> str | None:
-        content, _ = read(wanted[key], limit, captions=False)
-        if isinstance(content, str | RemoteFile):
-            return digest_of(content)
-        return None if isinstance(content, Failure) else hashlib.sha256(content).hexdigest()
-
-    return Standing(wanted, key_of, id_of)
-
-
-def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
-    """List one file, what is passed over in it included.
+def entries_of(
+    path: str, stored: RemoteFile | None, listing: Listing, ignore: Sequence[str]
+) -> list[Entry]:
+    """List one file, what is passed over in it included; `stored`, where it lies in a store.
 
     Raises `InputError` for a shard without images.
     """
-    stored = listing.remote.get(path)
     contents = list_shard(path) if stored is None else _list_stored(stored)
     if contents is None:
         return [Entry(image_name(path), path, stored=stored)]
@@ -127,7 +117,7 @@ def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
         elif is_companion(inside):
             listing.companions += other.number
         else:
-            listing.passed_over.append(PassedOver(other.name, other.kind.what, other.number))
+            listing.pass_over(PassedOver(other.name, other.kind.what, other.number))
     taken = []
     for entry in contents.entries:
         inside = PurePath(entry.name.removeprefix(beginning))

@@ -125,6 +125,11 @@ class Pool:
     gpus: float
     """For each of them; 0: a CPU instead."""
 
+    @property
+    def takes(self) -> dict[str, float]:
+        """What Ray is told of each."""
+        return {"num_gpus": self.gpus} if self.gpus else {"num_cpus": 1}
+
     @classmethod
     def fitted(cls, actors: int | None, gpus_per_actor: float | None) -> Self:
         """Fit a request to what Ray has: one actor per GPU, or one, where it leaves that open.
