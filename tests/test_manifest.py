@@ -51,8 +51,8 @@ def test_it_holds_what_a_list_holds_in_its_order(pictures, ignore):
         assert written.intake(3, len(manifest)) == listing.intake(3, len(entries))
         assert all(key_of(entry.name) in manifest for entry in entries)
         assert "in/notes.txt" not in manifest
+    (pictures / "none").mkdir()
     with Manifest() as manifest, pytest.raises(InputError, match="no image in this folder"):
-        (pictures / "none").mkdir()
         filled(manifest, "none")
 
 

@@ -138,8 +138,8 @@ def list_shard(path: str) -> Contents | None:
 
     Raises `InputError` where it cannot be listed.
     """
-    suffix = Path(path).suffix.lower()
-    if not Path(path).is_file() or suffix not in (TAR, PARQUET):
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - of every image of a run
+    if suffix not in (TAR, PARQUET) or not Path(path).is_file():
         return None
     return list_tar(path, SUFFIXES) if suffix == TAR else list_parquet(path)
 
