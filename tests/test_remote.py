@@ -12,9 +12,10 @@ import stores
 from PIL import Image
 
 from safejudge.cli import app as cli
-from safejudge.errors import InputError, StoreError
-from safejudge.files import remote
+from safejudge.errors import InputError, OutputError, StoreError
+from safejudge.files import records, remote
 from safejudge.files.remote import RemoteFile
+from safejudge.files.standing import Standing
 from safejudge.images.listing import list_images
 from safejudge.images.load import load_images
 from safejudge.images.shards import list_entries, read
@@ -181,6 +182,41 @@ def test_a_file_that_may_not_be_read_is_one_failure(store):
         assert stores.KEYS["AWS_ACCESS_KEY_ID"] not in results[1].message
 
 
+def test_captions_and_series_of_a_store(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    address = put(store, "ads", {"x/9.png": png(9), "x/10.png": png(10), "y/1.png": png(1)})
+    (tmp_path / "p.csv").write_text(f"image,prompt\n{address}/x/9.png,nine\n1.png,one\n")
+    cli.main(
+        ["judge", address, *FAKE, "--prompts", "p.csv", "--report", "r.html", "--out", "a.jsonl"]
+    )
+    found = {one["image"]: one.get("caption") for one in lines(tmp_path / "a.jsonl")[1:]}
+    assert [found[f"{address}/{name}"] is None for name in ("x/9.png", "x/10.png", "y/1.png")] == [
+        *(False, True),
+        False,
+    ]
+    assert (tmp_path / "r.html").read_text().count("data:image/") >= 3
+    told = ["judge", address, *FAKE, "--series", "apart", "--out", "b.jsonl"]
+    cli.main(told)
+    records = lines(tmp_path / "b.jsonl")[1:]
+    assert [(one["image"], one["frames"]["of"]) for one in records] == [
+        (f"{address}/x", 2),
+        (f"{address}/y", 1),
+    ]
+    store.put("ads/x/10.png", png(11))
+    cli.main([*told, "--resume"])
+    again = {one["image"]: one["id"] for one in lines(tmp_path / "b.jsonl")[1:]}
+    assert [again[one["image"]] == one["id"] for one in records] == [False, True]
+
+
+def test_what_the_library_is_told_by_the_environment(store, monkeypatch):
+    monkeypatch.setenv("FSSPEC_S3", '{"anon": true}')
+    import fsspec.config
+
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    fsspec.config.set_conf_env(fsspec.config.conf)
+    assert remote._SYSTEMS.of("s3").anon is True
+
+
 # --- errors by name, and nothing secret in them ---------------------------------------------------
 
 
@@ -327,10 +363,98 @@ def test_a_forked_child_reads_too(store):
 # --- outputs --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("extra", [["--out"], ["--ray", "--out"], ["--report"]])
-def test_nothing_is_written_to_a_store_and_what_to_do_instead_is_told(tmp_path, capsys, extra):
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--out", "s3://bucket/run.jsonl"], "--out s3://bucket/run.jsonl: lies in a store, where"),
+        (["--report", "s3://bucket/p.html"], "s3://bucket/p.html: lies in a store, where only"),
+        (["--ray", "--out", "hf://datasets/o/n"], "hf://datasets/o/n: is only read here"),
+        (["--ray", "--out", "s3://K:geheim@bucket/x"], "s3://...@bucket: an address holds no user"),
+    ],
+)
+def test_what_is_not_written_to_a_store_and_what_to_do_instead(
+    store, tmp_path, capsys, extra, said
+):
+    pytest.importorskip("ray", reason="pip install 'safejudge[ray]'")
     (tmp_path / "a.png").write_bytes(png())
-    line = ["judge", str(tmp_path / "a.png"), *FAKE, *extra, "s3://bucket/run/out"]
-    assert cli.main(line) == 2
-    said = capsys.readouterr().err
-    assert "s3://bucket/run/out: lies in a store, and nothing is written there" in said
+    assert cli.main(["judge", str(tmp_path / "a.png"), *FAKE, *extra]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "geheim" not in told
+    assert store.seen == []
+
+
+@pytest.fixture
+def parts():
+    pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
+    from safejudge.files import parquet
+
+    return parquet
+
+
+HEAD = {"safejudge": "0", "provenance": dict.fromkeys(records.COMPARED, "x"), "captions": None}
+
+
+def failed(parts, name):
+    error = {"reason": "r", "message": "m"}
+    return parts.to_table([{"image": name, "id": None, "error": error}])
+
+
+def test_parts_in_a_store_go_on_and_are_nobody_elses(store, parts):
+    address = f"s3://{stores.BUCKET}/run/"
+    with parts.Parts(address, resume=False, overwrite=False) as first:
+        first.begin(HEAD)
+        first.add(failed(parts, "a"))
+        first.flush()
+        with parts.Parts(address, resume=True, overwrite=False) as second:
+            assert second.recorded == {"a": 1}
+            second.begin(HEAD)
+            second.add(failed(parts, "b"))
+            second.flush()
+        first.add(failed(parts, "c"))
+        with pytest.raises(OutputError, match=r"part-00001\.parquet: another run is writing"):
+            first.flush()
+    with pytest.raises(OutputError, match="holds records already; --resume"):
+        parts.Parts(address, resume=False, overwrite=False)
+    standing = Standing({"b"}, lambda name, _: name, lambda _: None)
+    with parts.Parts(address, resume=True, overwrite=False, standing=standing) as third:
+        assert not third.recorded  # a failure is asked again
+        assert third.others == 1
+    assert [file.address for file in remote.look(address).files] == [f"{address}part-00000.parquet"]
+    with parts.Parts(address, resume=False, overwrite=True) as fourth:
+        fourth.begin(HEAD)
+        fourth.add(failed(parts, "d"))
+        fourth.flush()
+    store.put("run/notes.txt", b"words")
+    with pytest.raises(OutputError, match=r"holds something else \(notes\.txt\)"):
+        parts.Parts(address, resume=True, overwrite=False)
+
+
+def test_a_part_that_was_written_though_nobody_heard_is_no_other_runs(store, parts, monkeypatch):
+    write = remote.write
+
+    def twice(address, data, *, new):
+        write(address, data, new=new)
+        write(address, data, new=new)  # as a library does that lost the answer
+
+    monkeypatch.setattr(remote, "write", twice)
+    with parts.Parts(f"s3://{stores.BUCKET}/twice", resume=False, overwrite=False) as out:
+        out.begin(HEAD)
+        out.add(failed(parts, "a"))
+        out.flush()
+
+
+def test_records_that_cannot_be_written_are_an_error_and_the_parts_before_stay(store, parts):
+    address = f"s3://{stores.BUCKET}/broken"
+    with parts.Parts(address, resume=False, overwrite=False) as out:
+        out.begin(HEAD)
+        out.add(failed(parts, "a"))
+        out.flush()
+        for code, error in (("AccessDenied", OutputError), ("ServiceUnavailable", StoreError)):
+            store.fault = lambda _, code=code: (403, code)
+            out.add(failed(parts, "b"))
+            with pytest.raises(error, match=r"part-00001\.parquet"):
+                out.flush()
+        store.fault = lambda _: None
+    with parts.Parts(address, resume=True, overwrite=False) as again:
+        assert again.recorded == {"a": 1}

@@ -13,6 +13,7 @@ import stores
 from PIL import Image
 
 from safejudge.cli import app as cli
+from safejudge.files import remote
 from safejudge.judge import Judge
 from safejudge.types import Failure
 
@@ -59,9 +60,18 @@ def shards():
     return files | {"notes.txt": b"some words", "sub/e.png": png(50)}
 
 
-def recorded(folder):
-    tables = [parquet.read_table(path) for path in sorted(folder.glob("part-*.parquet"))]
-    return {row["image"]: row for table in tables for row in table.to_pylist()}
+OUT = f"s3://{stores.BUCKET}/out"
+
+
+def parts():
+    files = remote.look(OUT).files
+    return [pa.BufferReader(remote.read_whole(file.address)) for file in files]
+
+
+def recorded():
+    rows = [row for part in parts() for row in parquet.read_table(part).to_pylist()]
+    assert len({row["image"] for row in rows}) == len(rows)
+    return {row["image"]: row for row in rows}
 
 
 def test_shards_of_a_store_are_judged_as_those_of_the_disk(store, tmp_path, monkeypatch, capsys):
@@ -69,7 +79,7 @@ def test_shards_of_a_store_are_judged_as_those_of_the_disk(store, tmp_path, monk
     address = f"s3://{stores.BUCKET}/in"
     for name, data in shards().items():
         store.put(f"in/{name}", data)
-    told = ["judge", address, *FAKE, "--out", "out"]
+    told = ["judge", address, *FAKE, "--out", OUT]
     assert cli.main(told) == 1
     pairs = {
         "a.png": (png(10), None), "c.tar/one.png": (png(20), "words"),
@@ -78,7 +88,7 @@ def test_shards_of_a_store_are_judged_as_those_of_the_disk(store, tmp_path, monk
     }  # fmt: skip
     with Judge.load("sketch", "fake:") as alone:
         results = alone([data for data, _ in pairs.values()], [text for _, text in pairs.values()])
-    found = recorded(tmp_path / "out")
+    found = recorded()
     outside = found.pop(f"{address}/d.parquet#3")
     assert outside["error"]["reason"] == "outside"
     assert sorted(found) == [f"{address}/{name}" for name in pairs]
@@ -89,14 +99,16 @@ def test_shards_of_a_store_are_judged_as_those_of_the_disk(store, tmp_path, monk
             assert row["error"]["reason"] == result.reason
         else:
             assert (row["label"], row["score"]) == (result.label, result.score)
-    head = json.loads(parquet.read_schema("out/part-00000.parquet").metadata[b"safejudge"])
+    head = json.loads(parquet.read_schema(parts()[0]).metadata[b"safejudge"])
     assert head["intake"]["passed_over"] == {"text": 1}
     # A record stands for what is the same; the copy of a shard is no one's afterwards.
     store.put("in/a.png", png(99))
     capsys.readouterr()
+    assert cli.main(told) == 2
+    assert f"{OUT}: holds records already; --resume" in capsys.readouterr().err
     cli.main([*told, "--resume"])
     assert "8 images (3 from earlier runs)" in capsys.readouterr().err
-    again = recorded(tmp_path / "out")[f"{address}/a.png"]
+    again = recorded()[f"{address}/a.png"]
     assert again["id"] == hashlib.sha256(png(99)).hexdigest()
     assert list(Path(os.environ["TMPDIR"]).glob("safejudge-*")) == []
 
@@ -105,8 +117,10 @@ def test_a_store_that_falls_silent_stops_actors(store, tmp_path, capsys):
     for number in range(6):
         store.put(f"silent/{number}.png", png(number))
     store.fault = lambda path: (503, "ServiceUnavailable") if path.endswith("/5.png") else None
-    told = ["judge", f"s3://{stores.BUCKET}/silent", *FAKE, "--out", str(tmp_path / "out")]
+    out = tmp_path / "out"
+    told = ["judge", f"s3://{stores.BUCKET}/silent", *FAKE, "--out", str(out)]
     assert cli.main(told) == 3
     assert "/5.png: the store cannot be asked" in capsys.readouterr().err
-    assert all(row["error"] is None for row in recorded(tmp_path / "out").values())
+    for part in out.glob("part-*"):
+        assert all(row["error"] is None for row in parquet.read_table(part).to_pylist())
     store.fault = lambda _: None

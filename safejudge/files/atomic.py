@@ -44,8 +44,8 @@ def check_parent(path: Path) -> None:
         scheme, place = address[1], address[2]
         command = "aws s3 cp --recursive" if scheme == "s3" else "the tool of the store"
         raise OutputError(
-            f"{scheme}://{place}: lies in a store, and nothing is written there; write to a folder "
-            f"of this machine, and copy it afterwards ({command})"
+            f"{scheme}://{place}: lies in a store, where only judge --ray --out writes; write to a "
+            f"folder of this machine, and copy it afterwards ({command})"
         )
     if not path.parent.is_dir():
         raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
@@ -70,7 +70,7 @@ def check_file(path: Path, advice: str = "name another") -> bool:
 
 
 @contextmanager
-def writing(path: Path, consequence: str = "") -> Iterator[None]:
+def writing(path: Path | str, consequence: str = "") -> Iterator[None]:
     """Turn an `OSError` into an `OutputError` that names `path`, and perhaps what follows."""
     try:
         yield

@@ -164,6 +164,33 @@ def digest_of(file: RemoteFile) -> str | None:
     return digest.hexdigest()
 
 
+def read_whole(address: str) -> bytes:
+    """Return all of a file that we wrote. Raises as `read` does."""
+    scheme, key = _parted(address)
+    with _asking(address):
+        return bytes(_SYSTEMS.of(scheme).cat_file(key))
+
+
+def write(address: str, data: bytes, *, new: bool) -> None:
+    """Write a whole file at once; `new`: only where none is, else `FileExistsError`.
+
+    Raises `OSError` and `StoreError`.
+    """
+    scheme, key = _parted(address)
+    with _asking(address):
+        _SYSTEMS.of(scheme).pipe_file(key, data, mode="create" if new else "overwrite")
+
+
+def remove(address: str) -> None:
+    """Remove a file; one that is not there is fine. Raises `OSError` and `StoreError`."""
+    scheme, key = _parted(address)
+    try:
+        with _asking(address):
+            _SYSTEMS.of(scheme).rm_file(key)
+    except FileNotFoundError:
+        pass
+
+
 def heads(files: Sequence[RemoteFile], size: int) -> list[bytes | None]:
     """Return what files begin with, many at a time; None for one that cannot be read.
 
@@ -270,6 +297,8 @@ def _asking(address: str) -> Iterator[None]:
             raise problem from None  # what it was raised from may hold keys
         if isinstance(error, FileNotFoundError | IsADirectoryError):
             raise FileNotFoundError(errno.ENOENT, "no such file", address) from error
+        if isinstance(error, FileExistsError):
+            raise FileExistsError(errno.EEXIST, "there is one already", address) from error
         number = getattr(error, "errno", None) or errno.EIO
         raise OSError(number, _told(error)) from error
 
@@ -281,6 +310,9 @@ _OF_STORE = frozenset((
     *("PermanentRedirect", "AuthorizationHeaderMalformed", "500", "502", "503", "504"),
 ))  # fmt: skip
 """What S3 answers where every file would be answered so."""
+_OF_ONE = (
+    FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError, ValueError,
+)  # fmt: skip
 _OF_FILE = (errno.EINVAL, errno.ENAMETOOLONG, errno.EPERM, errno.EACCES, errno.ENOSPC)
 
 
@@ -294,7 +326,7 @@ def _of_store(address: str, error: BaseException) -> StoreError | None:
     if code == "NoSuchBucket":
         return StoreError(f"{address}: there is no bucket {key.partition('/')[0]}; check its name")
     if code not in _OF_STORE:
-        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError | ValueError):
+        if isinstance(error, _OF_ONE):
             return None
         if name == "ParamValidationError" or getattr(error, "errno", None) in _OF_FILE:
             return None
@@ -325,4 +357,5 @@ def _told(error: BaseException) -> str:
     for name, value in os.environ.items():
         if len(value) >= 8 and re.search(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", name):
             text = text.replace(value, "...")
+    text = re.sub(r"\b(AKIA|ASIA)[A-Z0-9]{8,}", "...", text)  # of a file of keys
     return cut(_ADDRESS.sub(lambda match: match[1] + match[2] + ("?..." if match[3] else ""), text))

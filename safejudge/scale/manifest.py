@@ -49,7 +49,7 @@ class Manifest:
         self._apart = Apart(self.__contains__)
         self._limit = 2**62
         self.shards: set[str] = set()
-        """Parquet files of this machine that hold images."""
+        """Parquet files that hold images."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +68,7 @@ class Manifest:
         name, key = self._apart.named(entry.name)
         packed = pickle.dumps(entry._replace(name=name))
         self._base.execute("INSERT INTO images (key, entry) VALUES (?, ?)", (key, packed))
-        if entry.position is not None and entry.stored is None and entry.path.endswith(PARQUET):
+        if entry.position is not None and entry.path.endswith(PARQUET):
             self.shards.add(entry.path)
 
     def caption(self, prompts: Iterable[Prompt | None]) -> None:

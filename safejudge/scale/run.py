@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from safejudge.engines.meter import together
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
+from safejudge.files.remote import is_remote
 from safejudge.images.captions import captions_for
 from safejudge.images.copies import COPIES
 from safejudge.images.listing import list_images
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from safejudge.decide.thresholds import Thresholds
+    from safejudge.files.folders import Where
     from safejudge.files.parquet import Parts
     from safejudge.files.tally import Tally
     from safejudge.opening import JudgeSpec
@@ -52,7 +54,7 @@ class RayOptions:
 
     paths: tuple[str, ...]
     """Images, tar shards, Parquet files, folders of them, patterns."""
-    out: Path
+    out: Where
     """The folder of Parquet files."""
     window: int
     """Images judged together."""
@@ -143,11 +145,17 @@ def _need_ray() -> None:
         raise InputError(f"--ray needs Ray ({error}): pip install 'safejudge[ray]'") from error
 
 
-def _check_apart(out: Path, shards: Iterable[str]) -> None:
+def _check_apart(out: Where, shards: Iterable[str]) -> None:
     """Refuse to judge what this command writes."""
-    inside = [path for path in shards if out.resolve() in Path(path).resolve().parents]
+    inside = [path for path in shards if _lies_in(path, out)]
     if inside:
         raise InputError(f"{out}: --out lies among the images ({inside[0]}); name a folder apart")
+
+
+def _lies_in(path: str, out: Where) -> bool:
+    if isinstance(out, str):
+        return path.startswith(out.rstrip("/") + "/")
+    return not is_remote(path) and out.resolve() in Path(path).resolve().parents
 
 
 # --- the run --------------------------------------------------------------------------------------
