@@ -67,12 +67,13 @@ def is_remote(path: str) -> bool:
 def look(address: str) -> Look:
     """Say what lies under an address: a file, a folder with all below it, or what a pattern fits.
 
-    Raises `InputError` for an address that no file can have and where a package is missing,
-    `StoreError` where the store cannot be asked.
+    Raises `InputError` for an address that no file can have or that may not be listed, and where a
+    package is missing, `StoreError` where the store cannot be asked.
     """
     check_address(address)
     scheme, key = _parted(address)
     system = _SYSTEMS.of(scheme)
+    system.invalidate_cache()  # huggingface_hub keeps what it has seen
     try:
         with _asking(address):
             about = system.info(key)
@@ -83,17 +84,21 @@ def look(address: str) -> Look:
         if not any(sign in key for sign in "*?["):
             return Look("missing", [RemoteFile(address)])
     except OSError as error:
-        raise StoreError(f"{address}: cannot be listed ({error.strerror})") from error
+        raise _unlisted(address, error) from error
     try:
         with _asking(address):
             matches = sorted(system.glob(key, detail=True).values(), key=lambda one: one["name"])
     except OSError as error:
-        raise StoreError(f"{address}: cannot be listed ({error.strerror})") from error
+        raise _unlisted(address, error) from error
     if not matches:
         return Look("missing", [RemoteFile(address)])
     files = [_file(scheme, one) for one in matches if one["type"] != "directory"]
     folders = [f"{scheme}://{one['name']}" for one in matches if one["type"] == "directory"]
     return Look("pattern", files, folders)
+
+
+def _unlisted(address: str, error: OSError) -> InputError:
+    return InputError(f"{address}: cannot be listed ({error.strerror}); check it and its rights")
 
 
 def _below(system: Any, scheme: str, key: str) -> list[RemoteFile]:
@@ -225,7 +230,8 @@ def _part(address: str, start: int, end: int) -> bytes:
     scheme, key = _parted(address)
     try:
         with _asking(address):
-            return bytes(_SYSTEMS.of(scheme).cat_file(key, start=start, end=end))
+            exact = {"cache_type": "none"} if scheme == "hf" else {}  # else it reads ahead
+            return bytes(_SYSTEMS.of(scheme).cat_file(key, start=start, end=end, **exact))
     except OSError as error:
         if _code(error) in ("InvalidRange", "416"):  # what ends before has no such bytes
             return b""
