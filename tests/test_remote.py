@@ -343,6 +343,13 @@ def test_members_of_a_tar_are_fetched_one_by_one(store):
         list_entries([store.put("shards/d.tar", b"junk" * 200)], stores=True)
 
 
+def test_a_shard_that_may_not_be_copied_is_an_error_before_any_work(store):
+    address = store.put("forbidden/c.tar", b"junk" * 200)
+    store.fault = lambda path: (403, "AccessDenied") if path.endswith("c.tar") else None
+    with pytest.raises(InputError, match=rf"^{address}: cannot be copied to be listed \("):
+        list_entries([f"s3://{stores.BUCKET}/forbidden"], stores=True)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_reads_too(store):
     file = RemoteFile(store.put("fork.png", b"content"))

@@ -327,6 +327,16 @@ def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
     assert "4 actors died over the same 1 image, the first of them in/a.png" in about
 
 
+def test_an_engine_that_kills_whoever_opens_it_is_given_up(cluster, shards):
+    attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
+    line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
+    for begun in range(1, actors.DEATHS + 2):
+        assert cluster.get(attempts.begin.remote("opening 1")) == begun
+    worker = actors.Worker(actor_options(line), attempts, 1)
+    (about,) = worker.judge(0, [])["message"].to_pylist()
+    assert "4 actors died while they opened the engine" in about
+
+
 def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
     cluster, shards, monkeypatch, capsys
 ):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from safejudge.evals.labelled.beside import Truths
     from safejudge.files.recordfile import RecordFile
     from safejudge.files.standing import Standing
-    from safejudge.images.listing import Listing
+    from safejudge.images.listed import Listing
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.scale.run import RayOptions

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from safejudge.images.listing import Listing
+    from safejudge.images.listed import Listing
     from safejudge.images.load import ImageSource
     from safejudge.judge import Judge
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from safejudge.images.listing import Listing
+    from safejudge.images.listed import Listing
     from safejudge.images.load import ImageSource
     from safejudge.judge import Judge
 

@@ -8,33 +8,24 @@ message: what a library says is told without the user, the key and the query of 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from safejudge.errors import InputError, StoreError
-from safejudge.text import causes, cut, one_line
+from safejudge.errors import InputError
+from safejudge.files.store_faults import KEYS, asking, code_of, fault_of_store, parted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}
 """By scheme, the package that fsspec opens its addresses with."""
 _BLOCK = 2**24
 """Bytes that are hashed at a time."""
-_KEYS = {
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile of ~/.aws, and for another "
-    "service than Amazon's AWS_ENDPOINT_URL",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or `gcloud auth application-default login`",
-    "hf": "HF_TOKEN, or `hf auth login`",
-}
-"""By scheme, where its library looks for keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +62,11 @@ def look(address: str) -> Look:
     package is missing, `StoreError` where the store cannot be asked.
     """
     check_address(address)
-    scheme, key = _parted(address)
+    scheme, key = parted(address)
     system = _SYSTEMS.of(scheme)
     system.invalidate_cache()  # huggingface_hub keeps what it has seen
     try:
-        with _asking(address):
+        with asking(address):
             about = system.info(key)
             if about["type"] != "directory":
                 return Look("file", [_file(scheme, about)])
@@ -86,7 +77,7 @@ def look(address: str) -> Look:
     except OSError as error:
         raise _unlisted(address, error) from error
     try:
-        with _asking(address):
+        with asking(address):
             matches = sorted(system.glob(key, detail=True).values(), key=lambda one: one["name"])
     except OSError as error:
         raise _unlisted(address, error) from error
@@ -118,17 +109,17 @@ def _file(scheme: str, about: dict[str, Any]) -> RemoteFile:
 
 def check_address(address: str) -> None:
     """Raise `InputError` for an address with a key or a query in it, without telling them."""
-    scheme, rest = _parted(address)
+    scheme, rest = parted(address)
     bucket = rest.partition("/")[0]
     if "@" in bucket:
         raise InputError(
             f"{scheme}://...@{bucket.rpartition('@')[2]}: an address holds no user and no key; set "
-            f"{_KEYS[scheme]}"
+            f"{KEYS[scheme]}"
         )
     if match := re.search(r"\?[\w.-]+=", address):
         raise InputError(
             f"{address[: match.start()]}?...: an address has no query; name the file alone, and "
-            f"set {_KEYS[scheme]}"
+            f"set {KEYS[scheme]}"
         )
     if not bucket or any(sign in bucket for sign in "*?["):
         raise InputError(f"{address}: names no bucket; write {scheme}://BUCKET/FOLDER")
@@ -171,8 +162,8 @@ def digest_of(file: RemoteFile) -> str | None:
 
 def read_whole(address: str) -> bytes:
     """Return all of a file that we wrote. Raises as `read` does."""
-    scheme, key = _parted(address)
-    with _asking(address):
+    scheme, key = parted(address)
+    with asking(address):
         return bytes(_SYSTEMS.of(scheme).cat_file(key))
 
 
@@ -181,16 +172,16 @@ def write(address: str, data: bytes, *, new: bool) -> None:
 
     Raises `OSError` and `StoreError`.
     """
-    scheme, key = _parted(address)
-    with _asking(address):
+    scheme, key = parted(address)
+    with asking(address):
         _SYSTEMS.of(scheme).pipe_file(key, data, mode="create" if new else "overwrite")
 
 
 def remove(address: str) -> None:
     """Remove a file; one that is not there is fine. Raises `OSError` and `StoreError`."""
-    scheme, key = _parted(address)
+    scheme, key = parted(address)
     try:
-        with _asking(address):
+        with asking(address):
             _SYSTEMS.of(scheme).rm_file(key)
     except FileNotFoundError:
         pass
@@ -205,35 +196,35 @@ def heads(files: Sequence[RemoteFile], size: int) -> list[bytes | None]:
     asked = [number for number, file in enumerate(files) if file.size != 0]
     if not asked:
         return found
-    scheme, _ = _parted(files[0].address)
-    keys = [_parted(files[number].address)[1] for number in asked]
-    with _asking(files[asked[0]].address):
+    scheme, _ = parted(files[0].address)
+    keys = [parted(files[number].address)[1] for number in asked]
+    with asking(files[asked[0]].address):
         answers = _SYSTEMS.of(scheme).cat_ranges(
             keys, [0] * len(keys), [size] * len(keys), on_error="return"
         )
     for number, answer in zip(asked, answers, strict=True):
         if isinstance(answer, bytes | bytearray | memoryview):
             found[number] = bytes(answer)
-        elif (problem := _of_store(files[number].address, answer)) is not None:
-            raise problem from answer
+        elif (problem := fault_of_store(files[number].address, answer)) is not None:
+            raise problem from None  # what a library says may hold keys
     return found
 
 
 def copy(address: str, to: Path) -> None:
     """Copy a whole file to the disk. Raises as `read` does; a full disk is an `OSError` too."""
-    scheme, key = _parted(address)
-    with _asking(address):
+    scheme, key = parted(address)
+    with asking(address):
         _SYSTEMS.of(scheme).get_file(key, str(to))
 
 
 def _part(address: str, start: int, end: int) -> bytes:
-    scheme, key = _parted(address)
+    scheme, key = parted(address)
     try:
-        with _asking(address):
+        with asking(address):
             exact = {"cache_type": "none"} if scheme == "hf" else {}  # else it reads ahead
             return bytes(_SYSTEMS.of(scheme).cat_file(key, start=start, end=end, **exact))
     except OSError as error:
-        if _code(error) in ("InvalidRange", "416"):  # what ends before has no such bytes
+        if code_of(error) in ("InvalidRange", "416"):  # what ends before has no such bytes
             return b""
         raise
 
@@ -283,85 +274,3 @@ def _opened(scheme: str) -> Any:
 _SYSTEMS = _Systems()
 if hasattr(os, "register_at_fork"):  # there is no fork on Windows
     os.register_at_fork(after_in_child=_SYSTEMS.renew)
-
-
-def _parted(address: str) -> tuple[str, str]:
-    scheme, _, key = address.partition("://")
-    return scheme, key
-
-
-@contextmanager
-def _asking(address: str) -> Iterator[None]:
-    """Part what is wrong with one file, an `OSError`, from what is wrong with the store."""
-    try:
-        yield
-    except (InputError, StoreError):
-        raise
-    except Exception as error:  # libraries of three makers, and what theirs let through
-        problem = _of_store(address, error)
-        if problem is not None:
-            raise problem from None  # what it was raised from may hold keys
-        if isinstance(error, FileNotFoundError | IsADirectoryError):
-            raise FileNotFoundError(errno.ENOENT, "no such file", address) from error
-        if isinstance(error, FileExistsError):
-            raise FileExistsError(errno.EEXIST, "there is one already", address) from error
-        number = getattr(error, "errno", None) or errno.EIO
-        raise OSError(number, _told(error)) from error
-
-
-_OF_STORE = frozenset((
-    *("NoSuchBucket", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "InvalidSecurity"),
-    *("SignatureDoesNotMatch", "TokenRefreshRequired", "RequestTimeTooSkewed", "AllAccessDisabled"),
-    *("AccountProblem", "NotSignedUp", "SlowDown", "ServiceUnavailable", "InternalError"),
-    *("PermanentRedirect", "AuthorizationHeaderMalformed", "500", "502", "503", "504"),
-))  # fmt: skip
-"""What S3 answers where every file would be answered so."""
-_OF_ONE = (
-    FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError, ValueError,
-)  # fmt: skip
-_OF_FILE = (errno.EINVAL, errno.ENAMETOOLONG, errno.EPERM, errno.EACCES, errno.ENOSPC)
-
-
-def _of_store(address: str, error: BaseException) -> StoreError | None:
-    """Return the error that stops a run; None where the fault is one file's."""
-    scheme, key = _parted(address)
-    code, name = _code(error), type(error).__name__
-    if "NoCredentials" in name or name == "PartialCredentialsError":
-        return StoreError(f"{address}: no keys for {scheme}:// ({_told(error)}); set "
-                          f"{_KEYS[scheme]}")  # fmt: skip
-    if code == "NoSuchBucket":
-        return StoreError(f"{address}: there is no bucket {key.partition('/')[0]}; check its name")
-    if code not in _OF_STORE:
-        if isinstance(error, _OF_ONE):
-            return None
-        if name == "ParamValidationError" or getattr(error, "errno", None) in _OF_FILE:
-            return None
-    return StoreError(
-        f"{address}: the store cannot be asked ({_told(error)}); check the network, the endpoint "
-        f"and the keys ({_KEYS[scheme]})"
-    )
-
-
-def _code(error: BaseException) -> str:
-    """Return what S3 calls an error, else an empty text."""
-    for cause in causes(error):
-        response = getattr(cause, "response", None)
-        about = response.get("Error") if isinstance(response, dict) else None
-        if isinstance(about, dict):
-            return str(about.get("Code", ""))
-    return ""
-
-
-_ADDRESS = re.compile(
-    r"([a-z][a-z0-9+.-]*://)(?:[^\s/@'\"]*@)?([^\s?'\"]*)(\?[^\s'\"]*)?", re.IGNORECASE
-)
-
-
-def _told(error: BaseException) -> str:
-    """Say what a library says, without users, keys and queries of addresses."""
-    text = one_line(str(error)) or type(error).__name__
-    for name, value in os.environ.items():
-        if len(value) >= 8 and re.search(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", name):
-            text = text.replace(value, "...")
-    text = re.sub(r"\b(AKIA|ASIA)[A-Z0-9]{8,}", "...", text)  # of a file of keys
-    return cut(_ADDRESS.sub(lambda match: match[1] + match[2] + ("?..." if match[3] else ""), text))

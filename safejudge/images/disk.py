@@ -9,24 +9,14 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.images import kinds
+from safejudge.images.listed import PassedOver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-class PassedOver(NamedTuple):
-    """A file that was not taken for an image."""
-
-    name: str
-    """Its path; for what is in a shard, `shard.tar/member`."""
-    what: str
-    """What it is: "text", "a ZIP archive"."""
-    number: int = 1
-    """How many of it, where not each has a name: rows of a table."""
 
 
 def files_below(folder: str, pass_over: Callable[[PassedOver], None]) -> Iterator[str]:

@@ -12,7 +12,6 @@ import glob
 import hashlib
 import os
 import stat
-from collections import Counter
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePath
@@ -24,10 +23,10 @@ from safejudge.files.records import image_name
 from safejudge.files.remote import RemoteFile, is_remote
 from safejudge.files.standing import Standing
 from safejudge.images import kinds
-from safejudge.images.disk import PassedOver, files_below, kind_at
+from safejudge.images.disk import files_below, kind_at
 from safejudge.images.ignore import ignored, is_companion
+from safejudge.images.listed import Listing, PassedOver
 from safejudge.images.load import SUFFIXES, is_url
-from safejudge.types import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,75 +42,6 @@ OUR_OWN = frozenset({"facts.jsonl", "labels.csv", "labels.jsonl"})
 _TOGETHER = 1000
 """So many files of a store are sorted in at a time."""
 _TWIN = "a file whose name reads like that of another in records; rename it"
-
-
-class Listing:
-    """Every file under some paths, by what becomes of it."""
-
-    def __init__(self) -> None:
-        self.images: list[str] = []
-        """Paths of what is to be judged, in order."""
-        self.remote: dict[str, RemoteFile] = {}
-        """Those of `images` that lie in a store, by their address."""
-        self.taken = 0
-        """Files that were taken for images, or for holding some."""
-        self.passed_over: list[PassedOver] = []
-        """What was not taken for an image: the first of it."""
-        self.others: Counter[str] = Counter()
-        """How much of it there was, by what it is."""
-        self.ignored: Counter[str] = Counter()
-        """Files that the user's patterns name, by pattern."""
-        self.companions = 0
-        """Files that macOS keeps beside others, and label files of safejudge."""
-        self.repeated = 0
-        """Paths that name a file once more."""
-        self._seen: dict[str, str] = {}
-        """By key, the whole path that has it."""
-
-    def take(self, path: str, stored: RemoteFile | None) -> None:
-        """Take a path for an image; `stored` is the file where it lies in a store."""
-        self.taken += 1
-        self.images.append(path)
-        if stored is not None:
-            self.remote[path] = stored
-
-    def pass_over(self, entry: PassedOver) -> None:
-        """Count what is no image."""
-        self.others[entry.what] += entry.number
-        if len(self.passed_over) < EXAMPLES:
-            self.passed_over.append(entry)
-
-    def first_seen(self, key: str, whole: str) -> str | None:
-        """Return the whole path that has a key already, else keep this one for it."""
-        earlier = self._seen.get(key)
-        if earlier is None:
-            self._seen[key] = whole
-        return earlier
-
-    def in_order(self, names: Iterable[str]) -> Iterable[str]:
-        """Sort the names of a folder."""
-        return sorted(names)
-
-    def source(self, path: str) -> str | RemoteFile:
-        """Return what an image is read from."""
-        return self.remote.get(path, path)
-
-    def intake(self, limit: int | None, count: int | None = None) -> Intake:
-        """What came in, as it is told and recorded; `count` images, where not each is a file."""
-        count = len(self.images) if count is None else count
-        return Intake(
-            found=count,
-            beyond_limit=0 if limit is None else max(0, count - limit),
-            passed_over=self.others,
-            examples=tuple(f"{entry.name}: {entry.what}" for entry in self.passed_over),
-            ignored=dict(self.ignored),
-            companions=self.companions,
-            repeated=self.repeated,
-        )
-
-
-EXAMPLES = 100
-"""So many names of what was passed over are recorded."""
 
 
 def key_of(path: str, folder: str | None = None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections import Counter
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -21,10 +22,10 @@ from safejudge.files.records import image_name
 from safejudge.files.remote import RemoteFile
 from safejudge.images import child, process
 from safejudge.images.copies import COPIES
-from safejudge.images.disk import PassedOver
 from safejudge.images.entries import Contents, Entry, Other
 from safejudge.images.ignore import ignored, is_companion
 from safejudge.images.kinds import Kind
+from safejudge.images.listed import PassedOver
 from safejudge.images.listing import key_of, list_images
 from safejudge.images.load import SUFFIXES
 from safejudge.images.tars import list_tar
@@ -34,7 +35,7 @@ from safejudge.types import Failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from safejudge.images.listing import Listing
+    from safejudge.images.listed import Listing
     from safejudge.images.pairs import Prompt
 
 TAR, PARQUET = ".tar", ".parquet"
@@ -150,11 +151,16 @@ def _list_stored(file: RemoteFile) -> Contents | None:
     suffix = PurePath(address).suffix.lower()
     if suffix not in (TAR, PARQUET) or file.size is None:
         return None
-    with COPIES.made(file) as copied:
-        try:
+    try:
+        with COPIES.made(file) as copied:
             contents = list_shard(str(copied))
-        except InputError as error:
-            raise InputError(str(error).replace(str(copied), address)) from None
+    except OSError as error:
+        raise InputError(
+            f"{address}: cannot be copied to be listed ({error.strerror}); check its rights, and "
+            "the room in TMPDIR"
+        ) from error
+    except InputError as error:
+        raise InputError(re.sub(r"\S*/safejudge-\w+/shard\.\w+", address, str(error))) from None
     if contents is None:
         return None
 

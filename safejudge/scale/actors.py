@@ -86,7 +86,7 @@ def judge_windows(
     first = list(islice(coming, pool.actors))
     attempts = ray.remote(Attempts).options(num_cpus=0).remote()
     remote = ray.remote(Worker).options(max_restarts=-1, max_task_retries=-1, **pool.takes)
-    workers: list[Any] = [remote.remote(options, attempts) for _ in first]
+    workers: list[Any] = [remote.remote(options, attempts, n) for n in range(len(first))]
     under_way: dict[Any, Any] = {}
     try:
         for worker, given in zip(cycle(workers), chain(first, islice(coming, _more(workers)))):
@@ -115,19 +115,22 @@ def _more(workers: Sequence[Any]) -> int:
 
 
 class Attempts:
-    """Counts how often a window was begun and not ended; outlives the actors that judge."""
+    """Counts how often work was begun and not ended; outlives the actors that judge.
+
+    Work is a window, by its number, or the opening of a worker's judge, by a name.
+    """
 
     def __init__(self) -> None:
-        self._begun: Counter[int] = Counter()
+        self._begun: Counter[int | str] = Counter()
 
-    def begin(self, window: int) -> int:
+    def begin(self, work: int | str) -> int:
         """Count one more beginning."""
-        self._begun[window] += 1
-        return self._begun[window]
+        self._begun[work] += 1
+        return self._begun[work]
 
-    def end(self, window: int) -> None:
-        """Forget a window that was judged."""
-        del self._begun[window]
+    def end(self, work: int | str) -> None:
+        """Forget what was done."""
+        del self._begun[work]
 
 
 # --- an actor -------------------------------------------------------------------------------------
@@ -140,14 +143,20 @@ class Worker:
     that is raised here would come wrapped in what Ray thinks of it.
     """
 
-    def __init__(self, options: ActorOptions, attempts: Any) -> None:
-        """Open the judge; `attempts` is a handle of `Attempts`."""
+    def __init__(self, options: ActorOptions, attempts: Any, number: int = 0) -> None:
+        """Open the judge; `attempts` is a handle of `Attempts`, `number` the place in the pool.
+
+        What dies of that is started again by Ray, without an end; so it is counted.
+        """
         self._options, self._attempts = options, attempts
         self._name = uuid.uuid4().hex
         self._judge: Judge | None = None
         self._decider: Decider | None = None
+        opening = f"opening {number}"
         try:
+            self._begin_opening(opening)
             self._message = self._open()
+            attempts.end.remote(opening)
         except Exception as error:  # noqa: BLE001 - raised, it would be tried again and again
             self._message = _problem(error)
 
@@ -180,6 +189,15 @@ class Worker:
                 f"{DEATHS + 1} actors died over the same {counted(len(entries), 'image')}, the "
                 f"first of them {entries[0].name}; if it was for want of memory, give fewer "
                 "--actors or a smaller --window, else judge these without --ray to see why"
+            )
+
+    def _begin_opening(self, opening: str) -> None:
+        import ray
+
+        if ray.get(self._attempts.begin.remote(opening)) > DEATHS + 1:
+            raise EngineCallError(
+                f"{DEATHS + 1} actors died while they opened the engine; if it was for want of "
+                "memory, give fewer --actors, else judge without --ray to see why"
             )
 
     def _open(self) -> JSON:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 from safejudge.files.remote import RemoteFile
 from safejudge.files.standing import Standing
-from safejudge.images.listing import Listing, digest_of, key_of
+from safejudge.images.listed import Listing
+from safejudge.images.listing import digest_of, key_of
 from safejudge.images.shards import PARQUET, Apart, entries_of, read
 from safejudge.types import Failure
 
