@@ -3,7 +3,7 @@
 #   make demo     draw a dozen scenes, judge them, show one judgment in full, and make a page
 #   make serve    serve that judge over HTTP on this machine, until Ctrl-C
 #   make eval     draw pairs as MJ-Bench has them, and measure the shipped judge on them (minutes)
-#   make test     everything that has to pass: lint, types, tests, and those of vLLM, LiteLLM and Coop where these run
+#   make test     everything that has to pass: lint, types, tests, and those of vLLM, LiteLLM, S3 and Coop where these run
 #   make clean    remove all of it
 
 # Any Python from 3.11 on: make test PYTHON=python3.12
@@ -18,7 +18,7 @@ BIN := .venv/bin
 # Its date says when .venv was last in order.
 STAMP := .venv/installed
 
-.PHONY: setup demo serve eval test test-vllm test-litellm test-coop lint clean
+.PHONY: setup demo serve eval test test-vllm test-litellm test-remote test-coop lint clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,7 @@ test: lint
 	$(BIN)/python -m pytest -m families tests/contract
 	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/vllm.sh
 	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/litellm.sh
+	PIP_EXTRA='$(PIP_EXTRA)' sh tests/remote.sh
 	sh tests/coop.sh
 
 # Only the tests that need vLLM, in .venv-vllm. Takes minutes the first time.
@@ -60,6 +61,10 @@ test-vllm:
 # Only the tests that need LiteLLM's proxy, in .venv-litellm. Takes minutes the first time.
 test-litellm: $(STAMP)
 	PYTHON='$(PYTHON)' PIP_EXTRA='$(PIP_EXTRA)' sh tests/litellm.sh
+
+# Only the tests that need a store of files (S3), whose packages go to .site-remote.
+test-remote: $(STAMP)
+	PIP_EXTRA='$(PIP_EXTRA)' sh tests/remote.sh
 
 # Only the tests that need node and TypeScript, in .node-coop.
 test-coop: $(STAMP)
@@ -98,4 +103,4 @@ eval: $(STAMP)
 	$(BIN)/safejudge eval mj-bench --data drawn $(SKETCH) --out eval --overwrite
 
 clean:
-	rm -rf .venv .venv-vllm .venv-litellm .node-coop build demo demo.jsonl demo.html drawn eval dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-vllm .venv-litellm .site-remote .node-coop build demo demo.jsonl demo.html drawn eval dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

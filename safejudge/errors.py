@@ -15,6 +15,7 @@
         ├── QueueFullError         too much waits already
         ├── DeadlineError          it took longer than the caller would wait
         ├── JournalError           what has to be kept cannot be kept now
+        ├── StoreError             a store of files, such as S3, cannot be asked
         └── ClosingError           whoever judges is about to end
 
 A message names the thing, the value and the next step. Nothing here is ever turned into a score.
@@ -105,6 +106,10 @@ class DeadlineError(BusyError):
 
 class JournalError(BusyError):
     """The journal cannot be read or written: nothing is answered that cannot be kept."""
+
+
+class StoreError(BusyError):
+    """A store of files cannot be asked, which is no fault of the file that was wanted."""
 
 
 class ClosingError(BusyError):

@@ -231,7 +231,7 @@ def test_a_spec_of_before_opens_one_engine():
 
 
 def test_ray_asks_the_same(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
+    pytest.importorskip("ray", reason="pip install 'safejudge[ray]'")
     from safejudge.files.stored import open_stored
 
     monkeypatch.chdir(tmp_path)

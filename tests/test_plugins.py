@@ -153,7 +153,7 @@ def test_it_judges_on_the_command_line(bright: Path, work: Path) -> None:
 
 
 def test_it_judges_in_the_actors_of_ray(bright: Path, work: Path) -> None:
-    pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
+    pytest.importorskip("ray", reason="pip install 'safejudge[ray]'")
     parquet = pytest.importorskip("pyarrow.parquet")
     done = judge(bright, work, "--ray", "--out", "out", "--engine-arg", "gain=1.0")
     assert done.returncode == 1, done.stderr

@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -33,12 +34,13 @@ from safejudge.images import shards as sources
 from safejudge.judge import Judge
 from safejudge.scale import actors
 from safejudge.scale import run as scale
-from safejudge.scale.cluster import check_reachable
+from safejudge.scale.cluster import Pool, check_answers, check_reachable
 from safejudge.sketch.scenes import write_scenes
 from safejudge.types import Decision, Failure, Intake, Judgment
+from tests.contract.loopback import Loopback
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'safejudge[ray]'")
-pytest.importorskip("ray.data", reason="pip install 'safejudge[ray]'")
+pytest.importorskip("ray", reason="pip install 'safejudge[ray]'")
 parquet = pytest.importorskip("pyarrow.parquet")
 parts = pytest.importorskip("safejudge.files.parquet")
 
@@ -109,7 +111,7 @@ def workers():
     import psutil
 
     found = psutil.Process().children(recursive=True)
-    return [p.pid for p in found if "MapBatches(Worker)" in " ".join(p.cmdline())]
+    return [p.pid for p in found if "ray::Worker" in " ".join(p.cmdline())]
 
 
 def test_an_actor_dies_and_every_image_has_one_record(cluster, tmp_path, monkeypatch, capfd):
@@ -316,13 +318,22 @@ def test_a_window_that_kills_every_actor_is_given_up(cluster, shards):
     line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
     worker = actors.Worker(actor_options(line), attempts)
     packed = [pickle.dumps(place) for place in sources.find_entries(["in/a.png"])]
-    window = pa.table({"entry": packed, "window": [7]})
     for _ in range(actors.DEATHS + 2):
-        assert worker(window)["image"].to_pylist() == ["", "in/a.png"]
+        assert worker.judge(7, packed)["image"].to_pylist() == ["", "in/a.png"]
     for begun in range(1, actors.DEATHS + 2):
         assert cluster.get(attempts.begin.remote(7)) == begun
-    (about,) = worker(window)["message"].to_pylist()
+    (about,) = worker.judge(7, packed)["message"].to_pylist()
     assert "4 actors died over the same 1 image, the first of them in/a.png" in about
+
+
+def test_an_engine_that_kills_whoever_opens_it_is_given_up(cluster, shards):
+    attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
+    line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
+    for begun in range(1, actors.DEATHS + 2):
+        assert cluster.get(attempts.begin.remote("opening 1")) == begun
+    worker = actors.Worker(actor_options(line), attempts, 1)
+    (about,) = worker.judge(0, [])["message"].to_pylist()
+    assert "4 actors died while they opened the engine" in about
 
 
 def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
@@ -333,11 +344,11 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
     attempts = cluster.remote(actors.Attempts).options(num_cpus=0).remote()
     worker = actors.Worker(actor_options(line), attempts)
     places = sources.find_entries(options.paths)
-    packed = [pa.table({"entry": [pickle.dumps(place)], "window": [7]}) for place in places]
-    good = worker(packed[0])
+    packed = [[pickle.dumps(place)] for place in places]
+    good = worker.judge(7, packed[0])
     monkeypatch.setattr(actors, "read", lambda *_, **__: 1 / 0)
-    together = pa.concat_tables([good, good, worker(packed[1])])
-    monkeypatch.setattr(scale, "judge_entries", lambda *_: iter([together]))
+    together = pa.concat_tables([good, good, worker.judge(8, packed[1])])
+    monkeypatch.setattr(scale, "judge_windows", lambda *_: (table for table in [together]))
     assert judge("in/a.png", "in/e.parquet", "--out", "out") == 3
     assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
     said = capsys.readouterr().err
@@ -347,18 +358,27 @@ def test_of_a_bug_in_an_actor_the_way_is_shown_and_records_are_kept(
 
 
 def test_an_image_without_a_record_is_an_error(cluster, shards, monkeypatch, capsys):
-    monkeypatch.setattr(scale, "judge_entries", lambda *_: iter([]))
+    monkeypatch.setattr(scale, "judge_windows", lambda *_: (table for table in ()))
     assert judge("in/a.png", "--out", "out") == 3
     said = "1 image (the first: in/a.png) came back without a record"
     assert said in capsys.readouterr().err
 
 
-def test_long_runs_go_to_ray_in_few_pieces(monkeypatch):
-    monkeypatch.setattr(actors, "BLOCKS", 3)
-    blocks = actors._blocks([sources.Entry(str(i), str(i)) for i in range(50)], 4)
-    assert [len(block) for block in blocks] == [20, 20, 10]
-    assert blocks[1]["window"].to_pylist() == [i // 4 for i in range(20, 40)]
-    assert [len(block) for block in actors._blocks([], 4)] == [1]
+def test_no_more_windows_are_taken_than_actors_are_busy_with(cluster, shards):
+    taken = []
+
+    def windows():
+        for number in range(30):
+            taken.append(number)
+            yield [pickle.dumps(sources.Entry("in/a.png", "in/a.png"))]
+
+    line = ["judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
+    came = 0
+    for table in actors.judge_windows(windows(), actor_options(line), Pool(2, 0)):
+        came += 1
+        assert table["image"].to_pylist() == ["", "in/a.png"]
+        assert len(taken) <= came + 2 * actors.AHEAD
+    assert (came, len(taken)) == (30, 30)
 
 
 def test_the_command_brings_its_own_ray_and_takes_it_away(shards):
@@ -423,8 +443,49 @@ def test_where_no_cluster_listens():
         check_reachable("127.0.0.1:9")
 
 
+def test_what_listens_and_is_silent_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        check_reachable(address)
+        with pytest.raises(InputError, match=rf"{address}: no cluster of Ray can be used there \("):
+            check_answers(address, seconds=2)
+
+
+def test_a_cluster_that_runs_is_used(cluster, shards):
+    address = cluster.get_runtime_context().gcs_address
+    line = [sys.executable, "-m", "safejudge", "judge", "in/a.png", *FAKE, "--ray", "--out", "out"]
+    line += ["--ray-address", address]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode in {0, 1, 4}, done.stderr
+    assert [record["image"] for record in recorded(shards / "out")] == ["in/a.png"]
+
+
+def test_actors_share_a_server(cluster, shards):
+    """Each actor is a client of its own; together they ask what one run asks."""
+    pictures = [f"in/p{shade}.png" for shade in range(6)]
+    for shade, path in enumerate(pictures):
+        Path(path).write_bytes(png(40 * shade))
+    with Loopback() as server:
+        engine = ["--constitution", "sketch", "--engine", f"server:{server.base}"]
+        told = [*pictures, *engine, "--window", "1"]
+        alone = cli.main(["judge", *told, "--out", "out.jsonl"])
+        begun = [request.path for request in server.seen].count("/v1/models")
+        line = ["judge", *told, "--ray", "--actors", "2", "--gpus-per-actor", "0", "--out", "out"]
+        assert cli.main(line) == alone
+        assert [request.path for request in server.seen].count("/v1/models") == 3 * begun
+    stored = open_stored(Path("out.jsonl"))
+    expected = {record.content["image"]: record.content for record in stored}
+    found = {record["image"]: record for record in recorded(shards / "out")}
+    assert {name: one["label"] for name, one in found.items()} == {
+        name: one["label"] for name, one in expected.items()
+    }
+    assert {name: one["score"] for name, one in found.items()} == {
+        name: one["score"] for name, one in expected.items()
+    }
+
+
 def test_without_ray_the_extra_is_named(shards, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray.data", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     assert judge("in", "--out", "out") == 2
     assert "pip install 'safejudge[ray]'" in capsys.readouterr().err
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from images_corpus import valid_files
 
 from safejudge.errors import InputError
-from safejudge.images.listing import key_of
+from safejudge.images.listing import key_of, list_images
 from safejudge.images.load import SUFFIXES
-from safejudge.images.shards import find_entries, list_entries, read, standing_of_entries
+from safejudge.images.shards import find_entries, list_entries, read
 from safejudge.images.tars import list_tar
+from safejudge.scale.manifest import Manifest
 
 FILES = valid_files()
 PNG, GIF = FILES["rgb.png"], FILES["moving.gif"]
@@ -294,7 +295,11 @@ def test_members_of_one_name_are_apart_however_it_is_spelled(tmp_path):
     path = tmp_path / "shard.tar"
     path.write_bytes(tar(*(member(name, PNG + bytes([n])) for n, name in enumerate(names))))
     entries = find_entries([str(path)])
-    standing = standing_of_entries(entries, 2**20)
-    assert len({key_of(entry.name) for entry in entries}) == len(standing.wanted) == len(names)
-    for n, entry in enumerate(entries):
-        assert standing.id_of(key_of(entry.name)) == hashlib.sha256(PNG + bytes([n])).hexdigest()
+    with Manifest() as manifest:
+        list_images([str(path)], shards=(".tar",), listing=manifest.listing(()))
+        standing = manifest.standing(2**20)
+        keys = [key_of(entry.name) for entry in entries]
+        assert list(manifest) == keys
+        assert len(set(keys)) == len(standing.wanted) == len(names)
+        for n, key in enumerate(keys):
+            assert standing.id_of(key) == hashlib.sha256(PNG + bytes([n])).hexdigest()

@@ -59,7 +59,7 @@ from safejudge.cli.exits import (
     TERMINATED,
 )
 from safejudge.cli.options import layout, read
-from safejudge.errors import EngineError, SafejudgeError
+from safejudge.errors import EngineError, SafejudgeError, StoreError
 
 COMMANDS = (
     judge,
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except SafejudgeError as error:
             _say(f"error: {error}")
-            return ENGINE if isinstance(error, EngineError) else INPUT
+            return ENGINE if isinstance(error, EngineError | StoreError) else INPUT
         except KeyboardInterrupt:
             _say("stopped")
             return INTERRUPTED

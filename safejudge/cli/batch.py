@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from safejudge.cli.exits import INTERRUPTED, of_run
-from safejudge.errors import EngineError
+from safejudge.errors import EngineError, StoreError
 from safejudge.files import records
 from safejudge.files.tally import Tally
 from safejudge.images.listing import key_of
@@ -85,9 +85,9 @@ class Batch:
             with self._progress:
                 self._judge_all()
             self._sum_up(intake)
-        except (KeyboardInterrupt, EngineError) as error:
+        except (KeyboardInterrupt, EngineError, StoreError) as error:
             self._progress.say_stopped(None if self._file is None else self._file.path)
-            if isinstance(error, EngineError):
+            if not isinstance(error, KeyboardInterrupt):
                 raise
             return INTERRUPTED
         finally:

@@ -24,7 +24,7 @@ INPUT = 2
 """The command, the constitution or a file has to be changed first, or no image could be judged;
 argparse's own code."""
 ENGINE = 3
-"""A model failed, or the program has a bug."""
+"""A model failed, a store of files could not be asked, or the program has a bug."""
 OPEN = 4
 """Something is left for a person: an undecided image, a file that was passed over, a sample
 without a label, a rule to review."""
@@ -69,7 +69,7 @@ exit codes:
   1    at least one image is unsafe
   2    the command, the constitution or a file has to be changed first, or no
        image could be judged at all
-  3    the engine failed
+  3    the engine failed, or a store such as s3:// could not be asked
   4    none is unsafe, but at least one is undecided or could not be read, or
        something was not looked at: a file that is no picture, frames of an
        animation; --ignore and --frames say what need not be; or the model

@@ -15,7 +15,7 @@ from safejudge.cli.journal_open import add_people, check_people, ledger_of
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
 from safejudge.cli.pages import SUFFIXES, Pages, add_pages
 from safejudge.cli.series import Files, Folders, add_series
-from safejudge.cli.values import amount, positive
+from safejudge.cli.values import amount, path_or_address, positive
 from safejudge.engines.open import AUTO
 from safejudge.errors import InputError
 from safejudge.images.listing import list_images
@@ -23,8 +23,6 @@ from safejudge.judge import WINDOW, chosen_policy
 from safejudge.types import slots_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from safejudge.cli.series import How
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from safejudge.evals.labelled.beside import Truths
     from safejudge.files.recordfile import RecordFile
     from safejudge.files.standing import Standing
-    from safejudge.images.listing import Listing
+    from safejudge.images.listed import Listing
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
     from safejudge.scale.run import RayOptions
@@ -47,6 +45,8 @@ examples:
       --engine hf:ORG/MODEL --out results.jsonl --resume
   safejudge judge scenes/ --constitution sketch --engine hf:sketch \\
       --report page.html --ignore '*.txt' --ignore old/
+  safejudge judge s3://bucket/in 'gs://bucket/**/*.jpg' hf://datasets/ORG/NAME \\
+      --constitution default --engine auto --out results.jsonl
   safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
       | jq -r 'select(.label != "safe") | .image'
   safejudge judge shards/ --constitution rules.yaml \\
@@ -56,7 +56,11 @@ With --ray, images are files, members of .tar shards (the .txt beside one is
 its caption), or the column `image` of Parquet files (caption: the column
 `prompt` or `caption`). Every machine of the cluster has to see them. --out is
 a folder of Parquet files with the fields of the JSON records; the trace,
-`rules`, is JSON. It takes pip install 'safejudge[ray]'.
+`rules`, is JSON; it may lie in a store: s3://bucket/run. It takes pip install
+'safejudge[ray]'.
+
+s3:// and gs:// take pip install 'safejudge[remote]'. Keys and endpoints are
+what s3fs, gcsfs and huggingface_hub find in the environment and their files.
 """
 
 
@@ -75,8 +79,8 @@ class Options:
     """Whether the pictures of a folder are one image, and how they are looked at."""
     at: tuple[float, ...] | None
     """When pages are looked at, in seconds on their own clock."""
-    out: Path | None
-    """A file of records; with Ray, a folder."""
+    out: Path | str | None
+    """A file of records; with Ray, a folder, which may be the address of one in a store."""
     report: Path | None
     """A page."""
     thresholds: Path | None
@@ -117,7 +121,10 @@ def add(commands: Any) -> None:
     add_series(parser)
     add_pages(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="FILE.jsonl", help="write the records to this file"
+        "--out",
+        type=path_or_address,
+        metavar="FILE.jsonl",
+        help="write the records to this file",
     )
     parser.add_argument(
         "--report",
@@ -184,7 +191,8 @@ def _add_ray(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ray-address",
         metavar="HOST:PORT",
-        help="with --ray: a cluster that runs (default: $RAY_ADDRESS, or this machine alone)",
+        help="with --ray: a cluster that runs; auto: the one of this machine (default: "
+        "$RAY_ADDRESS, or this machine alone)",
     )
 
 
@@ -222,7 +230,7 @@ def _judge_here(options: Options) -> int:
 
     _check_outputs(options)
     listing = _listed(options)
-    sources = _sources(options, listing.images)
+    sources = _sources(options, listing)
     intake = listing.intake(options.batching.limit, len(sources.names))
     rules = options.judge.rules()
     prompts, captions, unmatched = captions_for(options.prompts, sources.names, slots_of(rules))
@@ -240,12 +248,12 @@ def _judge_here(options: Options) -> int:
         captioned = {name: caption_of(prompt) for name, prompt in pairs}
         pairs = pairs[: options.batching.limit]
         file = None
-        if options.out is not None:
+        if (out := _out_file(options)) is not None:
             standing = sources.standing([path for path, _ in pairs])
             if ledger is not None:
                 standing = replace(standing, holds=partial(ledger.agrees, judge))
             head = head_of(judge, captions, intake, decider)
-            file = _record_file(options.out, options.mode, head, standing, stack)
+            file = _record_file(out, options.mode, head, standing, stack)
         report = _open_report(options, judge, intake, len(pairs), captions=captioned, truths=truths)
         batch = Batch(
             judge,
@@ -296,17 +304,18 @@ def _listed(options: Options) -> Listing:
         ignore=options.ignore,
         known=(options.prompts, options.out, options.report),
         shards=() if options.at is None else SUFFIXES,
+        stores=True,
     )
 
 
-def _sources(options: Options, paths: Sequence[str]) -> Files | Folders | Pages:
+def _sources(options: Options, listing: Listing) -> Files | Folders | Pages:
     """Say what the paths stand for: files, folders of pictures of one thing, or pages."""
     if options.series is not None and options.at is not None:
         raise InputError("--series puts pictures of a folder together, --at those of a page; "
                          "leave one of them out")  # fmt: skip
     if options.series is not None:
-        return Folders.of(paths, options.series)
-    return Files(paths) if options.at is None else Pages(paths, options.at)
+        return Folders.of(listing, options.series)
+    return Files(listing) if options.at is None else Pages(listing, options.at)
 
 
 def _shadow(options: Options, judge: Judge, stack: ExitStack) -> Comparison | None:
@@ -362,8 +371,8 @@ def _open_report(  # noqa: PLR0913 - what a page is begun with
         truth_of=truths.of,
         seek=None if judge.models.detector is None else judge.models.answer,
     )
-    if mode.resume and options.out is not None:
-        add_all(report, open_stored(options.out), captions)
+    if mode.resume and (out := _out_file(options)) is not None:
+        add_all(report, open_stored(out), captions)
     return report
 
 
@@ -380,12 +389,22 @@ def _decider(thresholds: Thresholds | None, judge: Judge) -> Decider | None:
     return decider
 
 
+def _out_file(options: Options) -> Path | None:
+    """Return the file of records. Raises `InputError` for one in a store, which cannot grow."""
+    if isinstance(options.out, str):
+        raise InputError(
+            f"--out {options.out}: lies in a store, where no file grows line by line; name a file "
+            "of this machine and copy it afterwards, or use --ray, which writes parts there"
+        )
+    return options.out
+
+
 def _check_outputs(options: Options) -> None:
     """Refuse before any work what could not be written at its end."""
     from safejudge.files.recordfile import check_output
     from safejudge.show.page.judged import check
 
-    out, mode = options.out, options.mode
+    out, mode = _out_file(options), options.mode
     if out is None and (mode.resume or (mode.overwrite and options.report is None)):
         raise InputError("--resume and --overwrite speak of a file; name it with --out FILE.jsonl")
     if out is not None:

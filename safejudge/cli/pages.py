@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from safejudge.images.listed import Listing
     from safejudge.images.load import ImageSource
     from safejudge.judge import Judge
 
@@ -46,11 +47,12 @@ def add_pages(parser: Any) -> None:
 class Pages:
     """What is judged where pages are among it."""
 
-    def __init__(self, names: Sequence[str], at: Sequence[float]) -> None:
+    def __init__(self, listing: Listing, at: Sequence[float]) -> None:
         """Find the browser. Raises `InputError` where there is none."""
         from safejudge.render import Browser, Stage
 
-        self.names = names
+        self.names = listing.images
+        self._listing = listing
         self._stage = Stage(tuple(at))
         self._browser = Browser.find(None)
         self._together = len(self._stage.at) > 1
@@ -72,7 +74,10 @@ class Pages:
     def source(self, path: str) -> ImageSource:
         """Return what a path stands for: of a page, its pictures."""
         if not is_page(path):
-            return path
+            return self._listing.source(path)
+        if path in self._listing.remote:
+            message = f"{path}: a page in a store is not rendered; copy its folder to this machine"
+            return Unread(path, "not_rendered", message)
         if path not in self._kept:
             if len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]
@@ -107,7 +112,9 @@ class Pages:
         def id_of(key: str) -> str | None:
             path = wanted[key]
             if not is_page(path):
-                return digest_of(path)
+                return digest_of(self._listing.source(path))
+            if path in self._listing.remote:
+                return None
             made_of = self._made_of(path)
             if made_of is None:
                 return None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from safejudge.images.listed import Listing
     from safejudge.images.load import ImageSource
     from safejudge.judge import Judge
 
@@ -42,19 +43,20 @@ def add_series(parser: argparse.ArgumentParser) -> None:
 class Files:
     """Files, each of them an image."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
+    def __init__(self, listing: Listing) -> None:
+        self.names = listing.images
+        self._listing = listing
 
     def fit(self, _: Judge) -> None:
         """Every engine can be shown a picture."""
 
     def source(self, name: str) -> ImageSource:
         """Return what a name stands for."""
-        return name
+        return self._listing.source(name)
 
     def standing(self, names: Sequence[str]) -> Standing:
         """Say how records of earlier runs stand to files."""
-        return standing_of(names)
+        return standing_of({name: self._listing.source(name) for name in names})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,16 @@ class Folders:
         return list(self.by_name)
 
     @staticmethod
-    def of(paths: Sequence[str], how: How) -> Folders:
+    def of(listing: Listing, how: How) -> Folders:
         """Put the pictures of each folder together. Raises `InputError` for too many."""
         folders: dict[str, list[str]] = {}
-        for path in paths:
-            folders.setdefault(str(Path(path).parent), []).append(path)
-        return Folders({folder: _series(folder, files, how) for folder, files in folders.items()})
+        for path in listing.images:
+            stored = path in listing.remote  # a `Path` folds the slashes of an address
+            folder = path.rpartition("/")[0] if stored else str(Path(path).parent)
+            folders.setdefault(folder, []).append(path)
+        return Folders(
+            {folder: _series(folder, files, how, listing) for folder, files in folders.items()}
+        )
 
     def fit(self, judge: Judge) -> None:
         """Raise `InputError` where an engine cannot be shown so many pictures in one question."""
@@ -100,13 +106,14 @@ class Folders:
         return Standing(wanted, key_of, id_of)
 
 
-def _series(folder: str, files: Sequence[str], how: How) -> Series:
+def _series(folder: str, files: Sequence[str], how: How, listing: Listing) -> Series:
     if len(files) > MOST:
         raise InputError(
             f"{clean(folder)} has {len(files)} pictures, and a series has {MOST} at most; divide it"
         )
     ordered = sorted(files, key=_natural)
-    return Series(ordered, name=folder, together=how == "together")
+    sources = [listing.source(path) for path in ordered]
+    return Series(sources, name=folder, together=how == "together")
 
 
 def _natural(path: str) -> list[tuple[int, str]]:

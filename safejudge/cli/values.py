@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from safejudge.engines.dialects import DIALECTS, NONE
+from safejudge.files.remote import is_remote
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -85,3 +87,8 @@ def size(text: str) -> tuple[int, int]:
     if not sign:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 1280x720")
     return positive(width), positive(height)
+
+
+def path_or_address(text: str) -> Path | str:
+    """Read a path, or the address of a store, of which a path would fold the slashes."""
+    return text if is_remote(text) else Path(text)

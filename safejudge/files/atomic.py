@@ -12,6 +12,7 @@ care.
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,8 +31,22 @@ _WINDOWS = os.name == "nt"
 # --- checks ---------------------------------------------------------------------------------------
 
 
+_STORE = re.compile(r"([a-z0-9]+):/+(.*)", re.DOTALL)
+"""An address, of which a `Path` folds the slashes."""
+
+
 def check_parent(path: Path) -> None:
-    """Raise `OutputError` where there is no folder for `path`."""
+    """Raise `OutputError` where there is no folder for `path`, as in a store.
+
+    A record has to be on the disk before the next is made, and a store neither appends nor locks.
+    """
+    if (address := _STORE.fullmatch(str(path))) and not path.parent.is_dir():
+        scheme, place = address[1], address[2]
+        command = "aws s3 cp --recursive" if scheme == "s3" else "the tool of the store"
+        raise OutputError(
+            f"{scheme}://{place}: lies in a store, where only judge --ray --out writes; write to a "
+            f"folder of this machine, and copy it afterwards ({command})"
+        )
     if not path.parent.is_dir():
         raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
 
@@ -55,7 +70,7 @@ def check_file(path: Path, advice: str = "name another") -> bool:
 
 
 @contextmanager
-def writing(path: Path, consequence: str = "") -> Iterator[None]:
+def writing(path: Path | str, consequence: str = "") -> Iterator[None]:
     """Turn an `OSError` into an `OutputError` that names `path`, and perhaps what follows."""
     try:
         yield

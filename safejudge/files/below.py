@@ -19,3 +19,12 @@ def leads_out(folder: Path, name: str) -> bool:
         return not (root / path).resolve().is_relative_to(root)
     except (OSError, RuntimeError, ValueError):  # a loop of links, a name no file can have
         return True
+
+
+def leads_out_of_store(name: str) -> bool:
+    """Whether a name means something outside a folder of a store, which has no links.
+
+    A name with a scheme leads out too: what stands in a file is never followed as an address.
+    """
+    parts = name.replace("\\", "/").split("/")
+    return not all(parts) or ".." in parts or "://" in name or "\0" in name

@@ -10,24 +10,23 @@ first line of a file of records.
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
 from safejudge.errors import OutputError
 from safejudge.files import records
-from safejudge.files.atomic import Lock, check_parent, replacing, writing
+from safejudge.files.folders import opened
 from safejudge.files.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from safejudge.files.folders import Where
     from safejudge.files.standing import Stands
     from safejudge.types import JSON
 
@@ -84,20 +83,33 @@ def to_table(rows: Sequence[JSON]) -> pa.Table:
     return pa.Table.from_pylist(lines, schema=SCHEMA)
 
 
+class Counts(Protocol):
+    """What counts records by key."""
+
+    def __getitem__(self, key: str, /) -> int: ...
+    def __setitem__(self, key: str, count: int, /) -> None: ...
+
+
 class Parts:
     """A folder of records that is being written; nobody else may write to it meanwhile."""
 
     def __init__(
-        self, folder: Path, *, resume: bool, overwrite: bool, standing: Stands | None = None
+        self,
+        folder: Where,
+        *,
+        resume: bool,
+        overwrite: bool,
+        standing: Stands | None = None,
+        recorded: Counts | None = None,
     ) -> None:
         """Open a new or empty folder, or continue one (`resume`), or begin it again (`overwrite`).
 
-        `standing` says which records of a continued folder count; None: all. Raises `OutputError`
-        for a folder with parts without either, with anything else in it, or that another run is
-        writing to.
+        `standing` says which records of a continued folder count; None: all. `recorded` is where
+        they are counted; None: in memory. Raises `OutputError` for a folder with parts without
+        either, with anything else in it, or that another run is writing to.
         """
         self.folder = folder
-        self.recorded: Counter[str] = Counter()
+        self.recorded: Counts = Counter() if recorded is None else recorded
         """Records that stand, by key: where `standing` says nothing else, by name."""
         self.others = 0
         """Records of images that are none of this run's."""
@@ -107,25 +119,21 @@ class Parts:
         self._head = ""
         self._waiting: list[pa.Table] = []
         self._since = 0.0
-        check_parent(folder)
-        if os.path.lexists(folder) and not folder.is_dir():
-            raise OutputError(f"{folder}: is no folder; records go into one, as Parquet files")
-        with writing(folder):
-            folder.mkdir(exist_ok=True)
-            old = self._listed()
-            if old and not resume and not overwrite:
-                raise OutputError(
-                    f"{folder}: holds records already; --resume judges what is missing in it, "
-                    "--overwrite starts anew"
-                )
-            self._lock = Lock.of_folder(folder)
+        self._files = opened(folder)
+        old = self._listed()
+        if old and not resume and not overwrite:
+            raise OutputError(
+                f"{folder}: holds records already; --resume judges what is missing in it, "
+                "--overwrite starts anew"
+            )
+        self._files.lock()
         try:
             self._outdated, old = (old, []) if overwrite else ([], old)
             self._next = 1 + max(map(_number, old), default=-1)
-            for path in old:
-                self._read(path)
+            for name in old:
+                self._read(name)
         except BaseException:
-            self._lock.close()
+            self._files.close()
             raise
 
     def begin(self, head: JSON) -> None:
@@ -135,8 +143,9 @@ class Parts:
         """
         for earlier in self._heads:
             records.compare(self.folder, json.loads(earlier), head)
-        for path in self._outdated:
-            path.unlink(missing_ok=True)
+        for name in self._outdated:
+            self._files.remove(name)
+        self._outdated = []
         self._head = records.to_line(head).rstrip("\n")
 
     def add(self, table: pa.Table) -> None:
@@ -155,16 +164,7 @@ class Parts:
         if not any(map(len, self._waiting)):
             return
         table = pa.concat_tables(self._waiting).replace_schema_metadata({HEAD: self._head})
-        path = self.folder / f"part-{self._next:05}.parquet"
-        consequence = (
-            "; the parts before it stay, and the same command with --resume goes on from there"
-        )
-        with (
-            writing(path, consequence),
-            replacing(path, durable=True) as new,
-            new.open("wb") as stream,
-        ):
-            parquet.write_table(table, stream, compression="zstd")
+        self._files.create(f"part-{self._next:05}.parquet", _packed(table))
         self._waiting = []
         self._next += 1
 
@@ -172,20 +172,22 @@ class Parts:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.close()
+        self._files.close()
 
-    def _listed(self) -> list[Path]:
-        """Return the parts that are there, in order."""
-        entries = sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
-        if strange := [path.name for path in entries if not _NAME.fullmatch(path.name)]:
+    def _listed(self) -> list[str]:
+        """Return the names of the parts that are there, in order."""
+        names = self._files.names()
+        if strange := [name for name in names if not _NAME.fullmatch(name)]:
             raise OutputError(
                 f"{self.folder}: holds something else ({strange[0]}); name a new or empty folder"
             )
-        return entries
+        return names
 
-    def _read(self, path: Path) -> None:
+    def _read(self, name: str) -> None:
+        path = f"{self.folder}/{name}"
         try:
-            with parquet.ParquetFile(path) as file:
+            data = self._files.read(name)
+            with parquet.ParquetFile(pa.BufferReader(data)) as file:
                 head = (file.schema_arrow.metadata or {}).get(HEAD)
                 if head is None or not _is_ours(file.schema_arrow):
                     raise OutputError(
@@ -193,12 +195,12 @@ class Parts:
                         "continued; name another folder"
                     )
                 self._heads.add(head.decode())
-                names = [name for name in _COUNTED if name in file.schema_arrow.names]
-                rows = file.read(columns=names).to_pylist()
+                columns = [column for column in _COUNTED if column in file.schema_arrow.names]
+                rows = file.read(columns=columns).to_pylist()
             folder = json.loads(head).get("folder")
             kept = [self._counts(row, folder) for row in rows]
             if not all(kept):
-                self._keep(path, kept)
+                self._keep(name, data, kept)
         except _BROKEN as error:
             raise OutputError(
                 f"{path}: cannot be read ({error}); restore it, or remove it and "
@@ -224,21 +226,19 @@ class Parts:
         self.tally.add(record)
         return True
 
-    def _keep(self, path: Path, kept: Sequence[bool]) -> None:
+    def _keep(self, name: str, data: bytes, kept: Sequence[bool]) -> None:
         """Leave only some records in a part, or no part where none is left."""
         if not any(kept):
-            path.unlink()
+            self._files.remove(name)
             return
-        table = parquet.read_table(path).filter(pa.array(kept))
-        with writing(path), replacing(path, durable=True) as new, new.open("wb") as stream:
-            parquet.write_table(table, stream, compression="zstd")
+        table = parquet.read_table(pa.BufferReader(data)).filter(pa.array(kept))
+        self._files.replace(name, _packed(table))
 
     def _count(self, table: pa.Table) -> None:
         for row in table.select(_COUNTED).to_pylist():
             record = _counted(row)
             if "rules" in record:
                 record["rules"] = json.loads(record["rules"])
-            self.recorded[row["image"]] += 1
             self.tally.add(record)
 
 
@@ -262,6 +262,12 @@ def _is_ours(schema: pa.Schema) -> bool:
     )
 
 
-def _number(path: Path) -> int:
-    match: Any = _NAME.fullmatch(path.name)
+def _packed(table: pa.Table) -> bytes:
+    stream = pa.BufferOutputStream()
+    parquet.write_table(table, stream, compression="zstd")
+    return bytes(stream.getvalue().to_pybytes())
+
+
+def _number(name: str) -> int:
+    match: Any = _NAME.fullmatch(name)
     return int(match[1])

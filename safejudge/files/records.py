@@ -143,7 +143,7 @@ def read_records(path: Path) -> dict[str, JSON]:
     return {line["image"]: line for _, line, _ in lines(path) if "image" in line}
 
 
-def foreign(path: Path) -> OutputError:
+def foreign(path: Path | str) -> OutputError:
     """Say that a file is none of ours."""
     return OutputError(
         f"{path}: was not written by safejudge with --out, so it cannot be continued; "
@@ -151,7 +151,7 @@ def foreign(path: Path) -> OutputError:
     )
 
 
-def compare(path: Path, earlier: JSON, head: JSON) -> None:
+def compare(path: Path | str, earlier: JSON, head: JSON) -> None:
     """Raise `OutputError` naming everything in which two headers differ."""
     provenance: Any = earlier.get("provenance")
     if "safejudge" not in earlier or not isinstance(provenance, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from safejudge.files.remote import RemoteFile
     from safejudge.images.kinds import Kind
     from safejudge.images.pairs import Prompt
 
@@ -25,6 +26,8 @@ class Entry(NamedTuple):
     """Its caption, or item, where that is known already."""
     caption_position: tuple[int, int] | None = None
     """In a tar: first byte and size of its caption."""
+    stored: RemoteFile | None = None
+    """The file that it is, or that it is in, where that lies in a store."""
 
 
 class Other(NamedTuple):

@@ -2,8 +2,8 @@
 
 Takes paths as the command line names them; gives a `Listing` in which every file is counted once.
 Files of a folder are told apart by their first bytes (`kinds`), for a suffix makes no picture and
-the lack of one hides none. Links are followed; a folder is looked into once, so circles end.
-Decodes nothing.
+the lack of one hides none. Addresses of stores (`s3://`) are looked under where the caller says
+that a person typed these paths (`stores`). Decodes nothing.
 """
 
 from __future__ import annotations
@@ -12,78 +12,36 @@ import glob
 import hashlib
 import os
 import stat
-from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
+from safejudge.files import remote
 from safejudge.files.records import image_name
+from safejudge.files.remote import RemoteFile, is_remote
 from safejudge.files.standing import Standing
 from safejudge.images import kinds
+from safejudge.images.disk import files_below, kind_at
 from safejudge.images.ignore import ignored, is_companion
+from safejudge.images.listed import Listing, PassedOver
 from safejudge.images.load import SUFFIXES, is_url
-from safejudge.types import Intake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from safejudge.images.kinds import Kind
+
+    _KindOf = Callable[[str], Kind | None]
 
 OUR_OWN = frozenset({"facts.jsonl", "labels.csv", "labels.jsonl"})
 """What safejudge itself reads and writes beside images; text of these names is no image missed."""
 
 
+_TOGETHER = 1000
+"""So many files of a store are sorted in at a time."""
 _TWIN = "a file whose name reads like that of another in records; rename it"
-
-
-class PassedOver(NamedTuple):
-    """A file that was not taken for an image."""
-
-    name: str
-    """Its path; for what is in a shard, `shard.tar/member`."""
-    what: str
-    """What it is: "text", "a ZIP archive"."""
-    number: int = 1
-    """How many of it, where not each has a name: rows of a table."""
-
-
-@dataclass(slots=True)
-class Listing:
-    """Every file under some paths, by what becomes of it."""
-
-    images: list[str] = field(default_factory=list)
-    """Paths of what is to be judged, in order."""
-    passed_over: list[PassedOver] = field(default_factory=list)
-    """What was not taken for an image."""
-    ignored: Counter[str] = field(default_factory=Counter)
-    """Files that the user's patterns name, by pattern."""
-    companions: int = 0
-    """Files that macOS keeps beside others, and label files of safejudge."""
-    repeated: int = 0
-    """Paths that name a file once more."""
-
-    def add(self, path: str) -> None:
-        """Take a path for an image."""
-        self.images.append(path)
-
-    def intake(self, limit: int | None, count: int | None = None) -> Intake:
-        """What came in, as it is told and recorded; `count` images, where not each is a file."""
-        count = len(self.images) if count is None else count
-        passed_over: Counter[str] = Counter()
-        for entry in self.passed_over:
-            passed_over[entry.what] += entry.number
-        return Intake(
-            found=count,
-            beyond_limit=0 if limit is None else max(0, count - limit),
-            passed_over=passed_over,
-            examples=tuple(f"{entry.name}: {entry.what}" for entry in self.passed_over[:EXAMPLES]),
-            ignored=dict(self.ignored),
-            companions=self.companions,
-            repeated=self.repeated,
-        )
-
-
-EXAMPLES = 100
-"""So many names of what was passed over are recorded."""
 
 
 def key_of(path: str, folder: str | None = None) -> str:
@@ -104,17 +62,22 @@ def _whole(path: str, folder: str) -> str:
     return os.path.normpath(os.path.realpath(before + up) + "/" + after if up else whole)
 
 
-def standing_of(paths: Sequence[str]) -> Standing:
+def standing_of(sources: Mapping[str, str | RemoteFile]) -> Standing:
     """Say how records of earlier runs stand to image files: by where they lie and what they hold.
 
     A file is read when its record is met, and not kept.
     """
-    wanted = {key_of(path): path for path in paths}
+    wanted = {key_of(path): source for path, source in sources.items()}
     return Standing(wanted, key_of, lambda key: digest_of(wanted[key]))
 
 
-def digest_of(path: str | Path) -> str | None:
-    """Sha256 (hex) of a file, which is the id of its image; None for one that cannot be read."""
+def digest_of(path: str | Path | RemoteFile) -> str | None:
+    """Sha256 (hex) of a file, which is the id of its image; None for one that cannot be read.
+
+    Raises `StoreError` where a store cannot be asked.
+    """
+    if isinstance(path, RemoteFile):
+        return remote.digest_of(path)
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
@@ -127,12 +90,14 @@ def digest_of(path: str | Path) -> str | None:
         return None
 
 
-def list_images(
+def list_images(  # noqa: PLR0913 - what a search is told
     paths: Sequence[str],
     *,
     ignore: Sequence[str] = (),
     known: Iterable[str | os.PathLike[str] | None] = (),
     shards: tuple[str, ...] = (),
+    stores: bool = False,
+    listing: Listing | None = None,
 ) -> Listing:
     """List the images under files, folders (recursively, sorted) and glob patterns, in order.
 
@@ -140,13 +105,17 @@ def list_images(
     a `Failure`. Of a folder or a pattern, files with a suffix of `SUFFIXES` are taken, and all
     others that are pictures, or other things to look at, by their first bytes. A file is listed
     once, however it is spelled. `ignore` are patterns (`ignore.ignored`), `known` files that the
-    command itself reads or writes, `shards` further suffixes, of files that hold images. Raises
-    `InputError` for a folder without an image, or one that cannot be listed.
+    command itself reads or writes, `shards` further suffixes, of files that hold images. `stores`:
+    a person typed these paths, so addresses such as `s3://bucket/folder` are looked under.
+    `listing` is one that keeps what it meets in another place. Raises `InputError` for a folder
+    without an image, or one that cannot be listed, and `StoreError`.
     """
-    listing = Listing()
+    listing = Listing() if listing is None else listing
     search = _Search(listing, ignore, {key_of(os.fspath(k)) for k in known if k}, shards)
     for path in paths:
-        if Path(path).is_dir():
+        if stores and is_remote(path):
+            search.store(path)
+        elif Path(path).is_dir():
             search.folder(path)
         elif os.path.lexists(path) or is_url(path) or not glob.has_magic(path):
             search.take(path)
@@ -168,13 +137,11 @@ class _Search:
     ) -> None:
         self._listing, self._ignore, self._known = listing, ignore, known
         self._shards = shards
-        self._seen: dict[str, str] = {}
-        """By key, the whole path that has it."""
 
-    def take(self, path: str) -> None:
+    def take(self, path: str, stored: RemoteFile | None = None) -> None:
         """Take a path for an image, unless it was taken before."""
         if self._is_new(path):
-            self._listing.add(path)
+            self._listing.take(path, stored)
 
     def pattern(self, pattern: str) -> None:
         """Take what a glob pattern matches; one that matches nothing is taken as a path."""
@@ -184,46 +151,98 @@ class _Search:
             if not matches:
                 self.take(match)
             elif match not in folders:
-                self._judge_by_content(match, PurePath(match))
-            elif not any(other.startswith(match.rstrip("/") + "/") for other in matches):
-                self.folder(match)  # else the pattern itself reaches into it
+                self._judge_by_content(match, PurePath(match), _on_disk)
+            elif not _reaches_into(match, matches):
+                self.folder(match)
 
     def folder(self, folder: str) -> None:
         """Take the images of a folder and of all below it."""
-        before = len(self._listing.images) + self._listing.repeated
-        others = len(self._listing.passed_over)
-        for path in sorted(_files_below(folder, self._listing.passed_over)):
-            self._judge_by_content(path, PurePath(os.path.relpath(path, folder)))
-        if len(self._listing.images) + self._listing.repeated == before:
-            passed_over = Counter(entry.what for entry in self._listing.passed_over[others:])
+        with self._some_image(folder):
+            for path in self._listing.in_order(files_below(folder, self._listing.pass_over)):
+                self._judge_by_content(path, PurePath(os.path.relpath(path, folder)), _on_disk)
+
+    def store(self, address: str) -> None:
+        """Take what lies under an address of a store, as it is done here."""
+        found = remote.look(address)
+        if found.what == "folder":
+            self._folder_of_store(address, found.files)
+        elif found.what == "pattern":
+            names = [*(file.address for file in found.files), *found.folders]
+            self._sort_remote(found.files, "")
+            for folder in found.folders:
+                if not _reaches_into(folder, names):
+                    self._folder_of_store(folder, remote.look(folder).files)
+        else:
+            for file in found.files:
+                self.take(file.address, file)
+
+    def _folder_of_store(self, address: str, files: Sequence[RemoteFile]) -> None:
+        with self._some_image(address):
+            self._sort_remote(files, address.rstrip("/") + "/")
+
+    def _sort_remote(self, files: Sequence[RemoteFile], folder: str) -> None:
+        """Sort files of a store in; only of those without a telling name the first bytes are read.
+
+        They are read many at a time: each takes as long as the way to the store and back.
+        """
+        for start in range(0, len(files), _TOGETHER):
+            part = files[start : start + _TOGETHER]
+            below = [PurePath(file.address.removeprefix(folder)) for file in part]
+            asked = [
+                file
+                for file, path in zip(part, below, strict=True)
+                if not self._claims(file.address) and self._pattern_of(path) is None
+            ]
+            beginnings = remote.heads(asked, kinds.HEAD)
+            heads = {file.address: head for file, head in zip(asked, beginnings, strict=True)}
+            for file, path in zip(part, below, strict=True):
+                self._judge_by_content(file.address, path, partial(_in_store, heads), file)
+
+    @contextmanager
+    def _some_image(self, folder: str) -> Iterator[None]:
+        """Raise `InputError` where the block met no image."""
+        before = self._listing.taken + self._listing.repeated
+        others = self._listing.others.copy()
+        yield
+        if self._listing.taken + self._listing.repeated == before:
+            passed_over = self._listing.others - others
             there = ", ".join(f"{count} x {what}" for what, count in passed_over.most_common(3))
             raise InputError(
                 f"{folder}: no image in this folder or below it"
                 f"{f' ({there})' if there else ''}; name another folder, or the files themselves"
             )
 
-    def _judge_by_content(self, path: str, below: PurePath) -> None:
+    def _pattern_of(self, below: PurePath) -> str | None:
+        return next((p for p in self._ignore if ignored(below, [p])), None)
+
+    def _claims(self, path: str) -> bool:
+        """Whether a name says that there is an image, so that the content need not."""
+        name = PurePath(path)
+        return name.suffix.lower() in SUFFIXES + self._shards and not is_companion(name)
+
+    def _judge_by_content(
+        self, path: str, below: PurePath, kind_of: _KindOf, stored: RemoteFile | None = None
+    ) -> None:
         """Say what becomes of a file that is not named itself; `below` is its path from there."""
-        pattern = next((p for p in self._ignore if ignored(below, [p])), None)
+        pattern = self._pattern_of(below)
         if pattern is not None:
             self._listing.ignored[pattern] += 1
         elif key_of(path) in self._known:
             return
+        elif self._claims(path):
+            self.take(path, stored)
         else:
-            self._sort_in(path)
+            self._sort_in(path, kind_of(path), stored)
 
-    def _sort_in(self, path: str) -> None:
-        suffix = PurePath(path).suffix.lower()
-        kind = _kind_at(path, suffix)
-        is_kind_of_image = kind is not None and kind.name in ("picture", "video", "media")
-        if not is_kind_of_image and is_companion(PurePath(path)):
-            self._listing.companions += 1
-        elif is_kind_of_image or suffix in SUFFIXES + self._shards:
-            self.take(path)
-        elif kind is not None and kind.name == "text" and PurePath(path).name in OUR_OWN:
+    def _sort_in(self, path: str, kind: Kind | None, stored: RemoteFile | None) -> None:
+        if kind is not None and kind.name in ("picture", "video", "media"):
+            self.take(path, stored)
+        elif is_companion(PurePath(path)) or (
+            kind is not None and kind.name == "text" and PurePath(path).name in OUR_OWN
+        ):
             self._listing.companions += 1
         elif self._is_new(path):
-            self._listing.passed_over.append(PassedOver(path, _reason(path, kind)))
+            self._listing.pass_over(PassedOver(path, _reason(path, kind)))
 
     def _is_new(self, path: str) -> bool:
         r"""Whether a file was not met before; what cannot be told from another is passed over.
@@ -232,68 +251,31 @@ class _Search:
         just that.
         """
         key, whole = key_of(path), _whole(path, os.getcwd())  # noqa: PTH109 - as text
-        earlier = self._seen.get(key)
-        if earlier is None:
-            self._seen[key] = whole
-        elif earlier == whole:
+        earlier = self._listing.first_seen(key, whole)
+        if earlier == whole:
             self._listing.repeated += 1
-        else:
-            self._listing.passed_over.append(PassedOver(path, _TWIN))
+        elif earlier is not None:
+            self._listing.pass_over(PassedOver(path, _TWIN))
         return earlier is None
 
 
-def _files_below(folder: str, passed_over: list[PassedOver]) -> Iterator[str]:
-    """Yield the files of a folder and below; linked folders last, and every folder once.
-
-    A folder below that cannot be listed is passed over. Raises `InputError` for the first.
-    """
-    waiting = [folder]
-    links: list[str] = []
-    entered: set[tuple[int, int]] = set()
-    while waiting or links:
-        here = waiting.pop() if waiting else links.pop()
-        try:
-            status = Path(here).stat()
-            if (status.st_dev, status.st_ino) in entered:
-                continue
-            entered.add((status.st_dev, status.st_ino))
-            with os.scandir(here) as entries:
-                for entry in entries:
-                    if not _is_folder(entry):
-                        yield str(Path(entry.path))  # without the `./` of a folder `.`
-                    elif entry.is_symlink():
-                        links.append(entry.path)
-                    else:
-                        waiting.append(entry.path)
-        except OSError as error:
-            if here == folder:
-                message = f"{error.filename}: cannot be listed ({error.strerror})"
-                raise InputError(message) from error
-            passed_over.append(PassedOver(here, f"a folder ({error.strerror})"))
+def _reaches_into(folder: str, matches: Sequence[str]) -> bool:
+    """Whether a pattern itself matches something in a folder that it matches."""
+    return any(other.startswith(folder.rstrip("/") + "/") for other in matches)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
+def _on_disk(path: str) -> Kind | None:
+    return kind_at(path, PurePath(path).suffix.lower())
 
 
-def _kind_at(path: str, suffix: str) -> kinds.Kind | None:
-    """Tell what a file is; None for what cannot be read, or could block whoever reads it."""
-    try:
-        status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        if not status.st_size:  # the same
-            return kinds.kind_of(b"")
-        with Path(path).open("rb") as file:
-            return kinds.kind_of(file.read(kinds.HEAD), suffix)
-    except OSError:
-        return None
+def _in_store(heads: Mapping[str, bytes | None], address: str) -> Kind | None:
+    head = heads[address]
+    return None if head is None else kinds.kind_of(head, PurePath(address).suffix.lower())
 
 
-def _reason(path: str, kind: kinds.Kind | None) -> str:
+def _reason(path: str, kind: Kind | None) -> str:
+    if kind is None and is_remote(path):
+        return "nothing that can be read"
     if kind is None:
         return "no regular file that can be read" if os.path.exists(path) else "a broken link"  # noqa: PTH110
     if kind.name == "shard":

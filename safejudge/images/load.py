@@ -20,6 +20,8 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from safejudge.errors import ImageError
+from safejudge.files import remote
+from safejudge.files.remote import RemoteFile
 from safejudge.images import arrays, decoders
 from safejudge.images.decoding import Pictures, check_scans, decoding
 from safejudge.images.sampling import KEEP_FACTOR, Sample
@@ -38,10 +40,11 @@ if TYPE_CHECKING:
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image"
-    " | npt.NDArray[Any] | torch.Tensor | Series | Unread"
+    " | npt.NDArray[Any] | torch.Tensor | Series | Unread | RemoteFile"
 )
 """A path, an encoded file, a PIL image, or pixels: H x W, H x W x C or C x H x W, C in 1, 3, 4;
-uint8 or floats in [0, 1]. Or several of these that are pictures of one thing."""
+uint8 or floats in [0, 1]. Or several of these that are pictures of one thing. Or a file in a store
+whose address a person typed; a text that is an address is refused."""
 
 SUFFIXES = tuple(
     f".{suffix}"
@@ -71,7 +74,8 @@ def load_images(
 
     Paths are named by themselves, everything else `image[3]` by its place, counted from `first`
     where the sources are one window of a longer list. An array of a batch is not a sequence of
-    sources: use `split_batch`. `stop`: see `load_image`.
+    sources: use `split_batch`. `stop`: see `load_image`. Raises `StoreError` where a store cannot
+    be asked, which is no fault of an image.
     """
     results: list[ImageInput | Failure] = []
     for index, source in enumerate(sources, start=first):
@@ -82,6 +86,9 @@ def load_images(
             if isinstance(source, str | os.PathLike):
                 name = os.fsdecode(source)
                 raw = _read_file(source, plain_name(name), policy)
+            elif isinstance(source, RemoteFile):
+                name = source.address
+                raw = _read_remote(source, plain_name(name), policy)
             results.append(load_image(raw, name=name, policy=policy, stop=stop))
         except ImageError as error:
             data = raw if isinstance(raw, bytes | bytearray | memoryview) else None
@@ -104,7 +111,8 @@ def load_image(
     An animated PIL image is judged whole, not only at its current frame (its position is put
     back); hand over `image.copy()` for one frame. `name` is used in messages and results. When
     another thread sets `stop`, a file that takes long is given up.
-    Raises `ImageError`, and nothing else, for anything that cannot be read.
+    Raises `ImageError` for anything that cannot be read, and nothing else, but for the `StoreError`
+    of a `RemoteFile`.
     """
     name = plain_name(name)
     if isinstance(source, Unread):
@@ -113,6 +121,8 @@ def load_image(
         return _from_series(source, name, policy, stop)
     if isinstance(source, str | os.PathLike):
         source = _read_file(source, name, policy)
+    if isinstance(source, RemoteFile):
+        source = _read_remote(source, name, policy)
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_bytes(source, name, policy, stop)
     if isinstance(source, Image.Image):
@@ -229,6 +239,19 @@ def _read_file(path: str | os.PathLike[str], name: str, policy: Policy) -> bytes
     except (OSError, ValueError, MemoryError) as error:  # ValueError: a null byte in the path
         raise ImageError(
             "unreadable", f"{name[:200]}: cannot be read ({error}); check the path and its rights"
+        ) from error
+
+
+def _read_remote(file: RemoteFile, name: str, policy: Policy) -> bytes:
+    if file.size is not None:
+        _check_bytes(file.size, name, policy)
+    try:
+        return remote.read(file, policy.max_bytes)
+    except FileNotFoundError as error:
+        raise ImageError("missing", f"{name}: no such file; check the address") from error
+    except OSError as error:
+        raise ImageError(
+            "unreadable", f"{name[:200]}: cannot be read ({error.strerror}); check its rights"
         ) from error
 
 

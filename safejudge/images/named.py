@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from safejudge.errors import InputError
+from safejudge.files.remote import RemoteFile
 from safejudge.images.listing import key_of
 from safejudge.images.load import is_url
 from safejudge.images.shards import PARQUET, TAR, find_entries, read
@@ -90,6 +91,6 @@ def _listed(shard: str) -> dict[str, Entry]:
 def _read_entry(entry: Entry, limit: int) -> bytes | None:
     """Read a member of a shard; a row of Parquet may hold the path of a file."""
     content, _ = read(entry, limit, captions=False)
-    if isinstance(content, Failure):
+    if isinstance(content, Failure | RemoteFile):  # the latter never: records are not followed
         return None
     return _read_file(content, limit) if isinstance(content, str) else content

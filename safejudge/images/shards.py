@@ -2,36 +2,40 @@
 
 Takes paths as the command line names them; gives one `Entry` per image, without reading the image,
 and what lies there, perhaps in another process and much later. What cannot be listed is an
-error before any work; what cannot be read is the `Failure` of one image. Decodes nothing.
+error before any work; what cannot be read is the `Failure` of one image. Of shards in a store a
+copy is listed, and of Parquet files read. Decodes nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
+import re
 from collections import Counter
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from safejudge.errors import ImageError, InputError
-from safejudge.files.below import leads_out
+from safejudge.files import remote
+from safejudge.files.below import leads_out, leads_out_of_store
 from safejudge.files.records import image_name
-from safejudge.files.standing import Standing
+from safejudge.files.remote import RemoteFile
 from safejudge.images import child, process
+from safejudge.images.copies import COPIES
 from safejudge.images.entries import Contents, Entry, Other
 from safejudge.images.ignore import ignored, is_companion
 from safejudge.images.kinds import Kind
-from safejudge.images.listing import PassedOver, digest_of, key_of, list_images
+from safejudge.images.listed import PassedOver
+from safejudge.images.listing import key_of, list_images
 from safejudge.images.load import SUFFIXES
 from safejudge.images.tars import list_tar
 from safejudge.text import cut, one_line
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from safejudge.images.listing import Listing
+    from safejudge.images.listed import Listing
     from safejudge.images.pairs import Prompt
 
 TAR, PARQUET = ".tar", ".parquet"
@@ -55,58 +59,53 @@ def find_entries(paths: Sequence[str]) -> list[Entry]:
 
 
 def list_entries(
-    paths: Sequence[str],
-    *,
-    ignore: Sequence[str] = (),
-    known: Iterable[str | os.PathLike[str] | None] = (),
+    paths: Sequence[str], *, ignore: Sequence[str] = (), stores: bool = False
 ) -> tuple[list[Entry], Listing]:
     """Return the entries under some paths, and the listing of all files; see `list_images`.
 
     Raises as `find_entries` does.
     """
-    listing = list_images(paths, ignore=ignore, known=known, shards=(TAR, PARQUET))
-    entries = [entry for path in listing.images for entry in _entries(path, listing, ignore)]
-    return list(_apart(entries)), listing
+    listing = list_images(paths, ignore=ignore, shards=(TAR, PARQUET), stores=stores)
+    taken: set[str] = set()
+    apart = Apart(taken.__contains__)
+    entries = []
+    for path in listing.images:
+        for entry in entries_of(path, listing.remote.get(path), listing, ignore):
+            name, key = apart.named(entry.name)
+            taken.add(key)
+            entries.append(entry._replace(name=name))
+    return entries, listing
 
 
-def _apart(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Number the entries that share a name, however it is spelled: a tar may hold two of one."""
-    counts: Counter[str] = Counter()
-    for entry in entries:
-        name, key = entry.name, key_of(entry.name)
+class Apart:
+    """Numbers the entries that share a name, however it is spelled: a tar may hold two of one."""
+
+    def __init__(self, is_taken: Callable[[str], bool]) -> None:
+        """`is_taken` says of a key whether an entry has it."""
+        self._is_taken = is_taken
+        self._alike: Counter[str] = Counter()
+
+    def named(self, name: str) -> tuple[str, str]:
+        """Return what the next entry of a name is called, and the key of that."""
+        called, key = name, key_of(name)
         first = key
-        while counts[key]:  # a member may have been called `a.png (2)` by somebody
-            counts[first] += 1
-            name = f"{entry.name} ({counts[first]})"
-            key = key_of(name)
-        counts[key] += 1
-        yield entry._replace(name=name)
+        while self._is_taken(key):  # a member may have been called `a.png (2)` by somebody
+            self._alike[first] += 1
+            called = f"{name} ({self._alike[first] + 1})"
+            key = key_of(called)
+        return called, key
 
 
-def standing_of_entries(entries: Sequence[Entry], limit: int) -> Standing:
-    """Say how records of earlier runs stand to entries: by their name and by what they hold now.
-
-    An entry is read when its record is met; of more than `limit` bytes nothing stands.
-    """
-    wanted = {key_of(entry.name): entry for entry in entries}
-
-    def id_of(key: str) -> str | None:
-        content, _ = read(wanted[key], limit, captions=False)
-        if isinstance(content, str):
-            return digest_of(content)
-        return None if isinstance(content, Failure) else hashlib.sha256(content).hexdigest()
-
-    return Standing(wanted, key_of, id_of)
-
-
-def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
-    """List one file, what is passed over in it included.
+def entries_of(
+    path: str, stored: RemoteFile | None, listing: Listing, ignore: Sequence[str]
+) -> list[Entry]:
+    """List one file, what is passed over in it included; `stored`, where it lies in a store.
 
     Raises `InputError` for a shard without images.
     """
-    contents = list_shard(path)
+    contents = list_shard(path) if stored is None else _list_stored(stored)
     if contents is None:
-        return [Entry(image_name(path), path)]
+        return [Entry(image_name(path), path, stored=stored)]
     if not contents.entries:
         others = [f" ({cut(one.name)}: {_told(one)})" for one in contents.others[:1]]
         raise InputError(f"{path}: holds no image; leave it out{''.join(others)}")
@@ -119,7 +118,7 @@ def _entries(path: str, listing: Listing, ignore: Sequence[str]) -> list[Entry]:
         elif is_companion(inside):
             listing.companions += other.number
         else:
-            listing.passed_over.append(PassedOver(other.name, other.kind.what, other.number))
+            listing.pass_over(PassedOver(other.name, other.kind.what, other.number))
     taken = []
     for entry in contents.entries:
         inside = PurePath(entry.name.removeprefix(beginning))
@@ -140,10 +139,39 @@ def list_shard(path: str) -> Contents | None:
 
     Raises `InputError` where it cannot be listed.
     """
-    suffix = Path(path).suffix.lower()
-    if not Path(path).is_file() or suffix not in (TAR, PARQUET):
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - of every image of a run
+    if suffix not in (TAR, PARQUET) or not Path(path).is_file():
         return None
     return list_tar(path, SUFFIXES) if suffix == TAR else list_parquet(path)
+
+
+def _list_stored(file: RemoteFile) -> Contents | None:
+    """List a copy of a shard, which goes at once; its entries lie in the store."""
+    address = file.address
+    suffix = PurePath(address).suffix.lower()
+    if suffix not in (TAR, PARQUET) or file.size is None:
+        return None
+    try:
+        with COPIES.made(file) as copied:
+            contents = list_shard(str(copied))
+    except OSError as error:
+        raise InputError(
+            f"{address}: cannot be copied to be listed ({error.strerror}); check its rights, and "
+            "the room in TMPDIR"
+        ) from error
+    except InputError as error:
+        raise InputError(re.sub(r"\S*/safejudge-\w+/shard\.\w+", address, str(error))) from None
+    if contents is None:
+        return None
+
+    def named(name: str) -> str:
+        return image_name(address) + name.removeprefix(image_name(str(copied)))
+
+    entries = [
+        entry._replace(name=named(entry.name), path=address, stored=file)
+        for entry in contents.entries
+    ]
+    return Contents(entries, [o._replace(name=named(o.name)) for o in contents.others])
 
 
 def list_parquet(path: str) -> Contents:
@@ -188,15 +216,15 @@ def _need_pyarrow(path: str) -> None:
 
 def read(
     entry: Entry, limit: int, *, captions: bool
-) -> tuple[str | bytes | Failure, Prompt | None]:
-    """Return what is to be decoded, a path or bytes, and the caption.
+) -> tuple[str | RemoteFile | bytes | Failure, Prompt | None]:
+    """Return what is to be decoded, a file or bytes, and the caption.
 
     Of images larger than `limit` bytes one byte more is read, which the loader refuses. `captions`:
-    those that lie beside the images count.
+    those that lie beside the images count. Raises `StoreError` where a store cannot be asked.
     """
     if entry.position is None:
-        return entry.path, entry.caption
-    data: str | bytes
+        return entry.path if entry.stored is None else entry.stored, entry.caption
+    data: str | RemoteFile | bytes
     try:
         if Path(entry.path).suffix.lower() == TAR:
             data, caption = _read_tar(entry, entry.position, limit)
@@ -218,33 +246,50 @@ def _failure(entry: Entry, reason: str, error: Exception) -> Failure:
 
 def _read_tar(entry: Entry, position: tuple[int, int], limit: int) -> tuple[bytes, str | None]:
     start, size = position
+    data = _part(entry, start, min(size, limit + 1))
+    if entry.caption_position is None:
+        return data, None
+    return data, _part(entry, *entry.caption_position).decode(errors="replace")
+
+
+def _part(entry: Entry, start: int, size: int) -> bytes:
+    """Read bytes of the file that an entry is in."""
+    if entry.stored is not None:
+        return remote.read_part(entry.path, start, size) if size else b""
     with Path(entry.path).open("rb") as file:
         file.seek(start)
-        data = file.read(min(size, limit + 1))
-        if entry.caption_position is None:
-            return data, None
-        start, size = entry.caption_position
-        file.seek(start)
-        return data, file.read(size).decode(errors="replace")
+        return file.read(size)
 
 
 def _read_parquet(
     entry: Entry, position: tuple[int, int], limit: int
-) -> tuple[str | bytes, str | None]:
+) -> tuple[str | RemoteFile | bytes, str | None]:
+    if entry.stored is None:
+        return _read_row(entry, position, limit, Path(entry.path).absolute())
+    with COPIES.kept(entry.stored) as copied:
+        return _read_row(entry, position, limit, copied)
+
+
+def _read_row(
+    entry: Entry, position: tuple[int, int], limit: int, path: Path
+) -> tuple[str | RemoteFile | bytes, str | None]:
+    """Read a row of the file at a path of this machine."""
     group, row = position
-    path = str(Path(entry.path).absolute())
-    place = {"job": "cell", "path": path, "group": group, "row": row, "limit": limit}
+    place = {"job": "cell", "path": str(path), "group": group, "row": row, "limit": limit}
     job = child.Job(entry.name, place, SECONDS, MEMORY)
     data, linked, caption = process.POOL.run(job, lambda answer: _cell(answer, limit))
     if linked is None:
         return data, caption
     folder = os.path.dirname(entry.path)  # noqa: PTH120 - as written
-    if leads_out(Path(folder), linked):
+    stored = entry.stored is not None
+    if leads_out_of_store(linked) if stored else leads_out(Path(folder), linked):
         raise ImageError(
             "outside",
             f"{entry.name}: names an image outside the folder of the file; put it beside the file, "
             "or below, and name it from there",
         )
+    if stored:
+        return RemoteFile(f"{folder}/{linked}"), caption
     return os.path.join(folder, linked), caption  # noqa: PTH118 - the same
 
 

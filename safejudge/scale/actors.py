@@ -1,15 +1,13 @@
 """Actors of Ray that judge: what each is told, and what it does.
 
-Takes entries of images and what a judge is opened from; gives tables of records, in whatever order
+Takes windows of entries and what a judge is opened from; gives tables of records, in whatever order
 the actors end. Each opens one engine and reads its images itself. A window whose actor dies goes to
-another one, a few times.
+the actor that takes its place, a few times. No more windows are taken than actors are busy with.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import math
 import os
 import pickle
 import traceback
@@ -17,25 +15,27 @@ import uuid
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from itertools import tee
+from itertools import chain, cycle, islice, tee
 from typing import TYPE_CHECKING, Any
 
 from safejudge.decide.decision import Decider
 from safejudge.engines.effect import missing
 from safejudge.engines.meter import account
-from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
+from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError, StoreError
 from safejudge.files import records
+from safejudge.images.copies import COPIES
 from safejudge.images.shards import read
 from safejudge.judge import chosen_policy
 from safejudge.text import counted
 from safejudge.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from safejudge.decide.thresholds import Thresholds
+    from safejudge.files.remote import RemoteFile
     from safejudge.images.entries import Entry
     from safejudge.images.pairs import Prompt
     from safejudge.judge import Judge
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 DEATHS = 3
 """How often a window may lose its actor; one that kills every actor must not be tried forever."""
 
-BLOCKS = 4096
-"""In so many pieces at most a run goes to Ray, which needs milliseconds for each to begin with."""
+AHEAD = 2
+"""Windows that an actor has at a time, so that none waits for the next."""
 
 MESSAGE = "message"
 """The column in which an actor says what it is; null in the rows of records."""
@@ -72,95 +72,99 @@ class ActorOptions:
 # --- the pool -------------------------------------------------------------------------------------
 
 
-def judge_entries(
-    entries: Sequence[Entry], options: ActorOptions, pool: Pool
-) -> Iterator[pa.Table]:
-    """Yield the actors' tables, in whatever order; one also where there is nothing to judge.
+def judge_windows(
+    windows: Iterable[list[bytes]], options: ActorOptions, pool: Pool
+) -> Generator[pa.Table, None, None]:
+    """Yield the actors' tables for windows of pickled entries, in whatever order.
 
     Raises `EngineCallError` where Ray gives up.
     """
     import ray
-    from ray import data, exceptions
+    from ray import exceptions
 
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it says is raised as well
-    context = data.DataContext.get_current()
-    context.enable_progress_bars = context.print_on_execution_start = False
-    blocks = _blocks(entries, options.window)
+    coming = enumerate(windows)
+    first = list(islice(coming, pool.actors))
     attempts = ray.remote(Attempts).options(num_cpus=0).remote()
-    dataset = data.from_arrow(blocks).map_batches(
-        Worker,
-        fn_constructor_args=(options, attempts),
-        compute=data.ActorPoolStrategy(size=min(pool.actors, len(blocks))),
-        batch_size=options.window,
-        batch_format="pyarrow",
-        num_gpus=pool.gpus or None,
-        num_cpus=None if pool.gpus else 1,
-    )
+    remote = ray.remote(Worker).options(max_restarts=-1, max_task_retries=-1, **pool.takes)
+    workers: list[Any] = [remote.remote(options, attempts, n) for n in range(len(first))]
+    under_way: dict[Any, Any] = {}
     try:
-        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+        for worker, given in zip(cycle(workers), chain(first, islice(coming, _more(workers)))):
+            under_way[worker.judge.remote(*given)] = worker
+        while under_way:
+            (ready, *_), _ = ray.wait(list(under_way), num_returns=1)
+            worker = under_way.pop(ready)
+            for given in islice(coming, 1):
+                under_way[worker.judge.remote(*given)] = worker
+            yield ray.get(ready)
+        # Not tried again: a worker that dies of it is gone as well.
+        ray.get([worker.close.options(max_task_retries=0).remote() for worker in workers])
     except exceptions.RayError as error:
         *_, problem = ("", *filter(str.strip, str(error).splitlines()))
         raise EngineCallError(
             f"Ray gave up: {type(error).__name__}: {problem.strip()[:300]}. Every machine needs "
             "the same safejudge; where actors died for want of memory, give fewer --actors"
         ) from error
+    finally:
+        for worker in workers:
+            ray.kill(worker)
 
 
-def _blocks(entries: Sequence[Entry], window: int) -> list[pa.Table]:
-    """Pack entries for Ray: the windows of a block go to one actor and come back together."""
-    import pyarrow as pa
-
-    packed = [pickle.dumps(entry) for entry in entries] or [pickle.dumps(None)]
-    windows = pa.array([index // window for index in range(len(packed))])
-    table = pa.table({"entry": packed, "window": windows})
-    size = window * math.ceil(len(packed) / window / BLOCKS)
-    return [table.slice(start, size).combine_chunks() for start in range(0, len(packed), size)]
+def _more(workers: Sequence[Any]) -> int:
+    return (AHEAD - 1) * len(workers)
 
 
 class Attempts:
-    """Counts how often a window was begun and not ended; outlives the actors that judge."""
+    """Counts how often work was begun and not ended; outlives the actors that judge.
+
+    Work is a window, by its number, or the opening of a worker's judge, by a name.
+    """
 
     def __init__(self) -> None:
-        self._begun: Counter[int] = Counter()
+        self._begun: Counter[int | str] = Counter()
 
-    def begin(self, window: int) -> int:
+    def begin(self, work: int | str) -> int:
         """Count one more beginning."""
-        self._begun[window] += 1
-        return self._begun[window]
+        self._begun[work] += 1
+        return self._begun[work]
 
-    def end(self, window: int) -> None:
-        """Forget a window that was judged."""
-        del self._begun[window]
+    def end(self, work: int | str) -> None:
+        """Forget what was done."""
+        del self._begun[work]
 
 
 # --- an actor -------------------------------------------------------------------------------------
 
 
 class Worker:
-    """What an actor is: a judge that takes tables of entries and gives tables of records.
+    """What an actor is: a judge that takes windows of entries and gives tables of records.
 
     The first row of each says what judged and what that took so far, or what went wrong: an error
     that is raised here would come wrapped in what Ray thinks of it.
     """
 
-    def __init__(self, options: ActorOptions, attempts: Any) -> None:
-        """Open the judge; `attempts` is a handle of `Attempts`."""
+    def __init__(self, options: ActorOptions, attempts: Any, number: int = 0) -> None:
+        """Open the judge; `attempts` is a handle of `Attempts`, `number` the place in the pool.
+
+        What dies of that is started again by Ray, without an end; so it is counted.
+        """
         self._options, self._attempts = options, attempts
         self._name = uuid.uuid4().hex
         self._judge: Judge | None = None
         self._decider: Decider | None = None
+        opening = f"opening {number}"
         try:
+            self._begin_opening(opening)
             self._message = self._open()
+            attempts.end.remote(opening)
         except Exception as error:  # noqa: BLE001 - raised, it would be tried again and again
             self._message = _problem(error)
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        """Judge one window of entries."""
+    def judge(self, window: int, packed: Sequence[bytes]) -> pa.Table:
+        """Judge one window of pickled entries; it is called by its number."""
         if self._judge is None:
             return _table(self._message, [])
-        unpacked = map(pickle.loads, table["entry"].to_pylist())  # packed by `_blocks`
-        entries = [entry for entry in unpacked if entry is not None]
-        window = table["window"][0].as_py()
+        entries = [pickle.loads(entry) for entry in packed]  # noqa: S301 - packed by the driver
         try:
             self._begin(window, entries)
             rows = self._records(self._judge, entries)
@@ -171,6 +175,12 @@ class Worker:
         spent = account(models.meter, models.tokens)
         return _table(self._message | {"actor": self._name, "spent": spent}, rows)
 
+    def close(self) -> None:
+        """Close the judge, and let go of what is kept."""
+        if self._judge is not None:
+            self._judge.close()
+        COPIES.forget()
+
     def _begin(self, window: int, entries: Sequence[Entry]) -> None:
         import ray
 
@@ -179,6 +189,15 @@ class Worker:
                 f"{DEATHS + 1} actors died over the same {counted(len(entries), 'image')}, the "
                 f"first of them {entries[0].name}; if it was for want of memory, give fewer "
                 "--actors or a smaller --window, else judge these without --ray to see why"
+            )
+
+    def _begin_opening(self, opening: str) -> None:
+        import ray
+
+        if ray.get(self._attempts.begin.remote(opening)) > DEATHS + 1:
+            raise EngineCallError(
+                f"{DEATHS + 1} actors died while they opened the engine; if it was for want of "
+                "memory, give fewer --actors, else judge without --ray to see why"
             )
 
     def _open(self) -> JSON:
@@ -209,7 +228,7 @@ class Worker:
         found: dict[Entry, Result] = {}
         readable: list[Entry] = []
 
-        def sources() -> Iterator[tuple[str | bytes, Prompt | None]]:
+        def sources() -> Iterator[tuple[str | RemoteFile | bytes, Prompt | None]]:
             # Read when they are judged, not before: a window of files may not fit into memory.
             for entry in dict.fromkeys(entries):
                 data, text = read(entry, judge.policy.max_bytes, captions=self._options.captions)
@@ -246,7 +265,7 @@ def _renamed(result: Result, entry: Entry) -> Result:
 def _problem(error: Exception) -> JSON:
     """Describe an error; a bug with its traceback."""
     if isinstance(error, SafejudgeError):
-        return {"error": str(error), "engine": isinstance(error, EngineError)}
+        return {"error": str(error), "engine": isinstance(error, EngineError | StoreError)}
     lines = "".join(traceback.format_exception(error))
     return {"error": f"an actor failed: {error!r}\n{lines}", "engine": True}
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from safejudge.errors import InputError
+from safejudge.text import cut, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CONNECT = 60
+"""Seconds in which a cluster has to answer."""
 _ROUNDING = 1e-6
 """Shares of a GPU are floating-point numbers, and their sums are not exact."""
 
@@ -34,10 +39,12 @@ def cluster(address: str | None) -> Iterator[None]:
         return
     # Not Ray's own default, the last cluster that was started here, which may be long dead.
     chosen = address or os.environ.get("RAY_ADDRESS") or "local"
-    check_reachable(chosen)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
     # Else Ray's C++ part warns on the terminal of what its Python part does with any actor.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if chosen != "local":
+        check_reachable(chosen)
+        check_answers(chosen)
     try:
         with _stderr_discarded():  # it would say what its log level was set to
             ray.init(
@@ -60,6 +67,33 @@ def check_reachable(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise _no_cluster(address, error) from error
+
+
+_LOOK = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, include_dashboard=False)"
+
+
+def check_answers(address: str, seconds: float = CONNECT) -> None:
+    """Raise `InputError` where a cluster does not answer in time, or not as one does.
+
+    Ray waits without an end for what listens and is silent, such as the port of something else, or
+    a cluster whose head is gone (`auto`). So another process connects first, which can be ended.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _LOOK, address],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        problem = f"it did not answer within {seconds:g} seconds"
+        raise _no_cluster(address, TimeoutError(problem)) from None
+    if done.returncode:
+        *_, problem = ("it ended", *filter(str.strip, done.stderr.splitlines()))
+        raise _no_cluster(address, ConnectionError(cut(one_line(problem))))
 
 
 def _no_cluster(address: str, error: Exception) -> InputError:
@@ -90,6 +124,11 @@ class Pool:
     actors: int
     gpus: float
     """For each of them; 0: a CPU instead."""
+
+    @property
+    def takes(self) -> dict[str, float]:
+        """What Ray is told of each."""
+        return {"num_gpus": self.gpus} if self.gpus else {"num_cpus": 1}
 
     @classmethod
     def fitted(cls, actors: int | None, gpus_per_actor: float | None) -> Self:

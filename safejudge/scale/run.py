@@ -1,7 +1,8 @@
 """Many images on many machines: Ray moves them, each actor has a judge.
 
-Takes what a judge is opened from and options of its own; lists the images, hands them
-window by window to a pool of actors (`actors`), and writes the records that come back as Parquet.
+Takes what a judge is opened from and options of its own; lists the images on the disk (`manifest`),
+hands them window by window to a pool of actors (`actors`), and writes the records that come back as
+Parquet. What it holds in memory does not grow with the number of images.
 Actors read the images themselves, so files have to lie where every machine sees them. A record that
 came twice would count once, and one that did not come is an error. Knows nothing of rules.
 """
@@ -10,8 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING
 from safejudge.engines.meter import together
 from safejudge.errors import EngineCallError, EngineError, InputError, SafejudgeError
 from safejudge.files import records
+from safejudge.files.remote import is_remote
 from safejudge.images.captions import captions_for
-from safejudge.images.listing import key_of
-from safejudge.images.shards import PARQUET, list_entries, standing_of_entries
+from safejudge.images.copies import COPIES
+from safejudge.images.listing import list_images
+from safejudge.images.shards import PARQUET, TAR
 from safejudge.judge import chosen_policy
-from safejudge.scale.actors import MESSAGE, ActorOptions, judge_entries
+from safejudge.scale.actors import MESSAGE, ActorOptions, judge_windows
 from safejudge.scale.cluster import Pool, cluster
+from safejudge.scale.manifest import Manifest
 from safejudge.show import terminal
 from safejudge.show.progress import ImageProgress
 from safejudge.show.terminal import say
@@ -33,14 +36,14 @@ from safejudge.text import counted
 from safejudge.types import Provenance, slots_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from safejudge.decide.thresholds import Thresholds
+    from safejudge.files.folders import Where
     from safejudge.files.parquet import Parts
     from safejudge.files.tally import Tally
-    from safejudge.images.entries import Entry
     from safejudge.opening import JudgeSpec
     from safejudge.types import JSON, Intake
 
@@ -51,7 +54,7 @@ class RayOptions:
 
     paths: tuple[str, ...]
     """Images, tar shards, Parquet files, folders of them, patterns."""
-    out: Path
+    out: Where
     """The folder of Parquet files."""
     window: int
     """Images judged together."""
@@ -85,30 +88,26 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
     _need_ray()
     from safejudge.files.parquet import Parts
 
-    entries, listing = list_entries(options.paths, ignore=options.ignore, known=[options.prompts])
-    intake = listing.intake(options.limit, len(entries))
-    prompts, captions, unmatched = captions_for(
-        options.prompts, [p.name for p in entries], slots_of(spec.constitution)
-    )
-    for problem in unmatched:
-        say(f"warning: {problem}")
-    entries = [
-        entry._replace(caption=prompt) for entry, prompt in zip(entries, prompts, strict=True)
-    ][: options.limit]
-    _check_apart(options.out, entries)
-    actor_options = ActorOptions(
-        spec=spec,
-        window=options.window,
-        captions=options.prompts is None,
-        folder=str(Path.cwd()),
-        thresholds=options.thresholds,
-    )
-    standing = standing_of_entries(entries, chosen_policy(spec.policy).max_bytes)
-    with Parts(
-        options.out, resume=options.resume, overwrite=options.overwrite, standing=standing
-    ) as parts:
-        digest = None if options.thresholds is None else options.thresholds.digest()
-        tally = _Run(entries, captions, intake, parts, digest).run(actor_options, options)
+    with Manifest() as manifest:
+        intake, captions = _filled(manifest, spec, options)
+        _check_apart(options.out, manifest.shards)
+        actor_options = ActorOptions(
+            spec=spec,
+            window=options.window,
+            captions=options.prompts is None,
+            folder=str(Path.cwd()),
+            thresholds=options.thresholds,
+        )
+        with Parts(
+            options.out,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            standing=manifest.standing(chosen_policy(spec.policy).max_bytes),
+            recorded=manifest.recorded,
+        ) as parts:
+            COPIES.forget()  # of shards that were read to tell which records stand
+            digest = None if options.thresholds is None else options.thresholds.digest()
+            tally = _Run(manifest, captions, intake, parts, digest).run(actor_options, options)
     if tally is not None:
         if (actions := terminal.actions(tally)) is not None:
             say(actions)
@@ -117,20 +116,46 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
     return tally, intake
 
 
+def _filled(manifest: Manifest, spec: JudgeSpec, options: RayOptions) -> tuple[Intake, str | None]:
+    """List the images of a run; return what came in, and the digest of the prompt file."""
+    listing = manifest.listing(options.ignore)
+    list_images(
+        options.paths,
+        ignore=options.ignore,
+        known=[options.prompts],
+        shards=(TAR, PARQUET),
+        stores=True,
+        listing=listing,
+    )
+    intake = listing.intake(options.limit, len(manifest))
+    names = [] if options.prompts is None else manifest.names()
+    prompts, captions, unmatched = captions_for(options.prompts, names, slots_of(spec.constitution))
+    for problem in unmatched:
+        say(f"warning: {problem}")
+    manifest.caption(prompts)
+    manifest.limit(options.limit)
+    return intake, captions
+
+
 def _need_ray() -> None:
     try:
         import pyarrow as pa  # noqa: F401
-        import ray.data  # noqa: F401
+        import ray  # noqa: F401
     except ImportError as error:
         raise InputError(f"--ray needs Ray ({error}): pip install 'safejudge[ray]'") from error
 
 
-def _check_apart(out: Path, entries: Sequence[Entry]) -> None:
+def _check_apart(out: Where, shards: Iterable[str]) -> None:
     """Refuse to judge what this command writes."""
-    shards = {p.path for p in entries if p.position is not None and Path(p.path).suffix == PARQUET}
-    inside = [path for path in shards if out.resolve() in Path(path).resolve().parents]
+    inside = [path for path in shards if _lies_in(path, out)]
     if inside:
         raise InputError(f"{out}: --out lies among the images ({inside[0]}); name a folder apart")
+
+
+def _lies_in(path: str, out: Where) -> bool:
+    if isinstance(out, str):
+        return path.startswith(out.rstrip("/") + "/")
+    return not is_remote(path) and out.resolve() in Path(path).resolve().parents
 
 
 # --- the run --------------------------------------------------------------------------------------
@@ -141,7 +166,7 @@ class _Run:
 
     def __init__(
         self,
-        entries: Sequence[Entry],
+        manifest: Manifest,
         captions: str | None,
         intake: Intake,
         parts: Parts,
@@ -149,11 +174,10 @@ class _Run:
     ) -> None:
         self._parts, self._captions, self._intake = parts, captions, intake
         self._thresholds = thresholds
-        self._entries = [e for e in entries if not parts.recorded[key_of(e.name)]]
-        self._waiting = Counter(entry.name for entry in self._entries)
+        self._manifest = manifest
         self._head: JSON | None = None
         self._spent: dict[str, JSON] = {}
-        self._progress = ImageProgress(parts.tally, len(entries), len(self._entries))
+        self._progress = ImageProgress(parts.tally, len(manifest), manifest.waiting())
 
     def run(self, actor_options: ActorOptions, options: RayOptions) -> Tally | None:
         """Judge what has no record; return the tally, or None after Ctrl-C."""
@@ -161,11 +185,14 @@ class _Run:
             # Ray prints what happened to its actors.
             with redirect_stdout(sys.stderr), cluster(options.address), self._progress:
                 pool = Pool.fitted(options.actors, options.gpus_per_actor)
-                for table in judge_entries(self._entries, actor_options, pool):
-                    self._add(table)
-                    self._progress.update()
-            if waiting := +self._waiting:
-                images = f"{counted(waiting.total(), 'image')} (the first: {next(iter(waiting))})"
+                windows = self._manifest.windows(options.window)
+                with closing(judge_windows(windows, actor_options, pool)) as tables:
+                    for table in tables:
+                        self._add(table)
+                        self._progress.update()
+            if waiting := self._manifest.waiting():
+                first = self._manifest.first_waiting()
+                images = f"{counted(waiting, 'image')} (the first: {first})"
                 raise EngineCallError(f"{images} came back without a record")
         except (KeyboardInterrupt, SystemExit, SafejudgeError) as error:  # Ray exits on SIGTERM
             self._parts.flush()
@@ -190,7 +217,9 @@ class _Run:
             if "spent" in message:
                 self._account(message["actor"], message["spent"])
         rows = table.filter(table[MESSAGE].is_null()).drop_columns([MESSAGE])
-        new = pa.array([self._is_new(name) for name in rows["image"].to_pylist()], pa.bool_())
+        new = pa.array(
+            [self._manifest.judge(name) for name in rows["image"].to_pylist()], pa.bool_()
+        )
         self._parts.add(rows.filter(new))
         for message in messages:
             if "error" in message:
@@ -201,11 +230,6 @@ class _Run:
         earlier = self._spent.get(actor)
         if earlier is None or sum(earlier["seconds"].values()) < sum(spent["seconds"].values()):
             self._spent[actor] = spent
-
-    def _is_new(self, name: str) -> bool:
-        waits = self._waiting[name] > 0
-        self._waiting[name] -= waits
-        return waits
 
     def _begin(self, message: JSON) -> None:
         """Learn from an actor what it judges with, which must be the same for all."""

@@ -87,7 +87,7 @@ class ImageProgress:
         if costs := terminal.costs(meter, tokens, seconds, judges):
             terminal.say(costs)
 
-    def say_stopped(self, output: Path | None) -> None:
+    def say_stopped(self, output: Path | str | None) -> None:
         """Say how far a run came that stops, and how it goes on."""
         count = self._tally.labels.total()
         if output is None:

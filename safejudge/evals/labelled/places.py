@@ -16,7 +16,8 @@ from safejudge.errors import InputError
 from safejudge.evals.pictures import tell_missing
 from safejudge.files.below import leads_out
 from safejudge.files.names import Names
-from safejudge.images.listing import Listing, digest_of, list_images
+from safejudge.images.listed import Listing
+from safejudge.images.listing import digest_of, list_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
