@@ -239,10 +239,17 @@ def _judge(options: Options, out: Path) -> int:
             head_of(judge, None, intake),
             resume=options.mode.resume,
             overwrite=options.mode.overwrite,
-            standing=standing_of(names),
+            standing=standing_of({name: listing.source(name) for name in names}),
         )
         stack.enter_context(file)
-        batch = Batch(judge, [(name, None) for name in names], options.batching.window, file, None)
+        batch = Batch(
+            judge,
+            [(name, None) for name in names],
+            options.batching.window,
+            file,
+            None,
+            source_of=listing.source,
+        )
         return batch.run(intake, frames_named=True)
 
 
