@@ -22,6 +22,8 @@ from pyarrow import parquet
 from safejudge.errors import OutputError
 from safejudge.files import records
 from safejudge.files.atomic import Lock, check_parent, replacing, writing
+from safejudge.files.part_rows import record_of
+from safejudge.files.short import shortened
 from safejudge.files.tally import Tally
 
 if TYPE_CHECKING:
@@ -48,18 +50,20 @@ SCHEMA = pa.schema(
         "frames": pa.struct({"looked_at": pa.int64(), "of": pa.int64()}),
         "caption": pa.struct({"tokens": pa.int64(), "shown": pa.int64()}),
         "undecided_by": pa.list_(pa.string()),
+        "unread": pa.list_(pa.string()),
         "decision": pa.struct({name: pa.string() for name in ("action", "why", "likely", "rules")}),
         "error": pa.struct({"reason": pa.string(), "message": pa.string()}),
     }
 )
 """Those of a judgment are null where the image failed, and `error` where it did not; `decision`
-is null where no thresholds were given, and its `rules` are JSON as well."""
+is null where no thresholds were given, and its `rules` are JSON as well. `unread` is of short
+records."""
 
 RECORDS, SECONDS = 4096, 10.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
 _COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules", "by_engine",
-            "looks", "decision")  # fmt: skip
+            "looks", "decision", "unread")  # fmt: skip
 _TELLING = ("unreadable", "label_mass", "not_asked", "opinions", "finding")
 HEAD = b"safejudge"
 """The key under which a part's schema says what made its records."""
@@ -88,11 +92,18 @@ class Parts:
     """A folder of records that is being written; nobody else may write to it meanwhile."""
 
     def __init__(
-        self, folder: Path, *, resume: bool, overwrite: bool, standing: Stands | None = None
+        self,
+        folder: Path,
+        *,
+        resume: bool,
+        overwrite: bool,
+        standing: Stands | None = None,
+        short: bool = False,
     ) -> None:
         """Open a new or empty folder, or continue one (`resume`), or begin it again (`overwrite`).
 
-        `standing` says which records of a continued folder count; None: all. Raises `OutputError`
+        `standing` says which records of a continued folder count; None: all. `short`: what is added
+        is counted whole and kept without its trace. Raises `OutputError`
         for a folder with parts without either, with anything else in it, or that another run is
         writing to.
         """
@@ -102,6 +113,8 @@ class Parts:
         self.others = 0
         """Records of images that are none of this run's."""
         self._standing = standing
+        self.short = short
+        """Whether what is added is kept without its trace."""
         self.tally = Tally()
         self._heads: set[str] = set()
         self._head = ""
@@ -145,6 +158,8 @@ class Parts:
         Raises `OutputError` where they cannot be written.
         """
         self._count(table)
+        if self.short:
+            table = to_table([shortened(record_of(row)) for row in table.to_pylist()])
         self._since = self._since if self._waiting else time.monotonic()
         self._waiting.append(table)
         if sum(map(len, self._waiting)) >= RECORDS or time.monotonic() - self._since > SECONDS:

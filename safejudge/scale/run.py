@@ -59,6 +59,8 @@ class RayOptions:
     """Patterns of files that need not be looked at."""
     thresholds: Thresholds | None = None
     """What decides about each image; None: nothing does."""
+    short: bool = False
+    """Whether records are kept without their traces."""
     prompts: str | None = None
     """A file of captions; None: those that lie beside the images."""
     limit: int | None = None
@@ -105,7 +107,11 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
     )
     standing = standing_of_entries(entries, chosen_policy(spec.policy).max_bytes)
     with Parts(
-        options.out, resume=options.resume, overwrite=options.overwrite, standing=standing
+        options.out,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        standing=standing,
+        short=options.short,
     ) as parts:
         digest = None if options.thresholds is None else options.thresholds.digest()
         tally = _Run(entries, captions, intake, parts, digest).run(actor_options, options)
@@ -218,6 +224,7 @@ class _Run:
             intake=self._intake,
             judged_by=message["judged_by"],
             thresholds=self._thresholds,
+            short=self._parts.short,
         )
         if self._head is not None:
             records.compare(self._parts.folder, self._head, head)
