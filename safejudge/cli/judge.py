@@ -7,8 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from safejudge.cli.estimate import add_estimate, run_estimate
 from safejudge.cli.exits import OF_VERDICTS
 from safejudge.cli.journal_open import check_people, ledger_of
+from safejudge.cli.judge_inputs import decider_of, read_inputs
 from safejudge.cli.judge_options import Options
 from safejudge.cli.judge_outputs import (
     add_outputs,
@@ -19,21 +21,13 @@ from safejudge.cli.judge_outputs import (
 )
 from safejudge.cli.judge_ray import add_ray, judge_with_ray, refuse_ray_options
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
-from safejudge.cli.pages import SUFFIXES, Pages, add_pages
-from safejudge.cli.series import Files, Folders, add_series
-from safejudge.errors import InputError
+from safejudge.cli.pages import add_pages
+from safejudge.cli.series import add_series
 from safejudge.files.records import SHORT
-from safejudge.images.listing import list_images
 from safejudge.judge import WINDOW, chosen_policy
-from safejudge.types import slots_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from safejudge.cli.shadow import Comparison
-    from safejudge.decide.decision import Decider
-    from safejudge.decide.thresholds import Thresholds
-    from safejudge.images.listing import Listing
     from safejudge.journal.ledger import Ledger
     from safejudge.judge import Judge
 
@@ -48,7 +42,7 @@ examples:
   safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
       | jq -r 'select(.label != "safe") | .image'
   safejudge judge in/ --constitution rules.yaml --engine hf:ORG/MODEL \\
-      --record short --out results.jsonl.zst
+      --record short --out results.jsonl.zst --estimate
   safejudge judge shards/ --constitution rules.yaml \\
       --engine vllm:ORG/MODEL --ray --actors 8 --out records --resume
 
@@ -92,6 +86,7 @@ def add(commands: Any) -> None:
         windowed="images judged, shown and saved together",
     )
     add_ray(parser)
+    add_estimate(parser)
     runs(parser, Options, run)
 
 
@@ -99,9 +94,12 @@ def run(options: Options) -> int:
     """Judge the images; the code counts earlier runs on the same output too."""
     options.judge.check()
     check_people(options.journal, {"--audit": options.audit, "--reviewers": options.reviewers != 1})
+    if not options.ray:
+        refuse_ray_options(options)
+    if options.estimate:
+        return run_estimate(options)
     if options.ray:
         return judge_with_ray(options)
-    refuse_ray_options(options)
     return _judge_here(options)
 
 
@@ -112,26 +110,19 @@ def _judge_here(options: Options) -> int:
     from safejudge.cli.batch import Batch
     from safejudge.decide.thresholds import load
     from safejudge.evals.labelled.beside import Truths
-    from safejudge.images.captions import captions_for
     from safejudge.images.pairs import caption_of
     from safejudge.show.terminal import say
 
     check_outputs(options)
-    listing = _listed(options)
-    sources = _sources(options, listing.images)
-    intake = listing.intake(options.batching.limit, len(sources.names))
     rules = options.judge.rules()
-    prompts, captions, unmatched = captions_for(options.prompts, sources.names, slots_of(rules))
-    for problem in unmatched:
-        say(f"warning: {problem}")
-    pairs = list(zip(sources.names, prompts, strict=True))
+    sources, pairs, captions, intake = read_inputs(options, rules)
     thresholds = None if options.thresholds is None else load(options.thresholds)
     with ExitStack() as stack:
         ledger = _ledger(options, stack)
         judge = stack.enter_context(options.judge.open(rules))
         if (note := sources.fit(judge)) is not None:
             say(f"note: {note}")
-        decider = _decider(thresholds, judge)
+        decider = decider_of(thresholds, judge)
         truths = Truths(rule.id for rule in judge.constitution.rules)
         captioned = {name: caption_of(prompt) for name, prompt in pairs}
         pairs = pairs[: options.batching.limit]
@@ -159,26 +150,6 @@ def _judge_here(options: Options) -> int:
         return batch.run(intake, frames_named=options.judge.frames is not None)
 
 
-def _listed(options: Options) -> Listing:
-    """List what is to be judged."""
-    return list_images(
-        options.paths,
-        ignore=options.ignore,
-        known=(options.prompts, options.out, options.report),
-        shards=() if options.at is None else SUFFIXES,
-    )
-
-
-def _sources(options: Options, paths: Sequence[str]) -> Files | Folders | Pages:
-    """Say what the paths stand for: files, folders of pictures of one thing, or pages."""
-    if options.series is not None and options.at is not None:
-        raise InputError("--series puts pictures of a folder together, --at those of a page; "
-                         "leave one of them out")  # fmt: skip
-    if options.series is not None:
-        return Folders.of(paths, options.series)
-    return Files(paths) if options.at is None else Pages(paths, options.at)
-
-
 def _shadow(options: Options, judge: Judge, stack: ExitStack) -> Comparison | None:
     """Open the judge of another version; with the same models, where it has none of its own."""
     if options.shadow is None:
@@ -200,16 +171,3 @@ def _ledger(options: Options, stack: ExitStack) -> Ledger | None:
     if options.journal is None:
         return None
     return ledger_of(options.journal, stack, audit=options.audit, reviewers=options.reviewers)
-
-
-def _decider(thresholds: Thresholds | None, judge: Judge) -> Decider | None:
-    """Hold thresholds against the judge, and tell which rules they leave to a person."""
-    from safejudge.decide.decision import Decider
-    from safejudge.show.terminal import say
-
-    if thresholds is None:
-        return None
-    decider = Decider.of(thresholds, judge)
-    for note in decider.notes:
-        say(f"warning: thresholds: {note}")
-    return decider

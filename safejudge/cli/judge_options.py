@@ -45,6 +45,8 @@ class Options:
     """A file that says what another version of the rules does otherwise."""
     mode: OutputMode
     batching: Batching
+    estimate: bool
+    """Only say what the run would take."""
     ray: bool
     actors: int | None
     gpus_per_actor: float | None

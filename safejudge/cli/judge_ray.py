@@ -49,13 +49,8 @@ def judge_with_ray(options: Options) -> int:
     """Judge the images with Ray; the code counts earlier runs on the same output too."""
     from safejudge.scale.run import judge
 
-    if options.judge.engine == AUTO:
-        raise InputError(
-            "--engine auto looks at the memory of this machine, and --ray may use others; name the "
-            "model: --engine hf:ORG/MODEL or vllm:ORG/MODEL"
-        )
-    spec = options.judge.spec()
-    tally, intake = judge(spec, _ray_options(options))
+    chosen = ray_options(options)
+    tally, intake = judge(options.judge.spec(), chosen)
     if tally is None:
         return INTERRUPTED
     return of_run(tally, intake, frames_named=options.judge.frames is not None)
@@ -75,10 +70,16 @@ def refuse_ray_options(options: Options) -> None:
         )
 
 
-def _ray_options(options: Options) -> RayOptions:
+def ray_options(options: Options) -> RayOptions:
+    """Say what Ray is told. Raises `InputError` for options that it cannot take."""
     from safejudge.decide.thresholds import load
     from safejudge.scale.run import RayOptions
 
+    if options.judge.engine == AUTO:
+        raise InputError(
+            "--engine auto looks at the memory of this machine, and --ray may use others; name the "
+            "model: --engine hf:ORG/MODEL or vllm:ORG/MODEL"
+        )
     if options.series is not None or options.at is not None:
         raise InputError("--series and --at go without --ray; leave --ray out")
     if options.shadow is not None:

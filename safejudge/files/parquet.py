@@ -65,6 +65,8 @@ RECORDS, SECONDS = 4096, 10.0
 _COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules", "by_engine",
             "looks", "decision", "unread")  # fmt: skip
 _TELLING = ("unreadable", "label_mass", "not_asked", "opinions", "finding")
+COMPRESSION = "zstd"
+"""Of every column; see benchmarks/record_sizes.py."""
 HEAD = b"safejudge"
 """The key under which a part's schema says what made its records."""
 _NAME = re.compile(r"part-(\d+)\.parquet")
@@ -179,7 +181,7 @@ class Parts:
             replacing(path, durable=True) as new,
             new.open("wb") as stream,
         ):
-            parquet.write_table(table, stream, compression="zstd")
+            parquet.write_table(table, stream, compression=COMPRESSION)
         self._waiting = []
         self._next += 1
 
@@ -246,7 +248,7 @@ class Parts:
             return
         table = parquet.read_table(path).filter(pa.array(kept))
         with writing(path), replacing(path, durable=True) as new, new.open("wb") as stream:
-            parquet.write_table(table, stream, compression="zstd")
+            parquet.write_table(table, stream, compression=COMPRESSION)
 
     def _count(self, table: pa.Table) -> None:
         for row in table.select(_COUNTED).to_pylist():
