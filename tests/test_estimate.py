@@ -93,9 +93,12 @@ def test_records_are_written_as_many_at_a_time_as_the_run_would():
     assert together(60.0) == 1
     sizes = {1: 10, 2: 14, 4: 22}  # ten bytes, four for each further
     size_of = lambda rows: sizes[len(rows)]  # noqa: E731
-    assert bytes_each([0] * 4, size_of, 1) == 10
-    assert bytes_each([0] * 4, size_of, 2) == 7
-    assert bytes_each([0] * 4, size_of, 100) == (10 + 99 * 4) / 100
+    assert bytes_each([0] * 4, size_of, 1).value == 10
+    assert bytes_each([0] * 4, size_of, 2) == Projection(7, 7, 7)
+    assert bytes_each([0] * 4, size_of, 100).value == (10 + 99 * 4) / 100
+    sizes = {2: 20, 4: 36, 8: 52}  # eight bytes for each further, then four
+    found = bytes_each([0] * 8, size_of, 16)
+    assert found == Projection((52 + 8 * 2) / 16, (52 + 8 * 1) / 16, (52 + 8 * 4) / 16)
 
 
 # --- the command ----------------------------------------------------------------------------------

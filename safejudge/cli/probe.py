@@ -100,8 +100,7 @@ def estimate(options: Options) -> Estimate:
         found.figures = _figures(judged.spent, results, count)
         seconds = judged.spent.seconds / len(results)
         each = _bytes_each(options, rows, head, seconds)
-        lines = [line_bytes([row]) for row in rows]
-        found.figures[BYTES] = projected(shared(each * len(rows), lines), count)
+        found.figures[BYTES] = _bytes(rows, each, count)
     return found
 
 
@@ -285,7 +284,16 @@ def _rows(options: Options, results: Sequence[Result], decider: Decider | None) 
     return [shortened(row) for row in rows] if options.record == records.SHORT else rows
 
 
-def _bytes_each(options: Options, rows: Sequence[JSON], head: JSON, seconds: float) -> float:
+def _bytes(rows: Sequence[JSON], each: Projection, images: int) -> Projection:
+    """Project the bytes of records that take `each` on the average."""
+    lines = [float(line_bytes([row])) for row in rows]
+    drawn = projected(shared(each.value * len(rows), lines), images)
+    return Projection(
+        drawn.value, drawn.low * each.low / each.value, drawn.high * each.high / each.value
+    )
+
+
+def _bytes_each(options: Options, rows: Sequence[JSON], head: JSON, seconds: float) -> Projection:
     """Bytes of a record on the average, in the form that the run would write."""
     if options.ray:
         from safejudge.files.parquet import RECORDS
@@ -293,4 +301,4 @@ def _bytes_each(options: Options, rows: Sequence[JSON], head: JSON, seconds: flo
         return bytes_each(rows, part_bytes(head), together(seconds, RECORDS))
     if options.out is not None and is_packed_name(options.out):
         return bytes_each(rows, frame_bytes(Packer(options.out)), together(seconds))
-    return line_bytes(rows) / len(rows)
+    return bytes_each(rows, line_bytes, 1)

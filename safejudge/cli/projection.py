@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _TAIL = 0.975
 """Confidence of either end of a 95 % range."""
-_LEAST = 2
-"""Images from which a range can be had."""
+_LEAST, _QUARTERS = 2, 4
+"""Images from which a range can be had, and records from which it shows how they pack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +80,23 @@ def together(seconds_per_image: float, most: int = TOGETHER) -> int:
     return most if not seconds_per_image else max(1, min(most, int(SECONDS / seconds_per_image)))
 
 
-def bytes_each(rows: Sequence[T], size_of: Callable[[Sequence[T]], int], count: int) -> float:
+def bytes_each(rows: Sequence[T], size_of: Callable[[Sequence[T]], int], count: int) -> Projection:
     """Bytes of a record on the average, where `count` of them are written at a time.
 
-    Where that is more than there are, what the second half of them added stands for each further.
+    Where that is more than there are, each further takes what the second half of them added, less
+    what that was below the second quarter, for the more stand together the better they pack: so
+    once; for the ends of the range not at all, and twice.
     """
     n = len(rows)
-    if count <= n or n < _LEAST:
-        pieces = [rows[at : at + count] for at in range(0, n, count)]
-        return sum(map(size_of, pieces)) / n
-    half = n // 2
-    whole = size_of(rows)
-    further = (whole - size_of(rows[:half])) / (n - half)
-    return (whole + further * (count - n)) / count
+    if count <= n or n < _QUARTERS:
+        each = sum(size_of(rows[at : at + count]) for at in range(0, n, count)) / n
+        return Projection(each, each, each)
+    whole, half, quarter = (size_of(rows[: n // part]) for part in (1, 2, _QUARTERS))
+    last = (whole - half) / (n - n // 2)
+    before = (half - quarter) / (n // 2 - n // _QUARTERS)
+    less = min(1.0, last / before) if last > 0 and before > 0 else 1.0
+    middle, low, high = ((whole + last * less**k * (count - n)) / count for k in (1, 2, 0))
+    return Projection(middle, low, high)
 
 
 def line_bytes(rows: Sequence[JSON]) -> int:
