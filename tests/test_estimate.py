@@ -10,7 +10,14 @@ from test_standing import RULES, Sees, shade
 from safejudge.cli import app as cli
 from safejudge.cli import estimate as door
 from safejudge.cli import probe
-from safejudge.cli.projection import Projection, bytes_each, projected, shared, together
+from safejudge.cli.projection import (
+    Projection,
+    added_bytes,
+    bytes_each,
+    projected,
+    shared,
+    together,
+)
 from safejudge.engines.meter import Tokens
 from safejudge.files.recordfile import TOGETHER
 
@@ -85,6 +92,11 @@ def test_the_range_holds_the_total_about_as_often_as_it_says(kind):
 def test_shares_keep_the_sum():
     assert shared(6.0, [1, 2, 0]) == [2.0, 4.0, 0.0]
     assert shared(6.0, [0, 0, 0]) == [2.0, 2.0, 2.0]
+
+
+def test_what_packs_badly_counts_for_more():
+    size_of = lambda rows: 100 + sum(9 if row else 1 for row in rows)  # noqa: E731
+    assert added_bytes([1, 0, 0, 1], size_of) == [9, 1, 1, 9]
 
 
 def test_records_are_written_as_many_at_a_time_as_the_run_would():

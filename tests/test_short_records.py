@@ -162,6 +162,27 @@ def test_what_takes_answers_refuses_them_by_name(engine, capsys, command):
     assert not Path("new.db").exists()
 
 
+def test_every_reader_of_records_takes_packed_ones(engine, capsys):
+    pytest.importorskip("backports.zstd", reason="pip install 'safejudge[zstd]'")
+    pytest.importorskip("sqlalchemy")
+    shade("a.png", 9)
+    shade("b.png", 250)
+    assert judge("a.png", "b.png", out="r.jsonl.zst") == 1
+    assert cli.main(["report", "r.jsonl.zst"]) == 0
+    assert "the picture is bright" in Path("r.html").read_text()
+    again = ["replay", "r.jsonl.zst", "--set", "reject_factor=0.2", "--out", "again.jsonl.zst"]
+    assert cli.main(again) in {0, 1, 4}
+    assert [r.content["image"] for r in open_stored(Path("again.jsonl.zst"))] == ["a.png", "b.png"]
+    assert cli.main(["journal", "import", "j.db", "again.jsonl.zst"]) == 0
+    assert cli.main(["journal", "export", "j.db", "--out", "out.jsonl.zst"]) == 0
+    assert len(list(open_stored(Path("out.jsonl.zst")))) == 2
+    assert judge("a.png", "b.png", "--resume", "--report", "p.html", out="r.jsonl.zst") == 1
+    assert "the picture is bright" in Path("p.html").read_text()
+    capsys.readouterr()
+    assert cli.main(["report", "."]) == 2
+    assert "do you mean again.jsonl.zst?" in capsys.readouterr().err
+
+
 def test_a_page_of_the_run_itself_has_its_traces(engine, capsys):
     shade("a.png", 250)
     assert short("a.png", "--report", "p.html") == 1

@@ -19,6 +19,7 @@ from safejudge.cli.judge_outputs import head_of
 from safejudge.cli.judge_ray import ray_options
 from safejudge.cli.projection import (
     Projection,
+    added_bytes,
     bytes_each,
     frame_bytes,
     line_bytes,
@@ -31,6 +32,7 @@ from safejudge.engines.meter import IMAGES, STAGES
 from safejudge.errors import InputError
 from safejudge.files import records
 from safejudge.files.packed import Packer, is_packed_name
+from safejudge.files.recordfile import TOGETHER
 from safejudge.files.short import shortened
 from safejudge.text import counted
 from safejudge.types import Failure, Locate, Look, Probe, Reasoning, slots_of
@@ -99,8 +101,7 @@ def estimate(options: Options) -> Estimate:
         rows = _rows(options, results, decider)
         found.figures = _figures(judged.spent, results, count)
         seconds = judged.spent.seconds / len(results)
-        each = _bytes_each(options, rows, head, seconds)
-        found.figures[BYTES] = _bytes(rows, each, count)
+        found.figures[BYTES] = _bytes(options, rows, head, seconds, count)
     return found
 
 
@@ -284,21 +285,24 @@ def _rows(options: Options, results: Sequence[Result], decider: Decider | None) 
     return [shortened(row) for row in rows] if options.record == records.SHORT else rows
 
 
-def _bytes(rows: Sequence[JSON], each: Projection, images: int) -> Projection:
-    """Project the bytes of records that take `each` on the average."""
-    lines = [float(line_bytes([row])) for row in rows]
-    drawn = projected(shared(each.value * len(rows), lines), images)
+def _bytes(
+    options: Options, rows: Sequence[JSON], head: JSON, seconds: float, images: int
+) -> Projection:
+    """Project the bytes of records, in the form that the run would write."""
+    size_of, most = _written(options, head)
+    each = bytes_each(rows, size_of, together(seconds, most))
+    drawn = projected(shared(each.value * len(rows), added_bytes(rows, size_of)), images)
     return Projection(
         drawn.value, drawn.low * each.low / each.value, drawn.high * each.high / each.value
     )
 
 
-def _bytes_each(options: Options, rows: Sequence[JSON], head: JSON, seconds: float) -> Projection:
-    """Bytes of a record on the average, in the form that the run would write."""
+def _written(options: Options, head: JSON) -> tuple[Callable[[Sequence[JSON]], int], int]:
+    """Say how many bytes records take that are written together, and how many are at most."""
     if options.ray:
         from safejudge.files.parquet import RECORDS
 
-        return bytes_each(rows, part_bytes(head), together(seconds, RECORDS))
+        return part_bytes(head), RECORDS
     if options.out is not None and is_packed_name(options.out):
-        return bytes_each(rows, frame_bytes(Packer(options.out)), together(seconds))
-    return bytes_each(rows, line_bytes, 1)
+        return frame_bytes(Packer(options.out)), TOGETHER
+    return line_bytes, 1

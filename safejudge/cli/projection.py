@@ -99,6 +99,13 @@ def bytes_each(rows: Sequence[T], size_of: Callable[[Sequence[T]], int], count: 
     return Projection(middle, low, high)
 
 
+def added_bytes(rows: Sequence[T], size_of: Callable[[Sequence[T]], int]) -> list[float]:
+    """What each record adds to the others, which packing makes unlike its own length."""
+    whole = size_of(rows)
+    others = ([*rows[:place], *rows[place + 1 :]] for place in range(len(rows)))
+    return [float(max(0, whole - size_of(left))) for left in others]
+
+
 def line_bytes(rows: Sequence[JSON]) -> int:
     """Bytes of records as lines."""
     return sum(len(to_line(row).encode()) for row in rows)
