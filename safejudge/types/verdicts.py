@@ -142,10 +142,8 @@ class PreconditionVerdict(SparseRecord):
         return self.opinions if self.engine is None and self.opinions else (self,)
 
 
-class RuleVerdict(SparseRecord):
+class RuleVerdict(Record):
     """Whether one rule is violated."""
-
-    SPARSE: ClassVar[frozenset[str]] = frozenset({"unread"})
 
     outcome: Literal["violated", "not_violated", "undecided", "not_relevant"]
     """`not_relevant`: skipped by the relevance filter, so it counts for nothing."""
@@ -171,9 +169,9 @@ class RuleVerdict(SparseRecord):
     """Whether the look that decided showed the caption; None for an image without one."""
     set_aside: RuleVerdict | None = None
     """Of a captioned image that was looked at twice: the look that did not decide."""
-    unread: bool = False
-    """Of a short record, which holds no answers: the rule is undecided, and a statement of it got
-    no readable answer."""
+    unread: bool = Field(default=False, exclude=True)
+    """Read from a short record, which holds no answers, and written nowhere else: the rule is
+    undecided, and a statement of it got no readable answer."""
 
 
 class CaptionUse(Record):
