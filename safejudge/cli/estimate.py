@@ -76,7 +76,7 @@ def notes(found: Estimate, options: Options) -> list[str]:
             f"{found.images / seconds.value:.3g} images/s, {warm}: on this machine, by this "
             "engine, as busy as both were just now."
         ),
-        "Processor seconds are those of this process; those of a server are not known.",
+        "Processor seconds are those of this process: not of a server, nor of vLLM's own process.",
     ]
     if found.failed:
         first = found.failed[0]
