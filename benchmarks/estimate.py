@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -144,8 +145,9 @@ def _head_bytes(out: Path) -> int:
 
 def alone(work: Callable[[list[str]], JSON], words: list[str]) -> JSON:
     """Do it in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, (words,))
+    fresh = multiprocessing.get_context("spawn")  # a pool's own would let vLLM start no process
+    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
+        return pool.submit(work, words).result()
 
 
 # --- both -----------------------------------------------------------------------------------------
