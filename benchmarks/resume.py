@@ -3,9 +3,11 @@
 Drawn scenes are judged into a file with SIGKILL to the whole process group at random moments and
 `--resume` after each; at every kill one scene is replaced by another. Then they are judged into
 another file without interruption, and both are compared: every image exactly once and none that is
-stale, labels and violated rules. With `--ray` by two actors, into folders of Parquet files.
+stale, labels and violated rules. With `--ray` by two actors, into folders of Parquet files; with
+`--packed` into `.zst` files.
 
-`python benchmarks/resume.py [--engine hf:sketch] [--ray] [--images 10000] [--kills 3] [--seed 0]`
+    python benchmarks/resume.py [--engine hf:sketch] [--ray | --packed] [--images 10000]
+        [--kills 3] [--seed 0]
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from measure import record
 from PIL import Image
 
 from safejudge.constitution.load import load_constitution
+from safejudge.files.packed import LineReader
 from safejudge.show.markdown import table
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes
@@ -50,11 +53,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--packed", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scenes(folder / "scenes", args.images)
-        run = RayRun if args.ray else Run
+        run = RayRun if args.ray else PackedRun if args.packed else Run
         broken, unbroken = (run(folder, name, args.engine) for name in ("broken", "whole"))
         chance = random.Random(args.seed)  # noqa: S311 - where a run is killed is no secret
         for at in sorted(chance.sample(range(1, args.images), args.kills)):
@@ -63,13 +67,14 @@ def main() -> None:
         broken.go()
         unbroken.go()
         comparison = compared(unbroken, broken, args.images)
-    how = f"{args.engine}{', two actors of Ray' if args.ray else ''}"
+    how = f"{args.engine}{', two actors of Ray' if args.ray else ', .zst' if args.packed else ''}"
+    kind = "-ray" if args.ray else "-zst" if args.packed else ""
     text = (
         f"{args.images} drawn scenes, {how}, killed {len(broken.kills)} times, one scene replaced "
         "after each\n\n"
     )
     record(
-        f"resume-{args.engine.strip(':').replace(':', '-')}{'-ray' if args.ray else ''}",
+        f"resume-{args.engine.strip(':').replace(':', '-')}{kind}",
         comparison,
         text + markdown(comparison),
     )
@@ -173,6 +178,25 @@ class Run:
     def records(self) -> list[dict[str, Any]]:
         """Every record."""
         return [json.loads(line) for line in self.lines()]
+
+
+class PackedRun(Run):
+    """The same into a packed file."""
+
+    def __init__(self, folder: Path, name: str, engine: str) -> None:
+        super().__init__(folder, name, engine)
+        self.file = folder / f"{name}.jsonl.zst"
+        self._command[self._command.index("--out") + 1] = str(self.file)
+
+    def _ends(self) -> int:
+        """Ends of lines so far, of a torn frame too."""
+        return len(self.lines()) + 1
+
+    def lines(self) -> list[bytes]:
+        """Whole lines of records."""
+        if not self.file.exists() or not self.file.stat().st_size:
+            return []
+        return [line for line in LineReader(self.file) if line.endswith(b"\n")][1:]
 
 
 class RayRun(Run):

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from safejudge.cli import app as cli
 from safejudge.files import parquet as parts
+from safejudge.files.part_rows import record_of
 from safejudge.files.records import read_records
-from safejudge.files.stored import _record
 from safejudge.programs import ocr
 from safejudge.programs.registry import call_of
 from safejudge.programs.running import Programs
@@ -264,7 +264,7 @@ def test_parquet_keeps_the_looks(shop, capsys):
     run()
     for line in read_records(shop / "out.jsonl").values():
         (row,) = parts.to_table([json.loads(json.dumps(line))]).to_pylist()
-        again = _record(row)
+        again = record_of(row)
         assert again["usage"] == line["usage"]
         assert again["rules"] == line["rules"]
     capsys.readouterr()

@@ -28,6 +28,7 @@ from safejudge.decide.thresholds import (
 )
 from safejudge.errors import InputError, OutputError
 from safejudge.files import records
+from safejudge.files.short import shortened
 from safejudge.files.stored import open_stored
 from safejudge.files.tally import Tally
 from safejudge.images import shards as sources
@@ -147,6 +148,18 @@ def test_an_actor_dies_and_every_image_has_one_record(cluster, tmp_path, monkeyp
     assert "images/s" in said.err
     assert " s x 2 actors: " in said.err
     assert said.out == ""
+
+
+def test_short_records_are_those_of_a_run_without_ray(cluster, shards, capsys):
+    assert judge("in/a.png", "in/b.png", "--out", "out", "--record", "short") == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "images: " in line]
+    assert cli.main(["judge", "in/a.png", "in/b.png", "--out", "full", *FAKE, "--ray"]) == 1
+    assert told[0].split(";")[0] in capsys.readouterr().err
+    short, full = open_stored(Path("out")), open_stored(Path("full"))
+    kept = [record.content for record in short]
+    assert by_name(kept) == by_name([shortened(record.content) for record in full])
+    assert judge("in/a.png", "--out", "out", "--resume") == 2
+    assert "--record): short, now full" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from safejudge.cli.exits import INTERRUPTED, of_run
 from safejudge.errors import EngineError, StoreError
 from safejudge.files import records
+from safejudge.files.short import shortened
 from safejudge.files.tally import Tally
 from safejudge.images.listing import key_of
 from safejudge.images.pairs import caption_of
@@ -55,11 +56,12 @@ class Batch:
         ledger: Ledger | None = None,
         source_of: Callable[[str], ImageSource] = str,
         shadow: Comparison | None = None,
+        short: bool = False,
     ) -> None:
         """Find out which of the pairs, paths with captions, have no record in `file` yet."""
         self._judge, self._window, self._file, self._report = judge, window, file, report
         self._decider, self._ledger, self._shadow = decider, ledger, shadow
-        self._source_of = source_of
+        self._source_of, self._short = source_of, short
         total = len(pairs)
         if file is not None:
             pairs = [pair for pair in pairs if not file.recorded[key_of(pair[0])]]
@@ -84,8 +86,12 @@ class Batch:
         try:
             with self._progress:
                 self._judge_all()
+                if self._file is not None:
+                    self._file.flush()
             self._sum_up(intake)
         except (KeyboardInterrupt, EngineError, StoreError) as error:
+            if self._file is not None:
+                self._file.flush()
             self._progress.say_stopped(None if self._file is None else self._file.path)
             if not isinstance(error, KeyboardInterrupt):
                 raise
@@ -134,10 +140,11 @@ class Batch:
         said = None if people is None else people.model_dump(mode="json")
         made_by = self._judge.provenance if piped else None
         line = records.record(path, result, made_by, decision, said)
+        kept = shortened(line) if self._short else line
         if self._file is not None:
-            self._file.append([line])
+            self._file.add(kept)
         elif piped:
-            sys.stdout.write(records.to_line(line))
+            sys.stdout.write(records.to_line(kept))
             sys.stdout.flush()
         self._tally.add(line)
         if self._report is not None:

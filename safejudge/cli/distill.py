@@ -225,7 +225,7 @@ def _check(options: Options) -> None:
 def _judge(options: Options, out: Path) -> int:
     """Judge what has no record yet, as `safejudge judge --exhaustive --no-relevance` does."""
     from safejudge.cli.batch import Batch
-    from safejudge.cli.judge import head_of
+    from safejudge.cli.judge_outputs import head_of
     from safejudge.files.recordfile import RecordFile
     from safejudge.images.listing import list_images, standing_of
 

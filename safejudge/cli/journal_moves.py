@@ -150,7 +150,7 @@ def take_in(options: Import) -> int:
     """Keep the records of a file, or people's annotations."""
     if options.label_studio:
         return _take_annotations(options)
-    from safejudge.files.stored import open_stored
+    from safejudge.files.stored import need_full, open_stored
     from safejudge.journal.rows import made_of
     from safejudge.journal.store import Journal
     from safejudge.show.page import made_by
@@ -158,6 +158,7 @@ def take_in(options: Import) -> int:
     from safejudge.text import counted
 
     stored = open_stored(options.records)
+    need_full(stored, "keep")
     about = made_by.about(stored, None, ())
     made = made_of(stored.head)
     count = added = 0

@@ -13,6 +13,7 @@ from safejudge.cli.switches import variants
 from safejudge.cli.values import positive
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError
+from safejudge.files.packed import plain_stem
 from safejudge.files.stored import holds_parts
 from safejudge.policy import POLICIES
 from safejudge.show.page.sheets import MOST, PAGE
@@ -157,7 +158,7 @@ def _beside(path: Path) -> Path:
     folder = path.resolve().parent
     if path.is_file() and holds_parts(folder):
         return folder.with_name(f"{folder.name}-{path.stem}.html")
-    return path.with_name(f"{path.stem if path.is_file() else path.resolve().name}.html")
+    return path.with_name(f"{plain_stem(path) if path.is_file() else path.resolve().name}.html")
 
 
 def _check_policy(options: Options, stored: Stored) -> None:

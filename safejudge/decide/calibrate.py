@@ -16,6 +16,7 @@ from safejudge.decide.promises import Cut, NoCut, Promise
 from safejudge.decide.thresholds import (
     Absent,
     MadeBy,
+    Reasoning,
     RuleThresholds,
     Slope,
     Threshold,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from safejudge.decide.sample import RuleSample, Sample
     from safejudge.policy import Policy
     from safejudge.show.page.judged import About
+    from safejudge.types import Constitution
 
 
 HAIR = 1e-4
@@ -60,14 +62,20 @@ def calibrate(sample: Sample, about: About, wanted: Wanted, labels: str, date: s
         date=date,
         made_by=MadeBy.of(about.provenance, policy, labels),
         images=tuple(sorted(map(short, sample.images))),
-        reasoning=reasoning.measure(
-            {rule: kept.rows for rule, kept in sample.rules.items()}, about.constitution, policy
-        ),
+        reasoning=_reasoning(sample, about.constitution, policy),
         rules={
             rule: _rule(kept, rules[rule].digest(), wanted, lines[rule])
             for rule, kept in sample.rules.items()
         },
     )
+
+
+def _reasoning(sample: Sample, rules: Constitution, policy: Policy) -> Reasoning:
+    """Say whether reasoning pays, where the records say what was reasoned about."""
+    rows = {rule: kept.rows for rule, kept in sample.rules.items()}
+    if sample.short:
+        return Reasoning(verdict="not recorded", n=sum(map(len, rows.values())), reasoned=0)
+    return reasoning.measure(rows, rules, policy)
 
 
 def known_policy(about: About) -> Policy:

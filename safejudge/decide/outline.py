@@ -128,6 +128,10 @@ def _absent(entry: RuleThresholds) -> Iterator[tuple[str, Absent]]:
 def _reasoning(found: Reasoning) -> str:
     if found.verdict == "not asked":
         return "Whether reasoning pays is not known: nothing in these records was reasoned about."
+    if found.verdict == "not recorded":
+        return (
+            "Whether reasoning pays is not known: short records do not say what was reasoned about."
+        )
     words = {
         "pays": "Reasoning pays",
         "harms": "Reasoning harms",

@@ -14,6 +14,7 @@ from safejudge.constitution.load import load_constitution
 from safejudge.decide.replay import Made
 from safejudge.engines.dialects import DIALECTS, prompts_digest
 from safejudge.errors import InputError
+from safejudge.files.stored import need_full
 from safejudge.show.page import made_by
 from safejudge.show.page.recorded import result_of
 from safejudge.types import Provenance
@@ -30,9 +31,10 @@ def made_then(stored: Stored, named: str | None, policies: Iterable[Policy]) -> 
     """Find out what made some records; `named` are rules, `policies` those that may be the one.
 
     Old records do not hold their rules: then `named` counts if it is what they were made with, and
-    else nothing is known of them. Raises `InputError` for records whose policy is not known, or
-    that were made with another wording of the questions.
+    else nothing is known of them. Raises `InputError` for short records, for those whose policy is
+    not known, or that were made with another wording of the questions.
     """
+    need_full(stored, "be judged again by")
     known: str | None = None
     if "constitution" not in stored.head and named is not None:
         made_with = stored.head["provenance"].get("constitution")

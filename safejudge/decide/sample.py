@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from safejudge.errors import InputError
 from safejudge.evals.labelled.labels import read_labels
+from safejudge.files.records import SHORT, form_of
 from safejudge.images.listing import key_of
 from safejudge.show.page import recorded
 from safejudge.types import Judgment
@@ -87,6 +88,8 @@ class Sample:
     """Labels without a record."""
     unlabelled: int = 0
     """Records without a label."""
+    short: bool = False
+    """Whether the records hold no answers, so that nobody knows what was reasoned about."""
 
     @property
     def images(self) -> list[str]:
@@ -108,7 +111,7 @@ def read_sample(stored: Stored, about: About, labels: Path) -> Sample:
     """Put records and labels together. Raises `InputError` where no label has a record."""
     rules = [rule.id for rule in about.constitution.rules]
     known = _Labels(read_labels(labels, rules), labels.parent)
-    sample = Sample({rule: RuleSample() for rule in rules})
+    sample = Sample({rule: RuleSample() for rule in rules}, short=form_of(stored.head) == SHORT)
     found: list[tuple[Label, Judgment]] = []
     for record, result in recorded.results(stored, about.constitution, about.provenance):
         label = known.take(result, record.folder)
@@ -201,6 +204,5 @@ def was_read(verdict: RuleVerdict) -> bool:
     It does not where the rule is undecided and one of its statements got no readable answer: a half
     stands there by convention. Where the outcome is decided it hangs on none of those.
     """
-    return verdict.outcome != "undecided" or all(
-        leaf.test not in {"label_mass", "unreadable"} for leaf in verdict.preconditions
-    )
+    silent = any(leaf.test in {"label_mass", "unreadable"} for leaf in verdict.preconditions)
+    return verdict.outcome != "undecided" or not (verdict.unread or silent)

@@ -145,7 +145,7 @@ class MadeBy(SparseRecord):
 class Reasoning(Record):
     """Whether reasoning pays, by the labels: rule verdicts with it against those without."""
 
-    verdict: Literal["pays", "harms", "cannot tell", "not asked"]
+    verdict: Literal["pays", "harms", "cannot tell", "not asked", "not recorded"]
     n: Count
     """Rule verdicts that were compared."""
     reasoned: Count

@@ -21,6 +21,8 @@ from pyarrow import parquet
 from safejudge.errors import OutputError
 from safejudge.files import records
 from safejudge.files.folders import opened
+from safejudge.files.part_rows import record_of
+from safejudge.files.short import shortened
 from safejudge.files.tally import Tally
 
 if TYPE_CHECKING:
@@ -47,19 +49,23 @@ SCHEMA = pa.schema(
         "frames": pa.struct({"looked_at": pa.int64(), "of": pa.int64()}),
         "caption": pa.struct({"tokens": pa.int64(), "shown": pa.int64()}),
         "undecided_by": pa.list_(pa.string()),
+        "unread": pa.list_(pa.string()),
         "decision": pa.struct({name: pa.string() for name in ("action", "why", "likely", "rules")}),
         "error": pa.struct({"reason": pa.string(), "message": pa.string()}),
     }
 )
 """Those of a judgment are null where the image failed, and `error` where it did not; `decision`
-is null where no thresholds were given, and its `rules` are JSON as well."""
+is null where no thresholds were given, and its `rules` are JSON as well. `unread` is of short
+records."""
 
 RECORDS, SECONDS = 4096, 10.0
 """A part is written when so many records wait, or the first of them has waited so long."""
 
 _COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules", "by_engine",
-            "looks", "decision")  # fmt: skip
+            "looks", "decision", "unread")  # fmt: skip
 _TELLING = ("unreadable", "label_mass", "not_asked", "opinions", "finding")
+COMPRESSION = "zstd"
+"""Of every column; see benchmarks/record_sizes.py."""
 HEAD = b"safejudge"
 """The key under which a part's schema says what made its records."""
 _NAME = re.compile(r"part-(\d+)\.parquet")
@@ -93,7 +99,7 @@ class Counts(Protocol):
 class Parts:
     """A folder of records that is being written; nobody else may write to it meanwhile."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a folder is opened for, and how it is counted
         self,
         folder: Where,
         *,
@@ -101,12 +107,14 @@ class Parts:
         overwrite: bool,
         standing: Stands | None = None,
         recorded: Counts | None = None,
+        short: bool = False,
     ) -> None:
         """Open a new or empty folder, or continue one (`resume`), or begin it again (`overwrite`).
 
         `standing` says which records of a continued folder count; None: all. `recorded` is where
-        they are counted; None: in memory. Raises `OutputError` for a folder with parts without
-        either, with anything else in it, or that another run is writing to.
+        they are counted; None: in memory. `short`: what is added is counted whole and kept without
+        its trace. Raises `OutputError` for a folder with parts without either, with anything else
+        in it, or that another run is writing to.
         """
         self.folder = folder
         self.recorded: Counts = Counter() if recorded is None else recorded
@@ -114,6 +122,8 @@ class Parts:
         self.others = 0
         """Records of images that are none of this run's."""
         self._standing = standing
+        self.short = short
+        """Whether what is added is kept without its trace."""
         self.tally = Tally()
         self._heads: set[str] = set()
         self._head = ""
@@ -154,6 +164,8 @@ class Parts:
         Raises `OutputError` where they cannot be written.
         """
         self._count(table)
+        if self.short:
+            table = to_table([shortened(record_of(row)) for row in table.to_pylist()])
         self._since = self._since if self._waiting else time.monotonic()
         self._waiting.append(table)
         if sum(map(len, self._waiting)) >= RECORDS or time.monotonic() - self._since > SECONDS:
@@ -264,7 +276,7 @@ def _is_ours(schema: pa.Schema) -> bool:
 
 def _packed(table: pa.Table) -> bytes:
     stream = pa.BufferOutputStream()
-    parquet.write_table(table, stream, compression="zstd")
+    parquet.write_table(table, stream, compression=COMPRESSION)
     return bytes(stream.getvalue().to_pybytes())
 
 

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import OutputError
+from safejudge.files.packed import LineReader
 from safejudge.types import JSON, Failure, Provenance, Result
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ DECISION = "decision"
 """Under which a record says what to do with its image, where thresholds were given."""
 PEOPLE = "people"
 """Under which it says what people decided about its image, where a journal was named."""
+FORM = "record"
+"""Under which the head of a file says that its records are `SHORT`; full ones say nothing."""
+SHORT, FULL = "short", "full"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_ASCII = re.compile(r"[^ -~]")
@@ -75,18 +79,21 @@ def header(  # noqa: PLR0913 - what a head holds
     intake: Intake | None = None,
     judged_by: JSON | None = None,
     thresholds: str | None = None,
+    short: bool = False,
 ) -> JSON:
     """Make the first record of a file; `captions` is the digest of the prompt file, if any.
 
     `folder` is where the run was begun, from which names are meant; `intake` what came in;
     `judged_by` is what a page of the records needs: `constitution` and `policy`, in full;
-    `thresholds` is the digest of those that were given.
+    `thresholds` is the digest of those that were given; `short` records are without their traces.
     """
     head: JSON = {
         "safejudge": version,
         "provenance": provenance.model_dump(mode="json"),
         "captions": captions,
     }
+    if short:
+        head[FORM] = SHORT
     if thresholds is not None:
         head["thresholds"] = thresholds
     if folder is not None:
@@ -96,6 +103,11 @@ def header(  # noqa: PLR0913 - what a head holds
     if judged_by is not None:
         head |= {"date": today()} | judged_by
     return head
+
+
+def form_of(head: JSON) -> str:
+    """Whether the records below a head are short or full."""
+    return SHORT if head.get(FORM) == SHORT else FULL
 
 
 def today() -> str:
@@ -119,28 +131,26 @@ def _escaped(match: re.Match[str]) -> str:
     return sign if sign.isprintable() else json.dumps(sign)[1:-1]
 
 
-def lines(path: Path) -> Iterator[tuple[int, JSON, int]]:
-    """Yield number, content and end (in bytes) of every whole line. Raises `OutputError`."""
-    end = 0
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            if not raw.endswith(b"\n"):
-                return
-            end += len(raw)
-            try:
-                content = json.loads(raw)
-            except (ValueError, RecursionError):
-                content = None
-            if not isinstance(content, dict):
-                raise OutputError(
-                    f"{path}:{number}: is no record of safejudge; restore the file or name another"
-                )
-            yield number, content, end
+def lines(reader: LineReader) -> Iterator[tuple[int, JSON]]:
+    """Yield number and content of every whole line. Raises `InputError`."""
+    for number, raw in enumerate(reader, start=1):
+        if not raw.endswith(b"\n"):
+            continue  # the last; reading on tells where it begins
+        try:
+            content = json.loads(raw)
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            raise OutputError(
+                f"{reader.path}:{number}: is no record of safejudge; restore the file or name "
+                "another"
+            )
+        yield number, content
 
 
 def read_records(path: Path) -> dict[str, JSON]:
-    """Every record of a file by its image; the header is none. Raises `OutputError`."""
-    return {line["image"]: line for _, line, _ in lines(path) if "image" in line}
+    """Every record of a file by its image; the header is none. Raises `InputError`."""
+    return {line["image"]: line for _, line in lines(LineReader(path)) if "image" in line}
 
 
 def foreign(path: Path | str) -> OutputError:
@@ -156,12 +166,7 @@ def compare(path: Path | str, earlier: JSON, head: JSON) -> None:
     provenance: Any = earlier.get("provenance")
     if "safejudge" not in earlier or not isinstance(provenance, dict):
         raise foreign(path)
-    beside = ("captions", "thresholds")
-    models = (*COMPARED, *BESIDE)
-    old = {key: provenance.get(key) for key in models} | {key: earlier.get(key) for key in beside}
-    new = {key: head["provenance"].get(key) for key in models} | {
-        key: head.get(key) for key in beside
-    }
+    old, new = _compared(earlier), _compared(head)
     differing = [key for key in new if old[key] != new[key]]
     if differing:
         names = " and ".join(_DESCRIPTIONS[key] for key in differing)
@@ -173,6 +178,12 @@ def compare(path: Path | str, earlier: JSON, head: JSON) -> None:
             f"{path}: was made with another {names} ({'; '.join(changes)}). Use the same again, or "
             "write to another file."
         )
+
+
+def _compared(head: JSON) -> JSON:
+    """What of a head must be equal for a run to be continued."""
+    made = {key: head["provenance"].get(key) for key in (*COMPARED, *BESIDE)}
+    return made | {key: head.get(key) for key in ("captions", "thresholds")} | {FORM: form_of(head)}
 
 
 _DESCRIPTIONS = {
@@ -189,6 +200,7 @@ _DESCRIPTIONS = {
     "programs": "program, or version of one",
     "captions": "prompt file (captions) or data",
     "thresholds": "file of thresholds",
+    FORM: "form of records (--record)",
 }
 
 

@@ -23,6 +23,9 @@ KeyOf: TypeAlias = Callable[[str, str | None], str]
 LABELS = ("safe", "unsafe", "undecided")
 """What an image that was judged may be called; a record with anything else says nothing."""
 
+UNREAD = "unread"
+"""Under which a record without its answers says that some are missing, and of what."""
+
 Place: TypeAlias = Literal["stands", "old", "of"]
 """A record `stands`, is `old`, or is `of` something that this run is not about."""
 
@@ -101,15 +104,22 @@ class Answered:
 
 def settled(record: JSON) -> bool:
     """Whether an image was judged, and an engine answered everything that it was asked."""
-    if record.get("error") is not None or record.get("unread"):
+    if record.get("error") is not None or record.get(UNREAD):
         return False
-    rules = record.get("rules") or {}
-    return not any(
-        _unanswered(precondition)
-        for rule in rules.values()
-        for look in (rule, rule.get("set_aside") or {})
-        for precondition in look.get("preconditions", ())
-    )
+    return not unanswered_rules(record)
+
+
+def unanswered_rules(record: JSON) -> list[str]:
+    """Return the rules about which an engine was asked something that it did not answer."""
+    return [
+        name
+        for name, rule in (record.get("rules") or {}).items()
+        if any(
+            _unanswered(precondition)
+            for look in (rule, rule.get("set_aside") or {})
+            for precondition in look.get("preconditions", ())
+        )
+    ]
 
 
 def _unanswered(precondition: JSON) -> bool:

@@ -1,8 +1,8 @@
 """Records of earlier runs, to be read: a file of lines, or the Parquet parts of `judge --ray`.
 
-Takes a path; tells by content what lies there; gives what made the records, and each record with
-the place it stands at. Records are read when they are asked for, as often as they are. Nothing is
-written, and a line that a run is still writing is left out.
+Takes a path; tells by content what lies there, packed as zstd or not; gives what made the records,
+and each record with the place it stands at. Records are read when they are asked for, as often as
+they are. Nothing is written, and a line that a run is still writing is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from safejudge.errors import InputError, OutputError
-from safejudge.files.records import BESIDE, COMPARED, DECISION
+from safejudge.files.packed import LineReader
+from safejudge.files.part_rows import record_of
+from safejudge.files.records import BESIDE, COMPARED, FORM, SHORT, form_of
 from safejudge.text import cut, one_line
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ def holds_parts(folder: Path) -> bool:
 def _open_folder(folder: Path) -> Stored:
     if holds_parts(folder):
         return _parts(folder, sorted(folder.glob(PARTS)))
-    near = next((file for file in sorted(folder.glob("*.jsonl")) if _begins_records(file)), None)
+    files = sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.zst")])
+    near = next(filter(_begins_records, files), None)
     advice = f"do you mean {near}?" if near else "name records, a file or a folder of Parquet parts"
     raise InputError(f"{folder}: holds neither a run of eval nor parts of judge --ray; {advice}")
 
@@ -126,17 +129,16 @@ class Lines:
 
     def _objects(self) -> Iterator[tuple[int, JSON]]:
         """Yield number and content of every line; of the last only if it is whole."""
-        with self.path.open("rb") as stream:
-            for number, raw in enumerate(stream, start=1):
-                try:
-                    content = json.loads(raw)
-                except (ValueError, RecursionError) as error:
-                    if raw.endswith(b"\n") or number == 1:
-                        raise self._foreign(number) from error
-                    return
-                if not isinstance(content, dict):
-                    raise self._foreign(number)
-                yield number, content
+        for number, raw in enumerate(LineReader(self.path), start=1):
+            try:
+                content = json.loads(raw)
+            except (ValueError, RecursionError) as error:
+                if raw.endswith(b"\n") or number == 1:
+                    raise self._foreign(number) from error
+                return
+            if not isinstance(content, dict):
+                raise self._foreign(number)
+            yield number, content
 
     def _foreign(self, line: int) -> InputError:
         return InputError(
@@ -201,7 +203,7 @@ class PartFiles:
 
         with _reading(file), parquet.ParquetFile(file) as part:
             for batch in part.iter_batches(batch_size=_BATCH):
-                yield from map(_record, batch.to_pylist())
+                yield from map(record_of, batch.to_pylist())
 
 
 @contextmanager
@@ -218,34 +220,21 @@ def _reading(file: Path) -> Iterator[None]:
         ) from error
 
 
-def _record(row: JSON) -> JSON:
-    """The record that a row was made of: without what it has not, the trace as it was."""
-    decided = _decision(row.get(DECISION))
-    if row.get("error") is not None:
-        return {name: row.get(name) for name in ("image", "id", "error")} | decided
-    kept: JSON = {name: value for name, value in row.items() if value is not None}
-    if "looks" in kept:
-        kept["usage"] = kept["usage"] | {"looks": kept.pop("looks")}
-    if "by_engine" in kept:
-        kept["usage"] = kept["usage"] | {"by_engine": json.loads(kept.pop("by_engine"))}
-    rules = {"rules": json.loads(kept.get("rules", "{}"))}
-    return {"score": None, "margin": None} | kept | rules | decided
-
-
-def _decision(held: JSON | None) -> JSON:
-    """What a row says to do with its image; nothing where no thresholds were given."""
-    if held is None:
-        return {}
-    decision = {name: value for name, value in held.items() if value is not None}
-    return {DECISION: decision | {"rules": json.loads(decision.get("rules", "{}"))}}
-
-
 # --- what made them -------------------------------------------------------------------------------
 
 
 def _compared(head: JSON) -> JSON:
     made = head["provenance"] if isinstance(head.get("provenance"), dict) else {}
-    return {name: made.get(name) for name in (*COMPARED, *BESIDE)}
+    return {name: made.get(name) for name in (*COMPARED, *BESIDE)} | {FORM: form_of(head)}
+
+
+def need_full(stored: Stored, purpose: str) -> None:
+    """Raise `InputError` for short records, which do not hold what was answered."""
+    if form_of(stored.head) == SHORT:
+        raise InputError(
+            f"{stored.path}: was written with --record short, so it holds no answers to {purpose}; "
+            "judge again with --record full"
+        )
 
 
 def unreadable(record: StoredRecord, error: Exception) -> OutputError:

@@ -59,13 +59,17 @@ def find_entries(paths: Sequence[str]) -> list[Entry]:
 
 
 def list_entries(
-    paths: Sequence[str], *, ignore: Sequence[str] = (), stores: bool = False
+    paths: Sequence[str],
+    *,
+    ignore: Sequence[str] = (),
+    known: Sequence[str | None] = (),
+    stores: bool = False,
 ) -> tuple[list[Entry], Listing]:
     """Return the entries under some paths, and the listing of all files; see `list_images`.
 
     Raises as `find_entries` does.
     """
-    listing = list_images(paths, ignore=ignore, shards=(TAR, PARQUET), stores=stores)
+    listing = list_images(paths, ignore=ignore, known=known, shards=(TAR, PARQUET), stores=stores)
     taken: set[str] = set()
     apart = Apart(taken.__contains__)
     entries = []

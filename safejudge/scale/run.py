@@ -62,6 +62,8 @@ class RayOptions:
     """Patterns of files that need not be looked at."""
     thresholds: Thresholds | None = None
     """What decides about each image; None: nothing does."""
+    short: bool = False
+    """Whether records are kept without their traces."""
     prompts: str | None = None
     """A file of captions; None: those that lie beside the images."""
     limit: int | None = None
@@ -104,6 +106,7 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
             overwrite=options.overwrite,
             standing=manifest.standing(chosen_policy(spec.policy).max_bytes),
             recorded=manifest.recorded,
+            short=options.short,
         ) as parts:
             COPIES.forget()  # of shards that were read to tell which records stand
             digest = None if options.thresholds is None else options.thresholds.digest()
@@ -242,6 +245,7 @@ class _Run:
             intake=self._intake,
             judged_by=message["judged_by"],
             thresholds=self._thresholds,
+            short=self._parts.short,
         )
         if self._head is not None:
             records.compare(self._parts.folder, self._head, head)

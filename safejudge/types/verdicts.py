@@ -170,6 +170,9 @@ class RuleVerdict(Record):
     """Whether the look that decided showed the caption; None for an image without one."""
     set_aside: RuleVerdict | None = None
     """Of a captioned image that was looked at twice: the look that did not decide."""
+    unread: bool = Field(default=False, exclude=True)
+    """Read from a short record, which holds no answers, and written nowhere else: the rule is
+    undecided, and a statement of it got no readable answer."""
 
 
 class CaptionUse(Record):

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from safejudge.errors import ImageError, OutputError
-from safejudge.files.records import DECISION, PEOPLE
+from safejudge.files.records import DECISION, FORM, PEOPLE
+from safejudge.files.standing import UNREAD
+from safejudge.files.stored import need_full
 from safejudge.images.load import load_image
 from safejudge.images.named import find_bytes
 from safejudge.policy import Policy
@@ -29,9 +31,13 @@ if TYPE_CHECKING:
     from safejudge.show.page.judged import Report
     from safejudge.types import JSON, Constitution, ImageInput, Provenance, Result
 
+_BESIDE = (DECISION, PEOPLE, UNREAD, FORM)
+"""What a record holds beside the judgment."""
+
 
 def add_worst(report: Report, stored: Stored, most: int) -> None:
     """Show the `most` worst of some records, and count all. Raises `InputError`."""
+    need_full(stored, "show")
     rules = report.about.constitution.rules
     made = (report.about.constitution, report.about.provenance)
     harms = (
@@ -49,6 +55,7 @@ def add_worst(report: Report, stored: Stored, most: int) -> None:
 
 def add_all(report: Report, stored: Stored, captions: Mapping[str, str | None]) -> None:
     """Show all records, with the captions that are known by their names. Raises `InputError`."""
+    need_full(stored, "show")
     about = report.about
     for record, result in results(stored, about.constitution, about.provenance):
         add(report, record, result, captions.get(result.image))
@@ -86,7 +93,7 @@ def result_of_content(content: JSON, provenance: Provenance) -> Result:
     """Read what a record holds; raises as `result_of` does."""
     if content.get("error") is not None:
         return Failure(image=content["image"], id=content.get("id"), **content["error"])
-    judged = {name: value for name, value in content.items() if name not in (DECISION, PEOPLE)}
+    judged = {name: value for name, value in content.items() if name not in _BESIDE}
     return Judgment.model_validate({**judged, "provenance": provenance})
 
 
