@@ -122,6 +122,7 @@ def test_it_says_what_a_run_takes_and_writes_nothing(shades, capsys):
     assert sorted(Path().rglob("*")) == before
     told = capsys.readouterr().out
     assert "Estimate from 32 of 60 images" in told
+    assert "rarer than 1 in 9 may be missing" in " ".join(told.split())
     assert len(looked_at(shades)) == probe.PROBE + probe.WARM_UP
     rows = {line.split("  ")[0]: line for line in told.splitlines()}
     assert "60" in rows["questions"]

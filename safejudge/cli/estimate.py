@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from safejudge.cli.exits import DONE
 from safejudge.cli.judge_outputs import out_file
 from safejudge.cli.probe import BYTES, PROBE, PROCESSOR, SECONDS, SEED, WARM_UP, Estimate, estimate
+from safejudge.evals.stats.binomial import upper
 from safejudge.files.packed import is_packed_name
 from safejudge.show.figures import Table
 from safejudge.text import counted
@@ -79,6 +80,12 @@ def notes(found: Estimate, options: Options) -> list[str]:
         ),
         "Processor seconds are those of this process: not of a server, nor of vLLM's own process.",
     ]
+    if found.probed < found.images:
+        rare = round(1 / upper(0, found.probed, 0.975))
+        said.append(
+            f"A kind of image rarer than 1 in {rare} may be missing from the probe; no range knows "
+            "what it takes."
+        )
     if found.failed:
         first = found.failed[0]
         share = f"{len(found.failed)} of {found.probed}"
