@@ -60,10 +60,13 @@ class Stream(Protocol):
         """Begin with these, after those that came before, and do not wait."""
 
     def answered(self, *, wait: bool) -> dict[Request, Answer]:
-        """Hand over what was answered since; with `wait` at least one answer.
+        """Hand over what was answered since; with `wait` at least one answer, unless woken.
 
         Raises what the one who answers raises.
         """
+
+    def wake(self) -> None:
+        """Let who waits for an answer go on without one; from any thread."""
 
     def close(self) -> None:
         """Give up what is under way."""
@@ -199,11 +202,18 @@ class Pool(Generic[T]):
         """Let go of old answers, and so of pictures, although no flow begins."""
         self._live.forget()
 
+    def wake(self) -> None:
+        """End a step that only waits for an answer of the stream: there is more to do."""
+        if self._stream is not None:
+            self._stream.wake()
+
     def close(self) -> None:
         """End every flow that has not ended."""
-        self._live.close()
-        if self._stream is not None:
-            self._stream.close()
+        try:
+            self._live.close()
+        finally:
+            if self._stream is not None:
+                self._stream.close()
 
     def _is_late(self) -> bool:
         waited = self.begun - self.oldest

@@ -2,6 +2,8 @@
 
 import random
 import threading
+import time
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 import numpy as np
@@ -13,11 +15,13 @@ from safejudge import EngineCallError, Judge, Policy
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.eyes import Eyes
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
+from safejudge.engines.meter import Meter
 from safejudge.engines.models import Models
+from safejudge.engines.priors import PriorCache
 from safejudge.engines.streaming import streaming
 from safejudge.engines.wrapped import WrappedEngine
-from safejudge.flow import Pool, drive, gather
-from safejudge.queueing import Limits
+from safejudge.flow import Pool, drive, gather, pool
+from safejudge.queueing import Front, Limits
 from safejudge.types import AnswerProbs, Box, Message, Probe, Reasoning
 
 PATIENCE = 60
@@ -224,6 +228,97 @@ def test_several_engines_are_answered_through_one_stream():
     expected = told(panel(first, second)(shown))
     assert told(panel(OneByOne(1, uri="fake:a"), second)(shown)) == expected
     assert told(panel(OneByOne(1, uri="fake:a"), OneByOne(2, uri="fake:b"))(shown)) == expected
+
+
+class Held(OneByOne):
+    """Answers what it is let answer."""
+
+    def begin(self, requests, tell):
+        self.begun.append(list(requests))
+        for request in requests:
+            self._inbox.put((request, tell))
+        return lambda: None
+
+    def _work(self):
+        """Not by a thread."""
+
+    def answer(self, seconds=PATIENCE):
+        request, tell = self._inbox.get(timeout=seconds)
+        one = self.answer_probs if isinstance(request, Probe) else self.reason
+        tell(request, one([request])[0])
+
+
+def test_a_long_run_holds_no_more_than_a_short_one():
+    """What was answered is not held for the sake of giving it up."""
+    engine = OneByOne(4)
+    stream = Models(engine).stream()
+    (part,) = stream._streams.values()
+
+    def flow(number):
+        return (yield (Probe("", (), f"question {number}"),))
+
+    most = 0
+    for _ in pool((flow(n) for n in range(300)), None, 8, stream=stream):
+        most = max(most, len(part._giving_up))
+    assert most <= 2 * 8
+    assert not any([part._giving_up, part._held, part._priors, stream._asked])
+
+
+def test_priors_are_written_once_and_together(tmp_path):
+    engine = Held()
+    models = Models(engine, cache=PriorCache(tmp_path / "priors.sqlite3"))
+    probes = [Probe("", (), f"question {n}") for n in range(5)]
+    writes = []
+    models.cache.put = lambda revision, answers: (
+        writes.append(list(answers)) or PriorCache.put(models.cache, revision, answers)
+    )
+    stream = models.stream()
+    stream.put(probes)
+    for _ in probes:
+        engine.answer()
+    assert stream.answered(wait=True).keys() == set(probes)
+    assert list(map(set, writes)) == [set(probes)]
+    again = models.stream()
+    again.put(probes)
+    assert again.answered(wait=True).keys() == set(probes)
+    assert len(writes) == len(engine.begun) == 1
+
+
+def test_what_was_waited_for_is_counted_once():
+    engine = Held()
+    models = Models(engine, meter=Meter(told=lambda *told: stretches.append(told)))
+    stretches = []
+    stream = models.stream()
+    reasoning = Reasoning("", (), (Message("user", "dear"),))
+    stream.put([*(Probe("", (), f"question {n}") for n in range(3)), reasoning])
+    for _ in range(4):
+        engine.answer()
+    stream.answered(wait=True)
+    assert dict(models.meter.requests) == {"questions": 3, "reasoning": 1}
+    assert len(stretches) == 2
+    assert min(models.meter.seconds.values()) == 0.0 < max(models.meter.seconds.values())
+
+
+def test_who_comes_does_not_wait_for_the_answers_of_others():
+    """One image's question is under way; another's is put beside it before there is an answer."""
+    engine = Held()
+    with Front(judge(engine), Limits(size=4)) as front:
+        first = front.submit(pictures(2)[0])
+        until(lambda: engine.begun)
+        second = front.submit(pictures(2)[1])
+        until(lambda: len(engine.begun) > 1)
+        assert not any([first.done(), second.done()])
+        while not (first.done() and second.done()):
+            with suppress(Empty):
+                engine.answer(0.01)
+
+
+def until(happened):
+    """Wait for something that another thread does."""
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.001)
 
 
 def test_gather_is_as_before():

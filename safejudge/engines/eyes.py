@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from safejudge.engines import trivial
+from safejudge.engines.forks import ProcessLock
 from safejudge.engines.priors import answer_probes
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.wrapped import WrappedEngine
@@ -204,7 +205,7 @@ class Eyes:
     any got the same score and the same label mass, to the last digit; or took no more tokens than
     without any, where pictures take some; or, of a server, whose numbers differ a little each time,
     if three questions and more got nearly the same. Fewer such questions count only together with
-    those of other pictures. To be used by one thread at a time.
+    those of other pictures. Thread-safe.
     """
 
     def __init__(self, uri: str, *, takes_tokens: bool = False) -> None:
@@ -217,6 +218,7 @@ class Eyes:
         self._count = 0
         """Pictures that are unseen so far."""
         self._told = False
+        self._lock = ProcessLock()
 
     def watch(self, probes: Sequence[Probe], answers: Sequence[AnswerProbs]) -> None:
         """Look at one wave of answers.
@@ -225,18 +227,20 @@ class Eyes:
         last pictures are: what follows would be judged by its text alone.
         """
         asked = dict(zip(probes, answers, strict=True))
-        for probe, answer in asked.items():
-            if not probe.images:
-                self._priors.put(_words(probe), answer)
-        for probe, answer in asked.items():
-            if probe.images:
-                self._compare(probe, answer)
-        self._tell()
+        with self._lock:
+            for probe, answer in asked.items():
+                if not probe.images:
+                    self._priors.put(_words(probe), answer)
+            for probe, answer in asked.items():
+                if probe.images:
+                    self._compare(probe, answer)
+            self._tell()
 
     def unseen(self, request: Reasoning) -> str | None:
         """Say why reasoning about these pictures would be about nothing; None if it may go on."""
-        if not self._is_unseen(_key(request)):
-            return None
+        with self._lock:
+            if not self._is_unseen(_key(request)):
+                return None
         return (
             "the model answered every question about this picture as without it, so it "
             "does not see it; it was not asked to reason"

@@ -8,6 +8,7 @@ is asked in waves.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from safejudge.flow import Answer, Request
 
 Question: TypeAlias = Probe | Reasoning
+_Letter: TypeAlias = tuple[int, Question, AnswerProbs | str | Exception]
 Tell: TypeAlias = Callable[[Question, AnswerProbs | str | Exception], None]
 """Is told each answer once, from any thread; an exception instead of one ends the run."""
 
@@ -65,7 +67,10 @@ class EngineStream:
     ) -> None:
         self._engine, self._begins, self._eyes, self._tell = engine, begins, eyes, tell
         self._cache = cache if engine.card.revision else None
-        self._giving_up: list[Callable[[], None]] = []
+        self._giving_up: dict[Question, Callable[[], None]] = {}
+        """By each request that is under way, what gives it up: no more than these are held."""
+        self._fresh: dict[Probe, AnswerProbs] = {}
+        """Answers without a picture that are not kept yet."""
         self._priors: set[tuple[str, ...]] = set()
         """Words of questions without a picture that are not answered yet."""
         self._held: dict[Probe, AnswerProbs] = {}
@@ -83,7 +88,7 @@ class EngineStream:
         self._priors.update(_words(prior) for prior in priors)
         asked = [r for r in requests if r not in blind and r not in known]
         if asked:
-            self._giving_up.append(self._begins.begin(asked, self._tell))
+            self._giving_up.update(dict.fromkeys(asked, self._begins.begin(asked, self._tell)))
         for prior, answer in known.items():
             self._tell(prior, answer)
 
@@ -96,6 +101,7 @@ class EngineStream:
         A question about a picture waits for the same one without: only both show whether it was
         looked at. Raises `EngineCallError` once pictures are not.
         """
+        was_asked = self._giving_up.pop(request, None) is not None
         if not (isinstance(request, Probe) and isinstance(answer, AnswerProbs)):
             return {request: answer}
         if request.images:
@@ -104,8 +110,8 @@ class EngineStream:
                 return {}
             return self._watched({request: answer})
         self._priors.discard(_words(request))
-        if self._cache is not None:
-            self._cache.put(self._engine.card.revision, {request: answer})
+        if was_asked:
+            self._fresh[request] = answer
         free = {p: a for p, a in self._held.items() if _words(p) == _words(request)}
         for probe in free:
             del self._held[probe]
@@ -116,9 +122,15 @@ class EngineStream:
             self._eyes.watch(list(answers), list(answers.values()))
         return {probe: answer for probe, answer in answers.items()}  # noqa: C416 - other types
 
+    def keep(self) -> None:
+        """Keep the answers of all priors that came since the last call, in one access."""
+        fresh, self._fresh = self._fresh, {}
+        if fresh and self._cache is not None:
+            self._cache.put(self._engine.card.revision, fresh)
+
     def close(self) -> None:
         """Give up what is under way."""
-        for give_up in self._giving_up:
+        for give_up in {id(one): one for one in self._giving_up.values()}.values():
             give_up()
 
 
@@ -133,11 +145,14 @@ class ModelStream:
     ) -> None:
         """Take requests to these engines."""
         self._meter = meter
-        self._mail: SimpleQueue[tuple[int, Question, AnswerProbs | str | Exception]] = SimpleQueue()
+        self._mail: SimpleQueue[_Letter | None] = SimpleQueue()
+        """Answers from any thread; None wakes who waits for one."""
         self._streams = {
             place: EngineStream(engine, begins, eyes, cache, self._letterbox(place))
             for place, (engine, begins, eyes) in engines.items()
         }
+        self._wakes = self._woken = False
+        """Whether a letter that wakes is in the mail, and whether one was taken."""
         self._names = {place: engine.card.uri for place, (engine, _, _) in engines.items() if place}
         self._asked: dict[tuple[int, Question], Question] = {}
         """Requests under way, by what the engine was given."""
@@ -163,34 +178,50 @@ class ModelStream:
     def answered(self, *, wait: bool) -> dict[Request, Answer]:
         """See `flow.Stream`."""
         answers: dict[Request, Answer] = {}
+        begun = time.perf_counter()
+        self._woken = False
         while not answers and self._asked:
-            begun = time.perf_counter()
             answers = self._taken(wait=wait)
-            self._count(answers, time.perf_counter() - begun)
-            if not wait:
+            if self._woken or not wait:
                 break
+        self._count(answers, time.perf_counter() - begun)
         return answers
+
+    def wake(self) -> None:
+        """See `flow.Stream`."""
+        if not self._wakes:  # one letter is enough, and of more nobody would take any
+            self._wakes = True
+            self._mail.put(None)
 
     def _taken(self, *, wait: bool) -> dict[Request, Answer]:
         """Everything in the mail; with `wait` one letter at least, of which nothing may follow."""
         answers: dict[Request, Answer] = {}
         try:
             while True:
-                place, given, answer = self._mail.get(block=wait)
+                letter = self._mail.get(block=wait)
                 wait = False
+                if letter is None:
+                    self._wakes, self._woken = False, True
+                    continue
+                place, given, answer = letter
                 if isinstance(answer, Exception):
                     raise answer
                 for one, its_answer in self._streams[place].seen(given, answer).items():
                     answers[self._asked.pop((place, one))] = its_answer
         except Empty:
             return answers
+        finally:
+            for stream in self._streams.values():
+                stream.keep()
 
     def _count(self, answers: Mapping[Request, Answer], seconds: float) -> None:
-        """Count answers; the time waited is that of the first."""
-        for request in answers:
-            engine = getattr(request, "engine", 0)
-            stage = stage_of(type(request), self._names.get(engine, ""))
-            self._meter.count(stage, seconds, 1)
+        """Count answers, once for each stage; the time waited is that of the first."""
+        stages = Counter(
+            stage_of(type(request), self._names.get(getattr(request, "engine", 0), ""))
+            for request in answers
+        )
+        for stage, requests in stages.items():
+            self._meter.count(stage, seconds, requests)
             seconds = 0.0
 
     def close(self) -> None:

@@ -215,6 +215,7 @@ class FlowQueue(Generic[T]):
                 elif flow is not None:
                     self._ready.append((entry, flow))
                 self._changed.notify_all()
+            self._pool.wake()
 
     def _next(self) -> Entry[T] | None:
         """Wait for an entry that may be read now; None: there is nothing more to do."""
@@ -255,6 +256,7 @@ class FlowQueue(Generic[T]):
             if not self._open[client]:
                 del self._open[client]
             self._changed.notify_all()
+        self._pool.wake()
 
     # --- the engine's thread ------------------------------------------------------------------
 
@@ -301,7 +303,8 @@ class FlowQueue(Generic[T]):
             if self._over is not None:  # said to all who were here, but these were on their way
                 for entry, _ in wanted:
                     entry.fail(self._over)
-        self._pool.begin(flow for _, flow in wanted)
+        if wanted:  # else nothing begins, and no answer is older than before
+            self._pool.begin(flow for _, flow in wanted)
 
     def _tell(self) -> None:
         for number, result in self._pool.ended().items():

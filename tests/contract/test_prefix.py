@@ -95,8 +95,11 @@ TRUE_NUMBERED = PrefixReader._numbered
 TRUE_ROW = prefix.row_of
 FAULTS = {
     "positions that are off by one": patch.object(PrefixReader, "_numbered", _later),
-    "another picture's beginning": patch.object(
+    "another order of a beginning": patch.object(
         prefix, "row_of", lambda cache, row, rows: TRUE_ROW(_reversed(cache), row, rows)
+    ),
+    "another picture's beginning": patch.object(
+        prefix, "row_of", lambda cache, row, rows: TRUE_ROW(cache, rows - 1 - row, rows)
     ),
     "a state of another token": patch.object(
         PrefixReader, "_only", lambda self, last: TRUE_ONLY(self, (last - 1).clamp(0))
@@ -127,6 +130,28 @@ def test_a_model_whose_numbers_would_differ_reads_prompts_whole_and_says_so(
     assert engine.card.revision == usual.card.revision
     probes = MIXED[:BATCH]
     assert all(map(close_to, engine.answer_probs(probes), usual.answer_probs(probes)))
+
+
+def test_a_number_that_stands_for_never_hides_no_fault(
+    open_tiny: Callable[[str], HFEngine],
+) -> None:
+    """Some models give tokens that they never write the least number of their type."""
+    engine = open_tiny(FAMILY)
+    reader = engine._reader
+    assert isinstance(reader, PrefixReader)
+    model = engine._model
+
+    def never(_: Any, __: Any, logits: torch.Tensor) -> torch.Tensor:
+        return logits.index_fill(-1, torch.tensor([3]), torch.finfo(logits.dtype).min)
+
+    handle = model.get_output_embeddings().register_forward_hook(never)
+    token = engine._chat.encode("A")[-1]
+    try:
+        assert PrefixReader(model, reader._whole).proved(engine._plain, token)
+        with FAULTS["positions that are off by one"]:
+            assert not PrefixReader(model, reader._whole).proved(engine._plain, token)
+    finally:
+        handle.remove()
 
 
 def test_a_patch_for_every_token_is_still_no_token(shared: Callable[[str], HFEngine]) -> None:

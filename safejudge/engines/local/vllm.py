@@ -142,13 +142,16 @@ class VLLMEngine:
         """Begin with these, and tell each answer when it is there; see `Streaming.begin`."""
         self._check_open()
         tickets: list[Ticket] = []
+        batch = object()
         for request in requests:
             if isinstance(request, Probe):
                 tickets += self._reading(request, tell)
             else:
                 tickets += self._writing(request, tell)
+        for ticket in tickets:
+            ticket.batch = batch
         self._steps.put(tickets)
-        return partial(self._steps.give_up, tickets)
+        return partial(self._steps.give_up, batch)
 
     def _reading(self, probe: Probe, tell: Tell) -> list[Ticket]:
         """Prompts that read a probe: one for each beginning of its labels."""
@@ -245,7 +248,9 @@ class VLLMEngine:
         """Say what vLLM met, and why the process that runs the model has ended, if it has."""
         died = ""
         llm = self._llm
-        if llm is not None and llm.llm_engine.engine_core.resources.engine_dead:
+        # A core in this very process has no such resources, and ends with it.
+        resources = None if llm is None else getattr(llm.llm_engine.engine_core, "resources", None)
+        if resources is not None and resources.engine_dead:
             cause = last_error(self._log)
             why = f"It met: {cause}" if cause else "It left no message: it crashed, or was killed"
             died = f" The process that runs the model has ended. {why}. Open the judge again."

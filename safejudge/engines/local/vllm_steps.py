@@ -8,6 +8,7 @@ neither questions nor labels.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -49,13 +50,15 @@ class Ticket:
 
     prompt: Prompt
     tell: Callable[[Output], None]
+    batch: object = None
+    """Stands for those that are given up together."""
     resent: bool = False
     """Whether it was put a second time, because its pictures were lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class _GivenUp:
-    tickets: Sequence[Ticket]
+    batch: object
 
 
 class Steps:
@@ -80,32 +83,52 @@ class Steps:
         self._sent: RecentCache[str, None] = RecentCache(_CACHED_PICTURES)
         """Pictures that vLLM should know by their hash."""
         self._closing = threading.Lock()
-        self._closed = False
+        self._over: Exception | None = None
+        """Why it takes no more."""
         self._thread = threading.Thread(target=self._work, name="safejudge-vllm", daemon=True)
         self._thread.start()
 
     def put(self, tickets: Sequence[Ticket]) -> None:
         """Put prompts behind those that are under way; each is told of once."""
         with self._closing:  # nothing comes behind the end
-            if not self._closed:
+            if (over := self._over) is None:
                 for ticket in tickets:
                     self._inbox.put(ticket)
                 return
         for ticket in tickets:
-            ticket.tell(self._failure(_CLOSED))
+            ticket.tell(self._failure(over))
 
-    def give_up(self, tickets: Sequence[Ticket]) -> None:
-        """End prompts that nobody waits for; of these nothing need be told any more."""
-        self._inbox.put(_GivenUp(tickets))
+    def give_up(self, batch: object) -> None:
+        """End the prompts of a batch; of these nothing need be told any more.
+
+        Named by what they have in common, for who may give them up is not to hold their pictures.
+        """
+        self._inbox.put(_GivenUp(batch))
 
     def close(self) -> None:
         """Tell whoever still waits that it is closed, and end the thread."""
         with self._closing:
-            self._closed = True
+            self._over = self._over or _CLOSED
             self._inbox.put(None)
         self._thread.join()
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 - else whoever waits would wait for ever
+            self._end_all(RuntimeError(f"the thread that works it has ended: {error!r}"))
+
+    def _end_all(self, why: Exception) -> None:
+        """Take no more, and tell whoever waits."""
+        with self._closing:
+            self._over = self._over or why
+        with suppress(Empty):
+            while True:
+                if isinstance(item := self._inbox.get_nowait(), Ticket):
+                    item.tell(self._failure(why))
+        self._fail_all(self._failure(why))
+
+    def _serve(self) -> None:
         while True:
             while True:
                 try:
@@ -116,7 +139,7 @@ class Steps:
                     self._fail_all(self._failure(_CLOSED))
                     return
                 if isinstance(item, _GivenUp):
-                    self._end(item.tickets)
+                    self._end(item.batch)
                 else:
                     self._begin(item)
             self._step()
@@ -135,7 +158,7 @@ class Steps:
             if left_out:
                 self._begin(ticket)
             else:
-                ticket.tell(first_line(error))
+                self._say(ticket, first_line(error))
         except Exception as error:  # noqa: BLE001 - whatever vLLM raises, nobody has an answer
             ticket.tell(self._failure(error))
         else:
@@ -167,24 +190,26 @@ class Steps:
     def _tell(self, ticket: Ticket, output: Any) -> None:
         if output.outputs[0].finish_reason != "error":
             self._tokens.add(len(output.prompt_token_ids), output.num_cached_tokens)
-            try:
-                ticket.tell(output)
-            except Exception as error:  # noqa: BLE001 - one output that is none ends no thread
-                ticket.tell(self._failure(error))
+            self._say(ticket, output)
             return
         # The process that runs the model misses a picture that the other one believes it has, which
         # happens after a refusal; now both know better.
         for picture in ticket.prompt.images:
             self._sent.drop(picture.digest)
         if ticket.resent:
-            ticket.tell(GAVE_UP)
+            self._say(ticket, GAVE_UP)
         else:
             ticket.resent = True
             self._begin(ticket)
 
-    def _end(self, tickets: Sequence[Ticket]) -> None:
-        unwanted = set(map(id, tickets))
-        numbers = [n for n, ticket in self._under_way.items() if id(ticket) in unwanted]
+    def _say(self, ticket: Ticket, output: Output) -> None:
+        try:
+            ticket.tell(output)
+        except Exception as error:  # noqa: BLE001 - one output that is none ends no thread
+            ticket.tell(self._failure(error))
+
+    def _end(self, batch: object) -> None:
+        numbers = [n for n, ticket in self._under_way.items() if ticket.batch is batch]
         for number in numbers:
             del self._under_way[number]
         if numbers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -53,12 +53,19 @@ class Background:
                 for coroutine in coroutines:
                     coroutine.close()
                 raise CancelledError
-            futures = [asyncio.run_coroutine_threadsafe(c, self._loop) for c in coroutines]
+            futures: list[Future[None]] = []
 
-        def cancel() -> None:
-            for future in futures:
-                future.cancel()
+            def cancel() -> None:
+                for future in futures:
+                    future.cancel()
 
+            try:
+                futures.extend(asyncio.run_coroutine_threadsafe(c, self._loop) for c in coroutines)
+            except BaseException:  # Ctrl-C: nobody gets what could end those that have begun
+                cancel()
+                for coroutine in coroutines[len(futures) + 1 :]:
+                    coroutine.close()
+                raise
         return cancel
 
     def stop(self, last: Coroutine[Any, Any, None]) -> None:

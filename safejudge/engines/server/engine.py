@@ -131,21 +131,19 @@ class ServerEngine:
         """Ask, and tell each answer when it is there; see `Streaming.begin`."""
         probes = [request for request in requests if isinstance(request, Probe)]
         reasonings = [request for request in requests if isinstance(request, Reasoning)]
-        answers = self._refused(probes)
-        replies = self._unwritten(reasonings)
-        stops = (
-            self._line.begin(self._read, [p for p in probes if p not in answers], tell),
-            self._line.begin(self._write, [r for r in reasonings if r not in replies], tell),
-        )
+        answers, replies = self._refused(probes), self._unwritten(reasonings)
+
+        async def ask(request: Probe | Reasoning) -> AnswerProbs | str:
+            if isinstance(request, Probe):
+                return await self._read(request)
+            return await self._write(request)
+
+        asked = [r for r in requests if r not in answers and r not in replies]
+        give_up = self._line.begin(ask, asked, tell)
         for probe, answer in answers.items():
             tell(probe, answer)
         for reasoning, reply in replies.items():
             tell(reasoning, reply)
-
-        def give_up() -> None:
-            for stop in stops:
-                stop()
-
         return give_up
 
     def _refused(self, probes: Sequence[Probe]) -> dict[Probe, AnswerProbs]:
