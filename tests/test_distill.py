@@ -187,9 +187,13 @@ def pairs(numbers, violated):
     return Pairs(["r"] * len(numbers), names, flags, np.array(numbers, float))
 
 
+ABOVE = st.floats(-1, 1, exclude_min=True)
+"""What a filter's number may be: there is no threshold below -1."""
+
+
 @given(
     st.lists(
-        st.tuples(st.one_of(st.floats(-1, 1), st.just(math.nan)), st.booleans()),
+        st.tuples(st.one_of(ABOVE, st.just(math.nan)), st.booleans()),
         min_size=1,
         max_size=60,
     ),
