@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, INTERRUPTED
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
-from safejudge.cli.values import positive
+from safejudge.cli.values import inner_share, positive
 from safejudge.distill.recipe import FilterRecipe
 from safejudge.engines.models import DEFAULT
 from safejudge.errors import InputError
@@ -131,9 +131,9 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         ("layers", _layers, defaults.layers, "N",
          "so many last layers of the vision tower learn; `all`, or 0 for the head alone"),
         ("epochs", positive, defaults.epochs, "N", "how often every picture is seen"),
-        ("keep", _share, defaults.keep, "SHARE",
+        ("keep", inner_share, defaults.keep, "SHARE",
          "share of the rules that the judge finds violated that the filter keeps"),
-        ("held-out", _share, defaults.held_out, "SHARE",
+        ("held-out", inner_share, defaults.held_out, "SHARE",
          "share of the images that is kept for the threshold"),
         ("seed", int, defaults.seed, "N", "of the split, the head and the order"),
     )  # fmt: skip
@@ -154,17 +154,6 @@ def _layers(text: str) -> Layers:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on, and not all")
     return int(text)
-
-
-def _share(text: str) -> float:
-    """Read a share, ends excluded."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
-    return share
 
 
 def run(options: Options) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import OutputMode, layout, runs
-from safejudge.cli.values import positive
+from safejudge.cli.values import inner_share, positive
 from safejudge.preference.recipe import Recipe
 from safejudge.text import clean, counted
 
@@ -101,7 +101,12 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     numbers = (
         ("epochs", positive, defaults.epochs, "how often every pair is seen"),
         ("layers", _count, defaults.layers, "so many last layers of both towers learn as well"),
-        ("held-out", _share, defaults.held_out, "share of the prompts that is kept for measuring"),
+        (
+            "held-out",
+            inner_share,
+            defaults.held_out,
+            "share of the prompts that is kept for measuring",
+        ),
         ("seed", int, defaults.seed, "of the split, the head and the order"),
     )
     for name, kind, default, text in numbers:
@@ -109,7 +114,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
             f"--{name}",
             type=kind,
             default=default,
-            metavar="SHARE" if kind is _share else "N",
+            metavar="SHARE" if kind is inner_share else "N",
             help=f"{text} (default: %(default)s)",
         )
 
@@ -119,17 +124,6 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
     return int(text)
-
-
-def _share(text: str) -> float:
-    """Read a share, ends excluded."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
-    return share
 
 
 def run(options: Options) -> int:

@@ -92,3 +92,14 @@ def size(text: str) -> tuple[int, int]:
 def path_or_address(text: str) -> Path | str:
     """Read a path, or the address of a store, of which a path would fold the slashes."""
     return text if is_remote(text) else Path(text)
+
+
+def inner_share(text: str) -> float:
+    """Read a share, ends excluded."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
+    return share
