@@ -105,7 +105,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
             "held-out",
             inner_share,
             defaults.held_out,
-            "share of the prompts that is kept for measuring",
+            "share of the prompts kept for measuring",
         ),
         ("seed", int, defaults.seed, "of the split, the head and the order"),
     )
