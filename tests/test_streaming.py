@@ -23,7 +23,7 @@ from safejudge.engines.wrapped import WrappedEngine
 from safejudge.errors import ClosingError
 from safejudge.flow import Pool, drive, gather, pool
 from safejudge.queueing import Front, Limits
-from safejudge.types import AnswerProbs, Box, Message, Probe, Reasoning
+from safejudge.types import AnswerProbs, Box, Message, Picture, Probe, Reasoning
 
 PATIENCE = 60
 """Seconds after which a test that hangs is given up; none waits for as long."""
@@ -208,6 +208,29 @@ def test_an_engine_that_sees_nothing_is_noticed_in_any_order():
         list(blind.stream(pictures(30)))
 
 
+@pytest.mark.parametrize("priors_last", [False, True])
+def test_one_question_alone_makes_no_engine_blind(priors_last):
+    """Of every picture the question comes first that is answered as without: the others are not."""
+
+    def script(probe):
+        return AnswerProbs((0.9, 0.1) if probe.images and probe.question == "b" else (0.3, 0.7))
+
+    engine = Held(script=script)
+    models = models_of(engine)
+    models.eyes = Eyes("server:x")
+    shown = [Picture.of(pixels) for pixels in pictures(12)]
+    priors = [Probe("", (), question) for question in "ab"]
+    asked = [Probe("", (picture,), question) for question in "ab" for picture in shown]
+    requests = [*asked, *priors] if priors_last else [*priors, *asked]
+    stream = models.stream()
+    stream.put(requests)
+    answers = {}
+    for _ in requests:
+        engine.answer()
+        answers |= stream.answered(wait=True)
+    assert answers.keys() == set(requests)
+
+
 def test_a_wrapper_that_changes_answers_is_not_gone_around():
     class Wrapper(WrappedEngine):
         pass
@@ -268,7 +291,7 @@ def test_a_long_run_holds_no_more_than_a_short_one():
     for _ in pool((flow(n) for n in range(300)), None, 8, stream=stream):
         most = max(most, len(part._giving_up))
     assert most <= 2 * 8
-    assert not any([part._giving_up, part._held, part._priors, stream._asked])
+    assert not any([part._giving_up, part._open, part._read, part._priors, stream._asked])
 
 
 def test_priors_are_written_once_and_together(tmp_path):
