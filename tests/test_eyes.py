@@ -1,6 +1,8 @@
 """Models that do not see: refused when a judge is opened, found out while it judges."""
 
+import sys
 import warnings
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -422,3 +424,30 @@ def test_many_pictures_with_the_rounded_number_of_none_end_no_run():
             *([Probe("i", (p,), "q") for p in PICTURES] + [Probe("i", (), "q")],
               [AnswerProbs((0.03, 0.97))] * 41)
         )  # fmt: skip
+
+
+def test_two_runs_of_one_judge_may_be_watched_at_once():
+    """Each streams in a thread of its own."""
+    watched = Eyes("stub:")
+    noise = np.random.default_rng(3).integers(0, 256, (2000, 2, 2, 3), dtype=np.uint8)
+    several = [Picture.of(pixels) for pixels in noise]
+    failures = []
+
+    def run(shown):
+        try:
+            for number, picture in enumerate(shown):
+                watched.watch(*wave([(picture, f"q{number % 9}", 0.4, 0.5)]))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+            failures.append(error)
+
+    threads = [Thread(target=run, args=(several[n::4],)) for n in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failures

@@ -210,3 +210,13 @@ def test_a_wrong_policy_ends_with_2(capsys, tmp_path):
 def test_another_process_knows_it_by_the_same_digest(name):
     policy = POLICIES[name]()
     assert pickle.loads(pickle.dumps(policy)).digest() == policy.digest()  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("later", ["confirm", "mirror", "shared_reasoning"])
+def test_a_setting_that_came_later_stands_where_it_always_stands(later):
+    """Whoever changes a policy that was pickled before it gets the digest of any other such."""
+    state = Policy().__getstate__()
+    fields = {name: value for name, value in state["__dict__"].items() if name != later}
+    old = Policy.__new__(Policy)
+    old.__setstate__(state | {"__dict__": fields})
+    assert old.model_copy(update={later: True}).digest() == Policy(**{later: True}).digest()

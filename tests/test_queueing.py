@@ -492,3 +492,14 @@ def test_a_front_asks_no_other_models(judge):
         pytest.raises(InputError, match="other models"),
     ):
         front.submit_all([(b"x", None)], judge=other)
+
+
+def test_what_images_one_after_the_other_ask_alike_is_asked_once():
+    """However many waves each takes: an answer grows old by flows that begin, not by waves."""
+    engine = Held(opened=True)
+    with FlowQueue(engine, Limits(size=4)) as queue:
+        for number in range(6):
+            own = [f"{number}, step {step}" for step in range(4)]
+            (entry,) = queue.submit([asking("prior", *own)])
+            assert result(entry) == ["prior", *own]
+    assert sum("prior" in wave for wave in engine.asked) == 1

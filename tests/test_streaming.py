@@ -20,9 +20,10 @@ from safejudge.engines.models import Models
 from safejudge.engines.priors import PriorCache
 from safejudge.engines.streaming import streaming
 from safejudge.engines.wrapped import WrappedEngine
+from safejudge.errors import ClosingError
 from safejudge.flow import Pool, drive, gather, pool
 from safejudge.queueing import Front, Limits
-from safejudge.types import AnswerProbs, Box, Message, Probe, Reasoning
+from safejudge.types import AnswerProbs, Box, Message, Picture, Probe, Reasoning
 
 PATIENCE = 60
 """Seconds after which a test that hangs is given up; none waits for as long."""
@@ -202,9 +203,32 @@ def test_an_engine_that_sees_nothing_is_noticed_in_any_order():
     blind = Judge(load_constitution("sketch"), models, Policy(**OPEN))
     with (
         pytest.raises(EngineCallError, match="does not see pictures"),
-        pytest.warns(UserWarning, match="3 pictures got the numbers"),
+        pytest.warns(UserWarning, match=r"\d pictures got the numbers"),
     ):
         list(blind.stream(pictures(30)))
+
+
+@pytest.mark.parametrize("priors_last", [False, True])
+def test_one_question_alone_makes_no_engine_blind(priors_last):
+    """Of every picture the question comes first that is answered as without: the others are not."""
+
+    def script(probe):
+        return AnswerProbs((0.9, 0.1) if probe.images and probe.question == "b" else (0.3, 0.7))
+
+    engine = Held(script=script)
+    models = models_of(engine)
+    models.eyes = Eyes("server:x")
+    shown = [Picture.of(pixels) for pixels in pictures(12)]
+    priors = [Probe("", (), question) for question in "ab"]
+    asked = [Probe("", (picture,), question) for question in "ab" for picture in shown]
+    requests = [*asked, *priors] if priors_last else [*priors, *asked]
+    stream = models.stream()
+    stream.put(requests)
+    answers = {}
+    for _ in requests:
+        engine.answer()
+        answers |= stream.answered(wait=True)
+    assert answers.keys() == set(requests)
 
 
 def test_a_wrapper_that_changes_answers_is_not_gone_around():
@@ -233,11 +257,17 @@ def test_several_engines_are_answered_through_one_stream():
 class Held(OneByOne):
     """Answers what it is let answer."""
 
+    given_up = False
+
     def begin(self, requests, tell):
         self.begun.append(list(requests))
         for request in requests:
             self._inbox.put((request, tell))
-        return lambda: None
+
+        def give_up():
+            self.given_up = True
+
+        return give_up
 
     def _work(self):
         """Not by a thread."""
@@ -261,7 +291,7 @@ def test_a_long_run_holds_no_more_than_a_short_one():
     for _ in pool((flow(n) for n in range(300)), None, 8, stream=stream):
         most = max(most, len(part._giving_up))
     assert most <= 2 * 8
-    assert not any([part._giving_up, part._held, part._priors, stream._asked])
+    assert not any([part._giving_up, part._open, part._read, part._priors, stream._asked])
 
 
 def test_priors_are_written_once_and_together(tmp_path):
@@ -311,6 +341,22 @@ def test_who_comes_does_not_wait_for_the_answers_of_others():
         while not (first.done() and second.done()):
             with suppress(Empty):
                 engine.answer(0.01)
+
+
+def test_who_leaves_is_let_go_of_before_anybody_is_answered():
+    """A cancelled image ends, and a front that closes in haste gives up what is under way."""
+    engine = Held()
+    front = Front(judge(engine), Limits(size=4))
+    first, second = (front.submit(picture) for picture in pictures(2))
+    until(lambda: front.queue.under_way == 2)
+    first.cancel()
+    until(lambda: front.queue.under_way == 1)
+    until(lambda: engine.begun)
+    front.close(drain=False)
+    with pytest.raises(ClosingError):
+        second.result(timeout=PATIENCE)
+    until(lambda: not any(thread.is_alive() for thread in front.queue._threads))
+    assert engine.given_up
 
 
 def until(happened):

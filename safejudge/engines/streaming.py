@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from safejudge.engines.meter import Meter
     from safejudge.engines.priors import PriorCache
     from safejudge.flow import Answer, Request
+    from safejudge.types import Picture
 
 Question: TypeAlias = Probe | Reasoning
 _Letter: TypeAlias = tuple[int, Question, AnswerProbs | str | Exception]
@@ -73,8 +74,10 @@ class EngineStream:
         """Answers without a picture that are not kept yet."""
         self._priors: set[tuple[str, ...]] = set()
         """Words of questions without a picture that are not answered yet."""
-        self._held: dict[Probe, AnswerProbs] = {}
-        """Answers about pictures whose words were not answered without one yet."""
+        self._open: dict[tuple[Picture, ...], set[Probe]] = {}
+        """Questions that are not answered yet, by the pictures that they show."""
+        self._read: dict[tuple[Picture, ...], dict[Probe, AnswerProbs]] = {}
+        """Answers that nobody has watched yet, likewise."""
 
     def put(self, requests: Sequence[Question]) -> None:
         """Begin with these; what needs no engine is told at once."""
@@ -86,6 +89,8 @@ class EngineStream:
         if self._cache is not None:
             known = self._cache.get(self._engine.card.revision, priors)
         self._priors.update(_words(prior) for prior in priors)
+        for probe in (r for r in requests if isinstance(r, Probe) and r.images):
+            self._open.setdefault(probe.images, set()).add(probe)
         asked = [r for r in requests if r not in blind and r not in known]
         if asked:
             self._giving_up.update(dict.fromkeys(asked, self._begins.begin(asked, self._tell)))
@@ -95,32 +100,35 @@ class EngineStream:
     def _unseen(self, request: Reasoning) -> str | None:
         return None if self._eyes is None else self._eyes.unseen(request)
 
-    def seen(self, request: Question, answer: AnswerProbs | str) -> dict[Question, Answer]:
-        """Look at one answer; gives what may be handed over, which is perhaps a later answer.
-
-        A question about a picture waits for the same one without: only both show whether it was
-        looked at. Raises `EngineCallError` once pictures are not.
-        """
+    def seen(self, request: Question, answer: AnswerProbs | str) -> None:
+        """Look at one answer. Raises `EngineCallError` once pictures are not seen."""
         was_asked = self._giving_up.pop(request, None) is not None
         if not (isinstance(request, Probe) and isinstance(answer, AnswerProbs)):
-            return {request: answer}
+            return
         if request.images:
-            if _words(request) in self._priors:
-                self._held[request] = answer
-                return {}
-            return self._watched({request: answer})
+            self._open[request.images].discard(request)
+            self._read.setdefault(request.images, {})[request] = answer
+            self._watch(request.images)
+            return
         self._priors.discard(_words(request))
         if was_asked:
             self._fresh[request] = answer
-        free = {p: a for p, a in self._held.items() if _words(p) == _words(request)}
-        for probe in free:
-            del self._held[probe]
-        return self._watched({request: answer, **free})
+        if self._eyes is not None:
+            self._eyes.watch([request], [answer])
+        for pictures in list(self._read):
+            self._watch(pictures)
 
-    def _watched(self, answers: Mapping[Probe, AnswerProbs]) -> dict[Question, Answer]:
+    def _watch(self, pictures: tuple[Picture, ...]) -> None:
+        """Have the answers about pictures watched, once all are there, and those without as well.
+
+        Fewer show nothing: one question may be answered as without them where the next is not.
+        """
+        answers = self._read[pictures]
+        if self._open[pictures] or any(_words(probe) in self._priors for probe in answers):
+            return
+        del self._open[pictures], self._read[pictures]
         if self._eyes is not None:
             self._eyes.watch(list(answers), list(answers.values()))
-        return {probe: answer for probe, answer in answers.items()}  # noqa: C416 - other types
 
     def keep(self) -> None:
         """Keep the answers of all priors that came since the last call, in one access."""
@@ -206,8 +214,8 @@ class ModelStream:
                 place, given, answer = letter
                 if isinstance(answer, Exception):
                     raise answer
-                for one, its_answer in self._streams[place].seen(given, answer).items():
-                    answers[self._asked.pop((place, one))] = its_answer
+                self._streams[place].seen(given, answer)
+                answers[self._asked.pop((place, given))] = answer
         except Empty:
             return answers
         finally:
