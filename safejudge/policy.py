@@ -156,22 +156,14 @@ class Policy(SparseRecord):
         fields = dict(state.get("__dict__") or {})
         if "cascade" in fields:
             fields["open_means"] = _CASCADE[fields.pop("cascade")]
-<<<<<<< HEAD
-        # Behind what is there: a digest keeps the order of the fields.
         later = {
             "confirm": False, "mirror": False, "escalate_below": None, "shared_reasoning": False,
             "never_skipped": (),
         }  # fmt: skip
-        fields |= {name: value for name, value in later.items() if name not in fields}
-        super().__setstate__(state | {"__dict__": fields})
-=======
-        later = {"confirm": False, "mirror": False, "escalate_below": None,
-                 "shared_reasoning": False}  # fmt: skip
         fields = later | fields
         # A digest keeps the order, and is that of the same settings whenever they were pickled.
         ordered = {name: fields[name] for name in Policy.model_fields if name in fields}
         super().__setstate__(state | {"__dict__": ordered})
->>>>>>> 41f7bcc0f6da070fd1aba9a8516388898cf72ce4
 
     @property
     def reasons(self) -> bool:
