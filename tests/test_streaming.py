@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safejudge import EngineCallError, Judge, Policy
+from safejudge import EngineCallError, InputError, Judge, Policy
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.eyes import Eyes
 from safejudge.engines.fake import FakeDetector, FakeEncoder, FakeEngine
@@ -173,6 +173,18 @@ def test_who_stops_listening_gives_up_what_is_under_way():
     results = judge(engine).stream(pictures(40), window=8)
     next(results)
     results.close()
+    assert not any(engine._left)
+
+
+def test_a_closed_judge_begins_nothing_more():
+    """Its engine may be open still: it is the caller's."""
+    engine = OneByOne(6)
+    closing = judge(engine)
+    results = closing.stream(pictures(40), window=4)
+    next(results)
+    closing.close()
+    with pytest.raises(InputError, match="this judge is closed"):
+        list(results)
     assert not any(engine._left)
 
 

@@ -161,7 +161,8 @@ class Models:
     def stream(self) -> Stream | None:
         """Answer one by one what goes to engines that can; None where none can.
 
-        For one run of a pool, which closes it. Raises `InputError` after `close`.
+        For one run of a pool, which closes it. Raises `InputError` after `close`, as putting more
+        to it does.
         """
         self._check_open()
         able = {
@@ -169,7 +170,7 @@ class Models:
             for place, engine in enumerate(self.engines)
             if (begins := streaming(engine)) is not None
         }
-        return ModelStream(able, self.cache, self.meter) if able else None
+        return ModelStream(able, self.cache, self.meter, self._check_open) if able else None
 
     def _find(self, searches: Sequence[Locate]) -> list[tuple[Box, ...]]:
         """Have the detector look."""

@@ -150,9 +150,10 @@ class ModelStream:
         engines: Mapping[int, tuple[Engine, Streaming, Eyes | None]],
         cache: PriorCache | None,
         meter: Meter,
+        check_open: Callable[[], None],
     ) -> None:
-        """Take requests to these engines."""
-        self._meter = meter
+        """Take requests to these engines; `check_open` raises where no more may be taken."""
+        self._meter, self._check_open = meter, check_open
         self._mail: SimpleQueue[_Letter | None] = SimpleQueue()
         """Answers from any thread; None wakes who waits for one."""
         self._streams = {
@@ -174,6 +175,7 @@ class ModelStream:
 
     def put(self, requests: Sequence[Request]) -> None:
         """See `flow.Stream`."""
+        self._check_open()
         put: dict[int, list[Question]] = {}
         for request in requests:
             if isinstance(request, Probe | Reasoning):

@@ -14,8 +14,10 @@ from given import picture
 from loopback import Loopback
 
 from safejudge import prompts
-from safejudge.engines.forks import Home, ProcessLock
+from safejudge.engines.forks import Home
 from safejudge.engines.local import vllm
+from safejudge.engines.local.vllm_steps import Steps
+from safejudge.engines.meter import Tokens
 from safejudge.engines.models import Models
 from safejudge.engines.server.engine import ServerEngine
 from safejudge.errors import EngineCallError
@@ -127,17 +129,18 @@ def test_a_model_of_this_process_works_alone_in_a_child(
         torch.set_num_threads(threads)
 
 
-def test_vllm_says_that_it_does_not_go_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_says_that_it_does_not_go_along() -> None:
     ended: list[int] = []
     engine = vllm.VLLMEngine.__new__(vllm.VLLMEngine)
-    engine._lock, engine._home = ProcessLock(), Home()
+    engine._home = Home()
     engine._card = type("Card", (), {"uri": "vllm:x"})()
     core = type("Core", (), {"shutdown": lambda _: ended.append(1)})()
     engine._llm = type("LLM", (), {"llm_engine": type("E", (), {"engine_core": core})()})()
+    engine._steps = Steps(engine._llm, (), Tokens(), engine._failure)
 
     def refused() -> bool:
         with pytest.raises(EngineCallError, match=r"vllm:x was opened before.*spawn"):
-            engine._run([])
+            engine.answer_probs([])
         engine.close()
         return ended == []
 

@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import loopback
 import numpy as np
@@ -834,3 +835,21 @@ def test_a_seed_and_its_temperature_go_with_a_drawn_reply_alone() -> None:
     drawn = abilities.write_body([], None, 8, Sampling(0.7, 3))
     assert (greedy["temperature"], "seed" in greedy) == (0, False)
     assert drawn == greedy | {"temperature": 0.7, "seed": 3}
+
+
+def test_a_count_that_is_cut_off_by_close_says_so() -> None:
+    """`close` comes from another thread, after the count was begun and before it was handed in."""
+    with Loopback() as server:
+        engine = connect(server)
+        background = engine._line._background
+        run = background.run
+
+        def late(coroutine: Any) -> Any:
+            engine.close()
+            return run(coroutine)
+
+        with (
+            patch.object(background, "run", late),
+            pytest.raises(EngineCallError, match="is closed"),
+        ):
+            engine.text_tokens(["a text that nobody has counted yet"])

@@ -70,10 +70,15 @@ class Line:
     def send(self, url: str, body: JSON | None) -> JSON:
         """Send one request and wait for it, from any thread but the background's.
 
-        Raises `RefusedError` and `FailedError`, the latter after few tries.
+        Raises `RefusedError` and `FailedError`, the latter after few tries, and `EngineCallError`
+        where this is closed meanwhile.
         """
         build = None if body is None else (lambda: body)
-        return self._background.run(self.wire.send(url, build, tries=FEW_TRIES))
+        try:
+            return self._background.run(self.wire.send(url, build, tries=FEW_TRIES))
+        except CancelledError:
+            self.check_open()
+            raise
 
     def ask_all(
         self, ask: Callable[[R], Coroutine[Any, Any, T]], requests: Sequence[R]
