@@ -60,7 +60,7 @@ class StoreRun(RayRun):
                 given = (process / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if title.startswith(b"ray::") and b"IDLE" not in title and mine in given:
+            if title.startswith(b"ray::Worker") and mine in given:
                 os.kill(int(process.name), signal.SIGKILL)
                 return 1
         return 0
