@@ -224,7 +224,8 @@ def test_votes_are_beside_the_one_greedy_reply_and_run_on(tmp_path):
     ("args", "says"),
     [({"votes": "3"}, "draws no replies by a seed"), ({"votes": "1"}, "votes=1"),
      ({"votes": "x"}, "votes=x"), ({"temperature": "1"}, "add votes=N"),
-     ({"votes": "3", "temperature": "0"}, "temperature=0"), ({"settings": ""}, "settings"),
+     ({"votes": "3", "temperature": "0"}, "temperature=0"),
+     ({"votes": "3", "temperature": "2.5"}, "temperature=2.5"), ({"settings": ""}, "settings"),
      ({"settings": "dream"}, "settings")],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anybody_is_asked(tmp_path, args, says):

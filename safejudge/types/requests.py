@@ -84,10 +84,16 @@ class Sampling:
     """How a reply is drawn that is not the greedy one."""
 
     temperature: float
-    """Above 0; nothing else cuts the distribution."""
+    """Above 0, and at most 2, which is the most that vLLM and its server take; nothing else cuts
+    the distribution."""
     seed: int
     """0 or more. The same request with the same seed gets the same reply, as far as the engine's
     numbers are the same in batches of every size."""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what not every engine that draws would take."""
+        if not 0 < self.temperature <= 2:
+            raise ValueError(f"temperature {self.temperature}: give a number above 0, at most 2")
 
 
 @dataclass(frozen=True, slots=True)

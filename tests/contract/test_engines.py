@@ -192,7 +192,7 @@ def test_a_schema_forces_compact_json(writer: Engine, schema: type[BaseModel]) -
         assert json.dumps(decoded, separators=(",", ":"), ensure_ascii=False) == reply
 
 
-def drawn(request: Reasoning, seed: int, temperature: float = 5.0) -> Reasoning:
+def drawn(request: Reasoning, seed: int, temperature: float = 2.0) -> Reasoning:
     return replace(request, sampling=Sampling(temperature, seed))
 
 
@@ -206,6 +206,8 @@ def test_a_seed_draws_one_reply_whatever_stands_beside_it(writer: Engine) -> Non
     assert writer.reason([*seeds[::-1], seeds[0]]) == [*replies[:0:-1], replies[1]]
     assert writer.reason([seeds[2]]) == [replies[3]]
     assert writer.reason([request]) == replies[:1]
+    with pytest.raises(ValueError, match="at most 2"):
+        drawn(request, 0, 2.5)
     form = forced(Report, "Well?", 200)
     for reply in writer.reason([drawn(form, 0), drawn(form, 1)]):
         Report.model_validate_json(reply)

@@ -35,7 +35,7 @@ class Args:
     """What the judge is asked before, in each of which every reading is taken."""
     votes: Annotated[int, Field(ge=2, le=1000)] | None = None
     """Samples of a vote; naming it takes the reading `voted`. None: 15, where that is taken."""
-    temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
+    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
     """At which they are drawn."""
 
     @property
