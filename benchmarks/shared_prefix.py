@@ -132,7 +132,7 @@ def row(name: str, engine: HFEngine, pictures: Sequence[Picture], count: int, ro
                 seconds[way].append(time.process_time() - start)
             answers[way] = [one / (one + other) for one, other in (a.p_labels for a in read)]
     engine._reader = shared
-    (prompt,) = shared.prepare(probes[:1])
+    (prompt,) = shared.prompts(probes[:1])
     differences = [abs(a - b) for a, b in zip(answers["whole"], answers["shared"], strict=True)]
     return Row(
         name,

@@ -50,8 +50,8 @@ def test_a_picture_is_read_once_for_all_its_statements(
     engine.answer_probs([ask((picture(32, 112, 112),))])  # positions of this size are known now
     with counted_tokens(engine) as sizes:
         engine.answer_probs(probes)
-    (prompt,) = engine._reader.prepare(probes[:1])
-    endings = sum(len(p.ids) - p.start for p in engine._reader.prepare(probes))
+    (prompt,) = engine._reader.prompts(probes[:1])
+    endings = sum(len(p.ids) - p.start for p in engine._reader.prompts(probes))
     padding = sum(sizes) - 2 * prompt.start - endings
     assert 0 <= padding <= len(probes) * 2
     with counted_tokens(engine) as sizes:
@@ -172,6 +172,6 @@ def test_prompts_that_begin_otherwise_are_kept_apart(shared: Callable[[str], HFE
     reader = engine._reader
     assert isinstance(reader, PrefixReader)
     probes = [ask((RED,)), ask((BLUE,)), ask((RED, BLUE)), ask((BLUE, RED)), ask((WIDE,))]
-    assert len({prompt.key for prompt in reader.prepare(probes)}) == len(probes)
-    one, other = reader.prepare([ask((RED,), "a dog is visible"), ask((RED,), "it rains")])
+    assert len({prompt.key for prompt in reader.prompts(probes)}) == len(probes)
+    one, other = reader.prompts([ask((RED,), "a dog is visible"), ask((RED,), "it rains")])
     assert one.key == other.key

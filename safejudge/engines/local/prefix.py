@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,12 +28,13 @@ from safejudge.engines.recent import RecentCache
 from safejudge.types import Picture, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import torch
 
     from safejudge.engines.local.chat import Chat
     from safejudge.engines.local.pixels import PixelRange
+    from safejudge.engines.local.readers import WholeBatch
     from safejudge.engines.tokens import Path
 
     Tensor = torch.Tensor
@@ -58,21 +60,24 @@ class _Beginning:
         return sum(value.nbytes for layer in self.cache.layers for value in tensors(vars(layer)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Prompt:
     """One prompt, its pictures' tokens included, and where its ending starts."""
 
     probe: Probe
-    row: Mapping[str, Tensor]
+    row: dict[str, Tensor]
     start: int
 
     @property
     def ids(self) -> Tensor:
         return self.row["input_ids"][0]
 
-    @property
+    @cached_property
     def key(self) -> Key:
-        """Equal for prompts that begin alike: the same tokens and the same pictures."""
+        """Equal for prompts that begin alike: the same tokens and the same pictures.
+
+        Looked at several times, and made of every token of a picture: so it is made once.
+        """
         pictures = tuple(picture.digest for picture in self.probe.images)
         return tuple(self.ids[: self.start].tolist()), pictures
 
@@ -109,21 +114,29 @@ class PrefixReader:
         self._tail = 0
         """Tokens after the last of them whose positions are still the picture's."""
 
-    def prepare(self, probes: Sequence[Probe]) -> list[_Prompt]:
-        """See `Reader`; all probes show pictures, or none does."""
+    def prepare(self, probes: Sequence[Probe]) -> list[_Prompt] | WholeBatch:
+        """See `Reader`; a batch in which one prompt shares nothing is read whole."""
+        prompts = self.prompts(probes)
+        if all(prompt.start for prompt in prompts):
+            return prompts
+        return self._whole.batch(probes, [prompt.row for prompt in prompts])
+
+    def prompts(self, probes: Sequence[Probe]) -> list[_Prompt]:
+        """Make prompts, and find where the ending of each starts; at 0 it shares nothing."""
         return [self._prompt(probe) for probe in probes]
 
-    def lengths(self, prepared: Sequence[_Prompt]) -> list[int]:
+    def lengths(self, prepared: list[_Prompt] | WholeBatch) -> list[int]:
         """See `Reader`."""
+        if not isinstance(prepared, list):
+            return self._whole.lengths(prepared)
         return [len(prompt.ids) for prompt in prepared]
 
-    def next_logits(self, prepared: Sequence[_Prompt], continuation: Path) -> Tensor:
+    def next_logits(self, prepared: list[_Prompt] | WholeBatch, continuation: Path) -> Tensor:
         """See `Reader`."""
         import torch
 
-        if not all(prompt.start for prompt in prepared):
-            whole = self._whole.prepare([prompt.probe for prompt in prepared])
-            return self._whole.next_logits(whole, continuation)
+        if not isinstance(prepared, list):
+            return self._whole.next_logits(prepared, continuation)
         logits: dict[int, Tensor] = {}
         for start in dict.fromkeys(prompt.start for prompt in prepared):
             places = [i for i, prompt in enumerate(prepared) if prompt.start == start]
@@ -153,7 +166,7 @@ class PrefixReader:
         try:
             with torch.inference_mode():
                 self._learn(batches[0][0])
-                if len({prompt.key for prompt in self.prepare(batches[0])}) > 1:
+                if len({prompt.key for prompt in self.prompts(batches[0])}) > 1:
                     return False  # the statement stands before the picture: nothing is shared
                 # Twice: once as it reads a beginning, and once as it goes on from one it holds.
                 return all(

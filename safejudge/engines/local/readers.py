@@ -60,9 +60,7 @@ def open_reader(model: Any, chat: Chat, sizes: PixelRange) -> PlainReader | Feat
     if not chat.pictures:
         return plain
     reader = FeatureReader(model, chat, plain)
-    if not reader.proved():
-        return plain
-    return reader
+    return reader if reader.proved() else plain
 
 
 class PlainReader:
@@ -178,7 +176,7 @@ def _in_a_row(values: Sequence[Any]) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class WholeBatch:
     """Model inputs of a batch, and the features of all pictures in it; pixels are left out."""
 
     inputs: dict[str, Tensor]
@@ -200,19 +198,18 @@ class FeatureReader:
         self._apart = False
         """Whether a picture's features are the same whatever stands beside it in a prompt."""
 
-    def prepare(self, probes: Sequence[Probe]) -> _Batch:
+    def prepare(self, probes: Sequence[Probe]) -> WholeBatch:
         """See `Reader`."""
-        inputs = self.joined([self.row(probe) for probe in probes])
-        return _Batch(inputs, self._features_of(probes))
+        return self.batch(probes, [self.row(probe) for probe in probes])
+
+    def batch(self, probes: Sequence[Probe], rows: Sequence[dict[str, Tensor]]) -> WholeBatch:
+        """Put together what is prepared for a batch whose rows are made already."""
+        return WholeBatch(self.joined(rows), self._features_of(probes))
 
     def joined(self, rows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Model inputs of several prompts, left-padded, where the model wants them."""
         pad = int(self._chat.tokenizer.pad_token_id)
         return self._plain.placed(_left_padded(rows, pad))
-
-    def row(self, probe: Probe) -> dict[str, Tensor]:
-        """Inputs of one prompt, as its processor makes them, without pixels."""
-        return self._row(probe)
 
     @contextmanager
     def encoded(self, probes: Sequence[Probe]) -> Iterator[None]:
@@ -233,11 +230,11 @@ class FeatureReader:
         features = [part for probe in probes for part in self._encoded(probe)]
         return _joined(features) if features else None
 
-    def lengths(self, prepared: _Batch) -> list[int]:
+    def lengths(self, prepared: WholeBatch) -> list[int]:
         """See `Reader`."""
         return self._plain.lengths(prepared.inputs)
 
-    def next_logits(self, prepared: _Batch, continuation: Path) -> Tensor:
+    def next_logits(self, prepared: WholeBatch, continuation: Path) -> Tensor:
         """See `Reader`."""
         known = prepared.features
         if known is None:
@@ -306,7 +303,7 @@ class FeatureReader:
             found.append(_Features.of(true()))
             raise _FoundError
 
-        row = self._row(replace(probe, images=pictures), fresh=True)
+        row = self.row(replace(probe, images=pictures), fresh=True)
         inputs = self._plain.placed(row)
         try:
             with self._encoding_by(encode):
@@ -341,7 +338,7 @@ class FeatureReader:
         for holder in self._holders:
             vars(holder).pop("get_image_features", None)
 
-    def _row(self, probe: Probe, *, fresh: bool = False) -> dict[str, Tensor]:
+    def row(self, probe: Probe, *, fresh: bool = False) -> dict[str, Tensor]:
         """One prompt as its processor makes it; its pictures have pixels only if `fresh`."""
         text = self._chat.probe_text(probe)
         if not probe.images:
