@@ -6,19 +6,25 @@ A shape has random weights (`shapes`), and its answers are drawn from what the s
 is the shipped judge with its own answers: 12 rules, 28 preconditions, pictures of 96 pixels.
 Pictures are PNG, read and decoded in the run. `mix`: every other picture violates a rule.
 
-`python -m benchmarks.throughput [--model smolvlm-256m] [--count 48] [--few 8] [--window 32]`
+The rows that are compared with others are run `--runs` times, each time over other pictures with
+other outcomes; the rows that say what one part is worth are run once.
+
+`python -m benchmarks.throughput [--model smolvlm-256m] [--count 48] [--few 8] [--runs 3]`
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
+import statistics
 import tempfile
 from dataclasses import asdict, replace
+from itertools import count as counted
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import RESULTS, record
 from benchmarks.throughput.outcomes import SEED, recorded
@@ -42,11 +48,27 @@ from safejudge.show.markdown import table
 from safejudge.sketch.drawing.draw import draw
 from safejudge.sketch.scenes import mixed_scenes, plain_scenes
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SHAPES_FOLDER = Path("runs/shapes")
 MODELS = ("smolvlm-256m", "qwen2.5-vl-7b", "qwen2.5-vl-small", "sketch")
-FLOOR = "floor: one question"
+FLOOR, AGAIN = "floor: one question", "floor: one question, again"
+PER_RULE, RATIONALE = "one prompt per rule, its text first", "one prompt, JSON rationale"
 ONE_BY_ONE = Policy.clue().model_copy(update={"max_reasoning_tokens": WRITTEN})
 STAGES = ("questions", "relevance", "regions", "reasoning", "reading images")
+WORTH = {
+    "ours, clean": "default",
+    "ours, mix": "default",
+    "mix, no detector": "default without crop",
+    "mix, open taken for no, no detector": "default taking open for no, no detector",
+    "mix, no relevance": "default without relevance",
+    "Algorithm 1, one at a time": "clue",
+    "Algorithm 1, one at a time, no caches": "clue",
+    PER_RULE: "each rule, yes/no at 0.5",
+    RATIONALE: "whole constitution, reasoning",
+}
+"""Rows of `bench-sketch.json` that say how well this way of asking judges."""
 
 
 def main() -> None:
@@ -54,15 +76,21 @@ def main() -> None:
     parser.add_argument("--model", default=MODELS[0], choices=MODELS)
     parser.add_argument("--count", type=int, default=48, help="pictures of a row")
     parser.add_argument("--few", type=int, default=8, help="pictures of a row one at a time")
+    parser.add_argument("--runs", type=int, default=3, help="of the rows that are compared")
     parser.add_argument("--window", type=int, default=32)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
-        setup = set_up(args.model, args.count, args.window, Path(cache) / "priors.sqlite3")
-        took = [*measured(setup, args.count, args.few), *uncached(setup, args.model, args.few)]
-    floor = next(row.each for row in took if row.name == FLOOR)
-    rows = {row.name: asdict(row) | {"ratio": row.each / floor} for row in took}
-    text = f"{args.model}, {args.count} pictures a row ({args.few} one at a time)\n\n"
-    record(f"throughput-{args.model}", {"rows": rows}, text + markdown(took, floor))
+        priors = Path(cache) / "priors.sqlite3"
+        setup = set_up(args.model, args.count * args.runs, args.window, priors)
+        runs = list(measured(setup, args.count, args.few, args.runs))
+        runs[0] += uncached(setup, args.model, args.few)
+    rows = [summed_up(name, runs) for name in dict.fromkeys(took.name for took in runs[0])]
+    text = (
+        f"{args.model}, {args.count} pictures a row ({args.few} one at a time), {args.runs} runs "
+        "of the rows with a spread: median, and least to most\n\n"
+    )
+    numbers = {"rows": {row["name"]: row for row in rows}}
+    record(f"throughput-{args.model}", numbers, text + markdown(rows))
 
 
 def set_up(model: str, count: int, window: int, cache: Path) -> Setup:
@@ -116,36 +144,50 @@ def scenes(count: int) -> dict[str, list[Any]]:
     }
 
 
-def measured(setup: Setup, count: int, few: int) -> list[Took]:
-    """Every row on one engine; the floor again at the end, to see the machine drift."""
+def measured(setup: Setup, count: int, few: int, runs: int) -> Iterator[list[Took]]:
+    """Yield the rows of each run, all on one engine; the first run has those that others lack.
+
+    A run begins and ends with the floor, to see the machine drift.
+    """
     clean, mix = ["clean"] * count, ["clean", "violating"] * (count // 2)
-    one_by_one = mix[:few]
-
-    def but(**changed: object) -> Policy:
-        return DEFAULT.model_copy(update=changed)
-
-    took = []
-
-    def add(row: Took) -> None:
-        took.append(row)
-        print(f"{row.name}: {row.each:.3f} s a picture", flush=True)
-
+    marks = counted()
     # Compiles, warms up and fills the cache of language priors; in no row.
-    chain(setup, "warm", mix[:2], 99, but(exhaustive=True, open_means="undecided"))
-    chain(setup, "warm", mix[:8], 98)
-    add(flat(setup, FLOOR, clean, 0, one_question(setup)))
-    add(chain(setup, "ours, clean", clean, 1))
-    add(chain(setup, "ours, mix", mix, 2))
-    add(chain(setup, "mix, no relevance", mix, 3, but(relevance=False)))
-    add(chain(setup, "mix, no early stop", mix, 4, but(exhaustive=True)))
-    add(chain(setup, "mix, priors not kept", mix, 5, cached=False))
-    add(chain(setup, "mix, statement before the image", mix, 6, statement_first=True))
-    add(chain(setup, "mix, no reasoning", mix, 7, but(open_means="undecided")))
-    add(chain(setup, "Algorithm 1, one at a time", one_by_one, 8, ONE_BY_ONE, window=1))
-    add(flat(setup, "one prompt per rule, its text first", mix, 9, rule_prompts(setup)))
-    add(flat(setup, "one prompt, JSON rationale", mix, 10, one_rationale(setup)))
-    add(flat(setup, f"{FLOOR}, again", clean, 11, one_question(setup)))
-    return took
+    chain(setup, "warm", mix[:2], next(marks), but(exhaustive=True, open_means="undecided"))
+    chain(setup, "warm", mix[:8], next(marks))
+    for run in range(runs):
+        ran = replace(setup, first=run * count)
+        rows = [
+            flat(ran, FLOOR, clean, next(marks), one_question(ran)),
+            chain(ran, "ours, clean", clean, next(marks)),
+            chain(ran, "ours, mix", mix, next(marks)),
+            flat(ran, PER_RULE, mix, next(marks), rule_prompts(ran)),
+            flat(ran, RATIONALE, mix, next(marks), one_rationale(ran)),
+            chain(ran, "mix, no detector", mix, next(marks), but(crop=False)),
+        ]
+        if run == 0:
+            rows += parts_left_out(ran, mix, mix[:few], marks)
+        yield [*rows, flat(ran, AGAIN, clean, next(marks), one_question(ran))]
+
+
+def parts_left_out(
+    setup: Setup, mix: list[str], one_by_one: list[str], marks: Iterator[int]
+) -> list[Took]:
+    """Rows that say what one part is worth."""
+    no_detector = but(open_means="no", crop=False)
+    return [
+        chain(setup, "mix, open taken for no, no detector", mix, next(marks), no_detector),
+        chain(setup, "mix, no reasoning", mix, next(marks), but(open_means="undecided")),
+        chain(setup, "mix, no relevance", mix, next(marks), but(relevance=False)),
+        chain(setup, "mix, no early stop", mix, next(marks), but(exhaustive=True)),
+        chain(setup, "mix, priors not kept", mix, next(marks), cached=False),
+        chain(setup, "mix, statement before the image", mix, next(marks), statement_first=True),
+        chain(setup, "Algorithm 1, one at a time", one_by_one, next(marks), ONE_BY_ONE, window=1),
+    ]
+
+
+def but(**changed: object) -> Policy:
+    """Return the policy of the rows with something else."""
+    return DEFAULT.model_copy(update=changed)
 
 
 def uncached(setup: Setup, model: str, few: int) -> list[Took]:
@@ -156,41 +198,71 @@ def uncached(setup: Setup, model: str, few: int) -> list[Took]:
     engine = opened(model, enable_prefix_caching=False, mm_processor_cache_gb=0)
     mix = ["clean", "violating"] * (few // 2)
     bare = replace(setup, engine=engine)
-    chain(bare, "warm", mix[:2], 97, ONE_BY_ONE, window=1)
-    return [chain(bare, "Algorithm 1, one at a time, no caches", mix, 12, ONE_BY_ONE, window=1)]
+    chain(bare, "warm", mix[:2], 997, ONE_BY_ONE, window=1)
+    return [chain(bare, "Algorithm 1, one at a time, no caches", mix, 998, ONE_BY_ONE, window=1)]
 
 
-def markdown(took: list[Took], floor: float) -> str:
-    """The table, and where the seconds of each row went."""
-    rows = [
-        (
-            row.name, f"{row.each / floor:.2f}", f"{row.each:.2f}", f"{1 / row.each:.3g}",
-            f"{row.questions:.1f}", f"{row.reasonings:.2f}", f"{row.searches:.2f}",
-            f"{row.tokens:.0f}", f"{row.cached:.0%}",
+def summed_up(name: str, runs: list[list[Took]]) -> dict[str, Any]:
+    """One row of all runs: medians, and its ratio to the floor of each run.
+
+    The floor of a run is the mean of what it took before and after.
+    """
+    took, ratios = [], []
+    for run in runs:
+        floor = statistics.mean(row.each for row in run if row.name in {FLOOR, AGAIN})
+        took += (mine := [row for row in run if row.name == name])
+        ratios += [row.each / floor for row in mine]
+    each = [asdict(row) | {"each": row.each, "ratio": ratio}
+            for row, ratio in zip(took, ratios, strict=True)]  # fmt: skip
+    figures = ("each", "ratio", "questions", "reasonings", "searches", "tokens", "cached")
+    medians = {figure: statistics.median(row[figure] for row in each) for figure in figures}
+    stages = {
+        stage: statistics.median(
+            row["stages"].get(stage, 0) / row["each"] * row["ratio"] for row in each
         )
-        for row in took
+        for stage in STAGES
+        if any(row["stages"] for row in each)
+    }
+    return {"name": name, **medians, "stages": stages, "ratios": ratios, "runs": each}
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The table, and where the seconds of each row went."""
+    bench = json.loads((RESULTS / "bench-sketch.json").read_text(encoding="utf-8"))
+    cells = [
+        (
+            row["name"], spread(row["ratios"]), f"{row['each']:.2f}", f"{1 / row['each']:.3g}",
+            f"{row['questions']:.1f}", f"{row['reasonings']:.2f}", f"{row['searches']:.2f}",
+            f"{row['tokens']:.0f}", f"{row['cached']:.0%}", worth(row["name"], bench),
+        )
+        for row in rows
     ]  # fmt: skip
     spent = [
-        (row.name, *(f"{row.stages.get(stage, 0) / floor:.2f}" for stage in STAGES))
-        for row in took
-        if row.stages
+        (row["name"], *(f"{row['stages'][stage]:.2f}" for stage in STAGES))
+        for row in rows
+        if row["stages"]
     ]
     head = ("row", "ratio to the floor", "s/picture", "pictures/s", "questions", "reasonings",
-            "searches", "prompt tokens", "cached")  # fmt: skip
+            "searches", "prompt tokens", "cached", "image F1")  # fmt: skip
     return (
-        f"{table(head, rows)}\n\nWhere it went, as ratios to the floor (images are read while "
-        f"models answer):\n\n{table(('row', *STAGES), spent)}\n\n{f1()}"
+        f"{table(head, cells)}\n\nImage F1: of this way of asking, on SketchBench with the shipped "
+        "judge (bench-sketch.md).\n\nWhere it went, as ratios to the floor (stages overlap: their "
+        f"sum may be more than the row):\n\n{table(('row', *STAGES), spent)}"
     )
 
 
-def f1() -> str:
-    """What the chain and the one prompt with a rationale are worth on SketchBench."""
-    text = (RESULTS / "bench-sketch.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines()
-            if line.startswith(("| default |", "| whole constitution, reasoning |"))]  # fmt: skip
-    figures = ", ".join(f"{cells[1].strip()} {cells[4].strip()}"
-                      for cells in (row.split("|") for row in rows))  # fmt: skip
-    return f"Image F1 on SketchBench (bench-sketch.md): {figures}"
+def spread(ratios: list[float]) -> str:
+    """The median, and the least and the most where there are several."""
+    median = f"{statistics.median(ratios):.2f}"
+    return median if len(ratios) == 1 else f"{median} ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
+def worth(name: str, bench: dict[str, Any]) -> str:
+    """Image F1 of what judges this way, with its interval; nothing where none was measured."""
+    if name not in WORTH:
+        return ""
+    image = bench[WORTH[name]]["image"]
+    return f"{image['f1']:.3f} [{image['interval'][0]:.3f}, {image['interval'][1]:.3f}]"
 
 
 if __name__ == "__main__":

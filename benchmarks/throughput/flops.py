@@ -72,8 +72,7 @@ def main() -> None:
             seconds = {
                 "prefill": prefill(shape, begins, patches, ends, row["questions"])
                 / (args.tera * 1e12 * args.used),
-                "regions": row["searches"] * again(shape, begins, patches, ends, beside)
-                / (args.tera * 1e12 * args.used),
+                "regions": row["searches"] * search(beside) / (args.tera * 1e12 * args.used),
                 "relevance": 2 * beside["clip-vit-base-patch16"] * FILTER_SIDE
                 / (args.tera * 1e12 * args.used),
                 "reasoning": row["reasonings"] * (WRITTEN + JSON_TOKENS)
@@ -146,10 +145,9 @@ def prefill(shape: Shape, begins: int, patches: int, ends: float, questions: flo
     return 2 * (shape.vision * patches + shape.text * read) + attention + head
 
 
-def again(shape: Shape, begins: int, patches: int, ends: float, beside: dict[str, int]) -> float:
-    """Operations of a search, and of looking at another view: a picture of its own."""
-    search = 2 * beside["owlv2-base-patch16"] * SEARCH_TOKENS
-    return search + prefill(shape, begins, patches, ends, 1)
+def search(beside: dict[str, int]) -> float:
+    """Operations of a search for a central object."""
+    return 2 * beside["owlv2-base-patch16"] * SEARCH_TOKENS
 
 
 if __name__ == "__main__":

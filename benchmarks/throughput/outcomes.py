@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 NAME, SEED = "throughput-outcomes", "throughput"
 KINDS = ("clean", "violating")
+_FIRST_LOOK = {"reject": "reject", "accept": "accept", "contrast": "accept", "reworded": "accept"}
+"""What the first look said; a confirmation takes back a yes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,8 @@ def shares(judgments: Iterable[Judgment]) -> Shares:
 def steps(verdict: PreconditionVerdict) -> list[str]:
     """Name what happened to one precondition, step by step."""
     names = ["asked"]
-    if verdict.boxes is None and verdict.test in {"reject", "accept"}:
-        return [*names, verdict.test]
+    if verdict.boxes is None and verdict.reasoning is None and verdict.test in _FIRST_LOOK:
+        return [*names, _FIRST_LOOK[verdict.test]]
     if verdict.boxes is not None:
         names += ["searched", "found"] if verdict.boxes else ["searched"]
     if verdict.test == "region":

@@ -59,6 +59,8 @@ class Setup:
     window: int
     cache: Path
     """Where the language priors are kept."""
+    first: int = 0
+    """Number of a row's first picture: another run begins elsewhere, and draws other outcomes."""
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ def marked(setup: Setup, kind: str, mark: int, number: int) -> bytes:
 def files(setup: Setup, kinds: Sequence[str], mark: int) -> tuple[list[bytes], Script]:
     """Encode pictures of these kinds in turn, marked for one row; and the script for them."""
     sources, paths = [], {}
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(kinds, setup.first):
         sources.append(marked(setup, kind, mark, number))
         paths[pictures_of([sources[-1]])[0].digest] = (kind, number)
     return sources, Script(paths, setup.shares)
@@ -160,6 +162,7 @@ def chain(  # noqa: PLR0913, PLR0917 - what a row may change
     took.stages = {stage: seconds / count for stage, seconds in meter.seconds.items()}
     took.labels = {label: sum(judgment.label == label for judgment in judgments)
                    for label in ("safe", "unsafe", "undecided")}  # fmt: skip
+    print(f"{name}: {took.each:.3f} s a picture", flush=True)
     return took
 
 
@@ -184,6 +187,7 @@ def flat(
     seconds, count = time.perf_counter() - begun, len(sources)
     took = Took(name, count, seconds, **used(setup.engine, before, count))
     took.questions = questions / count
+    print(f"{name}: {took.each:.3f} s a picture", flush=True)
     return took
 
 
