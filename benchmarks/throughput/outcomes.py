@@ -2,7 +2,8 @@
 
 Random weights decide nothing, so a run on them would ask either every question or none. These
 shares, counted where the shipped judge decides for real (default policy, scenes that are in no
-other benchmark), say what `scripted` lets them decide.
+other benchmark), say what `scripted` lets them decide. The region test is in no default policy, so
+what it decides is counted in a second run that has it.
 
 `python -m benchmarks.throughput.outcomes [--count 200]`
 """
@@ -12,12 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import RESULTS, record
-from safejudge import Judge, Judgment
+from safejudge import Judge, Judgment, Policy
 from safejudge.constitution.load import load_constitution
 from safejudge.show.markdown import table
 from safejudge.sketch.drawing.draw import draw
@@ -61,20 +62,27 @@ def main() -> None:
     rules = load_constitution("sketch")
     violating = (scene for scene in mixed_scenes(rules, SEED) if scene[1].violations)
     drawn = {"clean": plain_scenes(rules, SEED), "violating": violating}
-    shares_by_kind = {}
-    with Judge.load(rules, "hf:sketch") as judge:
-        for kind, scenes in drawn.items():
-            pictures = [draw(scene).pixels for scene, _ in islice(scenes, count)]
-            shares_by_kind[kind] = shares(
-                scene for scene in judge(pictures) if isinstance(scene, Judgment)
-            )
-    rows = [(kind, *(f"{share:.3f}" for share in asdict(scene).values()))
-            for kind, scene in shares_by_kind.items()]  # fmt: skip
+    pictures = {kind: [draw(scene).pixels for scene, _ in islice(scenes, count)]
+                for kind, scenes in drawn.items()}  # fmt: skip
+    shares_by_kind = counted_by(Policy(), pictures)
+    for kind, counted in counted_by(Policy(region=True), pictures).items():
+        shares_by_kind[kind] = replace(shares_by_kind[kind], region=counted.region)
+    rows = [(kind, *(f"{share:.3f}" for share in asdict(counted).values()))
+            for kind, counted in shares_by_kind.items()]  # fmt: skip
     text = f"{count} scenes of each kind, hf:sketch, default policy\n\n"
     text += table(("scenes", *Shares.__dataclass_fields__), rows)
     record(
         NAME, {"count": count, "shares": {k: asdict(v) for k, v in shares_by_kind.items()}}, text
     )
+
+
+def counted_by(policy: Policy, pictures: dict[str, list[Any]]) -> dict[str, Shares]:
+    """Judge the pictures of every kind by a policy, and count."""
+    with Judge.load("sketch", "hf:sketch", policy=policy) as judge:
+        return {
+            kind: shares(judged for judged in judge(drawn) if isinstance(judged, Judgment))
+            for kind, drawn in pictures.items()
+        }
 
 
 def shares(judgments: Iterable[Judgment]) -> Shares:
