@@ -16,6 +16,7 @@ from safejudge.errors import InputError, OutputError, StoreError
 from safejudge.files import records, remote
 from safejudge.files.remote import RemoteFile
 from safejudge.files.standing import Standing
+from safejudge.files.stored import open_stored
 from safejudge.images.listing import list_images
 from safejudge.images.load import load_images
 from safejudge.images.shards import list_entries, read
@@ -373,7 +374,20 @@ def test_a_forked_child_reads_too(store):
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        (["--out", "s3://bucket/run.jsonl"], "--out s3://bucket/run.jsonl: lies in a store, where"),
+        (
+            ["--out", "s3://bucket/run.jsonl"],
+            "s3://bucket/run.jsonl: no file of a store grows line",
+        ),
+        (
+            ["--out", "s3://bucket/x", "--journal", "j"],
+            "--journal with --out s3://bucket/x: Parquet",
+        ),
+        (
+            ["--out", "s3://bucket/x", "--report", "p.html", "--resume"],
+            "--report with --resume shows",
+        ),
+        (["--out", "s3://K:geheim@bucket/x"], "s3://...@bucket: an address holds no user"),
+        (["--out", "hf://datasets/o/n"], "hf://datasets/o/n: is only read here"),
         (["--report", "s3://bucket/p.html"], "s3://bucket/p.html: lies in a store, where only"),
         (["--ray", "--out", "hf://datasets/o/n"], "hf://datasets/o/n: is only read here"),
         (["--ray", "--out", "s3://K:geheim@bucket/x"], "s3://...@bucket: an address holds no user"),
@@ -388,6 +402,13 @@ def test_what_is_not_written_to_a_store_and_what_to_do_instead(
     told = capsys.readouterr().err
     assert said in told
     assert "geheim" not in told
+    assert store.seen == []
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/x/y", "s3://bucket/x"])
+def test_records_do_not_go_among_the_images(store, capsys, out):
+    assert cli.main(["judge", "s3://bucket/x/", *FAKE, "--out", out]) == 2
+    assert f"{out}: --out lies among the images (s3://bucket/x/)" in capsys.readouterr().err
     assert store.seen == []
 
 
@@ -435,6 +456,57 @@ def test_parts_in_a_store_go_on_and_are_nobody_elses(store, parts):
     store.put("run/notes.txt", b"words")
     with pytest.raises(OutputError, match=r"holds something else \(notes\.txt\)"):
         parts.Parts(address, resume=True, overwrite=False)
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("form", ["full", "short"])
+def test_a_run_without_ray_writes_parts_to_a_store_and_goes_on(
+    store, tmp_path, monkeypatch, capsys, form
+):
+    monkeypatch.chdir(tmp_path)
+    files = {f"{number}.png": png(10 * number) for number in range(5)} | {"junk.jpg": b"junk"}
+    pictures = put(store, f"in-{form}", files)
+    address = f"s3://{stores.BUCKET}/out-{form}"
+    run = ["judge", pictures, *FAKE, "--record", form]
+    code = cli.main([*run, "--out", "here.jsonl"])
+    assert cli.main([*run, "--out", address, "--limit", "2"]) == 1
+    assert cli.main([*run, "--out", address]) == 2
+    assert f"{address}: holds records already; --resume" in capsys.readouterr().err
+    assert cli.main([*run, "--out", address, "--resume"]) == code
+    assert "6 images (2 from earlier runs)" in capsys.readouterr().err
+    store.put(f"in-{form}/1.png", png(99))  # the record of what it was is taken out
+    assert cli.main([*run, "--out", address, "--resume"]) == code
+    said = capsys.readouterr().err
+    assert "6 images (4 from earlier runs)" in said
+    for file in remote.look(address).files:
+        (tmp_path / "copy").mkdir(exist_ok=True)
+        remote.copy(file.address, tmp_path / "copy" / file.address.rpartition("/")[2])
+    there = {one.content["image"]: one.content for one in open_stored(tmp_path / "copy")}
+    here = {one["image"]: one for one in lines(tmp_path / "here.jsonl")[1:]}
+    changed = f"{pictures}/1.png"
+    assert len(list(open_stored(tmp_path / "copy"))) == len(here) == 6
+    assert there.pop(changed)["id"] == hashlib.sha256(png(99)).hexdigest()
+    del here[changed]
+    # A null in a row is what is not there.
+    said = {name: {n: v for n, v in one.items() if v is not None} for name, one in here.items()}
+    assert there == said
+
+
+def test_what_was_judged_is_kept_when_the_store_of_the_images_falls_silent(store, parts):
+    pictures = put(store, "silent-in", {f"{n}.png": png(10 * n) for n in range(4)})
+    address = f"s3://{stores.BUCKET}/silent-out"
+
+    def silent(path):
+        return (503, "ServiceUnavailable") if path.endswith("silent-in/3.png") else None
+
+    store.fault = silent
+    run = ["judge", pictures, *FAKE, "--window", "1", "--out", address]
+    assert cli.main(run) == 3
+    store.fault = lambda *_: None
+    with parts.Parts(address, resume=True, overwrite=False) as kept:
+        assert f"{pictures}/0.png" in kept.recorded
+        assert f"{pictures}/3.png" not in kept.recorded
+    assert cli.main([*run, "--resume"]) in {0, 1}
 
 
 def test_a_part_that_was_written_though_nobody_heard_is_no_other_runs(store, parts, monkeypatch):

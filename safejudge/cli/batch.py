@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from safejudge.cli.shadow import Comparison
     from safejudge.decide.decision import Decider
+    from safejudge.files.partfile import PartFile
     from safejudge.files.recordfile import RecordFile
     from safejudge.images.load import ImageSource
     from safejudge.images.pairs import Prompt
@@ -48,7 +49,7 @@ class Batch:
         judge: Judge,
         pairs: list[tuple[str, Prompt | None]],
         window: int,
-        file: RecordFile | None,
+        file: RecordFile | PartFile | None,
         report: Report | None,
         *,
         truth_of: TruthOf = lambda _: None,

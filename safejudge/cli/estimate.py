@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from safejudge.cli.exits import DONE
-from safejudge.cli.judge_outputs import out_file
 from safejudge.cli.probe import BYTES, PROBE, PROCESSOR, SECONDS, SEED, WARM_UP, Estimate, estimate
 from safejudge.evals.stats.binomial import upper
 from safejudge.files.packed import is_packed_name
@@ -103,8 +102,11 @@ def notes(found: Estimate, options: Options) -> list[str]:
 
 
 def _form(options: Options) -> str:
-    packed = (out := out_file(options)) is not None and is_packed_name(out)
-    return f"{options.record}, {'Parquet' if options.ray else '.zst' if packed else 'plain'}"
+    out = options.out
+    if options.ray or isinstance(out, str):
+        return f"{options.record}, Parquet"
+    packed = out is not None and is_packed_name(out)
+    return f"{options.record}, {'.zst' if packed else 'plain'}"
 
 
 def _told(name: str, value: float, *, each: bool = False) -> str:

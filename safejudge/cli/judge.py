@@ -17,7 +17,6 @@ from safejudge.cli.judge_outputs import (
     check_outputs,
     head_of,
     open_report,
-    out_file,
     record_file,
 )
 from safejudge.cli.judge_ray import add_ray, judge_with_ray, refuse_ray_options
@@ -52,9 +51,10 @@ examples:
 With --ray, images are files, members of .tar shards (the .txt beside one is
 its caption), or the column `image` of Parquet files (caption: the column
 `prompt` or `caption`). Every machine of the cluster has to see them. --out is
-a folder of Parquet files with the fields of the JSON records; the trace,
-`rules`, is JSON; it may lie in a store: s3://bucket/run. It takes pip install
-'safejudge[ray]'.
+a folder of Parquet files. It takes pip install 'safejudge[ray]'.
+
+With --ray, and in a store (--out s3://bucket/run), records are Parquet files
+with the fields of the JSON records; the trace, `rules`, is JSON.
 
 s3:// and gs:// take pip install 'safejudge[remote]'. Keys and endpoints are
 what s3fs, gcsfs and huggingface_hub find in the environment and their files.
@@ -134,13 +134,13 @@ def _judge_here(options: Options) -> int:
         captioned = {name: caption_of(prompt) for name, prompt in pairs}
         pairs = pairs[: options.batching.limit]
         file = None
-        if (out := out_file(options)) is not None:
+        if options.out is not None:
             standing = sources.standing([path for path, _ in pairs])
             if ledger is not None:
                 standing = replace(standing, holds=partial(ledger.agrees, judge))
             short = options.record == SHORT
             head = head_of(judge, captions, intake, decider, short=short)
-            file = record_file(out, options.mode, head, standing, stack)
+            file = record_file(options.out, options.mode, head, standing, stack)
         report = open_report(options, judge, intake, len(pairs), captions=captioned, truths=truths)
         batch = Batch(
             judge,

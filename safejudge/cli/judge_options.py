@@ -28,7 +28,7 @@ class Options:
     at: tuple[float, ...] | None
     """When pages are looked at, in seconds on their own clock."""
     out: Path | str | None
-    """A file of records; with Ray, a folder, which may be the address of one in a store."""
+    """A file of records, or the address of a folder in a store; with Ray, either kind of folder."""
     record: Literal["full", "short"]
     """Whether records hold their traces."""
     report: Path | None

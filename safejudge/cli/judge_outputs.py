@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from safejudge.cli.options import OutputMode
     from safejudge.decide.decision import Decider
     from safejudge.evals.labelled.beside import Truths
+    from safejudge.files.partfile import PartFile
     from safejudge.files.recordfile import RecordFile
     from safejudge.files.standing import Standing
     from safejudge.judge import Judge
@@ -33,7 +34,7 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
         type=path_or_address,
         metavar="FILE.jsonl",
         help="write the records to this file; FILE.jsonl.zst is packed, "
-        "which takes pip install 'safejudge[zstd]'",
+        "which takes pip install 'safejudge[zstd]'; s3://BUCKET/FOLDER gets Parquet files",
     )
     parser.add_argument(
         "--record",
@@ -71,25 +72,19 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def out_file(options: Options) -> Path | None:
-    """Return the file of records. Raises `InputError` for one in a store, which cannot grow."""
-    if isinstance(options.out, str):
-        raise InputError(
-            f"--out {options.out}: lies in a store, where no file grows line by line; name a file "
-            "of this machine and copy it afterwards, or use --ray, which writes parts there"
-        )
-    return options.out
-
-
 def check_outputs(options: Options) -> None:
     """Refuse before any work what could not be written at its end."""
+    from safejudge.files.partfile import check_parts
     from safejudge.files.recordfile import check_output
     from safejudge.show.page.judged import check
 
-    out, mode = out_file(options), options.mode
+    out, mode = options.out, options.mode
     if out is None and (mode.resume or (mode.overwrite and options.report is None)):
         raise InputError("--resume and --overwrite speak of a file; name it with --out FILE.jsonl")
-    if out is not None:
+    if isinstance(out, str):
+        _check_stored(options, out)
+        check_parts(out, resume=mode.resume, overwrite=mode.overwrite)
+    elif out is not None:
         check_output(out, resume=mode.resume, overwrite=mode.overwrite)
     if options.report is not None and options.record == SHORT and mode.resume:
         raise InputError(
@@ -97,7 +92,27 @@ def check_outputs(options: Options) -> None:
             "show; leave --report out, or write --record full"
         )
     if options.report is not None:
-        check(options.report, out=out, resume=mode.resume, overwrite=mode.overwrite)
+        file = out if isinstance(out, Path) else None
+        check(options.report, out=file, resume=mode.resume, overwrite=mode.overwrite)
+
+
+def _check_stored(options: Options, out: str) -> None:
+    """Refuse what records in a store have no room for."""
+    if options.journal is not None:
+        raise InputError(
+            f"--journal with --out {out}: Parquet files have no column for what people decided; "
+            "leave one of them out, or write to a file of this machine"
+        )
+    if options.report is not None and options.mode.resume:
+        raise InputError(
+            f"--report with --resume shows earlier records too, and those of {out} lie in a store; "
+            "leave --report out, copy the records when they are done, and make the page of them: "
+            "safejudge report FOLDER"
+        )
+    for path in options.paths:
+        folder = f"{path.rstrip('/')}/"
+        if out.startswith(folder) or out.rstrip("/") == path.rstrip("/"):
+            raise InputError(f"{out}: --out lies among the images ({path}); name a folder apart")
 
 
 def head_of(
@@ -124,13 +139,18 @@ def head_of(
 
 
 def record_file(
-    out: Path, mode: OutputMode, head: JSON, standing: Standing, stack: ExitStack
-) -> RecordFile:
-    """Open the file of records."""
+    out: Path | str, mode: OutputMode, head: JSON, standing: Standing, stack: ExitStack
+) -> RecordFile | PartFile:
+    """Open the file of records, or their folder in a store."""
+    from safejudge.files.partfile import PartFile
     from safejudge.files.recordfile import RecordFile
 
-    made = RecordFile(out, head, resume=mode.resume, overwrite=mode.overwrite, standing=standing)
-    return stack.enter_context(made)
+    resume, overwrite = mode.resume, mode.overwrite
+    if isinstance(out, str):
+        parts = PartFile(out, head, resume=resume, overwrite=overwrite, standing=standing)
+        return stack.enter_context(parts)
+    file = RecordFile(out, head, resume=resume, overwrite=overwrite, standing=standing)
+    return stack.enter_context(file)
 
 
 def open_report(  # noqa: PLR0913 - what a page is begun with
@@ -163,6 +183,6 @@ def open_report(  # noqa: PLR0913 - what a page is begun with
         truth_of=truths.of,
         seek=None if judge.models.detector is None else judge.models.answer,
     )
-    if mode.resume and (out := out_file(options)) is not None:
-        add_all(report, open_stored(out), captions)
+    if mode.resume and isinstance(options.out, Path):
+        add_all(report, open_stored(options.out), captions)
     return report

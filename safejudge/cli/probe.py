@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from safejudge.cli.judge_inputs import decider_of, read_inputs
-from safejudge.cli.judge_outputs import head_of, out_file
+from safejudge.cli.judge_outputs import head_of
 from safejudge.cli.judge_ray import ray_options
 from safejudge.cli.projection import (
     Projection,
@@ -303,10 +303,11 @@ def _bytes(
 
 def _written(options: Options, head: JSON) -> tuple[Callable[[Sequence[JSON]], int], int]:
     """Say how many bytes records take that are written together, and how many are at most."""
-    if options.ray:
+    out = options.out
+    if options.ray or isinstance(out, str):
         from safejudge.files.parquet import RECORDS
 
         return part_bytes(head), RECORDS
-    if (out := out_file(options)) is not None and is_packed_name(out):
+    if out is not None and is_packed_name(out):
         return frame_bytes(Packer(out)), TOGETHER
     return line_bytes, 1

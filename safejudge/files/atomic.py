@@ -44,7 +44,7 @@ def check_parent(path: Path) -> None:
         scheme, place = address[1], address[2]
         command = "aws s3 cp --recursive" if scheme == "s3" else "the tool of the store"
         raise OutputError(
-            f"{scheme}://{place}: lies in a store, where only judge --ray --out writes; write to a "
+            f"{scheme}://{place}: lies in a store, where only judge --out writes; write to a "
             f"folder of this machine, and copy it afterwards ({command})"
         )
     if not path.parent.is_dir():

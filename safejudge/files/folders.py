@@ -56,6 +56,14 @@ def opened(where: Where) -> Folder:
     return _Stored(where) if isinstance(where, str) else _OnDisk(where)
 
 
+def holds_records(folder: object) -> OutputError:
+    """Say that a folder is not empty."""
+    return OutputError(
+        f"{folder}: holds records already; --resume judges what is missing in it, "
+        "--overwrite starts anew"
+    )
+
+
 class _OnDisk:
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from safejudge.errors import OutputError
 from safejudge.files import records
-from safejudge.files.folders import opened
+from safejudge.files.folders import holds_records, opened
 from safejudge.files.part_rows import record_of
 from safejudge.files.short import shortened
 from safejudge.files.tally import Tally
@@ -132,10 +132,7 @@ class Parts:
         self._files = opened(folder)
         old = self._listed()
         if old and not resume and not overwrite:
-            raise OutputError(
-                f"{folder}: holds records already; --resume judges what is missing in it, "
-                "--overwrite starts anew"
-            )
+            raise holds_records(folder)
         self._files.lock()
         try:
             self._outdated, old = (old, []) if overwrite else ([], old)
@@ -159,13 +156,17 @@ class Parts:
         self._head = records.to_line(head).rstrip("\n")
 
     def add(self, table: pa.Table) -> None:
-        """Take some records of `SCHEMA`; they are on the disk after the next `flush` at the latest.
-
-        Raises `OutputError` where they cannot be written.
-        """
+        """Count some records of `SCHEMA` and take them, as `put` does."""
         self._count(table)
         if self.short:
             table = to_table([shortened(record_of(row)) for row in table.to_pylist()])
+        self.put(table)
+
+    def put(self, table: pa.Table) -> None:
+        """Take some records that are counted; they are kept after the next `flush` at the latest.
+
+        Raises `OutputError` where they cannot be written.
+        """
         self._since = self._since if self._waiting else time.monotonic()
         self._waiting.append(table)
         if sum(map(len, self._waiting)) >= RECORDS or time.monotonic() - self._since > SECONDS:
