@@ -462,3 +462,11 @@ def test_what_is_judged_again_keeps_no_action(place):
     words = ["r.jsonl", "--set", "accept_factor=0.9", "--set", "reject_factor=0.6"]
     assert cli.main(["replay", *words, "--report", "f.html"]) in {0, 1, 4}
     assert "data-action=" not in Path("f.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["report", "replay"])
+def test_records_of_a_store_are_copied_first(capsys, command):
+    assert cli.main([command, "s3://bucket/run"]) == 2
+    said = capsys.readouterr().err
+    assert "s3://bucket/run: lies in a store" in said
+    assert "copy them (aws s3 cp --recursive)" in said

@@ -35,16 +35,24 @@ _STORE = re.compile(r"([a-z0-9]+):/+(.*)", re.DOTALL)
 """An address, of which a `Path` folds the slashes."""
 
 
+def store_address(path: Path) -> tuple[str, str] | None:
+    """Return the address that was typed for `path`, and what copies it; None for a path."""
+    typed = _STORE.fullmatch(str(path))
+    if typed is None or path.parent.is_dir():
+        return None
+    command = "aws s3 cp --recursive" if typed[1] == "s3" else "the tool of the store"
+    return f"{typed[1]}://{typed[2]}", command
+
+
 def check_parent(path: Path) -> None:
     """Raise `OutputError` where there is no folder for `path`, as in a store.
 
     A record has to be on the disk before the next is made, and a store neither appends nor locks.
     """
-    if (address := _STORE.fullmatch(str(path))) and not path.parent.is_dir():
-        scheme, place = address[1], address[2]
-        command = "aws s3 cp --recursive" if scheme == "s3" else "the tool of the store"
+    if (stored := store_address(path)) is not None:
+        address, command = stored
         raise OutputError(
-            f"{scheme}://{place}: lies in a store, where only judge --out writes; write to a "
+            f"{address}: lies in a store, where only judge --out writes; write to a "
             f"folder of this machine, and copy it afterwards ({command})"
         )
     if not path.parent.is_dir():
