@@ -7,9 +7,10 @@ is the shipped judge with its own answers: 12 rules, 28 preconditions, pictures 
 Pictures are PNG, read and decoded in the run. `mix`: every other picture violates a rule.
 
 The rows that are compared with others are run `--runs` times, each time over other pictures with
-other outcomes; the rows that say what one part is worth are run once.
+other outcomes. The rows that say what one part is worth are run once, over `--parts` pictures, and
+those that go one picture at a time over `--few`. The record is written anew after each run.
 
-`python -m benchmarks.throughput [--model smolvlm-256m] [--count 48] [--few 8] [--runs 3]`
+`python -m benchmarks.throughput [--model smolvlm-256m] [--count 48] [--parts 16] [--few 8]`
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=MODELS[0], choices=MODELS)
     parser.add_argument("--count", type=int, default=48, help="pictures of a row")
+    parser.add_argument("--parts", type=int, default=16, help="of a row for what a part is worth")
     parser.add_argument("--few", type=int, default=8, help="pictures of a row one at a time")
     parser.add_argument("--runs", type=int, default=3, help="of the rows that are compared")
     parser.add_argument("--window", type=int, default=32)
@@ -82,12 +84,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         priors = Path(cache) / "priors.sqlite3"
         setup = set_up(args.model, args.count * args.runs, args.window, priors)
-        runs = list(measured(setup, args.count, args.few, args.runs))
-        runs[0] += uncached(setup, args.model, args.few)
-    rows = [summed_up(name, runs) for name in dict.fromkeys(took.name for took in runs[0])]
+        runs: list[list[Took]] = []
+        for run in measured(setup, args):
+            runs.append(run)
+            write(args, runs)
+        runs[-1] += uncached(setup, args.model, args.few)
+    write(args, runs)
+
+
+def write(args: argparse.Namespace, runs: list[list[Took]]) -> None:
+    """Record what was measured so far."""
+    rows = [
+        summed_up(name, runs) for name in dict.fromkeys(row.name for run in runs for row in run)
+    ]
     text = (
-        f"{args.model}, {args.count} pictures a row ({args.few} one at a time), {args.runs} runs "
-        "of the rows with a spread: median, and least to most\n\n"
+        f"{args.model}: {len(runs)} runs of {args.count} pictures (median, and least to most); "
+        f"without a spread: one run of {args.parts} pictures, of {args.few} one at a time\n\n"
     )
     numbers = {"rows": {row["name"]: row for row in rows}}
     record(f"throughput-{args.model}", numbers, text + markdown(rows))
@@ -144,17 +156,19 @@ def scenes(count: int) -> dict[str, list[Any]]:
     }
 
 
-def measured(setup: Setup, count: int, few: int, runs: int) -> Iterator[list[Took]]:
-    """Yield the rows of each run, all on one engine; the first run has those that others lack.
+def measured(setup: Setup, args: argparse.Namespace) -> Iterator[list[Took]]:
+    """Yield the rows of each run, all on one engine; the last run has those that others lack.
 
     A run begins and ends with the floor, to see the machine drift.
     """
+    count = args.count
     clean, mix = ["clean"] * count, ["clean", "violating"] * (count // 2)
     marks = counted()
     # Compiles, warms up and fills the cache of language priors; in no row.
     chain(setup, "warm", mix[:2], next(marks), but(exhaustive=True, open_means="undecided"))
     chain(setup, "warm", mix[:8], next(marks))
-    for run in range(runs):
+    flat(setup, "warm", clean[:8], next(marks), one_question(setup))
+    for run in range(args.runs):
         ran = replace(setup, first=run * count)
         rows = [
             flat(ran, FLOOR, clean, next(marks), one_question(ran)),
@@ -162,11 +176,11 @@ def measured(setup: Setup, count: int, few: int, runs: int) -> Iterator[list[Too
             chain(ran, "ours, mix", mix, next(marks)),
             flat(ran, PER_RULE, mix, next(marks), rule_prompts(ran)),
             flat(ran, RATIONALE, mix, next(marks), one_rationale(ran)),
-            chain(ran, "mix, no detector", mix, next(marks), but(crop=False)),
+            flat(ran, AGAIN, clean, next(marks), one_question(ran)),
         ]
-        if run == 0:
-            rows += parts_left_out(ran, mix, mix[:few], marks)
-        yield [*rows, flat(ran, AGAIN, clean, next(marks), one_question(ran))]
+        if run == args.runs - 1:
+            rows += parts_left_out(ran, mix[: args.parts], mix[: args.few], marks)
+        yield rows
 
 
 def parts_left_out(
@@ -175,6 +189,7 @@ def parts_left_out(
     """Rows that say what one part is worth."""
     no_detector = but(open_means="no", crop=False)
     return [
+        chain(setup, "mix, no detector", mix, next(marks), but(crop=False)),
         chain(setup, "mix, open taken for no, no detector", mix, next(marks), no_detector),
         chain(setup, "mix, no reasoning", mix, next(marks), but(open_means="undecided")),
         chain(setup, "mix, no relevance", mix, next(marks), but(relevance=False)),
