@@ -509,6 +509,25 @@ def test_what_was_judged_is_kept_when_the_store_of_the_images_falls_silent(store
     assert cli.main([*run, "--resume"]) in {0, 1}
 
 
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize(("code", "ends"), [("ServiceUnavailable", 3), ("AccessDenied", 2)])
+def test_a_store_that_takes_no_records_ends_the_run_and_says_how_to_go_on(
+    store, tmp_path, capsys, code, ends
+):
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(png(10 * number))
+    address = f"s3://{stores.BUCKET}/full-{code}"
+    run = ["judge", str(tmp_path), *FAKE, "--out", address]
+    store.fault = lambda path: (403, code) if path.endswith(".parquet") else None
+    assert cli.main(run) == ends
+    said = capsys.readouterr().err
+    assert f"{address}/part-00000.parquet" in said
+    assert "--resume" in said
+    assert "Traceback" not in said
+    store.fault = lambda _: None
+    assert cli.main([*run, "--resume"]) in {0, 1}
+
+
 def test_a_part_that_was_written_though_nobody_heard_is_no_other_runs(store, parts, monkeypatch):
     write = remote.write
 

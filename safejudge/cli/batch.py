@@ -8,6 +8,7 @@ is under way.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from safejudge.cli.exits import INTERRUPTED, of_run
@@ -92,7 +93,8 @@ class Batch:
             self._sum_up(intake)
         except (KeyboardInterrupt, EngineError, StoreError) as error:
             if self._file is not None:
-                self._file.flush()
+                with suppress(StoreError):  # of this run's images or records; the first is told
+                    self._file.flush()
             self._progress.say_stopped(None if self._file is None else self._file.path)
             if not isinstance(error, KeyboardInterrupt):
                 raise

@@ -31,7 +31,7 @@ def check_parts(address: str, *, resume: bool, overwrite: bool) -> None:
             f"{address}: records in a store are Parquet, which takes pyarrow ({error}): "
             "pip install 'safejudge[eval]'"
         ) from error
-    if address.endswith((".jsonl", ".zst")):
+    if address.rstrip("/").endswith((".jsonl", ".zst")):
         raise OutputError(
             f"{address}: no file of a store grows line by line; name a folder there, which gets "
             "Parquet files, or a file of this machine"
@@ -60,6 +60,7 @@ class PartFile:
 
         self.path = address
         self._to_table = to_table
+        self._failing = False
         self._parts = Parts(address, resume=resume, overwrite=overwrite, standing=standing)
         self._parts.begin(head)
 
@@ -85,14 +86,17 @@ class PartFile:
         self._parts.put(self._to_table([record]))
 
     def flush(self) -> None:
-        """Write what waits as one part."""
+        """Write what waits as one part. Raises `OutputError` and `StoreError`."""
+        self._failing = True
         self._parts.flush()
+        self._failing = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            self.flush()
+            if not self._failing:  # else the store is asked once more, for as long as it was
+                self.flush()
         finally:
             self._parts.__exit__()
