@@ -85,11 +85,16 @@ def main() -> None:
         priors = Path(cache) / "priors.sqlite3"
         setup = set_up(args.model, args.count * args.runs, args.window, priors)
         runs: list[list[Took]] = []
-        for run in measured(setup, args):
-            runs.append(run)
+        marks = counted()
+        warm_up(setup, marks)
+        for number in range(args.runs):
+            ran = replace(setup, first=number * args.count)
+            runs.append(compared(ran, args.count, marks))
             write(args, runs)
+        runs[-1] += parts_left_out(ran, args.parts, args.few, marks)
+        write(args, runs)
         runs[-1] += uncached(setup, args.model, args.few)
-    write(args, runs)
+        write(args, runs)
 
 
 def write(args: argparse.Namespace, runs: list[list[Took]]) -> None:
@@ -156,37 +161,30 @@ def scenes(count: int) -> dict[str, list[Any]]:
     }
 
 
-def measured(setup: Setup, args: argparse.Namespace) -> Iterator[list[Took]]:
-    """Yield the rows of each run, all on one engine; the last run has those that others lack.
-
-    A run begins and ends with the floor, to see the machine drift.
-    """
-    count = args.count
-    clean, mix = ["clean"] * count, ["clean", "violating"] * (count // 2)
-    marks = counted()
-    # Compiles, warms up and fills the cache of language priors; in no row.
+def warm_up(setup: Setup, marks: Iterator[int]) -> None:
+    """Compile, warm up and fill the cache of language priors; in no row."""
+    mix = ["clean", "violating"] * 4
     chain(setup, "warm", mix[:2], next(marks), but(exhaustive=True, open_means="undecided"))
-    chain(setup, "warm", mix[:8], next(marks))
-    flat(setup, "warm", clean[:8], next(marks), one_question(setup))
-    for run in range(args.runs):
-        ran = replace(setup, first=run * count)
-        rows = [
-            flat(ran, FLOOR, clean, next(marks), one_question(ran)),
-            chain(ran, "ours, clean", clean, next(marks)),
-            chain(ran, "ours, mix", mix, next(marks)),
-            flat(ran, PER_RULE, mix, next(marks), rule_prompts(ran)),
-            flat(ran, RATIONALE, mix, next(marks), one_rationale(ran)),
-            flat(ran, AGAIN, clean, next(marks), one_question(ran)),
-        ]
-        if run == args.runs - 1:
-            rows += parts_left_out(ran, mix[: args.parts], mix[: args.few], marks)
-        yield rows
+    chain(setup, "warm", mix, next(marks))
+    flat(setup, "warm", ["clean"] * 8, next(marks), one_question(setup))
 
 
-def parts_left_out(
-    setup: Setup, mix: list[str], one_by_one: list[str], marks: Iterator[int]
-) -> list[Took]:
-    """Rows that say what one part is worth."""
+def compared(setup: Setup, count: int, marks: Iterator[int]) -> list[Took]:
+    """Measure the rows of one run; it begins and ends with the floor, to see the machine drift."""
+    clean, mix = ["clean"] * count, ["clean", "violating"] * (count // 2)
+    return [
+        flat(setup, FLOOR, clean, next(marks), one_question(setup)),
+        chain(setup, "ours, clean", clean, next(marks)),
+        chain(setup, "ours, mix", mix, next(marks)),
+        flat(setup, PER_RULE, mix, next(marks), rule_prompts(setup)),
+        flat(setup, RATIONALE, mix, next(marks), one_rationale(setup)),
+        flat(setup, AGAIN, clean, next(marks), one_question(setup)),
+    ]
+
+
+def parts_left_out(setup: Setup, count: int, few: int, marks: Iterator[int]) -> list[Took]:
+    """Measure the rows that say what one part is worth."""
+    mix, one_by_one = (["clean", "violating"] * (number // 2) for number in (count, few))
     no_detector = but(open_means="no", crop=False)
     return [
         chain(setup, "mix, no detector", mix, next(marks), but(crop=False)),
