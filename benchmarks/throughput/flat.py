@@ -23,7 +23,7 @@ import psutil
 from tqdm import tqdm
 
 from benchmarks.measure import record
-from benchmarks.throughput.__main__ import MODELS, set_up
+from benchmarks.throughput.models import MODELS, set_up
 from benchmarks.throughput.rows import DEFAULT, Setup, judge_of, marked, pictures_of
 from benchmarks.throughput.scripted import THRESHOLD, Script
 from safejudge import Judgment

@@ -29,7 +29,7 @@ from safejudge.constitution.load import load_constitution
 from safejudge.show.markdown import table
 from safejudge.types import leaves
 
-ROWS = ("ours, clean", "ours, mix", "mix, no reasoning")
+ROWS = ("ours, clean", "ours, mix")
 SIDES = (512, 1024)
 """Pixels of a picture's sides."""
 JSON_TOKENS = 60

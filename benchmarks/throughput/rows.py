@@ -41,6 +41,11 @@ DEFAULT = Policy(max_reasoning_tokens=WRITTEN)
 JSON_ANSWER = prompts.ReasonedAnswer
 
 
+def but(**changed: object) -> Policy:
+    """Return the policy of the rows with something else."""
+    return DEFAULT.model_copy(update=changed)
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What all rows share."""
