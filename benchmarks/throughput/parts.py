@@ -63,6 +63,7 @@ def changed(setup: Setup, count: int, few: int, marks: Iterator[int]) -> list[To
     return [
         flat(setup, FLOOR, clean, next(marks), one_question(setup)),
         chain(setup, "ours, mix", mix, next(marks)),
+        chain(setup, "clean, no detector", clean, next(marks), but(crop=False)),
         chain(setup, "mix, no detector", mix, next(marks), but(crop=False)),
         chain(setup, "mix, open taken for no, no detector", mix, next(marks), lean),
         chain(setup, "clean, open taken for no, no detector", clean, next(marks), lean),

@@ -19,6 +19,7 @@ STAGES = ("questions", "relevance", "regions", "reasoning", "reading images")
 WORTH = {
     "ours, clean": "default",
     "ours, mix": "default",
+    "clean, no detector": "default without crop",
     "mix, no detector": "default without crop",
     "clean, open taken for no, no detector": "default taking open for no, no detector",
     "mix, open taken for no, no detector": "default taking open for no, no detector",
