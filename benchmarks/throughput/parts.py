@@ -43,7 +43,7 @@ def main() -> None:
         warm_up(setup, marks)
         run = changed(setup, args.count, args.few, marks)
         write(args, run)
-        run += uncached(setup, args.model, args.few)
+        run += uncached(setup, args.model, args.few, marks)
         write(args, run)
 
 
@@ -77,7 +77,7 @@ def changed(setup: Setup, count: int, few: int, marks: Iterator[int]) -> list[To
     ]
 
 
-def uncached(setup: Setup, model: str, few: int) -> list[Took]:
+def uncached(setup: Setup, model: str, few: int, marks: Iterator[int]) -> list[Took]:
     """Algorithm 1 on an engine of its own that remembers nothing."""
     setup.engine.close()
     gc.collect()
@@ -85,8 +85,9 @@ def uncached(setup: Setup, model: str, few: int) -> list[Took]:
     engine = opened(model, enable_prefix_caching=False, mm_processor_cache_gb=0)
     mix = ["clean", "violating"] * (few // 2)
     bare = replace(setup, engine=engine)
-    chain(bare, "warm", mix[:2], 997, ONE_BY_ONE, window=1)
-    return [chain(bare, "Algorithm 1, one at a time, no caches", mix, 998, ONE_BY_ONE, window=1)]
+    chain(bare, "warm", mix[:2], next(marks), ONE_BY_ONE, window=1)
+    name = "Algorithm 1, one at a time, no caches"
+    return [chain(bare, name, mix, next(marks), ONE_BY_ONE, window=1)]
 
 
 if __name__ == "__main__":
