@@ -1,5 +1,6 @@
 """The command line: exit codes, output for terminals and pipes, files that survive a kill."""
 
+import argparse
 import io
 import json
 import os
@@ -261,6 +262,45 @@ def test_options_are_values_of_their_own(line):
     if "--actors" in line:
         assert (options.actors, dict(options.judge.engine_args)) == (2, {"x": 1})
         assert options != cli.parse([*line, "--no-prior"])[1]
+
+
+def arguments_of(parser):
+    """Every argument of a parser and of the commands below it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from arguments_of(below)
+        else:
+            yield action
+
+
+def made_of(action):
+    """What an argument makes of an address, or why it takes none."""
+    assert action.type is not Path, action
+    try:
+        return action.type("s3://user:key@bucket/run?token=t") if action.type else None
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        return str(error)
+
+
+def test_no_argument_takes_an_address_for_a_path(monkeypatch):
+    parsers = []
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda self, _: parsers.append(self))
+    with pytest.raises(AttributeError):  # nothing was parsed
+        cli.parse([])
+    made = {action: made_of(action) for action in arguments_of(parsers[0])}
+    assert not [action for action, value in made.items() if isinstance(value, Path)]
+    told = "s3://bucket/run: is an address"
+    refusing = {action.dest for action, value in made.items() if str(value).startswith(told)}
+    assert {"out", "report", "thresholds", "records", "labels", "queries"} <= refusing
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/run", "file:///tmp/run", "https://host/run"])
+def test_an_address_makes_no_folder(tmp_path, monkeypatch, capsys, address):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sketch", "scenes", "--count", "1", "--out", address]) == 2
+    assert f"{address}: is an address" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_help_and_lint_load_no_model_library():

@@ -468,5 +468,5 @@ def test_what_is_judged_again_keeps_no_action(place):
 def test_records_of_a_store_are_copied_first(capsys, command):
     assert cli.main([command, "s3://bucket/run"]) == 2
     said = capsys.readouterr().err
-    assert "s3://bucket/run: lies in a store" in said
-    assert "copy them (aws s3 cp --recursive)" in said
+    assert "s3://bucket/run: is an address, and this takes a path of this machine" in said
+    assert "(aws s3 cp --recursive)" in said

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, runs
+from safejudge.cli.values import local_path
 from safejudge.errors import EngineError, InputError
 from safejudge.preference.pairs import MARGIN
 from safejudge.preference.rubrics import NAME, OVERALL, SAFETY
@@ -75,7 +76,7 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES),
     )
     parser.add_argument(
-        "data", type=Path, metavar="DATA", help="prompts and their pictures: JSONL or CSV"
+        "data", type=local_path, metavar="DATA", help="prompts and their pictures: JSONL or CSV"
     )
     JudgeOptions.add(parser, exhaustive=True)
     parser.add_argument(
@@ -88,7 +89,9 @@ def add(commands: Any) -> None:
         help="an aspect, and its rubric: a YAML file whose rules are good, or the name of a "
         "shipped one (prompt-following, fidelity, aesthetics); may be given several times",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="what is written")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="FOLDER", help="what is written"
+    )
     parser.add_argument(
         "--margin",
         type=float,

@@ -9,7 +9,7 @@ from typing import Any
 
 from safejudge.cli.exits import DONE, OPEN
 from safejudge.cli.options import layout, runs
-from safejudge.cli.values import count
+from safejudge.cli.values import count, local_path
 from safejudge.errors import OutputError
 
 EXAMPLES = """\
@@ -57,7 +57,9 @@ def add(commands: Any) -> None:
         description="Without a model: rate players from games of two, with intervals.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("path", type=Path, metavar="FILE", help="the games: JSON, JSON lines, CSV")
+    parser.add_argument(
+        "path", type=local_path, metavar="FILE", help="the games: JSON, JSON lines, CSV"
+    )
     parser.add_argument("--by", metavar="FIELD", help="a list for each value of this field")
     parser.add_argument(
         "--without",
@@ -74,7 +76,9 @@ def add(commands: Any) -> None:
         help="draws for the intervals (default: 1000; 0: none)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the draws (default 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the numbers here")
+    parser.add_argument(
+        "--out", type=local_path, metavar="FILE.json", help="write the numbers here"
+    )
     parser.add_argument("--overwrite", action="store_true", help="begin --out anew")
     runs(parser, Options, run)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli.exits import BROKEN, DONE, OF_CALIBRATION, OPEN
 from safejudge.cli.options import layout, runs
 from safejudge.cli.switches import variants
+from safejudge.cli.values import local_path, path_or_journal
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError, OutputError
 from safejudge.policy import POLICIES
@@ -78,16 +79,21 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--records",
-        type=Path,
+        type=path_or_journal,
         required=True,
         metavar="R",
         help="what judge --out wrote; or a journal",
     )
-    parser.add_argument("--labels", type=Path, required=True, metavar="L", help="what is true")
+    parser.add_argument(
+        "--labels", type=local_path, required=True, metavar="L", help="what is true"
+    )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--out", type=Path, metavar="FILE.yaml", help="write thresholds there")
+    what.add_argument("--out", type=local_path, metavar="FILE.yaml", help="write thresholds there")
     what.add_argument(
-        "--check", type=Path, metavar="FILE.yaml", help="test these thresholds on fresh labels"
+        "--check",
+        type=local_path,
+        metavar="FILE.yaml",
+        help="test these thresholds on fresh labels",
     )
     for name, text in {
         "alpha": "of what is blocked, the share that may be innocent",
@@ -102,7 +108,7 @@ def add(commands: Any) -> None:
             help=f"{text} (default: %(default)s)",
         )
     parser.add_argument(
-        "--report", type=Path, metavar="FILE.html", help="with --out: a page about them"
+        "--report", type=local_path, metavar="FILE.html", help="with --out: a page about them"
     )
     parser.add_argument(
         "--constitution", metavar="C", help="the rules, where the records do not hold them"

@@ -10,6 +10,7 @@ from typing import Any
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import add_policy, layout, runs
 from safejudge.cli.switches import variants
+from safejudge.cli.values import local_path
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import OutputError
 from safejudge.policy import POLICIES
@@ -54,13 +55,13 @@ def add(commands: Any) -> None:
         "what, how good it was, what it cannot do, and which thresholds are recommended.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("folder", type=Path, metavar="RUN", help="what eval --out named")
+    parser.add_argument("folder", type=local_path, metavar="RUN", help="what eval --out named")
     parser.add_argument(
         "--out", type=card_file, metavar="FILE", help="the card: FILE.md or FILE.json"
     )
     parser.add_argument(
         "--thresholds",
-        type=Path,
+        type=local_path,
         metavar="FILE.yaml",
         help="what calibrate wrote: two recommended scores of each rule, and what they do here",
     )
@@ -73,7 +74,7 @@ def add(commands: Any) -> None:
 
 def card_file(text: str) -> Path:
     """Read the name of a card."""
-    path = Path(text)
+    path = local_path(text)
     if path.suffix not in (".md", ".json"):
         raise argparse.ArgumentTypeError(f"{text!r} ends neither with .md nor with .json")
     return path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import OF_CHECK, of_check
 from safejudge.cli.options import JudgeOptions, layout, runs
+from safejudge.cli.values import local_path
 from safejudge.constitution.load import load_constitution
 from safejudge.text import counted
 
@@ -69,7 +70,10 @@ def add(commands: Any) -> None:
         help="the rules as they were: show what moved, and by which edit",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE.jsonl", help="write one line per example to this file"
+        "--out",
+        type=local_path,
+        metavar="FILE.jsonl",
+        help="write one line per example to this file",
     )
     parser.add_argument("--overwrite", action="store_true", help="begin --out anew")
     JudgeOptions.add(parser, rules=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import layout, runs
+from safejudge.cli.values import local_path
 
 EXAMPLES = """\
 examples:
@@ -44,7 +45,11 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES),
     )
     parser.add_argument(
-        "folders", type=Path, nargs="+", metavar="RUN", help="what eval --out named; two or more"
+        "folders",
+        type=local_path,
+        nargs="+",
+        metavar="RUN",
+        help="what eval --out named; two or more",
     )
     parser.add_argument(
         "--by", metavar="FIGURE", help="rank by this figure of results.json (default: the suite's)"

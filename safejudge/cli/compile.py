@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, OPEN
 from safejudge.cli.options import add_engine_args, layout, runs
-from safejudge.cli.values import positive
+from safejudge.cli.values import local_path, positive
 from safejudge.compile import ROUNDS
 from safejudge.constitution.load import lock_path, shipped_constitutions
 from safejudge.engines.open import open_engine
@@ -81,7 +81,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="write the lock here (default: beside the file)",
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, INTERRUPTED
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
-from safejudge.cli.values import inner_share, positive
+from safejudge.cli.values import inner_share, local_path, positive
 from safejudge.distill.recipe import FilterRecipe
 from safejudge.engines.models import DEFAULT
 from safejudge.errors import InputError
@@ -97,7 +97,7 @@ def add(commands: Any) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="an image, a folder or a pattern")
     parser.add_argument(
         "--records",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="learn from what judge --exhaustive --no-relevance --out wrote; no PATH, no --engine",
     )
@@ -107,7 +107,7 @@ def add(commands: Any) -> None:
         "--backbone", required=True, metavar="URI", help="hf:ORG/MODEL, hf:/folder, hf:sketch"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="the filter's folder"
+        "--out", type=local_path, required=True, metavar="FOLDER", help="the filter's folder"
     )
     _add_recipe(parser)
     OutputMode.add(

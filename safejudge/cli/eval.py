@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import INPUT, OF_MEASURES, of_coverage
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, runs
-from safejudge.cli.values import positive, setting
+from safejudge.cli.values import local_path, positive, setting
 from safejudge.engines.effect import missing, refused_choices, unread_priors
 from safejudge.engines.open import AUTO
 from safejudge.engines.programs import idle_programs, judged_by_programs
@@ -103,7 +103,7 @@ def add(commands: Any) -> None:
     )
     JudgeOptions.add(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write results, samples and records here"
+        "--out", type=local_path, metavar="DIR", help="write results, samples and records here"
     )
     OutputMode.add(parser, resume="judge only what --out lacks", overwrite="begin --out anew")
     Batching.add(
@@ -135,7 +135,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, metavar="S", help="with --limit: N drawn by lot, not the first N"
     )
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="the labels, if they are not in --data"
+        "--labels", type=local_path, metavar="FILE", help="the labels, if they are not in --data"
     )
     parser.add_argument(
         "--ignore",
@@ -145,7 +145,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="pictures in --data that need no label, such as 'drafts/*' or '*_thumb.jpg'",
     )
     parser.add_argument(
-        "--from-outputs", type=Path, metavar="DIR", help="score what is recorded in this folder"
+        "--from-outputs",
+        type=local_path,
+        metavar="DIR",
+        help="score what is recorded in this folder",
     )
     parser.add_argument(
         "--paper", action="store_true", help="with the choices of the published tables"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from safejudge.cli.exits import DONE
 from safejudge.cli.journal_open import action, batches, opened, user
 from safejudge.cli.options import runs
-from safejudge.cli.values import amount, positive
+from safejudge.cli.values import amount, local_path, positive
 from safejudge.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Prune:
 def add(actions: Any) -> None:
     """Add the commands."""
     parser = action(actions, "export", "write judgments: records, or for other tools", _EXPORT)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--out", type=local_path, required=True, metavar="FILE")
     parser.add_argument("--overwrite", action="store_true", help="begin the file anew")
     parser.add_argument(
         "--head",
@@ -93,7 +93,7 @@ def add(actions: Any) -> None:
     parser = action(actions, "import", "take in records, or what people said in Label Studio")
     parser.add_argument(
         "records",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="what judge --out wrote, or with --label-studio an export of it (JSON)",
     )

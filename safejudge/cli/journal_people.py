@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli.exits import DONE
 from safejudge.cli.journal_open import action, opened
 from safejudge.cli.options import runs
-from safejudge.cli.values import positive
+from safejudge.cli.values import local_path, positive
 from safejudge.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Labels:
 def add(actions: Any) -> None:
     """Add the command."""
     parser = action(actions, "labels", "write what people agreed on as labels", _LABELS)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
+    parser.add_argument("--out", type=local_path, required=True, metavar="FILE.csv")
     parser.add_argument("--overwrite", action="store_true", help="begin the file anew")
     add_agreement(parser)
     runs(parser, Labels, labels)

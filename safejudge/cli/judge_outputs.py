@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safejudge.cli.journal_open import add_people
-from safejudge.cli.values import path_or_address
+from safejudge.cli.values import local_path, path_or_address
 from safejudge.errors import InputError
 from safejudge.files.records import FULL, SHORT
 
@@ -45,13 +45,13 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--report",
-        type=Path,
+        type=local_path,
         metavar="FILE.html",
         help="write a page with the images and their traces",
     )
     parser.add_argument(
         "--thresholds",
-        type=Path,
+        type=local_path,
         metavar="FILE.yaml",
         help="say what to do with each image: block, pass or ask a person; calibrate makes the "
         "file",
@@ -65,7 +65,7 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     add_people(parser)
     parser.add_argument(
         "--shadow",
-        type=Path,
+        type=local_path,
         metavar="OTHER.yaml",
         help="judge by another version, too, and say what would change; the file has what is "
         "different: constitution, policy, set, engine",

@@ -9,6 +9,7 @@ from typing import Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import layout, runs
+from safejudge.cli.values import local_path
 from safejudge.serve.keys import ROLES, Role
 from safejudge.text import clean
 
@@ -41,7 +42,9 @@ def add(commands: Any) -> None:
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file of the server's keys")
+    parser.add_argument(
+        "file", type=local_path, metavar="FILE", help="the file of the server's keys"
+    )
 
 
 # --- add ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, OPEN
 from safejudge.cli.options import Batching, OutputMode, add_engine_args, notes_of
+from safejudge.cli.values import local_path
 from safejudge.engines.models import DEFAULT
 from safejudge.errors import EngineError, InputError
 from safejudge.text import clean, counted
@@ -58,7 +59,11 @@ class MatchingOptions:
 def add_matching(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "--queries", type=Path, required=True, metavar="FILE", help="pictures with their texts"
+        "--queries",
+        type=local_path,
+        required=True,
+        metavar="FILE",
+        help="pictures with their texts",
     )
     parser.add_argument(
         "--query",
@@ -77,8 +82,9 @@ def add_matching(parser: argparse.ArgumentParser) -> None:
         "--engine", required=True, metavar="URI", help="which meet the query: hf:ORG/MODEL, ..."
     )
     add_engine_args(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl", help="a record a "
-                        "query")  # fmt: skip
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="FILE.jsonl", help="a record a query"
+    )
     OutputMode.add(parser, resume="ask only what --out lacks", overwrite="begin --out anew")
     Batching.add(
         parser, 8, limited="only the first N queries", windowed="queries asked and saved together"

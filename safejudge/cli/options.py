@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from safejudge.cli.panel import add_engines_beside, check_panel
 from safejudge.cli.switches import SWITCHES, add_switches
-from safejudge.cli.values import assignment, dialect, frames, positive, setting
+from safejudge.cli.values import assignment, dialect, frames, local_path, positive, setting
 from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.constitution.policy_file import load_policy
 from safejudge.engines.dialects import NONE
@@ -162,7 +162,7 @@ class JudgeOptions:
         if skips:
             parser.add_argument(
                 "--skip-hashes",
-                type=Path,
+                type=local_path,
                 metavar="FILE",
                 help="show no model a picture that matches a PDQ hash of this file, 64 hex digits "
                 "a line; it counts as one that could not be judged",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, INPUT, OPEN
 from safejudge.cli.options import layout, runs
-from safejudge.cli.values import amount, size, times
+from safejudge.cli.values import amount, local_path, size, times
 from safejudge.text import clean, counted, cut, one_line
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("pages", nargs="+", metavar="PAGE", help=".html, .svg, or an answer")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder"
+        "--out", type=local_path, required=True, metavar="DIR", help="a new or empty folder"
     )
     parser.add_argument(
         "--at",
@@ -86,7 +86,10 @@ def add(commands: Any) -> None:
         help="how long a page may take by a person's clock (default: %(default)g)",
     )
     parser.add_argument(
-        "--browser", type=Path, metavar="PATH", help="a Chromium (default: the one on the path)"
+        "--browser",
+        type=local_path,
+        metavar="PATH",
+        help="a Chromium (default: the one on the path)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace pictures made before")
     runs(parser, Options, run)

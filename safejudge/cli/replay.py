@@ -12,7 +12,7 @@ from safejudge.cli.exits import CHANGED, DONE, OPEN
 from safejudge.cli.journal_open import add_reviewers
 from safejudge.cli.options import add_engine_args, add_policy, layout, runs
 from safejudge.cli.switches import variants
-from safejudge.cli.values import positive
+from safejudge.cli.values import local_path, path_or_journal, positive
 from safejudge.constitution.load import load_constitution
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError
@@ -100,7 +100,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "path",
-        type=Path,
+        type=path_or_journal,
         metavar="RECORDS",
         help="what judge --out wrote: a file of lines, or with --ray a folder of Parquet files; or "
         "a journal",
@@ -113,17 +113,17 @@ def add(commands: Any) -> None:
     add_policy(parser, default=None)
     parser.add_argument(
         "--thresholds",
-        type=Path,
+        type=local_path,
         metavar="FILE.yaml",
         help="say what these would do with each image: block, pass or ask a person",
     )
     add_reviewers(parser, "of a journal: people who have to agree")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE.jsonl", help="write the new records to this file"
+        "--out", type=local_path, metavar="FILE.jsonl", help="write the new records to this file"
     )
     parser.add_argument(
         "--report",
-        type=Path,
+        type=local_path,
         metavar="FILE.html",
         help="write a page with the images that change, the worst first",
     )

@@ -10,7 +10,7 @@ from safejudge.cli.exits import DONE
 from safejudge.cli.journal_open import add_reviewers
 from safejudge.cli.options import layout, runs
 from safejudge.cli.switches import variants
-from safejudge.cli.values import positive
+from safejudge.cli.values import local_path, path_or_journal, positive
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError
 from safejudge.files.packed import plain_stem
@@ -63,11 +63,13 @@ def add(commands: Any) -> None:
         "(results.json, report.html, ...) are made where they are missing.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("path", type=Path, metavar="PATH", help="what --out named, or a journal")
+    parser.add_argument(
+        "path", type=path_or_journal, metavar="PATH", help="what --out named, or a journal"
+    )
     records = parser.add_argument_group("of records")
     records.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         metavar="FILE.html",
         help="the page (default: beside the records, by their name)",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli import config
 from safejudge.cli.journal_open import add_people, check_people, ledger_of
 from safejudge.cli.options import JudgeOptions, layout, runs
-from safejudge.cli.values import amount, positive
+from safejudge.cli.values import amount, local_path, positive
 from safejudge.engines.open import takes_option
 from safejudge.errors import InputError
 from safejudge.queueing import Limits
@@ -102,7 +102,7 @@ def add(commands: Any) -> None:
     config.add(parser)
     parser.add_argument(
         "--thresholds",
-        type=Path,
+        type=local_path,
         metavar="FILE.yaml",
         help="decide by these, which calibrate wrote: block, pass or ask a person",
     )
@@ -152,7 +152,7 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--shadow",
-        type=Path,
+        type=local_path,
         metavar="OTHER.yaml",
         help="judge a share of the images by another version, too, after they were answered; the "
         "file has what is different: constitution, policy, set, engine",
@@ -178,7 +178,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keys",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="who may ask: a file that `safejudge keys` made",
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import add_models_beside, layout, runs
-from safejudge.cli.values import positive
+from safejudge.cli.values import local_path, positive
 from safejudge.engines.models import Models
 from safejudge.text import clean, counted
 
@@ -75,7 +75,7 @@ def _add_bench(commands: Any) -> None:
     add_models_beside(parser)
     _add_bench_size(parser)
     parser.add_argument(
-        "--answers", type=Path, metavar="FILE", help="keep the model's answers in this file"
+        "--answers", type=local_path, metavar="FILE", help="keep the model's answers in this file"
     )
     runs(parser, BenchOptions, bench)
 
@@ -142,7 +142,7 @@ def _add_scenes(commands: Any) -> None:
         **layout(EXAMPLES),
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder"
+        "--out", type=local_path, required=True, metavar="DIR", help="a new or empty folder"
     )
     parser.add_argument(
         "--count", type=positive, default=24, metavar="N", help="how many (default: %(default)s)"
@@ -198,7 +198,7 @@ def _add_mjbench(commands: Any) -> None:
         **layout(EXAMPLES),
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder"
+        "--out", type=local_path, required=True, metavar="DIR", help="a new or empty folder"
     )
     parser.add_argument(
         "--count",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import OutputMode, layout, runs
-from safejudge.cli.values import inner_share, positive
+from safejudge.cli.values import inner_share, local_path, positive
 from safejudge.preference.recipe import Recipe
 from safejudge.text import clean, counted
 
@@ -71,10 +71,10 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES),
     )
     parser.add_argument(
-        "pairs", type=Path, metavar="PAIRS", help="pairs: what annotate wrote as pairs.jsonl"
+        "pairs", type=local_path, metavar="PAIRS", help="pairs: what annotate wrote as pairs.jsonl"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="the scorer's folder"
+        "--out", type=local_path, required=True, metavar="FOLDER", help="the scorer's folder"
     )
     parser.add_argument(
         "--backbone", required=True, metavar="URI", help="hf:ORG/MODEL, hf:/folder, hf:sketch"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,10 @@ import yaml
 
 from safejudge.engines.dialects import DIALECTS, NONE
 from safejudge.files.remote import is_remote
+from safejudge.journal.address import SCHEMES
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+://)(?:[^/@]*@)?([^?]*).*", re.DOTALL | re.IGNORECASE)
+"""An address: how it begins, perhaps a user and a key, what it names, perhaps a query."""
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -89,9 +94,25 @@ def size(text: str) -> tuple[int, int]:
     return positive(width), positive(height)
 
 
+def local_path(text: str) -> Path:
+    """Read a path of this machine; `s3://b/run` as a path would be a folder named `s3:`."""
+    if address := _ADDRESS.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{address[1]}{address[2]}: is an address, and this takes a path of this machine; only "
+            "images and judge --out may lie in a store, so copy the rest from there or to there "
+            "(aws s3 cp --recursive)"
+        )
+    return Path(text)
+
+
 def path_or_address(text: str) -> Path | str:
-    """Read a path, or the address of a store, of which a path would fold the slashes."""
-    return text if is_remote(text) else Path(text)
+    """Read a path, or the address of a store."""
+    return text if is_remote(text) else local_path(text)
+
+
+def path_or_journal(text: str) -> Path:
+    """Read a path, or the address of a journal; a path has one slash where that has two."""
+    return Path(text) if text.startswith(SCHEMES) else local_path(text)
 
 
 def inner_share(text: str) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, OPEN
 from safejudge.cli.options import layout, runs
+from safejudge.cli.values import local_path
 from safejudge.errors import InputError, OutputError
 from safejudge.text import clean, counted
 
@@ -72,12 +73,18 @@ def _add_page(commands: Any) -> None:
         "say which picture is whose.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("first", type=Path, metavar="A", help="pictures of one generator")
-    parser.add_argument("second", type=Path, metavar="B", help="pictures of the other")
+    parser.add_argument("first", type=local_path, metavar="A", help="pictures of one generator")
+    parser.add_argument("second", type=local_path, metavar="B", help="pictures of the other")
     parser.add_argument(
-        "--prompts", type=Path, required=True, metavar="FILE", help="image and prompt: JSONL or CSV"
+        "--prompts",
+        type=local_path,
+        required=True,
+        metavar="FILE",
+        help="image and prompt: JSONL or CSV",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the study's folder")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="the study's folder"
+    )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="draws sides and order (default: 0)"
     )
@@ -129,7 +136,7 @@ def _add_judge(commands: Any) -> None:
         description="Ask a model which of two pictures is better, in both orders.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="the study's folder")
+    parser.add_argument("study", type=local_path, metavar="STUDY", help="the study's folder")
     parser.add_argument("--engine", required=True, metavar="URI", help="the model")
     parser.add_argument(
         "--aspect",
@@ -182,9 +189,13 @@ def _add_figures(commands: Any) -> None:
         description="Count the votes of a study.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="the study's folder")
+    parser.add_argument("study", type=local_path, metavar="STUDY", help="the study's folder")
     parser.add_argument(
-        "votes", nargs="*", type=Path, metavar="VOTES", help="(default: votes-*.jsonl in STUDY)"
+        "votes",
+        nargs="*",
+        type=local_path,
+        metavar="VOTES",
+        help="(default: votes-*.jsonl in STUDY)",
     )
     runs(parser, FiguresOptions, figures)
 

@@ -12,7 +12,6 @@ care.
 from __future__ import annotations
 
 import os
-import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,30 +30,8 @@ _WINDOWS = os.name == "nt"
 # --- checks ---------------------------------------------------------------------------------------
 
 
-_STORE = re.compile(r"([a-z0-9]+):/+(.*)", re.DOTALL)
-"""An address, of which a `Path` folds the slashes."""
-
-
-def store_address(path: Path) -> tuple[str, str] | None:
-    """Return the address that was typed for `path`, and what copies it; None for a path."""
-    typed = _STORE.fullmatch(str(path))
-    if typed is None or path.parent.is_dir():
-        return None
-    command = "aws s3 cp --recursive" if typed[1] == "s3" else "the tool of the store"
-    return f"{typed[1]}://{typed[2]}", command
-
-
 def check_parent(path: Path) -> None:
-    """Raise `OutputError` where there is no folder for `path`, as in a store.
-
-    A record has to be on the disk before the next is made, and a store neither appends nor locks.
-    """
-    if (stored := store_address(path)) is not None:
-        address, command = stored
-        raise OutputError(
-            f"{address}: lies in a store, where only judge --out writes; write to a "
-            f"folder of this machine, and copy it afterwards ({command})"
-        )
+    """Raise `OutputError` where there is no folder for `path`."""
     if not path.parent.is_dir():
         raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from safejudge.errors import InputError, OutputError
-from safejudge.files.atomic import store_address
 from safejudge.files.packed import LineReader
 from safejudge.files.part_rows import record_of
 from safejudge.files.records import BESIDE, COMPARED, FORM, SHORT, form_of
@@ -56,11 +55,6 @@ class Stored(Protocol):
 
 def open_stored(path: Path) -> Stored:
     """Tell what a path holds, and read what made it. Raises `InputError` for no records."""
-    if (stored := store_address(path)) is not None:
-        raise InputError(
-            f"{stored[0]}: lies in a store, and records are read from this machine; copy them "
-            f"({stored[1]}), and name the copy"
-        )
     try:
         if path.is_dir():
             return _open_folder(path)
