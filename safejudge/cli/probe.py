@@ -11,11 +11,11 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from safejudge.cli.judge_inputs import decider_of, read_inputs
-from safejudge.cli.judge_outputs import head_of
+from safejudge.cli.judge_outputs import check_outputs, head_of
 from safejudge.cli.judge_ray import ray_options
 from safejudge.cli.projection import (
     Projection,
@@ -108,7 +108,7 @@ def estimate(options: Options) -> Estimate:
 
 
 def _check(options: Options) -> None:
-    """Refuse what an estimate cannot speak of. Raises `InputError`."""
+    """Refuse what an estimate cannot speak of, and what the run would refuse to write."""
     if options.mode.resume or options.mode.overwrite:
         raise InputError("--estimate is about a whole run, and writes nothing; leave --resume and "
                          "--overwrite out")  # fmt: skip
@@ -117,6 +117,8 @@ def _check(options: Options) -> None:
                          "estimate the other by itself")  # fmt: skip
     if options.ray:
         ray_options(options)
+    elif options.out is not None or options.report is not None:  # what is there may stay
+        check_outputs(replace(options, mode=replace(options.mode, overwrite=True)))
 
 
 # --- the images -----------------------------------------------------------------------------------

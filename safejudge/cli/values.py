@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from safejudge.engines.dialects import DIALECTS, NONE
+from safejudge.errors import InputError
+from safejudge.files.atomic import store_address
 from safejudge.files.remote import is_remote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -91,7 +96,50 @@ def size(text: str) -> tuple[int, int]:
 
 def path_or_address(text: str) -> Path | str:
     """Read a path, or the address of a store, of which a path would fold the slashes."""
-    return text if is_remote(text) else Path(text)
+    if is_remote(text):
+        return text
+    if store_address(Path(text)) is not None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address that records go to; write s3://BUCKET/FOLDER, "
+            "gs://BUCKET/FOLDER, or a path of this machine"
+        )
+    return Path(text)
+
+
+_FILES = ("constitution", "prompts", "data", "file", "files", "old", "new")
+"""Texts of a command line that name files of this machine, or what ships."""
+
+
+def refuse_addresses(values: Mapping[str, object]) -> None:
+    """Raise `InputError` where an option has an address for a path, before a folder `s3:` is made.
+
+    `values` are those of a command line, by name. What takes addresses has them as texts.
+    """
+    for name, value in values.items():
+        for path in _paths(value, texts=name in _FILES):
+            if (found := store_address(path)) is not None:
+                address, command = found
+                what = (
+                    "lies in a store, where only judge looks for images and writes records (--out)"
+                    if is_remote(address)
+                    else "is an address, and this takes a path"
+                )
+                raise InputError(
+                    f"{address}: {what}; name a path of this machine, and copy what lies there "
+                    f"({command})"
+                )
+
+
+def _paths(value: object, *, texts: bool) -> Iterator[Path]:
+    """Yield the paths in a value; with `texts` what looks like an address among them, too."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, str):
+        if texts and "://" in value:
+            yield Path(value)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _paths(part, texts=texts)
 
 
 def inner_share(text: str) -> float:

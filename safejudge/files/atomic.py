@@ -31,7 +31,7 @@ _WINDOWS = os.name == "nt"
 # --- checks ---------------------------------------------------------------------------------------
 
 
-_STORE = re.compile(r"([a-z0-9]+):/+(.*)", re.DOTALL)
+_STORE = re.compile(r"([a-zA-Z][a-zA-Z0-9]+):/+(.*)", re.DOTALL)
 """An address, of which a `Path` folds the slashes."""
 
 
