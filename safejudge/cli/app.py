@@ -59,6 +59,7 @@ from safejudge.cli.exits import (
     TERMINATED,
 )
 from safejudge.cli.options import layout, read
+from safejudge.cli.values import refuse_addresses
 from safejudge.errors import EngineError, SafejudgeError, StoreError
 
 COMMANDS = (
@@ -170,6 +171,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Callable[[Any], int], Any]:
     line = parser.parse_args(
         config.expanded(sys.argv[1:] if argv is None else argv, commands.choices)
     )
+    refuse_addresses(vars(line))
     return line.run, read(line.options, line)
 
 
