@@ -19,6 +19,7 @@ from safejudge.files.standing import Standing
 from safejudge.files.stored import open_stored
 from safejudge.images.listing import list_images
 from safejudge.images.load import load_images
+from safejudge.images.named import find_bytes
 from safejudge.images.shards import list_entries, read
 from safejudge.policy import Policy
 
@@ -469,6 +470,13 @@ def test_parts_in_a_store_go_on_and_are_nobody_elses(store, parts):
         parts.Parts(address, resume=True, overwrite=False)
 
 
+def test_no_record_has_its_picture_fetched_and_that_is_why_it_is_not_there(store):
+    address = store.put("kept/a.png", png())
+    assert find_bytes(address, None, hashlib.sha256(png()).hexdigest(), 2**20) == "in a store"
+    assert find_bytes("https://host/a.png", None, "0", 2**20) == "missing"
+    assert not store.seen
+
+
 @pytest.mark.parametrize("last", ["3", None])
 def test_two_runs_at_once_end_in_an_error_and_resume_mends_what_they_wrote(store, parts, last):
     address = f"s3://{stores.BUCKET}/two-{last}"
@@ -546,6 +554,7 @@ def in_folder(store, tmp_path, monkeypatch):
         (["--out", "s3://bucket/x.jsonl"], "no file of a store grows line by line"),
         (["--out", "s3://bucket/X.JSONL"], "no file of a store grows line by line"),
         (["--out", "s3://bucket/x", "--journal", "j"], "--journal with --out s3://bucket/x"),
+        (["--ray", "--out", "s3://bucket/x.jsonl"], "no file of a store grows line by line"),
         (["--out", "no/x.jsonl"], "there is no folder no"),
         (["--report", "no/x.html"], "there is no folder no"),
     ],
