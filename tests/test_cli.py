@@ -290,17 +290,9 @@ def test_no_argument_takes_an_address_for_a_path(monkeypatch):
         cli.parse([])
     made = {action: made_of(action) for action in arguments_of(parsers[0])}
     assert not [action for action, value in made.items() if isinstance(value, Path)]
-    told = "s3://bucket/run: is an address"
+    told = "s3://bucket/run: lies in a store"
     refusing = {action.dest for action, value in made.items() if str(value).startswith(told)}
     assert {"out", "report", "thresholds", "records", "labels", "queries"} <= refusing
-
-
-@pytest.mark.parametrize("address", ["s3://bucket/run", "file:///tmp/run", "https://host/run"])
-def test_an_address_makes_no_folder(tmp_path, monkeypatch, capsys, address):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["sketch", "scenes", "--count", "1", "--out", address]) == 2
-    assert f"{address}: is an address" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
 
 
 def test_help_and_lint_load_no_model_library():

@@ -171,6 +171,14 @@ def test_forms_of_records_differ_in_bytes(shades):
     assert each["short", "r.jsonl.zst"] < each["short", "r.jsonl"] < each["full", "r.jsonl"]
 
 
+def test_what_the_run_would_pass_over_is_told(shades, capsys):
+    Path("in/shard.tar").write_bytes(bytes(257) + b"ustar" + bytes(250))
+    assert judge("in", "--estimate", "--limit", "50") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Passed over, not looked at: 1 file (1 x a tar file, which --ray looks into" in said
+    assert f"Left out: {COUNT - 50} images beyond --limit." in said
+
+
 def test_tokens_are_those_of_the_engine(shades, monkeypatch):
     shades.tokens = Tokens()
     say = shades.answer_probs

@@ -19,6 +19,7 @@ from safejudge.files.standing import Standing
 from safejudge.files.stored import open_stored
 from safejudge.images.listing import list_images
 from safejudge.images.load import load_images
+from safejudge.images.named import find_bytes
 from safejudge.images.shards import list_entries, read
 from safejudge.policy import Policy
 
@@ -428,26 +429,37 @@ def failed(parts, name):
     return parts.to_table([{"image": name, "id": None, "error": error}])
 
 
+def judged(parts, name):
+    usage = {"probes": 1, "reasoning_calls": 0, "detector_calls": 0}
+    return parts.to_table(
+        [{"image": name, "id": name, "label": "safe", "usage": usage, "rules": {}}]
+    )
+
+
 def test_parts_in_a_store_go_on_and_are_nobody_elses(store, parts):
     address = f"s3://{stores.BUCKET}/run/"
-    with parts.Parts(address, resume=False, overwrite=False) as first:
-        first.begin(HEAD)
-        first.add(failed(parts, "a"))
+    first = parts.Parts(address, resume=False, overwrite=False)
+    first.begin(HEAD)
+    first.add(failed(parts, "a"))
+    first.flush()
+    with parts.Parts(address, resume=True, overwrite=False) as second:
+        assert second.recorded == {"a": 1}
+        second.begin(HEAD)
+        second.add(failed(parts, "b"))
+        second.flush()
+    first.add(failed(parts, "c"))
+    with pytest.raises(OutputError, match=r"part-00001\.parquet: another run is writing"):
         first.flush()
-        with parts.Parts(address, resume=True, overwrite=False) as second:
-            assert second.recorded == {"a": 1}
-            second.begin(HEAD)
-            second.add(failed(parts, "b"))
-            second.flush()
-        first.add(failed(parts, "c"))
-        with pytest.raises(OutputError, match=r"part-00001\.parquet: another run is writing"):
-            first.flush()
     with pytest.raises(OutputError, match="holds records already; --resume"):
         parts.Parts(address, resume=False, overwrite=False)
     standing = Standing({"b"}, lambda name, _: name, lambda _: None)
     with parts.Parts(address, resume=True, overwrite=False, standing=standing) as third:
         assert not third.recorded  # a failure is asked again
         assert third.others == 1
+        with pytest.raises(OutputError, match="another model"):
+            third.begin({**HEAD, "provenance": {**HEAD["provenance"], "model": "y"}})
+        assert len(remote.look(address).files) == 2  # who is refused takes nothing out
+        third.begin(HEAD)
     assert [file.address for file in remote.look(address).files] == [f"{address}part-00000.parquet"]
     with parts.Parts(address, resume=False, overwrite=True) as fourth:
         fourth.begin(HEAD)
@@ -456,6 +468,113 @@ def test_parts_in_a_store_go_on_and_are_nobody_elses(store, parts):
     store.put("run/notes.txt", b"words")
     with pytest.raises(OutputError, match=r"holds something else \(notes\.txt\)"):
         parts.Parts(address, resume=True, overwrite=False)
+
+
+def test_no_record_has_its_picture_fetched_and_that_is_why_it_is_not_there(store):
+    address = store.put("kept/a.png", png())
+    assert find_bytes(address, None, hashlib.sha256(png()).hexdigest(), 2**20) == "in a store"
+    assert find_bytes("https://host/a.png", None, "0", 2**20) == "missing"
+    assert not store.seen
+
+
+@pytest.mark.parametrize("last", ["3", None])
+def test_two_runs_at_once_end_in_an_error_and_resume_mends_what_they_wrote(store, parts, last):
+    address = f"s3://{stores.BUCKET}/two-{last}"
+
+    first = parts.Parts(address, resume=False, overwrite=False)
+    first.begin(HEAD)
+    for name in "12":
+        first.add(judged(parts, name))
+        first.flush()
+    with parts.Parts(address, resume=False, overwrite=True) as second:
+        second.begin(HEAD)
+        for name in "12":
+            second.add(judged(parts, name))
+        second.flush()
+    if last is not None:
+        first.add(judged(parts, last))
+        first.flush()
+    with (
+        pytest.raises(OutputError, match=r"part-0000\d\.parquet: another run wrote to this"),
+        first,
+    ):
+        pass  # it ends, and all went well
+    standing = Standing({"1", "2", "3"}, lambda name, _: name, lambda key: key)
+    with parts.Parts(address, resume=True, overwrite=False, standing=standing) as third:
+        third.begin(HEAD)
+        assert third.recorded == dict.fromkeys(["1", "2", *filter(None, [last])], 1)
+
+
+def test_what_lies_in_the_place_of_a_run_is_told_before_any_work(store, capsys):
+    store.put("elsewhere/notes.txt", b"words")
+    for extra in ([], ["--resume"], ["--overwrite"]):
+        run = ["judge", "a.png", *FAKE, "--out", f"s3://{stores.BUCKET}/elsewhere", *extra]
+        assert cli.main(run) == 2
+        assert "elsewhere: holds something else (notes.txt)" in capsys.readouterr().err
+    run = ["judge", "a.png", *FAKE, "--out", f"s3://{stores.BUCKET}/elsewhere/notes.txt"]
+    assert cli.main(run) == 2
+    assert "notes.txt: is a file, and records go into a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", ["", "/", "/run"])
+def test_a_bucket_that_is_not_there_is_told_before_any_work(store, tmp_path, capsys, end):
+    (tmp_path / "a.png").write_bytes(png())
+    address = f"s3://no-such-bucket{end}"
+    for told in (
+        [str(tmp_path / "a.png"), *FAKE, "--out", address],
+        [str(tmp_path / "a.png"), *FAKE, "--out", address, "--estimate"],
+        [address, *FAKE],
+    ):
+        assert cli.main(["judge", *told]) == 3
+        said = capsys.readouterr()
+        assert "there is no bucket no-such-bucket; check its name" in said.err
+        assert "images/s" not in said.err
+        assert not said.out
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_folder_of_a_store_may_be_called_like_a_pattern(store, tmp_path):
+    (tmp_path / "a.png").write_bytes(png())
+    store.put("run1/notes.txt", b"words")
+    run = ["judge", str(tmp_path), *FAKE, "--out", f"s3://{stores.BUCKET}/run[1]"]
+    assert cli.main(run) == cli.main([*run, "--resume"]) in {0, 1, 4}
+    assert cli.main(run) == 2
+
+
+@pytest.fixture
+def in_folder(store, tmp_path, monkeypatch):
+    """An empty folder, where the command runs."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (["--out", "s3://bucket/x.jsonl"], "no file of a store grows line by line"),
+        (["--out", "s3://bucket/X.JSONL"], "no file of a store grows line by line"),
+        (["--out", "s3://bucket/x", "--journal", "j"], "--journal with --out s3://bucket/x"),
+        (["--ray", "--out", "s3://bucket/x.jsonl"], "no file of a store grows line by line"),
+        (["--out", "no/x.jsonl"], "there is no folder no"),
+        (["--report", "no/x.html"], "there is no folder no"),
+    ],
+)
+def test_an_estimate_is_of_a_run_that_could_be(in_folder, capsys, told, said):
+    (in_folder / "a.png").write_bytes(png())
+    assert cli.main(["judge", "a.png", *FAKE, "--estimate", *told]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["S3://bucket/in", "s3:/bucket/in", "Gs://bucket/in"])
+def test_what_nearly_is_an_address_is_told_how_it_is_written(tmp_path, monkeypatch, capsys, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_bytes(png())
+    assert cli.main(["judge", path, *FAKE]) == 2
+    meant = f"{path[:2].lower()}://bucket/in"
+    assert f"{path}: is no address as it is written; write {meant}" in capsys.readouterr().err
+    assert cli.main(["judge", "a.png", *FAKE, "--out", path]) == 2
+    assert f"{path}: is no address as it is written; write {meant}" in capsys.readouterr().err
+    assert [one.name for one in tmp_path.iterdir()] == ["a.png"]
 
 
 @pytest.mark.usefixtures("parts")
@@ -523,6 +642,8 @@ def test_a_store_that_takes_no_records_ends_the_run_and_says_how_to_go_on(
     said = capsys.readouterr().err
     assert f"{address}/part-00000.parquet" in said
     assert "--resume" in said
+    if ends == 3:
+        assert f"stopped: 0 records in {address}, 3 more could not be written" in said
     assert "Traceback" not in said
     store.fault = lambda _: None
     assert cli.main([*run, "--resume"]) in {0, 1}

@@ -29,6 +29,7 @@ from safejudge.decide.thresholds import (
 from safejudge.errors import InputError, OutputError
 from safejudge.files import records
 from safejudge.files.short import shortened
+from safejudge.files.standing import Standing
 from safejudge.files.stored import open_stored
 from safejudge.files.tally import Tally
 from safejudge.images import shards as sources
@@ -640,6 +641,33 @@ def test_a_folder_is_one_run_at_a_time_and_begun_anew_only_on_request(tmp_path):
         third.add(failed("c"))
         third.flush()
     assert [record["image"] for record in recorded(tmp_path / "o")] == ["c"]
+
+
+def test_records_that_no_longer_stand_go_only_when_the_run_may_go_on(tmp_path):
+    with parts.Parts(tmp_path, resume=False, overwrite=False) as first:
+        first.begin(HEAD)
+        first.add(failed("a"))
+        first.flush()
+    standing = Standing({"a"}, lambda name, _: name, lambda _: None)
+    with parts.Parts(tmp_path, resume=True, overwrite=False, standing=standing) as second:
+        assert not second.recorded
+        with pytest.raises(OutputError, match="another model"):
+            second.begin({**HEAD, "provenance": {**HEAD["provenance"], "model": "y"}})
+        assert [record["image"] for record in recorded(tmp_path)] == ["a"]
+        second.begin(HEAD)
+        assert not list(tmp_path.glob("part*"))
+
+
+def test_a_part_is_written_by_the_first_record_that_is_late(tmp_path, monkeypatch):
+    with parts.Parts(tmp_path, resume=False, overwrite=False) as out:
+        out.begin(HEAD)
+        out.add(failed("a"))
+        assert not list(tmp_path.glob("part*"))
+        monkeypatch.setattr(parts, "SECONDS", -1.0)
+        out.add(failed("b"))
+        assert [record["image"] for record in recorded(tmp_path)] == ["a", "b"]
+        out.add(failed("c"))  # it waits for nothing, however long the next takes
+        assert [record["image"] for record in recorded(tmp_path)] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("data", [b"junk", None])

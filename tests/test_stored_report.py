@@ -464,9 +464,41 @@ def test_what_is_judged_again_keeps_no_action(place):
     assert "data-action=" not in Path("f.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("command", ["report", "replay"])
-def test_records_of_a_store_are_copied_first(capsys, command):
-    assert cli.main([command, "s3://bucket/run"]) == 2
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", "ADDRESS"],
+        ["replay", "ADDRESS"],
+        ["card", "ADDRESS"],
+        ["compare", "ADDRESS", "run"],
+        ["diff", "ADDRESS", "shop.yaml"],
+        ["lint", "ADDRESS"],
+        ["compile", "ADDRESS", "--llm", "fake:"],
+        ["journal", "import", "j.db", "ADDRESS"],
+        ["journal", "export", "j.db", "--out", "ADDRESS"],
+        ["calibrate", "--records", "ADDRESS", "--labels", "l.csv", "--out", "t.yaml"],
+        ["calibrate", "--records", "r.jsonl", "--labels", "ADDRESS", "--out", "t.yaml"],
+        ["sketch", "scenes", "--out", "ADDRESS"],
+        ["eval", "labelled", "--data", "in", "--out", "ADDRESS"],
+        ["eval", "labelled", "--data", "ADDRESS"],
+        ["distill", "--records", "r.jsonl", "--backbone", "hf:sketch", "--out", "ADDRESS"],
+        ["judge", "in", "--constitution", "ADDRESS", "--engine", "fake:"],
+        ["judge", "in", "--prompts", "ADDRESS", "--engine", "fake:"],
+        ["judge", "in", "--thresholds", "ADDRESS", "--engine", "fake:"],
+    ],
+)
+def test_what_lies_in_a_store_is_copied_first(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    address = "s3://bucket/run"
+    assert cli.main([address if word == "ADDRESS" else word for word in words]) == 2
     said = capsys.readouterr().err
-    assert "s3://bucket/run: is an address, and this takes a path of this machine" in said
-    assert "(aws s3 cp --recursive)" in said
+    assert f"{address}: lies in a store" in said
+    assert "copy what lies there (aws s3 cp --recursive)" in said
+    assert not list(tmp_path.iterdir())  # no folder `s3:`
+
+
+def test_an_address_of_no_store_is_no_path_either(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sketch", "scenes", "--out", "https://host/run"]) == 2
+    assert "https://host/run: is an address, and this takes a path" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -92,10 +92,12 @@ class Batch:
                     self._file.flush()
             self._sum_up(intake)
         except (KeyboardInterrupt, EngineError, StoreError) as error:
-            if self._file is not None:
+            if self._file is None:
+                self._progress.say_stopped(None)
+            else:
                 with suppress(StoreError):  # of this run's images or records; the first is told
                     self._file.flush()
-            self._progress.say_stopped(None if self._file is None else self._file.path)
+                self._progress.say_stopped(self._file.path, self._file.waiting)
             if not isinstance(error, KeyboardInterrupt):
                 raise
             return INTERRUPTED

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safejudge.cli.exits import BROKEN, DONE, OF_CALIBRATION, OPEN
 from safejudge.cli.options import layout, runs
 from safejudge.cli.switches import variants
-from safejudge.cli.values import local_path, path_or_journal
+from safejudge.cli.values import local_path, local_text, path_or_journal
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError, OutputError
 from safejudge.policy import POLICIES
@@ -111,7 +111,10 @@ def add(commands: Any) -> None:
         "--report", type=local_path, metavar="FILE.html", help="with --out: a page about them"
     )
     parser.add_argument(
-        "--constitution", metavar="C", help="the rules, where the records do not hold them"
+        "--constitution",
+        type=local_text,
+        metavar="C",
+        help="the rules, where the records do not hold them",
     )
     parser.add_argument(
         "--policy",

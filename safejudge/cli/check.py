@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import OF_CHECK, of_check
 from safejudge.cli.options import JudgeOptions, layout, runs
-from safejudge.cli.values import local_path
+from safejudge.cli.values import local_path, local_text
 from safejudge.constitution.load import load_constitution
 from safejudge.text import counted
 
@@ -62,10 +62,14 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES, OF_CHECK),
     )
     parser.add_argument(
-        "constitution", metavar="FILE", help="the rules: a YAML file, or the name of a shipped one"
+        "constitution",
+        type=local_text,
+        metavar="FILE",
+        help="the rules: a YAML file, or the name of a shipped one",
     )
     parser.add_argument(
         "--against",
+        type=local_text,
         metavar="OLD.yaml",
         help="the rules as they were: show what moved, and by which edit",
     )

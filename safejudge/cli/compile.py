@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE, OPEN
 from safejudge.cli.options import add_engine_args, layout, runs
-from safejudge.cli.values import local_path, positive
+from safejudge.cli.values import local_path, local_text, positive
 from safejudge.compile import ROUNDS
 from safejudge.constitution.load import lock_path, shipped_constitutions
 from safejudge.engines.open import open_engine
@@ -63,7 +63,7 @@ def add(commands: Any) -> None:
         "and committed. Rules with a condition are not touched.",
         **layout(EXAMPLES),
     )
-    parser.add_argument("file", metavar="FILE", help="a constitution")
+    parser.add_argument("file", type=local_text, metavar="FILE", help="a constitution")
     parser.add_argument(
         "--llm",
         required=True,

@@ -7,6 +7,7 @@ from typing import Any
 
 from safejudge.cli.exits import CHANGED, DONE
 from safejudge.cli.options import layout, runs
+from safejudge.cli.values import local_text
 from safejudge.constitution.load import load_constitution
 
 EXAMPLES = """\
@@ -43,7 +44,7 @@ def add(commands: Any) -> None:
     )
     for name, role in (("old", "the rules as they were"), ("new", "the rules as they are now")):
         text = f"{role}: a YAML file, or the name of a shipped one"
-        parser.add_argument(name, metavar=name.upper(), help=text)
+        parser.add_argument(name, type=local_text, metavar=name.upper(), help=text)
     runs(parser, Options, run)
 
 

@@ -8,6 +8,7 @@ from safejudge.cli.exits import DONE
 from safejudge.cli.probe import BYTES, PROBE, PROCESSOR, SECONDS, SEED, WARM_UP, Estimate, estimate
 from safejudge.evals.stats.binomial import upper
 from safejudge.files.packed import is_packed_name
+from safejudge.files.tally import Tally
 from safejudge.show.figures import Table
 from safejudge.text import counted
 
@@ -61,6 +62,8 @@ def table(found: Estimate, options: Options) -> Table:
 
 def notes(found: Estimate, options: Options) -> list[str]:
     """Say what a reader has to know."""
+    from safejudge.show.terminal import coverage
+
     seconds = found.figures[SECONDS]
     warm = (
         f"after {counted(WARM_UP, 'image')} of warm-up"
@@ -89,6 +92,7 @@ def notes(found: Estimate, options: Options) -> list[str]:
         first = found.failed[0]
         share = f"{len(found.failed)} of {found.probed}"
         said.append(f"{share} images could not be judged; the first: {first.message}")
+    said += [f"{line[:1].upper()}{line[1:]}." for line in coverage(found.intake, Tally())]
     if options.ray:
         said.append("Estimated here, with one engine; --actors N take about 1/N of the seconds.")
     beside = [

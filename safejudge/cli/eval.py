@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import INPUT, OF_MEASURES, of_coverage
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, layout, runs
-from safejudge.cli.values import local_path, positive, setting
+from safejudge.cli.values import local_path, local_text, positive, setting
 from safejudge.engines.effect import missing, refused_choices, unread_priors
 from safejudge.engines.open import AUTO
 from safejudge.engines.programs import idle_programs, judged_by_programs
@@ -119,6 +119,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     """Add what is judged, or scored."""
     parser.add_argument(
         "--data",
+        type=local_text,
         metavar="DIR",
         help="what to judge: a folder, a file of pairs (preference), or ORG/NAME of the hub "
         "(mj-bench)",

@@ -23,6 +23,7 @@ from safejudge.cli.judge_ray import add_ray, judge_with_ray, refuse_ray_options
 from safejudge.cli.options import Batching, JudgeOptions, OutputMode, add_ignore, layout, runs
 from safejudge.cli.pages import add_pages
 from safejudge.cli.series import add_series
+from safejudge.cli.values import local_text
 from safejudge.files.records import SHORT
 from safejudge.judge import WINDOW, chosen_policy
 
@@ -74,6 +75,7 @@ def add(commands: Any) -> None:
     JudgeOptions.add(parser, skips=True)
     parser.add_argument(
         "--prompts",
+        type=local_text,
         metavar="FILE",
         help="captions: JSONL or CSV with image, prompt; further columns fill {NAME} in programs",
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from safejudge.cli.exits import DONE, INPUT
 from safejudge.cli.options import layout, runs
+from safejudge.cli.values import local_text
 from safejudge.text import clean
 
 EXAMPLES = """\
@@ -37,7 +38,11 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES),
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="a YAML file, or the name of a shipped one"
+        "files",
+        type=local_text,
+        nargs="+",
+        metavar="FILE",
+        help="a YAML file, or the name of a shipped one",
     )
     runs(parser, Options, run)
 

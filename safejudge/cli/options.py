@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from safejudge.cli.panel import add_engines_beside, check_panel
 from safejudge.cli.switches import SWITCHES, add_switches
-from safejudge.cli.values import assignment, dialect, frames, local_path, positive, setting
+from safejudge.cli.values import (
+    assignment,
+    dialect,
+    frames,
+    local_path,
+    local_text,
+    positive,
+    setting,
+)
 from safejudge.constitution.load import load_constitution, shipped_constitutions
 from safejudge.constitution.policy_file import load_policy
 from safejudge.engines.dialects import NONE
@@ -131,6 +139,7 @@ class JudgeOptions:
         if rules:
             parser.add_argument(
                 "--constitution",
+                type=local_text,
                 metavar="C",
                 help="the rules: a YAML file, or the name of a shipped one",
             )
@@ -336,6 +345,7 @@ def add_policy(parser: argparse.ArgumentParser, default: str | None = "default")
     parser.add_argument(
         "--policy",
         dest="base",
+        type=local_text,
         metavar="POLICY",
         default=default,
         help=f"how answers are weighed: {presets}, or a YAML file "

@@ -11,11 +11,11 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from safejudge.cli.judge_inputs import decider_of, read_inputs
-from safejudge.cli.judge_outputs import head_of
+from safejudge.cli.judge_outputs import check_outputs, head_of
 from safejudge.cli.judge_ray import ray_options
 from safejudge.cli.projection import (
     Projection,
@@ -32,6 +32,7 @@ from safejudge.engines.meter import IMAGES, STAGES
 from safejudge.errors import InputError
 from safejudge.files import records
 from safejudge.files.packed import Packer, is_packed_name
+from safejudge.files.partfile import check_parts
 from safejudge.files.recordfile import TOGETHER
 from safejudge.files.short import shortened
 from safejudge.text import counted
@@ -69,6 +70,8 @@ class Estimate:
     """Seconds of opening the judge, language priors included."""
     failed: list[Failure]
     """Images of the probe that could not be read."""
+    intake: Intake
+    """What came in, what was passed over included."""
     figures: dict[str, Projection] = field(default_factory=dict)
     """By name; prompt tokens only where the engine counts them."""
 
@@ -99,7 +102,7 @@ def estimate(options: Options) -> Estimate:
         head = head_of(
             judge, images.captions, images.intake, decider, short=options.record == records.SHORT
         )
-        found = Estimate(count, len(probe), bool(before), start, failed)
+        found = Estimate(count, len(probe), bool(before), start, failed, images.intake)
         rows = _rows(options, results, decider)
         found.figures = _figures(judged.spent, results, count)
         seconds = judged.spent.seconds / len(results)
@@ -108,7 +111,7 @@ def estimate(options: Options) -> Estimate:
 
 
 def _check(options: Options) -> None:
-    """Refuse what an estimate cannot speak of. Raises `InputError`."""
+    """Refuse what an estimate cannot speak of, and what the run would refuse to write."""
     if options.mode.resume or options.mode.overwrite:
         raise InputError("--estimate is about a whole run, and writes nothing; leave --resume and "
                          "--overwrite out")  # fmt: skip
@@ -117,6 +120,10 @@ def _check(options: Options) -> None:
                          "estimate the other by itself")  # fmt: skip
     if options.ray:
         ray_options(options)
+        if isinstance(options.out, str):
+            check_parts(options.out, resume=False, overwrite=True)
+    elif options.out is not None or options.report is not None:  # what is there may stay
+        check_outputs(replace(options, mode=replace(options.mode, overwrite=True)))
 
 
 # --- the images -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.cli.exits import DONE
 from safejudge.cli.options import layout, runs
+from safejudge.cli.values import local_text
 from safejudge.constitution.load import load_constitution
 from safejudge.engines.base import survey
 from safejudge.engines.open import open_encoder
@@ -53,7 +54,9 @@ def add(commands: Any) -> None:
         **layout(EXAMPLES),
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder or a pattern")
-    parser.add_argument("--constitution", required=True, metavar="C", help="the rules")
+    parser.add_argument(
+        "--constitution", type=local_text, required=True, metavar="C", help="the rules"
+    )
     parser.add_argument("--encoder", required=True, metavar="URI", help="hf:ORG/MODEL")
     parser.add_argument(
         "--keep",

@@ -12,7 +12,7 @@ from safejudge.cli.exits import CHANGED, DONE, OPEN
 from safejudge.cli.journal_open import add_reviewers
 from safejudge.cli.options import add_engine_args, add_policy, layout, runs
 from safejudge.cli.switches import variants
-from safejudge.cli.values import local_path, path_or_journal, positive
+from safejudge.cli.values import local_path, local_text, path_or_journal, positive
 from safejudge.constitution.load import load_constitution
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError
@@ -107,6 +107,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--constitution",
+        type=local_text,
         metavar="C",
         help="the rules: a YAML file, or the name of a shipped one (default: those of the records)",
     )

@@ -10,7 +10,7 @@ from safejudge.cli.exits import DONE
 from safejudge.cli.journal_open import add_reviewers
 from safejudge.cli.options import layout, runs
 from safejudge.cli.switches import variants
-from safejudge.cli.values import local_path, path_or_journal, positive
+from safejudge.cli.values import local_path, local_text, path_or_journal, positive
 from safejudge.constitution.policy_file import load_policy
 from safejudge.errors import InputError
 from safejudge.files.packed import plain_stem
@@ -75,12 +75,14 @@ def add(commands: Any) -> None:
     )
     records.add_argument(
         "--constitution",
+        type=local_text,
         metavar="C",
         help="the rules, where the records do not hold them (version 0.1.0, or a pipe)",
     )
     records.add_argument(
         "--policy",
         dest="preset",
+        type=local_text,
         metavar="POLICY",
         help="the policy, a name or a YAML file, where the records do not hold it (default: the "
         "one with their digest)",

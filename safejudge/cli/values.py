@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from safejudge.engines.dialects import DIALECTS, NONE
-from safejudge.files.remote import is_remote
+from safejudge.files.remote import is_remote, nearly
 from safejudge.journal.address import SCHEMES
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+://)(?:[^/@]*@)?([^?]*).*", re.DOTALL | re.IGNORECASE)
@@ -94,15 +94,27 @@ def size(text: str) -> tuple[int, int]:
     return positive(width), positive(height)
 
 
+def local_text(text: str) -> str:
+    """Read what names a file of this machine, or what ships; an address names neither."""
+    if (meant := nearly(text)) is not None:
+        raise argparse.ArgumentTypeError(f"{text}: is no address as it is written; write {meant}")
+    if address := _ADDRESS.fullmatch(text):
+        named = f"{address[1]}{address[2]}"
+        if not is_remote(named):
+            raise argparse.ArgumentTypeError(
+                f"{named}: is an address, and this takes a path of this machine"
+            )
+        raise argparse.ArgumentTypeError(
+            f"{named}: lies in a store, where only judge looks for images and writes records "
+            "(--out); name a path of this machine, and copy what lies there"
+            f"{' (aws s3 cp --recursive)' if named.startswith('s3:') else ''}"
+        )
+    return text
+
+
 def local_path(text: str) -> Path:
     """Read a path of this machine; `s3://b/run` as a path would be a folder named `s3:`."""
-    if address := _ADDRESS.fullmatch(text):
-        raise argparse.ArgumentTypeError(
-            f"{address[1]}{address[2]}: is an address, and this takes a path of this machine; only "
-            "images and judge --out may lie in a store, so copy the rest from there or to there "
-            "(aws s3 cp --recursive)"
-        )
-    return Path(text)
+    return Path(local_text(text))
 
 
 def path_or_address(text: str) -> Path | str:

@@ -2,12 +2,14 @@
 
 Takes names and bytes; a part is there whole or not at all, and once: nobody else's takes its place.
 On the disk a lock keeps other runs out. A store has none, so there a new part is only written where
-nothing has its name, and a second run meets that as an error.
+nothing has its name, and a second run meets that as an error. At its end a run looks whether its
+parts are still there, and no others.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _STAYS = "; the parts before it stay, and the same command with --resume goes on from there"
 _WRITABLE = ("s3", "gs")
+PART = re.compile(r"part-(\d+)\.parquet")
+"""What a part is called."""
 
 
 class Folder(Protocol):
@@ -47,6 +51,9 @@ class Folder(Protocol):
     def remove(self, name: str) -> None:
         """Remove a part. Raises the same."""
 
+    def check_alone(self) -> None:
+        """Raise `OutputError` where another run wrote or removed parts; also `StoreError`."""
+
     def close(self) -> None:
         """Let other runs in."""
 
@@ -54,6 +61,22 @@ class Folder(Protocol):
 def opened(where: Where) -> Folder:
     """Open a folder, and make it where it is not. Raises `OutputError`, `StoreError`."""
     return _Stored(where) if isinstance(where, str) else _OnDisk(where)
+
+
+def parts_of(files: Folder, where: Where, *, known: bool) -> list[str]:
+    """Return the names of the parts in a folder, in order.
+
+    `known`: the user said what becomes of parts that are there. Raises `OutputError` where they are
+    not, for anything that is no part, and as `names` does.
+    """
+    names = files.names()
+    if strange := [name for name in names if not PART.fullmatch(name)]:
+        raise OutputError(
+            f"{where}: holds something else ({strange[0]}); name a new or empty folder"
+        )
+    if names and not known:
+        raise holds_records(where)
+    return names
 
 
 def holds_records(folder: object) -> OutputError:
@@ -97,6 +120,9 @@ class _OnDisk:
         with self._writing(name):
             (self._path / name).unlink(missing_ok=True)
 
+    def check_alone(self) -> None:
+        """The lock has seen to it."""
+
     def close(self) -> None:
         if self._lock is not None:
             self._lock.close()
@@ -114,15 +140,25 @@ class _Stored:
         if scheme not in _WRITABLE:
             raise OutputError(f"{address}: is only read here; write to s3://, gs:// or a folder")
         self._address = address.rstrip("/")
+        self._sizes: dict[str, int | None] = {}
+        """Bytes of what lay there, as this run changed it, by name."""
 
     def names(self) -> list[str]:
+        self._sizes = self._there()
+        return list(self._sizes)
+
+    def _there(self) -> dict[str, int | None]:
+        """Bytes of what lies there, by name, in order."""
         found = remote.look(self._address)
-        if found.what == "missing":
-            return []
-        if found.what != "folder":
-            raise OutputError(f"{self._address}: is no folder; records go into one, as Parquet")
+        if found.what == "file":
+            raise OutputError(
+                f"{self._address}: is a file, and records go into a folder, as Parquet; name "
+                "another"
+            )
+        if found.what != "folder":  # a pattern would be none of ours
+            return {}
         start = f"{self._address}/"
-        return [file.address.removeprefix(start) for file in found.files]
+        return {file.address.removeprefix(start): file.size for file in found.files}
 
     def lock(self) -> None:
         """There is none: see `create`."""
@@ -142,14 +178,27 @@ class _Stored:
                         f"{self._of(name)}: another run is writing to it; let it end, and go on "
                         "with --resume"
                     ) from error
+        self._sizes[name] = len(data)
 
     def replace(self, name: str, data: bytes) -> None:
         with self._writing(name):
             remote.write(self._of(name), data, new=False)
+        self._sizes[name] = len(data)
 
     def remove(self, name: str) -> None:
         with self._writing(name):
             remote.remove(self._of(name))
+        self._sizes.pop(name, None)
+
+    def check_alone(self) -> None:
+        there = self._there()
+        changed = sorted(there.items() ^ self._sizes.items(), key=str)
+        if changed:
+            raise OutputError(
+                f"{self._of(changed[0][0])}: another run wrote to this folder meanwhile, so "
+                "records may be missing or there twice; let every run on it end, and judge once "
+                "more with --resume, which mends both"
+            )
 
     def close(self) -> None:
         """Nothing is open."""

@@ -10,9 +10,9 @@ first line of a file of records.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -20,13 +20,13 @@ from pyarrow import parquet
 
 from safejudge.errors import OutputError
 from safejudge.files import records
-from safejudge.files.folders import holds_records, opened
+from safejudge.files.folders import PART, opened, parts_of
 from safejudge.files.part_rows import record_of
 from safejudge.files.short import shortened
 from safejudge.files.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from safejudge.files.folders import Where
     from safejudge.files.standing import Stands
@@ -59,7 +59,7 @@ is null where no thresholds were given, and its `rules` are JSON as well. `unrea
 records."""
 
 RECORDS, SECONDS = 4096, 10.0
-"""A part is written when so many records wait, or the first of them has waited so long."""
+"""A part is written when so many records wait, or so long after the part before."""
 
 _COUNTED = ("image", "id", "label", "usage", "frames", "caption", "error", "rules", "by_engine",
             "looks", "decision", "unread")  # fmt: skip
@@ -68,8 +68,6 @@ COMPRESSION = "zstd"
 """Of every column; see benchmarks/record_sizes.py."""
 HEAD = b"safejudge"
 """The key under which a part's schema says what made its records."""
-_NAME = re.compile(r"part-(\d+)\.parquet")
-
 
 _BROKEN = (OSError, ValueError, TypeError, AttributeError, KeyError, pa.ArrowException)
 """What comes of a part that is damaged, or whose rows hold something else."""
@@ -128,11 +126,11 @@ class Parts:
         self._heads: set[str] = set()
         self._head = ""
         self._waiting: list[pa.Table] = []
-        self._since = 0.0
+        self._written = time.monotonic()
+        self._standing_rows: dict[str, pa.Array] = {}
+        """Of parts that hold more than what stands: which rows do."""
         self._files = opened(folder)
-        old = self._listed()
-        if old and not resume and not overwrite:
-            raise holds_records(folder)
+        old = parts_of(self._files, folder, known=resume or overwrite)
         self._files.lock()
         try:
             self._outdated, old = (old, []) if overwrite else ([], old)
@@ -144,15 +142,18 @@ class Parts:
             raise
 
     def begin(self, head: JSON) -> None:
-        """Say what makes the records, before the first is added.
+        """Say what makes the records, before the first is added; take out what no longer stands.
 
-        Raises `OutputError` where records are continued that something else made.
+        Raises `OutputError` where records are continued that something else made; then nothing has
+        changed.
         """
         for earlier in self._heads:
             records.compare(self.folder, json.loads(earlier), head)
         for name in self._outdated:
             self._files.remove(name)
-        self._outdated = []
+        for name, kept in self._standing_rows.items():
+            self._keep(name, kept)
+        self._outdated, self._standing_rows = [], {}
         self._head = records.to_line(head).rstrip("\n")
 
     def add(self, table: pa.Table) -> None:
@@ -167,9 +168,9 @@ class Parts:
 
         Raises `OutputError` where they cannot be written.
         """
-        self._since = self._since if self._waiting else time.monotonic()
         self._waiting.append(table)
-        if sum(map(len, self._waiting)) >= RECORDS or time.monotonic() - self._since > SECONDS:
+        late = time.monotonic() - self._written > SECONDS
+        if late or sum(map(len, self._waiting)) >= RECORDS:
             self.flush()
 
     def flush(self) -> None:
@@ -180,25 +181,45 @@ class Parts:
         self._files.create(f"part-{self._next:05}.parquet", _packed(table))
         self._waiting = []
         self._next += 1
+        self._written = time.monotonic()
+
+    @property
+    def waiting(self) -> int:
+        """Records that were taken and are in no part yet."""
+        return sum(map(len, self._waiting))
+
+    def check_alone(self) -> None:
+        """Raise `OutputError` where another run wrote here meanwhile, and `StoreError`."""
+        self._files.check_alone()
+
+    def close(self) -> None:
+        """Let other runs in."""
+        self._files.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._files.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self.check_alone()
+        finally:
+            self.close()
 
-    def _listed(self) -> list[str]:
-        """Return the names of the parts that are there, in order."""
-        names = self._files.names()
-        if strange := [name for name in names if not _NAME.fullmatch(name)]:
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[str]:
+        """Yield what messages call a part; turn what its damage raises into an `OutputError`."""
+        path = f"{str(self.folder).rstrip('/')}/{name}"
+        try:
+            yield path
+        except _BROKEN as error:
             raise OutputError(
-                f"{self.folder}: holds something else ({strange[0]}); name a new or empty folder"
-            )
-        return names
+                f"{path}: cannot be read ({error}); restore it, or remove it and "
+                "--resume judges its images again"
+            ) from error
 
     def _read(self, name: str) -> None:
-        path = f"{self.folder}/{name}"
-        try:
+        with self._reading(name) as path:
             data = self._files.read(name)
             with parquet.ParquetFile(pa.BufferReader(data)) as file:
                 head = (file.schema_arrow.metadata or {}).get(HEAD)
@@ -213,12 +234,7 @@ class Parts:
             folder = json.loads(head).get("folder")
             kept = [self._counts(row, folder) for row in rows]
             if not all(kept):
-                self._keep(name, data, kept)
-        except _BROKEN as error:
-            raise OutputError(
-                f"{path}: cannot be read ({error}); restore it, or remove it and "
-                "--resume judges its images again"
-            ) from error
+                self._standing_rows[name] = pa.array(kept)
 
     def _counts(self, row: JSON, folder: str | None) -> bool:
         """Count a record; False for one that no longer stands, or stands there twice."""
@@ -239,12 +255,14 @@ class Parts:
         self.tally.add(record)
         return True
 
-    def _keep(self, name: str, data: bytes, kept: Sequence[bool]) -> None:
+    def _keep(self, name: str, kept: pa.Array) -> None:
         """Leave only some records in a part, or no part where none is left."""
-        if not any(kept):
+        if not kept.true_count:
             self._files.remove(name)
             return
-        table = parquet.read_table(pa.BufferReader(data)).filter(pa.array(kept))
+        with self._reading(name):
+            data = self._files.read(name)
+            table = parquet.read_table(pa.BufferReader(data)).filter(kept)
         self._files.replace(name, _packed(table))
 
     def _count(self, table: pa.Table) -> None:
@@ -282,5 +300,5 @@ def _packed(table: pa.Table) -> bytes:
 
 
 def _number(name: str) -> int:
-    match: Any = _NAME.fullmatch(name)
+    match: Any = PART.fullmatch(name)
     return int(match[1])

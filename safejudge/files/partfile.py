@@ -1,7 +1,8 @@
 """The records of a run without Ray in a store: parts there, behind the door of a file of records.
 
 No file of a store grows line by line, so records go into parts (`parquet`), each whole or not there
-at all. A run that is killed loses what waits for its part, ten seconds of work at most.
+at all. A run that is killed loses what waits for its part: what came in the ten seconds after the
+part before.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from safejudge.errors import InputError, OutputError
 from safejudge.files import records
-from safejudge.files.folders import holds_records, opened
+from safejudge.files.folders import opened, parts_of
 
 if TYPE_CHECKING:
     from safejudge.files.parquet import Counts
@@ -31,13 +32,12 @@ def check_parts(address: str, *, resume: bool, overwrite: bool) -> None:
             f"{address}: records in a store are Parquet, which takes pyarrow ({error}): "
             "pip install 'safejudge[eval]'"
         ) from error
-    if address.rstrip("/").endswith((".jsonl", ".zst")):
+    if address.rstrip("/").lower().endswith((".jsonl", ".zst")):
         raise OutputError(
             f"{address}: no file of a store grows line by line; name a folder there, which gets "
             "Parquet files, or a file of this machine"
         )
-    if not (resume or overwrite) and opened(address).names():
-        raise holds_records(address)
+    parts_of(opened(address), address, known=resume or overwrite)
 
 
 class PartFile:
@@ -79,6 +79,11 @@ class PartFile:
         """What the records that stand come to; who adds one counts it."""
         return self._parts.tally
 
+    @property
+    def waiting(self) -> int:
+        """Records that were taken and are not in the store yet."""
+        return self._parts.waiting
+
     def add(self, record: JSON) -> None:
         """Take one record; it is in the store when its part is."""
         if records.PEOPLE in record:
@@ -94,9 +99,11 @@ class PartFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         try:
             if not self._failing:  # else the store is asked once more, for as long as it was
                 self.flush()
+                if kind is None:
+                    self._parts.check_alone()
         finally:
-            self._parts.__exit__()
+            self._parts.close()

@@ -131,6 +131,11 @@ class RecordFile:
         if self._packer is None or len(self._waiting) >= TOGETHER or late:
             self.flush()
 
+    @property
+    def waiting(self) -> int:
+        """Records that were added and are not on the disk yet."""
+        return len(self._waiting)
+
     def flush(self) -> None:
         """Write what was added and waits, and wait until the disk has it."""
         if self._waiting:

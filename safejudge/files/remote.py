@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from safejudge.errors import InputError
-from safejudge.files.store_faults import KEYS, asking, code_of, fault_of_store, parted
+from safejudge.files.store_faults import (
+    BUCKETS,
+    KEYS,
+    asking,
+    code_of,
+    fault_of_store,
+    no_bucket,
+    parted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +60,14 @@ def is_remote(path: str) -> bool:
     return path.partition("://")[0] in _PACKAGES and "://" in path
 
 
+def nearly(path: str) -> str | None:
+    """Return the address that is meant by what nearly is one: `S3://bucket`, `s3:/bucket`."""
+    match = re.fullmatch(rf"({'|'.join(_PACKAGES)}):/+(.*)", path, re.IGNORECASE | re.DOTALL)
+    if match is None or is_remote(path) or os.path.lexists(path):
+        return None
+    return f"{match[1].lower()}://{match[2]}"
+
+
 # --- what lies there ------------------------------------------------------------------------------
 
 
@@ -71,7 +87,9 @@ def look(address: str) -> Look:
             if about["type"] != "directory":
                 return Look("file", [_file(scheme, about)])
             return Look("folder", _below(system, scheme, key))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if scheme in BUCKETS and "/" not in key.rstrip("/"):
+            raise no_bucket(address) from error
         if not any(sign in key for sign in "*?["):
             return Look("missing", [RemoteFile(address)])
     except OSError as error:

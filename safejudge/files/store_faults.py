@@ -25,6 +25,8 @@ KEYS = {
     "hf": "HF_TOKEN, or `hf auth login`",
 }
 """By scheme, where its library looks for keys."""
+BUCKETS = ("s3", "gs")
+"""Schemes of which an address begins with a bucket."""
 
 
 def parted(address: str) -> tuple[str, str]:
@@ -67,13 +69,13 @@ _OF_FILE = (errno.EINVAL, errno.ENAMETOOLONG, errno.EPERM, errno.EACCES, errno.E
 
 def fault_of_store(address: str, error: BaseException) -> StoreError | None:
     """Return the error that stops a run; None where the fault is one file's."""
-    scheme, key = parted(address)
+    scheme, _ = parted(address)
     code, name = code_of(error), type(error).__name__
     if "NoCredentials" in name or name == "PartialCredentialsError":
         return StoreError(f"{address}: no keys for {scheme}:// ({_told(error)}); set "
                           f"{KEYS[scheme]}")  # fmt: skip
     if code == "NoSuchBucket":
-        return StoreError(f"{address}: there is no bucket {key.partition('/')[0]}; check its name")
+        return no_bucket(address)
     if code not in _OF_STORE:
         if isinstance(error, _OF_ONE):
             return None
@@ -82,6 +84,13 @@ def fault_of_store(address: str, error: BaseException) -> StoreError | None:
     return StoreError(
         f"{address}: the store cannot be asked ({_told(error)}); check the network, the endpoint "
         f"and the keys ({KEYS[scheme]})"
+    )
+
+
+def no_bucket(address: str) -> StoreError:
+    """Say that what an address begins with is not there."""
+    return StoreError(
+        f"{address}: there is no bucket {parted(address)[1].partition('/')[0]}; check its name"
     )
 
 

@@ -115,6 +115,8 @@ def list_images(  # noqa: PLR0913 - what a search is told
     for path in paths:
         if stores and is_remote(path):
             search.store(path)
+        elif stores and (meant := remote.nearly(path)) is not None:
+            raise InputError(f"{path}: is no address as it is written; write {meant}")
         elif Path(path).is_dir():
             search.folder(path)
         elif os.path.lexists(path) or is_url(path) or not glob.has_magic(path):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from safejudge.errors import InputError
-from safejudge.files.remote import RemoteFile
+from safejudge.files.remote import RemoteFile, is_remote
 from safejudge.images.listing import key_of
 from safejudge.images.load import is_url
 from safejudge.images.shards import PARQUET, TAR, find_entries, read
@@ -29,8 +29,8 @@ _ESCAPED = re.compile(r"\\udc([89a-f][0-9a-f])")
 _LISTED = 4
 """Shards whose entries are kept: records of one stand together."""
 
-Absent = Literal["missing", "changed"]
-"""Why the picture of a record cannot be shown."""
+Absent = Literal["missing", "changed", "in a store"]
+"""Why the picture of a record cannot be shown; what lies in a store is not fetched by a record."""
 
 
 def find_bytes(name: str, folder: str | None, digest: str, limit: int) -> bytes | Absent:
@@ -41,7 +41,7 @@ def find_bytes(name: str, folder: str | None, digest: str, limit: int) -> bytes 
     """
     content = _read(name, folder, limit)
     if content is None:
-        return "missing"
+        return "in a store" if is_remote(name) else "missing"
     return content if hashlib.sha256(content).hexdigest() == digest else "changed"
 
 

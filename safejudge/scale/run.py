@@ -89,7 +89,10 @@ def judge(spec: JudgeSpec, options: RayOptions) -> tuple[Tally | None, Intake]:
     """
     _need_ray()
     from safejudge.files.parquet import Parts
+    from safejudge.files.partfile import check_parts
 
+    if isinstance(options.out, str):
+        check_parts(options.out, resume=options.resume, overwrite=options.overwrite)
     with Manifest() as manifest:
         intake, captions = _filled(manifest, spec, options)
         _check_apart(options.out, manifest.shards)
@@ -250,7 +253,7 @@ class _Run:
         if self._head is not None:
             records.compare(self._parts.folder, self._head, head)
             return
-        self._head = head
         for note in message["notes"]:
             say(note)
         self._parts.begin(head)
+        self._head = head

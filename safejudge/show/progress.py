@@ -87,13 +87,14 @@ class ImageProgress:
         if costs := terminal.costs(meter, tokens, seconds, judges):
             terminal.say(costs)
 
-    def say_stopped(self, output: Path | str | None) -> None:
-        """Say how far a run came that stops, and how it goes on."""
-        count = self._tally.labels.total()
+    def say_stopped(self, output: Path | str | None, unwritten: int = 0) -> None:
+        """Say how far a run came that stops, and how it goes on; `unwritten` records are lost."""
+        count = self._tally.labels.total() - unwritten
         if output is None:
             terminal.say(f"stopped after {count} of {counted(self._total, 'image')}")
         else:
             terminal.say(
-                f"stopped: {counted(count, 'record')} in {output}; "
-                "the same command with --resume judges the rest"
+                f"stopped: {counted(count, 'record')} in {output}"
+                f"{f', {unwritten} more could not be written' if unwritten else ''}; the same "
+                "command with --resume judges the rest"
             )
