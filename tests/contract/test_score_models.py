@@ -247,6 +247,7 @@ def test_a_file_that_will_not_do(
     with pytest.raises(EngineSetupError, match=says) as caught:
         opened(kind, copy)
     assert str(copy) in str(caught.value)
+    assert "weights_only" not in str(caught.value)  # nobody is told to run a file's code
     assert not Path("/tmp/safejudge-was-run").exists()
 
 
