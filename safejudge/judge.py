@@ -48,7 +48,7 @@ from safejudge.images.load import load_images
 from safejudge.images.pairs import caption_of, fields_of, paired
 from safejudge.method.captions import plain_caption, shown_caption
 from safejudge.method.logic import flatten
-from safejudge.method.steps import Solution, steps_flow, unseen
+from safejudge.method.steps import Solution, check_texts, steps_flow, unseen
 from safejudge.method.verdict import conclude, image_flow
 from safejudge.policy import Policy
 from safejudge.queueing import Front, Limits
@@ -230,13 +230,16 @@ class Judge:
         """Judge every step of an answer to a question about pictures, of which there may be none.
 
         The rules have no say. A picture that cannot be read leaves every step undecided. Raises
-        `StatementError` for a model made for other questions, `InputError` for a judge with
-        several engines or an engine that cannot be shown so many pictures, `EngineCallError`.
+        `StatementError` for a model made for other questions, `InputError` for what is no text, a
+        judge with several engines or an engine that cannot be shown so many pictures, and
+        `EngineCallError`.
         """
         if len(self.models.engines) > 1:
             raise InputError("steps are put to one engine; load a judge without also, escalate_to")
-        if isinstance(pictures, str | bytes | os.PathLike) or isinstance(steps, str):
-            raise InputError("pictures and steps are lists, also where there is one: [...]")
+        for things in (pictures, steps):
+            if isinstance(things, str | bytes | os.PathLike) or not isinstance(things, Sequence):
+                raise InputError("pictures and steps are lists, also where there is one: [...]")
+        check_texts(question, steps)
         shown, note = shown_beside(pictures, self.policy, self.skip)
         solution = Solution.of(question, shown, steps)
         self.models.engine.check_statements([solution.text])

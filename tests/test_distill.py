@@ -295,6 +295,17 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(images, tmp_path):
     assert len(other.losses) == 2
 
 
+@pytest.mark.parametrize("content", [b"", b"not", b"PK"])
+def test_a_damaged_checkpoint_says_what_to_do(images, tmp_path, content):
+    file = judged(sorted(images.iterdir())[:24], tmp_path / "r.jsonl")
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        made(file, out, RECIPE, tick=stopping(0))
+    (out / CHECKPOINT).write_bytes(content)
+    with pytest.raises(OutputError, match=r"checkpoint\.pt: is damaged.*remove it"):
+        made(file, out, RECIPE, resume=True)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

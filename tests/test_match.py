@@ -138,9 +138,9 @@ def test_what_is_no_item_is_refused(thing):
         of(lambda _: 0.5, GREY, [thing])
 
 
-@pytest.mark.parametrize("thing", ["a dog", {"text": "a dog"}, b"x"])
+@pytest.mark.parametrize("thing", ["a dog", {"text": "a dog"}, b"x", None, 5, GREY, Path("a.png")])
 def test_one_thing_is_no_list(thing):
-    with pytest.raises(InputError, match="one thing"):
+    with pytest.raises(InputError, match="a list"):
         of(lambda _: 0.5, GREY, thing)
 
 

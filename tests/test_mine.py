@@ -291,3 +291,32 @@ def test_no_encoder_is_assumed(pairs, capsys):
     assert code == 2
     assert "no encoder is assumed" in capsys.readouterr().err
     assert not Path(out).exists()
+
+
+def test_half_a_sign_in_a_text_or_a_name_ends_no_run(pairs, monkeypatch, capsys):
+    rows = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
+    rows += [
+        {"image": "0.png", "text": "thing 7 \ud83d"},
+        {"image": "\udc80.png", "text": "thing 1"},
+    ]
+    written(pairs.parent, rows)
+    pool = read_pool(pairs, "image")
+    assert all(text == text.encode("utf-8").decode() for text in pool.texts)
+
+    def opened(*_):
+        return Models(FakeEngine(lambda _: 0.5), FakeEncoder(lambda _: 0.5))
+
+    monkeypatch.setattr(Models, "opened", staticmethod(opened))
+    line = ["rerank", "--queries", str(pairs), "--encoder", "hf:clip", "--engine", "fake:",
+            "--out", str(pairs.parent / "out.jsonl")]  # fmt: skip
+    assert cli.main(line) == 4
+    said = capsys.readouterr().out
+    assert "queries ranked: 6" in said
+    assert "1 not asked about: " in said
+
+
+@pytest.mark.parametrize("below", ["nan", "-1", "x"])
+def test_a_similarity_that_leaves_no_candidate_is_refused(pairs, capsys, below):
+    line = ["mine", "--queries", str(pairs), "--engine", "fake:", "--out", "out.jsonl"]
+    assert cli.main([*line, f"--below={below}"]) == 2
+    assert "is no cosine above -1" in capsys.readouterr().err

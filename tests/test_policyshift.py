@@ -135,7 +135,7 @@ def test_what_is_told(folder):
         "oak: 1 line left out: line without a label",
         "oak: 1 line left out: line without a picture",
         "oak: 1 of 6 replies unread: no verdict.",
-        "elm: 1 reply read otherwise by the released reader (the first: 1/2/lax).",
+        "elm: the released reader reads 1 line otherwise (the first: 1/2/lax).",
         "elm: no picture has policies that differ",
     ):
         assert told_ in said
@@ -293,6 +293,19 @@ def test_rows_without_a_picture_and_broken_files(data, tmp_path):
     assert any(problem.startswith("torn.parquet: is no Parquet") for problem in found.unread)
     result = judged(suite, tmp_path, Guard())
     assert (result.coverage.judged, result.coverage.unjudged) == (3, 2)
+
+
+def test_rows_of_two_files_that_name_no_picture_are_two_pictures(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for name, shade in (("test", 100), ("train", 200)):
+        bare = row(1, shade, 150, "strict")
+        del bare["image_idx"]
+        parquet.write_table(pa.Table.from_pylist([bare]), tmp_path / f"{name}.parquet")
+    found = gather(tmp_path)
+    assert [sample.item.unsafe for sample in found.samples] == [True, False]
+    assert found.left_out == {}
 
 
 def test_what_is_refused(data, tmp_path):

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from safejudge.cli import app as cli
 from safejudge.errors import InputError
 from safejudge.evals.projudge.figures import ALWAYS_RIGHT, ALWAYS_WRONG
-from safejudge.evals.projudge.replies import KINDS, REASONS, Mark, kind_of, read_marks
+from safejudge.evals.projudge.records import case_of
+from safejudge.evals.projudge.replies import (
+    _PIECE,
+    KINDS,
+    REASONS,
+    Mark,
+    kind_of,
+    read_marks,
+)
 from safejudge.evals.projudge.score import from_outputs
 
 DATA = Path(__file__).parent / "data" / "projudge"
@@ -85,6 +93,14 @@ def test_kinds():
     assert [kind_of(f"{kind} Error") for kind in KINDS] == [*KINDS]
     assert kind_of(" knowledge  ERROR ") == "Knowledge"
     assert kind_of("Calculation Error") is kind_of(None) is kind_of("") is None
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_that_are_escaped_to_the_end_are_no_string_each(quote):
+    text = f"[[{quote}" + f"\\{quote}" * 50_000
+    # Each is met once; where each was followed to the end, this took minutes.
+    assert len([*_PIECE.finditer(text)]) == 2 + 50_000
+    assert read_marks(text, ["a", "b"]) == "no list of steps"
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -212,3 +228,19 @@ def test_from_the_command_line(folder, tmp_path, capsys):
     assert "wrong steps found: F1 0.667" in capsys.readouterr().out
     results = json.loads((out / "results.json").read_text())["results"]["projudge"]
     assert math.isclose(results["elm"]["F1"]["value"], 2 / 3)
+
+
+@pytest.mark.parametrize("paths", [5, True, 1.5, [["a.png"]], {"image_1": 7}, ["a.png", {}]])
+def test_pictures_that_are_no_paths_leave_the_case_out(tmp_path, paths):
+    cases = [case("a", R, W), case("b", R, W, image_paths=paths)]
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    (tmp_path / "elm.json").write_text(json.dumps([reply("a", R, W), reply("b", R, W)]))
+    result = from_outputs(tmp_path)
+    assert result.numbers["elm"]["steps_read"]["n"] == 2
+    assert "1 record left out: case whose image_paths are no paths." in result.findings
+
+
+def test_pictures_that_are_null_are_none():
+    read = case_of(case("a", R, image_paths={"image_1": "a.png", "image_2": None, "image_3": ""}))
+    assert read.pictures == ("a.png",)
+    assert case_of(case("a", R, image_paths=None)).pictures == ()

@@ -92,6 +92,26 @@ def test_image_reward_ranks_the_pictures_of_a_prompt(tmp_path):
     assert found.left_out == {"a tie": 1}
 
 
+def test_odd_rows_of_a_ranking_are_counted(tmp_path):
+    rows = [
+        {"image_path": name, "prompt_id": key, "prompt": key, "rank": rank}
+        for name, key, rank in (
+            ("a.png", "p", 1), ("b.png", "p", 10**400), (" ", "p", 3), ("c" * 5000, "p", 4),
+            ("a.png", "q", 1),
+        )
+    ]  # fmt: skip
+    doubled = '{"prompt_id": "p", "image_path": "d.png", "rank": 1, "rank": 2}'
+    file = tmp_path / "set.json"
+    file.write_text(f"{json.dumps(rows)[:-1]}, {doubled}]", encoding="utf-8")
+    found = read_public(file)
+    better = [(p.paths[0].name[:5], p.paths[1].name[:5]) for p in found.pairs]
+    assert better == [("a.png", "b.png"), ("a.png", "ccccc"), ("ccccc", "b.png")]
+    assert found.left_out == {
+        "a row with a key twice": 1, "a picture without a name or a rank": 1,
+        "a prompt with one picture": 1,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "content", ["[1]", "{}", "nonsense", '[{"a": 1}]', "[]", "[" * 9000, '[{"prompt": "x"}]']
 )

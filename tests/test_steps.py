@@ -212,6 +212,25 @@ def test_what_is_refused():
     assert marker.steps(steps=[]) == []
 
 
+@pytest.mark.parametrize(
+    ("question", "pictures", "steps", "told"),
+    [
+        (None, [], STEPS, "the question is no text but a NoneType"),
+        (QUESTION, [], ["a", None], "step 2 is no text but a NoneType"),
+        (QUESTION, [], [b"a"], "step 1 is no text but a bytes"),
+        (QUESTION, [], ["a", " \n"], "step 2 is empty"),
+        (QUESTION, None, STEPS, "are lists"),
+        (QUESTION, IMAGE, STEPS, "are lists"),
+        (QUESTION, [], {"a": 1}, "are lists"),
+    ],
+)
+def test_what_is_no_text_and_no_list_is_named(question, pictures, steps, told):
+    engine = FakeEngine()
+    with Judge.load(RULES, engine, ALONE) as judge, pytest.raises(InputError, match=told):
+        judge.steps(question, pictures, steps)
+    assert engine.history == []
+
+
 def test_a_model_that_was_made_for_other_questions_says_so(monkeypatch):
     marker = Marker(0.99)
 

@@ -98,7 +98,7 @@ def run_matching(
     from safejudge.cli.choice import named
     from safejudge.engines.models import Models
     from safejudge.files.recordfile import check_output
-    from safejudge.files.records import read_records
+    from safejudge.files.records import image_name, read_records
     from safejudge.matching.pool import read_pool
     from safejudge.matching.run import Task
     from safejudge.policy import Policy
@@ -123,7 +123,7 @@ def run_matching(
             except (EngineError, KeyboardInterrupt):
                 say(f"stopped; the same command with --resume goes on from {options.out}")
                 raise
-    names = set(pool.queries[: task.limit])
+    names = set(map(image_name, pool.queries[: task.limit]))
     rows = [row for name, row in read_records(options.out).items() if name in names]
     for line in told(rows):
         print(clean(line))

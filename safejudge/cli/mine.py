@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +42,24 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--below",
         dest="delta",
-        type=float,
+        type=_below,
         default=1.0,
         metavar="DELTA",
         help="only candidates below this similarity, since nearer ones are the positive again "
         "(default: %(default)s)",
     )
     runs(parser, Options, run)
+
+
+def _below(text: str) -> float:
+    """Read a similarity that leaves candidates: no NaN, and above the least that there is."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number > -1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no cosine above -1; leave it out for 1")
+    return number
 
 
 def run(options: Options) -> int:

@@ -7,7 +7,7 @@ The score orders the candidates of one query; nothing says that 0.5 parts matche
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,9 @@ def matches(
     models: Models, policy: Policy, query: Thing, candidates: Sequence[Thing]
 ) -> list[Match]:
     """Do the same of any models, and say why a score is None."""
-    if isinstance(candidates, str | bytes | Mapping):
-        raise InputError("candidates are one thing; give a list of them")
+    if isinstance(candidates, str | bytes) or not isinstance(candidates, Sequence):
+        kind = type(candidates).__name__
+        raise InputError(f"candidates are a list of texts and pictures, not a {kind}; write [...]")
     asked, *items = load_items([query, *candidates], models, policy)
     return match_items(models, policy, [(asked, item) for item in items])
 

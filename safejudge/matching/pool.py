@@ -18,7 +18,7 @@ from safejudge.errors import InputError
 from safejudge.files.below import leads_out
 from safejudge.files.rows import read_rows
 from safejudge.matching.items import load_items
-from safejudge.text import quoted
+from safejudge.text import quoted, storable
 from safejudge.types import Similarity
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def read_pool(file: Path, query: Side) -> Pool:
                 f"{file}:{line}: the picture {quoted(image)} lies outside the folder of the file; "
                 "put it beside the file, or below"
             )
+        text = storable(text)  # half a pair of surrogates, which no model can be shown
         place = (images.setdefault(image, len(images)), texts.setdefault(text, len(texts)))
         pairs.add(place)
     if not pairs:

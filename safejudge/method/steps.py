@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from safejudge import prompts
+from safejudge.errors import InputError
 from safejudge.flow import ask, gather, request
 from safejudge.method import debias, questions, reasoning
 from safejudge.text import disarmed, one_line, storable
@@ -58,6 +59,16 @@ class Solution:
     def text(self) -> str:
         """What all questions begin with."""
         return prompts.solution(self.question, self.steps)
+
+
+def check_texts(question: object, steps: Sequence[object]) -> None:
+    """Raise `InputError` for a question that is no text, and for a step that says nothing."""
+    if not isinstance(question, str):
+        raise InputError(f"the question is no text but a {type(question).__name__}; give a str")
+    for number, step in enumerate(steps, 1):
+        if not isinstance(step, str) or not step.strip():
+            what = "empty" if isinstance(step, str) else f"no text but a {type(step).__name__}"
+            raise InputError(f"step {number} is {what}; give what it says, or leave it out")
 
 
 def unseen(steps: Sequence[str], note: str) -> list[StepVerdict]:

@@ -89,13 +89,25 @@ class Learner:
             raise OutputError(f"{path}: cannot be written ({error})") from error
 
     def restore(self, path: Path) -> int:
-        """Go on from a checkpoint if there is one; returns the epochs done."""
+        """Go on from a checkpoint if there is one; returns the epochs done.
+
+        Raises `OutputError` for a file that is none.
+        """
+        import pickle
+
         import torch
 
         if not path.is_file():
             return 0
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        self.head.load_state_dict(state["head"])
-        self._layers.load_state_dict(state["layers"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        return int(state["epoch"])
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            self.head.load_state_dict(state["head"])
+            self._layers.load_state_dict(state["layers"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            return int(state["epoch"])
+        except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError,
+                pickle.UnpicklingError) as error:  # fmt: skip
+            raise OutputError(
+                f"{path}: is damaged, so learning cannot go on from it; remove it, and --resume "
+                "learns anew"
+            ) from error

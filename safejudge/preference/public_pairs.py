@@ -17,7 +17,6 @@ picture beside the file counts.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import warnings
 from collections import Counter
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.errors import InputError
 from safejudge.files.below import leads_out
+from safejudge.files.rows import Doubled, parse_json
 from safejudge.preference.pair_file import Pair, read_pairs
 from safejudge.preference.rubrics import OVERALL
 from safejudge.text import one_line
@@ -78,7 +78,7 @@ def read_public(file: Path) -> Public:
     if file.suffix.lower() == ".parquet":
         _read_pick_a_pic(file, found)
         return found
-    rows = _json_rows(file)
+    rows = _json_rows(file, found)
     keys = set(rows[0]) if rows else set()
     if {"prompt_id", "image_path", "rank"} <= keys:
         _read_image_reward(file, rows, found)
@@ -136,16 +136,18 @@ def _add_pick(file: Path, row: JSON, found: Public) -> None:
 # --- lists of JSON --------------------------------------------------------------------------------
 
 
-def _json_rows(file: Path) -> list[JSON]:
+def _json_rows(file: Path, found: Public) -> list[JSON]:
     try:
-        rows = json.loads(file.read_bytes())
+        rows = parse_json(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file}: cannot be read as JSON ({one_line(str(error))[:200]})"
         ) from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, dict | Doubled) for row in rows):
         raise InputError(f"{file}: is no list of rows; your own pairs go into JSONL or CSV")
-    return rows
+    if doubled := sum(isinstance(row, Doubled) for row in rows):
+        found.left_out["a row with a key twice"] += doubled
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def _read_hpd(file: Path, rows: Sequence[JSON], found: Public) -> None:
@@ -171,9 +173,15 @@ def _read_image_reward(file: Path, rows: Sequence[JSON], found: Public) -> None:
 
 def _add_ranked(file: Path, prompt: Any, ranked: Sequence[tuple[Any, Any]], found: Public) -> None:
     """Add a pair for every two pictures of which one stands before the other."""
-    named = [(name, rank) for name, rank in ranked if isinstance(name, str) and _is_number(rank)]
+    named = [
+        (name, rank)
+        for name, rank in ranked
+        if isinstance(name, str) and name.strip() and _is_number(rank)
+    ]
     if len(named) < len(ranked):
         found.left_out["a picture without a name or a rank"] += len(ranked) - len(named)
+    elif len(named) == 1:
+        found.left_out["a prompt with one picture"] += 1
     for (one, first), (two, second) in combinations(named, 2):
         if first == second or one == two:
             found.left_out["a tie" if one != two else "the same picture twice"] += 1
@@ -190,7 +198,9 @@ def _add_ranked(file: Path, prompt: Any, ranked: Sequence[tuple[Any, Any]], foun
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):  # of any size, which no float holds
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _placed(file: Path, name: str) -> Path | None:
@@ -199,8 +209,11 @@ def _placed(file: Path, name: str) -> Path | None:
     for folder in _folders(file):
         if leads_out(folder, plain):
             return None
-        if (folder / plain).is_file():
-            return folder / plain
+        try:
+            if (folder / plain).is_file():
+                return folder / plain
+        except OSError:  # a name that is too long for a file; then none is there
+            break
     return file.resolve().parent / PurePosixPath(plain).name
 
 

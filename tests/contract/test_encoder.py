@@ -163,6 +163,13 @@ def test_siglip_reads_lower_case() -> None:
         assert upper == pytest.approx(lower, abs=CLOSE)
 
 
+def test_half_a_sign_is_read_as_a_mark_of_its_place(encoder: HFEncoder) -> None:
+    encoder.check_texts(["a \ud83d"])
+    both = [Similarity(PICTURES[0], text) for text in ("a \ud83d", "a ?")]
+    first, second = encoder.similarities(both)
+    assert first == pytest.approx(second, abs=CLOSE)
+
+
 def test_nothing_asked_nothing_answered(encoder: HFEncoder) -> None:
     assert encoder.similarities([]) == []
     encoder.check_texts([])

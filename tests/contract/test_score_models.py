@@ -103,6 +103,13 @@ def test_a_text_is_held_whole_or_refused(kind: str, encoder: Encoder) -> None:
         assert f"holds {LIMITS[kind]}" in str(caught.value)
 
 
+def test_half_a_sign_is_read_as_a_mark_of_its_place(encoder: Encoder) -> None:
+    encoder.check_texts(["a \ud83d"])
+    both = [Similarity(PICTURES[0], text) for text in ("a \ud83d", "a ?")]
+    first, second = encoder.similarities(both)
+    assert first == pytest.approx(second, abs=CLOSE)
+
+
 def test_nothing_asked_nothing_answered(encoder: Encoder) -> None:
     assert encoder.similarities([]) == []
     encoder.check_texts([])
@@ -240,6 +247,7 @@ def test_a_file_that_will_not_do(
     with pytest.raises(EngineSetupError, match=says) as caught:
         opened(kind, copy)
     assert str(copy) in str(caught.value)
+    assert "weights_only" not in str(caught.value)  # nobody is told to run a file's code
     assert not Path("/tmp/safejudge-was-run").exists()
 
 

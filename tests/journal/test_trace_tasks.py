@@ -159,6 +159,18 @@ def test_a_kind_of_a_right_step_is_none():
     assert isinstance(mark_of([{"from_name": "mark", "value": "right"}]), str)
 
 
+@pytest.mark.parametrize("kind", [["misread"], {"a": 1}, None, 5, "odd"])
+def test_a_kind_that_is_no_word_of_ours_says_nothing(kind):
+    assert mark_of([part("mark", "wrong"), part("kind", kind)]) == (
+        "annotation with a kind that is unknown, or with two"
+    )
+
+
+def test_one_reviewer_is_compared_with_nobody(marked):
+    result = from_outputs(marked([said("right")], [], [], []))
+    assert "Reviewers" not in [table.title for table in result.tables]
+
+
 def test_other_files_are_told(marked, tmp_path):
     folder = marked([said("right")], [], [], [])
     (folder / "other.json").write_text(json.dumps([{"data": {"id": "x"}}, {"a": 1}]))

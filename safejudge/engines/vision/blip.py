@@ -20,6 +20,7 @@ from safejudge.engines.local.running import LocalModel, check_options, running
 from safejudge.engines.requests import as_image
 from safejudge.engines.vision.encoder import refuse_long
 from safejudge.errors import EngineCallError, EngineSetupError
+from safejudge.text import storable
 from safejudge.types import Picture, Similarity
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class BlipScorer(LocalModel):
     def _tokens(self, texts: Sequence[str], *, padding: bool) -> dict[str, Any]:
         # Truncation is switched off by name: it may be stored with a tokenizer.
         tokens = self._model.tokenizer(
-            list(texts),
+            list(map(storable, texts)),
             padding=padding,
             truncation=False,
             return_tensors="pt" if padding else None,

@@ -15,6 +15,7 @@ from safejudge.engines.local.running import LocalModel, check_options, quiet, ru
 from safejudge.engines.recent import RecentCache
 from safejudge.engines.requests import as_image
 from safejudge.errors import EngineCallError, EngineSetupError, StatementError
+from safejudge.text import storable
 from safejudge.types import Picture
 
 if TYPE_CHECKING:
@@ -110,8 +111,7 @@ class HFEncoder(LocalModel):
         return len(self._tokens([text], padding=False)["input_ids"][0])
 
     def _tokens(self, texts: Sequence[str], padding: str | bool) -> dict[str, Any]:
-        if self._lower:
-            texts = [text.lower() for text in texts]
+        texts = [storable(text.lower() if self._lower else text) for text in texts]
         # Truncation is switched off by name: it may be stored with a tokenizer or processor.
         return dict(
             self._processor.tokenizer(

@@ -71,9 +71,12 @@ class Release:
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)
         except (OSError, EOFError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+            # Of such a file torch says how to run its code; that is no next step.
+            unpickled = isinstance(error, pickle.UnpicklingError)
+            why = "" if unpickled else f" ({first_line(error)})"
             raise EngineSetupError(
                 f"{file}: no file of weights that torch reads, or one that would run code. "
-                f"Download {self.repository} again. ({first_line(error)})"
+                f"Download {self.repository} again.{why}"
             ) from error
         if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
             content = content["state_dict"]

@@ -69,7 +69,7 @@ def gather(path: Path) -> Data:
     folder = Pictures(path if path.is_dir() else path.parent)
     for name, file in recorded.data_files(path):
         if file.suffix.lower() == recorded.PARQUET:
-            rows, problems = _table(file)
+            rows, problems = _table(file, name)
         else:
             lines = recorded.read_file(file, name)
             rows = [(row, _named(row, folder)) for row in lines.records]
@@ -102,7 +102,7 @@ def _named(row: JSON, folder: Pictures) -> Callable[[], Source]:
     return lambda: folder.find(name)
 
 
-def _table(file: Path) -> tuple[list[tuple[JSON, Callable[[], Source]]], Sequence[str]]:
+def _table(file: Path, name: str) -> tuple[list[tuple[JSON, Callable[[], Source]]], Sequence[str]]:
     """The rows of a Parquet file without their pictures, and what reads each of these."""
     try:
         from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -117,7 +117,7 @@ def _table(file: Path) -> tuple[list[tuple[JSON, Callable[[], Source]]], Sequenc
             for group in range(table.num_row_groups):
                 part = table.read_row_group(group, columns=columns).to_pylist()
                 for place, row in enumerate(part):
-                    found = row | {_IMAGE: row.get("image_path") or f"{group}-{place}"}
+                    found = row | {_IMAGE: row.get("image_path") or f"{name} {group}-{place}"}
                     rows.append((found, _stored(file, group, place)))
     except (OSError, ValueError, ArrowException) as error:
         return [], (f"is no Parquet that can be read: {error}",)

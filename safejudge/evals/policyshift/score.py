@@ -113,8 +113,8 @@ def _findings(judged: Judged) -> Iterator[str]:
     ]
     if other:
         yield (
-            f"{judged.judge}: {counted(len(other), 'reply')} read otherwise by the released "
-            f"reader (the first: {other[0].key})."
+            f"{judged.judge}: the released reader reads {counted(len(other), 'line')} otherwise "
+            f"(the first: {other[0].key})."
         )
     groups: dict[tuple[str, str], set[bool]] = {}
     for item, _ in judged.rows:

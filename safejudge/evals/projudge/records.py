@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safejudge.evals import recorded
 from safejudge.evals.projudge.replies import Mark, mark_of, read_marks
-from safejudge.text import counted
+from safejudge.text import counted, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,13 +126,19 @@ def case_of(record: JSON) -> Case | str:
     if any(not mark.right and mark.kind is None for mark in marks):
         return "case with a wrong step of an unknown type"
     subject, form = (recorded.word(record.get(name)) for name in ("subject", "data_type"))
-    return Case(key, subject, form, question, _pictures(record.get("image_paths")), marks)
+    pictures = _pictures(record.get("image_paths"))
+    if pictures is None:  # shown without its pictures it would be another question
+        return "case whose image_paths are no paths"
+    return Case(key, subject, form, question, pictures, marks)
 
 
-def _pictures(paths: Any) -> tuple[str, ...]:
-    values: Iterable[Any] = paths.values() if isinstance(paths, dict) else paths or ()
-    listed = [values] if isinstance(values, str) else values
-    return tuple(filter(None, map(recorded.word, listed)))
+def _pictures(paths: Any) -> tuple[str, ...] | None:
+    """Every path, in order; an entry that is null or empty names no picture, as in Parquet."""
+    values = [*paths.values()] if isinstance(paths, dict) else paths
+    listed = values if isinstance(values, list | tuple) else [values]
+    named = [value for value in listed if value is not None and value != ""]
+    words = [value.strip() for value in named if isinstance(value, str)]
+    return tuple(map(storable, words)) if all(words) and len(words) == len(named) else None
 
 
 def _judged(judge: str, file: str, replies: Iterable[JSON], cases: Mapping[str, Case]) -> Judged:

@@ -33,7 +33,8 @@ _LONGEST = 200_000
 _DEEPEST = 8
 """Brackets in brackets; a list of steps has two."""
 _START = re.compile(r"\[\s*(?=[\[{(])")
-_PIECE = re.compile(r"""[\[{(]|[\]})]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", re.DOTALL)
+# An escaped sign that stands in no string opens none: else each would be looked at to the very end.
+_PIECE = re.compile(r"""[\[{(]|[\]})]|\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", re.DOTALL)
 _WORDS = {"1": True, "0": False, "correct": True, "incorrect": False, "right": True,
           "wrong": False, "true": True, "false": False}  # fmt: skip
 _NAMED = {

@@ -147,7 +147,7 @@ def mark_of(result: Any) -> Mark | str:
     marks, kinds = (said.get(name, []) for name in (MARK, KIND))
     if len(marks) != 1 or marks[0] not in (RIGHT, WRONG, CANNOT_TELL):
         return "annotation without one of right, wrong and cannot tell"
-    if len(kinds) > 1 or (kinds and kinds[0] not in KINDS):
+    if len(kinds) > 1 or (kinds and kinds[0] not in tuple(KINDS)):
         return "annotation with a kind that is unknown, or with two"
     right = {RIGHT: True, WRONG: False, CANNOT_TELL: None}[marks[0]]
     # The kind of a step that is not wrong is what is left of a changed mind.

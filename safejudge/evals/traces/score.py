@@ -49,7 +49,7 @@ def score(marked: Marked) -> EvalResult:
         for model, rows in grouped(step.model for step in steps).items()
     }
     return EvalResult(
-        tables=(*_tables(numbers), _reviewers(marked)),
+        tables=(*_tables(numbers), *_reviewers(marked)),
         findings=tuple(_findings(marked, agreed)),
         numbers={
             model: {name: value.json() for name, value in estimates.items()}
@@ -143,8 +143,8 @@ def _parts(title: str, start: str, numbers: Mapping[str, Estimates]) -> Table:
     return Table(title, (f"judge, {start[:-1]}", "steps", "right", *kinds), tuple(rows), note)
 
 
-def _reviewers(marked: Marked) -> Table:
-    """Two people at a time, of the steps that both marked."""
+def _reviewers(marked: Marked) -> Iterator[Table]:
+    """Two people at a time, of the steps that both marked; nothing where no two marked one."""
     people = sorted({who for of in marked.marks.values() for who in of})
     rows = []
     for one, other in combinations(people, 2):
@@ -158,7 +158,8 @@ def _reviewers(marked: Marked) -> Table:
         wrong = [a.right is b.right is False for _, a, b in both]
         kind = share_of([a.kind == b.kind for _, a, b in both], images, wrong)
         rows.append((f"{one}, {other}", str(len(both)), same.text(len(both)), kind.text(len(both))))
-    return Table("Reviewers", ("two people", "steps", "same mark", "same kind"), tuple(rows))
+    if rows:
+        yield Table("Reviewers", ("two people", "steps", "same mark", "same kind"), tuple(rows))
 
 
 def _findings(marked: Marked, agreed: Settled) -> Iterator[str]:
