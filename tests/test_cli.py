@@ -606,12 +606,13 @@ def test_kill_and_resume_lose_and_double_nothing(many, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_ctrl_c_keeps_what_was_written_and_says_how_to_go_on(many):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_is_stopped_keeps_what_was_written_and_says_how_to_go_on(many, number, code):
     process = started(*COMMAND, "--out", "r.jsonl")
     wait_for_lines(process, many / "r.jsonl", 3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert b"Traceback" not in err
     assert b" in r.jsonl; the same command with --resume judges the rest" in err
     lines = (many / "r.jsonl").read_bytes().splitlines()

@@ -106,6 +106,7 @@ examples:
 def entry() -> NoReturn:
     """Run as the console script."""
     streams.prepare()
+    signal.signal(signal.SIGTERM, _terminated)
     # The last thing that happens: the code of a run that is over stays what it is.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
@@ -115,13 +116,22 @@ def entry() -> NoReturn:
     # A bug, or a plug-in that ends the process; any code of theirs would read as a verdict.
     except (Exception, SystemExit) as error:  # noqa: BLE001
         code = ENGINE
-        if isinstance(error, SystemExit) and error.code == signal.SIGTERM:  # so Ray obeys it
+        if isinstance(error, SystemExit) and error.code == signal.SIGTERM:  # Ray obeys it so, too
             code = TERMINATED
         else:
             traceback.print_exc()
     if code == INTERRUPTED:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # whatever is still to end
     sys.exit(code)
+
+
+def _terminated(number: int, _: object) -> NoReturn:
+    """End as by an exception: vLLM's own processes would outlive this one, and hold a GPU.
+
+    A second signal ends it at once.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -91,7 +91,7 @@ class Batch:
                 if self._file is not None:
                     self._file.flush()
             self._sum_up(intake)
-        except (KeyboardInterrupt, EngineError, StoreError) as error:
+        except (KeyboardInterrupt, SystemExit, EngineError, StoreError) as error:
             if self._file is None:
                 self._progress.say_stopped(None)
             else:

@@ -31,7 +31,7 @@ without a label, a rule to review."""
 INTERRUPTED = 130
 """Ctrl-C."""
 TERMINATED = 143
-"""SIGTERM, where a library turns it into an exit; else the process ends by the signal itself."""
+"""SIGTERM."""
 BROKEN_PIPE = 141
 """Whoever read the results has closed the pipe."""
 
@@ -41,7 +41,7 @@ exit codes:
   1    with --check: a promise is broken
   2    the command or a file has to be changed first
   4    a rule lacks a threshold; with --check: images are too few to tell
-  130  stopped by Ctrl-C
+  130  stopped by Ctrl-C; 143: by SIGTERM
 """
 """What the help of `calibrate` says of them."""
 
@@ -59,7 +59,7 @@ exit codes:
        something was not looked at: a picture of the folder without a label,
        frames of an animation; or the model said neither yes nor no to more
        than 1 in 20 questions
-  130  stopped by Ctrl-C
+  130  stopped by Ctrl-C; 143: by SIGTERM
 """
 """What the help of `check` says of them."""
 
@@ -76,7 +76,7 @@ exit codes:
        said neither yes nor no to more than 1 in 20 questions
        (with --thresholds: 1 where one is to be blocked, 4 where one is for a
        person, 0 where all are passed)
-  130  stopped by Ctrl-C
+  130  stopped by Ctrl-C; 143: by SIGTERM
 """
 """What the help of a command that judges says of them."""
 
@@ -87,7 +87,7 @@ exit codes:
   2    the command or a file has to be changed first, or nothing could be judged
   3    the engine failed; --resume goes on
   4    measured, but something could not be judged, or pictures have no label
-  130  stopped by Ctrl-C
+  130  stopped by Ctrl-C; 143: by SIGTERM
 """
 """What the help of a command that measures a judge says of them."""
 

@@ -6,6 +6,9 @@ import importlib.util
 import json
 import random
 import shutil
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -182,11 +185,17 @@ def test_without_vllm_the_error_says_what_to_install(tiny_folder: Callable[[str]
 
 def test_what_runs_out_is_told_with_a_way_out() -> None:
     for text in ("CUDA out of memory. Tried", "No available memory for the cache blocks: KV cache"):
-        assert "gpu_memory_utilization" in vllm_start.failed(RuntimeError(text))
+        assert "gpu_memory_utilization=0.95" in vllm_start.failed(RuntimeError(text))
+    taken = "ValueError: Free memory on device (3/24 GiB) on startup is less than desired"
+    for told in (vllm_start.failed(RuntimeError(taken)), vllm_start.failed(DEAD, "x", taken)):
+        assert "gpu_memory_utilization=0.5 " in told
+        assert not told.endswith("x")
     with patch.dict("sys.modules", {"vllm": None}), pytest.raises(EngineSetupError, match="vllm:x"):
         vllm_start.import_vllm("vllm:x")
 
 
+COMMAND = (sys.executable, "-m", "safejudge")
+DEAD = RuntimeError("Engine core initialization failed. See root cause above.")
 LOG = """\
 ERROR 2026-01-01 [vllm.v1.engine.core] EngineCore encountered a fatal error.
 Traceback (most recent call last):
@@ -194,6 +203,7 @@ Traceback (most recent call last):
 RuntimeError: CPU GDN attention requires BF16
 ERROR 2026-01-01 [vllm.v1.engine.async_llm] AsyncLLM output_handler failed.
 vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.
+Exception: WorkerProc initialization failed in the background. See stack trace for root cause.
 """
 
 
@@ -204,6 +214,25 @@ def test_the_cause_of_a_death_is_found_in_the_log(tmp_path: Path) -> None:
     assert last_error(log) == "RuntimeError: CPU GDN attention requires BF16"
     log.write_bytes(b"\xff" * 100_000 + b"\n" + LOG.encode())
     assert last_error(log) == "RuntimeError: CPU GDN attention requires BF16"
+
+
+@pytest.mark.vllm
+def test_its_processes_end_with_the_one_that_is_ended(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    scenes = [str(tmp_path / "scenes"), "--count", "400"]
+    subprocess.run([*COMMAND, "sketch", "scenes", "--out", *scenes], check=True)
+    out = tmp_path / "r.jsonl"
+    words = ["--constitution", "sketch", "--engine", "vllm:sketch", "--out", str(out)]
+    process = subprocess.Popen([*COMMAND, "judge", scenes[0], *words])
+    while not (out.exists() and out.read_bytes().count(b"\n") > 1):
+        assert process.poll() is None
+        time.sleep(0.1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert any("VLLM" in child.name() for child in children)
+    process.terminate()
+    assert process.wait() == 143
+    _, alive = psutil.wait_procs(children, timeout=300)
+    assert not alive
 
 
 def break_down(model: Any) -> None:

@@ -89,7 +89,7 @@ def start_vllm(model: str, uri: str, options: Mapping[str, Any], log: Path | Non
         cause = last_error(log)
         met = f" It met: {cause}." if cause else ""
         raise EngineSetupError(
-            f"{uri}: vLLM did not start. {failed(error, _UNKNOWN)}{met}"
+            f"{uri}: vLLM did not start. {failed(error, _UNKNOWN, cause)}{met}"
         ) from error
 
 
@@ -116,13 +116,18 @@ def regex_for(llm: Any) -> Callable[[type[BaseModel]], str]:
 _UNKNOWN = " This version of vLLM may not know the model; try hf:, or a newer vLLM."
 
 
-def failed(error: Exception, step: str = "") -> str:
-    """Say what vLLM met, and what to try: `step`, where nothing better is known."""
+def failed(error: Exception, step: str = "", cause: str = "") -> str:
+    """Say what vLLM met, and what to try: `step`, where neither it nor its `cause` tells."""
     message = first_line(error)
     if isinstance(error, ValidationError):  # its first line only counts the errors
         message = "; ".join(problem["msg"] for problem in error.errors())[:300]
-    text = str(error).lower()
-    if "out of memory" in text or "kv cache" in text or "free memory" in text:
+    text = f"{error} {cause}".lower()
+    if "less than desired" in text:  # it takes a share of all memory, and others hold too much
+        step = (
+            " Ask for less, or free some: --engine-arg gpu_memory_utilization=0.5 (on a CPU: "
+            "VLLM_CPU_KVCACHE_SPACE, in GiB)."
+        )
+    elif "out of memory" in text or "kv cache" in text:
         step = (
             " Give it more or ask for less: --engine-arg gpu_memory_utilization=0.95, "
             "--engine-arg max_model_len=4096 (on a CPU: VLLM_CPU_KVCACHE_SPACE, in GiB)."

@@ -25,8 +25,8 @@ _READ = 2**16
 _RAISED = re.compile(
     r"^(?:\w+\.)*(?P<error>\w*(?:Error|Exception|Interrupt|Exit)\b.*)$", re.MULTILINE
 )
-_EMPTY = "EngineDeadError"
-"""What the others say of the one that died."""
+_EMPTY = ("EngineDeadError", "root cause")
+"""What the others say of the one that died: nothing, or to look above."""
 
 
 @cache
@@ -85,4 +85,5 @@ def last_error(log: Path | None) -> str:
     except OSError:
         return ""
     raised = [match["error"] for match in _RAISED.finditer(text)]
-    return next((cut(one.strip()) for one in reversed(raised) if _EMPTY not in one), "")
+    telling = (one for one in reversed(raised) if not any(empty in one for empty in _EMPTY))
+    return next((cut(one.strip()) for one in telling), "")
