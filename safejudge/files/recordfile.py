@@ -98,6 +98,8 @@ class RecordFile:
         self._packer = Packer(path) if is_packed_name(path) else None
         self._waiting: list[JSON] = []
         self._written = time.monotonic()
+        self._end = 0
+        """Bytes of the file that stand."""
         self._stream, self._lock = self._opened("ab" if resume or overwrite else "xb")
         try:
             kept = self._kept(head) if resume else _Kept()
@@ -107,6 +109,7 @@ class RecordFile:
                 self._replace(head, kept)
             else:
                 self._stream.truncate(kept.end)
+            self._end = os.fstat(self._stream.fileno()).st_size
             if not kept.lines:
                 self.append([head])
         except BaseException:
@@ -115,14 +118,25 @@ class RecordFile:
 
     def append(self, records: Iterable[JSON]) -> None:
         """Write records and wait until the disk has them."""
+        self._end = self._appended(records)
+
+    def _appended(self, records: Iterable[JSON]) -> int:
+        """Write records after the last that stand; return where they end.
+
+        What a call wrote that was interrupted is cut off first: nobody counts it as written.
+        """
         lines = "".join(map(to_line, records)).encode()
         data = memoryview(lines if self._packer is None else self._packer.frame(lines))
+        end = self._end + len(data)
         stays = "; what was written stays, and the same command with --resume goes on from there"
         with writing(self.path, stays):
+            self._stream.truncate(self._end)
+            self._stream.seek(self._end)
             while data:
                 data = data[self._stream.write(data) :]
             os.fsync(self._stream.fileno())
         self._written = time.monotonic()
+        return end
 
     def add(self, record: JSON) -> None:
         """Take one record: on disk before this returns; of a packed file, with those about it."""
@@ -139,8 +153,8 @@ class RecordFile:
     def flush(self) -> None:
         """Write what was added and waits, and wait until the disk has it."""
         if self._waiting:
-            self.append(self._waiting)
-            self._waiting = []
+            end = self._appended(self._waiting)
+            self._end, self._waiting = end, []  # nothing is called between, so no signal parts them
 
     def __enter__(self) -> Self:
         return self
