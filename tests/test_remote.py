@@ -389,7 +389,7 @@ def test_a_forked_child_reads_too(store):
         ),
         (["--out", "s3://K:geheim@bucket/x"], "s3://...@bucket: an address holds no user"),
         (["--out", "hf://datasets/o/n"], "hf://datasets/o/n: is only read here"),
-        (["--report", "s3://bucket/p.html"], "s3://bucket/p.html: is an address, and this takes"),
+        (["--report", "s3://bucket/p.html"], "s3://bucket/p.html: lies in a store, where only"),
         (["--ray", "--out", "hf://datasets/o/n"], "hf://datasets/o/n: is only read here"),
         (["--ray", "--out", "s3://K:geheim@bucket/x"], "s3://...@bucket: an address holds no user"),
     ],
